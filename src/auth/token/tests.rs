@@ -1,0 +1,313 @@
+//! The promises of the authenticator, each tried with a token that was forged for it.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use data_encoding::BASE64URL_NOPAD;
+use jsonwebtoken::{EncodingKey, Header};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::hook::{Client, Hook, Secret};
+use crate::store::Answer;
+
+/// The registry as far as tokens ask it.
+#[derive(Default)]
+struct Clients(Mutex<BTreeMap<ClientId, Arc<Client>>>);
+
+impl Clients {
+    fn put(&self, name: &str, created: Timestamp) {
+        let client = Client { id: id(name), created, secret: Secret::new("s"), previous: None };
+        self.0.lock().expect("sound").insert(id(name), Arc::new(client));
+    }
+
+    fn remove(&self, name: &str) {
+        self.0.lock().expect("sound").remove(&id(name));
+    }
+}
+
+impl Registry for Clients {
+    fn clients(&self) -> Vec<Arc<Client>> {
+        self.0.lock().expect("sound").values().cloned().collect()
+    }
+    fn client(&self, id: &ClientId) -> Option<Arc<Client>> {
+        self.0.lock().expect("sound").get(id).cloned()
+    }
+    fn hook_by_key(&self, _: &str) -> Option<(ClientId, Arc<Hook>)> {
+        None
+    }
+    fn hooks(&self, _: &ClientId) -> Vec<Arc<Hook>> {
+        Vec::new()
+    }
+    fn add_client(&self, _: Client) -> Answer<'_, ()> {
+        Box::pin(async { Ok(()) })
+    }
+    fn update_client(&self, _: Client) -> Answer<'_, ()> {
+        Box::pin(async { Ok(()) })
+    }
+    fn remove_client(&self, _: &ClientId) -> Answer<'_, ()> {
+        Box::pin(async { Ok(()) })
+    }
+    fn add_hook(&self, _: &ClientId, _: Hook) -> Answer<'_, ()> {
+        Box::pin(async { Ok(()) })
+    }
+    fn update_hook(&self, _: &ClientId, _: Hook) -> Answer<'_, ()> {
+        Box::pin(async { Ok(()) })
+    }
+    fn remove_hook(&self, _: &ClientId, _: &str) -> Answer<'_, ()> {
+        Box::pin(async { Ok(()) })
+    }
+}
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn id(name: &str) -> ClientId {
+    name.parse().expect("a good name")
+}
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_seconds(seconds)
+}
+
+/// A relay at the second 10 000 with the client `acme`, made at 5 000.
+struct Relay {
+    keys: Keys,
+    clients: Arc<Clients>,
+    auth: Authenticator,
+    _home: tempfile::TempDir,
+}
+
+const NOW: i64 = 10_000;
+
+impl Relay {
+    fn start() -> Self {
+        let home = tempfile::tempdir().expect("a directory");
+        let keys = Keys::open_or_create(home.path(), at(NOW)).expect("keys");
+        let clients = Arc::new(Clients::default());
+        clients.put("acme", at(5_000));
+        let auth = Authenticator::new(keys.clone(), clients.clone());
+        Self { keys, clients, auth, _home: home }
+    }
+
+    fn token(&self) -> String {
+        self.keys.issue(&id("acme"), &Scopes::ALL, HOUR, at(NOW)).expect("signed")
+    }
+
+    /// Signs with the relay's own key whatever it is given.
+    fn forge(&self, header: &Header, claims: &Value) -> String {
+        jsonwebtoken::encode(header, claims, &self.keys.newest().1).expect("signed")
+    }
+
+    fn header(&self) -> Header {
+        Header { kid: Some(self.keys.newest().0), ..Header::new(Algorithm::EdDSA) }
+    }
+
+    /// What becomes of a well-signed token whose claims were changed; `Value::Null` removes one.
+    fn with(&self, changes: Value) -> Result<Grant, Denied> {
+        let mut claims = claims();
+        for (key, value) in changes.as_object().expect("an object") {
+            match value {
+                Value::Null => drop(claims.as_object_mut().expect("an object").remove(key)),
+                value => claims[key] = value.clone(),
+            }
+        }
+        self.auth.check(&self.forge(&self.header(), &claims), at(NOW))
+    }
+}
+
+fn claims() -> Value {
+    json!({"iss": "docrelay", "aud": "docrelay", "sub": "acme", "scope": "events", "iat": NOW, "exp": NOW + 60, "jti": "1"})
+}
+
+/// A token of three parts as they are.
+fn raw(header: &Value, claims: &Value, signature: &[u8]) -> String {
+    let part = |v: &Value| BASE64URL_NOPAD.encode(v.to_string().as_bytes());
+    format!("{}.{}.{}", part(header), part(claims), BASE64URL_NOPAD.encode(signature))
+}
+
+#[test]
+fn an_issued_token_says_who_what_and_until_when() {
+    let relay = Relay::start();
+    let token = relay.token();
+    let grant = relay.auth.check(&token, at(NOW)).expect("good");
+    let expected = Grant { client: id("acme"), scopes: Scopes::ALL, issued: at(NOW), expires: at(NOW + 3600) };
+    assert_eq!(grant, expected);
+    assert_eq!(relay.auth.check(&token, at(NOW)), Ok(expected), "the remembered one says the same");
+    assert_ne!(relay.token(), token, "each has a jti of its own");
+    assert_eq!(relay.with(json!({})).expect("good").require(Scope::Manage), Err(Denied::Scope));
+}
+
+#[test]
+fn a_token_is_dead_at_its_end_remembered_or_not() {
+    let relay = Relay::start();
+    let end = at(NOW + 3600);
+    let last = end.minus(Duration::from_millis(1));
+    let (fresh, remembered) = (relay.token(), relay.token());
+    assert!(relay.auth.check(&remembered, last).is_ok());
+    for now in [end, at(NOW + 3601)] {
+        assert_eq!(relay.auth.check(&remembered, now), Err(Denied::Expired));
+        assert_eq!(relay.auth.check(&fresh, now), Err(Denied::Expired));
+    }
+    assert_eq!(relay.auth.inner.verified.len(), 0, "the dead are forgotten");
+}
+
+#[test]
+fn a_revoked_client_is_refused_at_once() {
+    let relay = Relay::start();
+    let token = relay.token();
+    let grant = relay.auth.check(&token, at(NOW)).expect("good");
+    relay.clients.remove("acme");
+    assert_eq!(relay.auth.check(&token, at(NOW)), Err(Denied::UnknownClient));
+    assert_eq!(relay.auth.still_good(&grant, at(NOW)), Err(Denied::UnknownClient));
+}
+
+#[test]
+fn a_new_client_of_the_same_name_does_not_inherit_tokens() {
+    let relay = Relay::start();
+    let token = relay.token();
+    assert!(relay.auth.check(&token, at(NOW)).is_ok());
+    relay.clients.put("acme", at(NOW + 1));
+    assert_eq!(relay.auth.check(&token, at(NOW + 1)), Err(Denied::UnknownClient));
+    relay.clients.put("acme", Timestamp::from_millis(NOW * 1000 + 999));
+    assert!(relay.auth.check(&token, at(NOW + 1)).is_ok(), "within one second nobody can tell");
+}
+
+#[test]
+fn no_algorithm_but_eddsa_is_taken() {
+    let relay = Relay::start();
+    let (kid, _, x) = relay.keys.newest();
+    for alg in ["none", "None", "NONE", ""] {
+        let token = raw(&json!({"alg": alg, "kid": kid}), &claims(), b"");
+        assert_eq!(relay.auth.check(&token, at(NOW)), Err(Denied::Malformed), "{alg:?}");
+    }
+    let public = BASE64URL_NOPAD.decode(x.as_bytes()).expect("base64");
+    for secret in [public, relay.keys.jwks_json().to_vec(), x.as_bytes().to_vec()] {
+        let header = Header { kid: Some(kid.clone()), ..Header::new(Algorithm::HS256) };
+        let token = jsonwebtoken::encode(&header, &claims(), &EncodingKey::from_secret(&secret)).expect("signed");
+        assert_eq!(relay.auth.check(&token, at(NOW)), Err(Denied::Algorithm));
+    }
+}
+
+#[test]
+fn a_key_in_the_header_is_not_a_key() {
+    let relay = Relay::start();
+    let other = Relay::start();
+    let theirs = other.forge(&other.header(), &claims());
+    assert_eq!(relay.auth.check(&theirs, at(NOW)), Err(Denied::UnknownKey));
+    let posing = Header { kid: relay.header().kid, ..other.header() };
+    assert_eq!(relay.auth.check(&other.forge(&posing, &claims()), at(NOW)), Err(Denied::Signature));
+    for kid in [None, Some(String::new()), Some("../seal".to_owned())] {
+        let header = Header { kid, ..relay.header() };
+        assert_eq!(relay.auth.check(&relay.forge(&header, &claims()), at(NOW)), Err(Denied::UnknownKey));
+    }
+    let critical = Header { crit: Some(vec!["b64".to_owned()]), ..relay.header() };
+    assert_eq!(relay.auth.check(&relay.forge(&critical, &claims()), at(NOW)), Err(Denied::Malformed));
+}
+
+#[test]
+fn a_token_that_was_touched_anywhere_is_refused() {
+    let relay = Relay::start();
+    let token = relay.token();
+    for at_byte in 0..token.len() {
+        let mut bytes = token.clone().into_bytes();
+        bytes[at_byte] = if bytes[at_byte] == b'A' { b'B' } else { b'A' };
+        let touched = String::from_utf8(bytes).expect("ASCII");
+        assert!(relay.auth.check(&touched, at(NOW)).is_err(), "byte {at_byte}");
+    }
+    let cut = token.rsplit_once('.').expect("three parts").0;
+    for bad in [cut, "", ".", "..", "...", "a.b.c", "\u{1f511}", &format!("{token}."), &format!("{token} ")] {
+        assert!(relay.auth.check(bad, at(NOW)).is_err(), "{bad:?}");
+    }
+    assert_eq!(relay.auth.check("", at(NOW)), Err(Denied::Missing));
+    assert_eq!(relay.auth.check(&"a".repeat(LONGEST + 1), at(NOW)), Err(Denied::TooLong));
+}
+
+#[test]
+fn issuer_audience_subject_scope_and_times_are_required() {
+    let relay = Relay::start();
+    for claim in ["iss", "aud", "sub", "scope", "exp", "iat"] {
+        assert_eq!(relay.with(json!({ claim: null })), Err(Denied::Malformed), "{claim}");
+    }
+    assert_eq!(relay.with(json!({"iss": "evil"})), Err(Denied::Issuer));
+    assert_eq!(relay.with(json!({"iss": ["evil", "docrelay"]})), Err(Denied::Malformed));
+    assert_eq!(relay.with(json!({"aud": "other"})), Err(Denied::Audience));
+    assert_eq!(relay.with(json!({"aud": []})), Err(Denied::Audience));
+    assert!(relay.with(json!({"aud": ["other", "docrelay"]})).is_ok());
+    assert_eq!(relay.with(json!({"sub": "nobody"})), Err(Denied::UnknownClient));
+    assert_eq!(relay.with(json!({"sub": "no\nname"})), Err(Denied::UnknownClient));
+    assert_eq!(relay.with(json!({"scope": "events admin"})), Err(Denied::Malformed));
+    assert_eq!(relay.with(json!({"scope": ""})), Err(Denied::Malformed));
+}
+
+#[test]
+fn odd_times_neither_overflow_nor_open_anything() {
+    let relay = Relay::start();
+    let end = |exp: Value| relay.with(json!({ "exp": exp })).map(|grant| grant.expires);
+    assert_eq!(end(json!(i64::MAX)), Ok(Timestamp::from_millis(i64::MAX)));
+    assert_eq!(end(json!(u64::MAX)), Ok(Timestamp::from_millis(i64::MAX)));
+    assert_eq!(end(json!(1e300)), Ok(Timestamp::from_millis(i64::MAX)));
+    assert_eq!(end(json!(10_000.001_5)), Ok(Timestamp::from_millis(10_000_001)));
+    for passed in [json!(NOW), json!(NOW - 1), json!(0), json!(-1), json!(i64::MIN), json!(-1e300), json!(9999.9999)] {
+        assert_eq!(end(passed.clone()), Err(Denied::Expired), "{passed}");
+    }
+    for odd in [json!("10060"), json!(true), json!([10060]), json!({})] {
+        assert_eq!(end(odd.clone()), Err(Denied::Malformed), "{odd}");
+    }
+    assert_eq!(relay.with(json!({"iat": -1})), Err(Denied::UnknownClient));
+    assert_eq!(relay.with(json!({"nbf": NOW + 1})), Err(Denied::NotYet));
+    assert_eq!(relay.with(json!({"nbf": i64::MAX})), Err(Denied::NotYet));
+    assert_eq!(relay.with(json!({"nbf": "soon"})), Err(Denied::Malformed));
+    assert!(relay.with(json!({"nbf": NOW})).is_ok());
+}
+
+#[test]
+fn a_token_before_its_time_is_taken_once_its_time_has_come() {
+    let relay = Relay::start();
+    let mut later = claims();
+    later["nbf"] = json!(NOW + 30);
+    let token = relay.forge(&relay.header(), &later);
+    assert_eq!(relay.auth.check(&token, at(NOW + 29)), Err(Denied::NotYet));
+    assert!(relay.auth.check(&token, at(NOW + 30)).is_ok());
+}
+
+#[test]
+fn the_memory_of_verified_tokens_is_bounded_and_makes_room_for_the_living() {
+    let relay = Relay::start();
+    let memory = &relay.auth.inner.verified;
+    let grant = |end| Grant { client: id("acme"), scopes: Scopes::ALL, issued: at(NOW), expires: at(end) };
+    for n in 0..REMEMBERED as u64 {
+        let mut name = [0; 32];
+        name[..8].copy_from_slice(&n.to_le_bytes());
+        memory.insert(name, grant(if n == 0 { NOW + 1 } else { NOW + 100 }));
+    }
+    assert!(relay.auth.check(&relay.token(), at(NOW)).is_ok(), "a full memory refuses nobody");
+    assert_eq!(memory.len(), REMEMBERED);
+    assert!(relay.auth.check(&relay.token(), at(NOW + 2)).is_ok());
+    assert!(relay.auth.check(&relay.token(), at(NOW + 3)).is_ok());
+    assert_eq!(memory.len(), REMEMBERED, "one had expired, one took its place");
+    assert!(relay.auth.check(&relay.token(), at(NOW + 101)).is_ok());
+    assert_eq!(memory.len(), 2);
+}
+
+#[test]
+fn keys_are_added_and_retired_while_the_relay_runs() {
+    let relay = Relay::start();
+    let old = relay.token();
+    let old_file = std::fs::read_dir(relay._home.path()).expect("listed").next().expect("one").expect("entry").path();
+    let other = tempfile::tempdir().expect("a directory");
+    Keys::open_or_create(other.path(), at(2_000_000_000)).expect("made");
+    let new_file = std::fs::read_dir(other.path()).expect("listed").next().expect("one").expect("entry").path();
+    std::fs::rename(&new_file, relay._home.path().join(new_file.file_name().expect("a name"))).expect("moved");
+    assert!(relay.auth.check(&old, at(NOW)).is_ok());
+
+    relay.auth.reload_keys().expect("read");
+    let new = relay.token();
+    assert!(relay.auth.check(&old, at(NOW)).is_ok(), "both keys verify");
+    assert!(relay.auth.check(&new, at(NOW)).is_ok());
+
+    std::fs::remove_file(old_file).expect("deleted");
+    relay.auth.reload_keys().expect("read");
+    assert_eq!(relay.auth.check(&old, at(NOW)), Err(Denied::UnknownKey), "also when it was remembered as good");
+    assert!(relay.auth.check(&new, at(NOW)).is_ok());
+}
