@@ -1,0 +1,44 @@
+//! Erasing what a removed client left, slice by slice. The client's row goes last: while it is there, without a name,
+//! the next start goes on.
+
+use rusqlite::{Connection, params};
+
+use super::columns;
+
+/// Rows that one transaction deletes of each table.
+const SLICE: usize = 500;
+
+/// The removed clients whose rows are still there.
+pub(super) fn pending(db: &Connection) -> rusqlite::Result<Vec<i64>> {
+    db.prepare("SELECT id FROM client WHERE name IS NULL")?.query_map([], |row| row.get(0))?.collect()
+}
+
+/// Deletes one slice; true when nothing is left. Repeat keys of events that the history had dropped before stay for
+/// their 30 days: digests which nobody can ask for, since the client's number is never used again.
+pub(super) fn slice(db: &Connection, client: i64) -> rusqlite::Result<bool> {
+    let slice = columns::size(SLICE);
+    let events: Vec<i64> = db
+        .prepare_cached("SELECT seq FROM event WHERE client = ?1 ORDER BY seq LIMIT ?2")?
+        .query_map(params![client, slice], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    for seq in &events {
+        db.prepare_cached("DELETE FROM raw WHERE seq = ?1")?.execute([seq])?;
+        db.prepare_cached("DELETE FROM dedup WHERE seq = ?1")?.execute([seq])?;
+    }
+    if let Some(last) = events.last() {
+        db.prepare_cached("DELETE FROM event WHERE client = ?1 AND seq <= ?2")?.execute([client, *last])?;
+        return Ok(false);
+    }
+    for rest in [
+        "DELETE FROM document WHERE client = ?1 AND id IN
+         (SELECT id FROM document WHERE client = ?1 ORDER BY id LIMIT ?2)",
+        "DELETE FROM reject WHERE id IN (SELECT id FROM reject WHERE client = ?1 ORDER BY id LIMIT ?2)",
+    ] {
+        if db.prepare_cached(rest)?.execute(params![client, slice])? > 0 {
+            return Ok(false);
+        }
+    }
+    db.execute("DELETE FROM usage WHERE client = ?1", [client])?;
+    db.execute("DELETE FROM client WHERE id = ?1 AND name IS NULL", [client])?;
+    Ok(true)
+}

@@ -1,0 +1,86 @@
+//! Reading events: a stretch of a client's history, a document's history, the request behind an event.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::{columns, usage};
+use crate::event::{ClientId, Epoch, Event, EventId, SharedEvent};
+use crate::store::{Page, PageLimit, Raw};
+
+/// Events of one document that its history shows.
+const HISTORY: usize = 1_000;
+
+/// Whose events are read, by name and by number.
+#[derive(Clone)]
+pub(super) struct Owner {
+    pub(super) epoch: Epoch,
+    pub(super) client: ClientId,
+    pub(super) number: i64,
+}
+
+impl Owner {
+    /// `seq, document, status, json` as an event.
+    fn event(&self, row: &Row<'_>) -> rusqlite::Result<SharedEvent> {
+        Ok(Arc::new(Event {
+            id: EventId { epoch: self.epoch, sequence: columns::unsigned(row.get(0)?) },
+            client: self.client.clone(),
+            document: columns::document(row, 1)?,
+            status: columns::word(row, 2)?,
+            json: columns::blob(row, 3)?,
+        }))
+    }
+
+    /// The events after a position. All of it comes from the one snapshot that `db` stands on: the head that ends an
+    /// uncut page is the head of the log in which no further event of this client was to be found.
+    pub(super) fn after(&self, db: &Connection, sequence: u64, limit: PageLimit) -> rusqlite::Result<Page> {
+        let mut page = Page {
+            events: Vec::new(),
+            through: columns::head(db)?,
+            pruned_through: columns::unsigned(usage::pruned_through(db, self.number)?),
+        };
+        let events = limit.events.max(1);
+        let mut statement = db.prepare_cached(
+            "SELECT seq, document, status, json FROM event WHERE client = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3",
+        )?;
+        let mut rows = statement.query(params![self.number, columns::signed(sequence), columns::size(events)])?;
+        let mut bytes: usize = 0;
+        while let Some(row) = rows.next()? {
+            let event = self.event(row)?;
+            bytes = bytes.saturating_add(event.json.len());
+            let here = event.id.sequence;
+            page.events.push(event);
+            if page.events.len() >= events || bytes > limit.bytes {
+                page.through = here;
+                break;
+            }
+        }
+        Ok(page)
+    }
+
+    /// A document's events, oldest first, walked back from its latest one for as long as they are retained.
+    pub(super) fn history(&self, db: &Connection, latest: i64) -> rusqlite::Result<Vec<SharedEvent>> {
+        let mut events = VecDeque::new();
+        let mut next = latest;
+        let mut statement =
+            db.prepare_cached("SELECT seq, document, status, json, prev FROM event WHERE client = ?1 AND seq = ?2")?;
+        while next > 0 && events.len() < HISTORY {
+            let found = statement
+                .query_row([self.number, next], |row| Ok((self.event(row)?, row.get::<_, i64>(4)?)))
+                .optional()?;
+            let Some((event, before)) = found else { break };
+            // Always earlier: a broken file must not make this turn in circles.
+            next = before.min(next - 1);
+            events.push_front(event);
+        }
+        Ok(events.into())
+    }
+
+    /// The request that an event came in.
+    pub(super) fn raw(&self, db: &Connection, sequence: u64) -> rusqlite::Result<Option<Raw>> {
+        db.prepare_cached("SELECT method, query, headers, body FROM raw WHERE seq = ?1 AND client = ?2")?
+            .query_row([columns::signed(sequence), self.number], |row| columns::raw(row, 0))
+            .optional()
+    }
+}
