@@ -1,0 +1,28 @@
+//! Who is asking, on the management addresses: a bearer token in the header, with the scope that the address needs.
+
+use super::Context;
+use super::problem::Problem;
+use super::request::Request;
+use crate::auth::{Denied, Grant, Scope, presented};
+use crate::clock::Timestamp;
+
+/// The client that a management request acts for.
+pub(super) fn grant(context: &Context, request: &Request, scope: Scope, now: Timestamp) -> Result<Grant, Problem> {
+    any(context, request, &[scope], now)
+}
+
+/// Reading documents and events is open to whoever may follow them, and to whoever may manage them.
+pub(super) fn reader(context: &Context, request: &Request, now: Timestamp) -> Result<Grant, Problem> {
+    any(context, request, &[Scope::Events, Scope::Manage], now)
+}
+
+fn any(context: &Context, request: &Request, scopes: &[Scope], now: Timestamp) -> Result<Grant, Problem> {
+    let header = request.headers.get("authorization").map(http::HeaderValue::as_bytes);
+    // A token in the query is for streams, which browsers cannot open otherwise.
+    let token = presented(header, None).map_err(|_| Problem::token_required())?;
+    let grant = context.auth.check(&token, now).map_err(|denied: Denied| {
+        tracing::info!(request_id = %request.id.0, %denied, "a token was not accepted");
+        Problem::from(denied)
+    })?;
+    if scopes.iter().any(|s| grant.scopes.has(*s)) { Ok(grant) } else { Err(Problem::scope(scopes[0].as_str())) }
+}

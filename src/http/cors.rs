@@ -1,0 +1,44 @@
+//! Cross-origin rules. No cookie is ever used, so an answer that any origin may read gives nothing away that the
+//! token does not give.
+
+use http::{HeaderValue, header};
+use warp::reply::Response;
+
+/// Which origins a browser may show our answers to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origins {
+    /// `*`
+    Any,
+    /// Only these, such as `https://app.example`.
+    Only(Vec<String>),
+}
+
+impl Origins {
+    /// Marks an answer for the origin that asked.
+    pub(super) fn mark(&self, response: &mut Response, origin: Option<&HeaderValue>, preflight: bool) {
+        let headers = response.headers_mut();
+        let allowed = match self {
+            Self::Any => Some(HeaderValue::from_static("*")),
+            Self::Only(names) => {
+                headers.append(header::VARY, HeaderValue::from_static("Origin"));
+                origin.filter(|o| names.iter().any(|n| n.as_bytes() == o.as_bytes())).cloned()
+            }
+        };
+        let Some(allowed) = allowed else { return };
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, allowed);
+        if preflight {
+            for (name, value) in [
+                (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, PUT, PATCH, DELETE, OPTIONS"),
+                (header::ACCESS_CONTROL_ALLOW_HEADERS, "Authorization, Last-Event-ID, Cache-Control, Content-Type"),
+                (header::ACCESS_CONTROL_MAX_AGE, "86400"),
+            ] {
+                headers.insert(name, HeaderValue::from_static(value));
+            }
+        } else {
+            headers.insert(
+                header::ACCESS_CONTROL_EXPOSE_HEADERS,
+                HeaderValue::from_static("X-Request-Id, Location, Retry-After"),
+            );
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! The stream, and the raw request behind an event.
+
+use std::str::FromStr;
+use std::sync::Arc;
+
+use http::{HeaderValue, Method, StatusCode, header};
+use warp::reply::Response;
+
+use super::answer::{self, Outcome};
+use super::handoff::Offer;
+use super::problem::Problem;
+use super::request::Request;
+use super::{Context, accept, access, view};
+use crate::auth::{Grant, Scope, presented};
+use crate::clock::Timestamp;
+use crate::event::EventId;
+use crate::hub::{Fields, Filter, Full};
+use crate::metrics::{Disconnect, Label, Refusal};
+use crate::relay::{FollowRequest, busy, refused};
+
+/// `GET|POST /events/client`: always 200; what is wrong is said in the body, because an EventSource cannot read
+/// anything else and gives up for good on any other status.
+pub(super) async fn stream(context: Arc<Context>, request: Request) -> Outcome {
+    if ![Method::GET, Method::POST, Method::HEAD].contains(&request.method) {
+        return Err(Problem::method("GET, POST, HEAD, OPTIONS"));
+    }
+    let now = Timestamp::now();
+    let grant = match admitted(&context, &request, now) {
+        Ok(grant) => grant,
+        Err(refusal) => {
+            context.metrics.stream_refusals.inc(refusal);
+            return Ok(sse(refused(refusal.as_str())));
+        }
+    };
+    let follow = FollowRequest {
+        client: grant.client.clone(),
+        last_event_id: last_event_id(&request),
+        filter: filter(&request),
+        fields: fields(&request),
+        framing: request.framing,
+        expires: grant.expires,
+        now,
+    };
+    if request.method == Method::HEAD {
+        return Ok(sse(""));
+    }
+    match context.relay.follow(follow) {
+        // The client was removed before the seat was taken: nobody would tell this follower to go.
+        Ok(mut follower) if context.auth.still_good(&grant, now).is_err() => {
+            follower.ended(Disconnect::Revoked);
+            Ok(sse(refused(Refusal::AuthFailed.as_str())))
+        }
+        Ok(follower) => {
+            let mut response = sse("");
+            response.extensions_mut().insert(Offer::new(follower));
+            Ok(response)
+        }
+        Err(full) => {
+            context.metrics.stream_refusals.inc(match full {
+                Full::Relay => Refusal::Followers,
+                Full::Client => Refusal::FollowersPerClient,
+                Full::Stopping => Refusal::Stopping,
+            });
+            tracing::warn!(request_id = %request.id.0, %full, "a follower was sent away");
+            Ok(sse(busy(full)))
+        }
+    }
+}
+
+/// The contract's order: a token at all, a good token, an acceptable type.
+fn admitted(context: &Context, request: &Request, now: Timestamp) -> Result<Grant, Refusal> {
+    let header = request.headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
+    let token = presented(header, request.query.as_deref()).map_err(|_| Refusal::AuthRequired)?;
+    let grant = context.auth.check(&token, now).and_then(|grant| grant.require(Scope::Events).map(|()| grant));
+    let grant = grant.map_err(|denied| {
+        tracing::info!(request_id = %request.id.0, %denied, "a follower's token was not accepted");
+        Refusal::AuthFailed
+    })?;
+    if accept::event_stream(&request.headers) { Ok(grant) } else { Err(Refusal::NotAccepted) }
+}
+
+/// The header wins over the query; an empty one counts as none.
+fn last_event_id(request: &Request) -> Option<String> {
+    let header = request.headers.get("last-event-id").map(|v| String::from_utf8_lossy(v.as_bytes()).into_owned());
+    header
+        .filter(|id| !id.is_empty())
+        .or_else(|| request.parameter("last_event_id").filter(|id| !id.is_empty()))
+        .or_else(|| request.parameter("lastEventId"))
+}
+
+/// A value that can never match narrows the stream to what matches the others: a stream answers 200 whatever is asked
+/// of it, because any other status would make an EventSource give up for good.
+fn filter(request: &Request) -> Filter {
+    Filter { documents: wanted(request, "document"), statuses: wanted(request, "status") }
+}
+
+/// The values of a parameter that make sense; `None` when it is not there at all.
+fn wanted<T: FromStr<Err: std::fmt::Display>, C: FromIterator<T>>(request: &Request, name: &str) -> Option<C> {
+    request.parameter(name)?;
+    let read = |text: String| match text.parse() {
+        Ok(value) => Some(value),
+        Err(error) => {
+            tracing::info!(request_id = %request.id.0, name, %error, "a filter's value can never match");
+            None
+        }
+    };
+    Some(request.parameters(name).filter_map(read).collect())
+}
+
+fn fields(request: &Request) -> Fields {
+    if request.parameter("fields").as_deref() == Some("gini") { Fields::Gini } else { Fields::All }
+}
+
+/// An event stream's head: nothing on the way may keep, change or hold back what follows.
+fn sse(body: impl Into<bytes::Bytes>) -> Response {
+    let mut response = answer::text(StatusCode::OK, "text/event-stream", body);
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    response
+}
+
+/// `GET /events/{id}/raw`: the vendor's request as it came.
+pub(super) async fn raw(context: Arc<Context>, request: Request, id: String) -> Outcome {
+    if request.method != Method::GET {
+        return Err(Problem::method("GET"));
+    }
+    let grant = access::grant(&context, &request, Scope::Manage, Timestamp::now())?;
+    let id: EventId = id.parse().map_err(|_| Problem::not_found("event"))?;
+    let log = &context.relay.store.log;
+    if id.epoch != log.epoch() {
+        return Err(Problem::not_found("event"));
+    }
+    let raw = log.raw(&grant.client, id.sequence).await?.ok_or_else(|| Problem::not_found("event with a request"))?;
+    Ok(answer::json(StatusCode::OK, &view::RawView::new(&raw)))
+}

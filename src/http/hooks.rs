@@ -1,0 +1,110 @@
+//! Managing hooks: `POST|GET /hooks`, `GET|PATCH|DELETE /hooks/{id}`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use http::{Method, StatusCode};
+use serde::Serialize;
+
+use super::answer::{self, Outcome};
+use super::problem::Problem;
+use super::request::Request;
+use super::{Context, access, body};
+use crate::auth::Scope;
+use crate::clock::Timestamp;
+use crate::event::Vendor;
+use crate::hook::{Hook, HookChange, Mapping, NewHook};
+use crate::relay::{add_hook, change_hook};
+
+/// A hook as its owner sees it, without secrets. The address is one, and has to be shown.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HookView<'a> {
+    id: &'a str,
+    vendor: Vendor,
+    name: Option<&'a str>,
+    url: String,
+    verify: VerifyView,
+    labels: &'a BTreeMap<String, String>,
+    label_cookies: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mapping: Option<&'a Mapping>,
+    create_time: Timestamp,
+}
+
+#[derive(Serialize)]
+struct VerifyView {
+    r#type: &'static str,
+}
+
+impl<'a> HookView<'a> {
+    /// `public_url` without a slash at the end.
+    pub fn new(hook: &'a Hook, public_url: &str) -> Self {
+        Self {
+            id: &hook.id,
+            vendor: hook.vendor,
+            name: hook.name.as_deref(),
+            url: format!("{public_url}/in/{}", hook.key.expose()),
+            verify: VerifyView { r#type: hook.verify.kind() },
+            labels: &hook.labels,
+            label_cookies: &hook.label_cookies,
+            mapping: hook.mapping.as_ref(),
+            create_time: hook.created,
+        }
+    }
+}
+
+/// `/hooks`
+pub(super) async fn collection(context: Arc<Context>, mut request: Request) -> Outcome {
+    let now = Timestamp::now();
+    if ![Method::GET, Method::POST].contains(&request.method) {
+        return Err(Problem::method("GET, POST"));
+    }
+    let grant = access::grant(&context, &request, Scope::Manage, now)?;
+    let registry = &context.relay.store.registry;
+    if request.method == Method::GET {
+        #[derive(Serialize)]
+        struct List<'a> {
+            hooks: Vec<HookView<'a>>,
+        }
+        let hooks = registry.hooks(&grant.client);
+        let hooks = hooks.iter().map(|h| HookView::new(h, &context.options.public_url)).collect();
+        return Ok(answer::json(StatusCode::OK, &List { hooks }));
+    }
+    let bytes = body::read(&mut request, context.options.max_body_bytes, context.options.body_timeout).await?;
+    let new: NewHook = serde_json::from_slice(&bytes).map_err(|e| Problem::bad_request(format!("the body: {e}")))?;
+    let hook = add_hook(registry.as_ref(), &grant.client, new, now).await?;
+    let mut response = answer::json(StatusCode::CREATED, &HookView::new(&hook, &context.options.public_url));
+    if let Ok(location) = format!("/hooks/{}", hook.id).parse() {
+        response.headers_mut().insert("location", location);
+    }
+    Ok(response)
+}
+
+/// `/hooks/{id}`
+pub(super) async fn one(context: Arc<Context>, mut request: Request, id: String) -> Outcome {
+    if ![Method::GET, Method::PATCH, Method::DELETE].contains(&request.method) {
+        return Err(Problem::method("GET, PATCH, DELETE"));
+    }
+    let grant = access::grant(&context, &request, Scope::Manage, Timestamp::now())?;
+    let registry = &context.relay.store.registry;
+    if request.method == Method::DELETE {
+        registry.remove_hook(&grant.client, &id).await?;
+        return Ok(answer::nothing());
+    }
+    if request.method == Method::PATCH {
+        let bytes = body::read(&mut request, context.options.max_body_bytes, context.options.body_timeout).await?;
+        let change: HookChange =
+            serde_json::from_slice(&bytes).map_err(|e| Problem::bad_request(format!("the body: {e}")))?;
+        let hook = change_hook(registry.as_ref(), &grant.client, &id, change).await?;
+        return Ok(answer::json(StatusCode::OK, &HookView::new(&hook, &context.options.public_url)));
+    }
+    let hooks = registry.hooks(&grant.client);
+    let hook = hooks.iter().find(|h| h.id == id).ok_or_else(|| Problem::not_found("hook"))?;
+    Ok(answer::json(StatusCode::OK, &HookView::new(hook, &context.options.public_url)))
+}
+
+pub(super) fn no_random(error: impl std::fmt::Display) -> Problem {
+    tracing::error!(%error, "the system gave no random bytes");
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "no key can be made at present: try again later")
+}

@@ -1,0 +1,148 @@
+//! The one place that turns what went wrong into an answer: `application/problem+json` (RFC 9457).
+
+use std::time::Duration;
+
+use http::StatusCode;
+use serde::Serialize;
+use warp::reply::Response;
+
+use super::body::BodyError;
+use super::request::RequestId;
+use crate::auth::Denied;
+use crate::relay::{HookRefusal, RejectFailure};
+use crate::store::StoreError;
+
+/// How long a vendor is asked to wait when nothing can be stored.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// Something that the caller has to hear of.
+#[derive(Debug)]
+pub(super) struct Problem {
+    /// The status code.
+    pub(super) status: StatusCode,
+    /// What is wrong and what to do about it, for the caller's eyes.
+    pub(super) detail: String,
+    /// Headers that belong to it.
+    pub(super) headers: Vec<(&'static str, String)>,
+}
+
+impl Problem {
+    /// A problem without headers of its own.
+    pub(super) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
+        Self { status, detail: detail.into(), headers: Vec::new() }
+    }
+
+    /// Adds a header.
+    #[must_use]
+    pub(super) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    /// `400`
+    pub(super) fn bad_request(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, detail)
+    }
+
+    /// `404`
+    pub(super) fn not_found(what: &str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, format!("no such {what}"))
+    }
+
+    /// `405`, with the methods that would do.
+    pub(super) fn method(allow: &'static str) -> Self {
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, format!("this address takes {allow}")).with("allow", allow)
+    }
+
+    /// `403` for a token without the scope that is needed.
+    pub(super) fn scope(scope: &'static str) -> Self {
+        Self::new(StatusCode::FORBIDDEN, format!("the token lacks the scope {scope}"))
+            .with("www-authenticate", format!("Bearer error=\"insufficient_scope\", scope=\"{scope}\""))
+    }
+
+    /// `401` without any token.
+    pub(super) fn token_required() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "send Authorization: Bearer <token>").with("www-authenticate", "Bearer")
+    }
+
+    /// The answer, with the request's name in it.
+    pub(super) fn into_response(self, id: &RequestId) -> Response {
+        #[derive(Serialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Body<'a> {
+            title: &'a str,
+            status: u16,
+            detail: &'a str,
+            request_id: &'a str,
+        }
+        let body = Body {
+            title: self.status.canonical_reason().unwrap_or("Error"),
+            status: self.status.as_u16(),
+            detail: &self.detail,
+            request_id: &id.0,
+        };
+        let mut response = super::answer::json(self.status, &body);
+        let headers = response.headers_mut();
+        headers.insert("content-type", http::HeaderValue::from_static("application/problem+json"));
+        for (name, value) in self.headers {
+            if let Ok(value) = value.parse() {
+                headers.insert(name, value);
+            }
+        }
+        response
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable(_) | StoreError::Stopped => {
+                // What exactly is wrong with the store is for the log, not for the caller. That somebody must act is said
+                // once, by the store itself.
+                tracing::warn!(%error, "a request could not be stored");
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "nothing can be stored at present: try again later")
+                    .with("retry-after", RETRY_AFTER.as_secs().to_string())
+            }
+            StoreError::Conflict(_) => Self::new(StatusCode::CONFLICT, error.to_string()),
+            StoreError::NotFound(_) => Self::new(StatusCode::NOT_FOUND, error.to_string()),
+        }
+    }
+}
+
+impl From<RejectFailure> for Problem {
+    fn from(failure: RejectFailure) -> Self {
+        match failure {
+            RejectFailure::NotFound(_) => Self::new(StatusCode::NOT_FOUND, failure.to_string()),
+            RejectFailure::Unintelligible(why) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, why),
+            RejectFailure::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<HookRefusal> for Problem {
+    fn from(refusal: HookRefusal) -> Self {
+        match refusal {
+            HookRefusal::Invalid(why) => Self::bad_request(why),
+            HookRefusal::TooMany(_) => Self::new(StatusCode::CONFLICT, refusal.to_string()),
+            HookRefusal::Key(error) => super::hooks::no_random(error),
+            HookRefusal::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<BodyError> for Problem {
+    fn from(error: BodyError) -> Self {
+        match error {
+            BodyError::TooLarge(_) => Self::new(StatusCode::PAYLOAD_TOO_LARGE, error.to_string()),
+            BodyError::TooSlow(_) => Self::new(StatusCode::REQUEST_TIMEOUT, error.to_string()),
+            BodyError::Broken => Self::bad_request(error.to_string()),
+        }
+    }
+}
+
+impl From<Denied> for Problem {
+    fn from(denied: Denied) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, format!("the token was not accepted: {denied}"))
+            .with("www-authenticate", "Bearer error=\"invalid_token\"")
+    }
+}

@@ -1,0 +1,84 @@
+//! What a handler gets of a request, whichever route it came by: one warp filter that extracts it all.
+
+use std::net::SocketAddr;
+
+use bytes::{Buf, Bytes};
+use futures::stream::{BoxStream, StreamExt};
+use http::{HeaderMap, Method};
+use warp::{Filter, Rejection};
+
+use crate::hub::Framing;
+
+/// Who is connected, as the socket says.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Peer(pub(super) SocketAddr);
+
+/// Names one request in answers and logs.
+#[derive(Debug, Clone)]
+pub(super) struct RequestId(pub(super) std::sync::Arc<str>);
+
+/// A request whose body has not been read yet.
+pub(super) struct Request {
+    /// Its method.
+    pub(super) method: Method,
+    /// Its path, still percent-encoded.
+    pub(super) path: String,
+    /// Its raw query, without `?`.
+    pub(super) query: Option<String>,
+    /// Its headers.
+    pub(super) headers: HeaderMap,
+    /// How a stream in answer to it would be framed.
+    pub(super) framing: Framing,
+    /// Its name.
+    pub(super) id: RequestId,
+    /// Its body, in pieces.
+    pub(super) body: BoxStream<'static, Result<Bytes, warp::Error>>,
+}
+
+impl Request {
+    /// The first value of a query parameter, percent-decoded.
+    pub(super) fn parameter(&self, name: &str) -> Option<String> {
+        self.parameters(name).next()
+    }
+
+    /// Every value of a query parameter, percent-decoded.
+    pub(super) fn parameters<'a>(&'a self, name: &'a str) -> impl Iterator<Item = String> + 'a {
+        let query = self.query.as_deref().unwrap_or_default().as_bytes();
+        form_urlencoded::parse(query).filter(move |(k, _)| k == name).map(|(_, v)| v.into_owned())
+    }
+
+    /// A header as text; `None` when it is missing or not ASCII.
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+}
+
+/// Extracts a [`Request`]. It never rejects: methods and bodies are the handlers' business.
+pub(super) fn request() -> impl Filter<Extract = (Request,), Error = Rejection> + Clone {
+    let query = warp::query::raw().map(Some).or(warp::any().map(|| None)).unify();
+    let framing = warp::ext::get::<Framing>().or(warp::any().map(|| Framing::Bare)).unify();
+    warp::method()
+        .and(warp::path::full())
+        .and(query)
+        .and(warp::header::headers_cloned())
+        .and(framing)
+        .and(warp::ext::get::<RequestId>())
+        .and(warp::body::stream())
+        .map(|method, path: warp::path::FullPath, query, headers, framing, id, body| Request {
+            method,
+            path: path.as_str().to_owned(),
+            query,
+            headers,
+            framing,
+            id,
+            body: pieces(body),
+        })
+}
+
+fn pieces<S, B>(body: S) -> BoxStream<'static, Result<Bytes, warp::Error>>
+where
+    S: futures::Stream<Item = Result<B, warp::Error>> + Send + 'static,
+    B: Buf,
+{
+    body.map(|piece| piece.map(|mut b| b.copy_to_bytes(b.remaining()))).boxed()
+}
