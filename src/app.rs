@@ -1,0 +1,187 @@
+//! Wiring: opens the parts, starts the tasks, and ends them in order. The only place that spawns.
+
+pub mod data;
+pub(crate) mod options;
+mod stop;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::bail;
+use futures::future::BoxFuture;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::auth::Authenticator;
+use crate::clock::Timestamp;
+use crate::config::Config;
+use crate::http::handoff::{Inbox, Streams};
+use crate::http::server::{Server, listen};
+use crate::http::{self, Edge, Parts};
+use crate::hub::Hub;
+use crate::metrics::Metrics;
+use crate::relay::{self, Relay, pump};
+use crate::store::Store;
+use crate::store::sqlite::OpenError;
+
+use data::{DataDirectory, Holder, Reached};
+
+/// How often old events and quiet rate buckets are cleared away.
+const HOUSEKEEPING: Duration = Duration::from_secs(30);
+
+/// Called once the relay listens: prints where, and may return a task that runs beside it.
+pub type OnListening<'a> = &'a (dyn Fn(Listening) -> BoxFuture<'static, anyhow::Result<Companion>> + Sync);
+
+/// Runs beside the relay and is dropped when it stops.
+pub type Companion = Option<BoxFuture<'static, anyhow::Result<()>>>;
+
+/// What there is when the relay listens.
+pub struct Listening {
+    /// Where.
+    pub reached: Reached,
+    /// Its store.
+    pub store: Store,
+    /// What own tokens are signed with.
+    pub keys: crate::auth::Keys,
+}
+
+/// Runs a relay until it is told to stop.
+#[expect(clippy::disallowed_methods, reason = "the one place that owns tasks: each set is joined when the relay stops")]
+pub async fn serve(config: Config, on_listening: OnListening<'_>) -> anyhow::Result<()> {
+    stop::survive_full_files()?;
+    let mut signals = stop::Signals::catch()?;
+    let directory = DataDirectory::open(&config.data)?;
+    let keys = directory.keys()?;
+    let admin = directory.admin_token(config.admin_token.clone())?;
+    let metrics = Metrics::new(env!("CARGO_PKG_VERSION"));
+    let store = match directory.hold(options::store(&config, &directory, &metrics)?)? {
+        Holder::Us(store) => store,
+        Holder::Relay(_) => return Err(OpenError::Locked(directory.database()).into()),
+    };
+
+    // Everything that can be in the way is tried before anything is said.
+    let public = bind(config.listen, "--listen")?;
+    let private = bind(config.admin_listen, "--admin-listen")?;
+    let reached = Reached {
+        pid: std::process::id(),
+        listen: public.local_addr()?,
+        admin: private.local_addr()?,
+        public_url: config.public_url(public.local_addr()?),
+    };
+
+    // The tail is taken before the first follower can join, so the hub misses nothing that the head does not cover.
+    let tail = store.log.tail();
+    let hub = Hub::new(options::hub(&config), store.log.head());
+    let relay_options = relay::Options { idle_interval: config.idle_interval, ..relay::Options::default() };
+    let relay = Relay::new(store.clone(), hub.clone(), relay_options, metrics.clone());
+    let auth = Authenticator::new(keys.clone(), store.registry.clone());
+    let parts = Parts { relay: relay.clone(), auth, keys: keys.clone(), admin, metrics: metrics.clone() };
+    let context = http::Context::new(parts, options::http(&config, &reached));
+
+    let (streams, inboxes) = Streams::new(options::stream_threads(), config.write_timeout);
+    let (ending, mut thread_ended) = mpsc::channel(1);
+    let thread = |(number, inbox)| stream_thread(number, inbox, Ending(ending.clone()));
+    let threads = inboxes.into_iter().enumerate().map(thread).collect::<std::io::Result<Vec<_>>>()?;
+    let stop_public = CancellationToken::new();
+    let stop_rest = CancellationToken::new();
+    let server = |stop: &CancellationToken, streams: Streams, options| Server {
+        options,
+        streams,
+        stop: stop.clone(),
+        metrics: metrics.clone(),
+    };
+    let origins = options::origins(&config);
+    let edge = Edge::new(http::public(&context), origins, metrics.clone());
+    let admin_edge = Edge::new(http::private(&context), http::Origins::Only(Vec::new()), metrics.clone());
+
+    let mut public_task = JoinSet::new();
+    public_task.spawn(server(&stop_public, streams, options::server(&config)).run(public, edge));
+    let mut rest = JoinSet::new();
+    // Nothing is followed on the admin address: its hand-offs lead nowhere.
+    let admin_server = server(&stop_rest, Streams::new(1, config.write_timeout).0, options::admin_server(&config));
+    rest.spawn(named("admin server", admin_server.run(private, admin_edge)));
+    rest.spawn(named("pump", pump(relay, tail)));
+    rest.spawn(named("housekeeping", housekeeping(store.clone(), context, metrics.clone(), stop_rest.clone())));
+
+    directory.announce(&reached)?;
+    tracing::info!(listen = %reached.listen, admin = %reached.admin, data = %config.data.display(), "the relay listens");
+    let mut companions = JoinSet::new();
+    let companion = on_listening(Listening { reached, store: store.clone(), keys }).await?;
+    companions.spawn(companion.unwrap_or_else(|| Box::pin(std::future::pending())));
+
+    let ended = tokio::select! {
+        signal = signals.next() => { tracing::info!(signal, "stopping"); None }
+        Some(name) = thread_ended.recv() => Some(name),
+        Some(_) = public_task.join_next() => Some("public server"),
+        Some(name) = rest.join_next() => Some(name.unwrap_or("task that panicked")),
+        Some(outcome) = companions.join_next() => { outcome??; Some("companion") }
+    };
+    companions.abort_all();
+    directory.withdraw();
+    stop::Order { stop_public, public: public_task, hub, threads, store, stop_rest, rest }.run(config.grace).await;
+    match ended {
+        Some(name) => bail!("the {name} ended early: see the log above"),
+        None => Ok(()),
+    }
+}
+
+/// Listens, or says what to do.
+fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
+    listen(address).map_err(|error| match error.kind() {
+        std::io::ErrorKind::AddrInUse => {
+            anyhow::anyhow!("port {} is in use: choose another with {flag}", address.port())
+        }
+        _ => anyhow::Error::from(error).context(format!("{address} cannot be listened on: choose another with {flag}")),
+    })
+}
+
+/// Tells, when it is dropped, that a thread of the streams has ended: by itself, with an error or with a panic.
+struct Ending(mpsc::Sender<&'static str>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        // Full means that another one has told already; closed, that the relay is stopping.
+        let (Ok(()) | Err(_)) = self.0.try_send("thread of the streams");
+    }
+}
+
+fn stream_thread(
+    number: usize,
+    inbox: Inbox,
+    ending: Ending,
+) -> std::io::Result<std::thread::JoinHandle<std::io::Result<()>>> {
+    std::thread::Builder::new().name(format!("streams-{number}")).spawn(move || {
+        let ended = inbox.run();
+        if let Err(error) = &ended {
+            tracing::error!(%error, "a thread of the streams failed");
+        }
+        drop(ending);
+        ended
+    })
+}
+
+async fn named(name: &'static str, task: impl Future<Output = ()>) -> &'static str {
+    task.await;
+    name
+}
+
+/// Clears away what is old, bit by bit, until the relay stops.
+async fn housekeeping(store: Store, context: Arc<http::Context>, metrics: Metrics, stop: CancellationToken) {
+    let mut tick = tokio::time::interval(HOUSEKEEPING);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = tick.tick() => {}
+        }
+        context.sweep();
+        match store.log.prune(Timestamp::now()).await {
+            Ok(pruned) => {
+                metrics.pruned_events.inc_by(pruned);
+            }
+            Err(error) => tracing::warn!(%error, "old events could not be cleared away"),
+        }
+    }
+}

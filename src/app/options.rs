@@ -1,0 +1,92 @@
+//! From the configuration to the options that each part declares for itself.
+
+use std::sync::Arc;
+
+use super::data::{DataDirectory, Reached};
+use crate::config::{Config, Origins};
+use crate::metrics::Metrics;
+use crate::store::Retention;
+use crate::store::sqlite::{self, CommitReport};
+use crate::{http, hub};
+
+/// Reads of the log at the same time; this bounds what a herd of returning followers costs.
+const READERS: usize = 4;
+
+/// Connections to the admin address: probes, a scraper, some operators.
+const ADMIN_CONNECTIONS: usize = 64;
+
+pub(super) fn store(config: &Config, directory: &DataDirectory, metrics: &Metrics) -> anyhow::Result<sqlite::Options> {
+    let metrics = metrics.clone();
+    let on_commit = move |report: CommitReport| {
+        if report.stored {
+            metrics.append_batch_size.observe(report.commands as f64);
+            metrics.append_seconds.observe(report.took.as_secs_f64());
+        }
+        metrics.wal_bytes.set(i64::try_from(report.wal_bytes).unwrap_or(i64::MAX));
+    };
+    Ok(sqlite::Options { on_commit: Some(Arc::new(on_commit)), ..bare_store(config, directory)? })
+}
+
+/// The store's options for a command that runs no relay.
+pub(crate) fn bare_store(config: &Config, directory: &DataDirectory) -> anyhow::Result<sqlite::Options> {
+    Ok(sqlite::Options {
+        path: directory.database(),
+        retention: Retention {
+            age: config.history_age,
+            events: config.history_events_per_client,
+            bytes: config.history_bytes,
+            rejects_age: config.rejects_age,
+            rejects: config.rejects_per_client,
+            rejects_bytes: config.rejects_bytes,
+        },
+        readers: READERS,
+        seal: directory.seal()?,
+        on_commit: None,
+    })
+}
+
+pub(super) fn hub(config: &Config) -> hub::Options {
+    hub::Options {
+        followers: config.max_followers,
+        followers_per_client: config.max_followers_per_client,
+        ..hub::Options::default()
+    }
+}
+
+pub(super) fn http(config: &Config, reached: &Reached) -> http::Options {
+    http::Options {
+        public_url: reached.public_url.clone(),
+        max_body_bytes: config.max_body_bytes,
+        body_timeout: config.body_timeout,
+        token_ttl: config.token_ttl,
+        hook_rate: config.hook_rate,
+    }
+}
+
+pub(super) fn server(config: &Config) -> http::server::Options {
+    http::server::Options {
+        max_connections: config.max_connections,
+        max_header_bytes: config.max_header_bytes,
+        header_timeout: config.header_timeout,
+        write_timeout: config.write_timeout,
+    }
+}
+
+/// A flood of the public address must not lock the operator out, nor the other way round: the admin address has
+/// places of its own, out of the open files that are kept free.
+pub(super) fn admin_server(config: &Config) -> http::server::Options {
+    let public = server(config);
+    http::server::Options { max_connections: public.max_connections.min(ADMIN_CONNECTIONS), ..public }
+}
+
+/// One thread for the streams on two cores; on larger machines half of the cores.
+pub(super) fn stream_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, |n| (n.get() / 2).max(1))
+}
+
+pub(super) fn origins(config: &Config) -> http::Origins {
+    match &config.cors_origins {
+        Origins::Any => http::Origins::Any,
+        Origins::Only(names) => http::Origins::Only(names.clone()),
+    }
+}

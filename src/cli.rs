@@ -1,0 +1,103 @@
+//! The commands of the program, one file each.
+
+mod banner;
+pub mod check;
+mod client;
+mod demo;
+mod hook;
+mod reach;
+mod secret;
+mod send;
+mod serve;
+#[cfg(test)]
+mod stub;
+mod tail;
+mod token;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{Config, ConfigError, Flags, raise_open_files};
+
+/// Turns the webhooks of document converters into live streams.
+#[derive(Parser, Debug)]
+#[command(name = "docrelay", version, about)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Run the relay
+    Serve(Flags),
+    /// Print a bearer token
+    Token(token::Token),
+    /// Manage clients
+    #[command(subcommand)]
+    Client(client::Client),
+    /// Manage hooks
+    #[command(subcommand)]
+    Hook(hook::Hook),
+    Check(check::Check),
+    /// Play a vendor: send one message to a hook, and show what it answers
+    Send(Box<send::Args>),
+    /// Follow a stream
+    Tail(tail::Args),
+}
+
+/// Runs a command; what goes wrong is one sentence on stderr. 1: it could not be done. 2: it was asked wrongly.
+pub fn run(cli: Cli) -> ExitCode {
+    let done = match cli.command {
+        Command::Serve(flags) => configured(&flags, serve::run),
+        Command::Token(token) => configured(&token.flags.clone(), |config| token.run(&config)),
+        Command::Client(client) => configured(&client.flags().clone(), |config| client.run(&config)),
+        Command::Hook(hook) => configured(&hook.flags().clone(), |config| hook.run(&config)),
+        Command::Send(args) => outside(send::run(*args)),
+        Command::Tail(args) => outside(tail::run(args)),
+        Command::Check(check) => check.run(&mut std::io::stdout(), &mut std::io::stderr()).map_err(anyhow::Error::from),
+    };
+    done.unwrap_or_else(|error| {
+        say(&format!("{error:#}"));
+        ExitCode::FAILURE
+    })
+}
+
+/// A command that needs no data directory, only the network.
+fn outside(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<ExitCode> {
+    small_runtime()?.block_on(command).map(|()| ExitCode::SUCCESS)
+}
+
+fn configured(flags: &Flags, run: impl FnOnce(Config) -> anyhow::Result<()>) -> anyhow::Result<ExitCode> {
+    let open_files = raise_open_files();
+    match Config::load(flags, |name| std::env::var(name).ok(), open_files) {
+        Ok(config) => run(config).map(|()| ExitCode::SUCCESS),
+        Err(error) => {
+            let error: ConfigError = error;
+            say(&error.to_string());
+            Ok(ExitCode::from(2))
+        }
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "this is where commands say what went wrong")]
+fn say(sentence: &str) {
+    eprintln!("docrelay: {sentence}");
+}
+
+#[expect(clippy::print_stdout, reason = "this is where commands print what was asked for")]
+fn print(text: &str) {
+    println!("{text}");
+}
+
+/// A runtime for commands that do little.
+fn small_runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
+}
+
+/// A client that goes where it is told: no redirects, no proxy from the environment.
+fn http_client() -> anyhow::Result<reqwest::Client> {
+    let builder = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy();
+    Ok(builder.timeout(std::time::Duration::from_secs(30)).build()?)
+}

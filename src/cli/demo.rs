@@ -1,0 +1,131 @@
+//! The demo: a client with a hook of every vendor, and vendors that call now and then so that there is something to see.
+//! The calls go through the relay's own public address, like any vendor's.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::Context;
+use serde_json::json;
+
+use crate::app::Listening;
+use crate::auth::{Scopes, fresh_secret};
+use crate::clock::Timestamp;
+use crate::dialect::{self, Telling};
+use crate::event::{ClientId, Failure, Status, Update, Vendor};
+use crate::hook::{Client, Hook, NewHook, Verify};
+use crate::relay::add_hook;
+use crate::store::{Store, StoreError};
+
+/// Between two calls.
+const PAUSE: Duration = Duration::from_secs(3);
+
+/// Between the calls of the first round, so that whoever looks has something of every vendor to see.
+const BRISK: Duration = Duration::from_millis(200);
+
+/// For how long the printed token is good.
+const TOKEN_TTL: Duration = Duration::from_secs(24 * 3600);
+
+/// What the demo has set up.
+pub(super) struct Demo {
+    token: String,
+    hooks: Vec<(Vendor, String)>,
+}
+
+impl Demo {
+    /// Finds or makes the client `demo` and its hooks.
+    pub(super) async fn prepare(listening: &Listening) -> anyhow::Result<Self> {
+        let id: ClientId = "demo".parse()?;
+        let now = Timestamp::now();
+        let registry = &listening.store.registry;
+        let client = Client { id: id.clone(), created: now, secret: fresh_secret()?, previous: None };
+        match registry.add_client(client).await {
+            Ok(()) | Err(StoreError::Conflict(_)) => {}
+            Err(error) => return Err(error).context("the demo's client could not be made"),
+        }
+        let mut hooks = Vec::new();
+        for vendor in Vendor::ALL {
+            let hook = demo_hook(&listening.store, &id, vendor, now).await?;
+            hooks.push((vendor, format!("{}/in/{}", listening.reached.public_url, hook.key.expose())));
+        }
+        let token = listening.keys.issue(&id, &Scopes::ALL, TOKEN_TTL, now)?;
+        Ok(Self { token, hooks })
+    }
+
+    pub(super) fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// The address of a vendor's hook.
+    pub(super) fn hook(&self, vendor: Vendor) -> &str {
+        self.hooks.iter().find(|(v, _)| *v == vendor).map_or("", |(_, url)| url)
+    }
+
+    /// Calls like a vendor, one document after the other, for as long as the relay runs.
+    pub(super) async fn run(self) -> anyhow::Result<()> {
+        let client = super::http_client()?;
+        for round in 0_usize.. {
+            let (place, pause) = match self.hooks.get(round) {
+                Some(_) => (round, BRISK),
+                None => (fastrand::usize(..self.hooks.len()), PAUSE),
+            };
+            let (vendor, url) = &self.hooks[place];
+            let number = fastrand::u32(..);
+            let document = uuid::Uuid::new_v4();
+            for status in [Status::Pending, if fastrand::u8(..5) == 0 { Status::Error } else { Status::Completed }] {
+                tokio::time::sleep(pause).await;
+                // Some vendors tell of final states only.
+                let Some(telling) = telling(number, document, status) else { continue };
+                let Ok(call) = dialect::render(*vendor, &telling, url, &Verify::None {}, Timestamp::now()) else {
+                    continue;
+                };
+                let mut request = client.request(call.method, &call.url).body(call.body);
+                for (name, value) in call.headers {
+                    request = request.header(name, value);
+                }
+                match request.send().await {
+                    Ok(answer) if answer.status().is_success() => {}
+                    Ok(answer) => tracing::warn!(%vendor, status = %answer.status(), "a call of the demo was refused"),
+                    Err(error) => tracing::warn!(%vendor, error = %error.without_url(), "a call of the demo failed"),
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn demo_hook(store: &Store, client: &ClientId, vendor: Vendor, now: Timestamp) -> anyhow::Result<Hook> {
+    let name = format!("demo-{vendor}");
+    if let Some(hook) = store.registry.hooks(client).iter().find(|h| h.name.as_deref() == Some(&name)) {
+        return Ok(hook.as_ref().clone());
+    }
+    let mapping = json!({
+        "vendorId": "/vendorId", "status": "/status", "title": "/title", "result": "/result",
+        "errorCode": "/error/code", "errorMessage": "/error/message",
+        "statuses": {"PENDING": "PENDING", "COMPLETED": "COMPLETED", "ERROR": "ERROR", "done": "COMPLETED"},
+    });
+    let new = NewHook {
+        vendor,
+        verify: Verify::None {},
+        name: Some(name),
+        labels: BTreeMap::from([("demo".to_owned(), "true".to_owned())]),
+        label_cookies: Vec::new(),
+        mapping: (vendor == Vendor::Generic).then(|| serde_json::from_value(mapping)).transpose()?,
+    };
+    Ok(add_hook(store.registry.as_ref(), client, new, now).await?)
+}
+
+fn telling(number: u32, document: uuid::Uuid, status: Status) -> Option<Telling> {
+    let mut update = Update::new(format!("demo{number:08x}").parse().ok()?, status);
+    update.title = Some(format!("document {number:08x}.docx"));
+    if status == Status::Error {
+        update.error = Some(Failure { code: "2".into(), message: "source file error".into() });
+    }
+    Some(Telling {
+        message_id: format!("demo-{number:08x}-{status}"),
+        update,
+        document_id: document.to_string(),
+        notification: "demo".into(),
+        time: Timestamp::now(),
+        event: None,
+    })
+}

@@ -1,0 +1,151 @@
+//! `docrelay hook add`: prints the new hook as JSON.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use reqwest::Method;
+use serde_json::{Map, Value, json};
+
+use super::reach::{ask, reach, require};
+use super::{print, secret, small_runtime};
+use crate::app::data::{DataDirectory, Holder};
+use crate::auth::{Scope, Scopes};
+use crate::clock::Timestamp;
+use crate::config::{Config, Flags};
+use crate::event::{ClientId, Vendor};
+use crate::hook::{Mapping, NewHook, Verify};
+use crate::http::HookView;
+use crate::relay::add_hook;
+
+/// The environment variable that may hold the secret.
+const SECRET: &str = "DOCRELAY_HOOK_SECRET";
+
+/// Manage hooks
+#[derive(clap::Subcommand, Clone, Debug)]
+pub(super) enum Hook {
+    /// Add a hook and print it
+    Add(Box<Add>),
+}
+
+/// What `hook add` is told.
+#[derive(clap::Args, Clone, Debug)]
+pub(super) struct Add {
+    /// Whose hook
+    #[arg(long, value_name = "ID")]
+    client: ClientId,
+    /// Who will call: ppj, baidu, zoffice, gini, standard or generic
+    #[arg(long)]
+    vendor: Vendor,
+    /// A name for it
+    #[arg(long)]
+    name: Option<String>,
+    /// How callers prove themselves: none, ppj, baidu, cookie, authorization, standard or hmac-sha256. All but none
+    /// need a secret, from --secret-file or the environment variable DOCRELAY_HOOK_SECRET
+    #[arg(long, value_name = "TYPE", default_value = "none")]
+    verify: String,
+    /// File that holds the secret, `-` for stdin; a second line is the second secret of a rotation (standard)
+    #[arg(long, value_name = "FILE")]
+    secret_file: Option<PathBuf>,
+    /// Header that carries the signature (hmac-sha256)
+    #[arg(long, value_name = "NAME")]
+    header: Option<String>,
+    /// What stands before the signature (hmac-sha256)
+    #[arg(long, value_name = "TEXT")]
+    prefix: Option<String>,
+    /// How the signature is written: hex or base64 (hmac-sha256)
+    #[arg(long, value_name = "ENCODING")]
+    encoding: Option<String>,
+    /// Label copied into every event; may be given again
+    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = label)]
+    labels: Vec<(String, String)>,
+    /// Inbound cookie copied into the labels (zoffice); may be given again
+    #[arg(long = "label-cookie", value_name = "NAME")]
+    label_cookies: Vec<String>,
+    /// Where a generic hook finds things, as JSON: {"vendorId":"/job/id","status":"/state","statuses":{…}}
+    #[arg(long, value_name = "JSON", value_parser = mapping)]
+    mapping: Option<Mapping>,
+    #[command(flatten)]
+    flags: Flags,
+}
+
+fn label(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("a label has the form KEY=VALUE")?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
+fn mapping(text: &str) -> Result<Mapping, String> {
+    serde_json::from_str(text).map_err(|e| e.to_string())
+}
+
+impl Hook {
+    pub(super) fn flags(&self) -> &Flags {
+        let Self::Add(add) = self;
+        &add.flags
+    }
+
+    pub(super) fn run(&self, config: &Config) -> anyhow::Result<()> {
+        let Self::Add(add) = self;
+        let new = add.new_hook()?;
+        let now = Timestamp::now();
+        let runtime = small_runtime()?;
+        let holder = reach(config)?;
+        runtime.block_on(require(&holder, &add.client, config))?;
+        match holder {
+            Holder::Relay(reached) => {
+                let keys = DataDirectory::open(&config.data)?.keys()?;
+                let scopes = Scopes::from(Scope::Manage);
+                let token = keys.issue(&add.client, &scopes, Duration::from_secs(60), now)?;
+                let url = format!("http://{}/hooks", reached.listen);
+                let body = serde_json::to_value(&new)?;
+                print(&runtime.block_on(ask(Method::POST, &url, &token, Some(&body)))?.to_string());
+            }
+            Holder::Us(store) => {
+                let added = runtime.block_on(async {
+                    let added = add_hook(store.registry.as_ref(), &add.client, new, now).await;
+                    store.log.close().await;
+                    added
+                })?;
+                print(&serde_json::to_string(&HookView::new(&added, &config.public_url(config.listen)))?);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Add {
+    fn new_hook(&self) -> anyhow::Result<NewHook> {
+        Ok(NewHook {
+            vendor: self.vendor,
+            verify: self.verify()?,
+            name: self.name.clone(),
+            labels: self.labels.iter().cloned().collect::<BTreeMap<_, _>>(),
+            label_cookies: self.label_cookies.clone(),
+            mapping: self.mapping.clone(),
+        })
+    }
+
+    /// The same JSON as in `POST /hooks`, read by the same rules.
+    fn verify(&self) -> anyhow::Result<Verify> {
+        let mut verify = Map::new();
+        verify.insert("type".into(), json!(self.verify));
+        for (key, value) in [("header", &self.header), ("prefix", &self.prefix), ("encoding", &self.encoding)] {
+            if let Some(value) = value {
+                verify.insert(key.into(), json!(value));
+            }
+        }
+        match (self.verify.as_str(), secret::read(self.secret_file.as_deref(), SECRET)?) {
+            ("none", _) => {}
+            (other, None) => bail!("verify type {other} needs a secret: --secret-file or {SECRET}"),
+            ("standard", Some(text)) => {
+                let secrets: Vec<&str> = text.split_whitespace().collect();
+                verify.insert("secrets".into(), json!(secrets));
+            }
+            (_, Some(text)) => {
+                verify.insert("secret".into(), json!(text));
+            }
+        }
+        serde_json::from_value(Value::Object(verify)).context("the verification makes no sense")
+    }
+}

@@ -1,0 +1,56 @@
+//! How a command gets at the clients and hooks of a data directory: through the relay that has it, or by opening the
+//! store itself when none runs.
+
+use anyhow::{Context, bail, ensure};
+use reqwest::Method;
+use serde_json::Value;
+
+use crate::app::data::{DataDirectory, Holder};
+use crate::app::options::bare_store;
+use crate::config::Config;
+use crate::event::ClientId;
+
+/// Finds who answers for the data directory.
+pub(super) fn reach(config: &Config) -> anyhow::Result<Holder> {
+    let directory = DataDirectory::open(&config.data)?;
+    Ok(directory.hold(bare_store(config, &directory)?)?)
+}
+
+/// An error that says what to do, unless there is this client.
+pub(super) async fn require(holder: &Holder, client: &ClientId, config: &Config) -> anyhow::Result<()> {
+    let known = match holder {
+        Holder::Us(store) => store.registry.client(client).is_some(),
+        Holder::Relay(reached) => {
+            let url = format!("http://{}/admin/clients", reached.admin);
+            let list = ask(Method::GET, &url, &admin_token(config)?, None).await?;
+            let clients = list["clients"].as_array().context("the relay's list of clients is not one")?;
+            clients.iter().any(|c| c["clientId"] == client.as_str())
+        }
+    };
+    ensure!(known, "there is no client {client}: docrelay client add {client}");
+    Ok(())
+}
+
+/// The admin token as text, to be presented to a running relay.
+pub(super) fn admin_token(config: &Config) -> anyhow::Result<String> {
+    let token = DataDirectory::open(&config.data)?.admin_token(config.admin_token.clone())?;
+    Ok(token.expose().to_owned())
+}
+
+/// Asks a running relay; the answer's JSON, or the problem's detail as an error.
+pub(super) async fn ask(method: Method, url: &str, token: &str, body: Option<&Value>) -> anyhow::Result<Value> {
+    let client = super::http_client()?;
+    let mut request = client.request(method, url).bearer_auth(token);
+    if let Some(body) = body {
+        request = request.header("content-type", "application/json").body(body.to_string());
+    }
+    let response = request.send().await.context("the relay that has the data directory does not answer")?;
+    let status = response.status();
+    let text = response.text().await?;
+    let answer: Value = serde_json::from_str(&text).unwrap_or(Value::Null);
+    if !status.is_success() {
+        let detail = answer["detail"].as_str().map_or_else(|| status.to_string(), str::to_owned);
+        bail!("{detail}");
+    }
+    Ok(answer)
+}

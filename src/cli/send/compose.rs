@@ -1,0 +1,137 @@
+//! From the flags of `send` to the request: which proof, which identifiers, which words. Sends nothing.
+
+use anyhow::{Context, bail, ensure};
+use reqwest::Url;
+use uuid::Uuid;
+
+use super::Args;
+use crate::clock::Timestamp;
+use crate::dialect::{Edition, Outbound, Telling, check_proof, ppj_handshake, ppj_notify, render, standard_notify};
+use crate::event::{Failure, Status, Update, Vendor, VendorId};
+use crate::hook::{Secret, Verify};
+
+/// A request, and what to say and expect of it.
+#[derive(Debug)]
+pub(super) struct Composed {
+    /// What is sent.
+    pub(super) request: Outbound,
+    /// One line for whoever sends it.
+    pub(super) summary: String,
+    /// What must come back, for a handshake.
+    pub(super) nonce: Option<String>,
+}
+
+/// Composes what the flags ask for, and says which of them do not fit.
+pub(super) fn compose(args: &Args, secret: Option<&str>, now: Timestamp) -> anyhow::Result<Composed> {
+    let vendor = args.vendor;
+    ensure!(args.edition.is_none() || vendor == Vendor::Ppj, "--edition is for ppj only");
+    ensure!(!args.verify || vendor == Vendor::Ppj, "--verify is for ppj only: no other vendor has such a request");
+    ensure!(args.mode.is_none() || vendor == Vendor::Standard, "--mode is for standard only");
+    let is_failure = args.status == Status::Error;
+    ensure!(
+        is_failure || (args.error_code.is_none() && args.error_message.is_none()),
+        "--error-code and --error-message need --status error"
+    );
+    let url = Url::parse(&args.hook_url).ok().filter(|u| matches!(u.scheme(), "http" | "https"));
+    ensure!(url.is_some(), "the hook's address must begin with http:// or https://");
+    let verify = proof(args, secret)?;
+    check_proof(vendor, &verify).map_err(anyhow::Error::msg)?;
+    let ppj_secret = match &verify {
+        Verify::Ppj { secret } => Some(secret),
+        _ => None,
+    };
+    let edition = args.edition.unwrap_or(if ppj_secret.is_some() { Edition::B } else { Edition::A });
+    if args.verify {
+        let nonce = letters(16, LOWER);
+        let request = ppj_handshake(edition, &args.hook_url, &nonce, ppj_secret, now)?;
+        return Ok(Composed { request, summary: format!("verifying as ppj, edition {edition}"), nonce: Some(nonce) });
+    }
+    let telling = telling(args, now)?;
+    let request = match vendor {
+        Vendor::Ppj => ppj_notify(edition, &telling, &args.hook_url, ppj_secret, now)?,
+        Vendor::Standard => standard_notify(args.mode.unwrap_or_default(), &telling, &args.hook_url, &verify, now)?,
+        _ => render(vendor, &telling, &args.hook_url, &verify, now)?,
+    };
+    let summary = format!("sending as {vendor}: {} is {}", telling.update.vendor_id, args.status);
+    Ok(Composed { request, summary, nonce: None })
+}
+
+/// How the secret is used.
+fn proof(args: &Args, secret: Option<&str>) -> anyhow::Result<Verify> {
+    let kind = match (args.proof.as_deref(), secret) {
+        (Some(kind), _) => kind,
+        (None, None) => "none",
+        (None, Some(_)) => match args.vendor {
+            Vendor::Ppj => "ppj",
+            Vendor::Baidu => "baidu",
+            Vendor::Zoffice | Vendor::Gini => "authorization",
+            Vendor::Standard => "standard",
+            Vendor::Generic => "hmac-sha256",
+        },
+    };
+    if kind == "none" {
+        return Ok(Verify::None {});
+    }
+    let secret =
+        secret.context("a proof needs a secret: set DOCRELAY_HOOK_SECRET, or name a file with --secret-file")?;
+    let secret = Secret::new(secret);
+    Ok(match kind {
+        "ppj" => Verify::Ppj { secret },
+        "baidu" => Verify::Baidu { secret },
+        "cookie" => Verify::Cookie { secret },
+        "authorization" => Verify::Authorization { secret },
+        "standard" => Verify::Standard { secrets: vec![secret] },
+        "hmac-sha256" => Verify::HmacSha256 {
+            secret,
+            header: args.signature_header.clone(),
+            prefix: args.signature_prefix.clone(),
+            encoding: args.signature_encoding,
+        },
+        other => bail!("there is no proof of type {other}"),
+    })
+}
+
+fn telling(args: &Args, now: Timestamp) -> anyhow::Result<Telling> {
+    let id = match &args.id {
+        Some(id) => id.clone(),
+        None => fresh_id(args.vendor)?,
+    };
+    let document_id = id.to_string();
+    let mut update = Update::new(id, args.status);
+    update.title.clone_from(&args.title);
+    if args.error_code.is_some() || args.error_message.is_some() {
+        update.error = Some(Failure {
+            code: args.error_code.clone().unwrap_or_default(),
+            message: args.error_message.clone().unwrap_or_default(),
+        });
+    }
+    Ok(Telling {
+        message_id: Uuid::new_v4().to_string(),
+        update,
+        document_id,
+        notification: "docrelay_send".to_owned(),
+        time: now,
+        event: None,
+    })
+}
+
+const LOWER: &[u8] = b"abcdefghijklmnopqrstuvwxyz0123456789";
+const BASE62: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+
+/// An identifier of the shape that the vendor's own have.
+fn fresh_id(vendor: Vendor) -> anyhow::Result<VendorId> {
+    let text = match vendor {
+        Vendor::Ppj => letters(8, BASE62),
+        Vendor::Baidu => format!("doc-{}", letters(16, LOWER)),
+        Vendor::Zoffice => Uuid::new_v4().to_string(),
+        // Any node will do, as long as it is nobody's address: the bit that marks it as made up is set.
+        Vendor::Gini => Uuid::now_v1(&[0x03, fastrand::u8(..), fastrand::u8(..), fastrand::u8(..), 0, 0]).to_string(),
+        Vendor::Standard | Vendor::Generic => format!("job_{}", letters(20, BASE62)),
+    };
+    Ok(text.parse()?)
+}
+
+/// Not secret, only unlikely to be met twice.
+fn letters(count: usize, alphabet: &[u8]) -> String {
+    (0..count).map(|_| char::from(alphabet[fastrand::usize(..alphabet.len())])).collect()
+}

@@ -1,0 +1,201 @@
+//! Where a value comes from: flag, environment or a line of the file, in this order, and the errors that name the
+//! place. Knows the names of the keys, not what their values mean.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use toml::de::{DeTable, DeValue};
+
+use super::flags::Flags;
+use super::keys::{self, KEYS, Preset};
+
+/// A configuration that cannot be used; one sentence. Values are not repeated, for some of them are secret.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read the configuration {}: {source}", .path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file is not TOML.
+    #[error("{}:{line}: {message}", .path.display())]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What the parser says.
+        message: String,
+    },
+    /// The file holds a key that does not exist.
+    #[error("{}:{line}: there is no key `{key}`: correct or remove it", .path.display())]
+    UnknownKey {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// The key.
+        key: String,
+    },
+    /// A value that cannot be.
+    #[error("{place}: {key} must be {expected}")]
+    Bad {
+        /// The flag, the variable, or file and line.
+        place: String,
+        /// The key.
+        key: String,
+        /// What it must be.
+        expected: &'static str,
+    },
+}
+
+/// All that was said about the configuration.
+pub(super) struct Layers<'a> {
+    flags: &'a Flags,
+    env: &'a dyn Fn(&str) -> Option<String>,
+    file: Option<File>,
+}
+
+struct File {
+    path: PathBuf,
+    /// Value and line of each key.
+    entries: BTreeMap<String, (String, usize)>,
+}
+
+enum Place<'a> {
+    Flag(String),
+    Variable(String),
+    Line(&'a Path, usize),
+    Default,
+}
+
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Place::Flag(name) | Place::Variable(name) => f.write_str(name),
+            Place::Line(path, line) => write!(f, "{}:{line}", path.display()),
+            Place::Default => f.write_str("default"),
+        }
+    }
+}
+
+impl<'a> Layers<'a> {
+    /// Reads the file, when `--config` or `DOCRELAY_CONFIG` names one.
+    pub(super) fn read(flags: &'a Flags, env: &'a dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let path = flags.config.clone().or_else(|| set(env("DOCRELAY_CONFIG")).map(PathBuf::from));
+        let file = path.map(File::read).transpose()?;
+        Ok(Self { flags, env, file })
+    }
+
+    /// The value of a key that has a default.
+    pub(super) fn get<T>(&self, name: &str, parse: fn(&str) -> Result<T, &'static str>) -> Result<T, ConfigError> {
+        self.optional(name, parse)?.ok_or_else(|| bad(&Place::Default, name, "given: it has no default"))
+    }
+
+    /// The value of a key, its default if that is a value, else `None`.
+    pub(super) fn optional<T>(
+        &self,
+        name: &str,
+        parse: fn(&str) -> Result<T, &'static str>,
+    ) -> Result<Option<T>, ConfigError> {
+        let Some((text, place)) = self.find(name) else {
+            return Ok(None);
+        };
+        parse(&text).map(Some).map_err(|expected| bad(&place, name, expected))
+    }
+
+    /// Blames a key, at the place that decided it, unless the condition holds.
+    pub(super) fn require(&self, name: &str, holds: bool, expected: &'static str) -> Result<(), ConfigError> {
+        if holds {
+            return Ok(());
+        }
+        let place = self.find(name).map_or(Place::Default, |(_, place)| place);
+        Err(bad(&place, name, expected))
+    }
+
+    fn find(&self, name: &str) -> Option<(String, Place<'_>)> {
+        let key = keys::find(name)?;
+        if let Some(text) = self.flags.value(name) {
+            return Some((text, Place::Flag(key.option())));
+        }
+        if let Some(text) = set((self.env)(&key.variable())) {
+            return Some((text, Place::Variable(key.variable())));
+        }
+        if let Some(file) = &self.file
+            && let Some((text, line)) = file.entries.get(name)
+        {
+            return Some((text.clone(), Place::Line(&file.path, *line)));
+        }
+        match key.default {
+            Preset::Is(text) => Some((text.to_owned(), Place::Default)),
+            Preset::Derived(_) => None,
+        }
+    }
+}
+
+impl File {
+    fn read(path: PathBuf) -> Result<Self, ConfigError> {
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(source) => return Err(ConfigError::Unreadable { path, source }),
+        };
+        let line = |byte: usize| 1 + text.bytes().take(byte).filter(|b| *b == b'\n').count();
+        let table = match DeTable::parse(&text) {
+            Ok(table) => table.into_inner(),
+            Err(e) => {
+                let line = line(e.span().map_or(0, |span| span.start));
+                return Err(ConfigError::Syntax { path, line, message: e.message().replace('\n', ", ") });
+            }
+        };
+        let mut entries = BTreeMap::new();
+        for (key, value) in table {
+            let line = line(key.span().start);
+            let name = key.into_inner().into_owned();
+            if keys::find(&name).is_none() {
+                return Err(ConfigError::UnknownKey { path, line, key: name });
+            }
+            let text = plain(value.get_ref()).ok_or_else(|| {
+                bad(&Place::Line(&path, line), &name, "a string, a whole number, true, false or a list of strings")
+            })?;
+            entries.insert(name, (text, line));
+        }
+        Ok(Self { path, entries })
+    }
+}
+
+/// A TOML value as the environment would write it: lists are joined by commas.
+fn plain(value: &DeValue<'_>) -> Option<String> {
+    match value {
+        DeValue::String(text) => Some(text.to_string()),
+        DeValue::Integer(number) if number.radix() == 10 => Some(number.as_str().replace('_', "")),
+        DeValue::Boolean(switch) => Some(switch.to_string()),
+        DeValue::Array(items) => {
+            let texts: Option<Vec<_>> = items.iter().map(|item| item.get_ref().as_str()).collect();
+            texts.map(|t| t.join(","))
+        }
+        _ => None,
+    }
+}
+
+/// An empty variable counts as none: that is how compose files and shells write "not set".
+fn set(variable: Option<String>) -> Option<String> {
+    variable.filter(|text| !text.is_empty())
+}
+
+fn bad(place: &Place<'_>, key: &str, expected: &'static str) -> ConfigError {
+    ConfigError::Bad { place: place.to_string(), key: key.to_owned(), expected }
+}
+
+/// Those of these names that begin with `DOCRELAY_` and mean nothing: worth a warning, for they may be misspelt. They
+/// are no error, because orchestrators set such variables by themselves (`DOCRELAY_PORT` for a service of that name).
+pub fn unknown_variables(names: impl IntoIterator<Item = String>) -> Vec<String> {
+    // Those of the commands, which a shell may have set for all of them.
+    let commands = ["DOCRELAY_CONFIG", "DOCRELAY_TOKEN", "DOCRELAY_HOOK_SECRET"];
+    let known = |name: &str| commands.contains(&name) || KEYS.iter().any(|k| k.variable() == name);
+    names.into_iter().filter(|name| name.starts_with("DOCRELAY_") && !known(name)).collect()
+}

@@ -1,0 +1,244 @@
+//! The promises of the configuration, tried without touching the process's environment.
+
+use std::fs;
+
+use super::*;
+
+fn load(flags: &[&str], env: &[(&str, &str)], file: Option<&str>) -> Result<Config, String> {
+    let home = tempfile::tempdir().expect("a directory");
+    let path = home.path().join("relay.toml");
+    let mut line = vec!["docrelay"];
+    line.extend(flags);
+    let mut flags = parse(&line);
+    if let Some(text) = file {
+        fs::write(&path, text).expect("written");
+        flags.config = Some(path);
+    }
+    let env = |name: &str| env.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned());
+    let shorten = |e: ConfigError| e.to_string().replace(&format!("{}/", home.path().display()), "");
+    Config::load(&flags, env, 65_536).map_err(shorten)
+}
+
+fn parse(line: &[&str]) -> Flags {
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        flags: Flags,
+    }
+    <Line as clap::Parser>::parse_from(line).flags
+}
+
+#[test]
+fn without_any_configuration_the_documented_defaults_hold() {
+    let config = load(&[], &[], None).expect("good");
+    assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
+    assert_eq!(config.public_url(config.listen), "http://127.0.0.1:8080");
+    assert_eq!(config.cors_origins, Origins::Any);
+    assert_eq!(
+        (config.max_connections, config.max_followers, config.max_followers_per_client),
+        (65_280, 58_752, 10_000)
+    );
+    assert_eq!((config.max_header_bytes, config.max_body_bytes), (16 * 1024, 256 * 1024));
+    assert_eq!(config.history_bytes, 4 << 30);
+    assert_eq!(config.idle_interval, Duration::from_secs(15));
+    assert!(config.admin_token.is_none() && !config.demo);
+}
+
+#[test]
+fn a_flag_beats_the_environment_and_that_beats_the_file() {
+    let file = Some("listen = \"127.0.0.1:1\"\nadmin_listen = \"127.0.0.1:2\"\ndata = \"/three\"\n");
+    let env = [("DOCRELAY_LISTEN", "127.0.0.1:4"), ("DOCRELAY_ADMIN_LISTEN", "127.0.0.1:5"), ("DOCRELAY_DATA", "")];
+    let config = load(&["--listen", "127.0.0.1:6"], &env, file).expect("good");
+    assert_eq!((config.listen.port(), config.admin_listen.port()), (6, 5));
+    assert_eq!(config.data, PathBuf::from("/three"), "an empty variable is none");
+}
+
+#[test]
+fn the_file_can_be_named_by_the_environment() {
+    let home = tempfile::tempdir().expect("a directory");
+    let path = home.path().join("relay.toml");
+    fs::write(&path, "grace = \"1s\"").expect("written");
+    let env = |name: &str| (name == "DOCRELAY_CONFIG").then(|| path.display().to_string());
+    let config = Config::load(&Flags::default(), env, 65_536).expect("good");
+    assert_eq!(config.grace, Duration::from_secs(1));
+}
+
+#[test]
+fn every_key_is_read_from_environment_and_file_and_blamed_by_name_and_place() {
+    for key in KEYS {
+        let variable = key.variable();
+        let said = load(&[], &[(&variable, "\u{0}")], None).expect_err(key.name);
+        assert!(said.starts_with(&format!("{variable}: {} must be ", key.name)), "{said}");
+        let file = format!("# a comment\n\n{} = \"\\u0000\"\n", key.name);
+        let said = load(&[], &[], Some(&file)).expect_err(key.name);
+        assert!(said.starts_with(&format!("relay.toml:3: {} must be ", key.name)), "{said}");
+        let said = load(&[], &[], Some(&format!("{} = 1979-05-27", key.name))).expect_err(key.name);
+        assert!(said.starts_with("relay.toml:1: "), "{said}");
+    }
+}
+
+#[test]
+fn every_flag_is_in_the_table_and_its_help_names_variable_and_key() {
+    let command = <Flags as clap::Args>::augment_args(clap::Command::new("docrelay"));
+    let mut flags = Vec::new();
+    for argument in command.get_arguments().filter(|a| a.get_id() != "config") {
+        let name = argument.get_id().as_str();
+        let key = keys::find(name).expect("in the table");
+        let help = argument.get_help().expect("has help").to_string();
+        assert!(help.contains(&key.variable()) && help.contains(&format!("[key: {name}]")), "{help}");
+        flags.push(name);
+    }
+    let expected: Vec<_> = KEYS.iter().filter(|k| k.flag).map(|k| k.name).collect();
+    assert_eq!(flags, expected);
+    let said = load(&["--listen", "nowhere"], &[], None).expect_err("refused");
+    assert!(said.starts_with("--listen: listen must be an address"), "{said}");
+    assert!(load(&["--demo"], &[("DOCRELAY_DEMO", "false")], None).expect("good").demo);
+}
+
+#[test]
+fn zero_is_refused_wherever_a_bound_is_asked_for() {
+    let switches = ["listen", "admin_listen", "data", "store", "public_url", "cors_origins", "admin_token", "demo"];
+    for key in KEYS.iter().filter(|k| !switches.contains(&k.name)) {
+        for zero in ["0", "0s", "0B", "-1"] {
+            assert!(load(&[], &[(&key.variable(), zero)], None).is_err(), "{} = {zero}", key.name);
+        }
+    }
+    let said = load(&[], &[("DOCRELAY_REJECTS_PER_CLIENT", "0")], None).expect_err("refused");
+    assert!(said.contains("0 does not mean unlimited"), "{said}");
+}
+
+#[test]
+fn an_unknown_key_is_refused_with_its_line() {
+    let said = load(&[], &[], Some("grace = \"1s\"\n\nlissen = \"x\"\n")).expect_err("refused");
+    assert_eq!(said, "relay.toml:3: there is no key `lissen`: correct or remove it");
+    let said = load(&[], &[], Some("[limits]\ngrace = \"1s\"\n")).expect_err("refused");
+    assert!(said.starts_with("relay.toml:1: there is no key `limits`"), "{said}");
+    let said = load(&[], &[], Some("grace = \"1s\"\ngrace = \"2s\"\n")).expect_err("refused");
+    assert!(said.starts_with("relay.toml:2: "), "{said}");
+    let said = load(&[], &[], Some("grace = \"1s\"\nlisten = \n")).expect_err("refused");
+    assert!(said.starts_with("relay.toml:2: "), "{said}");
+}
+
+#[test]
+fn numbers_lists_and_switches_are_taken_as_toml_writes_them() {
+    let file = "hook_rate = 10_000\ndemo = true\ncors_origins = [\"https://A.example\", \"http://b.example:81\"]\n\
+                max_body_bytes = 1024\nhistory_age = \"1d 12h\"\n";
+    let config = load(&[], &[], Some(file)).expect("good");
+    assert_eq!(config.hook_rate.get(), 10_000);
+    assert!(config.demo);
+    let origins = ["https://a.example", "http://b.example:81"].map(str::to_owned).to_vec();
+    assert_eq!(config.cors_origins, Origins::Only(origins));
+    assert_eq!(config.max_body_bytes, 1024);
+    assert_eq!(config.history_age, Duration::from_secs(36 * 3600));
+    let none = load(&[], &[], Some("cors_origins = []")).expect("good");
+    assert_eq!(none.cors_origins, Origins::Only(Vec::new()));
+}
+
+#[test]
+fn values_that_cannot_be_are_refused() {
+    for (variable, value) in [
+        ("DOCRELAY_LISTEN", "8080"),
+        ("DOCRELAY_STORE", "postgres"),
+        ("DOCRELAY_PUBLIC_URL", "relay.example.com"),
+        ("DOCRELAY_PUBLIC_URL", "ftp://relay.example.com"),
+        ("DOCRELAY_PUBLIC_URL", "https://user@relay.example.com"),
+        ("DOCRELAY_PUBLIC_URL", "https://relay.example.com/?a=1"),
+        ("DOCRELAY_PUBLIC_URL", "https://relay.example.com/#a"),
+        ("DOCRELAY_CORS_ORIGINS", "*,https://a.example"),
+        ("DOCRELAY_CORS_ORIGINS", "https://a.example/"),
+        ("DOCRELAY_CORS_ORIGINS", "https://a.example/path"),
+        ("DOCRELAY_TOKEN_TTL", "900ms"),
+        ("DOCRELAY_GRACE", "15"),
+        ("DOCRELAY_GRACE", "99999999999999y"),
+        ("DOCRELAY_MAX_HEADER_BYTES", "4KiB"),
+        ("DOCRELAY_MAX_BODY_BYTES", "1TiB"),
+        ("DOCRELAY_HISTORY_BYTES", "1 potato"),
+        ("DOCRELAY_MAX_CONNECTIONS", "1.5"),
+        ("DOCRELAY_MAX_FOLLOWERS", "18446744073709551615"),
+        ("DOCRELAY_ADMIN_TOKEN", "two words"),
+    ] {
+        let said = load(&[], &[(variable, value)], None).expect_err(value);
+        assert!(said.starts_with(variable), "{said}");
+    }
+    let said = load(&["--store", "nats://localhost"], &[], None).expect_err("refused");
+    assert_eq!(said, "--store: store must be sqlite: this build has no cluster store yet");
+}
+
+#[test]
+fn limits_that_contradict_each_other_are_refused() {
+    for (file, line) in [
+        (
+            "max_connections = 100\nmax_followers = 100\n",
+            "relay.toml:2: max_followers must be fewer than max_connections",
+        ),
+        ("max_followers_per_client = 9\nmax_followers = 8\n", "relay.toml:1: max_followers_per_client must be at most"),
+        ("max_connections = 65536\n", "relay.toml:1: max_connections must be fewer than the open-file limit"),
+        ("rejects_bytes = \"1KiB\"\n", "relay.toml:1: rejects_bytes must be at least max_body_bytes"),
+        ("admin_listen = \"127.0.0.1:8080\"\n", "relay.toml:1: admin_listen must be another address"),
+    ] {
+        let said = load(&[], &[], Some(file)).expect_err(file);
+        assert!(said.starts_with(line), "{said}");
+    }
+    let config = load(&[], &[], Some("max_connections = 100\n")).expect("the others follow");
+    assert_eq!((config.max_followers, config.max_followers_per_client), (90, 90));
+    let free = "listen = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\n";
+    assert!(load(&[], &[], Some(free)).is_ok(), "port 0 is a different one each time");
+}
+
+#[test]
+fn the_public_url_follows_the_address_that_was_bound() {
+    let mut config = load(&[], &[], None).expect("good");
+    let url = |config: &Config, bound: &str| config.public_url(bound.parse().expect("an address"));
+    assert_eq!(url(&config, "0.0.0.0:81"), "http://localhost:81");
+    assert_eq!(url(&config, "[::]:81"), "http://localhost:81");
+    assert_eq!(url(&config, "[::1]:81"), "http://[::1]:81");
+    config = load(&[], &[("DOCRELAY_PUBLIC_URL", "https://a.example/relay/")], None).expect("good");
+    assert_eq!(url(&config, "0.0.0.0:81"), "https://a.example/relay");
+}
+
+#[test]
+fn the_admin_token_shows_neither_in_errors_nor_in_debug_output() {
+    let config = load(&[], &[("DOCRELAY_ADMIN_TOKEN", "hunter2")], None).expect("good");
+    assert_eq!(config.admin_token.as_ref().map(Secret::expose), Some("hunter2"));
+    assert!(!format!("{config:?}").contains("hunter2"));
+    let said = load(&[], &[("DOCRELAY_ADMIN_TOKEN", "hunter 2")], None).expect_err("refused");
+    assert!(!said.contains("hunter"), "{said}");
+}
+
+#[test]
+fn misspelt_variables_are_found_and_our_own_are_not() {
+    let mut names: Vec<String> = KEYS.iter().map(Key::variable).collect();
+    names.extend(["DOCRELAY_CONFIG", "PATH", "DOCRELAY_LISSEN"].map(str::to_owned));
+    assert_eq!(unknown_variables(names), ["DOCRELAY_LISSEN"]);
+}
+
+#[test]
+fn the_reference_has_a_row_of_five_cells_for_each_key() {
+    let page = reference();
+    assert_eq!(page.lines().count(), KEYS.len() + 2);
+    for line in page.lines() {
+        assert_eq!(line.matches('|').count(), 6, "{line}");
+    }
+    assert!(page.contains("| `listen` | `DOCRELAY_LISTEN` | `--listen` | `127.0.0.1:8080` | Public address"), "{page}");
+}
+
+#[test]
+fn a_file_is_checked_for_itself() {
+    let home = tempfile::tempdir().expect("a directory");
+    let path = home.path().join("relay.toml");
+    fs::write(&path, "max_connections = 1000000\n").expect("written");
+    assert!(Config::check(&path).is_ok(), "another machine may have more files");
+    assert!(matches!(Config::check(&home.path().join("none")), Err(ConfigError::Unreadable { .. })));
+}
+
+#[test]
+fn the_flags_do_not_replace_what_a_command_says_of_itself() {
+    /// Runs the relay
+    #[derive(clap::Parser)]
+    struct Serve {
+        #[command(flatten)]
+        _flags: Flags,
+    }
+    let command = <Serve as clap::CommandFactory>::command();
+    assert_eq!(command.get_about().map(ToString::to_string).as_deref(), Some("Runs the relay"));
+}

@@ -1,0 +1,162 @@
+//! Parsers of single values. Each error completes the sentence "… must be".
+
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use http::Uri;
+
+use crate::hook::Secret;
+use crate::telemetry::LogFormat;
+
+type Parsed<T> = Result<T, &'static str>;
+
+/// Beyond ten years nobody waits, and deadlines could overflow.
+const LONGEST: Duration = Duration::from_secs(3650 * 24 * 3600);
+
+/// Where events are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Store {
+    /// A database file in the data directory.
+    Sqlite,
+}
+
+/// Whose pages may read across origins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origins {
+    /// Everybody's.
+    Any,
+    /// Those of these origins, as browsers write them: `https://app.example.com`. None when empty.
+    Only(Vec<String>),
+}
+
+pub(super) fn address(text: &str) -> Parsed<SocketAddr> {
+    let numeric = match text.strip_prefix("localhost:") {
+        Some(port) => format!("127.0.0.1:{port}"),
+        None => text.to_owned(),
+    };
+    numeric.parse().map_err(|_| "an address with a port, such as 127.0.0.1:8080 or [::]:8080")
+}
+
+pub(super) fn path(text: &str) -> Parsed<PathBuf> {
+    if text.is_empty() || text.contains('\0') { Err("the path of a directory") } else { Ok(text.into()) }
+}
+
+pub(super) fn store(text: &str) -> Parsed<Store> {
+    match text {
+        "sqlite" => Ok(Store::Sqlite),
+        text if text.starts_with("nats://") => Err("sqlite: this build has no cluster store yet"),
+        _ => Err("sqlite"),
+    }
+}
+
+pub(super) fn base_url(text: &str) -> Parsed<String> {
+    let expected = "an http:// or https:// URL without query, such as https://relay.example.com";
+    let uri: Uri = text.parse().map_err(|_| expected)?;
+    let web = matches!(uri.scheme_str(), Some("http" | "https"));
+    let host = uri.authority().is_some_and(|a| !a.host().is_empty() && !a.as_str().contains('@'));
+    // http::Uri drops a fragment in silence.
+    if web && host && uri.query().is_none() && !text.contains('#') {
+        Ok(text.trim_end_matches('/').to_owned())
+    } else {
+        Err(expected)
+    }
+}
+
+pub(super) fn origins(text: &str) -> Parsed<Origins> {
+    match text {
+        "*" => Ok(Origins::Any),
+        "" | "none" => Ok(Origins::Only(Vec::new())),
+        list => list.split(',').map(|one| origin(one.trim())).collect::<Parsed<_>>().map(Origins::Only),
+    }
+}
+
+fn origin(text: &str) -> Parsed<String> {
+    let expected = "origins such as https://app.example.com without a path, or * alone";
+    let url = base_url(text).map_err(|_| expected)?;
+    let path = url.split_once("://").is_some_and(|(_, rest)| rest.contains('/'));
+    // Browsers send scheme and host in lower case, and the header is compared as text.
+    if path || text.ends_with('/') { Err(expected) } else { Ok(url.to_ascii_lowercase()) }
+}
+
+pub(super) fn duration(text: &str) -> Parsed<Duration> {
+    let expected = "a duration such as 500ms, 15s or 30d, more than 0 and at most 10 years";
+    let d = humantime::parse_duration(text).map_err(|_| expected)?;
+    if d < Duration::from_millis(1) || d > LONGEST { Err(expected) } else { Ok(d) }
+}
+
+/// For what is counted in whole seconds.
+pub(super) fn seconds(text: &str) -> Parsed<Duration> {
+    let expected = "a duration such as 15s, 1h or 30d, at least 1s and at most 10 years";
+    duration(text).ok().filter(|d| d.as_secs() >= 1).ok_or(expected)
+}
+
+pub(super) fn size(text: &str) -> Parsed<u64> {
+    let size = text.parse::<ByteSize>().map_err(|_| "a size such as 256KiB or 4GiB")?.as_u64();
+    if size == 0 { Err("a size such as 256KiB or 4GiB; 0 does not mean unlimited, name a bound") } else { Ok(size) }
+}
+
+/// For what is held in memory.
+pub(super) fn small_size(text: &str) -> Parsed<usize> {
+    let expected = "a size such as 256KiB, more than 0 and at most 1GiB";
+    let size = size(text).map_err(|_| expected)?;
+    usize::try_from(size).ok().filter(|n| *n <= 1 << 30).ok_or(expected)
+}
+
+pub(super) fn header_size(text: &str) -> Parsed<usize> {
+    let expected = "a size such as 16KiB, at least 8KiB and at most 1MiB";
+    small_size(text).ok().filter(|n| (8 << 10..=1 << 20).contains(n)).ok_or(expected)
+}
+
+pub(super) fn number(text: &str) -> Parsed<u64> {
+    match text.parse() {
+        Ok(0) => Err("a whole number; 0 does not mean unlimited, name a bound"),
+        // What SQLite counts in.
+        Ok(n) if i64::try_from(n).is_ok() => Ok(n),
+        _ => Err("a whole number"),
+    }
+}
+
+pub(super) fn count(text: &str) -> Parsed<usize> {
+    // 2³⁰ is more than any machine has sockets, and keeps arithmetic away from its end.
+    usize::try_from(number(text)?).ok().filter(|n| *n <= 1 << 30).ok_or("a whole number of at most 1073741824")
+}
+
+pub(super) fn rate(text: &str) -> Parsed<NonZeroU32> {
+    u32::try_from(number(text)?).ok().and_then(NonZeroU32::new).ok_or("a whole number of at most 4294967295")
+}
+
+pub(super) fn log_format(text: &str) -> Parsed<LogFormat> {
+    match text {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        _ => Err("text or json"),
+    }
+}
+
+pub(super) fn log_level(text: &str) -> Parsed<tracing::Level> {
+    match text {
+        "error" => Ok(tracing::Level::ERROR),
+        "warn" => Ok(tracing::Level::WARN),
+        "info" => Ok(tracing::Level::INFO),
+        "debug" => Ok(tracing::Level::DEBUG),
+        "trace" => Ok(tracing::Level::TRACE),
+        _ => Err("error, warn, info, debug or trace"),
+    }
+}
+
+pub(super) fn secret(text: &str) -> Parsed<Secret> {
+    // It travels in a header, where nothing else can stand.
+    let good = !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic());
+    if good { Ok(Secret::new(text)) } else { Err("visible ASCII without spaces, and not empty") }
+}
+
+pub(super) fn switch(text: &str) -> Parsed<bool> {
+    match text {
+        "true" | "1" => Ok(true),
+        "false" | "0" => Ok(false),
+        _ => Err("true or false"),
+    }
+}
