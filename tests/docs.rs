@@ -1,0 +1,217 @@
+//! Holds the documents to the code: tables that come from it, paths that exist, routes, commands and metrics that are
+//! named. `UPDATE_DOCS=1` writes the tables anew instead of comparing them.
+
+#![allow(clippy::expect_used, reason = "a document that cannot be read is a failed test")]
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Command;
+
+const REFERENCE: &str = "docs/REFERENCE.md";
+const DOCUMENTS: [&str; 4] = ["README.md", "CHANGELOG.md", "docs/ARCHITECTURE.md", REFERENCE];
+
+/// Directories of the repository: what stands in code marks and begins with one of them is a path.
+const DIRECTORIES: [&str; 6] = ["src/", "tests/", "docs/", "static/", ".ci/", ".cargo/"];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+#[track_caller]
+fn read(path: &str) -> String {
+    std::fs::read_to_string(root().join(path)).expect(path)
+}
+
+/// The text between the marks of a generated section.
+#[track_caller]
+fn section<'a>(text: &'a str, name: &str) -> &'a str {
+    let (_, rest) = text.split_once(&format!("<!-- generated: {name} -->\n")).expect(name);
+    rest.split_once("<!-- end -->").expect(name).0
+}
+
+#[track_caller]
+fn holds(name: &str, generated: &str) {
+    let text = read(REFERENCE);
+    let written = section(&text, name);
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        let (mark, end) = (format!("<!-- generated: {name} -->\n"), "<!-- end -->");
+        let text = text.replace(&format!("{mark}{written}{end}"), &format!("{mark}{generated}{end}"));
+        std::fs::write(root().join(REFERENCE), text).expect("written");
+        return;
+    }
+    assert!(
+        written == generated,
+        "{REFERENCE}: {name} is not what the code says: UPDATE_DOCS=1 cargo test --test docs"
+    );
+}
+
+#[test]
+fn the_tables_of_the_reference_are_those_of_the_code() {
+    // One after the other: both write the same file when they are asked to.
+    holds("configuration", &docrelay::config::reference());
+    holds("metrics", &docrelay::metrics::reference());
+}
+
+/// What stands between single code marks, fenced blocks apart.
+fn code_marks(text: &str) -> Vec<String> {
+    let mut fenced = false;
+    let prose = text.lines().filter(|line| {
+        let fence = line.trim_start().starts_with("```");
+        fenced ^= fence;
+        !fence && !fenced
+    });
+    prose.flat_map(|line| line.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>()).collect()
+}
+
+/// The targets of links, without those that lead out of the repository.
+fn links(text: &str) -> Vec<String> {
+    let targets = text.split("](").skip(1).filter_map(|rest| rest.split_once(')'));
+    let targets = targets.map(|(target, _)| target).filter(|target| !target.contains("://"));
+    targets.map(str::to_owned).collect()
+}
+
+/// GitHub's name of a heading.
+fn anchor(heading: &str) -> String {
+    let kept = heading.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+    kept.collect::<String>().trim().to_lowercase().replace(' ', "-")
+}
+
+#[test]
+fn every_path_and_link_leads_somewhere() {
+    let mut astray = Vec::new();
+    for document in DOCUMENTS {
+        let text = read(document);
+        let beside = Path::new(document).parent().expect("a directory");
+        for link in links(&text) {
+            let (file, part) = link.split_once('#').unwrap_or((&link, ""));
+            let target = if file.is_empty() { document.into() } else { beside.join(file) };
+            let Ok(linked) = std::fs::read_to_string(root().join(&target)) else {
+                astray.push(format!("{document}: the link {link}"));
+                continue;
+            };
+            let headings = linked.lines().filter(|line| line.starts_with('#'));
+            if !part.is_empty() && !headings.map(|h| anchor(h.trim_start_matches('#'))).any(|a| a == part) {
+                astray.push(format!("{document}: the heading of {link}"));
+            }
+        }
+        for mark in code_marks(&text) {
+            // `src/http/ingest.rs:40` and `tests/tidy.rs::name` mean the file.
+            let path = mark.split([':', ' ', '*']).next().unwrap_or_default();
+            if DIRECTORIES.iter().any(|d| path.starts_with(d)) && !root().join(path).exists() {
+                astray.push(format!("{document}: the path {path}"));
+            }
+        }
+    }
+    assert!(astray.is_empty(), "\n{}\n", astray.join("\n"));
+}
+
+#[test]
+fn every_test_that_is_named_exists() {
+    let mut sources = String::new();
+    let listed = Command::new("git").args(["ls-files", "src", "tests"]).current_dir(root()).output().expect("git");
+    for path in String::from_utf8_lossy(&listed.stdout).lines().filter(|path| path.ends_with(".rs")) {
+        sources += &read(path);
+    }
+    let text = read("docs/ARCHITECTURE.md");
+    // A name of many words is a promise of a test.
+    let marks = code_marks(&text).into_iter();
+    let promises: Vec<_> = marks.filter(|m| m.matches('_').count() >= 3 && !m.contains(['/', ':', ' ', '('])).collect();
+    assert!(promises.len() > 10, "the architecture names the tests that hold it");
+    let gone: Vec<_> = promises.iter().filter(|name| !sources.contains(name.as_str())).collect();
+    assert!(gone.is_empty(), "no such test: {gone:?}");
+}
+
+/// A path with each segment that varies written `{}`.
+fn plain(path: &str) -> String {
+    let segments = path.split('/').map(|segment| if segment.starts_with('{') { "{}" } else { segment });
+    segments.collect::<Vec<_>>().join("/")
+}
+
+#[test]
+fn every_route_is_in_the_reference() {
+    let routes = read("src/http.rs");
+    let routes = routes.split("warp::path!(").skip(1).filter_map(|rest| rest.split_once(')')).map(|(path, _)| {
+        let segments = path.split(" / ").map(|s| if s == "String" { "{}" } else { s.trim_matches('"') });
+        segments.fold(String::new(), |path, segment| format!("{path}/{segment}"))
+    });
+    let pages = read("src/http/pages.rs");
+    let pages =
+        pages.split("page!(\"").skip(1).filter_map(|rest| rest.split_once('"')).map(|(path, _)| path.to_owned());
+    let routes: BTreeSet<String> = routes.chain(pages).collect();
+    assert!(routes.len() > 20, "{routes:?}");
+
+    let reference = read(REFERENCE);
+    let named: BTreeSet<String> = code_marks(&reference)
+        .iter()
+        .flat_map(|mark| mark.split(' '))
+        .filter(|word| word.starts_with('/'))
+        .map(|word| plain(word.split('?').next().unwrap_or_default()))
+        .collect();
+    let missing: Vec<_> = routes.difference(&named).collect();
+    assert!(missing.is_empty(), "{REFERENCE} says nothing of {missing:?}");
+}
+
+/// What a command says of itself.
+#[track_caller]
+fn help(words: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_docrelay")).args(words).arg("--help").output().expect("the program");
+    assert!(output.status.success(), "{words:?}");
+    String::from_utf8(output.stdout).expect("text")
+}
+
+fn subcommands(help: &str) -> Vec<String> {
+    let Some((_, rest)) = help.split_once("Commands:\n") else { return Vec::new() };
+    let lines = rest.lines().take_while(|line| !line.is_empty());
+    // A name stands at the second column; what is further in goes on with a description.
+    let names = lines.filter(|line| line.starts_with("  ") && !line.starts_with("   "));
+    names.filter_map(|line| line.split_whitespace().next()).filter(|n| *n != "help").map(str::to_owned).collect()
+}
+
+/// Every command that does something: `client add`, not `client`.
+fn commands(before: &[&str]) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for name in subcommands(&help(before)) {
+        let words: Vec<&str> = before.iter().copied().chain([name.as_str()]).collect();
+        let below = commands(&words);
+        if below.is_empty() {
+            found.insert(words.join(" "));
+        }
+        found.extend(below);
+    }
+    found
+}
+
+/// `--words` of a text.
+fn options(text: &str) -> BTreeSet<String> {
+    let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'));
+    words.filter(|w| w.starts_with("--") && w.len() > 2).map(str::to_owned).collect()
+}
+
+#[test]
+fn every_command_and_option_is_in_the_reference_and_nothing_else_is() {
+    let reference = read(REFERENCE);
+    let (_, cli) = reference.split_once("\n## Commands\n").expect("a chapter on commands");
+    let cli = cli.split("\n## ").next().expect("the chapter");
+    let sections: Vec<(&str, &str)> =
+        cli.split("\n### `docrelay ").skip(1).filter_map(|s| s.split_once("`\n")).collect();
+    let named: BTreeSet<String> = sections.iter().map(|(name, _)| (*name).to_owned()).collect();
+    assert_eq!(named, commands(&[]), "commands of {REFERENCE} and of the program");
+
+    let serve = options(&help(&["serve"]));
+    for (name, text) in sections {
+        let words: Vec<&str> = name.split(' ').collect();
+        let mut has = options(&help(&words));
+        has.remove("--help");
+        let mut told = options(text);
+        if name != "serve" {
+            // The configuration's own flags are told once, with `serve`.
+            has.retain(|option| !serve.contains(option));
+            told.retain(|option| !serve.contains(option));
+        }
+        // A text may name another command's option; of its own it names all.
+        let missing: Vec<_> = has.difference(&told).collect();
+        assert!(missing.is_empty(), "{REFERENCE}, docrelay {name}: {missing:?}");
+        let invented: Vec<_> = told.iter().filter(|o| !has.contains(*o) && !serve.contains(*o)).collect();
+        assert!(invented.is_empty(), "{REFERENCE}, docrelay {name} has no {invented:?}");
+    }
+}

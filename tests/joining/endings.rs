@@ -1,0 +1,66 @@
+//! Endings under fire: a stream that has to end while its follower is about to wait ends at once, not at the next idle
+//! line. Symptom: a stop that took fifteen seconds, now and then.
+
+use std::time::Duration;
+
+use docrelay::clock::Timestamp;
+use docrelay::hub::{Fields, Filter, Framing, Hub, Options};
+use docrelay::metrics::{Disconnect, Metrics};
+use docrelay::relay::{self, FollowRequest, Follower, Relay, Turn};
+use tokio::time::timeout;
+
+use crate::setting::{CLIENTS, Setting};
+
+fn follow(relay: &Relay) -> Follower {
+    let request = FollowRequest {
+        client: CLIENTS[0].parse().expect("a name"),
+        last_event_id: None,
+        filter: Filter::default(),
+        fields: Fields::All,
+        framing: Framing::Chunked,
+        expires: Timestamp::now().plus(Duration::from_secs(3600)),
+        now: Timestamp::now(),
+    };
+    relay.follow(request).expect("room")
+}
+
+#[test]
+fn an_ending_between_a_look_and_a_wait_is_not_missed() {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let setting = Setting::open(8).await;
+        for round in 0..3_000 {
+            let hub = Hub::new(Options::default(), setting.store.log.head());
+            let metrics = Metrics::new("test");
+            let relay = Relay::new(setting.store.clone(), hub.clone(), relay::Options::default(), metrics);
+            let mut follower = follow(&relay);
+            let number = hub.list()[0].number;
+            let following = tokio::spawn(async move {
+                match follower.next().await {
+                    Turn::End(_, why) => why,
+                    Turn::Write(_) => panic!("only an end was to come"),
+                }
+            });
+            for _ in 0..fastrand::u32(..3_000) {
+                std::hint::spin_loop();
+            }
+            let expected = match round % 3 {
+                0 => {
+                    hub.stop();
+                    Disconnect::Stopping
+                }
+                1 => {
+                    hub.revoke(&CLIENTS[0].parse().expect("a name"));
+                    Disconnect::Revoked
+                }
+                _ => {
+                    assert!(hub.dismiss(number));
+                    Disconnect::Removed
+                }
+            };
+            let why = timeout(Duration::from_secs(5), following).await;
+            assert_eq!(why.expect("ends at once").expect("a follower"), expected, "round {round}");
+        }
+    });
+}

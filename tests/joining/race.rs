@@ -1,0 +1,70 @@
+//! The hub by itself under fire: joining while somebody publishes. The log is a number here: the newest event.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+
+use docrelay::clock::Timestamp;
+use docrelay::event::{ClientId, Epoch, Event, EventId, SharedEvent, Status};
+use docrelay::hub::{Fields, Framing, Hub, Options, Outgoing};
+
+use crate::setting::ids;
+
+fn event(client: &ClientId, sequence: u64) -> SharedEvent {
+    Arc::new(Event {
+        id: EventId { epoch: Epoch::new(1), sequence },
+        client: client.clone(),
+        document: "626626a0-749f-11e2-bfd6-000000000000".parse().expect("an id"),
+        status: Status::Completed,
+        json: "{}".into(),
+    })
+}
+
+#[test]
+fn whoever_joins_while_events_are_published_gets_the_rest_of_them_or_is_told_to_read_the_log() {
+    const EACH: usize = 4_000;
+    let client: ClientId = "acme".parse().expect("a name");
+    let hub = Hub::new(Options { ring_events: 16, ..Options::default() }, 0);
+    let (head, done) = (AtomicU64::new(0), AtomicBool::new(false));
+    let (mut live, mut behind) = (0, 0);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::SeqCst) {
+                let first = head.load(Ordering::SeqCst) + 1;
+                let last = first + fastrand::u64(..3);
+                // Committed first, and then offered: as the writer and the pump do it.
+                head.store(last, Ordering::SeqCst);
+                hub.publish(&(first..=last).map(|n| event(&client, n)).collect::<Vec<_>>());
+            }
+        });
+        let joiners: Vec<_> = (0..3)
+            .map(|_| {
+                scope.spawn(|| {
+                    let (mut live, mut behind) = (0, 0);
+                    for _ in 0..EACH {
+                        let seat = hub.join(&client, Timestamp::from_millis(0)).expect("room");
+                        let mut position = head.load(Ordering::SeqCst);
+                        for _ in 0..fastrand::usize(1..12) {
+                            let mut out = Outgoing::new(Framing::Bare, Fields::All);
+                            let Ok(reached) = seat.take(position, None, 1 << 20, &mut out) else {
+                                // The log has everything up to its head.
+                                (position, behind) = (head.load(Ordering::SeqCst), behind + 1);
+                                continue;
+                            };
+                            assert_eq!(ids(out), (position + 1..=reached).collect::<Vec<_>>());
+                            (position, live) = (reached, live + 1);
+                        }
+                    }
+                    (live, behind)
+                })
+            })
+            .collect();
+        for joiner in joiners {
+            let (l, b) = joiner.join().expect("a joiner");
+            (live, behind) = (live + l, behind + b);
+        }
+        done.store(true, Ordering::SeqCst);
+    });
+    assert!(live > behind, "{live} looks at the ring, {behind} at the log");
+    assert_eq!((hub.followers(), hub.clients()), (0, 0));
+}

@@ -1,0 +1,104 @@
+//! A store on the disk, a hub with a small ring, the pump between them, and what followers of two clients need.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use docrelay::clock::Timestamp;
+use docrelay::event::{Status, Update, Vendor};
+use docrelay::hook::{Client, Secret};
+use docrelay::hub::{self, Hub, Outgoing};
+use docrelay::metrics::Metrics;
+use docrelay::relay::{self, Relay, pump};
+use docrelay::store::sqlite::{Options, SqliteStore};
+use docrelay::store::{Appended, Arrival, PageLimit, Repeat, Retention, Seal, Store};
+use tempfile::TempDir;
+
+pub(crate) const CLIENTS: [&str; 2] = ["acme", "other"];
+
+/// Everything between a vendor and a follower but HTTP.
+#[derive(Clone)]
+pub(crate) struct Setting {
+    pub(crate) store: Store,
+    pub(crate) hub: Hub,
+    pub(crate) relay: Relay,
+    pub(crate) metrics: Metrics,
+    _directory: Arc<TempDir>,
+}
+
+/// There is no secret to keep here.
+struct Open;
+
+impl Seal for Open {
+    fn seal(&self, text: &[u8], _: &[u8]) -> Vec<u8> {
+        text.to_vec()
+    }
+
+    fn open(&self, sealed: &[u8], _: &[u8]) -> Result<Vec<u8>, String> {
+        Ok(sealed.to_vec())
+    }
+}
+
+impl Setting {
+    /// With rings of so many events; the pump runs until the store is dropped.
+    pub(crate) async fn open(ring_events: usize) -> Self {
+        let directory =
+            tempfile::Builder::new().prefix("joining-").tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
+        let retention = Retention {
+            age: Duration::from_secs(86_400),
+            events: 10_000_000,
+            bytes: 1 << 40,
+            rejects_age: Duration::from_secs(1),
+            rejects: 1,
+            rejects_bytes: 1,
+        };
+        let path = directory.path().join("docrelay.db");
+        let store = SqliteStore::open(Options { path, retention, readers: 3, seal: Arc::new(Open), on_commit: None });
+        let store = store.expect("a store");
+        for name in CLIENTS {
+            let (id, created) = (name.parse().expect("a name"), Timestamp::now());
+            let client = Client { id, created, secret: Secret::new("secret"), previous: None };
+            store.registry.add_client(client).await.expect("a client");
+        }
+        let metrics = Metrics::new("test");
+        let tail = store.log.tail();
+        let hub = Hub::new(hub::Options { ring_events, ..hub::Options::default() }, store.log.head());
+        let options = relay::Options { page: PageLimit { events: 20, bytes: 64 << 10 }, ..relay::Options::default() };
+        let relay = Relay::new(store.clone(), hub.clone(), options, metrics.clone());
+        tokio::spawn(pump(relay.clone(), tail));
+        Self { store, hub, relay, metrics, _directory: Arc::new(directory) }
+    }
+
+    /// Appends an event that is no repeat; its sequence.
+    pub(crate) async fn append(&self, client: usize, status: Status, key: &str) -> u64 {
+        let arrival = Arrival {
+            client: CLIENTS[client].parse().expect("a name"),
+            vendor: Vendor::Gini,
+            update: Update::new(format!("document {}", key.len()).parse().expect("an id"), status),
+            labels: BTreeMap::new(),
+            raw: None,
+            repeat: Repeat::SameKey(key.to_owned()),
+            now: Timestamp::now(),
+        };
+        match self.store.log.append(arrival).await.expect("an event on the disk") {
+            Appended::Stored(event) => event.id.sequence,
+            Appended::Repeat { .. } => panic!("{key} was said before"),
+        }
+    }
+}
+
+/// The sequences of the events in some bytes of a stream, which must have nothing else but empty lines.
+pub(crate) fn ids(out: Outgoing) -> Vec<u64> {
+    let text = String::from_utf8(out.into_stretches().flat_map(|stretch| stretch.bytes).collect()).expect("text");
+    let mut sequences = Vec::new();
+    for line in text.lines().filter(|line| !line.is_empty()) {
+        match line.split_once(": ") {
+            Some(("id", id)) => {
+                sequences.push(id.split_once('.').expect("epoch.sequence").1.parse().expect("a sequence"));
+            }
+            Some(("data", _)) => {}
+            _ => panic!("neither an event nor an empty line: {text:?}"),
+        }
+    }
+    sequences
+}

@@ -1,0 +1,178 @@
+//! Documents: announced before the vendor calls, listed as they stand, followed from there without a gap.
+
+use serde_json::Value;
+
+use crate::support::TestRelay;
+use crate::support::tenant::{Tenant, problem, stored, text};
+use crate::support::wire::{Request, Wire};
+
+fn register(tenant: &Tenant<'_>, body: &str, status: u16) -> Value {
+    let answer = tenant.post("/documents", body);
+    assert_eq!(answer.status, status, "{answer:?}");
+    let json = answer.json();
+    assert_eq!(answer.header("location"), Some(format!("/documents/{}", text(&json, "documentId")).as_str()));
+    json
+}
+
+#[test]
+fn an_announced_document_is_pending_at_once_and_the_vendors_call_finds_it() {
+    let relay = TestRelay::start();
+    let acme = Tenant::new(&relay, "acme");
+    let body = r#"{"vendor":"ppj","vendorId":"8v9iSKnj","title":"Bericht ✓"}"#;
+    let made = register(&acme, body, 201);
+    let document = text(&made, "documentId");
+    assert_eq!(uuid::Uuid::parse_str(&document).expect("a UUID").get_version_num(), 1);
+    assert_eq!([&made["status"], &made["vendor"], &made["vendorId"]], ["PENDING", "ppj", "8v9iSKnj"]);
+    assert_eq!(register(&acme, body, 200), made, "known already");
+
+    let hook = acme.open_hook("ppj").path;
+    let done = stored(&relay.ask(&Request::get(&format!("{hook}?type=complete&token=8v9iSKnj"))));
+    let events = acme.events(2);
+    assert_eq!([&events[0].id, &events[1].id], [&text(&made, "eventId"), &done]);
+    for event in &events {
+        assert_eq!([&event.json()["documentId"], &event.json()["title"]], [&document, "Bericht ✓"]);
+    }
+    let known = register(&acme, r#"{"vendor":"ppj","vendorId":"8v9iSKnj","title":"another"}"#, 200);
+    assert_eq!([&known["status"], &known["eventId"]], ["COMPLETED", &done]);
+
+    let one = acme.get(&format!("/documents/{document}")).json();
+    assert_eq!([&one["status"], &one["eventId"], &one["title"]], ["COMPLETED", &done, "Bericht ✓"]);
+    let history = acme.get(&format!("/documents/{}/events", document.to_uppercase())).json();
+    let states: Vec<_> = history["events"].as_array().expect("a list").iter().map(|e| text(e, "status")).collect();
+    assert_eq!(states, ["PENDING", "COMPLETED"]);
+    // Nobody called: there is no request behind the first event.
+    problem(&acme.get(&format!("/events/{}/raw", events[0].id)), 404);
+}
+
+#[test]
+fn an_event_that_comes_first_makes_the_document_and_a_vendors_uuid_is_its_id() {
+    let relay = TestRelay::start();
+    let acme = Tenant::new(&relay, "acme");
+    let task = "1c1cf10b-d9e6-4927-b75e-dddf6b441445";
+    let hook = acme.open_hook("zoffice").path;
+    stored(&relay.ask(&Request::post(&hook).json(&format!(r#"{{"taskId":"{task}","code":"TaskSuccessNotify"}}"#))));
+    let known = register(&acme, &format!(r#"{{"vendor":"zoffice","vendorId":"{task}"}}"#), 200);
+    assert_eq!([&known["documentId"], &known["status"]], [task, "COMPLETED"]);
+    let upper = register(&acme, &format!(r#"{{"vendor":"gini","vendorId":"{}"}}"#, task.replace('1', "A")), 201);
+    assert_eq!(text(&upper, "documentId"), task.replace('1', "a"));
+}
+
+#[test]
+fn the_list_is_filtered_and_paged_newest_first() {
+    let relay = TestRelay::start();
+    let acme = Tenant::new(&relay, "acme");
+    for n in 0..25 {
+        let vendor = if n % 5 == 0 { "baidu" } else { "gini" };
+        register(&acme, &format!(r#"{{"vendor":"{vendor}","vendorId":"job-{n}"}}"#), 201);
+    }
+    let hook = acme.open_hook("gini").path;
+    stored(&relay.ask(&Request::post(&hook).json(r#"{"documentId":"job-7","status":"ERROR"}"#)));
+    let ids = |target: &str| -> Vec<String> {
+        let answer = acme.get(target);
+        assert_eq!(answer.status, 200, "{target} {answer:?}");
+        answer.json()["documents"].as_array().expect("a list").iter().map(|d| text(d, "vendorId")).collect()
+    };
+    let (mut all, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let page = acme.get(&format!("/documents?limit=10&cursor={cursor}")).json();
+        all.extend(page["documents"].as_array().expect("a list").iter().map(|d| text(d, "vendorId")));
+        match page["next"].as_str() {
+            Some(next) => cursor = next.to_owned(),
+            None => break,
+        }
+    }
+    let mut sorted = all.clone();
+    sorted.sort();
+    sorted.dedup();
+    assert_eq!((all.len(), sorted.len()), (25, 25), "each once: {all:?}");
+    assert_eq!(ids("/documents?vendor=baidu"), ["job-20", "job-15", "job-10", "job-5", "job-0"]);
+    assert_eq!(ids("/documents?status=ERROR"), ["job-7"]);
+    assert_eq!(ids("/documents?vendorId=job-7&vendor=gini&status=ERROR"), ["job-7"]);
+    assert!(ids("/documents?vendorId=job-7&vendor=baidu").is_empty());
+    assert!(ids("/documents?vendorId=nobody").is_empty());
+    assert_eq!(ids("/documents?limit=99999").len(), 25);
+    for bad in ["limit=0", "limit=x", "limit=-1", "cursor=x", "vendor=acme", "status=DONE"] {
+        let why = problem(&acme.get(&format!("/documents?{bad}")), 400);
+        assert!(why.contains(bad.split('=').next().expect("a name")), "{why}");
+    }
+}
+
+#[test]
+fn a_stream_goes_on_where_the_list_ended_without_a_gap_or_a_repeat() {
+    let relay = TestRelay::start();
+    let acme = Tenant::new(&relay, "acme");
+    let (listen, hook) = (relay.listen, acme.open_hook("gini").path);
+    let send = |n: usize| {
+        let body = format!(r#"{{"documentId":"job-{n}","status":"COMPLETED"}}"#);
+        stored(&Wire::connect(listen).ask(&Request::post(&hook).json(&body)))
+    };
+    std::thread::scope(|scope| {
+        let sender = scope.spawn(|| (0..200).map(send).collect::<Vec<_>>());
+        let mut seen = 0;
+        while seen < 200 {
+            let list = acme.get("/documents?limit=1000").json();
+            seen = list["documents"].as_array().expect("a list").len();
+            let mut follower = relay.follow_from(&acme.token, &text(&list, "lastEventId"));
+            if seen < 200 {
+                assert_eq!(follower.event().json()["vendorId"], format!("job-{seen}"));
+            }
+        }
+        let ids = sender.join().expect("sent");
+        assert_eq!(ids, acme.events(200).into_iter().map(|e| e.id).collect::<Vec<_>>());
+    });
+    // An empty log has a head, too.
+    let other = Tenant::new(&relay, "other");
+    let list = other.get("/documents").json();
+    assert_eq!(list["documents"], serde_json::json!([]));
+    let mut follower = relay.follow_from(&other.token, &text(&list, "lastEventId"));
+    let path = other.open_hook("gini").path;
+    stored(&relay.ask(&Request::post(&path).json(r#"{"documentId":"x","status":"PENDING"}"#)));
+    assert_eq!(follower.event().json()["vendorId"], "x");
+}
+
+#[test]
+fn documents_need_a_token_with_the_right_scope_and_show_one_clients_own() {
+    let relay = TestRelay::start();
+    let (acme, other) = (Tenant::new(&relay, "acme"), Tenant::new(&relay, "other"));
+    let document = text(&register(&acme, r#"{"vendor":"ppj","vendorId":"a"}"#, 201), "documentId");
+    let theirs = text(&register(&other, r#"{"vendor":"ppj","vendorId":"a"}"#, 201), "documentId");
+    assert_ne!(document, theirs);
+    for target in [format!("/documents/{document}"), format!("/documents/{document}/events")] {
+        problem(&other.get(&target), 404);
+        problem(&relay.ask(&Request::get(&target)), 401);
+        // A token in the query is for streams alone.
+        problem(&relay.ask(&Request::get(&format!("{target}?token={}", acme.token))), 401);
+    }
+    let only =
+        |scope: &str| relay.cli(&["token", "--client", "acme", "--scope", scope]).succeeded().stdout.trim().to_owned();
+    let (events, manage) = (only("events"), only("manage"));
+    let ask = |request: Request, token: &str| relay.ask(&request.bearer(token));
+    assert_eq!(ask(Request::get("/documents"), &events).status, 200);
+    assert_eq!(ask(Request::get("/documents"), &manage).status, 200);
+    let body = r#"{"vendor":"ppj","vendorId":"b"}"#;
+    for request in [
+        Request::post("/documents").json(body),
+        Request::get("/hooks"),
+        Request::post("/hooks").json(r#"{"vendor":"ppj"}"#),
+        Request::get("/rejects"),
+        Request::post("/rejects/1/replay"),
+    ] {
+        let answer = ask(request.clone(), &events);
+        assert!(problem(&answer, 403).contains("manage"));
+        assert!(answer.header("www-authenticate").is_some_and(|v| v.contains("insufficient_scope")), "{answer:?}");
+        let answer = relay.ask(&request.header("Authorization", "Bearer x.y.z"));
+        problem(&answer, 401);
+        assert!(answer.header("www-authenticate").is_some_and(|v| v.contains("invalid_token")), "{answer:?}");
+    }
+    for bad in [
+        "",
+        "[]",
+        r#"{"vendor":"ppj"}"#,
+        r#"{"vendor":"nobody","vendorId":"x"}"#,
+        r#"{"vendor":"ppj","vendorId":"a\nb"}"#,
+    ] {
+        problem(&acme.post("/documents", bad), 400);
+    }
+    problem(&acme.ask(Request::new("DELETE", "/documents")), 405);
+    problem(&acme.get("/documents/not-a-uuid"), 404);
+}

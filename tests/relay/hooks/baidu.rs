@@ -1,0 +1,114 @@
+//! Baidu DOC through the socket: the seed's envelope, its variants, and the signature of its sibling products.
+
+use serde_json::json;
+
+use crate::support::TestRelay;
+use crate::support::proof::{hex_hmac, now};
+use crate::support::tenant::{Tenant, problem, stored};
+use crate::support::wire::Request;
+
+/// The seed's own example.
+const SEED: &str = r#"{
+    "messageId": "<message_id>",
+    "messageBody": "{\"documentId\":\"doc-gkideq542yb44diy\",\"title\":\"doc_title\",\"status\":\"PUBLISHED\",\"publishInfo\":{\"pageCount\":1,\"sizeInBytes\":33,\"publishTime\":\"2016-12-08T08:45:37Z\"},\"notifyTime\":\"2016-12-08T08:45:37Z\"}",
+    "notification": "<notification_name>",
+    "server": "doc.bj.baidubce.com"
+}"#;
+
+#[test]
+fn the_seeds_message_is_an_event_with_its_publish_info_and_its_raw_bytes() {
+    let relay = TestRelay::start();
+    let acme = Tenant::new(&relay, "acme");
+    let hook = acme.open_hook("baidu").path;
+    let id =
+        stored(&relay.ask(&Request::post(&hook).header("Content-Type", "application/json; charset=utf-8").body(SEED)));
+    assert_eq!(stored(&relay.ask(&Request::post(&hook).body(SEED))), id, "whatever its content type, it is a repeat");
+
+    let event = acme.events(1).remove(0);
+    let json = event.json();
+    assert_eq!(event.id, id);
+    assert_eq!([&json["status"], &json["vendor"], &json["title"]], ["COMPLETED", "baidu", "doc_title"]);
+    assert_eq!(json["vendorId"], "doc-gkideq542yb44diy");
+    assert_eq!(json["result"], json!({"pageCount": 1, "sizeInBytes": 33, "publishTime": "2016-12-08T08:45:37Z"}));
+    assert_eq!(json["vendorTime"], "2016-12-08T08:45:37.000Z");
+    let raw = acme.get(&format!("/events/{id}/raw"));
+    assert_eq!(raw.json()["body"], SEED);
+}
+
+#[test]
+fn an_object_instead_of_the_string_a_failure_and_missing_envelope_keys_are_understood() {
+    let relay = TestRelay::start();
+    let acme = Tenant::new(&relay, "acme");
+    let hook = acme.open_hook("baidu").path;
+    let send = |body: serde_json::Value| relay.ask(&Request::post(&hook).json(&body.to_string()));
+    let failed = json!({"documentId": "doc-1", "status": "FAILED", "error": {"code": "E1", "message": "文档损坏"},
+        "notifyTime": "2016-12-08T08:45:37Z"});
+    let id = stored(&send(json!({"messageId": "m1", "messageBody": failed, "version": "v1", "signature": ""})));
+    assert_eq!(stored(&send(json!({"messageId": "m1", "messageBody": failed.to_string()}))), id);
+    // Without a messageId, what was said and when is what makes it the same message.
+    let bare =
+        json!({"messageBody": {"documentId": "doc-2", "status": "PUBLISHED", "notifyTime": "2016-12-08T08:45:37Z"}});
+    let bare_id = stored(&send(bare.clone()));
+    assert_eq!(stored(&send(bare)), bare_id);
+    stored(&send(
+        json!({"messageBody": {"documentId": "doc-2", "status": "PUBLISHED", "notifyTime": "2017-01-01T00:00:00Z"}}),
+    ));
+    stored(&send(json!({"messageBody": {"documentId": "doc-3", "status": "PROCESSING"}})));
+
+    let events = acme.events(4);
+    assert_eq!(events[0].json()["error"], json!({"code": "E1", "message": "文档损坏"}));
+    let states: Vec<_> = events.iter().map(|e| e.json()["status"].clone()).collect();
+    assert_eq!(states, ["ERROR", "COMPLETED", "COMPLETED", "PENDING"]);
+    assert_eq!(events[2].json()["documentId"], events[1].json()["documentId"]);
+}
+
+#[test]
+fn the_signature_of_baidus_siblings_covers_address_body_expiry_and_user() {
+    let relay = TestRelay::start();
+    let acme = Tenant::new(&relay, "acme");
+    let hook = acme.hook(r#"{"vendor":"baidu","verify":{"type":"baidu","secret":"t0ken"}}"#);
+    let expire = ((now() + 1800) * 1000).to_string();
+    let signed = |body: &str, expire: &str, token: &str| {
+        let text = format!("POST;{};{body};{expire};user-1", hook.url);
+        Request::post(&hook.path)
+            .header("notification-auth-expire", expire)
+            .header("notification-auth-user", "user-1")
+            .header("notification-auth-token", &hex_hmac(token, text))
+            .json(SEED)
+    };
+    stored(&relay.ask(&signed(SEED, &expire, "t0ken")));
+    let stale = ((now() - 3600) * 1000).to_string();
+    let far = ((now() + 25 * 3600) * 1000).to_string();
+    for bad in [
+        signed(SEED, &expire, "another"),
+        signed("{}", &expire, "t0ken"),
+        signed(SEED, &stale, "t0ken"),
+        signed(SEED, &far, "t0ken"),
+        signed(SEED, "soon", "t0ken"),
+        signed(SEED, &expire, "t0ken").header("notification-auth-user", "user-2"),
+        Request::post(&hook.path).json(SEED),
+    ] {
+        problem(&relay.ask(&bad), 401);
+    }
+    assert_eq!(acme.documents().len(), 1);
+    assert!(acme.rejects().is_empty());
+}
+
+#[test]
+fn tenants_share_neither_documents_nor_repeats() {
+    let relay = TestRelay::start();
+    let (acme, other) = (Tenant::new(&relay, "acme"), Tenant::new(&relay, "other"));
+    let (mine, twin, theirs) = (acme.open_hook("baidu"), acme.open_hook("baidu"), other.open_hook("baidu"));
+    let send = |path: &str| stored(&relay.ask(&Request::post(path).json(SEED)));
+    let id = send(&mine.path);
+    assert_eq!(send(&twin.path), id, "two hooks of one client are one ear");
+    assert_ne!(send(&theirs.path), id);
+    let document = |tenant: &Tenant<'_>| tenant.documents()[0]["documentId"].as_str().expect("an id").to_owned();
+    assert_ne!(document(&acme), document(&other));
+    for target in
+        [format!("/documents/{}", document(&acme)), format!("/events/{id}/raw"), format!("/hooks/{}", mine.id)]
+    {
+        assert_eq!(acme.get(&target).status, 200);
+        problem(&other.get(&target), 404);
+    }
+}

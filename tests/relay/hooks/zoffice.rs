@@ -1,0 +1,111 @@
+//! zOffice through the socket: it calls once, so everything it is known to say must be taken.
+
+use serde_json::json;
+
+use crate::support::TestRelay;
+use crate::support::tenant::{Tenant, problem, stored};
+use crate::support::wire::Request;
+
+const SUCCESS: &str = r#"{"taskId": "1c1cf10b-d9e6-4927-b75e-dddf6b441445", "code": "TaskSuccessNotify", "detail": {
+"taskStatus": "SUCCESS", "defaultDownloadPath": "/docs/open/v1/convert/download",
+"contentId": "640eeac02a9baf5dbc69d426", "filename": "demo-docx.pdf"}}"#;
+const FAILURE: &str = r#"{"taskId": "1c1cf10b-d9e6-4927-b75e-dddf6b441446", "code": "TaskFailNotify",
+"detail": {"taskStatus": "FAIL", "msg": "conversion format err", "filename": "demo-docx.pdf"}}"#;
+
+#[test]
+fn the_seeds_success_and_failure_are_events_under_zoffices_own_uuid() {
+    let relay = TestRelay::start();
+    let acme = Tenant::new(&relay, "acme");
+    let hook = acme.open_hook("zoffice").path;
+    for body in [SUCCESS, FAILURE] {
+        let id = stored(&relay.ask(&Request::post(&hook).json(body)));
+        assert_eq!(stored(&relay.ask(&Request::post(&hook).json(body))), id);
+    }
+    let events = acme.events(2);
+    let (done, failed) = (events[0].json(), events[1].json());
+    assert_eq!([&done["status"], &done["documentId"]], ["COMPLETED", "1c1cf10b-d9e6-4927-b75e-dddf6b441445"]);
+    assert_eq!(done["vendorId"], done["documentId"]);
+    assert_eq!(done["title"], "demo-docx.pdf");
+    assert_eq!(done["result"]["defaultDownloadPath"], "/docs/open/v1/convert/download");
+    assert_eq!(done["result"]["contentId"], "640eeac02a9baf5dbc69d426");
+    assert_eq!(failed["status"], "ERROR");
+    assert_eq!(failed["error"], json!({"code": "TaskFailNotify", "message": "conversion format err"}));
+}
+
+#[test]
+fn odd_spellings_and_details_of_the_wire_are_taken() {
+    let relay = TestRelay::start();
+    let acme = Tenant::new(&relay, "acme");
+    let hook = acme.open_hook("zoffice").path;
+    let bodies = [
+        (r#"{"taskId":"t1","code":"TaskHandingNotify","detail":null}"#, "PENDING"),
+        (r#"{"taskId":"t1","code":"convertFailNotify","detail":{"taskStatus":"FAIL","msg":-7}}"#, "ERROR"),
+        (r#"{"taskId":"t2","code":"ConvertSuccessNotify"}"#, "COMPLETED"),
+        (r#"{"taskId":"t3","code":"ConvertFailNotify","detail":{"taskStatus":"FAIL","msg":"{\"a\":1}"}}"#, "ERROR"),
+        (r#"{"taskId":"t4","code":"TaskSuccessNotify","detail":"ready","extra":{"a":[1]}}"#, "COMPLETED"),
+    ];
+    for (body, _) in bodies {
+        stored(&relay.ask(&Request::post(&hook).json(body)));
+    }
+    let events = acme.events(bodies.len());
+    for (event, (body, status)) in events.iter().zip(bodies) {
+        assert_eq!(event.json()["status"], status, "{body}");
+    }
+    assert_eq!(events[1].json()["error"]["message"], "-7");
+    assert_eq!(events[3].json()["error"]["message"], r#"{"a":1}"#);
+    assert_eq!(events[4].json()["result"], json!({"detail": "ready", "extra": {"a": [1]}}));
+    // In progress, then failed: one document, two events.
+    assert_eq!(events[0].json()["documentId"], events[1].json()["documentId"]);
+}
+
+#[test]
+fn a_number_names_a_task_and_two_cases_of_one_uuid_name_one_message() {
+    let relay = TestRelay::start();
+    let acme = Tenant::new(&relay, "acme");
+    let hook = acme.open_hook("zoffice").path;
+    let send = |task: &str| {
+        relay.ask(&Request::post(&hook).json(&format!(r#"{{"taskId":{task},"code":"TaskSuccessNotify"}}"#)))
+    };
+    let number = stored(&send("77"));
+    assert_eq!(stored(&send(r#""77""#)), number);
+    problem(&send("77.5"), 422);
+    let uuid = stored(&send(r#""1c1cf10b-d9e6-4927-b75e-dddf6b441445""#));
+    assert_eq!(stored(&send(r#""1C1CF10B-D9E6-4927-B75E-DDDF6B441445""#)), uuid);
+    assert_eq!(acme.events(2)[0].json()["vendorId"], "77");
+}
+
+#[test]
+fn named_cookies_become_labels_and_no_other_cookie_is_kept_anywhere() {
+    let relay = TestRelay::start();
+    let acme = Tenant::new(&relay, "acme");
+    let hook = acme.hook(
+        r#"{"vendor":"zoffice","verify":{"type":"cookie","secret":"fileZTaskId=row-7; sid=s3cr3t-cookie"},
+            "labels":{"env":"test"},"labelCookies":["fileZTaskId"]}"#,
+    );
+    let send = |cookie: &str| relay.ask(&Request::post(&hook.path).header("Cookie", cookie).json(SUCCESS));
+    for wrong in ["fileZTaskId=row-7", "fileZTaskId=row-7; sid=s3cr3t-cookies", "sid=s3cr3t-cookie; fileZTaskId=row-7"]
+    {
+        problem(&send(wrong), 401);
+    }
+    problem(&relay.ask(&Request::post(&hook.path).json(SUCCESS)), 401);
+    let id = stored(&send("fileZTaskId=row-7; sid=s3cr3t-cookie"));
+    assert_eq!(acme.events(1)[0].json()["labels"], json!({"env": "test", "fileZTaskId": "row-7"}));
+    let raw = acme.get(&format!("/events/{id}/raw"));
+    assert_eq!(raw.json()["headers"]["cookie"], "fileZTaskId=row-7");
+    assert!(!raw.text().contains("s3cr3t"), "{}", raw.text());
+}
+
+#[test]
+fn an_authorization_value_is_compared_whole_and_kept_nowhere() {
+    let relay = TestRelay::start();
+    let acme = Tenant::new(&relay, "acme");
+    let hook = acme.hook(r#"{"vendor":"zoffice","verify":{"type":"authorization","secret":"Token s3cr3t-value"}}"#);
+    let with = |value: &str| Request::post(&hook.path).header("Authorization", value).json(SUCCESS);
+    for wrong in ["Token s3cr3t-valu", "token s3cr3t-value", "Token s3cr3t-value2", "", "Bearer x"] {
+        let why = problem(&relay.ask(&with(wrong)), 401);
+        assert!(!why.contains("s3cr3t"), "{why}");
+    }
+    problem(&relay.ask(&with("Token s3cr3t-value").header("Authorization", "Token s3cr3t-value")), 401);
+    let id = stored(&relay.ask(&with("Token s3cr3t-value")));
+    assert!(!acme.get(&format!("/events/{id}/raw")).text().contains("s3cr3t"));
+}

@@ -1,0 +1,125 @@
+//! Commands that play: `tail` follows over restarts, the demo keeps something going.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, sync_channel};
+
+use serde_json::Value;
+
+use crate::support::tenant::{Tenant, stored};
+use crate::support::wire::Request;
+use crate::support::{PATIENCE, TestRelay, docrelay, in_background, run};
+
+/// `docrelay tail`, killed when this is dropped.
+struct Tail {
+    child: Child,
+    lines: Receiver<String>,
+}
+
+impl Tail {
+    fn start(words: &[&str], token: &str) -> Self {
+        let mut command = docrelay(&[&["tail"], words].concat(), &[("token".to_owned(), token.to_owned())]);
+        let piped = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = piped.spawn().expect("a start");
+        let pipe = child.stdout.take().expect("piped");
+        let (tell, lines) = sync_channel(1000);
+        in_background("tail", move || {
+            for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+                if tell.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        Self { child, lines }
+    }
+
+    #[track_caller]
+    fn line(&self) -> Value {
+        let line = self.lines.recv_timeout(PATIENCE).expect("a line in time");
+        serde_json::from_str(&line).unwrap_or_else(|e| panic!("{e}: {line}"))
+    }
+}
+
+impl Drop for Tail {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+#[test]
+fn tail_prints_each_event_once_over_a_restart_and_a_power_cut() {
+    let mut relay = TestRelay::start();
+    let (token, hook) = {
+        let acme = Tenant::new(&relay, "acme");
+        (acme.token.clone(), acme.open_hook("gini").path)
+    };
+    let send = |relay: &TestRelay, n: usize| {
+        let body = format!(r#"{{"documentId":"job-{n}","status":"COMPLETED"}}"#);
+        stored(&relay.ask(&Request::post(&hook).json(&body)));
+    };
+    send(&relay, 0);
+    let tail = Tail::start(&[&format!("http://{}/", relay.listen), "--from", "earliest"], &token);
+    let next = |n: usize| assert_eq!(tail.line()["vendorId"], format!("job-{n}"));
+    next(0);
+    send(&relay, 1);
+    next(1);
+    relay.restart();
+    send(&relay, 2);
+    send(&relay, 3);
+    next(2);
+    next(3);
+    send(&relay, 4);
+    relay.kill9();
+    relay.restart();
+    send(&relay, 5);
+    next(4);
+    next(5);
+}
+
+#[test]
+fn tail_ends_with_1_when_the_relay_refuses_it() {
+    let relay = TestRelay::start();
+    let url = format!("http://{}/events/client", relay.listen);
+    let ran = relay.cli_without_data(&["tail", &url]);
+    assert_eq!(ran.status.code(), Some(1));
+    assert!(ran.stderr.contains("auth_required") && ran.stderr.contains("DOCRELAY_TOKEN"), "{ran:?}");
+    let ran = relay.cli_without_data(&["tail", &format!("{url}?token=x.y.z")]);
+    assert!(ran.status.code() == Some(1) && ran.stderr.contains("auth_failed"), "{ran:?}");
+    assert!(!format!("{ran:?}").contains("x.y.z"), "{ran:?}");
+    let ran = relay.cli_without_data(&["tail", &format!("http://{}/docs", relay.listen)]);
+    assert!(ran.status.code() == Some(1) && ran.stderr.contains("not with an event stream"), "{ran:?}");
+}
+
+#[test]
+fn the_demo_has_every_vendor_call_and_every_call_is_taken() {
+    let relay = TestRelay::with(&[("demo", "true")]);
+    relay.wait_until_said("/events/client");
+    let mut follower = relay.follow_from(&relay.token("demo"), "earliest");
+    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+    while seen.len() < 6 {
+        let json = follower.event().json();
+        assert_eq!(json["labels"]["demo"], "true");
+        *seen.entry(json["vendor"].to_string()).or_default() += 1;
+    }
+    let page = relay.ask_admin(&Request::get("/metrics"));
+    for line in page.text().lines().filter(|line| line.starts_with("docrelay_events_in_total")) {
+        assert!(line.contains("outcome=\"stored\"") || line.ends_with(" 0"), "{line}");
+    }
+}
+
+#[test]
+fn every_curl_line_that_the_demo_prints_can_be_pasted() {
+    let relay = TestRelay::with(&[("demo", "true")]);
+    // The last of them.
+    relay.wait_until_said(r#"{"vendorId":"job-1","status":"done"}"#);
+    let said = relay.said();
+    let calls: Vec<&str> =
+        said.lines().map(str::trim).filter(|l| l.starts_with("curl ") && l.contains("/in/")).collect();
+    assert!(calls.len() >= 7, "{said}");
+    for call in calls {
+        let ran = run(Command::new("sh").arg("-c").arg(format!("{call} -sS -w ' %{{http_code}}'"))).succeeded();
+        assert!(ran.stdout.ends_with("} 200"), "{call}: {ran:?}");
+    }
+}

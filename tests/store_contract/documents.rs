@@ -1,0 +1,174 @@
+//! Promises about documents: their present state, their listing, their history.
+
+use docrelay::event::{Status, Vendor};
+use docrelay::store::{DocumentQuery, Retention};
+
+use crate::factory::{ALL, DAY, StoreFactory, at, id, json, news, repeated, retention, says, store_with, stored};
+
+const ANY: DocumentQuery = DocumentQuery { vendor: None, vendor_id: None, status: None, limit: 1_000, cursor: None };
+
+pub(crate) async fn a_document_stands_where_its_last_event_put_it(factory: impl StoreFactory) {
+    let store = store_with(&factory, retention(), &["a"]).await;
+    stored(&store, says("a", "x", Status::Pending)).await;
+    let mut last = says("a", "x", Status::Completed);
+    last.now = at(5_000);
+    let event = stored(&store, last).await;
+    let document = store.log.document(&id("a"), event.document).await.unwrap().unwrap();
+    assert_eq!((document.status, document.event, document.updated), (Status::Completed, event.id, at(5_000)));
+    assert_eq!((document.vendor, document.vendor_id.as_str()), (Vendor::Ppj, "x"));
+    assert_eq!(document.json, Some(event.json.clone()));
+    assert_eq!(document.id, event.document);
+}
+
+pub(crate) async fn a_listing_is_filtered_and_paged_newest_first(factory: impl StoreFactory) {
+    let store = store_with(&factory, retention(), &["a", "b"]).await;
+    let mut made = Vec::new();
+    for number in 0..60 {
+        let mut arrival = says("a", &format!("job-{number}"), Status::ALL[number % 3]);
+        arrival.vendor = if number % 2 == 0 { Vendor::Ppj } else { Vendor::Baidu };
+        made.push((stored(&store, arrival.clone()).await.document, arrival));
+        stored(&store, news("b", number)).await;
+    }
+    made.reverse();
+    let queries = [
+        ANY,
+        DocumentQuery { status: Some(Status::Error), ..ANY },
+        DocumentQuery { vendor: Some(Vendor::Baidu), ..ANY },
+        DocumentQuery { vendor: Some(Vendor::Ppj), status: Some(Status::Pending), ..ANY },
+        DocumentQuery { vendor_id: Some("job-7".into()), ..ANY },
+        DocumentQuery { vendor_id: Some("job-7".into()), vendor: Some(Vendor::Ppj), ..ANY },
+        DocumentQuery { vendor_id: Some("job-7".into()), status: Some(Status::Pending), ..ANY },
+        DocumentQuery { vendor_id: Some("no such".into()), ..ANY },
+        DocumentQuery { vendor_id: Some("not\nan id".into()), ..ANY },
+    ];
+    for query in queries {
+        let expected: Vec<_> = made
+            .iter()
+            .filter(|(_, a)| query.vendor.is_none_or(|vendor| vendor == a.vendor))
+            .filter(|(_, a)| query.status.is_none_or(|status| status == a.update.status))
+            .filter(|(_, a)| query.vendor_id.as_deref().is_none_or(|name| name == a.update.vendor_id.as_str()))
+            .map(|(document, _)| *document)
+            .collect();
+        for limit in [1, 7, 1_000] {
+            let mut query = DocumentQuery { limit, ..query.clone() };
+            let mut seen = Vec::new();
+            loop {
+                let page = store.log.documents(&id("a"), query.clone()).await.unwrap();
+                assert!(page.documents.len() <= limit);
+                seen.extend(page.documents.iter().map(|document| document.id));
+                query.cursor = page.next;
+                if page.next.is_none() {
+                    break;
+                }
+            }
+            assert_eq!(seen, expected, "{query:?}");
+        }
+    }
+}
+
+pub(crate) async fn a_stream_after_a_listings_head_continues_it(factory: impl StoreFactory) {
+    let store = store_with(&factory, retention(), &["a"]).await;
+    let writer = {
+        let store = store.clone();
+        tokio::spawn(async move {
+            for number in 0..300 {
+                stored(&store, news("a", number)).await;
+            }
+        })
+    };
+    for _ in 0..20 {
+        let page = store.log.documents(&id("a"), ANY).await.unwrap();
+        let listed = page.documents.len();
+        assert!(page.documents.iter().all(|document| document.event.sequence <= page.head.sequence));
+        let rest = store.log.after(&id("a"), page.head.sequence, ALL).await.unwrap();
+        let before = store.log.after(&id("a"), 0, ALL).await.unwrap();
+        let until_head = before.events.iter().filter(|event| event.id.sequence <= page.head.sequence).count();
+        assert_eq!(listed, until_head, "one document for each event");
+        assert!(rest.events.iter().all(|event| event.id.sequence > page.head.sequence));
+    }
+    writer.await.unwrap();
+}
+
+pub(crate) async fn a_history_has_the_documents_events_oldest_first(factory: impl StoreFactory) {
+    let store = store_with(&factory, retention(), &["a"]).await;
+    let mut expected = Vec::new();
+    for number in 0..30 {
+        expected.push(stored(&store, says("a", "x", Status::ALL[number % 3])).await);
+        stored(&store, says("a", "y", Status::ALL[number % 3])).await;
+    }
+    let document = expected[0].document;
+    assert_eq!(store.log.history(&id("a"), document).await.unwrap(), expected);
+    let unknown = "626626a0-749f-11e2-bfd6-000000000000".parse().unwrap();
+    assert!(store.log.history(&id("a"), unknown).await.unwrap().is_empty());
+    assert!(store.log.document(&id("a"), unknown).await.unwrap().is_none());
+}
+
+pub(crate) async fn a_history_shows_the_latest_thousand_and_ends_where_pruning_cut(factory: impl StoreFactory) {
+    let store = store_with(&factory, Retention { events: 5, ..retention() }, &["a"]).await;
+    let mut all = Vec::new();
+    for number in 0..1_010 {
+        all.push(stored(&store, says("a", "x", Status::ALL[number % 3])).await);
+    }
+    let document = all[0].document;
+    assert_eq!(store.log.history(&id("a"), document).await.unwrap(), all[10..]);
+    store.log.prune(at(0)).await.unwrap();
+    assert_eq!(store.log.history(&id("a"), document).await.unwrap(), all[1_005..]);
+}
+
+pub(crate) async fn a_silent_document_is_remembered_for_thirty_days(factory: impl StoreFactory) {
+    let store = store_with(&factory, retention(), &["a"]).await;
+    let silent = stored(&store, says("a", "silent", Status::Pending)).await.document;
+    let told = stored(&store, says("a", "told", Status::Pending)).await.document;
+    let mut later = says("a", "told", Status::Completed);
+    later.now = at(20 * DAY);
+    stored(&store, later).await;
+    // The history has gone after seven days, the state has not.
+    store.log.prune(at(29 * DAY)).await.unwrap();
+    let document = store.log.document(&id("a"), silent).await.unwrap().unwrap();
+    assert_eq!((document.status, document.json), (Status::Pending, None));
+    store.log.prune(at(31 * DAY)).await.unwrap();
+    assert!(store.log.document(&id("a"), silent).await.unwrap().is_none());
+    assert!(store.log.document(&id("a"), told).await.unwrap().is_some());
+    assert_ne!(stored(&store, says("a", "silent", Status::Pending)).await.document, silent);
+}
+
+pub(crate) async fn a_uuid_in_either_case_names_one_document(factory: impl StoreFactory) {
+    let (upper, lower) = ("626626A0-749F-11E2-BFD6-000000000000", "626626a0-749f-11e2-bfd6-000000000000");
+    let store = store_with(&factory, retention(), &["a"]).await;
+    for (vendor, minted) in [(Vendor::Ppj, false), (Vendor::Gini, true)] {
+        let mut first = says("a", upper, Status::Pending);
+        first.vendor = vendor;
+        let mut second = says("a", lower, Status::Completed);
+        second.vendor = vendor;
+        let (first, event) = (stored(&store, first).await, stored(&store, second.clone()).await);
+        assert_eq!(event.document, first.document);
+        assert_eq!(event.document.to_string() != lower, minted, "the second vendor's document has an id of ours");
+        assert_eq!((json(&first)["vendorId"].as_str(), json(&event)["vendorId"].as_str()), (Some(upper), Some(lower)));
+        assert_eq!(repeated(&store, second).await, event.id.sequence);
+        for spelling in [upper, lower, "626626a0-749F-11e2-bfd6-000000000000"] {
+            let query = DocumentQuery { vendor: Some(vendor), vendor_id: Some(spelling.into()), ..ANY };
+            let found = store.log.documents(&id("a"), query).await.unwrap().documents;
+            assert_eq!(found.iter().map(|document| document.id).collect::<Vec<_>>(), [event.document], "{spelling}");
+            assert_eq!(found[0].vendor_id.as_str(), upper, "the row keeps the first spelling");
+        }
+        assert_eq!(store.log.history(&id("a"), event.document).await.unwrap(), [first, event]);
+    }
+    // Only UUIDs are the same in any case.
+    let (one, other) = (
+        stored(&store, says("a", "Job", Status::Pending)).await,
+        stored(&store, says("a", "job", Status::Pending)).await,
+    );
+    assert_ne!(one.document, other.document);
+}
+
+pub(crate) async fn silent_documents_are_forgotten_though_the_clock_was_ahead_once(factory: impl StoreFactory) {
+    let store = store_with(&factory, retention(), &["a"]).await;
+    let mut ahead = says("a", "ahead", Status::Pending);
+    ahead.now = at(365 * DAY);
+    stored(&store, ahead).await;
+    let silent = stored(&store, says("a", "silent", Status::Pending)).await.document;
+    store.log.prune(at(29 * DAY)).await.unwrap();
+    assert!(store.log.document(&id("a"), silent).await.unwrap().is_some());
+    store.log.prune(at(31 * DAY)).await.unwrap();
+    assert!(store.log.document(&id("a"), silent).await.unwrap().is_none());
+}

@@ -1,0 +1,160 @@
+//! What a store under test is made with, and the words that the tests are written in.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use docrelay::clock::Timestamp;
+use docrelay::event::{ClientId, SharedEvent, Status, Update, Vendor};
+use docrelay::hook::{Client, Secret};
+use docrelay::store::sqlite::{OnCommit, Options, SqliteStore};
+use docrelay::store::{Appended, Arrival, PageLimit, Raw, Repeat, Retention, Seal, Store};
+
+/// Where a store lives that can be opened again; dropping it cleans up.
+pub(crate) trait StoreFactory: Send + Sync + 'static {
+    /// Opens the store, with what is in it. The one before must have been closed.
+    fn open(&self, retention: Retention) -> impl Future<Output = Store> + Send;
+}
+
+/// A directory with a database of the embedded store.
+pub(crate) struct SqliteFiles {
+    directory: tempfile::TempDir,
+}
+
+impl SqliteFiles {
+    pub(crate) fn new() -> Self {
+        Self { directory: tempfile::tempdir().unwrap() }
+    }
+
+    pub(crate) fn path(&self) -> PathBuf {
+        self.directory.path().join("docrelay.db")
+    }
+
+    pub(crate) fn options(&self, on_commit: Option<OnCommit>) -> Options {
+        Options { path: self.path(), retention: retention(), readers: 4, seal: Arc::new(Mask(0x5a)), on_commit }
+    }
+}
+
+impl StoreFactory for SqliteFiles {
+    async fn open(&self, retention: Retention) -> Store {
+        SqliteStore::open(Options { retention, ..self.options(None) }).unwrap()
+    }
+}
+
+/// Stands in for real sealing: hides the text and is bound to the context, as a cipher would be.
+pub(crate) struct Mask(pub(crate) u8);
+
+impl Seal for Mask {
+    fn seal(&self, text: &[u8], context: &[u8]) -> Vec<u8> {
+        let mut sealed = vec![self.0, context.iter().fold(0, |sum: u8, byte| sum.wrapping_mul(31).wrapping_add(*byte))];
+        sealed.extend(text.iter().map(|byte| byte ^ self.0));
+        sealed
+    }
+
+    fn open(&self, sealed: &[u8], context: &[u8]) -> Result<Vec<u8>, String> {
+        match self.seal(&[], context).as_slice() == sealed.get(..2).unwrap_or_default() {
+            true => Ok(sealed[2..].iter().map(|byte| byte ^ self.0).collect()),
+            false => Err("the key is another one".into()),
+        }
+    }
+}
+
+/// Bounds that no test reaches by accident.
+pub(crate) fn retention() -> Retention {
+    Retention {
+        age: Duration::from_secs(7 * 24 * 3600),
+        events: 10_000_000,
+        bytes: 100 << 30,
+        rejects_age: Duration::from_secs(7 * 24 * 3600),
+        rejects: 1_000,
+        rejects_bytes: 64 << 20,
+    }
+}
+
+/// The time at which the tests play, and so many milliseconds later.
+pub(crate) fn at(ms: u64) -> Timestamp {
+    Timestamp::parse("2026-11-22T12:00:00Z").unwrap().plus(Duration::from_millis(ms))
+}
+
+pub(crate) const DAY: u64 = 24 * 3600 * 1000;
+
+pub(crate) fn id(name: &str) -> ClientId {
+    name.parse().unwrap()
+}
+
+pub(crate) fn client(name: &str) -> Client {
+    Client { id: id(name), created: at(0), secret: Secret::new(&format!("secret of {name}")), previous: None }
+}
+
+/// A store with these clients in it.
+pub(crate) async fn store_with(factory: &impl StoreFactory, retention: Retention, clients: &[&str]) -> Store {
+    let store = factory.open(retention).await;
+    for name in clients {
+        store.registry.add_client(client(name)).await.unwrap();
+    }
+    store
+}
+
+/// A PPJ message without a key: news whenever the status is.
+pub(crate) fn says(client: &str, vendor_id: &str, status: Status) -> Arrival {
+    Arrival {
+        client: id(client),
+        vendor: Vendor::Ppj,
+        update: Update::new(vendor_id.parse().unwrap(), status),
+        labels: BTreeMap::new(),
+        raw: None,
+        repeat: Repeat::SameStatus,
+        now: at(0),
+    }
+}
+
+/// The same with a key.
+pub(crate) fn keyed(client: &str, vendor_id: &str, status: Status, key: &str) -> Arrival {
+    Arrival { repeat: Repeat::SameKey(key.into()), ..says(client, vendor_id, status) }
+}
+
+/// Something new about a new document.
+pub(crate) fn news(client: &str, number: usize) -> Arrival {
+    says(client, &format!("job-{number}"), Status::Completed)
+}
+
+pub(crate) fn raw(body: &str) -> Raw {
+    Raw {
+        method: "POST".into(),
+        query: Some("a=1&b=%00".into()),
+        headers: vec![("content-type".into(), "text/plain".into()), ("x-odd".into(), "\"quoted\" \u{e9}".into())],
+        body: Bytes::copy_from_slice(body.as_bytes()),
+    }
+}
+
+/// The event that an arrival became; a repeat fails the test.
+pub(crate) async fn stored(store: &Store, arrival: Arrival) -> SharedEvent {
+    match store.log.append(arrival).await.unwrap() {
+        Appended::Stored(event) => event,
+        repeat => panic!("not stored: {repeat:?}"),
+    }
+}
+
+/// The sequence that an arrival repeats; news fails the test.
+pub(crate) async fn repeated(store: &Store, arrival: Arrival) -> u64 {
+    match store.log.append(arrival).await.unwrap() {
+        Appended::Repeat { id, .. } => id.sequence,
+        Appended::Stored(event) => panic!("stored: {event:?}"),
+    }
+}
+
+/// A page that is not cut.
+pub(crate) const ALL: PageLimit = PageLimit { events: 1_000_000, bytes: usize::MAX };
+
+/// The sequences of all that is retained of a client.
+pub(crate) async fn sequences(store: &Store, client: &str) -> Vec<u64> {
+    let page = store.log.after(&id(client), 0, ALL).await.unwrap();
+    page.events.iter().map(|event| event.id.sequence).collect()
+}
+
+pub(crate) fn json(event: &SharedEvent) -> serde_json::Value {
+    serde_json::from_slice(&event.json).unwrap()
+}

@@ -1,0 +1,240 @@
+//! Promises about what an append makes of an arrival, and in which order everybody sees it.
+
+use docrelay::event::{DocumentId, EventId, Failure, Status, Vendor};
+use docrelay::store::{Appended, StoreError};
+use futures::StreamExt;
+use serde_json::json;
+
+use crate::factory::{ALL, DAY, StoreFactory, at, id, json, news, raw, retention, says, store_with, stored};
+
+pub(crate) async fn positions_grow_and_the_head_is_the_last_of_them(factory: impl StoreFactory) {
+    let store = store_with(&factory, retention(), &["a", "b"]).await;
+    let first = store.log.head();
+    let mut last = first;
+    for number in 0..20 {
+        let event = stored(&store, news(["a", "b"][number % 2], number)).await;
+        assert_eq!(event.id.epoch, store.log.epoch());
+        assert!(event.id.sequence > last);
+        last = event.id.sequence;
+        assert_eq!(store.log.head(), last);
+    }
+}
+
+pub(crate) async fn an_event_says_what_the_contract_lists_in_its_order(factory: impl StoreFactory) {
+    let store = store_with(&factory, retention(), &["a"]).await;
+    let mut arrival = says("a", "8v9iSKnj", Status::Error);
+    arrival.update.title = Some("Ü \"x\"".into());
+    arrival.update.result = json!({"z": 1, "a": [true, null]}).as_object().cloned();
+    arrival.update.error = Some(Failure { code: "7".into(), message: "broken".into() });
+    arrival.update.vendor_time = Some(at(0));
+    arrival.labels.insert("team".into(), "blue".into());
+    arrival.now = at(1_234);
+    let event = stored(&store, arrival).await;
+    let text = format!(
+        "{{\"documentId\":\"{}\",\"status\":\"ERROR\",\"vendor\":\"ppj\",\"vendorId\":\"8v9iSKnj\",\
+         \"time\":\"2026-11-22T12:00:01.234Z\",\"title\":\"Ü \\\"x\\\"\",\"result\":{{\"z\":1,\"a\":[true,null]}},\
+         \"error\":{{\"code\":\"7\",\"message\":\"broken\"}},\"vendorTime\":\"2026-11-22T12:00:00.000Z\",\
+         \"labels\":{{\"team\":\"blue\"}}}}",
+        event.document
+    );
+    assert_eq!(event.json, text);
+    assert_eq!(store.log.after(&id("a"), 0, ALL).await.unwrap().events, [event]);
+}
+
+pub(crate) async fn a_vendors_own_uuid_is_the_documents_id_and_others_get_version_1(factory: impl StoreFactory) {
+    let store = store_with(&factory, retention(), &["a", "b"]).await;
+    let own: DocumentId = "626626a0-749f-11e2-bfd6-000000000000".parse().unwrap();
+    let event = stored(&store, says("a", "626626A0-749F-11E2-BFD6-000000000000", Status::Pending)).await;
+    assert_eq!(event.document, own);
+    // Another client's document may have the same id: it is the vendor's.
+    assert_eq!(stored(&store, says("b", &own.to_string(), Status::Pending)).await.document, own);
+    // Another vendor of the same client may not.
+    let mut other = says("a", &own.to_string(), Status::Pending);
+    other.vendor = Vendor::Gini;
+    let event = stored(&store, other).await;
+    assert_ne!(event.document, own);
+    assert_eq!(event.document.uuid().get_version_num(), 1);
+    for document in [own, event.document] {
+        assert_eq!(store.log.document(&id("a"), document).await.unwrap().unwrap().id, document);
+    }
+    let minted = stored(&store, says("a", "8v9iSKnj", Status::Pending)).await.document;
+    assert_eq!(minted.uuid().get_version_num(), 1);
+    let again = stored(&store, says("a", "8v9iSKnj", Status::Completed)).await.document;
+    assert_eq!(again, minted, "minted once for each client, vendor and vendor's id");
+}
+
+pub(crate) async fn an_id_minted_here_may_come_back_as_a_vendors_own(factory: impl StoreFactory) {
+    let store = store_with(&factory, retention(), &["a", "b"]).await;
+    let minted = stored(&store, says("a", "8v9iSKnj", Status::Pending)).await.document;
+    // The relay feeds itself: one client's event is another client's webhook.
+    let mut chained = says("b", &minted.to_string(), Status::Pending);
+    chained.vendor = Vendor::Gini;
+    assert_eq!(stored(&store, chained.clone()).await.document, minted);
+    assert!(store.log.document(&id("b"), minted).await.unwrap().is_some());
+    chained.client = id("a");
+    let event = stored(&store, chained).await;
+    assert_ne!(event.document, minted, "taken by the document that it was minted for");
+    assert!(store.log.document(&id("a"), event.document).await.unwrap().is_some());
+}
+
+pub(crate) async fn ten_thousand_documents_in_one_millisecond_have_ids_of_their_own(factory: impl StoreFactory) {
+    let store = store_with(&factory, retention(), &["a"]).await;
+    let answers = futures::future::join_all((0..10_000).map(|n| store.log.append(news("a", n)))).await;
+    let mut seen: Vec<_> = answers
+        .into_iter()
+        .map(|answer| match answer.unwrap() {
+            Appended::Stored(event) => event.document,
+            repeat => panic!("not stored: {repeat:?}"),
+        })
+        .collect();
+    seen.sort_unstable();
+    seen.dedup();
+    assert_eq!(seen.len(), 10_000);
+}
+
+pub(crate) async fn time_takes_no_small_step_backwards(factory: impl StoreFactory) {
+    let store = store_with(&factory, retention(), &["a"]).await;
+    let mut times = Vec::new();
+    for (number, ms) in [5_000, 4_000, 6_000, 0].into_iter().enumerate() {
+        let mut arrival = news("a", number);
+        arrival.now = at(ms);
+        times.push(json(&stored(&store, arrival).await)["time"].as_str().unwrap().to_owned());
+    }
+    assert!(times.is_sorted(), "{times:?}");
+    assert_eq!(times[3], "2026-11-22T12:00:06.000Z");
+}
+
+pub(crate) async fn a_title_once_known_stays_with_the_document(factory: impl StoreFactory) {
+    let store = store_with(&factory, retention(), &["a"]).await;
+    let first = stored(&store, says("a", "x", Status::Pending)).await;
+    assert!(json(&first).get("title").is_none());
+    let mut titled = says("a", "x", Status::Error);
+    titled.update.title = Some("later".into());
+    assert_eq!(json(&stored(&store, titled).await)["title"], "later");
+    assert_eq!(json(&stored(&store, says("a", "x", Status::Completed)).await)["title"], "later");
+    let document = store.log.document(&id("a"), first.document).await.unwrap().unwrap();
+    assert_eq!(document.title.as_deref(), Some("later"));
+}
+
+pub(crate) async fn the_tail_the_history_and_the_positions_agree_under_eight_senders(factory: impl StoreFactory) {
+    const SENDERS: usize = 8;
+    const EACH: usize = 250;
+    let store = store_with(&factory, retention(), &["a"]).await;
+    let mut tail = store.log.tail();
+    let senders: Vec<_> = (0..SENDERS)
+        .map(|sender| {
+            let store = store.clone();
+            tokio::spawn(async move {
+                let mut mine = Vec::new();
+                for number in 0..EACH {
+                    let mut arrival = news("a", sender * EACH + number);
+                    arrival.raw = Some(raw("x"));
+                    mine.push(stored(&store, arrival).await.id);
+                }
+                assert!(mine.is_sorted_by_key(|id| id.sequence), "a sender's own events keep their order");
+            })
+        })
+        .collect();
+    let mut seen: Vec<EventId> = Vec::new();
+    while seen.len() < SENDERS * EACH {
+        seen.extend(tail.next().await.unwrap().events.iter().map(|event| event.id));
+    }
+    for sender in senders {
+        sender.await.unwrap();
+    }
+    let read = store.log.after(&id("a"), 0, ALL).await.unwrap().events;
+    assert_eq!(seen, read.iter().map(|event| event.id).collect::<Vec<_>>());
+    assert!(seen.is_sorted_by(|a, b| a.sequence < b.sequence));
+}
+
+pub(crate) async fn every_tail_hears_everything_and_one_that_left_holds_up_nobody(factory: impl StoreFactory) {
+    let store = store_with(&factory, retention(), &["a"]).await;
+    let (left, slow, quick) = (store.log.tail(), store.log.tail(), store.log.tail());
+    drop(left);
+    let mut expected = Vec::new();
+    // More batches than a tail can hold would wait for the slow one: stay below.
+    for number in 0..30 {
+        expected.push(stored(&store, news("a", number)).await.id.sequence);
+    }
+    store.log.close().await;
+    for tail in [quick, slow] {
+        let batches: Vec<_> = tail.collect().await;
+        let seen: Vec<_> = batches.iter().flat_map(|batch| &batch.events).map(|event| event.id.sequence).collect();
+        assert_eq!(seen, expected);
+    }
+}
+
+pub(crate) async fn a_tail_that_is_not_read_slows_the_senders_and_skips_nothing(factory: impl StoreFactory) {
+    let store = store_with(&factory, retention(), &["a"]).await;
+    let mut tail = store.log.tail();
+    let sender = {
+        let store = store.clone();
+        tokio::spawn(async move {
+            for number in 0..600 {
+                stored(&store, news("a", number)).await;
+            }
+        })
+    };
+    let mut last = store.log.head();
+    let mut seen = 0;
+    while seen < 600 {
+        for event in tail.next().await.unwrap().events {
+            assert!(event.id.sequence > last);
+            last = event.id.sequence;
+            seen += 1;
+        }
+    }
+    sender.await.unwrap();
+}
+
+pub(crate) async fn nothing_is_stored_for_an_unknown_client(factory: impl StoreFactory) {
+    let store = store_with(&factory, retention(), &["a"]).await;
+    let head = store.log.head();
+    let refused = store.log.append(news("nobody", 1)).await;
+    assert!(matches!(refused, Err(StoreError::NotFound("client"))), "{refused:?}");
+    assert_eq!(store.log.head(), head);
+    let refused = store.log.after(&id("nobody"), 0, ALL).await;
+    assert!(matches!(refused, Err(StoreError::NotFound("client"))));
+}
+
+pub(crate) async fn hostile_text_comes_back_as_it_went_in(factory: impl StoreFactory) {
+    let store = store_with(&factory, retention(), &["a"]).await;
+    let hostile = ["'; DROP TABLE event; --", "\u{0}\u{1}\r\n\ndata: x\u{2028}", &"\u{1F600}".repeat(10_000), "\"\\"];
+    for (number, text) in hostile.into_iter().enumerate() {
+        let mut arrival = says("a", "x'\"\\%_\u{fffd}", Status::ALL[number % 3]);
+        arrival.update.title = Some(text.into());
+        arrival.labels.insert(text.into(), text.into());
+        arrival.raw = Some(raw(text));
+        let event = stored(&store, arrival.clone()).await;
+        assert!(!event.json.iter().any(|byte| byte.is_ascii_control()));
+        let said = json(&event);
+        assert_eq!(said["title"], text);
+        assert_eq!(said["labels"][text], text);
+        assert_eq!(store.log.raw(&id("a"), event.id.sequence).await.unwrap(), arrival.raw);
+        let document = store.log.document(&id("a"), event.document).await.unwrap().unwrap();
+        assert_eq!(document.title.as_deref(), Some(text));
+        assert_eq!(document.vendor_id, arrival.update.vendor_id);
+    }
+}
+
+pub(crate) async fn a_clock_that_was_ahead_is_believed_when_it_is_set_back(factory: impl StoreFactory) {
+    let mut store = store_with(&factory, retention(), &["a"]).await;
+    let (mut times, mut documents, mut last) = (Vec::new(), Vec::new(), 0);
+    for (number, ms) in [365 * DAY, 5_000, 15_000, 5_000, 4_999].into_iter().enumerate() {
+        let mut arrival = news("a", number);
+        arrival.now = at(ms);
+        let event = stored(&store, arrival).await;
+        assert!(event.id.sequence > last, "the order is not the clock's");
+        last = event.id.sequence;
+        times.push(json(&event)["time"].as_str().unwrap().to_owned());
+        documents.push(event.document);
+        // What a restart reads is no more stubborn than what was in memory.
+        store.log.close().await;
+        store = factory.open(retention()).await;
+    }
+    let expected = [365 * DAY, 5_000, 15_000, 15_000, 4_999].map(|ms| at(ms).to_string());
+    assert_eq!(times, expected, "ten seconds are jitter, more is a clock set back");
+    documents.sort_unstable();
+    documents.dedup();
+    assert_eq!(documents.len(), 5, "ids are minted once, whatever the clock says");
+}

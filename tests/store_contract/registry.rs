@@ -1,0 +1,167 @@
+//! Promises about clients and hooks, and about what a removed client leaves: nothing.
+
+use std::collections::BTreeMap;
+
+use docrelay::event::{Status, Vendor};
+use docrelay::hook::{Client, Encoding, Hook, Mapping, Secret, Verify};
+use docrelay::store::{DocumentQuery, Store, StoreError};
+
+use crate::factory::{StoreFactory, at, client, id, keyed, news, retention, sequences, store_with, stored};
+use crate::rejects::reject;
+
+/// A hook that makes use of everything that a hook can have.
+pub(crate) fn hook(name: &str) -> Hook {
+    Hook {
+        id: format!("id-{name}"),
+        key: Secret::new(&format!("key-{name}")),
+        vendor: Vendor::Generic,
+        name: Some("name \"quoted\"".into()),
+        labels: BTreeMap::from([("team".into(), "blue".into())]),
+        label_cookies: vec!["fileZTaskId".into()],
+        verify: Verify::HmacSha256 {
+            secret: Secret::new(&format!("hmac-{name}")),
+            header: "x-signature".into(),
+            prefix: "sha256=".into(),
+            encoding: Encoding::Base64,
+        },
+        mapping: Some(Mapping {
+            vendor_id: "/job/id".into(),
+            status: "/state".into(),
+            statuses: BTreeMap::from([("done".into(), Status::Completed)]),
+            title: None,
+            result: None,
+            error_code: Some("/code".into()),
+            error_message: None,
+            time: None,
+            message_id: None,
+        }),
+        created: at(0),
+    }
+}
+
+fn ids(store: &Store, client: &str) -> Vec<String> {
+    store.registry.hooks(&id(client)).iter().map(|hook| hook.id.clone()).collect()
+}
+
+pub(crate) async fn clients_and_hooks_are_found_again_after_a_restart(factory: impl StoreFactory) {
+    let store = store_with(&factory, retention(), &["b", "a"]).await;
+    let twofold = Verify::Standard { secrets: vec![Secret::new("whsec_1"), Secret::new("whsec_2")] };
+    let second = Hook { verify: twofold, ..hook("2") };
+    for hook in [hook("9"), second.clone(), hook("1")] {
+        store.registry.add_hook(&id("a"), hook).await.unwrap();
+    }
+    store.registry.remove_hook(&id("a"), "id-9").await.unwrap();
+    for reopened in [false, true] {
+        let store = if reopened {
+            store.log.close().await;
+            factory.open(retention()).await
+        } else {
+            store.clone()
+        };
+        let names: Vec<_> = store.registry.clients().iter().map(|client| client.id.to_string()).collect();
+        assert_eq!(names, ["a", "b"]);
+        assert_eq!(*store.registry.client(&id("a")).unwrap(), client("a"));
+        assert_eq!(ids(&store, "a"), ["id-2", "id-1"], "oldest first");
+        assert_eq!(store.registry.hook_by_key("key-2"), Some((id("a"), second.clone().into())));
+        assert_eq!(store.registry.hook_by_key("key-9"), None);
+        assert_eq!(store.registry.hook_by_key(""), None);
+        assert!(ids(&store, "b").is_empty() && ids(&store, "nobody").is_empty());
+    }
+}
+
+pub(crate) async fn names_and_keys_are_given_once(factory: impl StoreFactory) {
+    let store = store_with(&factory, retention(), &["a", "b"]).await;
+    let taken = store.registry.add_client(Client { secret: Secret::new("other"), ..client("a") }).await;
+    assert!(matches!(taken, Err(StoreError::Conflict(_))));
+    assert_eq!(*store.registry.client(&id("a")).unwrap(), client("a"));
+    store.registry.add_hook(&id("a"), hook("1")).await.unwrap();
+    for (owner, again) in [("a", hook("1")), ("b", hook("1")), ("a", Hook { key: Secret::new("k"), ..hook("1") })] {
+        assert!(matches!(store.registry.add_hook(&id(owner), again).await, Err(StoreError::Conflict(_))));
+    }
+    store.registry.add_hook(&id("b"), Hook { key: Secret::new("k"), ..hook("1") }).await.unwrap();
+}
+
+pub(crate) async fn what_is_not_there_cannot_be_changed(factory: impl StoreFactory) {
+    let store = store_with(&factory, retention(), &["a", "b"]).await;
+    store.registry.add_hook(&id("a"), hook("1")).await.unwrap();
+    let nobody = id("nobody");
+    for refused in [
+        store.registry.update_client(client("nobody")).await,
+        store.registry.remove_client(&nobody).await,
+        store.registry.add_hook(&nobody, hook("2")).await,
+        store.registry.update_hook(&nobody, hook("1")).await,
+        store.registry.update_hook(&id("b"), hook("1")).await,
+        store.registry.remove_hook(&nobody, "id-1").await,
+        store.registry.remove_hook(&id("b"), "id-1").await,
+    ] {
+        assert!(matches!(refused, Err(StoreError::NotFound(_))), "{refused:?}");
+    }
+}
+
+pub(crate) async fn a_changed_hook_keeps_its_address_and_its_place(factory: impl StoreFactory) {
+    let store = store_with(&factory, retention(), &["a"]).await;
+    for name in ["1", "2"] {
+        store.registry.add_hook(&id("a"), hook(name)).await.unwrap();
+    }
+    let changed = Hook { name: Some("changed".to_owned()), ..hook("1") };
+    // Neither the address nor when the hook was made is for the caller to change.
+    let told = Hook { key: Secret::new("k"), created: at(5), ..changed.clone() };
+    store.registry.update_hook(&id("a"), told).await.unwrap();
+    for reopened in [false, true] {
+        let store = if reopened {
+            store.log.close().await;
+            factory.open(retention()).await
+        } else {
+            store.clone()
+        };
+        assert_eq!(ids(&store, "a"), ["id-1", "id-2"]);
+        assert_eq!(store.registry.hook_by_key("key-1"), Some((id("a"), changed.clone().into())));
+        assert_eq!(store.registry.hook_by_key("k"), None);
+    }
+}
+
+pub(crate) async fn a_rotated_secret_survives_a_restart(factory: impl StoreFactory) {
+    let store = store_with(&factory, retention(), &["a"]).await;
+    let rotated =
+        Client { secret: Secret::new("new"), previous: Some((Secret::new("old"), at(86_400_000))), ..client("a") };
+    // When the client was made is not for the caller to change.
+    store.registry.update_client(Client { created: at(5), ..rotated.clone() }).await.unwrap();
+    assert_eq!(*store.registry.client(&id("a")).unwrap(), rotated);
+    store.log.close().await;
+    let store = factory.open(retention()).await;
+    assert_eq!(*store.registry.client(&id("a")).unwrap(), rotated);
+}
+
+pub(crate) async fn a_removed_client_is_gone_at_once_with_all_it_owned(factory: impl StoreFactory) {
+    let store = store_with(&factory, retention(), &["a", "b"]).await;
+    store.registry.add_hook(&id("a"), hook("1")).await.unwrap();
+    let event = stored(&store, keyed("a", "x", Status::Completed, "k")).await;
+    futures::future::join_all((0..1_500).map(|number| store.log.append(news("a", number)))).await;
+    let kept = store.rejects.keep(&id("a"), reject(1)).await.unwrap();
+    stored(&store, news("b", 1)).await;
+    let head = store.log.head();
+
+    // Behind the removal in the queue: an append that must not be stored.
+    let (removed, late) = tokio::join!(store.registry.remove_client(&id("a")), store.log.append(news("a", 9_999)));
+    removed.unwrap();
+    assert!(matches!(late, Err(StoreError::NotFound("client"))), "{late:?}");
+    assert!(store.registry.client(&id("a")).is_none());
+    assert!(store.registry.hook_by_key("key-1").is_none());
+    assert!(matches!(store.log.raw(&id("a"), event.id.sequence).await, Err(StoreError::NotFound("client"))));
+    assert!(matches!(store.rejects.list(&id("a"), 1, None).await, Err(StoreError::NotFound("client"))));
+    assert_eq!(store.log.head(), head);
+
+    // The same name again is somebody else.
+    store.registry.add_client(client("a")).await.unwrap();
+    assert!(sequences(&store, "a").await.is_empty());
+    assert!(ids(&store, "a").is_empty());
+    assert!(store.log.document(&id("a"), event.document).await.unwrap().is_none());
+    assert!(store.rejects.get(&id("a"), kept).await.unwrap().is_none());
+    let page = store.log.documents(&id("a"), DocumentQuery { limit: 10, ..DocumentQuery::default() }).await.unwrap();
+    assert!(page.documents.is_empty());
+    let again = stored(&store, keyed("a", "x", Status::Completed, "k")).await;
+    assert!(again.id.sequence > head && again.document != event.document);
+    store.registry.add_hook(&id("a"), hook("1")).await.unwrap();
+    assert_eq!(sequences(&store, "b").await.len(), 1);
+    assert!(store.rejects.keep(&id("a"), reject(2)).await.unwrap() > kept, "ids are not used again");
+}

@@ -1,0 +1,87 @@
+//! Promises about rejects: kept whole, listed newest first, bounded.
+
+use std::time::Duration;
+
+use docrelay::store::{Reject, Retention, StoreError};
+
+use crate::factory::{DAY, StoreFactory, at, id, raw, retention, store_with};
+
+pub(crate) fn reject(number: u64) -> Reject {
+    Reject {
+        id: 0,
+        hook: "id-1".into(),
+        time: at(number),
+        reason: "not JSON: \"'\u{0}".into(),
+        raw: raw(&format!("{number} {}", "x".repeat(990))),
+    }
+}
+
+pub(crate) async fn a_reject_is_kept_whole_and_across_a_restart(factory: impl StoreFactory) {
+    let store = store_with(&factory, retention(), &["a", "b"]).await;
+    let kept = store.rejects.keep(&id("a"), reject(1)).await.unwrap();
+    let expected = Reject { id: kept, ..reject(1) };
+    assert_eq!(store.rejects.get(&id("a"), kept).await.unwrap(), Some(expected.clone()));
+    assert_eq!(store.rejects.get(&id("b"), kept).await.unwrap(), None);
+    store.log.close().await;
+    let store = factory.open(retention()).await;
+    assert_eq!(store.rejects.list(&id("a"), 10, None).await.unwrap(), [expected]);
+    assert!(store.rejects.list(&id("b"), 10, None).await.unwrap().is_empty());
+}
+
+pub(crate) async fn rejects_are_listed_newest_first_page_by_page(factory: impl StoreFactory) {
+    let store = store_with(&factory, retention(), &["a", "b"]).await;
+    let mut expected = Vec::new();
+    for number in 0..10 {
+        expected.push(store.rejects.keep(&id("a"), reject(number)).await.unwrap());
+        store.rejects.keep(&id("b"), reject(number)).await.unwrap();
+    }
+    assert!(expected.is_sorted_by(|a, b| a < b));
+    expected.reverse();
+    let (mut before, mut seen) = (None, Vec::new());
+    loop {
+        let page = store.rejects.list(&id("a"), 3, before).await.unwrap();
+        let Some(last) = page.last() else { break };
+        before = Some(last.id);
+        seen.extend(page.iter().map(|reject| reject.id));
+    }
+    assert_eq!(seen, expected);
+}
+
+pub(crate) async fn the_oldest_rejects_make_room_for_the_newest(factory: impl StoreFactory) {
+    let bounds =
+        Retention { rejects: 5, rejects_bytes: 3_500, rejects_age: Duration::from_secs(86_400), ..retention() };
+    let store = store_with(&factory, Retention { rejects_bytes: 1 << 20, ..bounds.clone() }, &["a", "b"]).await;
+    let other = store.rejects.keep(&id("b"), reject(0)).await.unwrap();
+    let mut kept = Vec::new();
+    for number in 0..8 {
+        kept.push(store.rejects.keep(&id("a"), reject(number)).await.unwrap());
+    }
+    let ids = async |store: &docrelay::store::Store, client| -> Vec<u64> {
+        store.rejects.list(&id(client), 100, None).await.unwrap().iter().rev().map(|reject| reject.id).collect()
+    };
+    assert_eq!(ids(&store, "a").await, kept[3..], "by number");
+    store.log.close().await;
+    let store = factory.open(bounds).await;
+    kept.push(store.rejects.keep(&id("a"), reject(8)).await.unwrap());
+    assert_eq!(ids(&store, "a").await, kept[6..], "by bytes");
+    kept.push(store.rejects.keep(&id("a"), reject(DAY + 7)).await.unwrap());
+    assert_eq!(ids(&store, "a").await, kept[7..], "by age");
+    let large = Reject { raw: raw(&"x".repeat(5_000)), ..reject(DAY + 8) };
+    let large = store.rejects.keep(&id("a"), large).await.unwrap();
+    assert_eq!(ids(&store, "a").await, [large], "the newest is kept, however large");
+    assert_eq!(ids(&store, "b").await, [other], "bounds are each client's own");
+    store.log.prune(at(3 * DAY)).await.unwrap();
+    assert!(ids(&store, "a").await.is_empty() && ids(&store, "b").await.is_empty(), "and they age without company");
+}
+
+pub(crate) async fn a_replayed_reject_is_removed_by_its_owner_only(factory: impl StoreFactory) {
+    let store = store_with(&factory, retention(), &["a", "b"]).await;
+    let kept = store.rejects.keep(&id("a"), reject(1)).await.unwrap();
+    for (client, number) in [("b", kept), ("a", kept + 1), ("nobody", kept)] {
+        let refused = store.rejects.remove(&id(client), number).await;
+        assert!(matches!(refused, Err(StoreError::NotFound(_))), "{refused:?}");
+    }
+    store.rejects.remove(&id("a"), kept).await.unwrap();
+    assert_eq!(store.rejects.get(&id("a"), kept).await.unwrap(), None);
+    assert!(matches!(store.rejects.keep(&id("nobody"), reject(1)).await, Err(StoreError::NotFound("client"))));
+}

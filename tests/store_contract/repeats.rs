@@ -1,0 +1,125 @@
+//! Promises about repeats: what is known, for how long, and to whom.
+
+use docrelay::event::{Status, Vendor};
+use docrelay::store::{Appended, Repeat, Retention};
+
+use crate::factory::{
+    DAY, StoreFactory, at, id, keyed, news, repeated, retention, says, sequences, store_with, stored,
+};
+
+pub(crate) async fn a_key_is_known_for_thirty_days_and_no_longer(factory: impl StoreFactory) {
+    let store = store_with(&factory, retention(), &["a"]).await;
+    let first = stored(&store, keyed("a", "x", Status::Completed, "k")).await;
+    let mut again = keyed("a", "x", Status::Error, "k");
+    again.now = at(30 * DAY);
+    match store.log.append(again.clone()).await.unwrap() {
+        Appended::Repeat { id, document, status } => {
+            assert_eq!((id, document, status), (first.id, first.document, Status::Completed));
+        }
+        Appended::Stored(event) => panic!("stored: {event:?}"),
+    }
+    again.now = at(30 * DAY + 1);
+    let second = stored(&store, again.clone()).await;
+    assert_eq!(second.document, first.document);
+    assert_eq!(repeated(&store, again).await, second.id.sequence, "and counts anew from there");
+}
+
+pub(crate) async fn a_key_is_known_after_the_store_was_opened_again(factory: impl StoreFactory) {
+    let store = store_with(&factory, retention(), &["a"]).await;
+    let first = stored(&store, keyed("a", "x", Status::Completed, "k")).await;
+    store.log.close().await;
+    let store = factory.open(retention()).await;
+    assert_eq!(repeated(&store, keyed("a", "x", Status::Completed, "k")).await, first.id.sequence);
+}
+
+pub(crate) async fn of_many_at_the_same_moment_one_is_stored(factory: impl StoreFactory) {
+    let store = store_with(&factory, retention(), &["a"]).await;
+    for repeat in [Repeat::SameKey("k".into()), Repeat::SameStatus, Repeat::Known] {
+        let mut arrival = says("a", &format!("{repeat:?}"), Status::Completed);
+        arrival.repeat = repeat;
+        let answers = futures::future::join_all((0..100).map(|_| store.log.append(arrival.clone()))).await;
+        let (mut news, mut ids) = (0, Vec::new());
+        for answer in answers {
+            match answer.unwrap() {
+                Appended::Stored(event) => {
+                    news += 1;
+                    ids.push((event.id, event.document));
+                }
+                Appended::Repeat { id, document, .. } => ids.push((id, document)),
+            }
+        }
+        ids.dedup();
+        assert_eq!((news, ids.len()), (1, 1), "all are told of the same event");
+    }
+}
+
+pub(crate) async fn without_a_key_the_same_status_is_no_news(factory: impl StoreFactory) {
+    let store = store_with(&factory, retention(), &["a"]).await;
+    let first = stored(&store, says("a", "x", Status::Pending)).await;
+    assert_eq!(repeated(&store, says("a", "x", Status::Pending)).await, first.id.sequence);
+    let second = stored(&store, says("a", "x", Status::Completed)).await;
+    assert_eq!(repeated(&store, says("a", "x", Status::Completed)).await, second.id.sequence);
+    stored(&store, says("a", "x", Status::Pending)).await;
+}
+
+pub(crate) async fn a_document_is_registered_once_and_an_early_event_counts(factory: impl StoreFactory) {
+    let store = store_with(&factory, retention(), &["a"]).await;
+    let early = stored(&store, keyed("a", "x", Status::Completed, "k")).await;
+    let mut registered = says("a", "x", Status::Pending);
+    registered.repeat = Repeat::Known;
+    match store.log.append(registered.clone()).await.unwrap() {
+        Appended::Repeat { document, status, .. } => {
+            assert_eq!((document, status), (early.document, Status::Completed))
+        }
+        Appended::Stored(event) => panic!("stored: {event:?}"),
+    }
+    registered.update.vendor_id = "y".parse().unwrap();
+    assert_eq!(stored(&store, registered).await.status, Status::Pending);
+}
+
+pub(crate) async fn clients_and_vendors_share_neither_keys_nor_documents(factory: impl StoreFactory) {
+    let store = store_with(&factory, retention(), &["a", "b"]).await;
+    let first = stored(&store, keyed("a", "x", Status::Completed, "k")).await;
+    let second = stored(&store, keyed("b", "x", Status::Completed, "k")).await;
+    let mut third = keyed("a", "x", Status::Completed, "k");
+    third.vendor = Vendor::Zoffice;
+    let third = stored(&store, third).await;
+    assert!(first.document != second.document && first.document != third.document);
+    assert!(store.log.document(&id("b"), first.document).await.unwrap().is_none());
+    assert!(store.log.history(&id("b"), first.document).await.unwrap().is_empty());
+    assert_eq!(sequences(&store, "b").await, [second.id.sequence]);
+}
+
+pub(crate) async fn a_key_outlives_the_event_that_brought_it(factory: impl StoreFactory) {
+    let bounds = Retention { events: 1, ..retention() };
+    let store = store_with(&factory, bounds, &["a"]).await;
+    let first = stored(&store, keyed("a", "x", Status::Completed, "k")).await;
+    stored(&store, news("a", 1)).await;
+    assert_eq!(store.log.prune(at(DAY)).await.unwrap(), 1);
+    assert_eq!(repeated(&store, keyed("a", "x", Status::Completed, "k")).await, first.id.sequence);
+    // Past the window, pruning forgets it.
+    store.log.prune(at(31 * DAY)).await.unwrap();
+    stored(&store, keyed("a", "x", Status::Completed, "k")).await;
+}
+
+pub(crate) async fn a_key_from_a_clock_that_was_ahead_goes_with_those_that_came_after_it(factory: impl StoreFactory) {
+    let store = store_with(&factory, retention(), &["a"]).await;
+    let ahead = |number: usize, now| {
+        let mut arrival = keyed("a", "ahead", Status::Completed, &format!("ahead-{number}"));
+        arrival.now = now;
+        arrival
+    };
+    // More than pruning looks at in one step.
+    let answers =
+        futures::future::join_all((0..1_300).map(|number| store.log.append(ahead(number, at(365 * DAY))))).await;
+    assert!(answers.iter().all(|answer| matches!(answer, Ok(Appended::Stored(_)))));
+    stored(&store, keyed("a", "x", Status::Completed, "after")).await;
+    for day in [1, 29] {
+        store.log.prune(at(day * DAY)).await.unwrap();
+        repeated(&store, ahead(0, at(day * DAY))).await;
+        repeated(&store, ahead(1_299, at(day * DAY))).await;
+    }
+    store.log.prune(at(31 * DAY)).await.unwrap();
+    stored(&store, ahead(0, at(31 * DAY))).await;
+    stored(&store, ahead(1_299, at(31 * DAY))).await;
+}

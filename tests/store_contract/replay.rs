@@ -1,0 +1,249 @@
+//! Promises about reading the past: pages, what they promise about the rest, and what pruning takes away.
+
+use std::time::Duration;
+
+use docrelay::store::{DocumentQuery, Log, PageLimit, Repeat, Retention};
+use futures::future::Either;
+
+use crate::factory::{ALL, DAY, StoreFactory, at, id, news, raw, retention, sequences, store_with, stored};
+
+fn limit(events: usize, bytes: usize) -> PageLimit {
+    PageLimit { events, bytes }
+}
+
+/// Reads page after page, from the beginning to an uncut one.
+async fn pages(log: &dyn Log, limit: PageLimit) -> Vec<u64> {
+    let (mut after, mut seen) = (0, Vec::new());
+    loop {
+        let page = log.after(&id("a"), after, limit).await.unwrap();
+        assert!(page.events.len() <= limit.events);
+        seen.extend(page.events.iter().map(|event| event.id.sequence));
+        if page.events.is_empty() {
+            return seen;
+        }
+        assert!(page.through >= *seen.last().unwrap());
+        after = page.through;
+    }
+}
+
+pub(crate) async fn pages_cut_by_number_or_bytes_join_without_gap_or_repeat(factory: impl StoreFactory) {
+    let store = store_with(&factory, retention(), &["a", "b"]).await;
+    let mut expected = Vec::new();
+    for number in 0..100 {
+        expected.push(stored(&store, news("a", number)).await.id.sequence);
+        stored(&store, news("b", number)).await;
+    }
+    for limit in
+        [limit(1, usize::MAX), limit(7, usize::MAX), limit(100, usize::MAX), limit(1_000, 1), limit(1_000, 1_000)]
+    {
+        assert_eq!(pages(&*store.log, limit).await, expected, "{limit:?}");
+    }
+}
+
+pub(crate) async fn the_event_that_passes_the_bytes_is_the_last_of_its_page(factory: impl StoreFactory) {
+    let store = store_with(&factory, retention(), &["a"]).await;
+    let mut sizes = Vec::new();
+    for number in 0..5 {
+        sizes.push(stored(&store, news("a", number)).await.json.len());
+    }
+    let page = store.log.after(&id("a"), 0, limit(100, sizes[0] + sizes[1])).await.unwrap();
+    assert_eq!(page.events.len(), 3);
+    assert_eq!(page.through, page.events[2].id.sequence);
+    let page = store.log.after(&id("a"), 0, limit(0, 0)).await.unwrap();
+    assert_eq!(page.events.len(), 1, "a page always gets on");
+}
+
+pub(crate) async fn an_uncut_page_reaches_the_head_though_others_wrote_last(factory: impl StoreFactory) {
+    let store = store_with(&factory, retention(), &["a", "b"]).await;
+    let mine = stored(&store, news("a", 1)).await.id.sequence;
+    let head = stored(&store, news("b", 1)).await.id.sequence;
+    for after in [0, mine, head] {
+        let page = store.log.after(&id("a"), after, ALL).await.unwrap();
+        assert_eq!(page.through, head);
+        assert_eq!(page.events.len(), usize::from(after < mine));
+        assert_eq!(page.pruned_through, 0);
+    }
+    let cut = store.log.after(&id("a"), 0, limit(1, usize::MAX)).await.unwrap();
+    assert!(cut.through == mine || cut.through == head, "never less than what was read");
+    for ahead in [head + 1, u64::MAX] {
+        assert!(store.log.after(&id("a"), ahead, ALL).await.unwrap().events.is_empty());
+    }
+}
+
+/// Whoever comes back at once with an id that an answer has shown must not be told that it is ahead of the log.
+pub(crate) async fn the_head_is_never_behind_what_an_answer_has_shown(factory: impl StoreFactory) {
+    let store = store_with(&factory, retention(), &["a"]).await;
+    let sender = tokio::spawn({
+        let store = store.clone();
+        async move {
+            for number in 0..1_000 {
+                stored(&store, news("a", number)).await;
+            }
+        }
+    });
+    let query = DocumentQuery { limit: 1, ..DocumentQuery::default() };
+    while !sender.is_finished() {
+        let listed = store.log.documents(&id("a"), query.clone()).await.unwrap();
+        assert!(store.log.head() >= listed.head.sequence, "the list");
+        let page = store.log.after(&id("a"), store.log.head(), ALL).await.unwrap();
+        assert!(store.log.head() >= page.through, "the page");
+        if let Some(document) = listed.documents.first() {
+            let one = store.log.document(&id("a"), document.id).await.unwrap().unwrap();
+            assert!(store.log.head() >= one.event.sequence, "the document");
+            let last = store.log.history(&id("a"), document.id).await.unwrap().last().unwrap().id;
+            assert!(store.log.head() >= last.sequence, "its history");
+        }
+    }
+    sender.await.unwrap();
+}
+
+pub(crate) async fn an_uncut_page_promises_nothing_that_is_not_in_it(factory: impl StoreFactory) {
+    let store = store_with(&factory, retention(), &["a"]).await;
+    let writer = {
+        let store = store.clone();
+        tokio::spawn(async move {
+            for number in 0..500 {
+                stored(&store, news("a", number)).await;
+            }
+        })
+    };
+    let (mut after, mut seen) = (0, Vec::new());
+    while seen.len() < 500 {
+        let page = store.log.after(&id("a"), after, ALL).await.unwrap();
+        seen.extend(page.events.iter().map(|event| event.id.sequence));
+        after = page.through;
+    }
+    writer.await.unwrap();
+    assert_eq!(seen, sequences(&store, "a").await, "what was committed meanwhile came with a later page");
+}
+
+pub(crate) async fn the_oldest_go_when_they_are_too_many_too_large_or_too_old(factory: impl StoreFactory) {
+    let store = store_with(&factory, retention(), &["a", "b"]).await;
+    let mut all = Vec::new();
+    for number in 0..10 {
+        let mut arrival = news("a", number);
+        arrival.raw = Some(raw(&"x".repeat(10_000)));
+        arrival.now = at(number as u64 * DAY);
+        all.push(stored(&store, arrival).await.id.sequence);
+    }
+    let mut other = news("b", 1);
+    other.now = at(9 * DAY);
+    stored(&store, other).await;
+    store.log.close().await;
+    let bounds = [
+        (Retention { age: Duration::from_secs(86_400 * 7), ..retention() }, 3),
+        (Retention { events: 6, ..retention() }, 1),
+        (Retention { bytes: 50_000, ..retention() }, 2),
+    ];
+    let (now, mut gone) = (at(9 * DAY + DAY / 2), 0);
+    for (bounds, more) in bounds {
+        let store = factory.open(bounds).await;
+        assert_eq!(store.log.prune(now).await.unwrap(), more);
+        gone += more as usize;
+        let page = store.log.after(&id("a"), 0, ALL).await.unwrap();
+        assert_eq!(page.events.iter().map(|event| event.id.sequence).collect::<Vec<_>>(), all[gone..]);
+        assert_eq!(page.pruned_through, all[gone - 1]);
+        assert!(store.log.raw(&id("a"), page.pruned_through).await.unwrap().is_none());
+        assert!(store.log.raw(&id("a"), all[gone]).await.unwrap().is_some());
+        assert_eq!(store.log.prune(now).await.unwrap(), 0, "nothing more");
+        let page = store.log.after(&id("b"), 0, ALL).await.unwrap();
+        assert_eq!((page.events.len(), page.pruned_through), (1, 0), "bounds are each client's own");
+        store.log.close().await;
+    }
+}
+
+pub(crate) async fn a_position_is_never_used_again_even_when_all_is_pruned(factory: impl StoreFactory) {
+    let store = store_with(&factory, retention(), &["a"]).await;
+    for number in 0..1_200 {
+        store.log.append(news("a", number)).await.unwrap();
+    }
+    let (epoch, head) = (store.log.epoch(), store.log.head());
+    assert_eq!(store.log.prune(at(365 * DAY)).await.unwrap(), 1_200);
+    assert_eq!(sequences(&store, "a").await, [0; 0]);
+    let page = store.log.after(&id("a"), 0, ALL).await.unwrap();
+    assert_eq!((page.through, page.pruned_through), (head, head));
+    store.log.close().await;
+    let store = factory.open(retention()).await;
+    assert_eq!((store.log.epoch(), store.log.head()), (epoch, head));
+    assert!(stored(&store, news("a", 1)).await.id.sequence > head);
+}
+
+pub(crate) async fn senders_are_served_while_the_history_is_pruned(factory: impl StoreFactory) {
+    let store = store_with(&factory, Retention { events: 10, ..retention() }, &["a"]).await;
+    futures::future::join_all((0..3_000).map(|number| store.log.append(news("a", number)))).await;
+    let (pruned, event) = tokio::join!(store.log.prune(at(0)), stored(&store, news("a", 3_000)));
+    assert!(pruned.unwrap() >= 2_990);
+    let left = sequences(&store, "a").await;
+    assert_eq!(left.last(), Some(&event.id.sequence));
+    assert!(left.len() <= 11);
+}
+
+pub(crate) async fn an_events_request_is_given_back_byte_for_byte_to_its_owner_only(factory: impl StoreFactory) {
+    let store = store_with(&factory, retention(), &["a", "b"]).await;
+    let mut arrival = news("a", 1);
+    arrival.raw = Some(raw("\u{0}\r\nbody"));
+    let sequence = stored(&store, arrival.clone()).await.id.sequence;
+    assert_eq!(store.log.raw(&id("a"), sequence).await.unwrap(), arrival.raw);
+    assert_eq!(store.log.raw(&id("b"), sequence).await.unwrap(), None);
+    assert_eq!(store.log.raw(&id("a"), sequence + 1).await.unwrap(), None);
+    let without = stored(&store, news("a", 2)).await.id.sequence;
+    assert_eq!(store.log.raw(&id("a"), without).await.unwrap(), None);
+}
+
+pub(crate) async fn events_from_a_clock_that_was_ahead_go_with_those_that_came_after_them(factory: impl StoreFactory) {
+    let store = store_with(&factory, retention(), &["a", "b"]).await;
+    let append = |number: usize, ms: u64| {
+        let mut arrival = news("a", number);
+        arrival.now = at(ms);
+        store.log.append(arrival)
+    };
+    // More than pruning looks at in one step.
+    futures::future::join_all((0..1_300).map(|number| append(number, 365 * DAY))).await;
+    // Other clients' events lie between.
+    stored(&store, news("b", 1)).await;
+    for (number, day) in [(1_300, 1), (1_301, 2), (1_302, 9)] {
+        append(number, day * DAY).await.unwrap();
+    }
+    assert_eq!(store.log.prune(at(8 * DAY)).await.unwrap(), 1, "of the other client: what came after is young");
+    assert_eq!(store.log.prune(at(9 * DAY - 1)).await.unwrap(), 1_301);
+    assert_eq!(store.log.prune(at(9 * DAY + 1)).await.unwrap(), 1);
+    assert_eq!(sequences(&store, "a").await.len(), 1);
+}
+
+pub(crate) async fn a_clock_that_is_behind_for_a_while_takes_no_history(factory: impl StoreFactory) {
+    let store = store_with(&factory, retention(), &["a"]).await;
+    let behind = at(0).minus(Duration::from_millis(3_650 * DAY));
+    for (number, now) in [at(0), behind, at(1_000)].into_iter().enumerate() {
+        let mut arrival = news("a", number);
+        arrival.now = now;
+        stored(&store, arrival).await;
+        assert_eq!(store.log.prune(now).await.unwrap(), 0);
+    }
+    assert_eq!(store.log.prune(at(7 * DAY)).await.unwrap(), 0);
+    assert_eq!(store.log.prune(at(7 * DAY + 1)).await.unwrap(), 2, "the first, and the second when it is in front");
+}
+
+pub(crate) async fn pruning_gets_to_its_end_while_senders_fill_every_batch(factory: impl StoreFactory) {
+    let store = store_with(&factory, Retention { events: 10, ..retention() }, &["a"]).await;
+    let wave = |wave: usize| {
+        let append = |number| {
+            let mut arrival = news("a", wave * 1_000 + number);
+            arrival.repeat = Repeat::SameKey(format!("{wave} {number}"));
+            store.log.append(arrival)
+        };
+        futures::future::join_all((0..1_000).map(append).collect::<Vec<_>>())
+    };
+    for number in 0..10 {
+        wave(number).await;
+    }
+    // Twice as many arrive as there are to prune, unless pruning ends.
+    let mut pruning = store.log.prune(at(0));
+    for number in 10..30 {
+        let mut arriving = wave(number);
+        if let Either::Left((pruned, _)) = futures::future::select(&mut pruning, &mut arriving).await {
+            assert!(pruned.unwrap() >= 9_990);
+            return;
+        }
+    }
+    panic!("pruning is slower than arriving");
+}

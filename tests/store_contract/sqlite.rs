@@ -1,0 +1,246 @@
+//! Promises that only the embedded store can make: about its file.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use docrelay::event::Status;
+use docrelay::store::sqlite::{OpenError, Options, SqliteStore};
+use docrelay::store::{Store, StoreError};
+use rusqlite::Connection;
+
+use crate::factory::{
+    Mask, SqliteFiles, StoreFactory, at, id, keyed, news, raw, retention, sequences, store_with, stored,
+};
+use crate::registry::hook;
+use crate::rejects::reject;
+
+/// Everything that the store has written, in the clear or not.
+fn bytes(path: &Path) -> Vec<u8> {
+    let mut all = Vec::new();
+    for file in std::fs::read_dir(path.parent().unwrap()).unwrap() {
+        all.extend(std::fs::read(file.unwrap().path()).unwrap());
+    }
+    all
+}
+
+fn holds(bytes: &[u8], text: &str) -> bool {
+    bytes.windows(text.len()).any(|window| window == text.as_bytes())
+}
+
+#[tokio::test]
+async fn no_secret_lies_in_the_files_in_the_clear() {
+    let files = SqliteFiles::new();
+    let store = store_with(&files, retention(), &["a"]).await;
+    store.registry.add_hook(&id("a"), hook("1")).await.unwrap();
+    stored(&store, news("a", 1)).await;
+    for closed in [false, true] {
+        if closed {
+            store.log.close().await;
+        }
+        let bytes = bytes(&files.path());
+        assert!(holds(&bytes, "job-1"), "the search itself works");
+        for secret in ["secret of a", "key-1", "hmac-1"] {
+            assert!(!holds(&bytes, secret), "{secret}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_file_is_the_owners_alone() {
+    let files = SqliteFiles::new();
+    std::fs::write(files.path(), "").unwrap();
+    std::fs::set_permissions(files.path(), std::fs::Permissions::from_mode(0o644)).unwrap();
+    let store = store_with(&files, retention(), &["a"]).await;
+    stored(&store, news("a", 1)).await;
+    let mut seen = 0;
+    for file in std::fs::read_dir(files.path().parent().unwrap()).unwrap() {
+        let file = file.unwrap();
+        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{:?}", file.path());
+        seen += 1;
+    }
+    assert_eq!(seen, 4, "the database, -wal, -shm and .lock");
+}
+
+fn refusal(options: Options) -> OpenError {
+    match SqliteStore::open(options) {
+        Ok(_) => panic!("it opened"),
+        Err(error) => {
+            let text = error.to_string();
+            assert!(!text.contains('\n') && text.contains("docrelay.db"), "{text}");
+            error
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_is_not_ours_is_refused_and_left_alone() {
+    let files = SqliteFiles::new();
+    std::fs::write(files.path(), "a letter to my aunt, which is longer than the header of a database".repeat(9))
+        .unwrap();
+    let before = std::fs::read(files.path()).unwrap();
+    assert!(matches!(refusal(files.options(None)), OpenError::Foreign(_)));
+    assert_eq!(std::fs::read(files.path()).unwrap(), before);
+
+    std::fs::remove_file(files.path()).unwrap();
+    Connection::open(files.path()).unwrap().execute_batch("CREATE TABLE recipes (name)").unwrap();
+    assert!(matches!(refusal(files.options(None)), OpenError::Foreign(_)));
+
+    let options = Options { path: files.path().join("docrelay.db"), ..files.options(None) };
+    assert!(matches!(refusal(options), OpenError::Unusable { .. }), "a file is no directory");
+}
+
+#[tokio::test]
+async fn a_newer_schema_is_refused() {
+    let files = SqliteFiles::new();
+    files.open(retention()).await.log.close().await;
+    Connection::open(files.path()).unwrap().execute_batch("PRAGMA user_version = 2").unwrap();
+    assert!(matches!(refusal(files.options(None)), OpenError::Newer { found: 2, known: 1, .. }));
+}
+
+#[tokio::test]
+async fn another_key_does_not_open_the_secrets() {
+    let files = SqliteFiles::new();
+    store_with(&files, retention(), &["a"]).await.log.close().await;
+    let other = Options { seal: Arc::new(Mask(1)), ..files.options(None) };
+    assert!(matches!(refusal(other), OpenError::Sealed { .. }));
+    // A sealed text that was put in another one's place does not open either.
+    let store = store_with(&files, retention(), &["b"]).await;
+    store.log.close().await;
+    let sql = "UPDATE client SET secrets = (SELECT secrets FROM client WHERE name = 'a') WHERE name = 'b'";
+    assert_eq!(Connection::open(files.path()).unwrap().execute(sql, []).unwrap(), 1);
+    assert!(matches!(refusal(files.options(None)), OpenError::Sealed { .. }));
+}
+
+#[tokio::test]
+async fn two_relays_do_not_share_a_database() {
+    let files = SqliteFiles::new();
+    let store = files.open(retention()).await;
+    assert!(matches!(refusal(files.options(None)), OpenError::Locked(_)));
+    store.log.close().await;
+    files.open(retention()).await.log.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_written_is_refused_and_the_next_is_stored() {
+    let files = SqliteFiles::new();
+    let store = store_with(&files, retention(), &["a"]).await;
+    let before = stored(&store, news("a", 1)).await.id.sequence;
+    // Somebody else writes the file: nobody can, until they are done.
+    let stranger = Connection::open(files.path()).unwrap();
+    stranger.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let refused = futures::future::join_all((2..20).map(|number| store.log.append(news("a", number)))).await;
+    assert!(refused.iter().all(|answer| matches!(answer, Err(StoreError::Unavailable(_)))), "{refused:?}");
+    assert!(matches!(store.log.probe().await, Err(StoreError::Unavailable(_))));
+    assert!(matches!(store.registry.remove_client(&id("a")).await, Err(StoreError::Unavailable(_))));
+    assert!(matches!(store.log.prune(at(0)).await, Err(StoreError::Unavailable(_))));
+    assert_eq!(sequences(&store, "a").await, [before], "reading goes on");
+    stranger.execute_batch("COMMIT").unwrap();
+    store.log.probe().await.unwrap();
+    assert_eq!(stored(&store, news("a", 2)).await.id.sequence, before + 1);
+    assert_eq!(sequences(&store, "a").await, [before, before + 1]);
+}
+
+#[tokio::test]
+async fn an_interrupted_erasing_is_finished_by_the_next_start() {
+    let files = SqliteFiles::new();
+    let store = store_with(&files, retention(), &["a", "b"]).await;
+    for number in 0..700 {
+        let mut arrival = keyed("a", &format!("x{number}"), Status::Completed, &number.to_string());
+        arrival.raw = Some(raw("body"));
+        store.log.append(arrival).await.unwrap();
+    }
+    store.rejects.keep(&id("a"), reject(1)).await.unwrap();
+    let other = stored(&store, news("b", 1)).await.id.sequence;
+    store.log.close().await;
+    // As if the power had failed right after the removal was committed.
+    let db = Connection::open(files.path()).unwrap();
+    assert_eq!(db.execute("UPDATE client SET name = NULL, secrets = x'' WHERE name = 'a'", []).unwrap(), 1);
+    drop(db);
+    let store = files.open(retention()).await;
+    assert!(store.registry.client(&id("a")).is_none());
+    // Pruning comes after the erasing, so its answer means that both are done.
+    assert_eq!(store.log.prune(at(0)).await.unwrap(), 0);
+    assert_eq!(sequences(&store, "b").await, [other]);
+    store.log.close().await;
+    let db = Connection::open(files.path()).unwrap();
+    for (table, left) in
+        [("client", 1), ("usage", 1), ("event", 1), ("document", 1), ("raw", 0), ("dedup", 0), ("reject", 0)]
+    {
+        let count: i64 = db.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap();
+        assert_eq!(count, left, "{table}");
+    }
+}
+
+#[tokio::test]
+async fn a_copy_of_the_files_has_everything_that_was_acknowledged() {
+    let files = SqliteFiles::new();
+    let store = store_with(&files, retention(), &["a"]).await;
+    let mut expected = Vec::new();
+    for number in 0..50 {
+        expected.push(stored(&store, news("a", number)).await.id.sequence);
+    }
+    // What a killed process leaves: no closing, no checkpoint.
+    let copy = SqliteFiles::new();
+    for suffix in ["", "-wal"] {
+        let name = |files: &SqliteFiles| format!("{}{suffix}", files.path().display());
+        std::fs::copy(name(&files), name(&copy)).unwrap();
+    }
+    let copied = copy.open(retention()).await;
+    assert_eq!(sequences(&copied, "a").await, expected);
+    assert_eq!(copied.log.head(), store.log.head());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_write_ahead_log_is_given_back_under_steady_load_and_stays_bounded() {
+    let files = SqliteFiles::new();
+    let (largest, last, given_back) = (AtomicU64::new(0), AtomicU64::new(0), Arc::new(AtomicBool::new(false)));
+    let (largest, seen) = (Arc::new(largest), given_back.clone());
+    let most = largest.clone();
+    let options = files.options(Some(Arc::new(move |report| {
+        most.fetch_max(report.wal_bytes, Ordering::Relaxed);
+        if report.wal_bytes < last.swap(report.wal_bytes, Ordering::Relaxed) / 2 {
+            seen.store(true, Ordering::Relaxed);
+        }
+    })));
+    let store = SqliteStore::open(options).unwrap();
+    store.registry.add_client(crate::factory::client("a")).await.unwrap();
+    let body = "x".repeat(256 << 10);
+    // A gigabyte and a half at most: a log that is never given back shows by then.
+    for round in 0..600_usize {
+        let append = |number| {
+            let mut arrival = news("a", round * 10 + number);
+            arrival.raw = Some(raw(&body));
+            store.log.append(arrival)
+        };
+        for answer in futures::future::join_all((0..10).map(append)).await {
+            answer.unwrap();
+        }
+        if given_back.load(Ordering::Relaxed) {
+            break;
+        }
+    }
+    assert!(given_back.load(Ordering::Relaxed));
+    assert!(largest.load(Ordering::Relaxed) < 512 << 20, "{} bytes", largest.load(Ordering::Relaxed));
+    store.log.close().await;
+    let left = std::fs::metadata(format!("{}-wal", files.path().display())).map_or(0, |file| file.len());
+    assert_eq!(left, 0, "closing empties it");
+}
+
+#[tokio::test]
+async fn the_observer_hears_of_each_transaction() {
+    let files = SqliteFiles::new();
+    let reports = Arc::new(Mutex::new(Vec::new()));
+    let heard = reports.clone();
+    let store: Store =
+        SqliteStore::open(files.options(Some(Arc::new(move |report| heard.lock().unwrap().push(report))))).unwrap();
+    store.registry.add_client(crate::factory::client("a")).await.unwrap();
+    stored(&store, news("a", 1)).await;
+    store.log.append(news("a", 1)).await.unwrap();
+    store.log.close().await;
+    let reports = reports.lock().unwrap();
+    let counts: Vec<_> = reports.iter().map(|report| (report.commands, report.events, report.stored)).collect();
+    assert_eq!(counts, [(1, 1, true), (1, 0, true)]);
+    assert!(reports[0].wal_bytes > 0);
+}
