@@ -15,6 +15,8 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 pub use flags::Flags;
 pub use keys::{KEYS, Key, Preset, reference};
 pub use layers::{ConfigError, unknown_variables};
@@ -70,6 +72,18 @@ pub struct Config {
     pub rejects_per_client: u64,
     /// Bytes of rejects kept of each client.
     pub rejects_bytes: u64,
+    /// Private ranges that may be called all the same.
+    pub allow_private_endpoints: Vec<IpNet>,
+    /// For one attempt of a delivery, from the look at the address to the last byte of the answer.
+    pub delivery_timeout: Duration,
+    /// Attempts at the same time.
+    pub delivery_concurrency: usize,
+    /// Settled deliveries older than this go.
+    pub deliveries_age: Duration,
+    /// Settled deliveries kept of each client.
+    pub deliveries_per_client: u64,
+    /// Bytes of their attempts kept of each client.
+    pub deliveries_bytes: u64,
     /// Between two empty lines on an idle stream.
     pub idle_interval: Duration,
     /// For a follower to accept a byte.
@@ -122,6 +136,12 @@ impl Config {
             rejects_age: layers.get("rejects_age", value::seconds)?,
             rejects_per_client: layers.get("rejects_per_client", value::number)?,
             rejects_bytes: layers.get("rejects_bytes", value::size)?,
+            allow_private_endpoints: layers.get("allow_private_endpoints", value::ranges)?,
+            delivery_timeout: layers.get("delivery_timeout", value::duration)?,
+            delivery_concurrency: layers.get("delivery_concurrency", value::count)?,
+            deliveries_age: layers.get("deliveries_age", value::seconds)?,
+            deliveries_per_client: layers.get("deliveries_per_client", value::number)?,
+            deliveries_bytes: layers.get("deliveries_bytes", value::size)?,
             idle_interval: layers.get("idle_interval", value::duration)?,
             write_timeout: layers.get("write_timeout", value::duration)?,
             grace: layers.get("grace", value::duration)?,

@@ -5,6 +5,7 @@ mod baidu;
 mod generic;
 mod gini;
 mod json;
+mod outgoing;
 mod ppj;
 mod proof;
 mod settings;
@@ -18,6 +19,7 @@ use crate::clock::Timestamp;
 use crate::event::{Status, Update, Vendor};
 use crate::hook::{Hook, Verify};
 
+pub use outgoing::{Original, challenge, check_secrets, passes, retell, tell};
 pub use ppj::write::{Edition, handshake as ppj_handshake, notify as ppj_notify};
 pub use settings::{check_proof, check_settings};
 pub use standard::{Mode, write as standard_notify};

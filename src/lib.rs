@@ -12,6 +12,8 @@ pub mod hook;
 pub mod http;
 pub mod hub;
 pub mod metrics;
+pub mod notification;
+pub mod notify;
 pub mod relay;
 pub mod store;
 pub mod telemetry;

@@ -1,6 +1,7 @@
-//! The ports of the store: the log, the registry and the rejects. Use cases know only these; `store/sqlite`
-//! implements them, and one contract suite (`tests/store_contract.rs`) runs against every implementation.
+//! The ports of the store: the log, the registry, the rejects and the outbox. Use cases know only these;
+//! `store/sqlite` implements them, and one contract suite (`tests/store_contract.rs`) runs against every implementation.
 
+mod outbox;
 pub mod sqlite;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,9 @@ use futures::stream::BoxStream;
 use crate::clock::Timestamp;
 use crate::event::{ClientId, DocumentId, Epoch, EventId, SharedEvent, Status, Update, Vendor, VendorId};
 use crate::hook::{Client, Hook};
+use crate::notification::{Notification, Route, State};
+
+pub use outbox::{Attempt, Backlog, Delivery, DeliveryQuery, DeliveryState, Due, DuePage, Fate, Lane, Outbox};
 
 /// Why the store did not do what it was asked.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -29,6 +33,9 @@ pub enum StoreError {
     /// There is no such thing, or it belongs to another client.
     #[error("no such {0}")]
     NotFound(&'static str),
+    /// There are as many as there may be.
+    #[error("there are {0} already: delete one first")]
+    TooMany(&'static str),
 }
 
 /// The answer of a port's method.
@@ -73,6 +80,9 @@ pub struct Arrival {
     pub raw: Option<Raw>,
     /// When it is not news.
     pub repeat: Repeat,
+    /// Where the document's events go from now on; `None` leaves that as it is. A route that is new to a known document
+    /// gets the document's latest event, too.
+    pub route: Option<Route>,
     /// The present time.
     pub now: Timestamp,
 }
@@ -174,7 +184,9 @@ pub trait Log: Send + Sync {
     fn epoch(&self) -> Epoch;
     /// The last committed sequence; never behind what any answer of this store has shown.
     fn head(&self) -> u64;
-    /// Stores an arrival, checks for a repeat and updates the document, all in one transaction. Slow when the queue
+    /// Stores an arrival, checks for a repeat, updates the document and queues its deliveries, all in one transaction.
+    /// A delivery goes to the notification that the document names, else to the client's default one, and to the
+    /// document's callback; none where the format has no words for the status. Slow when the queue
     /// of writers is full; [`StoreError::Unavailable`] when nothing could be stored.
     fn append(&self, arrival: Arrival) -> Answer<'_, Appended>;
     /// The client's events after a position. Its cost does not depend on the length of the history.
@@ -197,7 +209,7 @@ pub trait Log: Send + Sync {
     fn close(&self) -> BoxFuture<'_, ()>;
 }
 
-/// The registry: clients and their hooks. Look-ups are answered from memory: they stand on the path of every webhook.
+/// The registry: clients, their hooks and notifications. Look-ups are answered from memory: they stand on the path of every webhook.
 pub trait Registry: Send + Sync {
     /// All clients, by name.
     fn clients(&self) -> Vec<Arc<Client>>;
@@ -211,7 +223,7 @@ pub trait Registry: Send + Sync {
     fn add_client(&self, client: Client) -> Answer<'_, ()>;
     /// Replaces a client's secrets.
     fn update_client(&self, client: Client) -> Answer<'_, ()>;
-    /// Removes a client at once and erases what it owned: hooks, events, documents, rejects.
+    /// Removes a client at once and erases what it owned: hooks, notifications, events, documents, deliveries, rejects.
     fn remove_client(&self, id: &ClientId) -> Answer<'_, ()>;
     /// Adds a hook to a client.
     fn add_hook(&self, client: &ClientId, hook: Hook) -> Answer<'_, ()>;
@@ -219,6 +231,19 @@ pub trait Registry: Send + Sync {
     fn update_hook(&self, client: &ClientId, hook: Hook) -> Answer<'_, ()>;
     /// Removes a client's hook.
     fn remove_hook(&self, client: &ClientId, id: &str) -> Answer<'_, ()>;
+    /// A client's notifications, oldest first.
+    fn notifications(&self, client: &ClientId) -> Vec<Arc<Notification>>;
+    /// Adds a notification; a default one takes that from the one before. [`StoreError::Conflict`] when the name is
+    /// taken, [`StoreError::TooMany`] when the client has
+    /// [`NOTIFICATIONS_PER_CLIENT`](crate::notification::NOTIFICATIONS_PER_CLIENT).
+    fn add_notification(&self, client: &ClientId, notification: Notification) -> Answer<'_, ()>;
+    /// Replaces the client's notification of this id; its name and when it was made stay as they are, and a default one
+    /// takes that from the one before.
+    fn update_notification(&self, client: &ClientId, notification: Notification) -> Answer<'_, ()>;
+    /// Changes nothing but the state of the client's notification of this id.
+    fn mark_notification(&self, client: &ClientId, id: &str, state: State) -> Answer<'_, ()>;
+    /// Removes a client's notification by its name. Deliveries that were pending for it are dead, with that as reason.
+    fn remove_notification(&self, client: &ClientId, name: &str) -> Answer<'_, ()>;
 }
 
 /// A request that proved its origin and could not be understood.
@@ -257,15 +282,17 @@ pub trait Seal: Send + Sync {
     fn open(&self, sealed: &[u8], context: &[u8]) -> Result<Vec<u8>, String>;
 }
 
-/// The three ports of one store; cheap to clone.
+/// The four ports of one store; cheap to clone.
 #[derive(Clone)]
 pub struct Store {
     /// Events and documents.
     pub log: Arc<dyn Log>,
-    /// Clients and hooks.
+    /// Clients, hooks and notifications.
     pub registry: Arc<dyn Registry>,
     /// What could not be understood.
     pub rejects: Arc<dyn Rejects>,
+    /// What goes out again.
+    pub outbox: Arc<dyn Outbox>,
 }
 
 /// How much is kept, for each client.
@@ -283,6 +310,12 @@ pub struct Retention {
     pub rejects: u64,
     /// At most so many bytes of rejects.
     pub rejects_bytes: u64,
+    /// Deliveries that are settled, delivered or dead, go when they are older than this.
+    pub deliveries_age: std::time::Duration,
+    /// At most so many settled deliveries.
+    pub deliveries: u64,
+    /// At most so many bytes of the attempts of settled deliveries.
+    pub deliveries_bytes: u64,
 }
 
 /// For how long a repeat of a stored message is recognised, and a silent document remembered at least.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use http::Uri;
+use ipnet::IpNet;
 
 use crate::hook::Secret;
 use crate::telemetry::LogFormat;
@@ -70,6 +71,15 @@ pub(super) fn origins(text: &str) -> Parsed<Origins> {
         "*" => Ok(Origins::Any),
         "" | "none" => Ok(Origins::Only(Vec::new())),
         list => list.split(',').map(|one| origin(one.trim())).collect::<Parsed<_>>().map(Origins::Only),
+    }
+}
+
+/// Address ranges in CIDR notation.
+pub(super) fn ranges(text: &str) -> Parsed<Vec<IpNet>> {
+    let expected = "ranges of addresses such as 10.1.0.0/16 or fd00::/8, or none";
+    match text {
+        "" | "none" => Ok(Vec::new()),
+        list => list.split(',').map(|one| one.trim().parse().map_err(|_| expected)).collect(),
     }
 }
 

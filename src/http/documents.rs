@@ -54,7 +54,7 @@ async fn register(context: Arc<Context>, mut request: Request) -> Outcome {
     let new: NewDocument =
         serde_json::from_slice(&bytes).map_err(|e| Problem::bad_request(format!("the body: {e}")))?;
     let vendor_id: VendorId = new.vendor_id.parse().map_err(|e| Problem::bad_request(format!("vendorId: {e}")))?;
-    let registration = Registration { vendor: new.vendor, vendor_id: vendor_id.clone(), title: new.title };
+    let registration = Registration { vendor: new.vendor, vendor_id: vendor_id.clone(), title: new.title, route: None };
     let appended = context.relay.register(&grant.client, registration, now).await?;
     let (code, document_id, status, event_id) = match appended {
         Appended::Stored(event) => (StatusCode::CREATED, event.document, event.status, event.id),

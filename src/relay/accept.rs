@@ -4,6 +4,7 @@ use crate::clock::Timestamp;
 use crate::dialect::{self, Message, Refusal};
 use crate::event::{ClientId, Status, Update, Vendor, VendorId};
 use crate::hook::Hook;
+use crate::notification::Route;
 use crate::store::{Appended, Arrival, Raw, Reject, Repeat, StoreError};
 
 use super::Relay;
@@ -17,6 +18,8 @@ pub struct Registration {
     pub vendor_id: VendorId,
     /// Its title.
     pub title: Option<String>,
+    /// Where its events go, when the application says so.
+    pub route: Option<Route>,
 }
 
 /// Why a reject could not be replayed.
@@ -46,8 +49,16 @@ impl Relay {
         let mut labels = hook.labels.clone();
         labels.extend(update.labels.iter().map(|(k, v)| (k.clone(), v.clone())));
         let repeat = update.dedup_key.clone().map_or(Repeat::SameStatus, Repeat::SameKey);
-        let arrival =
-            Arrival { client: client.clone(), vendor: hook.vendor, update, labels, raw: Some(raw), repeat, now };
+        let arrival = Arrival {
+            client: client.clone(),
+            vendor: hook.vendor,
+            update,
+            labels,
+            raw: Some(raw),
+            repeat,
+            route: None,
+            now,
+        };
         self.store.log.append(arrival).await
     }
 
@@ -67,6 +78,7 @@ impl Relay {
             labels: std::collections::BTreeMap::new(),
             raw: None,
             repeat: Repeat::Known,
+            route: registration.route,
             now,
         };
         self.store.log.append(arrival).await

@@ -1,5 +1,5 @@
 //! The embedded store: one SQLite file, one thread that writes it, a bounded number of readers beside it.
-//! This file holds what its user sees: the options, why it does not open, and the handle behind the three ports.
+//! This file holds what its user sees: the options, why it does not open, and the handle behind the four ports.
 
 mod age;
 mod append;
@@ -11,6 +11,7 @@ mod events;
 mod identity;
 mod log;
 mod open;
+mod outbox;
 mod prune;
 mod readers;
 mod registry;
@@ -133,7 +134,7 @@ impl SqliteStore {
     /// Opens the file, or makes it, and starts the writer. Blocks; reads the registry into memory.
     pub fn open(options: Options) -> Result<Store, OpenError> {
         let store = Arc::new(open::open(options)?);
-        Ok(Store { log: store.clone(), registry: store.clone(), rejects: store })
+        Ok(Store { log: store.clone(), registry: store.clone(), rejects: store.clone(), outbox: store })
     }
 
     /// Hands a command to the writer and waits for its answer, which always comes.

@@ -51,6 +51,9 @@ impl Setting {
             rejects_age: Duration::from_secs(1),
             rejects: 1,
             rejects_bytes: 1,
+            deliveries_age: Duration::from_secs(7 * 24 * 3600),
+            deliveries: 1_000_000,
+            deliveries_bytes: 1 << 30,
         };
         let path = directory.path().join("docrelay.db");
         let store = SqliteStore::open(Options { path, retention, readers: 3, seal: Arc::new(Open), on_commit: None });
@@ -78,6 +81,7 @@ impl Setting {
             labels: BTreeMap::new(),
             raw: None,
             repeat: Repeat::SameKey(key.to_owned()),
+            route: None,
             now: Timestamp::now(),
         };
         match self.store.log.append(arrival).await.expect("an event on the disk") {

@@ -71,6 +71,9 @@ pub(crate) fn retention() -> Retention {
         rejects_age: Duration::from_secs(7 * 24 * 3600),
         rejects: 1_000,
         rejects_bytes: 64 << 20,
+        deliveries_age: Duration::from_secs(7 * 24 * 3600),
+        deliveries: 1_000_000,
+        deliveries_bytes: 1 << 30,
     }
 }
 
@@ -107,6 +110,7 @@ pub(crate) fn says(client: &str, vendor_id: &str, status: Status) -> Arrival {
         labels: BTreeMap::new(),
         raw: None,
         repeat: Repeat::SameStatus,
+        route: None,
         now: at(0),
     }
 }

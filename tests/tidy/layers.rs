@@ -6,7 +6,7 @@ use crate::paths::{Reference, references};
 
 /// From the bottom to the top. Arrows point down only; within layer 0 and layer 4 the parts may know each other.
 const LAYERS: [&[&str]; 5] = [
-    &["clock", "event", "hook", "metrics"],
+    &["clock", "event", "hook", "metrics", "notification"],
     &["hub", "store", "dialect", "auth", "notify/schedule"],
     &["relay", "notify"],
     &["store/sqlite", "store/jetstream", "notify/egress", "http"],
@@ -41,7 +41,7 @@ const HOMES: [(&str, &[&str]); 28] = [
     ("prometheus_client", &["metrics"]),
     ("time", &["clock"]),
     ("reqwest", &["cli", "notify/egress"]),
-    ("url", &["dialect", "cli", "notify/egress"]),
+    ("url", &["notification", "dialect", "cli", "notify/egress"]),
     ("sse_stream", &["cli"]),
     ("clap", &["cli", "config", "main"]),
     ("toml", &["config"]),

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::hook::{Client, Hook, Secret};
+use crate::notification::{Notification, State};
 use crate::store::Answer;
 
 /// The registry as far as tokens ask it.
@@ -56,6 +57,21 @@ impl Registry for Clients {
         Box::pin(async { Ok(()) })
     }
     fn remove_hook(&self, _: &ClientId, _: &str) -> Answer<'_, ()> {
+        Box::pin(async { Ok(()) })
+    }
+    fn notifications(&self, _: &ClientId) -> Vec<Arc<Notification>> {
+        Vec::new()
+    }
+    fn add_notification(&self, _: &ClientId, _: Notification) -> Answer<'_, ()> {
+        Box::pin(async { Ok(()) })
+    }
+    fn update_notification(&self, _: &ClientId, _: Notification) -> Answer<'_, ()> {
+        Box::pin(async { Ok(()) })
+    }
+    fn mark_notification(&self, _: &ClientId, _: &str, _: State) -> Answer<'_, ()> {
+        Box::pin(async { Ok(()) })
+    }
+    fn remove_notification(&self, _: &ClientId, _: &str) -> Answer<'_, ()> {
         Box::pin(async { Ok(()) })
     }
 }

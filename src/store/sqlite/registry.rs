@@ -7,6 +7,7 @@ use super::SqliteStore;
 use super::writer::Command;
 use crate::event::ClientId;
 use crate::hook::{Client, Hook};
+use crate::notification::{Notification, State};
 use crate::store::{Answer, Registry, StoreError};
 
 mod change;
@@ -107,6 +108,26 @@ impl Registry for SqliteStore {
 
     fn remove_hook(&self, client: &ClientId, id: &str) -> Answer<'_, ()> {
         self.change(Change::RemoveHook { client: client.clone(), id: id.to_owned() })
+    }
+
+    fn notifications(&self, _client: &ClientId) -> Vec<Arc<Notification>> {
+        Vec::new()
+    }
+
+    fn add_notification(&self, _client: &ClientId, _notification: Notification) -> Answer<'_, ()> {
+        Box::pin(std::future::ready(GONE))
+    }
+
+    fn update_notification(&self, _client: &ClientId, _notification: Notification) -> Answer<'_, ()> {
+        Box::pin(std::future::ready(GONE))
+    }
+
+    fn mark_notification(&self, _client: &ClientId, _id: &str, _state: State) -> Answer<'_, ()> {
+        Box::pin(std::future::ready(GONE))
+    }
+
+    fn remove_notification(&self, _client: &ClientId, _name: &str) -> Answer<'_, ()> {
+        Box::pin(std::future::ready(GONE))
     }
 }
 

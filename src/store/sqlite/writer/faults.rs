@@ -37,6 +37,9 @@ fn writer(directory: &tempfile::TempDir) -> (Writer, impl Log) {
             rejects_age: std::time::Duration::MAX,
             rejects: u64::MAX,
             rejects_bytes: u64::MAX,
+            deliveries_age: std::time::Duration::from_secs(7 * 24 * 3600),
+            deliveries: 1_000_000,
+            deliveries_bytes: 1 << 30,
         },
         readers: 1,
         seal: std::sync::Arc::new(Bare),
@@ -63,6 +66,7 @@ fn append(writer: &mut Writer, numbers: std::ops::Range<usize>) -> Vec<Result<u6
             labels: Default::default(),
             raw: Some(Raw { method: "GET".into(), query: None, headers: Vec::new(), body: vec![1; 3_000].into() }),
             repeat: Repeat::SameKey(number.to_string()),
+            route: None,
             now: Timestamp::from_millis(0),
         };
         items.push(Item::Append(Box::new(arrival), reply));

@@ -1,0 +1,167 @@
+//! The port of the outbox: deliveries on their way out. They are stored together with the event that causes them, and
+//! what becomes of each attempt is stored too: a restart forgets nothing.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+
+use super::{Answer, Raw};
+use crate::clock::Timestamp;
+use crate::event::{ClientId, DocumentId, EventId, SharedEvent};
+use crate::notification::{Callback, NotificationName, Target};
+
+/// A client's deliveries to one target: what waits together, and what one slow endpoint may hold up.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Lane {
+    /// Whose.
+    pub client: ClientId,
+    /// Where to.
+    pub target: Target,
+}
+
+/// A delivery that may be attempted: no earlier one of its document to the same target is pending.
+#[derive(Debug, Clone)]
+pub struct Due {
+    /// Its number; grows, unique within the store.
+    pub id: u64,
+    /// What it is about. `None` when the history has dropped the event.
+    pub event: Option<SharedEvent>,
+    /// The request that the event came in; `None` when there was none or the history has dropped it.
+    pub raw: Option<Raw>,
+    /// The document's callback as it is now; `None` in the lane of a notification, or when it is gone.
+    pub callback: Option<Callback>,
+    /// Failures since it was queued or last retried by hand: its place in the schedule.
+    pub tries: u32,
+}
+
+/// What is due in a lane.
+#[derive(Debug, Clone)]
+pub struct DuePage {
+    /// Those never tried before the others, each group by the time since when it is due.
+    pub deliveries: Vec<Due>,
+    /// When to look again if nothing happens in this lane: the earliest time at which anything that is not on this page
+    /// (and was not excepted) is due, in the past when the limit cut the page. `None` when there is nothing else.
+    pub next: Option<Timestamp>,
+}
+
+/// One attempt of a delivery.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Attempt {
+    /// When it began.
+    pub time: Timestamp,
+    /// How long it took.
+    pub took: Duration,
+    /// The status of the answer, when there was one.
+    pub status: Option<u16>,
+    /// The first 16 KiB of the answer's body.
+    pub answer: Bytes,
+    /// Why it failed, in words for the client's owner; `None` when it did not.
+    pub reason: Option<String>,
+}
+
+/// What an attempt makes of its delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// It has arrived.
+    Delivered,
+    /// It failed, and is due again at this time.
+    Retry(Timestamp),
+    /// It failed for good.
+    Dead,
+}
+
+/// Where a delivery stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeliveryState {
+    /// On its way, or waiting for an earlier one of its document.
+    Pending,
+    /// Arrived.
+    Delivered,
+    /// Failed for good: a dead letter.
+    Dead,
+}
+
+impl DeliveryState {
+    /// Every state.
+    pub const ALL: [DeliveryState; 3] = [DeliveryState::Pending, DeliveryState::Delivered, DeliveryState::Dead];
+
+    /// The name used in JSON and queries.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            DeliveryState::Pending => "pending",
+            DeliveryState::Delivered => "delivered",
+            DeliveryState::Dead => "dead",
+        }
+    }
+}
+
+/// A delivery as its owner sees it.
+#[derive(Debug, Clone)]
+pub struct Delivery {
+    /// Its number.
+    pub id: u64,
+    /// The event.
+    pub event: EventId,
+    /// The event's document.
+    pub document: DocumentId,
+    /// Where to.
+    pub target: Target,
+    /// Where it stands.
+    pub state: DeliveryState,
+    /// When it was queued.
+    pub created: Timestamp,
+    /// When it is tried next; `None` when it is settled or waits for an earlier one of its document.
+    pub due: Option<Timestamp>,
+    /// All attempts, oldest first.
+    pub attempts: Vec<Attempt>,
+}
+
+/// Which deliveries of a client.
+#[derive(Debug, Clone, Default)]
+pub struct DeliveryQuery {
+    /// Only those in this state.
+    pub state: Option<DeliveryState>,
+    /// Only those to this notification.
+    pub notification: Option<NotificationName>,
+    /// At most so many.
+    pub limit: usize,
+    /// Only those with a smaller number: go on after the page that ended with it.
+    pub before: Option<u64>,
+}
+
+/// How much waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Backlog {
+    /// Deliveries that are pending.
+    pub pending: u64,
+    /// The earliest time at which any of them is due; in the past when deliveries are late.
+    pub oldest_due: Option<Timestamp>,
+}
+
+/// The outbox. Deliveries come into it by [`super::Log::append`] alone.
+pub trait Outbox: Send + Sync {
+    /// Waits until something has changed in lanes in which deliveries are pending, and names them, each once: new
+    /// deliveries, one that may go because the one before it is settled, a retry by hand. The first call names every lane
+    /// in which anything is pending. Nothing is lost when it is dropped while it waits. For one caller.
+    fn stirred(&self) -> BoxFuture<'_, Vec<Lane>>;
+    /// What is due in a lane at `now`, at most `limit`, without those in `except`.
+    fn due(&self, lane: &Lane, now: Timestamp, limit: usize, except: Vec<u64>) -> Answer<'_, DuePage>;
+    /// Stores an attempt (none when it came to no attempt) and what it makes of the delivery; durable when it answers. A
+    /// settled one lets the next of its document go. [`super::StoreError::NotFound`] when it is gone or not pending.
+    fn settle(&self, lane: &Lane, id: u64, attempt: Option<Attempt>, fate: Fate, now: Timestamp) -> Answer<'_, ()>;
+    /// A client's deliveries, newest first.
+    fn deliveries(&self, client: &ClientId, query: DeliveryQuery) -> Answer<'_, Vec<Delivery>>;
+    /// One of them.
+    fn delivery(&self, client: &ClientId, id: u64) -> Answer<'_, Option<Delivery>>;
+    /// Makes one pending again, due now and at the beginning of its schedule, whatever its state; one that waits for an
+    /// earlier one of its document goes on waiting.
+    fn retry(&self, client: &ClientId, id: u64, now: Timestamp) -> Answer<'_, ()>;
+    /// The same for every dead one of a notification whose last failure was at `since` or later; returns how many.
+    fn recover(&self, client: &ClientId, name: &NotificationName, since: Timestamp, now: Timestamp) -> Answer<'_, u64>;
+    /// Makes everything pending in a lane due now: its endpoint works again. Those that wait for an earlier one go on
+    /// waiting.
+    fn hurry(&self, lane: &Lane, now: Timestamp) -> Answer<'_, ()>;
+    /// How much waits in all lanes.
+    fn backlog(&self) -> Answer<'_, Backlog>;
+}
