@@ -17,7 +17,7 @@ pub use prometheus_client::metrics::gauge::Gauge;
 pub use prometheus_client::metrics::histogram::Histogram;
 
 pub use book::{Counters, Entry};
-pub use label::{Disconnect, Label, Outcome, Refusal, Reset};
+pub use label::{DeliveryOutcome, Disconnect, Label, Outcome, Refusal, Reset};
 
 use book::{Book, Pair};
 
@@ -59,6 +59,22 @@ pub struct Meters {
     pub follower_lag: Gauge,
     /// Requests kept among the rejects.
     pub rejects: Counter,
+    /// Attempts of deliveries, and the calls that verify or test an endpoint.
+    pub delivery_attempts: Counters<DeliveryOutcome>,
+    /// Seconds of an attempt.
+    pub delivery_seconds: Histogram,
+    /// Attempts that run at the moment; taken with [`Held`].
+    pub deliveries_running: Gauge,
+    /// Deliveries that wait or are on their way.
+    pub deliveries_pending: Gauge,
+    /// For how many seconds the delivery that is due for longest has been due.
+    pub deliveries_oldest_due: Gauge,
+    /// Deliveries that have failed for good.
+    pub deliveries_dead: Counter,
+    /// Endpoints that are left alone after failures in a row.
+    pub endpoints_open: Gauge,
+    /// Endpoints that are tried with one attempt after that.
+    pub endpoints_half_open: Gauge,
     /// Open connections; taken with [`Held`].
     pub connections: Gauge,
     /// The log's head.
@@ -106,6 +122,22 @@ impl Metrics {
             follower_lag: book
                 .gauge("follower_lag", "Positions between the slowest follower and the newest event of its client"),
             rejects: book.counter("rejects", "Requests kept because they could not be understood"),
+            delivery_attempts: book.counters("delivery_attempts", "Attempts of deliveries, by what became of them"),
+            delivery_seconds: book.histogram(
+                "delivery_seconds",
+                exponential_buckets(0.001, 2.0, 15),
+                "Duration of an attempt, connection and answer included",
+            ),
+            deliveries_running: book.gauge("deliveries_running", "Attempts that run at the moment"),
+            deliveries_pending: book.gauge("deliveries_pending", "Deliveries that wait or are on their way"),
+            deliveries_oldest_due: book.gauge(
+                "deliveries_oldest_due_seconds",
+                "How long the delivery that waits for longest past its time has waited",
+            ),
+            deliveries_dead: book.counter("deliveries_dead", "Deliveries that failed for good"),
+            endpoints_open: book.gauge("endpoints_open", "Endpoints that are left alone after failures in a row"),
+            endpoints_half_open: book
+                .gauge("endpoints_half_open", "Endpoints that one attempt tries after they were left alone"),
             connections: book.gauge("connections", "Open connections on both addresses"),
             http_responses: book.family("http_responses", vec!["status"], "Answers by status code"),
             store_head: book.gauge("store_head", "Sequence of the last stored event"),
@@ -248,6 +280,7 @@ mod tests {
             assert_eq!(words.len(), L::ALL.len());
         }
         distinct::<Outcome>();
+        distinct::<DeliveryOutcome>();
         distinct::<Disconnect>();
         distinct::<Refusal>();
         distinct::<Reset>();

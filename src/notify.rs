@@ -1,8 +1,16 @@
 //! Passing events on: every delivery in the outbox is put into its receiver's words, sent, and settled, until it has
 //! arrived or has failed for good. Knows the ports of the store and of egress; knows neither HTTP clients nor SQL.
 
+mod attempt;
+mod deliver;
 pub mod egress;
+mod gates;
+mod lane;
 mod manage;
+mod receiver;
+mod schedule;
+mod verify;
+mod window;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,10 +18,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 
-use crate::dialect::Outbound;
-use crate::metrics::Metrics;
-use crate::store::Store;
+use gates::Gates;
 
+use crate::dialect::Outbound;
+use crate::event::ClientId;
+use crate::metrics::Metrics;
+use crate::notification::{NotificationName, Target};
+use crate::store::{Lane, Store};
+
+pub use deliver::Deliverer;
 pub use manage::{NewNotification, NotificationChange, NotificationRefusal, Secrets};
 
 /// Bytes of an answer that are read at most.
@@ -83,11 +96,22 @@ pub struct Notify {
     egress: Arc<dyn Egress>,
     metrics: Metrics,
     options: Options,
+    gates: Gates,
 }
 
 impl Notify {
     /// Puts the parts together.
     pub fn new(store: Store, egress: Arc<dyn Egress>, options: Options, metrics: Metrics) -> Self {
-        Self { store, egress, metrics, options }
+        Self { store, egress, metrics, options, gates: Gates::default() }
+    }
+
+    /// Calls back what is on its way to a notification that was removed; when this returns, nothing is.
+    pub(crate) async fn forget(&self, client: &ClientId, name: &NotificationName) {
+        self.gates.evict(&Lane { client: client.clone(), target: Target::Notification(name.clone()) }).await;
+    }
+
+    /// The same for everything of a client that was removed.
+    pub async fn forget_client(&self, client: &ClientId) {
+        self.gates.evict_client(client).await;
     }
 }

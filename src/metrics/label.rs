@@ -39,6 +39,54 @@ pub enum Outcome {
     Aborted,
 }
 
+/// What became of one attempt of a delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeliveryOutcome {
+    /// Answered with 2xx.
+    Delivered,
+    /// With 3xx: redirects are not followed.
+    Redirected,
+    /// With 4xx.
+    Refused,
+    /// With anything else.
+    Failed,
+    /// Not answered within the deadline.
+    TimedOut,
+    /// No connection, or one that broke.
+    Unreachable,
+    /// The address is in a range that is closed.
+    Forbidden,
+    /// PPJ's handshake was not passed.
+    Unverified,
+}
+
+impl Label for DeliveryOutcome {
+    const NAME: &'static str = "outcome";
+    const ALL: &'static [Self] = &[
+        Self::Delivered,
+        Self::Redirected,
+        Self::Refused,
+        Self::Failed,
+        Self::TimedOut,
+        Self::Unreachable,
+        Self::Forbidden,
+        Self::Unverified,
+    ];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::Redirected => "redirected",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+            Self::TimedOut => "timed_out",
+            Self::Unreachable => "unreachable",
+            Self::Forbidden => "forbidden",
+            Self::Unverified => "unverified",
+        }
+    }
+}
+
 impl Label for Outcome {
     const NAME: &'static str = "outcome";
     const ALL: &'static [Self] = &[
