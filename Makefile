@@ -32,6 +32,7 @@ bench: ## speed beside nginx with nchan, webhooks per second, the cost of a resu
 	cargo build --release --locked
 	tests/bench/fanout.py --relay $(TARGET)/release/docrelay --ssebench $(SSEBENCH)
 	tests/bench/webhooks.py --relay $(TARGET)/release/docrelay
+	tests/bench/deliveries.py --relay $(TARGET)/release/docrelay
 
 # A minimal toolchain comes without the two.
 toolchain:

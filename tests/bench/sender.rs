@@ -1,9 +1,9 @@
 //! Many keep-alive senders that post unique Gini messages to one hook, each as fast as it is answered, and the exact
 //! distribution of the answers' times. Standard library only: `rustc -O` builds it, the relay's tree stays as it is.
 //!
-//!     sender ADDRESS PATH SENDERS (seconds|events) NUMBER SEED
+//!     sender ADDRESS PATH SENDERS (seconds|events) NUMBER SEED [RATE]
 //!
-//! Prints one line of JSON. Every answer must be `200`; the first that is not is shown, and the exit status is 1.
+//! With a rate, all senders together post so many a second, each in step. Prints one line of JSON. Every answer must be `200`; the first that is not is shown, and the exit status is 1.
 
 use std::io::{Error, ErrorKind, Read, Result, Write};
 use std::net::TcpStream;
@@ -69,12 +69,17 @@ struct Outcome {
 
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    let [address, path, senders, unit, number, seed] = words.as_slice() else {
-        eprintln!("usage: sender ADDRESS PATH SENDERS (seconds|events) NUMBER SEED");
-        std::process::exit(2);
-    };
+    let ([address, path, senders, unit, number, seed], rate) = (match words.as_slice() {
+        [first @ .., rate] if words.len() == 7 => (first.try_into().expect("six words"), Some(rate)),
+        all if words.len() == 6 => (<&[String; 6]>::try_from(all).expect("six words"), None),
+        _ => {
+            eprintln!("usage: sender ADDRESS PATH SENDERS (seconds|events) NUMBER SEED [RATE]");
+            std::process::exit(2);
+        }
+    });
     let parse = |word: &String| word.parse::<u64>().unwrap_or_else(|_| panic!("{word} is not a number"));
     let (senders, number, seed) = (parse(senders), parse(number), parse(seed));
+    let pace = rate.map(|rate| Duration::from_secs_f64(senders as f64 / parse(rate) as f64));
 
     let start = Instant::now();
     let end = match unit.as_str() {
@@ -87,7 +92,7 @@ fn main() {
             // Far apart in the generator's sequence, whatever the seed.
             let scatter =
                 Scatter(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ (sender + 1).wrapping_mul(0xD1B5_4A32_D192_ED03));
-            std::thread::spawn(move || send(&address, &path, &end, scatter))
+            std::thread::spawn(move || send((&address, &path), &end, pace, scatter))
         })
         .collect();
     let mut all = Outcome::default();
@@ -123,21 +128,32 @@ fn main() {
 }
 
 /// One sender: connects once, and posts until the end.
-fn send(address: &str, path: &str, end: &End, mut scatter: Scatter) -> Outcome {
+fn send(to: (&str, &str), end: &End, pace: Option<Duration>, mut scatter: Scatter) -> Outcome {
     let mut outcome = Outcome::default();
-    if let Err(error) = try_send(address, path, end, &mut scatter, &mut outcome) {
+    if let Err(error) = try_send(to, end, pace, &mut scatter, &mut outcome) {
         outcome.refused += 1;
         outcome.first_refusal.get_or_insert(format!("no answer at all: {error}"));
     }
     outcome
 }
 
-fn try_send(address: &str, path: &str, end: &End, scatter: &mut Scatter, outcome: &mut Outcome) -> Result<()> {
+fn try_send(
+    (address, path): (&str, &str),
+    end: &End,
+    pace: Option<Duration>,
+    scatter: &mut Scatter,
+    outcome: &mut Outcome,
+) -> Result<()> {
+    let mut next = Instant::now();
     let mut stream = TcpStream::connect(address)?;
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     let mut buffer = Vec::with_capacity(4096);
     while !end.reached() {
+        if let Some(pace) = pace {
+            std::thread::sleep(next.saturating_duration_since(Instant::now()));
+            next += pace;
+        }
         let body = format!(
             "{{\"documentId\":\"{}\",\"status\":\"COMPLETED\",\"pages\":12,\"source\":\"report.docx\"}}",
             scatter.uuid()

@@ -4,6 +4,7 @@
 pub(crate) mod admin;
 pub(crate) mod chromium;
 pub(crate) mod proof;
+pub(crate) mod receiver;
 pub(crate) mod sse;
 pub(crate) mod tenant;
 pub(crate) mod wire;

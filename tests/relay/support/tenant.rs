@@ -1,11 +1,13 @@
 //! A client of a relay as its own application sees it: a token, hooks, documents. All of it over HTTP, so that a test
 //! needs no further process.
 
-use serde_json::Value;
+use std::time::{Duration, Instant};
 
-use super::TestRelay;
+use serde_json::{Value, json};
+
 use super::sse::Event;
 use super::wire::{Answer, Request};
+use super::{PATIENCE, TestRelay};
 
 /// A client with a token of both scopes.
 pub(crate) struct Tenant<'a> {
@@ -53,6 +55,44 @@ impl<'a> Tenant<'a> {
         let mapping = r#","mapping":{"vendorId":"/id","status":"/state","statuses":{"done":"COMPLETED"}}"#;
         let mapping = if vendor == "generic" { mapping } else { "" };
         self.hook(&format!(r#"{{"vendor":"{vendor}"{mapping}}}"#))
+    }
+
+    /// `POST /v2/notification` with this body.
+    #[track_caller]
+    pub(crate) fn notification(&self, body: &Value) -> Value {
+        let made = self.post("/v2/notification", &body.to_string());
+        assert_eq!(made.status, 200, "{made:?} {}", String::from_utf8_lossy(&made.body));
+        let name = text(body, "name");
+        self.get(&format!("/v2/notification/{name}")).json()
+    }
+
+    /// A default notification named `main`.
+    #[track_caller]
+    pub(crate) fn notify(&self, format: &str, endpoint: &str) -> Value {
+        self.notification(&json!({ "name": "main", "endpoint": endpoint, "format": format, "isDefault": true }))
+    }
+
+    /// All deliveries, newest first.
+    #[track_caller]
+    pub(crate) fn deliveries(&self, query: &str) -> Vec<Value> {
+        let list = self.get(&format!("/deliveries?{query}"));
+        assert_eq!(list.status, 200, "{list:?}");
+        list.json()["deliveries"].as_array().expect("a list").clone()
+    }
+
+    /// Waits until the deliveries are as they should be.
+    #[track_caller]
+    pub(crate) fn wait_for_deliveries(&self, query: &str, good: impl Fn(&[Value]) -> bool) -> Vec<Value> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let all = self.deliveries(query);
+            if good(&all) {
+                return all;
+            }
+            assert!(Instant::now() < deadline, "{all:#?}");
+            // There is no stream of deliveries: what becomes of one is asked for.
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
     /// A request with the client's token.

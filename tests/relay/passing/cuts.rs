@@ -1,0 +1,74 @@
+//! Power cuts in the middle of deliveries: nothing is forgotten, and only what was under way comes twice.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::relay;
+use crate::support::receiver::{Receiver, Reply};
+use crate::support::tenant::{Tenant, text};
+use crate::support::wire::{Came, Request, Wire};
+
+const KILLS: usize = 20;
+
+/// More than one endpoint's window is never under way at the same time, nor answered and not stored yet.
+const UNDER_WAY: usize = 2 * 64;
+
+#[test]
+fn twenty_power_cuts_in_the_middle_of_deliveries_forget_nothing() {
+    let mut relay = relay();
+    // Slow enough for the power to go while some are under way.
+    let receiver = Receiver::start(|_, _| Reply { after: Duration::from_millis(2), ..Reply::status(200) });
+    let (token, hook) = {
+        let acme = Tenant::new(&relay, "acme");
+        acme.notify("standard", &receiver.url("/"));
+        (acme.token.clone(), acme.open_hook("gini").path)
+    };
+    let mut acknowledged = Vec::new();
+    for round in 0..KILLS {
+        let enough = fastrand::usize(20..200);
+        let mut wire = Wire::connect(relay.listen);
+        for n in 0..enough {
+            acknowledged.extend(send(&mut wire, &hook, &format!("r{round}-{n}")));
+        }
+        // Sometimes at once, sometimes when most has gone out.
+        let seen = receiver.received().len();
+        let more = fastrand::usize(0..enough);
+        receiver.wait_until(Duration::from_secs(30), |all| all.len() >= (seen + more).min(acknowledged.len()));
+        relay.kill9();
+        relay.restart();
+    }
+    assert!(acknowledged.len() >= 20 * KILLS, "no load: {}", acknowledged.len());
+    let all = receiver.wait_until(Duration::from_secs(60), |all| {
+        let seen: std::collections::HashSet<_> = all.iter().filter_map(|r| r.header("webhook-id")).collect();
+        acknowledged.iter().all(|id| seen.contains(id.as_str()))
+    });
+    let acme = Tenant { relay: &relay, secret: String::new(), token };
+    acme.wait_for_deliveries("state=pending", |waiting| waiting.is_empty());
+    assert!(acme.deliveries("state=dead").is_empty());
+    let mut documents: HashMap<String, String> = HashMap::new();
+    for received in &all {
+        let id = received.header("webhook-id").expect("a message id").to_owned();
+        let document = text(&received.json()["data"], "vendorId");
+        let before = documents.insert(document.clone(), id.clone());
+        assert!(before.is_none_or(|before| before == id), "{document} came under two ids");
+    }
+    let repeats = all.len() - documents.len();
+    assert!(repeats <= KILLS * UNDER_WAY, "{repeats} repeats of {}", documents.len());
+    eprintln!("{} events, {} requests, {repeats} repeats over {KILLS} kills", acknowledged.len(), all.len());
+}
+
+/// The message id of the stored event.
+fn send(wire: &mut Wire, hook: &str, document: &str) -> Option<String> {
+    let body = format!(r#"{{"documentId":"{document}","status":"COMPLETED"}}"#);
+    wire.try_send(Request::post(hook).json(&body).bytes()).ok()?;
+    let mut read = Vec::new();
+    while !read.ends_with(b"\r\n\r\n{}") {
+        match wire.read(Duration::from_secs(30)) {
+            Came::Bytes(bytes) => read.extend(bytes),
+            Came::End | Came::Nothing => return None,
+        }
+    }
+    let head = String::from_utf8(read).expect("text");
+    let id = head.lines().find_map(|line| line.strip_prefix("docrelay-event-id: ")).expect("an event");
+    Some(format!("msg_{}", id.replace('.', "_")))
+}
