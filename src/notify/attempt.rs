@@ -55,25 +55,18 @@ impl Notify {
         let exchange = self.egress.exchange(request).await;
         self.metrics.delivery_seconds.observe(exchange.took.as_secs_f64());
         self.metrics.delivery_attempts.inc(outcome(&exchange));
-        match (exchange.status, &exchange.failure) {
-            (Some(200..=299), _) => delivered(exchange, now),
-            (Some(410), _) => {
-                if let Some(notification) = receiver.notification() {
-                    self.disable(lane, &notification.id).await;
-                }
-                let mut ended = self.failed(due, exchange, now, "it is gone: the endpoint answered 410".to_owned());
-                if let Some((_, fate)) = &mut ended.verdict {
-                    *fate = Fate::Dead;
-                }
-                ended
+        let Some(reason) = reason(&exchange) else { return delivered(exchange, now) };
+        let gone = exchange.status == Some(410);
+        let mut ended = self.failed(due, exchange, now, reason);
+        if gone {
+            if let Some(notification) = receiver.notification() {
+                self.disable(lane, &notification.id).await;
             }
-            (Some(status), _) => self.failed(due, exchange, now, format!("the endpoint answered {status}")),
-            (None, Some(failure)) => {
-                let reason = failure.to_string();
-                self.failed(due, exchange, now, reason)
+            if let Some((_, fate)) = &mut ended.verdict {
+                *fate = Fate::Dead;
             }
-            (None, None) => self.failed(due, exchange, now, "there was no answer".to_owned()),
         }
+        ended
     }
 
     fn failed(&self, due: &Due, exchange: Exchange, now: Timestamp, reason: String) -> Ended {
@@ -129,6 +122,18 @@ fn delivered(exchange: Exchange, now: Timestamp) -> Ended {
     let Exchange { took, status, answer, .. } = exchange;
     let attempt = Attempt { time: now, took, status, answer, reason: None };
     Ended { health: Some(Health::Well), verdict: Some((attempt, Fate::Delivered)) }
+}
+
+/// Why it failed, in words for the client's owner; `None` when it did not.
+pub(super) fn reason(exchange: &Exchange) -> Option<String> {
+    match (exchange.status, &exchange.failure) {
+        (Some(200..=299), _) => None,
+        (Some(410), _) => Some("it is gone: the endpoint answered 410".to_owned()),
+        (Some(status @ 300..=399), _) => Some(format!("the endpoint answered {status}: redirects are not followed")),
+        (Some(status), _) => Some(format!("the endpoint answered {status}")),
+        (None, Some(failure)) => Some(failure.to_string()),
+        (None, None) => Some("there was no answer".to_owned()),
+    }
 }
 
 /// Without a request: nothing that the endpoint could answer would help.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
+use super::attempt::reason;
 use super::manage::NotificationRefusal;
 use super::receiver::Receiver;
 use super::{Exchange, Notify};
@@ -12,8 +13,8 @@ use crate::auth::fresh_secret;
 use crate::clock::Timestamp;
 use crate::dialect::{self, Telling};
 use crate::event::{ClientId, DocumentId, Draft, Status, Vendor, VendorId};
-use crate::notification::{Notification, State, Target};
-use crate::store::{Lane, StoreError};
+use crate::notification::{Notification, NotificationName, State, Target};
+use crate::store::{Attempt, Lane, StoreError};
 
 impl Notify {
     /// Asks an endpoint to bring a nonce back. When it does, the notification is active, and what has waited for that is
@@ -49,11 +50,13 @@ impl Notify {
     }
 
     /// Sends a made-up event of a completed document to a notification, now and once; nothing of it is stored.
-    pub async fn test(&self, client: &ClientId, name: &str, now: Timestamp) -> Result<Exchange, NotificationRefusal> {
-        let all = self.store.registry.notifications(client);
-        let known = all.into_iter().find(|n| n.name.as_str() == name);
-        let notification = known.ok_or(StoreError::NotFound("notification"))?;
-        let receiver = Receiver::Notification(notification);
+    pub async fn test(
+        &self,
+        client: &ClientId,
+        name: &NotificationName,
+        now: Timestamp,
+    ) -> Result<Attempt, NotificationRefusal> {
+        let receiver = Receiver::Notification(self.notification(client, name)?);
         if let Some(notification) = receiver.unverified() {
             self.handshake(client, notification, now).await.map_err(NotificationRefusal::Unverified)?;
         }
@@ -62,7 +65,10 @@ impl Notify {
             dialect::tell(receiver.format(), &telling, None, receiver.endpoint(), &receiver.secrets(now), now)
                 .map_err(|e| NotificationRefusal::Invalid { field: "endpoint", reason: e.to_string() })?;
         request.headers.extend(receiver.credential());
-        Ok(self.egress.exchange(request).await)
+        let exchange = self.egress.exchange(request).await;
+        let reason = reason(&exchange);
+        let Exchange { took, status, answer, .. } = exchange;
+        Ok(Attempt { time: now, took, status, answer, reason })
     }
 }
 

@@ -69,14 +69,14 @@ struct Outcome {
 
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    let ([address, path, senders, unit, number, seed], rate) = (match words.as_slice() {
+    let ([address, path, senders, unit, number, seed], rate) = match words.as_slice() {
         [first @ .., rate] if words.len() == 7 => (first.try_into().expect("six words"), Some(rate)),
         all if words.len() == 6 => (<&[String; 6]>::try_from(all).expect("six words"), None),
         _ => {
             eprintln!("usage: sender ADDRESS PATH SENDERS (seconds|events) NUMBER SEED [RATE]");
             std::process::exit(2);
         }
-    });
+    };
     let parse = |word: &String| word.parse::<u64>().unwrap_or_else(|_| panic!("{word} is not a number"));
     let (senders, number, seed) = (parse(senders), parse(number), parse(seed));
     let pace = rate.map(|rate| Duration::from_secs_f64(senders as f64 / parse(rate) as f64));
