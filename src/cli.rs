@@ -3,8 +3,10 @@
 mod banner;
 pub mod check;
 mod client;
+mod delivery;
 mod demo;
 mod hook;
+mod notification;
 mod reach;
 mod secret;
 mod send;
@@ -40,6 +42,12 @@ enum Command {
     /// Manage hooks
     #[command(subcommand)]
     Hook(hook::Hook),
+    /// Manage notifications
+    #[command(subcommand)]
+    Notification(notification::Notification),
+    /// Look at deliveries
+    #[command(subcommand)]
+    Delivery(delivery::Delivery),
     Check(check::Check),
     /// Play a vendor: send one message to a hook, and show what it answers
     Send(Box<send::Args>),
@@ -54,6 +62,10 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Token(token) => configured(&token.flags.clone(), |config| token.run(&config)),
         Command::Client(client) => configured(&client.flags().clone(), |config| client.run(&config)),
         Command::Hook(hook) => configured(&hook.flags().clone(), |config| hook.run(&config)),
+        Command::Notification(notification) => {
+            configured(&notification.flags().clone(), |config| notification.run(&config))
+        }
+        Command::Delivery(delivery) => configured(&delivery.flags().clone(), |config| delivery.run(&config)),
         Command::Send(args) => outside(send::run(*args)),
         Command::Tail(args) => outside(tail::run(args)),
         Command::Check(check) => check.run(&mut std::io::stdout(), &mut std::io::stderr()).map_err(anyhow::Error::from),

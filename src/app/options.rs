@@ -7,6 +7,7 @@ use crate::config::{Config, Origins};
 use crate::metrics::Metrics;
 use crate::store::Retention;
 use crate::store::sqlite::{self, CommitReport};
+use crate::notify::{self, egress};
 use crate::{http, hub};
 
 /// Reads of the log at the same time; this bounds what a herd of returning followers costs.
@@ -46,6 +47,14 @@ pub(crate) fn bare_store(config: &Config, directory: &DataDirectory) -> anyhow::
         seal: directory.seal()?,
         on_commit: None,
     })
+}
+
+pub(crate) fn egress(config: &Config) -> egress::Options {
+    egress::Options { timeout: config.delivery_timeout, allow_private: config.allow_private_endpoints.clone() }
+}
+
+pub(crate) fn notify(config: &Config) -> notify::Options {
+    notify::Options { concurrency: config.delivery_concurrency }
 }
 
 pub(super) fn hub(config: &Config) -> hub::Options {

@@ -55,6 +55,10 @@ pub(super) struct Order {
     pub(super) public: JoinSet<()>,
     /// Ends every stream with a jittered `retry:`.
     pub(super) hub: Hub,
+    /// Ends the beginning of attempts.
+    pub(super) stop_deliveries: CancellationToken,
+    /// Whoever delivers; ends when no attempt is under way.
+    pub(super) deliveries: JoinSet<&'static str>,
     /// The threads that streams live on; they end when their last stream does.
     pub(super) threads: Vec<JoinHandle<std::io::Result<()>>>,
     /// Flushed and closed.
@@ -72,6 +76,8 @@ impl Order {
         let early = end - FOR_THE_STORE.min(grace / 2);
         self.hub.stop();
         self.stop_public.cancel();
+        // What was accepted until now is in the store: it goes out after the next start.
+        self.stop_deliveries.cancel();
         let requests = timeout_at(early, async { while self.public.join_next().await.is_some() {} });
         if requests.await.is_err() {
             tracing::warn!("requests were still running when the grace period ended");
@@ -85,6 +91,11 @@ impl Order {
         };
         if timeout_at(early, streams).await.is_err() {
             tracing::warn!(followers = self.hub.followers(), "streams were still open when the grace period ended");
+        }
+        let deliveries = timeout_at(early, async { while self.deliveries.join_next().await.is_some() {} });
+        if deliveries.await.is_err() {
+            tracing::warn!("deliveries were still under way when the grace period ended: they are sent again");
+            self.deliveries.abort_all();
         }
         if timeout_at(end, self.store.log.close()).await.is_err() {
             tracing::error!("the store did not close in time: what was acknowledged is on the disk");

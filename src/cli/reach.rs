@@ -1,14 +1,23 @@
 //! How a command gets at the clients and hooks of a data directory: through the relay that has it, or by opening the
 //! store itself when none runs.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use anyhow::{Context, bail, ensure};
 use reqwest::Method;
 use serde_json::Value;
 
 use crate::app::data::{DataDirectory, Holder};
-use crate::app::options::bare_store;
+use crate::app::options::{bare_store, egress, notify};
+use crate::auth::{Scope, Scopes};
+use crate::clock::Timestamp;
 use crate::config::Config;
 use crate::event::ClientId;
+use crate::metrics::Metrics;
+use crate::notify::Notify;
+use crate::notify::egress::HttpEgress;
+use crate::store::Store;
 
 /// Finds who answers for the data directory.
 pub(super) fn reach(config: &Config) -> anyhow::Result<Holder> {
@@ -31,6 +40,34 @@ pub(super) async fn require(holder: &Holder, client: &ClientId, config: &Config)
     Ok(())
 }
 
+/// Who answers for one client: what the commands about notifications and deliveries stand on.
+pub(super) struct Desk<'a> {
+    pub(super) holder: Holder,
+    config: &'a Config,
+    client: &'a ClientId,
+}
+
+impl<'a> Desk<'a> {
+    /// Finds it; an error that says what to do, unless there is this client.
+    pub(super) async fn find(config: &'a Config, client: &'a ClientId) -> anyhow::Result<Self> {
+        let holder = reach(config)?;
+        require(&holder, client, config).await?;
+        Ok(Self { holder, config, client })
+    }
+
+    /// A token by which a running relay knows the client, good for this one command.
+    pub(super) fn token(&self) -> anyhow::Result<String> {
+        let keys = DataDirectory::open(&self.config.data)?.keys()?;
+        Ok(keys.issue(self.client, &Scopes::from(Scope::Manage), Duration::from_secs(60), Timestamp::now())?)
+    }
+
+    /// The use cases over a store that no relay has.
+    pub(super) fn notify(&self, store: &Store) -> anyhow::Result<Notify> {
+        let egress = HttpEgress::new(egress(self.config))?;
+        Ok(Notify::new(store.clone(), Arc::new(egress), notify(self.config), Metrics::new(env!("CARGO_PKG_VERSION"))))
+    }
+}
+
 /// The admin token as text, to be presented to a running relay.
 pub(super) fn admin_token(config: &Config) -> anyhow::Result<String> {
     let token = DataDirectory::open(&config.data)?.admin_token(config.admin_token.clone())?;
@@ -49,7 +86,9 @@ pub(super) async fn ask(method: Method, url: &str, token: &str, body: Option<&Va
     let text = response.text().await?;
     let answer: Value = serde_json::from_str(&text).unwrap_or(Value::Null);
     if !status.is_success() {
-        let detail = answer["detail"].as_str().map_or_else(|| status.to_string(), str::to_owned);
+        // Problems have a detail, Baidu's errors a message.
+        let detail = answer["detail"].as_str().or_else(|| answer["message"].as_str());
+        let detail = detail.map_or_else(|| status.to_string(), str::to_owned);
         bail!("{detail}");
     }
     Ok(answer)
