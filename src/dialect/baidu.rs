@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::{Dialect, Inbound, Inexpressible, Message, Outbound, Refusal, Telling, json, post, proof, unintelligible};
 use crate::clock::Timestamp;
 use crate::event::{Status, Update, Vendor};
-use crate::hook::{Encoding, Hook, Verify};
+use crate::hook::{Encoding, Hook, Secret, Verify};
 
 const EXPIRE: &str = "notification-auth-expire";
 const USER: &str = "notification-auth-user";
@@ -109,20 +109,24 @@ impl Dialect for Baidu {
         }));
         let headers = match verify {
             Verify::None {} => Vec::new(),
-            Verify::Baidu { secret } => {
-                let secret = proof::key(secret).map_err(|_| Inexpressible::Secret("it is empty"))?;
-                let (expire, user) = (now.plus(GOOD_FOR).millis().to_string(), "docrelay");
-                let tag = sign(secret, endpoint.as_bytes(), &body, expire.as_bytes(), user.as_bytes());
-                vec![
-                    (EXPIRE.to_owned(), expire),
-                    (USER.to_owned(), user.to_owned()),
-                    (TOKEN.to_owned(), proof::hex(&tag)),
-                ]
-            }
+            Verify::Baidu { secret } => prove(secret, endpoint, &body, now)?,
             other => return Err(Inexpressible::Proof { vendor: Vendor::Baidu, proof: other.kind() }),
         };
         Ok(post(endpoint, headers, body))
     }
+}
+
+/// The headers that prove a POST of `body` to `endpoint`.
+pub(super) fn prove(
+    secret: &Secret,
+    endpoint: &str,
+    body: &[u8],
+    now: Timestamp,
+) -> Result<Vec<(String, String)>, Inexpressible> {
+    let secret = proof::key(secret).map_err(|_| Inexpressible::Secret("it is empty"))?;
+    let (expire, user) = (now.plus(GOOD_FOR).millis().to_string(), "docrelay");
+    let tag = sign(secret, endpoint.as_bytes(), body, expire.as_bytes(), user.as_bytes());
+    Ok(vec![(EXPIRE.to_owned(), expire), (USER.to_owned(), user.to_owned()), (TOKEN.to_owned(), proof::hex(&tag))])
 }
 
 /// `messageId`, or for products that leave it out, what makes the message what it is.

@@ -2,6 +2,7 @@
 //! last segment is the state (`document.completed`), or with `data.status` where that segment says nothing.
 
 mod cloudevents;
+mod key;
 mod signature;
 
 use serde_json::{Map, Value, json};
@@ -12,9 +13,11 @@ use super::{
 };
 use crate::clock::Timestamp;
 use crate::event::{Status, Update, Vendor, VendorId};
-use crate::hook::{Hook, Verify};
+use crate::hook::{Hook, Secret, Verify};
 
-pub(super) use signature::key as signing_key;
+pub(super) use cloudevents::has_attributes_in_headers;
+pub(super) use key::shared as signing_key;
+pub(super) use signature::prove;
 
 /// How an update is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -93,12 +96,18 @@ pub fn write(
     };
     match verify {
         Verify::None {} => {}
+        Verify::Standard { secrets } if secrets.is_empty() => return Err(Inexpressible::Secret("there is none")),
         Verify::Standard { secrets } => {
-            request.headers.extend(signature::headers(secrets, &telling.message_id, &request.body, now)?);
+            request.headers.extend(signature::prove(secrets, &telling.message_id, &request.body, now)?);
         }
         other => return Err(Inexpressible::Proof { vendor: Vendor::Standard, proof: other.kind() }),
     }
     Ok(request)
+}
+
+/// Whether a notification can be signed with this.
+pub(super) fn can_sign(secret: &Secret) -> bool {
+    key::SigningKey::of(secret).is_some()
 }
 
 /// `{"type","timestamp","data"}`.

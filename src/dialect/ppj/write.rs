@@ -61,14 +61,14 @@ pub fn handshake(
 ) -> Result<Outbound, Inexpressible> {
     let word = if edition == Edition::Zero { "validation" } else { "verify" };
     let mut pairs = vec![("type", word.to_owned())];
+    let timestamp = now.seconds().to_string();
+    if edition == Edition::A {
+        pairs.push(("timestamp", timestamp.clone()));
+    }
+    pairs.push(("nonce", nonce.to_owned()));
     if let (Edition::A, Some(secret)) = (edition, secret) {
-        let timestamp = now.seconds().to_string();
         let tag = signature::sign(key(secret)?, timestamp.as_bytes(), &[nonce.as_bytes()]);
-        pairs.push(("timestamp", timestamp));
-        pairs.push(("nonce", nonce.to_owned()));
         pairs.push(("signature", proof::hex(&tag)));
-    } else {
-        pairs.push(("nonce", nonce.to_owned()));
     }
     request(edition, endpoint, &pairs, secret, now)
 }
@@ -121,14 +121,25 @@ fn request(
         url.query_pairs_mut().extend_pairs(pairs);
         (Method::GET, Bytes::new())
     };
+    let mut request = Outbound { method, url: url.into(), headers, body };
     if let (Edition::B, Some(secret)) = (edition, secret) {
-        let timestamp = now.seconds().to_string();
-        let params = Params::from_pairs(url.query_pairs().map(|(k, v)| (k.into_owned(), v.into_owned()))).signed();
-        let tag = signature::sign_request(key(secret)?, timestamp.as_bytes(), method.as_str(), url.path(), &params);
-        headers.push((signature::TIMESTAMP.to_owned(), timestamp));
-        headers.push((signature::SIGNATURE.to_owned(), proof::hex(&tag)));
+        request.headers.extend(prove(secret, &request, now)?);
     }
-    Ok(Outbound { method, url: url.into(), headers, body })
+    Ok(request)
+}
+
+/// The headers by which edition B proves a GET: over its path and every parameter of its address, whoever put it there.
+pub(in crate::dialect) fn prove(
+    secret: &Secret,
+    request: &Outbound,
+    now: Timestamp,
+) -> Result<[(String, String); 2], Inexpressible> {
+    let url = Url::parse(&request.url).map_err(|_| Inexpressible::Endpoint)?;
+    let timestamp = now.seconds().to_string();
+    let params = Params::from_pairs(url.query_pairs().map(|(k, v)| (k.into_owned(), v.into_owned()))).signed();
+    let method = request.method.as_str();
+    let tag = signature::sign_request(key(secret)?, timestamp.as_bytes(), method, url.path(), &params);
+    Ok([(signature::TIMESTAMP.to_owned(), timestamp), (signature::SIGNATURE.to_owned(), proof::hex(&tag))])
 }
 
 fn key(secret: &Secret) -> Result<&[u8], Inexpressible> {

@@ -53,6 +53,12 @@ pub(super) fn read(request: &Inbound<'_>) -> Result<Option<CloudEvent>, Refusal>
     }
 }
 
+/// Whether the attributes of a message, if it is a CloudEvent, stand in `ce-*` headers: in every media type but those of
+/// the structured mode, which have them in the body.
+pub(in crate::dialect) fn has_attributes_in_headers(content_type: Option<&str>) -> bool {
+    !content_type.is_some_and(|media| media.trim_start().to_ascii_lowercase().starts_with("application/cloudevents"))
+}
+
 fn read_structured(body: &[u8]) -> Result<CloudEvent, Refusal> {
     let mut event = json::object(body)?;
     // The JSON format of cloudevents has a null attribute be an absent one, and some serialisers treat the two members
