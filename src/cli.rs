@@ -17,8 +17,12 @@ mod tail;
 mod token;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
+use anyhow::Context;
 use clap::{Parser, Subcommand};
+use reqwest::redirect::Policy;
+use reqwest::{Client, ClientBuilder};
 
 use crate::config::{Config, ConfigError, Flags, raise_open_files};
 
@@ -108,8 +112,14 @@ fn small_runtime() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()
 }
 
-/// A client that goes where it is told: no redirects, no proxy from the environment.
-fn http_client() -> anyhow::Result<reqwest::Client> {
-    let builder = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy();
-    Ok(builder.timeout(std::time::Duration::from_secs(30)).build()?)
+/// How long most commands wait for an answer.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The one HTTP client of the commands. It goes where it is told: no redirects, no proxy from the environment, and no
+/// closed ranges either, because whoever runs a command may call what they like. `limits` says how long it waits.
+#[expect(clippy::disallowed_methods, reason = "the one place of the command line that sets its rules")]
+fn http_client(limits: impl FnOnce(ClientBuilder) -> ClientBuilder) -> anyhow::Result<Client> {
+    let rules = Client::builder().no_proxy().redirect(Policy::none());
+    let named = rules.user_agent(concat!("docrelay/", env!("CARGO_PKG_VERSION")));
+    limits(named).build().context("cannot set up the HTTP client")
 }

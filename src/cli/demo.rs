@@ -62,7 +62,7 @@ impl Demo {
 
     /// Calls like a vendor, one document after the other, for as long as the relay runs.
     pub(super) async fn run(self) -> anyhow::Result<()> {
-        let client = super::http_client()?;
+        let client = super::http_client(|client| client.timeout(super::PATIENCE))?;
         for round in 0_usize.. {
             let (place, pause) = match self.hooks.get(round) {
                 Some(_) => (round, BRISK),

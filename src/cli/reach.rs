@@ -76,7 +76,7 @@ pub(super) fn admin_token(config: &Config) -> anyhow::Result<String> {
 
 /// Asks a running relay; the answer's JSON, or the problem's detail as an error.
 pub(super) async fn ask(method: Method, url: &str, token: &str, body: Option<&Value>) -> anyhow::Result<Value> {
-    let client = super::http_client()?;
+    let client = super::http_client(|client| client.timeout(super::PATIENCE))?;
     let mut request = client.request(method, url).bearer_auth(token);
     if let Some(body) = body {
         request = request.header("content-type", "application/json").body(body.to_string());

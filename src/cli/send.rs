@@ -7,7 +7,6 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Context;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde_json::Value;
 
@@ -122,13 +121,7 @@ async fn play(
 
 /// Sends the request and prints the status line and the answer.
 async fn exchange(request: Outbound, out: &mut dyn Write) -> anyhow::Result<(reqwest::StatusCode, Vec<u8>)> {
-    let client = reqwest::Client::builder()
-        .no_proxy()
-        .redirect(reqwest::redirect::Policy::none())
-        .timeout(PATIENCE)
-        .user_agent(concat!("docrelay/", env!("CARGO_PKG_VERSION")))
-        .build()
-        .context("cannot set up the HTTP client")?;
+    let client = super::http_client(|client| client.timeout(PATIENCE))?;
     let mut builder = client.request(request.method, &request.url).body(request.body);
     for (name, value) in &request.headers {
         builder = builder.header(name, value.as_bytes());

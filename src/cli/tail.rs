@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use futures::{StreamExt, TryStreamExt};
-use reqwest::{Response, StatusCode, Url};
+use reqwest::{ClientBuilder, Response, StatusCode, Url};
 use sse_stream::{Sse, SseByteStream};
 
 use self::line::Look;
@@ -84,14 +84,8 @@ impl Follower {
         if url.path() == "/" {
             url.set_path("/events/client");
         }
-        let client = reqwest::Client::builder()
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(Duration::from_secs(10))
-            .read_timeout(SILENCE)
-            .user_agent(concat!("docrelay/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .context("cannot set up the HTTP client")?;
+        let limits = |client: ClientBuilder| client.connect_timeout(Duration::from_secs(10)).read_timeout(SILENCE);
+        let client = super::http_client(limits)?;
         Ok(Self { client, url, token, look, last_id: args.from.clone(), retry: RETRY })
     }
 
