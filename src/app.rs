@@ -23,6 +23,8 @@ use crate::http::server::{Server, listen};
 use crate::http::{self, Edge, Parts};
 use crate::hub::Hub;
 use crate::metrics::Metrics;
+use crate::notify::Notify;
+use crate::notify::egress::HttpEgress;
 use crate::relay::{self, Relay, pump};
 use crate::store::Store;
 use crate::store::sqlite::OpenError;
@@ -77,8 +79,10 @@ pub async fn serve(config: Config, on_listening: OnListening<'_>) -> anyhow::Res
     let hub = Hub::new(options::hub(&config), store.log.head());
     let relay_options = relay::Options { idle_interval: config.idle_interval, ..relay::Options::default() };
     let relay = Relay::new(store.clone(), hub.clone(), relay_options, metrics.clone());
+    let egress = Arc::new(HttpEgress::new(options::egress(&config))?);
+    let notify = Notify::new(store.clone(), egress, options::notify(&config), metrics.clone());
     let auth = Authenticator::new(keys.clone(), store.registry.clone());
-    let parts = Parts { relay: relay.clone(), auth, keys: keys.clone(), admin, metrics: metrics.clone() };
+    let parts = Parts { relay: relay.clone(), notify, auth, keys: keys.clone(), admin, metrics: metrics.clone() };
     let context = http::Context::new(parts, options::http(&config, &reached));
 
     let (streams, inboxes) = Streams::new(options::stream_threads(), config.write_timeout);

@@ -1,8 +1,10 @@
 //! Passing events on: every delivery in the outbox is put into its receiver's words, sent, and settled, until it has
 //! arrived or has failed for good. Knows the ports of the store and of egress; knows neither HTTP clients nor SQL.
 
+mod draft;
 pub mod egress;
 mod manage;
+mod verify;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +16,7 @@ use crate::dialect::Outbound;
 use crate::metrics::Metrics;
 use crate::store::Store;
 
-pub use manage::{NewNotification, NotificationChange, NotificationRefusal, Secrets};
+pub use manage::{NewCallback, NewNotification, NotificationChange, NotificationRefusal, Secrets};
 
 /// Bytes of an answer that are read at most.
 pub const ANSWER_BYTES: usize = 16 << 10;

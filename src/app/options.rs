@@ -7,7 +7,7 @@ use crate::config::{Config, Origins};
 use crate::metrics::Metrics;
 use crate::store::Retention;
 use crate::store::sqlite::{self, CommitReport};
-use crate::{http, hub};
+use crate::{http, hub, notify};
 
 /// Reads of the log at the same time; this bounds what a herd of returning followers costs.
 const READERS: usize = 4;
@@ -64,6 +64,14 @@ pub(super) fn http(config: &Config, reached: &Reached) -> http::Options {
         token_ttl: config.token_ttl,
         hook_rate: config.hook_rate,
     }
+}
+
+pub(super) fn egress(config: &Config) -> notify::egress::Options {
+    notify::egress::Options { timeout: config.delivery_timeout, allow_private: config.allow_private_endpoints.clone() }
+}
+
+pub(super) fn notify(config: &Config) -> notify::Options {
+    notify::Options { concurrency: config.delivery_concurrency }
 }
 
 pub(super) fn server(config: &Config) -> http::server::Options {
