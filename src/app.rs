@@ -23,6 +23,8 @@ use crate::http::server::{Server, listen};
 use crate::http::{self, Edge, Parts};
 use crate::hub::Hub;
 use crate::metrics::Metrics;
+use crate::notify::egress::HttpEgress;
+use crate::notify::{Deliverer, Notify};
 use crate::relay::{self, Relay, pump};
 use crate::store::Store;
 use crate::store::sqlite::OpenError;
@@ -77,8 +79,17 @@ pub async fn serve(config: Config, on_listening: OnListening<'_>) -> anyhow::Res
     let hub = Hub::new(options::hub(&config), store.log.head());
     let relay_options = relay::Options { idle_interval: config.idle_interval, ..relay::Options::default() };
     let relay = Relay::new(store.clone(), hub.clone(), relay_options, metrics.clone());
+    let egress = Arc::new(HttpEgress::new(options::egress(&config))?);
+    let notify = Notify::new(store.clone(), egress, options::notify(&config), metrics.clone());
     let auth = Authenticator::new(keys.clone(), store.registry.clone());
-    let parts = Parts { relay: relay.clone(), auth, keys: keys.clone(), admin, metrics: metrics.clone() };
+    let parts = Parts {
+        relay: relay.clone(),
+        notify: notify.clone(),
+        auth,
+        keys: keys.clone(),
+        admin,
+        metrics: metrics.clone(),
+    };
     let context = http::Context::new(parts, options::http(&config, &reached));
 
     let (streams, inboxes) = Streams::new(options::stream_threads(), config.write_timeout);
@@ -86,6 +97,7 @@ pub async fn serve(config: Config, on_listening: OnListening<'_>) -> anyhow::Res
     let thread = |(number, inbox)| stream_thread(number, inbox, Ending(ending.clone()));
     let threads = inboxes.into_iter().enumerate().map(thread).collect::<std::io::Result<Vec<_>>>()?;
     let stop_public = CancellationToken::new();
+    let stop_deliveries = CancellationToken::new();
     let stop_rest = CancellationToken::new();
     let server = |stop: &CancellationToken, streams: Streams, options| Server {
         options,
@@ -99,6 +111,8 @@ pub async fn serve(config: Config, on_listening: OnListening<'_>) -> anyhow::Res
 
     let mut public_task = JoinSet::new();
     public_task.spawn(server(&stop_public, streams, options::server(&config)).run(public, edge));
+    let mut deliveries = JoinSet::new();
+    deliveries.spawn(named("deliveries", Deliverer::new(notify).run(stop_deliveries.clone())));
     let mut rest = JoinSet::new();
     // Nothing is followed on the admin address: its hand-offs lead nowhere.
     let admin_server = server(&stop_rest, Streams::new(1, config.write_timeout).0, options::admin_server(&config));
@@ -116,12 +130,24 @@ pub async fn serve(config: Config, on_listening: OnListening<'_>) -> anyhow::Res
         signal = signals.next() => { tracing::info!(signal, "stopping"); None }
         Some(name) = thread_ended.recv() => Some(name),
         Some(_) = public_task.join_next() => Some("public server"),
+        Some(_) = deliveries.join_next() => Some("deliveries"),
         Some(name) = rest.join_next() => Some(name.unwrap_or("task that panicked")),
         Some(outcome) = companions.join_next() => { outcome??; Some("companion") }
     };
     companions.abort_all();
     directory.withdraw();
-    stop::Order { stop_public, public: public_task, hub, threads, store, stop_rest, rest }.run(config.grace).await;
+    let order = stop::Order {
+        stop_public,
+        public: public_task,
+        hub,
+        stop_deliveries,
+        deliveries,
+        threads,
+        store,
+        stop_rest,
+        rest,
+    };
+    order.run(config.grace).await;
     match ended {
         Some(name) => bail!("the {name} ended early: see the log above"),
         None => Ok(()),

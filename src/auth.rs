@@ -1,6 +1,7 @@
 //! Who may do what: the keys that the relay keeps for itself, the tokens it issues and checks, and the secrets of its
 //! clients. Knows nothing of HTTP routes or SQL; `jsonwebtoken` is used here and nowhere else.
 
+mod bce;
 mod credentials;
 pub mod files;
 mod keys;
@@ -9,6 +10,7 @@ pub mod seal;
 mod secret;
 mod token;
 
+pub use bce::{BceAuthorization, BceDenied, BceRequest};
 pub use credentials::{basic, bearer, presented};
 pub use files::KeyError;
 pub use keys::{Keys, expires_in};

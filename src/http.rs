@@ -6,15 +6,18 @@ mod access;
 mod admin;
 mod answer;
 mod attend;
+mod bce;
 mod body;
 mod connection;
 mod cors;
+mod deliveries;
 mod documents;
 mod edge;
 mod events;
 pub mod handoff;
 mod hooks;
 mod ingest;
+mod notifications;
 mod oauth;
 mod pages;
 mod problem;
@@ -35,11 +38,14 @@ use warp::{Filter, Rejection};
 
 use crate::auth::{AdminToken, Authenticator, Keys};
 use crate::metrics::Metrics;
+use crate::notify::Notify;
 use crate::relay::Relay;
 
 pub use cors::Origins;
+pub use deliveries::{AttemptView, DeliveryView};
 pub use edge::Edge;
 pub use hooks::HookView;
+pub use notifications::NotificationView;
 
 use answer::Outcome;
 use request::{Request, request};
@@ -62,6 +68,7 @@ pub struct Options {
 /// What the handlers share.
 pub struct Context {
     relay: Relay,
+    notify: Notify,
     auth: Authenticator,
     keys: Keys,
     admin: AdminToken,
@@ -75,6 +82,8 @@ pub struct Context {
 pub struct Parts {
     /// The use cases.
     pub relay: Relay,
+    /// The use cases of notifications.
+    pub notify: Notify,
     /// Who may do what.
     pub auth: Authenticator,
     /// What own tokens are signed with.
@@ -89,8 +98,8 @@ impl Context {
     /// Puts the parts together.
     pub fn new(parts: Parts, options: Options) -> Arc<Self> {
         let rates = RateLimiter::keyed(Quota::per_second(options.hook_rate));
-        let Parts { relay, auth, keys, admin, metrics } = parts;
-        Arc::new(Self { relay, auth, keys, admin, options, metrics, rates })
+        let Parts { relay, notify, auth, keys, admin, metrics } = parts;
+        Arc::new(Self { relay, notify, auth, keys, admin, options, metrics, rates })
     }
 
     /// Forgets the buckets of hooks that have been quiet, and looks whether keys were added or retired; call it now
@@ -125,6 +134,16 @@ pub fn public(context: &Arc<Context>) -> BoxedFilter<(Response,)> {
         .or(at(warp::path!("rejects"), c, rejects::list))
         .unify()
         .or(at_one(warp::path!("rejects" / String / "replay"), c, rejects::replay))
+        .unify()
+        .or(at(warp::path!("v1" / "notification" / ..), c, notifications::api))
+        .unify()
+        .or(at(warp::path!("v2" / "notification" / ..), c, notifications::api))
+        .unify()
+        .or(at(warp::path!("deliveries"), c, deliveries::list))
+        .unify()
+        .or(at_one(warp::path!("deliveries" / String), c, deliveries::one))
+        .unify()
+        .or(at_one(warp::path!("deliveries" / String / "retry"), c, deliveries::retry))
         .unify()
         .or(at(warp::path!("oauth" / "token"), c, oauth::token))
         .unify()

@@ -229,6 +229,20 @@ pub struct Route {
     pub callback: Option<Callback>,
 }
 
+/// Whether a text can be the address of a notification or a callback: absolute, `http` or `https`, and no longer than
+/// [`ENDPOINT_LENGTH`]. If not, a clause that says what it must be. Whether it may be called is for egress to say.
+pub fn check_endpoint(text: &str) -> Result<(), String> {
+    if text.chars().count() > ENDPOINT_LENGTH {
+        return Err(format!("must have at most {ENDPOINT_LENGTH} characters"));
+    }
+    // The parser would take white space away in silence, and what was checked would not be what is kept.
+    let spaced = text.chars().any(|c| c.is_control() || c.is_whitespace());
+    match url::Url::parse(text) {
+        Ok(url) if !spaced && ["http", "https"].contains(&url.scheme()) && url.has_host() => Ok(()),
+        _ => Err("must be an absolute http or https address".to_owned()),
+    }
+}
+
 /// What a delivery is aimed at, which is also the line it waits in: a notification, or one host's callbacks.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Target {
@@ -273,6 +287,25 @@ mod tests {
         }
         for bad in ["", "A", "_a", "0a", "a-b", "a b", "ä", "a\n", &"a".repeat(41)] {
             assert!(bad.parse::<NotificationName>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn endpoints_are_absolute_addresses_of_baidus_length() {
+        let long = |length: usize| format!("http://a.example/{}", "x".repeat(length - 17));
+        let wide = format!("http://a.example/{}", "\u{e9}".repeat(239));
+        for good in
+            ["http://a.example", "HTTPS://[2001:db8::1]:8443/x?y=1", "http://xn--bcher-kva.example/", &long(256), &wide]
+        {
+            assert_eq!(check_endpoint(good), Ok(()), "{good}");
+        }
+        for bad in
+            ["", "/x", "a.example/x", "http://", "ftp://a.example/", "mailto:a@b", "http:\n//a.example", &long(257)]
+        {
+            assert!(check_endpoint(bad).is_err(), "{bad}");
+        }
+        for bad in [" http://a.example", "http://a.example/ ", "http://a.exa\tmple/", "http://a.example/x y"] {
+            assert!(check_endpoint(bad).is_err(), "{bad:?}");
         }
     }
 

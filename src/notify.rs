@@ -3,6 +3,7 @@
 
 mod attempt;
 mod deliver;
+mod draft;
 pub mod egress;
 mod gates;
 mod lane;
@@ -27,7 +28,7 @@ use crate::notification::{NotificationName, Target};
 use crate::store::{Lane, Store};
 
 pub use deliver::Deliverer;
-pub use manage::{NewNotification, NotificationChange, NotificationRefusal, Secrets};
+pub use manage::{NewCallback, NewNotification, NotificationChange, NotificationRefusal, Secrets};
 
 /// Bytes of an answer that are read at most.
 pub const ANSWER_BYTES: usize = 16 << 10;

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use super::data::{DataDirectory, Reached};
 use crate::config::{Config, Origins};
 use crate::metrics::Metrics;
+use crate::notify::{self, egress};
 use crate::store::Retention;
 use crate::store::sqlite::{self, CommitReport};
-use crate::notify::{self, egress};
 use crate::{http, hub};
 
 /// Reads of the log at the same time; this bounds what a herd of returning followers costs.

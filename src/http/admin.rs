@@ -52,6 +52,12 @@ pub(super) async fn metrics(context: Arc<Context>, request: Request) -> Outcome 
     get(&request)?;
     let slowest = context.relay.hub.list().first().map_or(0, |f| f.lag);
     context.metrics.follower_lag.set(i64::try_from(slowest).unwrap_or(i64::MAX));
+    // A store that does not answer is no reason to show nothing.
+    if let Ok(backlog) = context.relay.store.outbox.backlog().await {
+        let late = backlog.oldest_due.map_or(Duration::ZERO, |due| due.until(Timestamp::now()));
+        context.metrics.deliveries_pending.set(i64::try_from(backlog.pending).unwrap_or(i64::MAX));
+        context.metrics.deliveries_oldest_due.set(i64::try_from(late.as_secs()).unwrap_or(i64::MAX));
+    }
     Ok(answer::text(StatusCode::OK, CONTENT_TYPE, context.metrics.render()))
 }
 
@@ -111,6 +117,7 @@ pub(super) async fn client(context: Arc<Context>, request: Request, id: String) 
     let id: ClientId = id.parse().map_err(|_| Problem::not_found("client"))?;
     context.relay.store.registry.remove_client(&id).await?;
     context.relay.hub.revoke(&id);
+    context.notify.forget_client(&id).await;
     // Tokens count whole seconds, and one of a client's first second is taken. A successor of the same name may be made
     // once this is answered: by then the second is over, and no token of the removed client fits the new one.
     let left = 1000 - Timestamp::now().millis().rem_euclid(1000);

@@ -13,6 +13,7 @@ use super::{Context, access, body, view};
 use crate::auth::Scope;
 use crate::clock::Timestamp;
 use crate::event::{DocumentId, EventId, Status, Vendor, VendorId};
+use crate::notify::NewCallback;
 use crate::relay::Registration;
 use crate::store::{Appended, DocumentQuery};
 
@@ -27,6 +28,10 @@ struct NewDocument {
     vendor: Vendor,
     vendor_id: String,
     title: Option<String>,
+    /// Where its events go instead of to the default notification.
+    notification: Option<String>,
+    /// And there.
+    callback: Option<NewCallback>,
 }
 
 /// `/documents`
@@ -54,7 +59,8 @@ async fn register(context: Arc<Context>, mut request: Request) -> Outcome {
     let new: NewDocument =
         serde_json::from_slice(&bytes).map_err(|e| Problem::bad_request(format!("the body: {e}")))?;
     let vendor_id: VendorId = new.vendor_id.parse().map_err(|e| Problem::bad_request(format!("vendorId: {e}")))?;
-    let registration = Registration { vendor: new.vendor, vendor_id: vendor_id.clone(), title: new.title, route: None };
+    let route = context.notify.route(&grant.client, new.notification.as_deref(), new.callback).await?;
+    let registration = Registration { vendor: new.vendor, vendor_id: vendor_id.clone(), title: new.title, route };
     let appended = context.relay.register(&grant.client, registration, now).await?;
     let (code, document_id, status, event_id) = match appended {
         Appended::Stored(event) => (StatusCode::CREATED, event.document, event.status, event.id),

@@ -96,8 +96,21 @@ const LOGGED: usize = 200;
 /// The path as it is logged, by its first segment. A hook's key stands in its path, and a mistyped address may hold one
 /// anywhere: what is not an address of ours is not for the log. Nor is the query, which may hold a token.
 fn loggable(path: &str) -> String {
-    const OURS: [&str; 10] =
-        ["events", "documents", "hooks", "rejects", "oauth", ".well-known", "admin", "livez", "readyz", "metrics"];
+    const OURS: [&str; 13] = [
+        "events",
+        "documents",
+        "hooks",
+        "rejects",
+        "deliveries",
+        "v1",
+        "v2",
+        "oauth",
+        ".well-known",
+        "admin",
+        "livez",
+        "readyz",
+        "metrics",
+    ];
     let first = path.strip_prefix('/').unwrap_or_default().split('/').next().unwrap_or_default();
     match first {
         "in" => "/in/…".to_owned(),

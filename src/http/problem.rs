@@ -9,11 +9,12 @@ use warp::reply::Response;
 use super::body::BodyError;
 use super::request::RequestId;
 use crate::auth::Denied;
+use crate::notify::NotificationRefusal;
 use crate::relay::{HookRefusal, RejectFailure};
 use crate::store::StoreError;
 
-/// How long a vendor is asked to wait when nothing can be stored.
-const RETRY_AFTER: Duration = Duration::from_secs(5);
+/// How long a caller is asked to wait when nothing can be stored.
+pub(super) const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// Something that the caller has to hear of.
 #[derive(Debug)]
@@ -126,6 +127,16 @@ impl From<HookRefusal> for Problem {
             HookRefusal::TooMany(_) => Self::new(StatusCode::CONFLICT, refusal.to_string()),
             HookRefusal::Key(error) => super::hooks::no_random(error),
             HookRefusal::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<NotificationRefusal> for Problem {
+    fn from(refusal: NotificationRefusal) -> Self {
+        match refusal {
+            NotificationRefusal::Invalid { .. } => Self::bad_request(refusal.to_string()),
+            NotificationRefusal::Unverified(why) => Self::new(StatusCode::CONFLICT, why),
+            NotificationRefusal::Store(error) => error.into(),
         }
     }
 }

@@ -1,0 +1,201 @@
+//! The published vectors, signatures that Baidu's own SDKs made, and what must not pass for one.
+
+use http::HeaderMap;
+
+use super::*;
+use crate::auth::with_fresh_secret;
+
+/// The moment of the SDKs' signatures below.
+const NOON: &str = "2026-07-22T00:00:00Z";
+
+fn client(id: &str, secret: &str) -> Client {
+    let created = Timestamp::from_seconds(1);
+    Client { id: id.parse().expect("good"), created, secret: Secret::new(secret), previous: None }
+}
+
+fn acme() -> Client {
+    client("acme", "0123456789abcdefghij")
+}
+
+fn at(text: &str) -> Timestamp {
+    Timestamp::parse(text).expect("a time")
+}
+
+fn headers(all: &[(&'static str, &'static str)]) -> HeaderMap {
+    let mut map = HeaderMap::new();
+    for (name, value) in all {
+        map.append(*name, value.parse().expect("good"));
+    }
+    map
+}
+
+fn check(authorization: &str, request: &BceRequest<'_>, client: &Client, now: Timestamp) -> Result<(), BceDenied> {
+    BceAuthorization::parse(authorization)?.check(request, Some(client), now)
+}
+
+/// As the JS SDK signs `notification.remove("main")`.
+const REMOVAL: &str = "bce-auth-v1/acme/2026-07-22T00:00:00Z/1800/content-length;content-type;host;x-bce-date/\
+                       1244652300cb86e11901db3ef2270f8f5e3dfd86250fbacdcd81528f5ff680a4";
+
+fn removal_headers() -> HeaderMap {
+    headers(&[
+        ("host", "relay.test:8080"),
+        ("content-type", "application/json; charset=UTF-8"),
+        ("content-length", "0"),
+        ("x-bce-date", NOON),
+        ("connection", "close"),
+    ])
+}
+
+fn removal(headers: &HeaderMap) -> BceRequest<'_> {
+    BceRequest { method: "DELETE", path: "/v1/notification/main", query: None, headers }
+}
+
+#[test]
+fn the_published_vectors_pass() {
+    let sample = client("my_ak", "my_sk");
+    let now = at("2014-06-13T05:57:36Z");
+    let all = headers(&[("host", "bce.baidu.com"), ("abc", "123"), ("x-bce-meta-key1", "ABC")]);
+    let put = BceRequest { method: "PUT", path: "/v1/bucket/object1", query: Some("A&b=&C=d"), headers: &all };
+    let signed = "bce-auth-v1/my_ak/2014-06-13T05:57:36Z/1800/host;x-bce-meta-key1/\
+                  80c9672aca2ea9af4bb40b9a8ff458d72df94e97d550840727f3a929af271d25";
+    assert_eq!(check(signed, &put, &sample, now), Ok(()));
+    let all = headers(&[("content-type", "application/json; charset=utf-8"), ("content-length", "0"), ("host", "any")]);
+    let delete = BceRequest { method: "DELETE", path: "/v1/test-bucket1361199862", query: None, headers: &all };
+    let signed = "bce-auth-v1/my_ak/2014-06-13T05:57:36Z/1800/content-length;content-type/\
+                  c9386b15d585960ae5e6972f73ed92a9a682dc81025480ba5b41206d3e489822";
+    assert_eq!(check(signed, &delete, &sample, now), Ok(()));
+}
+
+#[test]
+fn what_the_sdks_sign_passes_named_or_unnamed() {
+    let all = headers(&[
+        ("host", "relay.test:8080"),
+        ("content-type", "application/json;charset=utf-8"),
+        ("content-length", "57"),
+        ("x-bce-date", NOON),
+        ("user-agent", "bce-sdk-python"),
+        ("content-md5", ""),
+    ]);
+    // Python, names left out, with a query whose characters need escaping.
+    let query = Some("a%20b=c%2Bd%2F%C3%BC&flag=&authorization=left-out");
+    let post = BceRequest { method: "POST", path: "/v1/notification", query, headers: &all };
+    let unnamed = "bce-auth-v1/acme/2026-07-22T00:00:00Z/1800//\
+                   3402424e141ffc8d77a2ff64d68345682fa7bdd933d882394fbbb405cdd15b8d";
+    assert_eq!(check(unnamed, &post, &acme(), at(NOON)), Ok(()));
+    // Python, with names: x-bce-date is signed all the same.
+    let named = "bce-auth-v1/acme/2026-07-22T00:00:00Z/1800/host;content-type/\
+                 ec2a83e3b5e3c74a7a6fb5c92136a27069068a2505191f7b0f003681e7ac57ad";
+    assert_eq!(check(named, &BceRequest { query: None, ..post }, &acme(), at(NOON)), Ok(()));
+    // Python, with a path that it signs as it sends it.
+    let get = BceRequest { method: "GET", path: "/v1/notification/a%20b", query: None, headers: &all };
+    let escaped = "bce-auth-v1/acme/2026-07-22T00:00:00Z/1800/host/\
+                   d43400b0c07d4c4318d3e91305c4ef498df076b074f58d7b3380641d95c6e574";
+    assert_eq!(check(escaped, &get, &acme(), at(NOON)), Ok(()));
+    assert_eq!(check(REMOVAL, &removal(&removal_headers()), &acme(), at(NOON)), Ok(()));
+}
+
+#[test]
+fn a_signature_covers_method_path_query_headers_and_its_own_terms() {
+    let all = removal_headers();
+    let good = removal(&all);
+    let mut changed = removal_headers();
+    changed.insert("host", "relay.test".parse().expect("good"));
+    let mut twice = removal_headers();
+    twice.append("x-bce-date", "2026-07-22T00:00:01Z".parse().expect("good"));
+    let mut less = removal_headers();
+    less.remove("x-bce-date");
+    for bad in [
+        BceRequest { method: "GET", ..good },
+        BceRequest { path: "/v1/notification/other", ..good },
+        BceRequest { query: Some("a=b"), ..good },
+        BceRequest { headers: &changed, ..good },
+        BceRequest { headers: &twice, ..good },
+        BceRequest { headers: &less, ..good },
+    ] {
+        assert_eq!(check(REMOVAL, &bad, &acme(), at(NOON)), Err(BceDenied::SignatureDoesNotMatch), "{bad:?}");
+    }
+    for (from, to) in [("00:00:00Z", "00:00:01Z"), ("1800", "1801"), (";host", ""), ("1244", "0244")] {
+        let forged = REMOVAL.replacen(from, to, 1);
+        assert_eq!(check(&forged, &good, &acme(), at(NOON)), Err(BceDenied::SignatureDoesNotMatch), "{forged}");
+    }
+    let other = client("acme", "another");
+    assert_eq!(check(REMOVAL, &good, &other, at(NOON)), Err(BceDenied::SignatureDoesNotMatch));
+}
+
+#[test]
+fn only_the_client_of_the_access_key_can_have_signed() {
+    let all = removal_headers();
+    let parsed = BceAuthorization::parse(REMOVAL).expect("well formed");
+    assert_eq!(parsed.access_key(), "acme");
+    assert_eq!(parsed.check(&removal(&all), None, at(NOON)), Err(BceDenied::InvalidAccessKeyId));
+    let other = client("other", "0123456789abcdefghij");
+    assert_eq!(parsed.check(&removal(&all), Some(&other), at(NOON)), Err(BceDenied::InvalidAccessKeyId));
+}
+
+#[test]
+fn the_secret_before_the_present_one_signs_for_its_day_of_grace() {
+    let all = removal_headers();
+    let hours_ago = |hours: u64| at(NOON).minus(Duration::from_secs(hours * 3600));
+    let rotated = |when| with_fresh_secret(&acme(), Secret::new("new"), when);
+    assert_eq!(check(REMOVAL, &removal(&all), &rotated(hours_ago(23)), at(NOON)), Ok(()));
+    let late = rotated(hours_ago(24));
+    assert_eq!(check(REMOVAL, &removal(&all), &late, at(NOON)), Err(BceDenied::SignatureDoesNotMatch));
+}
+
+#[test]
+fn a_signature_ends_with_its_lifetime_or_when_the_clocks_are_half_an_hour_apart() {
+    let all = removal_headers();
+    let later = |seconds: u64| check(REMOVAL, &removal(&all), &acme(), at(NOON).plus(Duration::from_secs(seconds)));
+    let sooner = |seconds: u64| check(REMOVAL, &removal(&all), &acme(), at(NOON).minus(Duration::from_secs(seconds)));
+    assert_eq!([later(1800), later(1801)], [Ok(()), Err(BceDenied::RequestExpired)]);
+    assert_eq!([sooner(1800), sooner(1801)], [Ok(()), Err(BceDenied::RequestExpired)]);
+    // A long lifetime does not outlive the clocks, a short one ends before them.
+    let claimed = |seconds: &str| REMOVAL.replace("1800", seconds);
+    let moved = |header: &str, seconds: u64| {
+        check(header, &removal(&all), &acme(), at(NOON).plus(Duration::from_secs(seconds)))
+    };
+    assert_eq!(moved(&claimed("86400"), 1801), Err(BceDenied::RequestExpired));
+    assert_eq!(moved(&claimed("60"), 61), Err(BceDenied::RequestExpired));
+    assert_eq!(moved(&claimed("60"), 60), Err(BceDenied::SignatureDoesNotMatch));
+}
+
+#[test]
+fn what_is_not_the_header_to_the_byte_is_refused_before_anything_is_computed() {
+    let signature = "1244652300cb86e11901db3ef2270f8f5e3dfd86250fbacdcd81528f5ff680a4";
+    let with = |made: &str, seconds: &str, names: &str, signature: &str| {
+        format!("bce-auth-v1/acme/{made}/{seconds}/{names}/{signature}")
+    };
+    assert!(BceAuthorization::parse(&with(NOON, "1800", "", signature)).is_ok());
+    let mut bad = vec![
+        String::new(),
+        "bce-auth-v1".to_owned(),
+        "Bearer x".to_owned(),
+        REMOVAL.replace("v1/acme", "v2/acme"),
+        REMOVAL.replace("acme", ""),
+        format!("{REMOVAL}/"),
+        format!(" {REMOVAL}"),
+        format!("{REMOVAL} "),
+        REMOVAL.replace("/1800/", "/"),
+    ];
+    for made in ["", "now", "1784678400", "2026-07-22", "2026-07-22T00:00:00+00:00", "2026-07-22t00:00:00z"] {
+        bad.push(with(made, "1800", "", signature));
+    }
+    for made in ["2026-07-22 00:00:00Z", "2026-07-22T00:00:00.5Z", "2026-13-22T00:00:00Z", "2026-07-22T00:00:0\u{e9}"] {
+        bad.push(with(made, "1800", "", signature));
+    }
+    for seconds in ["", "0", "-1", "+1", "1.5", "86401", "4294967297", "99999999999999999999999", "x"] {
+        bad.push(with(NOON, seconds, "", signature));
+    }
+    for names in [";", "host;", ";host", "ho st", "h\u{f6}st", "host:"] {
+        bad.push(with(NOON, "1800", names, signature));
+    }
+    let (long, odd) = (format!("{signature}00"), "g".repeat(64));
+    for signature in ["", "00", &signature[..62], &signature[..63], &long, &odd] {
+        bad.push(with(NOON, "1800", "host", signature));
+    }
+    for header in bad {
+        let refused = BceAuthorization::parse(&header).err();
+        assert_eq!(refused, Some(BceDenied::InvalidHttpAuthHeader), "{header:?}");
+    }
+}
