@@ -107,8 +107,11 @@ impl Config {
     /// [`raise_open_files`] tells it: the defaults of the connection limits follow from it.
     pub fn load(flags: &Flags, env: impl Fn(&str) -> Option<String>, open_files: u64) -> Result<Self, ConfigError> {
         let layers = Layers::read(flags, &env)?;
-        let max_connections =
-            layers.optional("max_connections", value::count)?.unwrap_or_else(|| limits::connections(open_files));
+        let delivery_concurrency =
+            layers.optional("delivery_concurrency", value::count)?.unwrap_or_else(|| limits::deliveries(open_files));
+        let max_connections = layers
+            .optional("max_connections", value::count)?
+            .unwrap_or_else(|| limits::connections(open_files, delivery_concurrency));
         let max_followers =
             layers.optional("max_followers", value::count)?.unwrap_or_else(|| limits::followers(max_connections));
         let max_followers_per_client = layers
@@ -138,7 +141,7 @@ impl Config {
             rejects_bytes: layers.get("rejects_bytes", value::size)?,
             allow_private_endpoints: layers.get("allow_private_endpoints", value::ranges)?,
             delivery_timeout: layers.get("delivery_timeout", value::duration)?,
-            delivery_concurrency: layers.get("delivery_concurrency", value::count)?,
+            delivery_concurrency,
             deliveries_age: layers.get("deliveries_age", value::seconds)?,
             deliveries_per_client: layers.get("deliveries_per_client", value::number)?,
             deliveries_bytes: layers.get("deliveries_bytes", value::size)?,

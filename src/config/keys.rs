@@ -69,7 +69,7 @@ pub const KEYS: &[Key] = &[
     Key::plain("token_ttl", "1h", "How long a token from `/oauth/token` is valid"),
     Key::derived(
         "max_connections",
-        "the open-file limit less 256, at most 200000",
+        "the open-file limit less 256 and twice `delivery_concurrency`, but at least half of it, at most 200000",
         "Open connections to the public address; more wait to be accepted",
     ),
     Key::derived(
@@ -103,7 +103,11 @@ pub const KEYS: &[Key] = &[
         "Private ranges that notifications may call: a list such as `[\"10.1.0.0/16\"]`, or `none`",
     ),
     Key::plain("delivery_timeout", "10s", "Time for one attempt of a delivery, connection and answer included"),
-    Key::plain("delivery_concurrency", "1024", "Attempts of deliveries at the same time, to all endpoints together"),
+    Key::derived(
+        "delivery_concurrency",
+        "1024, or an eighth of the open-file limit when that is less",
+        "Attempts of deliveries at the same time, to all endpoints together",
+    ),
     Key::plain("deliveries_age", "7d", "How long delivered and dead deliveries are kept, with their attempts"),
     Key::plain(
         "deliveries_per_client",

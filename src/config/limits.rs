@@ -2,11 +2,14 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Kept free for the database, the log, the listeners and what the relay itself calls.
+/// Kept free for the database, the log, the listeners and the admin address.
 const RESERVE: u64 = 256;
 
 /// More than this wants a decision of the operator, for memory's sake: at 10 KiB each they take 2 GB.
 const MOST_CONNECTIONS: u64 = 200_000;
+
+/// More would only wait for each other's processor time.
+const MOST_DELIVERIES: usize = 1024;
 
 /// What one client gets unless configured otherwise.
 const FOLLOWERS_PER_CLIENT: usize = 10_000;
@@ -24,10 +27,17 @@ pub fn raise_open_files() -> u64 {
     .unwrap_or(u64::MAX)
 }
 
-/// How many connections so many files allow.
-pub(super) fn connections(open_files: u64) -> usize {
-    let free = open_files.saturating_sub(RESERVE).max(open_files / 2);
+/// How many connections so many files allow, beside so many deliveries: each of these may have a connection, and leave
+/// one open for the next.
+pub(super) fn connections(open_files: u64, deliveries: usize) -> usize {
+    let deliveries = u64::try_from(deliveries).unwrap_or(u64::MAX).saturating_mul(2);
+    let free = open_files.saturating_sub(RESERVE).saturating_sub(deliveries).max(open_files / 2);
     usize::try_from(free.clamp(2, MOST_CONNECTIONS)).unwrap_or(usize::MAX)
+}
+
+/// How many deliveries may be under way: an eighth of the files at most.
+pub(super) fn deliveries(open_files: u64) -> usize {
+    usize::try_from(open_files / 8).unwrap_or(usize::MAX).clamp(1, MOST_DELIVERIES)
 }
 
 /// How many of the connections may be streams: a tenth stays for vendors and everybody else.
@@ -46,17 +56,20 @@ mod tests {
 
     #[test]
     fn the_limits_follow_from_the_open_files() {
-        assert_eq!(connections(1024), 768);
+        assert_eq!(deliveries(1024), 128);
+        assert_eq!(connections(1024, 128), 512);
         assert_eq!(followers(768), 691);
         assert_eq!(followers_per_client(691), 691);
-        assert_eq!(connections(u64::MAX), 200_000);
+        assert_eq!(deliveries(20_000), 1024);
+        assert_eq!(connections(20_000, 1024), 17_696);
+        assert_eq!(connections(u64::MAX, 1024), 200_000);
         assert_eq!(followers_per_client(followers(200_000)), 10_000);
     }
 
     #[test]
     fn even_a_tiny_limit_leaves_room_for_a_vendor() {
         for open_files in 0..2_000 {
-            let all = connections(open_files);
+            let all = connections(open_files, deliveries(open_files));
             assert!(followers(all) >= 1 && followers(all) < all, "{open_files}");
             assert!(open_files < 4 || (all as u64) < open_files, "{open_files}");
         }
