@@ -36,7 +36,7 @@ fn without_any_configuration_the_documented_defaults_hold() {
     assert_eq!(config.cors_origins, Origins::Any);
     assert_eq!(
         (config.max_connections, config.max_followers, config.max_followers_per_client),
-        (65_280, 58_752, 10_000)
+        (63_232, 56_908, 10_000)
     );
     assert_eq!((config.max_header_bytes, config.max_body_bytes), (16 * 1024, 256 * 1024));
     assert_eq!(config.history_bytes, 4 << 30);
