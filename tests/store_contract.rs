@@ -6,14 +6,20 @@
 
 #[path = "store_contract/bench.rs"]
 mod bench;
+#[path = "store_contract/deliveries.rs"]
+mod deliveries;
 #[path = "store_contract/documents.rs"]
 mod documents;
 #[path = "store_contract/factory.rs"]
 mod factory;
 #[path = "store_contract/lifecycle.rs"]
 mod lifecycle;
+#[path = "store_contract/notifications.rs"]
+mod notifications;
 #[path = "store_contract/order.rs"]
 mod order;
+#[path = "store_contract/outbox.rs"]
+mod outbox;
 #[path = "store_contract/registry.rs"]
 mod registry;
 #[path = "store_contract/rejects.rs"]
@@ -22,6 +28,8 @@ mod rejects;
 mod repeats;
 #[path = "store_contract/replay.rs"]
 mod replay;
+#[path = "store_contract/routing.rs"]
+mod routing;
 #[path = "store_contract/sqlite.rs"]
 mod sqlite;
 
@@ -96,6 +104,41 @@ macro_rules! the_contract_holds_for {
                     a_changed_hook_keeps_its_address_and_its_place
                     a_rotated_secret_survives_a_restart
                     a_removed_client_is_gone_at_once_with_all_it_owned
+                }
+                notifications {
+                    notifications_are_found_again_after_a_restart
+                    a_client_has_few_notifications_and_names_them_once
+                    one_notification_at_most_is_the_default
+                    a_changed_notification_keeps_its_name_and_its_place
+                    a_notification_that_is_not_there_cannot_be_changed
+                    what_waits_for_a_removed_notification_is_dead_and_a_new_one_inherits_nothing
+                    a_removed_client_leaves_no_delivery
+                }
+                routing {
+                    an_event_goes_to_the_named_notification_else_to_the_default_one
+                    a_callback_gets_the_documents_events_beside_the_notification
+                    a_late_route_gets_the_latest_event_once
+                    a_callback_is_called_as_it_is_now
+                    what_a_format_has_no_words_for_is_not_queued
+                    the_state_of_a_notification_keeps_nothing_from_being_queued
+                }
+                outbox {
+                    deliveries_are_stored_with_their_event_and_survive_a_restart
+                    a_documents_events_go_one_after_the_other
+                    first_attempts_go_before_retries_and_each_group_by_its_time
+                    a_page_says_when_to_look_again
+                    one_lane_does_not_show_in_another
+                    what_is_settled_is_settled
+                    hurrying_makes_a_lane_due_and_lets_nothing_overtake
+                    changed_lanes_are_named_once_and_none_is_lost
+                }
+                deliveries {
+                    attempts_are_kept_in_order_and_answers_are_cut
+                    deliveries_are_listed_newest_first_by_state_and_notification
+                    a_retry_by_hand_begins_anew_and_waits_its_turn
+                    recovering_sends_again_what_has_died_since
+                    settled_deliveries_go_when_they_are_too_old_too_many_or_too_large
+                    a_delivery_outlives_its_event
                 }
                 rejects {
                     a_reject_is_kept_whole_and_across_a_restart

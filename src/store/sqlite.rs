@@ -9,6 +9,7 @@ mod documents;
 mod erase;
 mod events;
 mod identity;
+mod jobs;
 mod log;
 mod open;
 mod outbox;
@@ -32,6 +33,7 @@ use crate::event::{ClientId, Epoch};
 use crate::store::{Retention, Seal, Store, StoreError};
 
 use self::identity::Mint;
+use self::outbox::Stirs;
 use self::readers::Readers;
 use self::registry::Cache;
 use self::tails::Tails;
@@ -66,7 +68,7 @@ pub struct Options {
     pub retention: Retention,
     /// Reads at the same time; the rest wait in line.
     pub readers: usize,
-    /// Seals the secrets of clients and hooks.
+    /// Seals the secrets of clients, hooks, notifications and callbacks.
     pub seal: Arc<dyn Seal>,
     /// Is told of each transaction, for the metrics.
     pub on_commit: Option<OnCommit>,
@@ -117,6 +119,7 @@ struct Shared {
     /// shows what is committed before the writer has come to say so.
     head: AtomicU64,
     tails: Tails,
+    stirs: Stirs,
     cache: Cache,
 }
 

@@ -1,9 +1,10 @@
 //! Promises about opening, closing and the readiness of a store.
 
-use docrelay::store::StoreError;
+use docrelay::store::{Fate, StoreError};
 use futures::StreamExt;
 
 use crate::factory::{ALL, StoreFactory, id, news, raw, retention, says, store_with, stored};
+use crate::outbox::lane;
 use crate::rejects::reject;
 
 pub(crate) async fn everything_is_there_when_the_store_is_opened_again(factory: impl StoreFactory) {
@@ -48,6 +49,12 @@ pub(crate) async fn a_closed_store_says_so_and_its_tails_end(factory: impl Store
         store.log.prune(crate::factory::at(0)).await.map(drop),
         store.registry.remove_client(&id("a")).await,
         store.rejects.keep(&id("a"), reject(1)).await.map(drop),
+        store.registry.remove_notification(&id("a"), "main").await,
+        store.outbox.due(&lane("a", "main"), crate::factory::at(0), 1, Vec::new()).await.map(drop),
+        store.outbox.settle(&lane("a", "main"), 1, None, Fate::Dead, crate::factory::at(0)).await,
+        store.outbox.retry(&id("a"), 1, crate::factory::at(0)).await,
+        store.outbox.delivery(&id("a"), 1).await.map(drop),
+        store.outbox.backlog().await.map(drop),
     ];
     for answer in stopped {
         assert!(matches!(answer, Err(StoreError::Stopped)), "{answer:?}");

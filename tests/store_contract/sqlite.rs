@@ -6,15 +6,20 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use docrelay::event::Status;
+use docrelay::notification::Format;
 use docrelay::store::sqlite::{OpenError, Options, SqliteStore};
-use docrelay::store::{Store, StoreError};
+use docrelay::store::{DeliveryQuery, DeliveryState, Store, StoreError};
+use futures::FutureExt;
 use rusqlite::Connection;
 
 use crate::factory::{
     Mask, SqliteFiles, StoreFactory, at, id, keyed, news, raw, retention, sequences, store_with, stored,
 };
+use crate::notifications::rich;
+use crate::outbox::{default, due, lane};
 use crate::registry::hook;
 use crate::rejects::reject;
+use crate::routing::{registers, to_callback};
 
 /// Everything that the store has written, in the clear or not.
 fn bytes(path: &Path) -> Vec<u8> {
@@ -34,6 +39,8 @@ async fn no_secret_lies_in_the_files_in_the_clear() {
     let files = SqliteFiles::new();
     let store = store_with(&files, retention(), &["a"]).await;
     store.registry.add_hook(&id("a"), hook("1")).await.unwrap();
+    store.registry.add_notification(&id("a"), rich("main")).await.unwrap();
+    stored(&store, registers("x", to_callback("https://app.example.com/path-of-the-callback"))).await;
     stored(&store, news("a", 1)).await;
     for closed in [false, true] {
         if closed {
@@ -41,7 +48,10 @@ async fn no_secret_lies_in_the_files_in_the_clear() {
         }
         let bytes = bytes(&files.path());
         assert!(holds(&bytes, "job-1"), "the search itself works");
-        for secret in ["secret of a", "key-1", "hmac-1"] {
+        let of_hooks = ["secret of a", "key-1", "hmac-1"];
+        let of_notifications =
+            ["notification-secret", "token of the notification", "token of the callback", "path-of-the-callback"];
+        for secret in of_hooks.into_iter().chain(of_notifications) {
             assert!(!holds(&bytes, secret), "{secret}");
         }
     }
@@ -152,6 +162,8 @@ async fn an_interrupted_erasing_is_finished_by_the_next_start() {
         store.log.append(arrival).await.unwrap();
     }
     store.rejects.keep(&id("a"), reject(1)).await.unwrap();
+    store.registry.add_notification(&id("a"), default("main", Format::Gini)).await.unwrap();
+    stored(&store, registers("x", to_callback("https://app.example.com/"))).await;
     let other = stored(&store, news("b", 1)).await.id.sequence;
     store.log.close().await;
     // As if the power had failed right after the removal was committed.
@@ -165,12 +177,48 @@ async fn an_interrupted_erasing_is_finished_by_the_next_start() {
     assert_eq!(sequences(&store, "b").await, [other]);
     store.log.close().await;
     let db = Connection::open(files.path()).unwrap();
-    for (table, left) in
-        [("client", 1), ("usage", 1), ("event", 1), ("document", 1), ("raw", 0), ("dedup", 0), ("reject", 0)]
-    {
+    for (table, left) in [
+        ("client", 1),
+        ("usage", 1),
+        ("event", 1),
+        ("document", 1),
+        ("raw", 0),
+        ("dedup", 0),
+        ("reject", 0),
+        ("delivery", 0),
+        ("route", 0),
+    ] {
         let count: i64 = db.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap();
         assert_eq!(count, left, "{table}");
     }
+}
+
+#[tokio::test]
+async fn an_interrupted_removal_of_a_notification_is_finished_by_the_next_start() {
+    let files = SqliteFiles::new();
+    let store = store_with(&files, retention(), &["a"]).await;
+    store.registry.add_notification(&id("a"), default("main", Format::Gini)).await.unwrap();
+    futures::future::join_all((0..1_200).map(|number| store.log.append(news("a", number)))).await;
+    store.log.close().await;
+    // As if the power had failed right after the removal was committed.
+    let db = Connection::open(files.path()).unwrap();
+    let sql = "UPDATE notification SET definition = x'', removed = ?1";
+    assert_eq!(db.execute(sql, [at(0).millis()]).unwrap(), 1);
+    drop(db);
+    let store = files.open(retention()).await;
+    assert!(store.registry.notifications(&id("a")).is_empty());
+    assert!(store.outbox.stirred().now_or_never().is_none(), "no lane of it is named");
+    store.registry.add_notification(&id("a"), default("other", Format::Gini)).await.unwrap();
+    // Pruning comes after it, so its answer means that both are done.
+    store.log.prune(at(0)).await.unwrap();
+    let query = DeliveryQuery { state: Some(DeliveryState::Dead), limit: 2_000, ..DeliveryQuery::default() };
+    assert_eq!(store.outbox.deliveries(&id("a"), query).await.unwrap().len(), 1_200);
+    assert_eq!(store.outbox.backlog().await.unwrap().pending, 0);
+    assert!(due(&store, &lane("a", "other"), at(0)).await.is_empty());
+    store.log.close().await;
+    let db = Connection::open(files.path()).unwrap();
+    let left: i64 = db.query_row("SELECT count(*) FROM notification", [], |row| row.get(0)).unwrap();
+    assert_eq!(left, 1);
 }
 
 #[tokio::test]

@@ -8,10 +8,12 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::columns;
 use super::documents::{self, Known};
 use super::identity::{self, Mint};
+use super::outbox::{self, News};
+use super::registry::Audience;
 use super::usage::Changes;
 use crate::clock::Timestamp;
 use crate::event::{DocumentId, Draft, Epoch, Event, EventId};
-use crate::store::{Appended, Arrival, REPEAT_WINDOW, Raw, Repeat};
+use crate::store::{Appended, Arrival, REPEAT_WINDOW, Raw, Repeat, Seal};
 
 /// How far back a clock may step without being believed.
 const JITTER: Duration = Duration::from_secs(10);
@@ -25,6 +27,8 @@ pub(super) struct Position {
     pub(super) document: i64,
     /// The last event's time: see [`time`].
     pub(super) time: Timestamp,
+    /// The last delivery.
+    pub(super) delivery: i64,
 }
 
 /// What this store's ids are made of: stays the same over all arrivals.
@@ -34,15 +38,24 @@ pub(super) struct Naming {
     pub(super) mint: Mint,
 }
 
-/// Stores an arrival of the client with this number, unless it is a repeat of something in the database: also of
+/// An arrival and whose it is.
+#[derive(Clone, Copy)]
+pub(super) struct Coming<'a> {
+    pub(super) arrival: &'a Arrival,
+    pub(super) audience: &'a Audience,
+    pub(super) seal: &'a dyn Seal,
+}
+
+/// Stores an arrival and queues its deliveries, unless it is a repeat of something in the database: also of
 /// something that came earlier in the same transaction.
 pub(super) fn append(
     db: &Connection,
     naming: Naming,
     at: &mut Position,
     changes: &mut Changes,
-    (client, arrival): (i64, &Arrival),
+    coming: Coming<'_>,
 ) -> rusqlite::Result<Appended> {
+    let (client, arrival) = (coming.audience.number, coming.arrival);
     let known = documents::by_vendor(db, client, arrival.vendor, &arrival.update.vendor_id)?;
     let key = match &arrival.repeat {
         Repeat::SameKey(key) => Some(identity::repeat_key(client, arrival.vendor, key)),
@@ -57,6 +70,7 @@ pub(super) fn append(
     };
     if let Some((sequence, known)) = repeated {
         let id = EventId { epoch: naming.epoch, sequence: columns::unsigned(sequence) };
+        outbox::reroute(db, at, changes, (coming, &known))?;
         return Ok(Appended::Repeat { id, document: known.uuid, status: known.status });
     }
     let (number, document) = match &known {
@@ -95,6 +109,8 @@ pub(super) fn append(
             .execute(params![stored.sequence, stored.time.millis(), client, number, key])?;
     }
     stored.keep_state(db, arrival, known.is_some())?;
+    let news = News { sequence: stored.sequence, document: number, uuid: document, status: arrival.update.status };
+    outbox::queue(db, at, changes, (coming, news, known.as_ref().is_some_and(|known| known.routed)))?;
     changes.add(client, bytes);
     at.head = stored.sequence;
     at.time = stored.time;

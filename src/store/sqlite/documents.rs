@@ -11,13 +11,13 @@ use crate::store::{Document, DocumentPage, DocumentQuery};
 const BUDGET: usize = 10_000;
 
 /// Statements that read [`Known`] or [`Document`]: all begin with the same columns.
-const BY_NUMBER: &str = "SELECT id, uuid, status, title, last_seq, vendor, vendor_id, updated FROM document
+const BY_NUMBER: &str = "SELECT id, uuid, status, title, last_seq, vendor, vendor_id, updated, routed FROM document
     WHERE client = ?1 AND id = ?2";
-const BY_VENDOR: &str = "SELECT id, uuid, status, title, last_seq, vendor, vendor_id, updated FROM document
+const BY_VENDOR: &str = "SELECT id, uuid, status, title, last_seq, vendor, vendor_id, updated, routed FROM document
     INDEXED BY document_lookup WHERE client = ?1 AND lookup = ?2 AND vendor = ?3";
-const BY_UUID: &str = "SELECT id, uuid, status, title, last_seq, vendor, vendor_id, updated FROM document
+const BY_UUID: &str = "SELECT id, uuid, status, title, last_seq, vendor, vendor_id, updated, routed FROM document
     INDEXED BY document_lookup WHERE client = ?1 AND lookup = ?2 AND uuid = ?3";
-const NEWEST: &str = "SELECT id, uuid, status, title, last_seq, vendor, vendor_id, updated FROM document
+const NEWEST: &str = "SELECT id, uuid, status, title, last_seq, vendor, vendor_id, updated, routed FROM document
     WHERE client = ?1 AND id < ?2 ORDER BY id DESC";
 
 /// What the writer needs to know of a document.
@@ -28,6 +28,8 @@ pub(super) struct Known {
     pub(super) status: Status,
     pub(super) title: Option<String>,
     pub(super) last_seq: i64,
+    /// Whether it has a route.
+    pub(super) routed: bool,
 }
 
 impl Known {
@@ -38,6 +40,7 @@ impl Known {
             status: columns::word(row, 2)?,
             title: row.get(3)?,
             last_seq: row.get(4)?,
+            routed: row.get(8)?,
         })
     }
 }

@@ -29,7 +29,20 @@ pub(super) fn slice(db: &Connection, client: i64) -> rusqlite::Result<bool> {
         db.prepare_cached("DELETE FROM event WHERE client = ?1 AND seq <= ?2")?.execute([client, *last])?;
         return Ok(false);
     }
+    let deliveries: Vec<i64> = db
+        .prepare_cached("SELECT id FROM delivery WHERE client = ?1 ORDER BY id LIMIT ?2")?
+        .query_map(params![client, slice], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    for id in &deliveries {
+        db.prepare_cached("DELETE FROM attempt WHERE delivery = ?1")?.execute([id])?;
+    }
+    if let Some(last) = deliveries.last() {
+        db.prepare_cached("DELETE FROM delivery WHERE client = ?1 AND id <= ?2")?.execute([client, *last])?;
+        return Ok(false);
+    }
     for rest in [
+        "DELETE FROM route WHERE client = ?1 AND document IN
+         (SELECT document FROM route WHERE client = ?1 ORDER BY document LIMIT ?2)",
         "DELETE FROM document WHERE client = ?1 AND id IN
          (SELECT id FROM document WHERE client = ?1 ORDER BY id LIMIT ?2)",
         "DELETE FROM reject WHERE id IN (SELECT id FROM reject WHERE client = ?1 ORDER BY id LIMIT ?2)",

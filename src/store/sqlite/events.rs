@@ -59,6 +59,13 @@ impl Owner {
         Ok(page)
     }
 
+    /// One event, while it is retained.
+    pub(super) fn one(&self, db: &Connection, sequence: i64) -> rusqlite::Result<Option<SharedEvent>> {
+        db.prepare_cached("SELECT seq, document, status, json FROM event WHERE client = ?1 AND seq = ?2")?
+            .query_row([self.number, sequence], |row| self.event(row))
+            .optional()
+    }
+
     /// A document's events, oldest first, walked back from its latest one for as long as they are retained.
     pub(super) fn history(&self, db: &Connection, latest: i64) -> rusqlite::Result<Vec<SharedEvent>> {
         let mut events = VecDeque::new();

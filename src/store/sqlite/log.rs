@@ -109,7 +109,7 @@ impl Log for SqliteStore {
 impl SqliteStore {
     /// A reader can see a commit before the writer has come to announce it. What an answer shows is committed, so the
     /// head is at least there: otherwise whoever comes back with that id at once would be told that it is ahead of the log.
-    fn shown<T>(&self, sequence: u64, answer: T) -> T {
+    pub(super) fn shown<T>(&self, sequence: u64, answer: T) -> T {
         self.shared.head.fetch_max(sequence, Ordering::AcqRel);
         answer
     }

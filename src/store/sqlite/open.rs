@@ -13,12 +13,13 @@ use tokio::sync::mpsc;
 use super::append::{Naming, Position};
 use super::checkpoint::Checkpointer;
 use super::identity::Mint;
-use super::prune::Jobs;
+use super::jobs::Jobs;
+use super::outbox::{Stirs, backlog};
 use super::readers::Readers;
 use super::registry::{self, LoadError};
 use super::tails::Tails;
 use super::writer::{Command, QUEUE, Writer};
-use super::{OpenError, Options, Shared, SqliteStore, columns, erase, schema};
+use super::{OpenError, Options, Shared, SqliteStore, columns, schema};
 use crate::event::Epoch;
 
 /// Opens or makes the database and starts its threads.
@@ -53,13 +54,15 @@ pub(super) fn prepare(options: Options) -> Result<(Writer, mpsc::Receiver<Comman
         LoadError::Sql(error) => refused(&path, &error),
         LoadError::Sealed(reason) => OpenError::Sealed { path: path.clone(), reason },
     })?;
-    let jobs = Jobs::new(erase::pending(&db).map_err(sql)?);
+    let jobs = Jobs::new(&db).map_err(sql)?;
+    let stirs = Stirs::new(backlog::lanes(&db).map_err(sql)?.into_iter().map(|waiting| waiting.lane));
     let (queue, commands) = mpsc::channel(QUEUE);
     let shared = Arc::new(Shared {
         epoch: naming.epoch,
         mint: naming.mint,
         head: AtomicU64::new(columns::unsigned(at.head)),
         tails: Tails::default(),
+        stirs,
         cache,
     });
     let checkpointer = Checkpointer::start(&path, file, queue.downgrade()).map_err(|e| unusable(&path, e))?;
@@ -71,6 +74,7 @@ pub(super) fn prepare(options: Options) -> Result<(Writer, mpsc::Receiver<Comman
         retention,
         jobs,
         checkpointer,
+        seal: seal.clone(),
         on_commit,
         failing: false,
         lock,
@@ -125,7 +129,7 @@ fn create(db: &mut Connection, path: &Path) -> Result<(), OpenError> {
         let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         transaction.execute_batch(schema::TABLES)?;
         transaction.execute(
-            "INSERT INTO state (id, epoch, node, head, document, time, commits) VALUES (1, ?1, ?2, 0, 0, 0, 0)",
+            "INSERT INTO state (id, epoch, node, head, document, time, delivery, commits) VALUES (1, ?1, ?2, 0, 0, 0, 0, 0)",
             params![epoch.max(1), node],
         )?;
         transaction.pragma_update(None, "application_id", schema::APPLICATION)?;
@@ -136,10 +140,11 @@ fn create(db: &mut Connection, path: &Path) -> Result<(), OpenError> {
 }
 
 fn state(db: &Connection) -> rusqlite::Result<(Naming, Position)> {
-    db.query_row("SELECT epoch, node, head, document, time FROM state", [], |row| {
+    db.query_row("SELECT epoch, node, head, document, time, delivery FROM state", [], |row| {
         let epoch = Epoch::new(columns::unsigned(row.get(0)?));
         let naming = Naming { epoch, mint: Mint { node: row.get(1)? } };
-        Ok((naming, Position { head: row.get(2)?, document: row.get(3)?, time: columns::time(row, 4)? }))
+        let (time, delivery) = (columns::time(row, 4)?, row.get(5)?);
+        Ok((naming, Position { head: row.get(2)?, document: row.get(3)?, time, delivery }))
     })
 }
 

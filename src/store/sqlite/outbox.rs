@@ -1,47 +1,128 @@
-//! The port of the outbox.
+//! The port of the outbox: each method becomes a command of the writer or a read on one of the readers.
 
-use futures::future::BoxFuture;
+pub(super) mod backlog;
+mod chores;
+mod due;
+mod line;
+mod list;
+mod queue;
+mod route;
+mod settle;
+mod stirs;
+
+use futures::future::{BoxFuture, ready};
 
 use super::SqliteStore;
+use super::events::Owner;
+use super::registry::Audience;
+use super::writer::{Command, Item};
 use crate::clock::Timestamp;
 use crate::event::ClientId;
-use crate::notification::NotificationName;
+use crate::notification::{NotificationName, Target};
 use crate::store::{Answer, Attempt, Backlog, Delivery, DeliveryQuery, DuePage, Fate, Lane, Outbox, StoreError};
+
+pub(super) use chores::{Chore, Removed};
+pub(super) use line::bound;
+pub(super) use queue::{News, queue, reroute};
+pub(super) use settle::{Settlement, revive, settle};
+pub(super) use stirs::Stirs;
+
+/// A lane as its rows name it. The number tells a notification from an earlier one of the same name.
+#[derive(Clone)]
+struct Track {
+    client: i64,
+    /// 0 for callbacks.
+    notification: i64,
+    /// [`Target::key`].
+    target: String,
+}
 
 impl Outbox for SqliteStore {
     fn stirred(&self) -> BoxFuture<'_, Vec<Lane>> {
-        Box::pin(std::future::pending())
+        Box::pin(self.shared.stirs.next())
     }
 
-    fn due(&self, _lane: &Lane, _now: Timestamp, _limit: usize, _except: Vec<u64>) -> Answer<'_, DuePage> {
-        Box::pin(std::future::ready(Err(StoreError::Stopped)))
+    fn due(&self, lane: &Lane, now: Timestamp, limit: usize, except: Vec<u64>) -> Answer<'_, DuePage> {
+        let found = self.track(lane);
+        Box::pin(async move {
+            let (audience, track) = found?;
+            let Some(track) = track else {
+                // Nothing is due for what is removed, whatever of it is still pending. Read all the same, so that a
+                // closed store says that it is.
+                return self.readers.clone().read(|_| Ok(DuePage { deliveries: Vec::new(), next: None })).await;
+            };
+            let owner = Owner { epoch: self.shared.epoch, client: audience.client.id.clone(), number: audience.number };
+            let reader = due::Reader { owner, client: audience.client, seal: self.seal.clone(), track, now };
+            let page = self.readers.clone().read(move |db| reader.page(db, limit, &except)).await?;
+            let shown = page.deliveries.iter().flat_map(|due| &due.event).map(|event| event.id.sequence).max();
+            Ok(self.shown(shown.unwrap_or(0), page))
+        })
     }
 
-    fn settle(&self, _lane: &Lane, _id: u64, _a: Option<Attempt>, _fate: Fate, _now: Timestamp) -> Answer<'_, ()> {
-        Box::pin(std::future::ready(Err(StoreError::Stopped)))
+    fn settle(&self, lane: &Lane, id: u64, attempt: Option<Attempt>, fate: Fate, now: Timestamp) -> Answer<'_, ()> {
+        let settlement = Settlement { lane: lane.clone(), id, attempt, fate, now };
+        Box::pin(self.ask(move |reply| Command::Item(Item::Settle(Box::new(settlement), reply))))
     }
 
-    fn deliveries(&self, _client: &ClientId, _query: DeliveryQuery) -> Answer<'_, Vec<Delivery>> {
-        Box::pin(std::future::ready(Err(StoreError::Stopped)))
+    fn deliveries(&self, client: &ClientId, query: DeliveryQuery) -> Answer<'_, Vec<Delivery>> {
+        let (epoch, number) = (self.shared.epoch, self.number(client));
+        Box::pin(async move {
+            let number = number?;
+            let found = self.readers.clone().read(move |db| list::page(db, epoch, number, &query)).await?;
+            Ok(self.shown(found.iter().map(|delivery| delivery.event.sequence).max().unwrap_or(0), found))
+        })
     }
 
-    fn delivery(&self, _client: &ClientId, _id: u64) -> Answer<'_, Option<Delivery>> {
-        Box::pin(std::future::ready(Err(StoreError::Stopped)))
+    fn delivery(&self, client: &ClientId, id: u64) -> Answer<'_, Option<Delivery>> {
+        let (epoch, number) = (self.shared.epoch, self.number(client));
+        Box::pin(async move {
+            let number = number?;
+            let found = self.readers.clone().read(move |db| list::one(db, epoch, number, id)).await?;
+            Ok(self.shown(found.as_ref().map_or(0, |delivery| delivery.event.sequence), found))
+        })
     }
 
-    fn retry(&self, _client: &ClientId, _id: u64, _now: Timestamp) -> Answer<'_, ()> {
-        Box::pin(std::future::ready(Err(StoreError::Stopped)))
+    fn retry(&self, client: &ClientId, id: u64, now: Timestamp) -> Answer<'_, ()> {
+        let client = client.clone();
+        Box::pin(self.ask(move |reply| Command::Item(Item::Revive(client, id, now, reply))))
     }
 
-    fn recover(&self, _c: &ClientId, _n: &NotificationName, _since: Timestamp, _now: Timestamp) -> Answer<'_, u64> {
-        Box::pin(std::future::ready(Err(StoreError::Stopped)))
+    fn recover(&self, client: &ClientId, name: &NotificationName, since: Timestamp, now: Timestamp) -> Answer<'_, u64> {
+        let lane = Lane { client: client.clone(), target: Target::Notification(name.clone()) };
+        let found = self.track(&lane).and_then(|(_, track)| track.ok_or(StoreError::NotFound("notification")));
+        match found {
+            Ok(track) => {
+                Box::pin(self.ask(move |reply| Command::Chore(Chore::recover((lane, track), (since, now), reply))))
+            }
+            Err(error) => Box::pin(ready(Err(error))),
+        }
     }
 
-    fn hurry(&self, _lane: &Lane, _now: Timestamp) -> Answer<'_, ()> {
-        Box::pin(std::future::ready(Err(StoreError::Stopped)))
+    fn hurry(&self, lane: &Lane, now: Timestamp) -> Answer<'_, ()> {
+        match self.track(lane) {
+            Ok((_, Some(track))) => {
+                let lane = lane.clone();
+                Box::pin(self.ask(move |reply| Command::Chore(Chore::hurry((lane, track), now, reply))))
+            }
+            Ok((_, None)) => Box::pin(ready(Ok(()))),
+            Err(error) => Box::pin(ready(Err(error))),
+        }
     }
 
     fn backlog(&self) -> Answer<'_, Backlog> {
-        Box::pin(std::future::ready(Err(StoreError::Stopped)))
+        Box::pin(self.readers.clone().read(|db| backlog::read(db)))
+    }
+}
+
+impl SqliteStore {
+    /// A lane's client, and its rows; `None` when there is no such notification.
+    fn track(&self, lane: &Lane) -> Result<(Audience, Option<Track>), StoreError> {
+        let audience = self.shared.cache.audience(&lane.client).ok_or(StoreError::NotFound("client"))?;
+        let track = audience.number_of(&lane.target).map(|notification| Track {
+            client: audience.number,
+            notification,
+            target: lane.target.key(),
+        });
+        Ok((audience, track))
     }
 }

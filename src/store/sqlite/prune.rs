@@ -1,14 +1,11 @@
-//! Keeping the history within its bounds, and the writer's list of such work: each slice is a transaction of its own,
-//! as large as what arrived before it asks for: pruning keeps up, and the senders between two slices do not notice.
+//! Keeping the history within its bounds, slice by slice: each is as large as what arrived before it asks for, so that
+//! pruning keeps up.
 
-use std::collections::VecDeque;
-
-use rusqlite::{Connection, TransactionBehavior, params};
+use rusqlite::{Connection, params};
 
 use super::age::{Judge, Rows};
-use super::registry::Cache;
 use super::writer::{Reply, answer};
-use super::{age, columns, erase, identity, rejects, usage};
+use super::{age, columns, identity, outbox, rejects, usage};
 use crate::clock::Timestamp;
 use crate::store::{REPEAT_WINDOW, Retention};
 
@@ -33,68 +30,6 @@ pub(super) fn work(items: usize, bytes: usize) -> usize {
     LEAST.saturating_add(PER_ITEM.saturating_mul(items.saturating_add(bytes / BYTES_PER_WORK)))
 }
 
-/// What the writer does between batches.
-#[derive(Default)]
-pub(super) struct Jobs {
-    /// Removed clients, by number.
-    erasing: VecDeque<i64>,
-    pruning: VecDeque<Prune>,
-}
-
-impl Jobs {
-    /// Work left over from before.
-    pub(super) fn new(erasing: Vec<i64>) -> Self {
-        Self { erasing: erasing.into(), pruning: VecDeque::new() }
-    }
-
-    /// Whether there is nothing to do.
-    pub(super) fn is_empty(&self) -> bool {
-        self.erasing.is_empty() && self.pruning.is_empty()
-    }
-
-    /// Erase what this client left.
-    pub(super) fn erase(&mut self, client: Option<i64>) {
-        self.erasing.extend(client);
-    }
-
-    /// Prune everything, and take up again what an error of the disk kept from being erased.
-    pub(super) fn prune(&mut self, db: &Connection, cache: &Cache, now: Timestamp) -> rusqlite::Result<&mut Prune> {
-        self.erasing = erase::pending(db)?.into();
-        self.pruning.push_back(Prune { now, clients: cache.numbers(), step: Step::Repeats, removed: 0, reply: None });
-        let last = self.pruning.len() - 1;
-        Ok(&mut self.pruning[last])
-    }
-
-    /// Does about so much work in a transaction. After an error the job is given up until it is asked for again.
-    pub(super) fn slice(&mut self, db: &mut Connection, bounds: &Retention, work: usize) {
-        if self.is_empty() {
-            return;
-        }
-        match (self.step(db, bounds, work), self.erasing.is_empty()) {
-            (Ok(false), _) => {}
-            (Ok(true), false) => drop(self.erasing.pop_front()),
-            (Ok(true), true) => self.pruning.pop_front().into_iter().for_each(|prune| prune.end(Ok(()))),
-            (Err(error), false) => {
-                tracing::warn!(%error, "erasing a removed client was interrupted: it goes on with the next pruning");
-                self.erasing.clear();
-            }
-            (Err(error), true) => self.pruning.pop_front().into_iter().for_each(|prune| prune.end(Err(&error))),
-        }
-    }
-
-    /// True when the job at the front is done.
-    fn step(&mut self, db: &mut Connection, bounds: &Retention, work: usize) -> rusqlite::Result<bool> {
-        let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let done = match (self.erasing.front(), self.pruning.front_mut()) {
-            (Some(client), _) => erase::slice(&transaction, *client)?,
-            (None, Some(prune)) => prune.slice(&transaction, bounds, work)?,
-            (None, None) => true,
-        };
-        transaction.commit()?;
-        Ok(done)
-    }
-}
-
 /// One pass over all clients.
 pub(super) struct Prune {
     now: Timestamp,
@@ -113,22 +48,29 @@ enum Step {
     /// Documents after this number.
     Documents(i64),
     Rejects,
+    Deliveries,
 }
 
 impl Prune {
+    /// Of these clients.
+    pub(super) fn new(now: Timestamp, clients: Vec<i64>) -> Self {
+        Self { now, clients, step: Step::Repeats, removed: 0, reply: None }
+    }
+
     /// Who is told when it is done.
     pub(super) fn answer_to(&mut self, reply: Reply<u64>) {
         self.reply = Some(reply);
     }
 
-    fn end(self, outcome: Result<(), &rusqlite::Error>) {
+    /// Tells them.
+    pub(super) fn end(self, outcome: Result<(), &rusqlite::Error>) {
         if let Some(reply) = self.reply {
             answer(reply, outcome.map(|()| self.removed).map_err(columns::unavailable));
         }
     }
 
     /// True when everything is done.
-    fn slice(&mut self, db: &Connection, bounds: &Retention, work: usize) -> rusqlite::Result<bool> {
+    pub(super) fn slice(&mut self, db: &Connection, bounds: &Retention, work: usize) -> rusqlite::Result<bool> {
         let mut done = 0;
         while done < work {
             match self.step(db, bounds, work - done)? {
@@ -167,10 +109,18 @@ impl Prune {
             Step::Rejects => {
                 let removed = rejects::bound(db, client, bounds, self.now, (None, STEP))?;
                 if removed < STEP {
+                    self.step = Step::Deliveries;
+                }
+                Ok(Some(removed))
+            }
+            Step::Deliveries => {
+                let (removed, bytes) =
+                    outbox::bound(db, client, (bounds, self.now), (STEP, work.saturating_mul(BYTES_PER_WORK)))?;
+                if removed == 0 {
                     self.clients.pop();
                     self.step = Step::Events;
                 }
-                Ok(Some(removed))
+                Ok(Some(removed + bytes / BYTES_PER_WORK))
             }
         }
     }
@@ -253,14 +203,19 @@ fn documents(
     let newest: i64 = db.prepare_cached("SELECT document FROM state")?.query_row([], |row| row.get(0))?;
     let ahead = newest > identity::first_number(age::credible(now));
     let end = if ahead { i64::MAX } else { identity::first_number(cut) };
-    let seen: Vec<(i64, Timestamp)> = db
+    let seen: Vec<(i64, Timestamp, bool)> = db
         .prepare_cached(
-            "SELECT id, updated FROM document WHERE client = ?1 AND id > ?2 AND id < ?3 ORDER BY id LIMIT ?4",
+            "SELECT id, updated, routed FROM document WHERE client = ?1 AND id > ?2 AND id < ?3 ORDER BY id LIMIT ?4",
         )?
-        .query_map(params![client, after, end, columns::size(STEP)], |row| Ok((row.get(0)?, columns::time(row, 1)?)))?
+        .query_map(params![client, after, end, columns::size(STEP)], |row| {
+            Ok((row.get(0)?, columns::time(row, 1)?, row.get(2)?))
+        })?
         .collect::<rusqlite::Result<_>>()?;
-    for (number, _) in seen.iter().filter(|(_, updated)| *updated < cut) {
+    for (number, _, routed) in seen.iter().filter(|(_, updated, _)| *updated < cut) {
+        if *routed {
+            db.prepare_cached("DELETE FROM route WHERE client = ?1 AND document = ?2")?.execute([client, *number])?;
+        }
         db.prepare_cached("DELETE FROM document WHERE client = ?1 AND id = ?2")?.execute([client, *number])?;
     }
-    Ok((seen.len(), seen.last().map(|(number, _)| *number)))
+    Ok((seen.len(), seen.last().map(|(number, ..)| *number)))
 }

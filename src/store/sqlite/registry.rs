@@ -1,19 +1,22 @@
-//! The registry: clients and hooks in memory for the look-ups, sealed in the tables for the next start.
+//! The registry: clients, hooks and notifications in memory for the look-ups, sealed in the tables for the next start.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::SqliteStore;
 use super::writer::Command;
+use crate::clock::Timestamp;
 use crate::event::ClientId;
 use crate::hook::{Client, Hook};
-use crate::notification::{Notification, State};
+use crate::notification::{Notification, NotificationName, State, Target};
 use crate::store::{Answer, Registry, StoreError};
 
 mod change;
+mod edit;
 mod sealed;
 
-pub(super) use change::Change;
+pub(super) use change::{Change, Left};
+pub(super) use edit::Edit;
 pub(super) use sealed::{LoadError, load};
 
 /// The registry in memory. Only the writer changes it, after the commit that made the change durable.
@@ -28,17 +31,65 @@ struct Entries {
     keys: HashMap<String, (ClientId, Arc<Hook>)>,
 }
 
-/// A client with its hooks, oldest first.
+/// A client with its hooks and notifications, oldest first.
 struct Entry {
     number: i64,
     client: Arc<Client>,
     hooks: Vec<Arc<Hook>>,
+    /// Replaced as a whole: the writer takes a copy of the handle for every arrival.
+    notifications: Arc<Vec<Kept>>,
+}
+
+impl Entry {
+    fn new(number: i64, client: Client) -> Self {
+        Self { number, client: Arc::new(client), hooks: Vec::new(), notifications: Arc::default() }
+    }
+}
+
+/// A notification and the number that its deliveries bear.
+#[derive(Clone)]
+pub(super) struct Kept {
+    pub(super) number: i64,
+    pub(super) notification: Arc<Notification>,
+}
+
+/// A client and its notifications: what an arrival is queued for.
+#[derive(Clone)]
+pub(super) struct Audience {
+    /// The client's.
+    pub(super) number: i64,
+    pub(super) client: Arc<Client>,
+    pub(super) notifications: Arc<Vec<Kept>>,
+}
+
+impl Audience {
+    /// The notification of this name.
+    pub(super) fn named(&self, name: &NotificationName) -> Option<&Kept> {
+        self.notifications.iter().find(|kept| kept.notification.name == *name)
+    }
+
+    /// The number that deliveries to this target bear: 0 for callbacks, `None` when there is no such notification.
+    pub(super) fn number_of(&self, target: &Target) -> Option<i64> {
+        match target {
+            Target::Notification(name) => self.named(name).map(|kept| kept.number),
+            Target::Callback(_) => Some(0),
+        }
+    }
 }
 
 impl Cache {
     /// The number under which a client's rows stand.
     pub(super) fn number(&self, client: &ClientId) -> Option<i64> {
         self.read().clients.get(client).map(|entry| entry.number)
+    }
+
+    /// A client's number and notifications.
+    pub(super) fn audience(&self, client: &ClientId) -> Option<Audience> {
+        self.read().clients.get(client).map(|entry| Audience {
+            number: entry.number,
+            client: entry.client.clone(),
+            notifications: entry.notifications.clone(),
+        })
     }
 
     /// The numbers of all clients.
@@ -110,24 +161,26 @@ impl Registry for SqliteStore {
         self.change(Change::RemoveHook { client: client.clone(), id: id.to_owned() })
     }
 
-    fn notifications(&self, _client: &ClientId) -> Vec<Arc<Notification>> {
-        Vec::new()
+    fn notifications(&self, client: &ClientId) -> Vec<Arc<Notification>> {
+        let audience = self.shared.cache.audience(client);
+        audience.iter().flat_map(|a| a.notifications.iter()).map(|kept| kept.notification.clone()).collect()
     }
 
-    fn add_notification(&self, _client: &ClientId, _notification: Notification) -> Answer<'_, ()> {
-        Box::pin(std::future::ready(GONE))
+    fn add_notification(&self, client: &ClientId, notification: Notification) -> Answer<'_, ()> {
+        self.edit(client, Edit::Add(notification))
     }
 
-    fn update_notification(&self, _client: &ClientId, _notification: Notification) -> Answer<'_, ()> {
-        Box::pin(std::future::ready(GONE))
+    fn update_notification(&self, client: &ClientId, notification: Notification) -> Answer<'_, ()> {
+        self.edit(client, Edit::Update(notification))
     }
 
-    fn mark_notification(&self, _client: &ClientId, _id: &str, _state: State) -> Answer<'_, ()> {
-        Box::pin(std::future::ready(GONE))
+    fn mark_notification(&self, client: &ClientId, id: &str, state: State) -> Answer<'_, ()> {
+        self.edit(client, Edit::Mark(id.to_owned(), state))
     }
 
-    fn remove_notification(&self, _client: &ClientId, _name: &str) -> Answer<'_, ()> {
-        Box::pin(std::future::ready(GONE))
+    fn remove_notification(&self, client: &ClientId, name: &str) -> Answer<'_, ()> {
+        // The port brings no time, and what dies of this must say when: it ages from then on.
+        self.edit(client, Edit::Remove(name.to_owned(), Timestamp::now()))
     }
 }
 
@@ -136,6 +189,10 @@ const GONE: Result<(), StoreError> = Err(StoreError::NotFound("client"));
 impl SqliteStore {
     fn change(&self, change: Change) -> Answer<'_, ()> {
         Box::pin(self.ask(|reply| Command::Change(Box::new(change), reply)))
+    }
+
+    fn edit(&self, client: &ClientId, edit: Edit) -> Answer<'_, ()> {
+        self.change(Change::Notifications { client: client.clone(), edit })
     }
 
     fn entry(&self, id: &ClientId) -> Option<(i64, Arc<Client>)> {

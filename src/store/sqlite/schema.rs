@@ -17,8 +17,8 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(1);
 /// write-ahead log for every event, as soon as the file has grown. Hence digests instead of texts in them, and no
 /// index of the documents' UUIDs: see `identity`.
 pub(super) const TABLES: &str = "
-    -- One row: the names of this log and how far it has come. `head` and `document` never go back, `time` only with
-    -- a clock that was set back.
+    -- One row: the names of this log and how far it has come. `head`, `document` and `delivery` never go back, `time`
+    -- only with a clock that was set back.
     CREATE TABLE state (
         id INTEGER PRIMARY KEY CHECK (id = 1),
         epoch INTEGER NOT NULL,
@@ -26,6 +26,7 @@ pub(super) const TABLES: &str = "
         head INTEGER NOT NULL,
         document INTEGER NOT NULL,
         time INTEGER NOT NULL,
+        delivery INTEGER NOT NULL,
         commits INTEGER NOT NULL
     );
     -- A client without a name was removed and its rows are being erased. Numbers are never used again.
@@ -42,7 +43,10 @@ pub(super) const TABLES: &str = "
         bytes INTEGER NOT NULL DEFAULT 0,
         pruned_through INTEGER NOT NULL DEFAULT 0,
         rejects INTEGER NOT NULL DEFAULT 0,
-        reject_bytes INTEGER NOT NULL DEFAULT 0
+        reject_bytes INTEGER NOT NULL DEFAULT 0,
+        pending INTEGER NOT NULL DEFAULT 0,
+        settled INTEGER NOT NULL DEFAULT 0,
+        settled_bytes INTEGER NOT NULL DEFAULT 0
     );
     CREATE TABLE hook (
         number INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -51,7 +55,18 @@ pub(super) const TABLES: &str = "
         definition BLOB NOT NULL,
         UNIQUE (client, id)
     );
-    -- `id` grows with time; `lookup` is a digest of the vendor's identifier, checked against the row.
+    -- One with a time of removal has nothing in it any more: it is there until its deliveries are dead. Numbers are
+    -- never used again, so a new one of the same name inherits nothing.
+    CREATE TABLE notification (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        client INTEGER NOT NULL,
+        id TEXT NOT NULL,
+        definition BLOB NOT NULL,
+        removed INTEGER,
+        UNIQUE (client, id)
+    );
+    -- `id` grows with time; `lookup` is a digest of the vendor's identifier, checked against the row. `routed` says that
+    -- it has a route: only then one is looked for.
     CREATE TABLE document (
         client INTEGER NOT NULL,
         id INTEGER NOT NULL,
@@ -63,6 +78,7 @@ pub(super) const TABLES: &str = "
         title TEXT,
         updated INTEGER NOT NULL,
         last_seq INTEGER NOT NULL,
+        routed INTEGER NOT NULL DEFAULT 0,
         PRIMARY KEY (client, id)
     ) WITHOUT ROWID;
     CREATE INDEX document_lookup ON document (client, lookup);
@@ -110,6 +126,54 @@ pub(super) const TABLES: &str = "
         bytes INTEGER NOT NULL
     );
     CREATE INDEX reject_client ON reject (client);
+    -- Where a document's events go. The callback is sealed whole; `target` and `format` are what the writer needs of it,
+    -- and no more than the deliveries show.
+    CREATE TABLE route (
+        client INTEGER NOT NULL,
+        document INTEGER NOT NULL,
+        notification TEXT,
+        target TEXT,
+        format TEXT,
+        callback BLOB,
+        PRIMARY KEY (client, document)
+    ) WITHOUT ROWID;
+    -- `notification` is 0 for a callback. `state`: see `outbox/line`. `due` is NULL when it is settled or waits for an
+    -- earlier one of its document; `bytes` are those of its attempts. All but `target` and `uuid` are small numbers that
+    -- grow with time, so that the four trees a new delivery stands in are each touched near their end.
+    CREATE TABLE delivery (
+        client INTEGER NOT NULL,
+        id INTEGER NOT NULL,
+        notification INTEGER NOT NULL,
+        target TEXT NOT NULL,
+        seq INTEGER NOT NULL,
+        document INTEGER NOT NULL,
+        uuid BLOB NOT NULL,
+        state INTEGER NOT NULL,
+        tries INTEGER NOT NULL,
+        due INTEGER,
+        created INTEGER NOT NULL,
+        settled INTEGER,
+        bytes INTEGER NOT NULL,
+        PRIMARY KEY (client, id)
+    ) WITHOUT ROWID;
+    -- What is due in a lane, the never tried apart from the others.
+    CREATE INDEX delivery_due ON delivery (client, notification, target, (tries > 0), due) WHERE due IS NOT NULL;
+    -- The line of one document, and whether an event has gone somewhere.
+    CREATE INDEX delivery_line ON delivery (client, document, state, notification, id);
+    -- Listing, recovering, and what a removed notification leaves.
+    CREATE INDEX delivery_state ON delivery (client, state, notification, id);
+    CREATE INDEX delivery_settled ON delivery (client, settled) WHERE settled IS NOT NULL;
+    -- `took` in milliseconds.
+    CREATE TABLE attempt (
+        delivery INTEGER NOT NULL,
+        number INTEGER NOT NULL,
+        time INTEGER NOT NULL,
+        took INTEGER NOT NULL,
+        status INTEGER,
+        answer BLOB NOT NULL,
+        reason TEXT,
+        PRIMARY KEY (delivery, number)
+    ) WITHOUT ROWID;
 ";
 
 /// Settings of the connection that writes. No memory map: an error of the disk would then be a signal that ends the
@@ -123,13 +187,13 @@ pub(super) fn tune_writer(db: &Connection) -> rusqlite::Result<()> {
          PRAGMA temp_store = MEMORY;
          PRAGMA cache_size = -65536;",
     )?;
-    db.set_prepared_statement_cache_capacity(64);
+    db.set_prepared_statement_cache_capacity(128);
     db.busy_timeout(PATIENCE)
 }
 
 /// Settings of a connection that reads.
 pub(super) fn tune_reader(db: &Connection) -> rusqlite::Result<()> {
     db.execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -4096;")?;
-    db.set_prepared_statement_cache_capacity(32);
+    db.set_prepared_statement_cache_capacity(48);
     db.busy_timeout(PATIENCE)
 }

@@ -14,15 +14,18 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
+use self::batch::Ground;
 pub(super) use self::batch::Item;
 
 use super::append::{Naming, Position};
 use super::checkpoint::Checkpointer;
-use super::prune::{self, Jobs};
-use super::registry::Change;
+use super::jobs::Jobs;
+use super::outbox::Chore;
+use super::prune;
+use super::registry::{Change, Left};
 use super::{CommitReport, OnCommit, Shared, columns};
 use crate::clock::Timestamp;
-use crate::store::{Batch, Retention, StoreError};
+use crate::store::{Batch, Retention, Seal, StoreError};
 
 /// Commands that may wait. When it is full the sender waits.
 pub(super) const QUEUE: usize = 1024;
@@ -42,6 +45,8 @@ pub(super) enum Command {
     Item(Item),
     /// A change of the registry: alone, so that what comes after it sees it.
     Change(Box<Change>, Reply<()>),
+    /// A change of many deliveries, slice by slice.
+    Chore(Chore),
     /// Drop what the retention does not allow, as of this time.
     Prune(Timestamp, Reply<u64>),
     /// Finish a checkpoint, of which little is left to do, and begin the write-ahead log anew.
@@ -59,6 +64,7 @@ pub(super) struct Writer {
     pub(super) retention: Retention,
     pub(super) jobs: Jobs,
     pub(super) checkpointer: Checkpointer,
+    pub(super) seal: Arc<dyn Seal>,
     pub(super) on_commit: Option<OnCommit>,
     /// Whether the last transaction failed: only the change is worth a line in the log of operations.
     pub(super) failing: bool,
@@ -117,7 +123,7 @@ impl Writer {
     fn round(&mut self, items: Vec<Item>, bytes: usize, queued: usize) {
         let work = prune::work(items.len(), bytes);
         self.commit(items, queued);
-        self.jobs.slice(&mut self.db, &self.retention, work);
+        self.jobs.slice(&mut self.db, &self.retention, &self.shared.stirs, work);
     }
 
     /// One transaction for all, then the answers, then the tails.
@@ -126,15 +132,18 @@ impl Writer {
             return;
         }
         let (started, mut at) = (Instant::now(), self.at);
-        let outcome = batch::write(&mut self.db, &self.shared.cache, self.naming, &self.retention, &mut at, &items);
+        let ground =
+            Ground { cache: &self.shared.cache, naming: self.naming, retention: &self.retention, seal: &*self.seal };
+        let outcome = batch::write(&mut self.db, &ground, &mut at, &items);
         let took = started.elapsed();
         let mut report =
             CommitReport { commands: items.len(), events: 0, took, queued, wal_bytes: 0, stored: outcome.is_ok() };
         self.tell(outcome.as_ref().err());
         match outcome {
-            Ok(verdicts) => {
+            Ok((verdicts, stirred)) => {
                 self.at = at;
                 self.shared.head.store(columns::unsigned(at.head), Ordering::Release);
+                self.shared.stirs.add(stirred);
                 let events = batch::answer(items, verdicts);
                 report.events = events.len();
                 if !events.is_empty() {
@@ -153,10 +162,16 @@ impl Writer {
     fn alone(&mut self, command: Command) -> Option<Reply<()>> {
         match command {
             Command::Item(item) => self.commit(vec![item], 0),
-            Command::Change(change, reply) => {
-                let made = change.make(&mut self.db, &self.shared.cache);
-                answer(reply, made.map(|removed| self.jobs.erase(removed)));
-            }
+            Command::Change(change, reply) => match change.make(&mut self.db, &self.shared.cache, &*self.seal) {
+                Ok(Left::Nothing) => answer(reply, Ok(())),
+                Ok(Left::Client(number)) => {
+                    self.jobs.erase(number);
+                    answer(reply, Ok(()));
+                }
+                Ok(Left::Notification(removed)) => self.jobs.deal(Chore::Bury(removed, Some(reply))),
+                Err(error) => answer(reply, Err(error)),
+            },
+            Command::Chore(chore) => self.jobs.deal(chore),
             Command::Prune(now, reply) => match self.jobs.prune(&self.db, &self.shared.cache, now) {
                 Ok(prune) => prune.answer_to(reply),
                 Err(error) => answer(reply, Err(columns::unavailable(&error))),

@@ -4,26 +4,72 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, TransactionBehavior, params};
 
+use super::edit::Edit;
 use super::{Cache, Entry};
 use crate::event::ClientId;
 use crate::hook::{Client, Hook};
-use crate::store::StoreError;
 use crate::store::sqlite::columns;
+use crate::store::sqlite::outbox::Removed;
+use crate::store::{Seal, StoreError};
 
 /// What can be changed. `number` is the client that the sealed text was made for: the name may belong to another one
 /// by the time the writer comes to it.
 pub(in crate::store::sqlite) enum Change {
-    AddClient { client: Client, sealed: Vec<u8> },
-    UpdateClient { number: i64, client: Client, sealed: Vec<u8> },
-    RemoveClient { id: ClientId },
-    AddHook { number: i64, client: ClientId, hook: Arc<Hook>, sealed: Vec<u8> },
-    UpdateHook { number: i64, client: ClientId, hook: Arc<Hook>, sealed: Vec<u8> },
-    RemoveHook { client: ClientId, id: String },
+    AddClient {
+        client: Client,
+        sealed: Vec<u8>,
+    },
+    UpdateClient {
+        number: i64,
+        client: Client,
+        sealed: Vec<u8>,
+    },
+    RemoveClient {
+        id: ClientId,
+    },
+    AddHook {
+        number: i64,
+        client: ClientId,
+        hook: Arc<Hook>,
+        sealed: Vec<u8>,
+    },
+    UpdateHook {
+        number: i64,
+        client: ClientId,
+        hook: Arc<Hook>,
+        sealed: Vec<u8>,
+    },
+    RemoveHook {
+        client: ClientId,
+        id: String,
+    },
+    /// Sealed by the writer: one change may touch two of them, and a mark must not bring back what was there before.
+    Notifications {
+        client: ClientId,
+        edit: Edit,
+    },
+}
+
+/// What a change leaves behind, to be done with slice by slice.
+pub(in crate::store::sqlite) enum Left {
+    Nothing,
+    /// The rows of this client.
+    Client(i64),
+    /// Deliveries that are pending for a notification that is gone.
+    Notification(Removed),
 }
 
 impl Change {
-    /// Makes the change. The answer is the number of a client whose rows are to be erased now.
-    pub(in crate::store::sqlite) fn make(self, db: &mut Connection, cache: &Cache) -> Result<Option<i64>, StoreError> {
+    /// Makes the change.
+    pub(in crate::store::sqlite) fn make(
+        self,
+        db: &mut Connection,
+        cache: &Cache,
+        seal: &dyn Seal,
+    ) -> Result<Left, StoreError> {
+        if let Change::Notifications { client, edit } = self {
+            return edit.make(db, cache, seal, &client);
+        }
         let number = self.check(cache)?;
         let transaction =
             db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(|e| columns::unavailable(&e))?;
@@ -31,9 +77,12 @@ impl Change {
             .write(&transaction, number)
             .and_then(|number| transaction.commit().map(|()| number))
             .map_err(|e| columns::unavailable(&e))?;
-        let removed = matches!(self, Change::RemoveClient { .. }).then_some(number);
+        let left = match self {
+            Change::RemoveClient { .. } => Left::Client(number),
+            _ => Left::Nothing,
+        };
         self.remember(cache, number);
-        Ok(removed)
+        Ok(left)
     }
 
     /// Whether it can be made; the client's number when there is one.
@@ -60,6 +109,7 @@ impl Change {
                 same(entry, *number).and_then(|_| has(entry, &hook.id))
             }
             Change::RemoveHook { client, id } => has(find(client)?, id),
+            Change::Notifications { client, .. } => Ok(find(client)?.number),
         }
     }
 
@@ -81,6 +131,7 @@ impl Change {
             Change::RemoveClient { .. } => {
                 db.execute("UPDATE client SET name = NULL, secrets = x'' WHERE id = ?1", [number])?;
                 db.execute("DELETE FROM hook WHERE client = ?1", [number])?;
+                db.execute("DELETE FROM notification WHERE client = ?1", [number])?;
             }
             Change::AddHook { hook, sealed, .. } => {
                 db.execute(
@@ -97,6 +148,7 @@ impl Change {
             Change::RemoveHook { id, .. } => {
                 db.execute("DELETE FROM hook WHERE client = ?1 AND id = ?2", params![number, id])?;
             }
+            Change::Notifications { .. } => {}
         }
         Ok(number)
     }
@@ -107,7 +159,7 @@ impl Change {
         match self {
             Change::AddClient { client, .. } => {
                 let id = client.id.clone();
-                entries.clients.insert(id, Entry { number, client: Arc::new(client), hooks: Vec::new() });
+                entries.clients.insert(id, Entry::new(number, client));
             }
             Change::UpdateClient { client, .. } => {
                 if let Some(entry) = entries.clients.get_mut(&client.id) {
@@ -139,6 +191,7 @@ impl Change {
                     }
                 }
             }
+            Change::Notifications { .. } => {}
         }
     }
 }

@@ -1,15 +1,16 @@
-//! What of the registry lies in the tables, and how it is sealed there: the secrets of clients, and whole hooks, for a
-//! hook's address is a secret too.
+//! What of the registry lies in the tables, and how it is sealed there: the secrets of clients, whole hooks, for a
+//! hook's address is a secret too, and whole notifications.
 
 use std::sync::Arc;
 
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 
-use super::{Cache, Entries, Entry};
+use super::{Cache, Entries, Entry, Kept};
 use crate::clock::Timestamp;
 use crate::event::ClientId;
 use crate::hook::{Client, Hook, Secret};
+use crate::notification::Notification;
 use crate::store::Seal;
 
 /// Why the registry could not be read.
@@ -48,7 +49,13 @@ pub(super) fn hook(seal: &dyn Seal, owner: &Client, hook: &Hook) -> Vec<u8> {
     seal.seal(&serde_json::to_vec(hook).unwrap_or_default(), context.as_bytes())
 }
 
-/// Reads all clients and hooks into memory.
+/// A notification, sealed for its row.
+pub(super) fn notification(seal: &dyn Seal, owner: &Client, notification: &Notification) -> Vec<u8> {
+    let context = notification_context(owner, &notification.id);
+    seal.seal(&serde_json::to_vec(notification).unwrap_or_default(), context.as_bytes())
+}
+
+/// Reads all clients with what is theirs into memory.
 pub(in crate::store::sqlite) fn load(db: &Connection, seal: &dyn Seal) -> Result<Cache, LoadError> {
     let mut entries = Entries::default();
     let mut statement = db.prepare("SELECT id, name, created, secrets FROM client WHERE name IS NOT NULL")?;
@@ -66,7 +73,8 @@ pub(in crate::store::sqlite) fn load(db: &Connection, seal: &dyn Seal) -> Result
         for hook in &hooks {
             entries.keys.insert(hook.key.expose().to_owned(), (id.clone(), hook.clone()));
         }
-        entries.clients.insert(id, Entry { number, client, hooks });
+        let notifications = Arc::new(load_notifications(db, seal, number, &client)?);
+        entries.clients.insert(id, Entry { number, client, hooks, notifications });
     }
     Ok(Cache(entries.into()))
 }
@@ -85,6 +93,22 @@ fn load_hooks(db: &Connection, seal: &dyn Seal, number: i64, owner: &Client) -> 
     Ok(hooks)
 }
 
+fn load_notifications(db: &Connection, seal: &dyn Seal, client: i64, owner: &Client) -> Result<Vec<Kept>, LoadError> {
+    let mut notifications = Vec::new();
+    let mut statement = db.prepare_cached(
+        "SELECT number, id, definition FROM notification WHERE client = ?1 AND removed IS NULL ORDER BY number",
+    )?;
+    let mut rows = statement.query([client])?;
+    while let Some(row) = rows.next()? {
+        let (number, id): (i64, String) = (row.get(0)?, row.get(1)?);
+        let sealed = row.get_ref(2)?.as_blob().map_err(rusqlite::Error::from)?;
+        let text = seal.open(sealed, notification_context(owner, &id).as_bytes()).map_err(LoadError::Sealed)?;
+        let notification = serde_json::from_slice(&text).map_err(|_| damaged("notification"))?;
+        notifications.push(Kept { number, notification: Arc::new(notification) });
+    }
+    Ok(notifications)
+}
+
 /// Parse errors quote what they read, which is secret here: only the kind is told.
 fn damaged(what: &str) -> LoadError {
     LoadError::Sealed(format!("a {what} is damaged"))
@@ -97,4 +121,8 @@ fn client_context(id: &ClientId, created: Timestamp) -> String {
 
 fn hook_context(owner: &Client, hook: &str) -> String {
     format!("hook/{}/{}/{hook}", owner.id, owner.created.millis())
+}
+
+fn notification_context(owner: &Client, notification: &str) -> String {
+    format!("notification/{}/{}/{notification}", owner.id, owner.created.millis())
 }

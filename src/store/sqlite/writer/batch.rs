@@ -1,14 +1,18 @@
 //! A batch: commands that share one transaction, what becomes of each, and who is told.
 
+use std::collections::BTreeSet;
+
 use rusqlite::{Connection, TransactionBehavior, params};
 
 use super::{Reply, answer as send};
+use crate::clock::Timestamp;
 use crate::event::{ClientId, SharedEvent};
-use crate::store::sqlite::append::{self, Naming, Position};
+use crate::store::sqlite::append::{self, Coming, Naming, Position};
+use crate::store::sqlite::outbox::{self, Settlement};
 use crate::store::sqlite::registry::Cache;
 use crate::store::sqlite::rejects;
 use crate::store::sqlite::usage::Changes;
-use crate::store::{Appended, Arrival, Reject, Retention, StoreError};
+use crate::store::{Appended, Arrival, Lane, Reject, Retention, Seal, StoreError};
 
 /// A command that shares its transaction.
 pub(in crate::store::sqlite) enum Item {
@@ -18,8 +22,20 @@ pub(in crate::store::sqlite) enum Item {
     Keep(ClientId, Box<Reject>, Reply<u64>),
     /// Remove a reject.
     Discard(ClientId, u64, Reply<()>),
+    /// Store an attempt and what it makes of its delivery.
+    Settle(Box<Settlement>, Reply<()>),
+    /// Make a delivery pending again.
+    Revive(ClientId, u64, Timestamp, Reply<()>),
     /// Commit anything.
     Probe(Reply<()>),
+}
+
+/// What the items of a batch are judged with.
+pub(super) struct Ground<'a> {
+    pub(super) cache: &'a Cache,
+    pub(super) naming: Naming,
+    pub(super) retention: &'a Retention,
+    pub(super) seal: &'a dyn Seal,
 }
 
 impl Item {
@@ -28,7 +44,8 @@ impl Item {
         match self {
             Item::Append(arrival, _) => arrival.raw.as_ref().map_or(0, |raw| raw.body.len()),
             Item::Keep(_, reject, _) => reject.raw.body.len(),
-            Item::Discard(..) | Item::Probe(_) => 0,
+            Item::Settle(settlement, _) => settlement.attempt.as_ref().map_or(0, |attempt| attempt.answer.len()),
+            Item::Discard(..) | Item::Revive(..) | Item::Probe(_) => 0,
         }
     }
 }
@@ -40,47 +57,70 @@ pub(super) enum Verdict {
     Done(Result<(), StoreError>),
 }
 
-/// Writes and commits all of them; on an error none of them is stored.
+/// Writes and commits all of them; on an error none of them is stored. The answer is what became of each, and the lanes
+/// that are stirred.
 pub(super) fn write(
     db: &mut Connection,
-    cache: &Cache,
-    naming: Naming,
-    retention: &Retention,
+    ground: &Ground<'_>,
     at: &mut Position,
     items: &[Item],
-) -> rusqlite::Result<Vec<Verdict>> {
-    let before = at.head;
+) -> rusqlite::Result<(Vec<Verdict>, BTreeSet<Lane>)> {
+    let before = *at;
     // Dropped on an error, which rolls back.
     let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let mut changes = Changes::default();
     let mut verdicts = Vec::with_capacity(items.len());
     for item in items {
-        verdicts.push(match item {
-            Item::Append(arrival, _) => Verdict::Appended(match cache.number(&arrival.client) {
-                Some(number) => Ok(append::append(&transaction, naming, at, &mut changes, (number, arrival))?),
-                None => Err(NO_CLIENT),
-            }),
-            Item::Keep(client, reject, _) => Verdict::Kept(match cache.number(client) {
-                Some(number) => Ok(rejects::keep(&transaction, number, retention, reject)?),
-                None => Err(NO_CLIENT),
-            }),
-            Item::Discard(client, id, _) => Verdict::Done(match cache.number(client) {
-                Some(number) if rejects::discard(&transaction, number, *id)? => Ok(()),
-                Some(_) => Err(StoreError::NotFound("reject")),
-                None => Err(NO_CLIENT),
-            }),
-            Item::Probe(_) => Verdict::Done(Ok(())),
-        });
+        verdicts.push(judge(&transaction, ground, at, &mut changes, item)?);
     }
+    let stirred = changes.write(&transaction)?;
     // A batch of repeats has nothing to write; a probe must write to prove anything.
-    if at.head != before || items.iter().any(|item| matches!(item, Item::Probe(_))) {
-        changes.write(&transaction)?;
+    if *at != before || items.iter().any(|item| matches!(item, Item::Probe(_))) {
         transaction
-            .prepare_cached("UPDATE state SET head = ?1, document = ?2, time = ?3, commits = commits + 1")?
-            .execute(params![at.head, at.document, at.time.millis()])?;
+            .prepare_cached(
+                "UPDATE state SET head = ?1, document = ?2, time = ?3, delivery = ?4, commits = commits + 1",
+            )?
+            .execute(params![at.head, at.document, at.time.millis(), at.delivery])?;
     }
     transaction.commit()?;
-    Ok(verdicts)
+    Ok((verdicts, stirred))
+}
+
+fn judge(
+    db: &Connection,
+    ground: &Ground<'_>,
+    at: &mut Position,
+    changes: &mut Changes,
+    item: &Item,
+) -> rusqlite::Result<Verdict> {
+    let cache = ground.cache;
+    Ok(match item {
+        Item::Append(arrival, _) => Verdict::Appended(match cache.audience(&arrival.client) {
+            Some(audience) => {
+                let coming = Coming { arrival, audience: &audience, seal: ground.seal };
+                Ok(append::append(db, ground.naming, at, changes, coming)?)
+            }
+            None => Err(NO_CLIENT),
+        }),
+        Item::Keep(client, reject, _) => Verdict::Kept(match cache.number(client) {
+            Some(number) => Ok(rejects::keep(db, number, ground.retention, reject)?),
+            None => Err(NO_CLIENT),
+        }),
+        Item::Discard(client, id, _) => Verdict::Done(match cache.number(client) {
+            Some(number) if rejects::discard(db, number, *id)? => Ok(()),
+            Some(_) => Err(StoreError::NotFound("reject")),
+            None => Err(NO_CLIENT),
+        }),
+        Item::Settle(settlement, _) => Verdict::Done(match cache.audience(&settlement.lane.client) {
+            Some(audience) => outbox::settle(db, changes, &audience, settlement)?,
+            None => Err(NO_CLIENT),
+        }),
+        Item::Revive(client, id, now, _) => Verdict::Done(match cache.audience(client) {
+            Some(audience) => outbox::revive(db, changes, &audience, (*id, *now))?,
+            None => Err(NO_CLIENT),
+        }),
+        Item::Probe(_) => Verdict::Done(Ok(())),
+    })
 }
 
 /// Answers everybody after the commit; returns the new events.
@@ -95,7 +135,10 @@ pub(super) fn answer(items: Vec<Item>, verdicts: Vec<Verdict>) -> Vec<SharedEven
                 send(reply, outcome);
             }
             (Item::Keep(_, _, reply), Verdict::Kept(outcome)) => send(reply, outcome),
-            (Item::Discard(_, _, reply) | Item::Probe(reply), Verdict::Done(outcome)) => send(reply, outcome),
+            (
+                Item::Discard(_, _, reply) | Item::Settle(_, reply) | Item::Revive(_, _, _, reply) | Item::Probe(reply),
+                Verdict::Done(outcome),
+            ) => send(reply, outcome),
             // `write` judges each item in its own way; dropping the reply would still answer it.
             (_, Verdict::Appended(_) | Verdict::Kept(_) | Verdict::Done(_)) => {}
         }
@@ -109,7 +152,9 @@ pub(super) fn refuse(items: Vec<Item>, error: &StoreError) {
         match item {
             Item::Append(_, reply) => send(reply, Err(error.clone())),
             Item::Keep(_, _, reply) => send(reply, Err(error.clone())),
-            Item::Discard(_, _, reply) | Item::Probe(reply) => send(reply, Err(error.clone())),
+            Item::Discard(_, _, reply) | Item::Settle(_, reply) | Item::Revive(_, _, _, reply) | Item::Probe(reply) => {
+                send(reply, Err(error.clone()))
+            }
         }
     }
 }

@@ -1,14 +1,17 @@
 //! What the writer does when the disk does not: every command is answered, nothing is half stored, and it works again
 //! when the fault is gone. The faults are limits of the connection, which only the writer's owner can set.
 
+use futures::FutureExt;
 use tokio::sync::oneshot;
 
 use super::{Item, Writer};
 use crate::clock::Timestamp;
 use crate::event::{ClientId, Status, Update, Vendor};
 use crate::hook::{Client, Secret};
-use crate::store::sqlite::{Options, open};
-use crate::store::{Appended, Arrival, Log, Raw, Repeat, Retention, Seal, StoreError};
+use crate::notification::{Format, Notification, State};
+use crate::store::sqlite::registry::{Change, Edit};
+use crate::store::sqlite::{Options, SqliteStore, open};
+use crate::store::{Appended, Arrival, Backlog, Log, Outbox, Raw, Repeat, Retention, Seal, StoreError};
 
 struct Bare;
 
@@ -27,7 +30,7 @@ fn name() -> ClientId {
 }
 
 /// A writer whose thread is not started, with a client; its database goes away with the directory.
-fn writer(directory: &tempfile::TempDir) -> (Writer, impl Log) {
+fn writer(directory: &tempfile::TempDir) -> (Writer, SqliteStore) {
     let options = Options {
         path: directory.path().join("docrelay.db"),
         retention: Retention {
@@ -47,8 +50,8 @@ fn writer(directory: &tempfile::TempDir) -> (Writer, impl Log) {
     };
     let (mut writer, _commands, store) = open::prepare(options).expect("a new database");
     let client = Client { id: name(), created: Timestamp::from_millis(0), secret: Secret::new("s"), previous: None };
-    let change = super::Change::AddClient { client, sealed: Vec::new() };
-    change.make(&mut writer.db, &writer.shared.cache).expect("a new client");
+    let change = Change::AddClient { client, sealed: Vec::new() };
+    change.make(&mut writer.db, &writer.shared.cache, &Bare).expect("a new client");
     (writer, store)
 }
 
@@ -114,7 +117,7 @@ fn a_full_disk_refuses_the_whole_batch_and_wastes_no_position() {
     let pruned = writer.jobs.prune(&writer.db, &writer.shared.cache, Timestamp::from_millis(0)).map(drop);
     assert!(pruned.is_ok());
     while !writer.jobs.is_empty() {
-        writer.jobs.slice(&mut writer.db, &writer.retention, super::prune::work(0, 0));
+        writer.jobs.slice(&mut writer.db, &writer.retention, &writer.shared.stirs, super::prune::work(0, 0));
     }
     assert_eq!(append(&mut writer, full..full + 1).pop().and_then(Result::ok), Some(last + 1));
 }
@@ -131,4 +134,34 @@ fn a_file_that_may_only_be_read_refuses_until_it_may_be_written() {
     let told: Vec<_> = append(&mut writer, 0..5).into_iter().flatten().collect();
     assert_eq!(told, [1, 2, 3, 4, 5]);
     assert!(!writer.failing);
+}
+
+#[tokio::test]
+async fn what_is_not_stored_goes_nowhere() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (mut writer, store) = writer(&directory);
+    let everything = Notification {
+        id: "1".into(),
+        name: "main".parse().expect("good"),
+        endpoint: "https://example.com/".into(),
+        format: Format::Gini,
+        is_default: true,
+        secrets: Vec::new(),
+        previous: None,
+        credential: None,
+        state: State::Active,
+        created: Timestamp::from_millis(0),
+    };
+    let change = Change::Notifications { client: name(), edit: Edit::Add(everything) };
+    change.make(&mut writer.db, &writer.shared.cache, &Bare).expect("a new notification");
+    writer.db.pragma_update(None, "query_only", true).expect("a setting");
+    let position = writer.at;
+    assert!(refused(&append(&mut writer, 0..5)));
+    let nothing = Backlog { pending: 0, oldest_due: None };
+    assert_eq!((store.backlog().await.expect("a number"), writer.at), (nothing, position));
+    assert!(store.stirred().now_or_never().is_none(), "nobody is sent to look for it");
+    writer.db.pragma_update(None, "query_only", false).expect("a setting");
+    assert!(!refused(&append(&mut writer, 0..5)));
+    assert_eq!(store.backlog().await.expect("a number").pending, 5);
+    assert_eq!(store.stirred().now_or_never().map(|lanes| lanes.len()), Some(1));
 }

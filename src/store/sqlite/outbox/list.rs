@@ -1,0 +1,96 @@
+//! Reading deliveries as their owner sees them. Numbers of a client in a state and a notification stand together in an
+//! index: a filtered page is merged from the few such stretches, however much else there is.
+
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::line;
+use crate::event::{Epoch, EventId};
+use crate::notification::Target;
+use crate::store::sqlite::columns;
+use crate::store::{Attempt, Delivery, DeliveryQuery, DeliveryState};
+
+/// A page, newest first.
+pub(super) fn page(
+    db: &Connection,
+    epoch: Epoch,
+    client: i64,
+    query: &DeliveryQuery,
+) -> rusqlite::Result<Vec<Delivery>> {
+    let states = query.state.map_or(DeliveryState::ALL.to_vec(), |state| vec![state]);
+    let (before, limit) = (query.before.map_or(i64::MAX, columns::signed), columns::size(query.limit));
+    let mut ids: Vec<i64> = Vec::new();
+    for state in states.into_iter().map(line::number) {
+        for notification in notifications(db, client, state, query)? {
+            let found = db
+                .prepare_cached(
+                    "SELECT id FROM delivery INDEXED BY delivery_state
+                     WHERE client = ?1 AND state = ?2 AND notification = ?3 AND id < ?4 ORDER BY id DESC LIMIT ?5",
+                )?
+                .query_map([client, state, notification, before, limit], |row| row.get(0))?
+                .collect::<rusqlite::Result<Vec<i64>>>()?;
+            ids.extend(found);
+        }
+    }
+    ids.sort_unstable_by(|a, b| b.cmp(a));
+    ids.truncate(query.limit);
+    let found: rusqlite::Result<Vec<_>> =
+        ids.into_iter().map(|id| one(db, epoch, client, columns::unsigned(id))).collect();
+    Ok(found?.into_iter().flatten().collect())
+}
+
+/// One delivery with its attempts.
+pub(super) fn one(db: &Connection, epoch: Epoch, client: i64, id: u64) -> rusqlite::Result<Option<Delivery>> {
+    db.prepare_cached("SELECT id, seq, uuid, target, state, created, due FROM delivery WHERE client = ?1 AND id = ?2")?
+        .query_row([client, columns::signed(id)], |row| read(db, epoch, row))
+        .optional()
+}
+
+/// The numbers of the notifications whose deliveries in this state may be on the page: each is found by a step of the
+/// index. A number has one name for ever.
+fn notifications(db: &Connection, client: i64, state: i64, query: &DeliveryQuery) -> rusqlite::Result<Vec<i64>> {
+    let mut statement = db.prepare_cached(
+        "SELECT notification, target FROM delivery INDEXED BY delivery_state
+         WHERE client = ?1 AND state = ?2 AND notification > ?3 ORDER BY notification LIMIT 1",
+    )?;
+    let (mut numbers, mut last) = (Vec::new(), -1);
+    while let Some((number, target)) =
+        statement.query_row([client, state, last], |row| Ok((row.get(0)?, row.get::<_, String>(1)?))).optional()?
+    {
+        last = number;
+        if query.notification.as_ref().is_none_or(|name| number > 0 && name.as_str() == target) {
+            numbers.push(number);
+        }
+    }
+    Ok(numbers)
+}
+
+fn read(db: &Connection, epoch: Epoch, row: &Row<'_>) -> rusqlite::Result<Delivery> {
+    let id: i64 = row.get(0)?;
+    let target = Target::from_key(row.get_ref(3)?.as_str()?)
+        .map_err(|e| rusqlite::Error::FromSqlConversionFailure(3, rusqlite::types::Type::Text, Box::new(e)))?;
+    let attempts = db
+        .prepare_cached("SELECT time, took, status, answer, reason FROM attempt WHERE delivery = ?1 ORDER BY number")?
+        .query_map(params![id], |row| {
+            Ok(Attempt {
+                time: columns::time(row, 0)?,
+                took: Duration::from_millis(columns::unsigned(row.get(1)?)),
+                status: row.get(2)?,
+                answer: columns::blob(row, 3)?,
+                reason: row.get(4)?,
+            })
+        })?
+        .collect::<rusqlite::Result<_>>()?;
+    let due: Option<i64> = row.get(6)?;
+    Ok(Delivery {
+        id: columns::unsigned(id),
+        event: EventId { epoch, sequence: columns::unsigned(row.get(1)?) },
+        document: columns::document(row, 2)?,
+        target,
+        state: line::state(row.get(4)?),
+        created: columns::time(row, 5)?,
+        due: due.map(crate::clock::Timestamp::from_millis),
+        attempts,
+    })
+}

@@ -1,0 +1,209 @@
+//! Promises about deliveries as their owner sees them: attempts, lists, trying again, and how long they are kept.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use docrelay::event::Status;
+use docrelay::notification::{Format, Notification, Target};
+use docrelay::store::{Attempt, Delivery, DeliveryQuery, DeliveryState, Fate, Retention, Store, StoreError};
+
+use crate::factory::{DAY, StoreFactory, at, id, keyed, news, retention, store_with, stored};
+use crate::outbox::{attempt, default, due, lane, settle, store_with_main};
+use crate::routing::{registers, to_callback};
+
+async fn numbers(store: &Store, query: DeliveryQuery) -> Vec<u64> {
+    let limit = if query.limit == 0 { 1_000 } else { query.limit };
+    let found = store.outbox.deliveries(&id("a"), DeliveryQuery { limit, ..query }).await.unwrap();
+    found.iter().map(|delivery| delivery.id).collect()
+}
+
+async fn one(store: &Store, number: u64) -> Delivery {
+    store.outbox.delivery(&id("a"), number).await.unwrap().unwrap()
+}
+
+pub(crate) async fn attempts_are_kept_in_order_and_answers_are_cut(factory: impl StoreFactory) {
+    let store = store_with_main(&factory).await;
+    let main = lane("a", "main");
+    let event = stored(&store, news("a", 1)).await;
+    let number = due(&store, &main, at(0)).await[0];
+    let long = Attempt { answer: vec![b'x'; 20 << 10].into(), reason: None, ..attempt(at(1), 500) };
+    let silent = Attempt { status: None, answer: Bytes::new(), ..attempt(at(2), 599) };
+    for attempt in [long.clone(), silent.clone()] {
+        store.outbox.settle(&main, number, Some(attempt), Fate::Retry(at(3)), at(3)).await.unwrap();
+    }
+    store.outbox.settle(&main, number, None, Fate::Dead, at(4)).await.unwrap();
+    store.log.close().await;
+    let store = factory.open(retention()).await;
+    let kept = one(&store, number).await;
+    let cut = Attempt { answer: long.answer.slice(..16 << 10), ..long };
+    assert_eq!(kept.attempts, [cut, silent]);
+    assert_eq!((kept.event, kept.document, &kept.target), (event.id, event.document, &main.target));
+    assert_eq!((kept.state, kept.created, kept.due), (DeliveryState::Dead, at(0), None));
+    assert!(store.outbox.delivery(&id("b"), number).await.unwrap().is_none(), "its owner's alone");
+    assert!(store.outbox.delivery(&id("a"), u64::MAX).await.unwrap().is_none());
+}
+
+pub(crate) async fn deliveries_are_listed_newest_first_by_state_and_notification(factory: impl StoreFactory) {
+    let store = store_with_main(&factory).await;
+    let other = Notification { is_default: true, ..default("other", Format::Gini) };
+    for number in 0..6 {
+        stored(&store, news("a", number)).await;
+    }
+    store.registry.add_notification(&id("a"), other).await.unwrap();
+    for number in 6..9 {
+        stored(&store, news("a", number)).await;
+    }
+    stored(&store, registers("x", to_callback("https://app.example.com/"))).await;
+    let main = due(&store, &lane("a", "main"), at(0)).await;
+    settle(&store, &lane("a", "main"), main[0], Fate::Delivered, at(1)).await;
+    settle(&store, &lane("a", "main"), main[1], Fate::Dead, at(1)).await;
+    let all = numbers(&store, DeliveryQuery::default()).await;
+    assert_eq!(all.len(), 11);
+    assert!(all.is_sorted_by(|a, b| a > b));
+    let (mut seen, mut before) = (Vec::new(), None);
+    loop {
+        let page = numbers(&store, DeliveryQuery { before, limit: 3, ..DeliveryQuery::default() }).await;
+        let Some(last) = page.last() else { break };
+        before = Some(*last);
+        seen.extend(page);
+    }
+    assert_eq!(seen, all);
+    for (state, expected) in [(DeliveryState::Pending, 9), (DeliveryState::Delivered, 1), (DeliveryState::Dead, 1)] {
+        let found = numbers(&store, DeliveryQuery { state: Some(state), ..DeliveryQuery::default() }).await;
+        assert_eq!(found.len(), expected, "{state:?}");
+        for number in found {
+            assert_eq!(one(&store, number).await.state, state);
+        }
+    }
+    let notification = Some("main".parse().unwrap());
+    let found = numbers(&store, DeliveryQuery { notification, ..DeliveryQuery::default() }).await;
+    assert_eq!(found, main.into_iter().rev().collect::<Vec<_>>());
+    assert!(matches!(one(&store, all[0]).await.target, Target::Callback(_)));
+    let query = DeliveryQuery { notification: Some("nobody".parse().unwrap()), ..DeliveryQuery::default() };
+    assert!(numbers(&store, query).await.is_empty());
+}
+
+pub(crate) async fn a_retry_by_hand_begins_anew_and_waits_its_turn(factory: impl StoreFactory) {
+    let store = store_with_main(&factory).await;
+    let main = lane("a", "main");
+    for (number, status) in [Status::Pending, Status::Completed, Status::Error].into_iter().enumerate() {
+        stored(&store, keyed("a", "x", status, &number.to_string())).await;
+    }
+    let mut ids = numbers(&store, DeliveryQuery::default()).await;
+    ids.reverse();
+    // Pending and waiting for its time: now, from the beginning.
+    settle(&store, &main, ids[0], Fate::Retry(at(9_000)), at(1)).await;
+    store.outbox.retry(&id("a"), ids[0], at(2)).await.unwrap();
+    let found = store.outbox.due(&main, at(2), 9, Vec::new()).await.unwrap().deliveries;
+    assert_eq!(found.iter().map(|due| (due.id, due.tries)).collect::<Vec<_>>(), [(ids[0], 0)]);
+    // Waiting for an earlier one: it goes on waiting.
+    store.outbox.retry(&id("a"), ids[2], at(2)).await.unwrap();
+    assert_eq!(due(&store, &main, at(2)).await, [ids[0]]);
+    // Dead, while a later one of its document is on its way: after that, and before those that wait.
+    settle(&store, &main, ids[0], Fate::Dead, at(3)).await;
+    assert_eq!(due(&store, &main, at(3)).await, [ids[1]]);
+    store.outbox.retry(&id("a"), ids[0], at(4)).await.unwrap();
+    assert_eq!(due(&store, &main, at(4)).await, [ids[1]]);
+    settle(&store, &main, ids[1], Fate::Delivered, at(5)).await;
+    assert_eq!(due(&store, &main, at(5)).await, [ids[0]]);
+    settle(&store, &main, ids[0], Fate::Delivered, at(6)).await;
+    assert_eq!(due(&store, &main, at(6)).await, [ids[2]]);
+    settle(&store, &main, ids[2], Fate::Delivered, at(7)).await;
+    // Delivered: once more.
+    store.outbox.retry(&id("a"), ids[1], at(8)).await.unwrap();
+    assert_eq!(due(&store, &main, at(8)).await, [ids[1]]);
+    assert_eq!(one(&store, ids[1]).await.attempts.len(), 1, "what was tried is remembered");
+    for (client, number) in [("b", ids[0]), ("a", u64::MAX)] {
+        let refused = store.outbox.retry(&id(client), number, at(9)).await;
+        assert!(matches!(refused, Err(StoreError::NotFound("delivery"))), "{refused:?}");
+    }
+    assert_eq!(store.outbox.backlog().await.unwrap().pending, 1);
+}
+
+pub(crate) async fn recovering_sends_again_what_has_died_since(factory: impl StoreFactory) {
+    let store = store_with_main(&factory).await;
+    let (main, name) = (lane("a", "main"), "main".parse().unwrap());
+    let arrivals =
+        (0..1_300).map(|number| keyed("a", &format!("x{}", number % 650), Status::Completed, &number.to_string()));
+    futures::future::join_all(arrivals.map(|arrival| store.log.append(arrival))).await;
+    // The first of each document die early, the second late, but for one that arrives.
+    for time in [10, 20] {
+        let ids = due(&store, &main, at(time)).await;
+        assert_eq!(ids.len(), 650);
+        let settled = ids.iter().map(|number| {
+            let fate = if time == 20 && *number == ids[0] { Fate::Delivered } else { Fate::Dead };
+            store.outbox.settle(&main, *number, Some(attempt(at(time), 500)), fate, at(time))
+        });
+        futures::future::join_all(settled).await.into_iter().for_each(|settled| settled.unwrap());
+    }
+    assert_eq!(store.outbox.recover(&id("a"), &name, at(21), at(30)).await.unwrap(), 0);
+    assert_eq!(store.outbox.recover(&id("a"), &name, at(20), at(30)).await.unwrap(), 649);
+    assert_eq!(due(&store, &main, at(30)).await.len(), 649);
+    assert_eq!(store.outbox.recover(&id("a"), &name, at(0), at(40)).await.unwrap(), 650);
+    assert_eq!(due(&store, &main, at(40)).await.len(), 650, "one of each document");
+    // Both of a document at once: the older first.
+    for number in due(&store, &main, at(40)).await {
+        store.outbox.settle(&main, number, None, Fate::Dead, at(50)).await.unwrap();
+    }
+    let rest = due(&store, &main, at(50)).await;
+    assert_eq!(rest.len(), 649);
+    for number in rest {
+        store.outbox.settle(&main, number, None, Fate::Dead, at(50)).await.unwrap();
+    }
+    assert_eq!(store.outbox.recover(&id("a"), &name, at(50), at(60)).await.unwrap(), 1_299);
+    let found = due(&store, &main, at(60)).await;
+    let query = DeliveryQuery { state: Some(DeliveryState::Pending), limit: 2_000, ..DeliveryQuery::default() };
+    // Newest first: what is put in last is the first of its document.
+    let pending = store.outbox.deliveries(&id("a"), query).await.unwrap();
+    let first: BTreeMap<_, _> = pending.iter().map(|delivery| (delivery.document.uuid(), delivery.id)).collect();
+    let (mut found, mut first): (Vec<_>, Vec<_>) = (found, first.into_values().collect());
+    found.sort_unstable();
+    first.sort_unstable();
+    assert_eq!(found, first);
+    assert_eq!(store.outbox.backlog().await.unwrap().pending, 1_299);
+}
+
+pub(crate) async fn settled_deliveries_go_when_they_are_too_old_too_many_or_too_large(factory: impl StoreFactory) {
+    let bounds = Retention { deliveries_age: Duration::from_secs(86_400), deliveries: 6, ..retention() };
+    let store = store_with(&factory, bounds.clone(), &["a", "b"]).await;
+    store.registry.add_notification(&id("a"), default("main", Format::Gini)).await.unwrap();
+    let main = lane("a", "main");
+    for number in 0..12 {
+        stored(&store, news("a", number)).await;
+    }
+    let ids = due(&store, &main, at(0)).await;
+    // The last is settled first, and goes first; two stay pending.
+    for (time, number) in ids[2..].iter().rev().enumerate() {
+        let attempt = Attempt { answer: vec![0; 1_000].into(), reason: None, ..attempt(at(0), 200) };
+        store.outbox.settle(&main, *number, Some(attempt), Fate::Delivered, at(time as u64 * 100)).await.unwrap();
+    }
+    let settled = DeliveryQuery { state: Some(DeliveryState::Delivered), ..DeliveryQuery::default() };
+    store.log.prune(at(1_000)).await.unwrap();
+    let newest = |upto: usize| ids[2..upto].iter().rev().copied().collect::<Vec<_>>();
+    assert_eq!(numbers(&store, settled.clone()).await, newest(8), "by number");
+    store.log.close().await;
+    let store = factory.open(Retention { deliveries_bytes: 3_500, ..bounds }).await;
+    store.log.prune(at(1_000)).await.unwrap();
+    assert_eq!(numbers(&store, settled.clone()).await, newest(5), "by the bytes of their attempts");
+    assert!(store.outbox.delivery(&id("a"), ids[11]).await.unwrap().is_none());
+    store.log.prune(at(DAY + 850)).await.unwrap();
+    assert_eq!(numbers(&store, settled.clone()).await, newest(3), "by age");
+    store.log.prune(at(6 * DAY)).await.unwrap();
+    assert_eq!(numbers(&store, DeliveryQuery::default()).await, [ids[1], ids[0]], "what is pending stays");
+    assert_eq!(store.outbox.backlog().await.unwrap().pending, 2);
+}
+
+pub(crate) async fn a_delivery_outlives_its_event(factory: impl StoreFactory) {
+    let store = store_with(&factory, Retention { events: 1, ..retention() }, &["a"]).await;
+    store.registry.add_notification(&id("a"), default("main", Format::Gini)).await.unwrap();
+    let main = lane("a", "main");
+    let first = stored(&store, news("a", 1)).await;
+    stored(&store, news("a", 2)).await;
+    store.log.prune(at(0)).await.unwrap();
+    let found = store.outbox.due(&main, at(0), 9, Vec::new()).await.unwrap().deliveries;
+    assert_eq!((found.len(), &found[0].event, &found[0].raw), (2, &None, &None));
+    let kept = one(&store, found[0].id).await;
+    assert_eq!((kept.event, kept.document), (first.id, first.document));
+    settle(&store, &main, found[0].id, Fate::Dead, at(0)).await;
+}

@@ -1,0 +1,184 @@
+//! Promises about notifications in the registry, and about what a removed one leaves.
+
+use docrelay::event::Status;
+use docrelay::hook::Secret;
+use docrelay::notification::{Credential, Format, NOTIFICATIONS_PER_CLIENT, Notification, Retired, State};
+use docrelay::store::{DeliveryQuery, DeliveryState, Fate, Store, StoreError};
+
+use crate::factory::{StoreFactory, at, client, id, keyed, news, retention, says, store_with, stored};
+use crate::outbox::{default, due, lane, page, settle, store_with_main};
+use crate::routing::{origin, registers, to_callback};
+
+/// A notification that makes use of everything that one can have.
+pub(crate) fn rich(name: &str) -> Notification {
+    Notification {
+        secrets: vec![Secret::new("notification-secret-1"), Secret::new("notification-secret-2")],
+        previous: Some(Retired { secret: Secret::new("notification-secret-0"), until: at(5_000) }),
+        credential: Some(Credential::Header(Secret::new("token of the notification"))),
+        state: State::Unverified,
+        is_default: false,
+        ..default(name, Format::Standard)
+    }
+}
+
+fn kept(store: &Store, client: &str) -> Vec<Notification> {
+    store.registry.notifications(&id(client)).iter().map(|kept| (**kept).clone()).collect()
+}
+
+pub(crate) async fn notifications_are_found_again_after_a_restart(factory: impl StoreFactory) {
+    let store = store_with(&factory, retention(), &["a", "b"]).await;
+    for name in ["z", "m", "a"] {
+        store.registry.add_notification(&id("a"), rich(name)).await.unwrap();
+    }
+    store.registry.remove_notification(&id("a"), "m").await.unwrap();
+    for reopened in [false, true] {
+        let store = if reopened {
+            store.log.close().await;
+            factory.open(retention()).await
+        } else {
+            store.clone()
+        };
+        assert_eq!(kept(&store, "a"), [rich("z"), rich("a")], "oldest first");
+        assert!(kept(&store, "b").is_empty() && kept(&store, "nobody").is_empty());
+    }
+}
+
+pub(crate) async fn a_client_has_few_notifications_and_names_them_once(factory: impl StoreFactory) {
+    let store = store_with(&factory, retention(), &["a", "b"]).await;
+    for number in 0..NOTIFICATIONS_PER_CLIENT {
+        store.registry.add_notification(&id("a"), rich(&format!("n{number}"))).await.unwrap();
+    }
+    let taken = store.registry.add_notification(&id("a"), Notification { id: "x".into(), ..rich("n0") }).await;
+    assert!(matches!(taken, Err(StoreError::Conflict(_))), "{taken:?}");
+    let many = store.registry.add_notification(&id("a"), rich("n9")).await;
+    assert!(matches!(many, Err(StoreError::TooMany(_))), "{many:?}");
+    store.registry.add_notification(&id("b"), rich("n0")).await.unwrap();
+    store.registry.remove_notification(&id("a"), "n0").await.unwrap();
+    store.registry.add_notification(&id("a"), rich("n9")).await.unwrap();
+    assert_eq!((kept(&store, "a").len(), kept(&store, "b").len()), (NOTIFICATIONS_PER_CLIENT, 1));
+}
+
+pub(crate) async fn one_notification_at_most_is_the_default(factory: impl StoreFactory) {
+    let store = store_with(&factory, retention(), &["a", "b"]).await;
+    let defaults = |store: &Store, client: &str| -> Vec<String> {
+        kept(store, client).into_iter().filter(|kept| kept.is_default).map(|kept| kept.name.to_string()).collect()
+    };
+    store.registry.add_notification(&id("b"), default("other", Format::Gini)).await.unwrap();
+    for name in ["one", "two"] {
+        store.registry.add_notification(&id("a"), default(name, Format::Gini)).await.unwrap();
+        assert_eq!(defaults(&store, "a"), [name]);
+    }
+    store.registry.update_notification(&id("a"), default("one", Format::Baidu)).await.unwrap();
+    store.log.close().await;
+    let store = factory.open(retention()).await;
+    assert_eq!(defaults(&store, "a"), ["one"]);
+    let no_more = Notification { is_default: false, ..default("one", Format::Baidu) };
+    store.registry.update_notification(&id("a"), no_more).await.unwrap();
+    assert!(defaults(&store, "a").is_empty());
+    assert_eq!(defaults(&store, "b"), ["other"], "clients are apart");
+}
+
+pub(crate) async fn a_changed_notification_keeps_its_name_and_its_place(factory: impl StoreFactory) {
+    let store = store_with(&factory, retention(), &["a"]).await;
+    for name in ["one", "two"] {
+        store.registry.add_notification(&id("a"), rich(name)).await.unwrap();
+    }
+    let changed = Notification { endpoint: "https://new.example.com/".into(), secrets: Vec::new(), ..rich("one") };
+    let told = Notification { name: "three".parse().unwrap(), created: at(9), ..changed.clone() };
+    store.registry.update_notification(&id("a"), told).await.unwrap();
+    store.registry.mark_notification(&id("a"), "id of two", State::Disabled).await.unwrap();
+    let expected = [changed, Notification { state: State::Disabled, ..rich("two") }];
+    assert_eq!(kept(&store, "a"), expected);
+    store.log.close().await;
+    assert_eq!(kept(&factory.open(retention()).await, "a"), expected);
+}
+
+pub(crate) async fn a_notification_that_is_not_there_cannot_be_changed(factory: impl StoreFactory) {
+    let store = store_with(&factory, retention(), &["a", "b"]).await;
+    store.registry.add_notification(&id("b"), rich("one")).await.unwrap();
+    for (owner, missing) in [("a", "notification"), ("nobody", "client")] {
+        let owner = id(owner);
+        for refused in [
+            store.registry.update_notification(&owner, rich("one")).await,
+            store.registry.mark_notification(&owner, "id of one", State::Active).await,
+            store.registry.remove_notification(&owner, "one").await,
+            store.outbox.recover(&owner, &"one".parse().unwrap(), at(0), at(0)).await.map(drop),
+        ] {
+            assert!(matches!(refused, Err(StoreError::NotFound(what)) if what == missing), "{refused:?}");
+        }
+    }
+    let refused = store.registry.add_notification(&id("nobody"), rich("one")).await;
+    assert!(matches!(refused, Err(StoreError::NotFound("client"))));
+    assert_eq!(kept(&store, "b"), [rich("one")]);
+}
+
+pub(crate) async fn what_waits_for_a_removed_notification_is_dead_and_a_new_one_inherits_nothing(
+    factory: impl StoreFactory,
+) {
+    let store = store_with_main(&factory).await;
+    let main = lane("a", "main");
+    let arrivals =
+        (0..1_200).map(|number| keyed("a", &format!("x{}", number % 1_100), Status::Completed, &number.to_string()));
+    futures::future::join_all(arrivals.map(|arrival| store.log.append(arrival))).await;
+    let first = due(&store, &main, at(0)).await;
+    settle(&store, &main, first[0], Fate::Delivered, at(1)).await;
+    settle(&store, &main, first[1], Fate::Retry(at(2)), at(1)).await;
+    let again = Notification { id: "another id".into(), ..default("main", Format::Gini) };
+    let (removed, added) = tokio::join!(
+        store.registry.remove_notification(&id("a"), "main"),
+        store.registry.add_notification(&id("a"), again)
+    );
+    added.unwrap();
+    assert!(due(&store, &main, at(9_000)).await.is_empty(), "from the first moment on");
+    let late = store.outbox.settle(&main, first[1], None, Fate::Delivered, at(3)).await;
+    assert!(matches!(late, Err(StoreError::NotFound("delivery"))), "{late:?}");
+    removed.unwrap();
+    let query = DeliveryQuery { state: Some(DeliveryState::Dead), limit: 2_000, ..DeliveryQuery::default() };
+    let dead = store.outbox.deliveries(&id("a"), query.clone()).await.unwrap();
+    assert_eq!(dead.len(), 1_199);
+    for dead in dead {
+        let last = dead.attempts.last().unwrap();
+        assert_eq!((last.status, last.took.as_millis()), (None, 0));
+        assert_eq!(last.reason.as_deref(), Some("the notification was deleted"));
+    }
+    assert_eq!(store.outbox.backlog().await.unwrap().pending, 0);
+    let own = stored(&store, news("a", 9_999)).await.id.sequence;
+    let page = page(&store, &main, at(9_000)).await;
+    assert_eq!(page.deliveries.len(), 1);
+    assert_eq!(page.deliveries[0].event.as_ref().unwrap().id.sequence, own);
+    assert_eq!(store.outbox.recover(&id("a"), &"main".parse().unwrap(), at(0), at(9)).await.unwrap(), 0);
+    store.outbox.retry(&id("a"), first[1], at(9)).await.unwrap();
+    assert_eq!(due(&store, &main, at(9_000)).await.len(), 2, "unless its owner says so");
+    store.registry.remove_notification(&id("a"), "main").await.unwrap();
+    let refused = store.outbox.retry(&id("a"), first[1], at(9)).await;
+    assert!(matches!(refused, Err(StoreError::NotFound("notification"))), "{refused:?}");
+}
+
+pub(crate) async fn a_removed_client_leaves_no_delivery(factory: impl StoreFactory) {
+    let store = store_with_main(&factory).await;
+    let (main, app) = (lane("a", "main"), origin("a", "https://app.example.com"));
+    futures::future::join_all((0..700).map(|number| store.log.append(news("a", number)))).await;
+    stored(&store, registers("x", to_callback("https://app.example.com/"))).await;
+    let number = due(&store, &main, at(0)).await[0];
+    let (removed, late) = tokio::join!(
+        store.registry.remove_client(&id("a")),
+        store.outbox.settle(&main, number, None, Fate::Delivered, at(0))
+    );
+    removed.unwrap();
+    assert!(matches!(late, Err(StoreError::NotFound("client"))), "{late:?}");
+    for lane in [&main, &app] {
+        let refused = store.outbox.due(lane, at(0), 9, Vec::new()).await.map(|page| page.deliveries.len());
+        assert!(matches!(refused, Err(StoreError::NotFound("client"))), "{refused:?}");
+    }
+    assert_eq!(store.outbox.backlog().await.unwrap().pending, 0);
+    store.registry.add_client(client("a")).await.unwrap();
+    assert!(kept(&store, "a").is_empty());
+    assert!(due(&store, &main, at(0)).await.is_empty());
+    store.registry.add_notification(&id("a"), default("main", Format::Gini)).await.unwrap();
+    stored(&store, says("a", "x", Status::Completed)).await;
+    assert_eq!((due(&store, &main, at(0)).await.len(), due(&store, &app, at(0)).await.len()), (1, 0));
+    store.log.prune(at(0)).await.unwrap();
+    let all = store.outbox.deliveries(&id("a"), DeliveryQuery { limit: 9, ..DeliveryQuery::default() }).await.unwrap();
+    assert_eq!(all.len(), 1);
+    assert!(store.outbox.delivery(&id("a"), number).await.unwrap().is_none());
+}

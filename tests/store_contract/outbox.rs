@@ -1,0 +1,235 @@
+//! Promises about what is due: when, in which order, and what an attempt makes of it.
+
+use docrelay::clock::Timestamp;
+use docrelay::event::Status;
+use docrelay::notification::{Format, Notification, State, Target};
+use docrelay::store::{Attempt, Backlog, DuePage, Fate, Lane, Store, StoreError};
+use futures::FutureExt;
+
+use crate::factory::{StoreFactory, at, id, keyed, news, raw, retention, says, store_with, stored};
+
+/// A notification that takes what names no other.
+pub(crate) fn default(name: &str, format: Format) -> Notification {
+    Notification {
+        id: format!("id of {name}"),
+        name: name.parse().unwrap(),
+        endpoint: format!("https://{name}.example.com/hook"),
+        format,
+        is_default: true,
+        secrets: Vec::new(),
+        previous: None,
+        credential: None,
+        state: State::Active,
+        created: at(0),
+    }
+}
+
+/// The lane of a notification.
+pub(crate) fn lane(client: &str, name: &str) -> Lane {
+    Lane { client: id(client), target: Target::Notification(name.parse().unwrap()) }
+}
+
+/// A store whose client `a` has the default notification `main`, in the words of the stream.
+pub(crate) async fn store_with_main(factory: &impl StoreFactory) -> Store {
+    let store = store_with(factory, retention(), &["a", "b"]).await;
+    store.registry.add_notification(&id("a"), default("main", Format::Gini)).await.unwrap();
+    store
+}
+
+pub(crate) async fn page(store: &Store, lane: &Lane, now: Timestamp) -> DuePage {
+    store.outbox.due(lane, now, 1_000, Vec::new()).await.unwrap()
+}
+
+/// The numbers of what is due.
+pub(crate) async fn due(store: &Store, lane: &Lane, now: Timestamp) -> Vec<u64> {
+    page(store, lane, now).await.deliveries.iter().map(|due| due.id).collect()
+}
+
+/// The sequences of the events that are due.
+pub(crate) async fn due_events(store: &Store, lane: &Lane, now: Timestamp) -> Vec<u64> {
+    let page = page(store, lane, now).await;
+    page.deliveries.iter().map(|due| due.event.as_ref().unwrap().id.sequence).collect()
+}
+
+pub(crate) fn attempt(time: Timestamp, status: u16) -> Attempt {
+    let reason = (status >= 300).then(|| format!("answered {status}"));
+    let took = std::time::Duration::from_millis(120);
+    Attempt { time, took, status: Some(status), answer: "thanks".into(), reason }
+}
+
+pub(crate) async fn settle(store: &Store, lane: &Lane, number: u64, fate: Fate, now: Timestamp) {
+    let status = if fate == Fate::Delivered { 200 } else { 503 };
+    store.outbox.settle(lane, number, Some(attempt(now, status)), fate, now).await.unwrap();
+}
+
+pub(crate) async fn deliveries_are_stored_with_their_event_and_survive_a_restart(factory: impl StoreFactory) {
+    let store = store_with_main(&factory).await;
+    let mut arrival = keyed("a", "x", Status::Completed, "k");
+    arrival.raw = Some(raw("body"));
+    let event = stored(&store, arrival.clone()).await;
+    store.log.append(arrival.clone()).await.unwrap();
+    let (main, other) = (lane("a", "main"), stored(&store, news("b", 1)).await);
+    let first = due(&store, &main, at(0)).await;
+    for reopened in [false, true] {
+        let store = if reopened {
+            store.log.close().await;
+            factory.open(retention()).await
+        } else {
+            store.clone()
+        };
+        let page = page(&store, &main, at(0)).await;
+        assert_eq!((page.deliveries.len(), page.next), (1, None), "a repeat goes nowhere, nor does {other:?}");
+        let due = &page.deliveries[0];
+        assert_eq!((due.id, &due.event, &due.raw), (first[0], &Some(event.clone()), &arrival.raw));
+        assert_eq!((due.tries, &due.callback), (0, &None));
+        let backlog = store.outbox.backlog().await.unwrap();
+        assert_eq!(backlog, Backlog { pending: 1, oldest_due: Some(at(0)) });
+    }
+}
+
+pub(crate) async fn a_documents_events_go_one_after_the_other(factory: impl StoreFactory) {
+    let store = store_with_main(&factory).await;
+    let main = lane("a", "main");
+    let mut expected = Vec::new();
+    for (number, status) in [Status::Pending, Status::Completed, Status::Error].into_iter().enumerate() {
+        expected.push(stored(&store, keyed("a", "x", status, &number.to_string())).await.id.sequence);
+    }
+    let other = stored(&store, news("a", 1)).await.id.sequence;
+    assert_eq!(due_events(&store, &main, at(0)).await, [expected[0], other], "another document does not wait");
+    let ids = due(&store, &main, at(0)).await;
+    settle(&store, &main, ids[1], Fate::Delivered, at(1)).await;
+    // A retry of the first holds back the others.
+    settle(&store, &main, ids[0], Fate::Retry(at(5_000)), at(1)).await;
+    let waiting = page(&store, &main, at(4_999)).await;
+    assert_eq!((waiting.deliveries.len(), waiting.next), (0, Some(at(5_000))));
+    assert_eq!(due(&store, &main, at(5_000)).await, [ids[0]]);
+    settle(&store, &main, ids[0], Fate::Delivered, at(5_001)).await;
+    assert_eq!(due_events(&store, &main, at(5_001)).await, [expected[1]], "delivered lets the next go");
+    let second = due(&store, &main, at(5_001)).await[0];
+    settle(&store, &main, second, Fate::Dead, at(5_002)).await;
+    assert_eq!(due_events(&store, &main, at(5_002)).await, [expected[2]], "and so does dead");
+    assert_eq!(store.outbox.backlog().await.unwrap(), Backlog { pending: 1, oldest_due: Some(at(5_002)) });
+}
+
+pub(crate) async fn first_attempts_go_before_retries_and_each_group_by_its_time(factory: impl StoreFactory) {
+    let store = store_with_main(&factory).await;
+    let main = lane("a", "main");
+    for number in 0..4 {
+        stored(&store, docrelay::store::Arrival { now: at(100 - 10 * number as u64), ..news("a", number) }).await;
+    }
+    let ids = due(&store, &main, at(1_000)).await;
+    assert!(ids.is_sorted_by(|a, b| a > b), "the last was due first: {ids:?}");
+    settle(&store, &main, ids[0], Fate::Retry(at(50)), at(40)).await;
+    settle(&store, &main, ids[1], Fate::Retry(at(45)), at(40)).await;
+    let again = page(&store, &main, at(1_000)).await;
+    let order: Vec<_> = again.deliveries.iter().map(|due| (due.id, due.tries)).collect();
+    assert_eq!(order, [(ids[2], 0), (ids[3], 0), (ids[1], 1), (ids[0], 1)]);
+}
+
+pub(crate) async fn a_page_says_when_to_look_again(factory: impl StoreFactory) {
+    let store = store_with_main(&factory).await;
+    let main = lane("a", "main");
+    assert_eq!(page(&store, &main, at(0)).await.next, None);
+    for number in 0..4 {
+        stored(&store, news("a", number)).await;
+    }
+    let ids = due(&store, &main, at(0)).await;
+    let cut = store.outbox.due(&main, at(10), 2, Vec::new()).await.unwrap();
+    assert_eq!((cut.deliveries.len(), cut.next), (2, Some(at(0))), "in the past when the limit cut it");
+    let except = store.outbox.due(&main, at(10), 2, ids[..2].to_vec()).await.unwrap();
+    let found: Vec<_> = except.deliveries.iter().map(|due| due.id).collect();
+    assert_eq!((found, except.next), (ids[2..].to_vec(), None), "what is excepted is no reason to look");
+    settle(&store, &main, ids[0], Fate::Retry(at(9_000)), at(10)).await;
+    settle(&store, &main, ids[1], Fate::Retry(at(7_000)), at(10)).await;
+    let later = store.outbox.due(&main, at(10), 9, vec![ids[1]]).await.unwrap();
+    assert_eq!((later.deliveries.len(), later.next), (2, Some(at(9_000))));
+    assert_eq!(page(&store, &main, at(10)).await.next, Some(at(7_000)));
+    let none = store.outbox.due(&main, at(10), 0, Vec::new()).await.unwrap();
+    assert_eq!((none.deliveries.len(), none.next), (0, Some(at(0))));
+}
+
+pub(crate) async fn one_lane_does_not_show_in_another(factory: impl StoreFactory) {
+    let store = store_with_main(&factory).await;
+    store.registry.add_notification(&id("b"), default("main", Format::Gini)).await.unwrap();
+    let (a, b) = (lane("a", "main"), lane("b", "main"));
+    futures::future::join_all((0..300).map(|number| store.log.append(news("a", number)))).await;
+    assert_eq!((due(&store, &b, at(0)).await.len(), page(&store, &b, at(0)).await.next), (0, None));
+    let own = stored(&store, news("b", 1)).await.id.sequence;
+    assert_eq!(due_events(&store, &b, at(0)).await, [own]);
+    let foreign = due(&store, &a, at(0)).await[0];
+    for (lane, number) in [(&b, foreign), (&lane("a", "other"), foreign), (&a, u64::MAX)] {
+        let refused = store.outbox.settle(lane, number, None, Fate::Delivered, at(0)).await;
+        assert!(matches!(refused, Err(StoreError::NotFound("delivery"))), "{refused:?}");
+    }
+    let nobody = lane("nobody", "main");
+    assert!(matches!(store.outbox.due(&nobody, at(0), 1, Vec::new()).await, Err(StoreError::NotFound("client"))));
+    assert_eq!(store.outbox.backlog().await.unwrap().pending, 301);
+}
+
+pub(crate) async fn what_is_settled_is_settled(factory: impl StoreFactory) {
+    let store = store_with_main(&factory).await;
+    let main = lane("a", "main");
+    stored(&store, news("a", 1)).await;
+    let number = due(&store, &main, at(0)).await[0];
+    settle(&store, &main, number, Fate::Delivered, at(1)).await;
+    for fate in [Fate::Delivered, Fate::Dead, Fate::Retry(at(2))] {
+        let refused = store.outbox.settle(&main, number, Some(attempt(at(2), 200)), fate, at(2)).await;
+        assert!(matches!(refused, Err(StoreError::NotFound("delivery"))), "{refused:?}");
+    }
+    let kept = store.outbox.delivery(&id("a"), number).await.unwrap().unwrap();
+    assert_eq!(kept.attempts, [attempt(at(1), 200)]);
+    assert_eq!(store.outbox.backlog().await.unwrap(), Backlog { pending: 0, oldest_due: None });
+}
+
+pub(crate) async fn hurrying_makes_a_lane_due_and_lets_nothing_overtake(factory: impl StoreFactory) {
+    let store = store_with_main(&factory).await;
+    let main = lane("a", "main");
+    // The events of one document wait for each other.
+    let name = |number| format!("x{}", number % 1_100);
+    let arrivals = (0..1_200).map(|number| keyed("a", &name(number), Status::Completed, &number.to_string()));
+    futures::future::join_all(arrivals.map(|arrival| store.log.append(arrival))).await;
+    let ids: Vec<_> = due_all(&store, &main).await;
+    assert_eq!(ids.len(), 1_100);
+    let retries = ids.iter().map(|number| store.outbox.settle(&main, *number, None, Fate::Retry(at(60_000)), at(1)));
+    futures::future::join_all(retries).await.into_iter().for_each(|settled| settled.unwrap());
+    assert!(due_all(&store, &main).await.is_empty());
+    store.outbox.hurry(&main, at(10)).await.unwrap();
+    let mut hurried = due_all(&store, &main).await;
+    hurried.sort_unstable();
+    assert_eq!(hurried, ids);
+    assert!(store.outbox.stirred().now_or_never().is_some());
+    assert!(matches!(store.outbox.hurry(&lane("nobody", "main"), at(0)).await, Err(StoreError::NotFound("client"))));
+}
+
+async fn due_all(store: &Store, lane: &Lane) -> Vec<u64> {
+    let page = store.outbox.due(lane, at(10), 10_000, Vec::new()).await.unwrap();
+    page.deliveries.iter().map(|due| due.id).collect()
+}
+
+pub(crate) async fn changed_lanes_are_named_once_and_none_is_lost(factory: impl StoreFactory) {
+    let store = store_with_main(&factory).await;
+    let main = lane("a", "main");
+    assert!(store.outbox.stirred().now_or_never().is_none());
+    // One that waits and leaves takes nothing with it.
+    let mut waiting = store.outbox.stirred();
+    assert!((&mut waiting).now_or_never().is_none());
+    stored(&store, news("a", 1)).await;
+    drop(waiting);
+    stored(&store, news("b", 1)).await;
+    stored(&store, says("a", "x", Status::Pending)).await;
+    stored(&store, says("a", "x", Status::Completed)).await;
+    assert_eq!(store.outbox.stirred().await, std::slice::from_ref(&main), "once, however much has changed");
+    assert!(store.outbox.stirred().now_or_never().is_none());
+    let ids = due(&store, &main, at(0)).await;
+    settle(&store, &main, ids[0], Fate::Dead, at(0)).await;
+    assert!(store.outbox.stirred().now_or_never().is_none(), "nothing waited for it");
+    settle(&store, &main, ids[1], Fate::Delivered, at(0)).await;
+    assert_eq!(store.outbox.stirred().await, std::slice::from_ref(&main), "the next may go");
+    store.outbox.retry(&id("a"), ids[0], at(0)).await.unwrap();
+    assert_eq!(store.outbox.stirred().await, std::slice::from_ref(&main), "a retry by hand");
+    store.log.close().await;
+    let store = factory.open(retention()).await;
+    assert_eq!(store.outbox.stirred().await, [main], "all lanes at first");
+    let (heard, _) = tokio::join!(store.outbox.stirred(), stored(&store, news("a", 2)));
+    assert_eq!(heard.len(), 1, "who waits is woken");
+}
