@@ -12,13 +12,16 @@ mod away;
 mod browser;
 mod commands;
 mod crash;
+mod deliveries;
 mod documents;
 mod hooks;
 mod lifecycle;
 mod meters;
+mod notifications;
 mod play;
 mod process;
 mod rejects;
+mod sdk;
 mod streams;
 #[allow(dead_code, reason = "a harness offers what the next test will need")]
 mod support;

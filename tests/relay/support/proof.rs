@@ -4,6 +4,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::hmac::{HMAC_SHA256, Key, sign};
 use data_encoding::{BASE64, HEXLOWER};
+use time::OffsetDateTime;
+use time::macros::format_description;
 
 /// Unix time in seconds.
 #[expect(clippy::disallowed_methods, reason = "the relay under test goes by the real clock, too")]
@@ -35,6 +37,16 @@ pub(crate) fn ppj(secret: &str, timestamp: &str, text: &str) -> String {
 pub(crate) fn webhook(secret: &str, id: &str, timestamp: &str, body: &str) -> String {
     let key = BASE64.decode(secret.trim_start_matches("whsec_").as_bytes()).expect("base64");
     base64_hmac(key, format!("{id}.{timestamp}.{body}"))
+}
+
+/// An `Authorization` of `bce-auth-v1` for a target without a query, over `host`, made at this Unix time.
+pub(crate) fn bce(id: &str, secret: &str, method: &str, target: &str, host: &str, at: u64) -> String {
+    let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
+    let at = OffsetDateTime::from_unix_timestamp(at.try_into().expect("a time")).expect("a time");
+    let prefix = format!("bce-auth-v1/{id}/{}/1800", at.format(format).expect("a time"));
+    let canonical = format!("{method}\n{target}\n\nhost:{}", host.replace(':', "%3A"));
+    let signature = hex_hmac(hex_hmac(secret, &prefix), canonical);
+    format!("{prefix}/host/{signature}")
 }
 
 #[test]

@@ -10,6 +10,7 @@ use super::wire::{Answer, Request};
 /// A client with a token of both scopes.
 pub(crate) struct Tenant<'a> {
     pub(crate) relay: &'a TestRelay,
+    pub(crate) id: String,
     pub(crate) secret: String,
     pub(crate) token: String,
 }
@@ -34,7 +35,7 @@ impl<'a> Tenant<'a> {
         let form = format!("grant_type=client_credentials&client_id={id}&client_secret={secret}");
         let issued = relay.ask(&Request::post("/oauth/token").form(&form));
         let token = text(&issued.json(), "access_token");
-        Self { relay, secret, token }
+        Self { relay, id: id.to_owned(), secret, token }
     }
 
     /// `POST /hooks` with this body.

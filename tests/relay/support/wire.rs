@@ -167,6 +167,9 @@ impl Wire {
     }
 }
 
+/// The `Host` of every request.
+pub(crate) const HOST: &str = "relay.test";
+
 /// A request to be written down.
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
@@ -234,7 +237,7 @@ impl Request {
 
     /// As it goes over the wire; `Host` and `Content-Length` are added.
     pub(crate) fn bytes(&self) -> Vec<u8> {
-        let mut text = format!("{} {} {}\r\nHost: relay.test\r\n", self.method, self.target, self.version);
+        let mut text = format!("{} {} {}\r\nHost: {HOST}\r\n", self.method, self.target, self.version);
         for (name, value) in &self.headers {
             text += &format!("{name}: {value}\r\n");
         }

@@ -1,0 +1,176 @@
+//! What Baidu's pages promise: create, get, list, delete, and a code for every mistake.
+
+use serde_json::json;
+
+use super::{NOBODY, add, error, named, relay, shown};
+use crate::support::tenant::{Tenant, text};
+use crate::support::wire::{Request, Wire};
+
+#[test]
+fn create_get_list_and_delete_answer_as_baidus_pages_have_it() {
+    let relay = relay();
+    let acme = Tenant::new(&relay, "acme");
+    let empty = named(acme.get("/v1/notification"));
+    assert_eq!((empty.status, empty.text()), (200, r#"{"notifications":[]}"#));
+    assert_eq!(empty.header("content-type"), Some("application/json"));
+    for (version, name) in [("v1", "doc_notification"), ("v2", "new_notification")] {
+        let body = format!(r#"{{"name":"{name}","endpoint":"{NOBODY}"}}"#);
+        let made = named(acme.post(&format!("/{version}/notification"), &body));
+        assert_eq!(made.status, 200, "{made:?}");
+        // Java's SDK reads a body only when its length is told.
+        assert!(made.header("content-length").is_some() && !made.is_chunked(), "{made:?}");
+        assert_eq!(made.json(), shown(&acme, name));
+    }
+    let one = named(acme.get("/v1/notification/doc_notification"));
+    let time = text(&one.json(), "createTime");
+    assert_eq!((time.len(), &time[10..11], &time[19..]), (20, "T", "Z"));
+    let expected = format!(
+        r#"{{"name":"doc_notification","endpoint":"{NOBODY}","isDefault":false,"createTime":"{time}","format":"baidu","state":"active"}}"#
+    );
+    assert_eq!((one.status, one.text()), (200, expected.as_str()));
+    let list = acme.get("/v2/notification").json();
+    assert_eq!(
+        list,
+        json!({"notifications": [shown(&acme, "doc_notification"), shown(&acme, "new_notification")]}),
+        "oldest first"
+    );
+    assert_eq!(acme.get("/v2/notification/").json(), list, "the JavaScript SDK asks so when it has no name");
+
+    let delete = |name: &str| acme.ask(Request::new("DELETE", &format!("/v1/notification/{name}")));
+    let gone = named(delete("doc_notification"));
+    assert_eq!((gone.status, gone.text(), gone.header("content-length")), (200, "", Some("0")));
+    error(&delete("doc_notification"), 404, "DocExceptions.NoSuchNotification");
+    error(&acme.get("/v2/notification/doc_notification"), 404, "DocExceptions.NoSuchNotification");
+}
+
+#[test]
+fn names_are_taken_once_and_five_are_all_there_may_be() {
+    let relay = relay();
+    let (acme, other) = (Tenant::new(&relay, "acme"), Tenant::new(&relay, "other"));
+    for n in 1..=5 {
+        assert_eq!(add(&acme, &format!("n{n}"), &json!({})).status, 200);
+    }
+    error(&add(&acme, "n6", &json!({})), 400, "DocExceptions.NotificationQuotaExceeded");
+    assert_eq!(acme.ask(Request::new("DELETE", "/v2/notification/n1")).status, 200);
+    error(&add(&acme, "n2", &json!({})), 400, "DocExceptions.DuplicateNotification");
+    assert_eq!(add(&acme, "n1", &json!({})).status, 200, "a name that is free again");
+    assert_eq!(add(&other, "n2", &json!({})).status, 200, "another client has names of its own");
+}
+
+#[test]
+fn fields_that_make_no_sense_are_named_as_baidus_validation_does() {
+    let relay = relay();
+    let acme = Tenant::new(&relay, "acme");
+    let invalid = |answer, field: &str| {
+        let message = error(&answer, 400, "BceValidationException");
+        assert!(message.starts_with(&format!("{field}:{field}=")), "{message:?}");
+        assert_eq!((message.matches('\n').count(), message.chars().last()), (1, Some('\n')), "{message:?}");
+    };
+    for name in ["", "A", "_a", "0a", "a-b", "a b", "a/b", "\u{e4}", "a\n", &"a".repeat(41)] {
+        invalid(add(&acme, name, &json!({})), "name");
+    }
+    assert_eq!(add(&acme, &"a".repeat(40), &json!({})).status, 200);
+    let endpoint = |length: usize| format!("http://127.0.0.1:9/{}", "x".repeat(length - 19));
+    assert_eq!(add(&acme, "just", &json!({"endpoint": endpoint(256)})).status, 200);
+    invalid(add(&acme, "over", &json!({"endpoint": endpoint(257)})), "endpoint");
+    for endpoint in ["", "/notify", "127.0.0.1:9", "ftp://127.0.0.1/", "http://", "http://127.0.0.1:9/ x"] {
+        invalid(add(&acme, "bad", &json!({"endpoint": endpoint})), "endpoint");
+    }
+    for closed in ["http://10.0.0.1/", "http://[::1]/", "http://169.254.169.254/", "http://user:pass@127.0.0.1:9/"] {
+        invalid(add(&acme, "bad", &json!({"endpoint": closed})), "endpoint");
+    }
+    for (more, field) in [
+        (json!({"tokenType": "bearer", "tokenValue": "x"}), "tokenType"),
+        (json!({"tokenValue": "x"}), "tokenType"),
+        (json!({"tokenType": "cookie"}), "tokenValue"),
+        (json!({"tokenType": "cookie", "tokenValue": ""}), "tokenValue"),
+        (json!({"tokenType": "header", "tokenValue": "a\r\nX-Injected: 1"}), "tokenValue"),
+        (json!({"secret": ""}), "secret"),
+        (json!({"format": "standard", "secret": "not whsec_"}), "secret"),
+        (json!({"format": "gini", "secret": "s"}), "secret"),
+    ] {
+        invalid(add(&acme, "bad", &more), field);
+    }
+    let recover = |body| acme.post("/v2/notification/just/recover", body);
+    invalid(recover(r#"{"since":"yesterday"}"#), "since");
+}
+
+#[test]
+fn a_body_that_is_not_json_and_one_of_the_wrong_shape_have_codes_of_their_own() {
+    let relay = relay();
+    let acme = Tenant::new(&relay, "acme");
+    for body in ["", "{", "name=main", r#"{"unknown":1,"name":}"#, "\u{feff}{}", "{}{}"] {
+        error(&acme.post("/v2/notification", body), 400, "MalformedJSON");
+    }
+    for body in [
+        "[]",
+        "null",
+        "{}",
+        r#"{"name":"main"}"#,
+        r#"{"name":1,"endpoint":"http://127.0.0.1:9/"}"#,
+        r#"{"name":"main","endpoint":"http://127.0.0.1:9/","format":"xml"}"#,
+        r#"{"name":"main","endpoint":"http://127.0.0.1:9/","unknown":1}"#,
+        r#"{"name":"main","name":"main","endpoint":"http://127.0.0.1:9/"}"#,
+        r#"{"name":"main","endpoint":"http://127.0.0.1:9/","secret":[1]}"#,
+    ] {
+        error(&acme.post("/v2/notification", body), 400, "InappropriateJSON");
+    }
+    // What SDKs say of the content type, or do not say, decides nothing.
+    let body = |name: &str| format!(r#"{{"name":"{name}","endpoint":"{NOBODY}"}}"#);
+    let typed = ["application/json", "application/json;charset=utf-8", "application/json; charset=UTF-8", "text/plain"];
+    for (n, content_type) in typed.into_iter().enumerate() {
+        let request = Request::post("/v1/notification").header("Content-Type", content_type);
+        assert_eq!(acme.ask(request.body(body(&format!("n{n}")))).status, 200, "{content_type}");
+    }
+    assert_eq!(acme.ask(Request::post("/v1/notification").body(body("untyped"))).status, 200);
+}
+
+#[test]
+fn large_and_slow_bodies_wrong_methods_and_other_addresses_are_told_in_the_same_shape() {
+    let mut relay = relay();
+    relay.set("body_timeout", "1s");
+    relay.restart();
+    let acme = Tenant::new(&relay, "acme");
+    error(&acme.post("/v2/notification", &" ".repeat(300 * 1024)), 413, "EntityTooLarge");
+    let head = format!(
+        "POST /v2/notification HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nContent-Length: 9\r\n\r\n{{",
+        acme.token
+    );
+    let mut wire = Wire::connect(relay.listen);
+    wire.send(head);
+    error(&wire.answer(false), 408, "RequestTimeout");
+    for (method, target, allow) in [
+        ("PUT", "/v1/notification", "GET, POST"),
+        ("DELETE", "/v2/notification/", "GET, POST"),
+        ("POST", "/v2/notification/main", "GET, PUT, DELETE"),
+        ("PATCH", "/v2/notification/main", "GET, PUT, DELETE"),
+        ("GET", "/v1/notification/main/verify", "POST"),
+        ("GET", "/v1/notification/main/recover", "POST"),
+        ("DELETE", "/v1/notification/main/test", "POST"),
+    ] {
+        let answer = acme.ask(Request::new(method, target));
+        error(&answer, 405, "MethodNotAllowed");
+        assert_eq!(answer.header("allow"), Some(allow), "{method} {target}");
+    }
+    error(&acme.get("/v1/notification/main/other"), 404, "NoSuchAddress");
+    error(&acme.get("/v1/notification/main/verify/more"), 404, "NoSuchAddress");
+}
+
+#[test]
+fn a_name_is_decoded_before_it_is_looked_up_and_never_leads_elsewhere() {
+    let relay = relay();
+    let acme = Tenant::new(&relay, "acme");
+    assert_eq!(add(&acme, "main", &json!({})).status, 200);
+    assert_eq!(acme.get("/v1/notification/m%61in").json(), shown(&acme, "main"));
+    for name in ["ma%2Fin", "main%2Fverify", "..", "%2e%2e", "%ff", "main%00", "MAIN", "main%0a", "other"] {
+        error(&acme.get(&format!("/v1/notification/{name}")), 404, "DocExceptions.NoSuchNotification");
+    }
+    for action in ["verify", "test"] {
+        let answer = acme.ask(Request::post(&format!("/v2/notification/nobody/{action}")));
+        error(&answer, 404, "DocExceptions.NoSuchNotification");
+    }
+    let since = r#"{"since":"2026-11-22T12:43:00Z"}"#;
+    error(&acme.post("/v2/notification/nobody/recover", since), 404, "DocExceptions.NoSuchNotification");
+    let answer = named(acme.post("/v2/notification/main/recover", since));
+    assert_eq!((answer.status, answer.text()), (200, r#"{"recovered":0}"#));
+}

@@ -1,0 +1,83 @@
+//! Baidu's own SDKs against the relay: that it speaks their API is only shown by them.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::support::tenant::{Tenant, text};
+use crate::support::{Ran, TestRelay, run};
+
+/// A Python that has the SDK; set by `make test`.
+const PYTHON: &str = "DOCRELAY_BCE_PYTHON";
+
+/// A directory of Node.js packages that has the SDK; set by `make test`.
+const NODE: &str = "DOCRELAY_BCE_NODE";
+
+/// Where the notifications of this test point to. Nothing is sent there.
+const TARGET: &str = "http://127.0.0.1:9/notify";
+
+/// What a variable names. `None`, with a line that says so, when this machine has no such SDK; a failure where CI is set.
+fn named(variable: &str) -> Option<String> {
+    let value = std::env::var(variable).ok().filter(|value| !value.is_empty());
+    if value.is_none() {
+        assert!(std::env::var_os("CI").is_none(), "{variable} names no SDK, and in CI this must be tried");
+        // Past the capture of a test's output: a skip has to be seen.
+        writeln!(std::io::stderr(), "SKIPPED: {variable} names no SDK: make test finds or installs one").ok();
+    }
+    value
+}
+
+/// A client of a relay that may call this machine, and what a program of `tests/relay/sdk` says when it is that client.
+#[track_caller]
+fn seen_by(command: &mut Command) -> Value {
+    let relay = TestRelay::with(&[("allow_private_endpoints", "127.0.0.0/8")]);
+    let acme = Tenant::new(&relay, "acme");
+    command.env("ENDPOINT", format!("http://{}", relay.listen));
+    command.env("AK", &acme.id).env("SK", &acme.secret).env("TARGET", TARGET);
+    // A proxy is none of this test's business.
+    for proxy in ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"] {
+        command.env_remove(proxy);
+    }
+    let ran: Ran = run(command);
+    let seen = ran.json();
+    assert_eq!(acme.get("/v2/notification").json(), json!({"notifications": []}), "{seen}");
+    seen
+}
+
+#[track_caller]
+fn expected(mut seen: Value, name: &str) {
+    let time = text(&seen["got"], "time");
+    assert_eq!((time.len(), &time[10..11], &time[19..]), (20, "T", "Z"), "{time}");
+    seen["got"].as_object_mut().expect("an object").remove("time");
+    let refused = |status: u16, code: &str| json!({"status": status, "code": code, "named": true});
+    let expected = json!({
+        "named": true,
+        "again": refused(400, "DocExceptions.DuplicateNotification"),
+        "got": {"name": name, "endpoint": TARGET, "isDefault": false},
+        "listed": [name],
+        "forged": refused(400, "SignatureDoesNotMatch"),
+        "missing": refused(404, "DocExceptions.NoSuchNotification"),
+    });
+    assert_eq!(seen, expected);
+}
+
+fn program(name: &str) -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/relay/sdk").join(name)
+}
+
+#[test]
+fn baidus_python_sdk_manages_notifications() {
+    let Some(python) = named(PYTHON) else { return };
+    expected(seen_by(Command::new(python).arg(program("notifications.py"))), "python_sdk");
+}
+
+#[test]
+fn baidus_javascript_sdk_manages_notifications() {
+    let Some(packages) = named(NODE) else { return };
+    let mut node = Command::new("node");
+    // Its own dependencies are as old as it is, and say so.
+    node.arg("--no-warnings").arg(program("notifications.js")).env("NODE_PATH", packages);
+    expected(seen_by(&mut node), "js_sdk");
+}
