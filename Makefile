@@ -1,4 +1,5 @@
-# The commands of the project. Everything runs from a clean clone with a Rust toolchain, gcc, python3 and curl.
+# The commands of the project. Everything runs from a clean clone with a Rust toolchain, gcc, python3 and curl; one test
+# wants Node.js, too, and is skipped without it.
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check bench toolchain

@@ -131,7 +131,9 @@ fn plain(path: &str) -> String {
 fn every_route_is_in_the_reference() {
     let routes = read("src/http.rs");
     let routes = routes.split("warp::path!(").skip(1).filter_map(|rest| rest.split_once(')')).map(|(path, _)| {
-        let segments = path.split(" / ").map(|s| if s == "String" { "{}" } else { s.trim_matches('"') });
+        // A route that leaves the rest to its handler is named by where it begins.
+        let segments = path.split(" / ").filter(|s| *s != "..");
+        let segments = segments.map(|s| if s == "String" { "{}" } else { s.trim_matches('"') });
         segments.fold(String::new(), |path, segment| format!("{path}/{segment}"))
     });
     let pages = read("src/http/pages.rs");

@@ -8,7 +8,7 @@ use std::str::FromStr;
 pub enum Scope {
     /// Follow streams and read documents and events.
     Events,
-    /// Manage hooks, documents and rejects.
+    /// Manage hooks, documents, rejects, notifications and deliveries.
     Manage,
 }
 

@@ -198,3 +198,32 @@ impl From<BodyError> for BceError {
         Self::new(status, code, error.to_string())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_store_refuses_has_baidus_codes() {
+        let told = |error: StoreError| {
+            let error = BceError::from(error);
+            (error.status.as_u16(), error.code)
+        };
+        assert_eq!(told(StoreError::Conflict("main".into())), (400, "DocExceptions.DuplicateNotification"));
+        assert_eq!(told(StoreError::TooMany("five notifications")), (400, "DocExceptions.NotificationQuotaExceeded"));
+        assert_eq!(told(StoreError::NotFound("notification")), (404, "DocExceptions.NoSuchNotification"));
+        assert_eq!(told(StoreError::NotFound("client")), (403, "InvalidAccessKeyId"));
+    }
+
+    #[test]
+    fn a_store_that_cannot_accept_asks_for_another_try_and_keeps_its_reasons() {
+        for error in [StoreError::Unavailable("/secret/place: disk full".into()), StoreError::Stopped] {
+            let response = BceError::from(error).into_response(&RequestId("r-1".into()));
+            assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+            assert_eq!(response.headers().get("retry-after").map(|v| v.as_bytes()), Some(&b"5"[..]));
+        }
+        let error = BceError::from(StoreError::Unavailable("/secret/place: disk full".into()));
+        assert_eq!(error.code, "ServiceUnavailable");
+        assert!(!error.message.contains("secret"), "{error:?}");
+    }
+}
