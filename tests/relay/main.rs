@@ -18,6 +18,7 @@ mod hooks;
 mod lifecycle;
 mod meters;
 mod notifications;
+mod passing;
 mod play;
 mod process;
 mod rejects;

@@ -15,9 +15,29 @@ fn private_addresses_are_refused_in_every_spelling_unless_they_are_opened() {
     let relay = TestRelay::start();
     let acme = Tenant::new(&relay, "acme");
     for host in [
-        "127.0.0.1", "localhost", "LOCALHOST.", "10.0.0.1", "192.168.1.1", "172.16.0.1", "169.254.169.254", "0.0.0.0",
-        "100.64.0.1", "2130706433", "0x7f000001", "0177.0.0.1", "127.1", "[::1]", "[::]", "[::ffff:127.0.0.1]",
-        "[::ffff:7f00:1]", "[64:ff9b::7f00:1]", "[2002:7f00:1::]", "[fc00::1]", "[fe80::1]", "[::127.0.0.1]", "224.0.0.1",
+        "127.0.0.1",
+        "localhost",
+        "LOCALHOST.",
+        "10.0.0.1",
+        "192.168.1.1",
+        "172.16.0.1",
+        "169.254.169.254",
+        "0.0.0.0",
+        "100.64.0.1",
+        "2130706433",
+        "0x7f000001",
+        "0177.0.0.1",
+        "127.1",
+        "[::1]",
+        "[::]",
+        "[::ffff:127.0.0.1]",
+        "[::ffff:7f00:1]",
+        "[64:ff9b::7f00:1]",
+        "[2002:7f00:1::]",
+        "[fc00::1]",
+        "[fe80::1]",
+        "[::127.0.0.1]",
+        "224.0.0.1",
         "255.255.255.255",
     ] {
         let body = json!({ "name": "n", "endpoint": format!("http://{host}:8080/x") }).to_string();
@@ -47,7 +67,7 @@ fn an_address_that_was_open_is_not_called_once_it_is_closed() {
     relay.set("allow_private_endpoints", "none");
     relay.restart();
     relay.ask(&Request::post(&hook).json(r#"{"documentId":"a","status":"COMPLETED"}"#));
-    let acme = Tenant { relay: &relay, secret: String::new(), token };
+    let acme = Tenant { relay: &relay, id: "acme".to_owned(), secret: String::new(), token };
     let waits = acme.wait_for_deliveries("state=pending", |all| all.len() == 1 && all[0]["attempts"][0].is_object());
     assert!(text(&waits[0]["attempts"][0], "reason").contains("not called"), "{waits:?}");
     assert_eq!(receiver.connections(), 0);
@@ -127,8 +147,10 @@ fn deliveries_are_their_owners_alone_and_the_log_holds_no_secret() {
     let relay = relay();
     let (acme, other) = (Tenant::new(&relay, "acme"), Tenant::new(&relay, "other"));
     let receiver = Receiver::start(|_, _| Reply { body: "answer-with-a-secret".into(), ..Reply::status(500) });
-    acme.notification(&json!({ "name": "main", "endpoint": receiver.url("/hear?key=endpoint-secret"), "format": "zoffice",
-        "tokenType": "header", "tokenValue": "token-value-secret", "isDefault": true }));
+    acme.notification(
+        &json!({ "name": "main", "endpoint": receiver.url("/hear?key=endpoint-secret"), "format": "zoffice",
+        "tokenType": "header", "tokenValue": "token-value-secret", "isDefault": true }),
+    );
     say(&acme, &acme.open_hook("gini").path, "a", "COMPLETED");
     let mine = acme.wait_for_deliveries("", |all| all.len() == 1 && all[0]["attempts"][0].is_object());
     let id = text(&mine[0], "id");

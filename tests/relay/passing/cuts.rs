@@ -42,7 +42,7 @@ fn twenty_power_cuts_in_the_middle_of_deliveries_forget_nothing() {
         let seen: std::collections::HashSet<_> = all.iter().filter_map(|r| r.header("webhook-id")).collect();
         acknowledged.iter().all(|id| seen.contains(id.as_str()))
     });
-    let acme = Tenant { relay: &relay, secret: String::new(), token };
+    let acme = Tenant { relay: &relay, id: "acme".to_owned(), secret: String::new(), token };
     acme.wait_for_deliveries("state=pending", |waiting| waiting.is_empty());
     assert!(acme.deliveries("state=dead").is_empty());
     let mut documents: HashMap<String, String> = HashMap::new();

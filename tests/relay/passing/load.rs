@@ -38,7 +38,7 @@ fn a_hundred_of_a_thousand_endpoints_hang_and_the_others_hear_within_a_second() 
         let hook = tenant.open_hook("standard").path;
         for n in 0..ENDPOINTS / CLIENTS {
             let endpoint = client * (ENDPOINTS / CLIENTS) + n;
-            let place = if endpoint % (ENDPOINTS / HANGING) == 0 { "hangs" } else { "hears" };
+            let place = if endpoint.is_multiple_of(ENDPOINTS / HANGING) { "hangs" } else { "hears" };
             let made = json!({ "name": format!("n{n}"), "endpoint": receiver.url(&format!("/{place}/{endpoint}")),
                 "format": "gini" });
             assert_eq!(tenant.post("/v2/notification", &made.to_string()).status, 200);

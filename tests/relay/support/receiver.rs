@@ -99,7 +99,7 @@ impl Receiver {
             connections: Mutex::default(),
         });
         let (answer, shared) = (Arc::new(answer), log.clone());
-        thread::spawn(move || {
+        let accepting = move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 if shared.closed.load(Ordering::SeqCst) {
                     return;
@@ -109,7 +109,8 @@ impl Receiver {
                 let serving = move || while serve(&stream, &shared, &*answer).is_some() {};
                 thread::Builder::new().stack_size(256 << 10).spawn(serving).expect("a thread");
             }
-        });
+        };
+        thread::Builder::new().name("receiver".to_owned()).spawn(accepting).expect("a thread");
         Self { address, log }
     }
 
