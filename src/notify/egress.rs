@@ -39,9 +39,9 @@ pub struct Options {
     pub allow_private: Vec<IpNet>,
 }
 
-/// The client cannot be built: the system's certificates or its TLS are not in order.
+/// The client cannot be built.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot set up the HTTP client for notifications: are the system's CA certificates installed?")]
+#[error("cannot set up the HTTP client for notifications")]
 pub struct Unusable(#[source] reqwest::Error);
 
 /// A handle to the client; one for the whole program, so that connections are shared.
@@ -59,7 +59,7 @@ impl HttpEgress {
 
     fn with_names(options: Options, names: Arc<dyn Names>) -> Result<Self, Unusable> {
         let guard = Guard::new(Ranges { opened: options.allow_private }, names);
-        let client = client(guard.clone(), options.timeout).map_err(Unusable)?;
+        let client = client(&guard, options.timeout).map_err(Unusable)?;
         Ok(Self { client, guard, timeout: options.timeout })
     }
 
@@ -114,23 +114,30 @@ impl Egress for HttpEgress {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one way out to customers: its rules are set here")]
-fn client(guard: Guard, timeout: Duration) -> reqwest::Result<reqwest::Client> {
-    reqwest::Client::builder()
-        .user_agent(concat!("docrelay/", env!("CARGO_PKG_VERSION")))
-        .dns_resolver(guard)
-        // A proxy would dial for us, and dial what it likes.
-        .no_proxy()
-        .redirect(Policy::none())
-        // A connection that turned out to be closed before anything was sent is still replaced by a fresh one; beyond
-        // that an attempt is one request, and whether there is another is decided where attempts are counted.
-        .retry(reqwest::retry::never())
-        .http1_only()
-        // Split evenly among a name's addresses, so that one that is silent leaves time for the next.
-        .connect_timeout(timeout)
-        .tcp_nodelay(true)
-        .pool_idle_timeout(IDLE)
-        .pool_max_idle_per_host(IDLE_PER_HOST)
-        .build()
+fn client(guard: &Guard, timeout: Duration) -> reqwest::Result<reqwest::Client> {
+    let rules = || {
+        reqwest::Client::builder()
+            .user_agent(concat!("docrelay/", env!("CARGO_PKG_VERSION")))
+            .dns_resolver(guard.clone())
+            // A proxy would dial for us, and dial what it likes.
+            .no_proxy()
+            .redirect(Policy::none())
+            // A connection that turned out to be closed before anything was sent is still replaced by a fresh one;
+            // beyond that an attempt is one request, and whether there is another is decided where attempts are counted.
+            .retry(reqwest::retry::never())
+            .http1_only()
+            // Split evenly among a name's addresses, so that one that is silent leaves time for the next.
+            .connect_timeout(timeout)
+            .tcp_nodelay(true)
+            .pool_idle_timeout(IDLE)
+            .pool_max_idle_per_host(IDLE_PER_HOST)
+    };
+    rules().build().or_else(|error| {
+        // A bare container has none, and may have no endpoint that needs any.
+        tracing::warn!(%error, "the system's CA certificates cannot be read: no https endpoint can be called until they \
+            are installed (ca-certificates) and the relay is started again");
+        rules().tls_certs_only([]).build()
+    })
 }
 
 #[cfg(test)]

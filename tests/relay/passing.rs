@@ -1,6 +1,7 @@
 //! Events on their way out: each in the receiver's words, again until it has arrived, never to somebody who is gone.
 
 mod access;
+mod commands;
 mod cuts;
 mod load;
 mod retries;

@@ -11,6 +11,12 @@ has_it() {
     [ -f "$package" ] && grep -q "\"version\": \"$version\"" "$package"
 }
 
+if { ! command -v node || ! command -v npm; } >/dev/null && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    echo "installing nodejs and npm for the JavaScript SDK's test" >&2
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get update -q >&2 || true
+    apt-get install -q -y --no-install-recommends nodejs npm >&2 || true
+fi
 if command -v node >/dev/null && command -v npm >/dev/null && ! has_it; then
     echo "installing @baiducloud/sdk $version into $root (once)" >&2
     mkdir -p "$root"

@@ -12,7 +12,14 @@ has_it() {
 if ! has_it; then
     echo "installing bce-python-sdk $version into .venv (once)" >&2
     if [ ! -x "$python" ]; then
-        python3 -m venv .venv >&2 || true
+        python3 -m venv .venv >&2 || {
+            # Debian keeps a part of it in a package of its own.
+            rm -rf .venv
+            if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+                DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends python3-venv >&2 || true
+            fi
+            python3 -m venv .venv >&2 || true
+        }
     fi
     # A network that swallows packets must not hold up everything else.
     timeout 300 "$python" -m pip install --quiet --disable-pip-version-check "bce-python-sdk==$version" >&2 || true
