@@ -65,10 +65,10 @@ impl Registry for Clients {
     fn add_notification(&self, _: &ClientId, _: Notification) -> Answer<'_, ()> {
         Box::pin(async { Ok(()) })
     }
-    fn update_notification(&self, _: &ClientId, _: Notification) -> Answer<'_, ()> {
+    fn update_notification(&self, _: &ClientId, _: &Notification, _: Notification) -> Answer<'_, ()> {
         Box::pin(async { Ok(()) })
     }
-    fn mark_notification(&self, _: &ClientId, _: &str, _: State) -> Answer<'_, ()> {
+    fn mark_notification(&self, _: &ClientId, _: &Notification, _: State) -> Answer<'_, ()> {
         Box::pin(async { Ok(()) })
     }
     fn remove_notification(&self, _: &ClientId, _: &str) -> Answer<'_, ()> {
