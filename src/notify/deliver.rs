@@ -1,6 +1,9 @@
 //! The one owner of all deliveries under way. It decides whose turn it is: every lane within its window and its client's
 //! places, first attempts before retries, one after the other, so that no endpoint, slow or dead, holds up another.
 
+mod nudged;
+mod settle;
+
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
@@ -14,12 +17,11 @@ use tokio_util::sync::CancellationToken;
 use super::Notify;
 use super::attempt::Ended;
 use super::lane::Workplace;
-use super::nudges::Nudge;
 use super::places::Places;
 use super::window::Breaker;
 use crate::clock::Timestamp;
 use crate::metrics::Held;
-use crate::store::{Attempt, Due, DuePage, Fate, Lane, StoreError};
+use crate::store::{Due, DuePage, Fate, Lane, StoreError};
 
 /// How long to wait when the store does not answer.
 const STORE_PAUSE: Duration = Duration::from_secs(1);
@@ -104,50 +106,6 @@ impl Deliverer {
     fn look_into(&mut self, lane: Lane) {
         self.lanes.entry(lane.clone()).or_insert_with(Workplace::new).more = true;
         self.load(lane);
-    }
-
-    fn nudged(&mut self, nudge: Nudge) {
-        match nudge {
-            Nudge::Anew(lane) => {
-                if let Some(place) = self.lanes.get_mut(&lane) {
-                    place.window.renew();
-                    place.show(&self.notify.metrics);
-                    place.unstock();
-                    // What is left was sent to the endpoint as it was.
-                    place.wanted_again.extend(place.busy.iter().copied());
-                    place.more = true;
-                    self.load(lane);
-                }
-            }
-            Nudge::Again(lane, id) => {
-                if let Some(place) = self.lanes.get_mut(&lane) {
-                    place.window.renew();
-                    place.show(&self.notify.metrics);
-                    if place.busy.contains(&id) {
-                        place.wanted_again.insert(id);
-                    }
-                    self.line_up(&lane);
-                }
-            }
-            Nudge::Gone(lane) => self.dismiss(&lane),
-            Nudge::ClientGone(client) => {
-                let mine: Vec<Lane> = self.lanes.keys().filter(|lane| lane.client == client).cloned().collect();
-                for lane in mine {
-                    self.dismiss(&lane);
-                }
-            }
-        }
-    }
-
-    /// Forgets what is known of a lane, apart from what is under way, which is being called back.
-    fn dismiss(&mut self, lane: &Lane) {
-        if let Some(place) = self.lanes.get_mut(lane) {
-            place.unstock();
-            place.window.renew();
-            place.show(&self.notify.metrics);
-            place.more = true;
-            self.load(lane.clone());
-        }
     }
 
     /// The lanes whose time has come by now.
@@ -345,58 +303,5 @@ impl Deliverer {
         }
         self.line_up(&lane);
         self.load(lane);
-    }
-
-    /// Stores what has become of an attempt. While the store cannot accept it the delivery keeps its place: it must not
-    /// be sent again for that.
-    fn settle(&mut self, lane: Lane, due: Due, attempt: Attempt, fate: Fate) {
-        self.notify.log_attempt(&lane, &due, &attempt, fate);
-        let store = self.notify.store.clone();
-        self.work.push(Box::pin(async move {
-            loop {
-                let attempt = Some(attempt.clone());
-                match store.outbox.settle(&lane, due.id, attempt, fate, Timestamp::now()).await {
-                    Err(StoreError::Unavailable(_)) => sleep(STORE_PAUSE).await,
-                    outcome => return Done::Settled(lane, due, fate, outcome),
-                }
-            }
-        }));
-    }
-
-    fn settled(&mut self, lane: Lane, due: &Due, fate: Fate, outcome: Result<(), StoreError>) {
-        let again = self.free(&lane, due);
-        if let (Ok(()), Fate::Retry(at)) = (&outcome, fate) {
-            self.alarm_at(&lane, at);
-        }
-        if again && outcome.is_ok() && fate != Fate::Delivered {
-            let (store, client, id) = (self.notify.store.clone(), lane.client.clone(), due.id);
-            self.work.push(Box::pin(async move {
-                if let Err(error) = store.outbox.retry(&client, id, Timestamp::now()).await {
-                    tracing::warn!(%error, delivery = id, "a delivery that was sent again by hand waits for its time");
-                }
-                Done::Revived
-            }));
-        }
-        self.load(lane);
-    }
-
-    /// Gives back the place, and lets those go on that have waited for it. True for a delivery that was sent again by hand
-    /// while it was under way.
-    fn free(&mut self, lane: &Lane, due: &Due) -> bool {
-        let place = self.lanes.get_mut(lane);
-        let again = place.is_some_and(|place| place.busy.remove(&due.id) && place.wanted_again.remove(&due.id));
-        for holder in self.places.give_back(lane, due.tries > 0) {
-            while let Some(waiting) = self.places.next_waiting(&holder) {
-                let now = Instant::now();
-                let Some(place) = self.lanes.get_mut(&waiting) else { continue };
-                place.parked = false;
-                let can_go = place.window.room(now) > 0 && !(place.first.is_empty() && place.again.is_empty());
-                self.line_up(&waiting);
-                if can_go {
-                    break;
-                }
-            }
-        }
-        again
     }
 }

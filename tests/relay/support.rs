@@ -27,6 +27,13 @@ use wire::{Answer, Request, Wire};
 /// How long anything may take that should happen at once; only a failing test waits for it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Lets a time pass that is part of the story: how long an endpoint takes to answer, how often somebody asks, at which
+/// rate events come. Not for waiting until something has happened.
+pub(crate) fn spend(time: Duration) {
+    let (_nobody, nothing) = sync_channel::<()>(1);
+    nothing.recv_timeout(time).ok();
+}
+
 /// A running relay; it is killed, and its data removed, when this is dropped.
 pub(crate) struct TestRelay {
     /// The public address.

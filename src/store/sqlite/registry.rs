@@ -201,7 +201,7 @@ impl SqliteStore {
     }
 
     fn edit(&self, client: &ClientId, edit: Edit) -> Answer<'_, ()> {
-        self.change(Change::Notifications { client: client.clone(), edit })
+        self.change(Change::Notifications { client: client.clone(), edit: Box::new(edit) })
     }
 
     fn entry(&self, id: &ClientId) -> Option<(i64, Arc<Client>)> {

@@ -9,7 +9,7 @@ use super::{relay, say};
 use crate::support::TestRelay;
 use crate::support::receiver::{Receiver, Reply};
 use crate::support::tenant::{Tenant, problem, stored, text};
-use crate::support::wire::Request;
+use crate::support::wire::{Request, Wire};
 
 /// Waits for a while, so that a few fail at the same time.
 fn fails() -> Receiver {
@@ -132,7 +132,8 @@ fn a_handshake_that_another_endpoint_passed_counts_for_nothing() {
     let (new, hook) = (Receiver::well(), acme.open_hook("gini").path);
     acme.notify("ppj", &old.url("/"));
     std::thread::scope(|scope| {
-        let verifying = scope.spawn(|| acme.post("/v2/notification/main/verify", ""));
+        let (to, request) = (relay.listen, Request::post("/v2/notification/main/verify").bearer(&acme.token));
+        let verifying = scope.spawn(move || Wire::connect(to).ask(&request));
         old.wait(2);
         assert_eq!(change(&acme, &new.url("/")), "unverified");
         assert_eq!(verifying.join().expect("an answer").status, 400);
@@ -166,8 +167,10 @@ fn changes_at_the_same_time_are_all_made() {
     let relay = relay();
     let acme = Tenant::new(&relay, "acme");
     acme.notification(&json!({ "name": "main", "endpoint": "http://127.0.0.1:9/", "format": "zoffice" }));
+    let (to, token) = (relay.listen, acme.token.clone());
     let put = |body: &str| {
-        let changed = acme.ask(Request::new("PUT", "/v2/notification/main").json(body));
+        let request = Request::new("PUT", "/v2/notification/main").bearer(&token).json(body);
+        let changed = Wire::connect(to).ask(&request);
         assert_eq!(changed.status, 200, "{changed:?}");
     };
     for _ in 0..20 {
