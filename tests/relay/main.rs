@@ -26,4 +26,5 @@ mod sdk;
 mod streams;
 #[allow(dead_code, reason = "a harness offers what the next test will need")]
 mod support;
+mod tickets;
 mod tokens;
