@@ -13,6 +13,7 @@ mod browser;
 mod commands;
 mod crash;
 mod deliveries;
+mod doctor;
 mod documents;
 mod hooks;
 mod lifecycle;
