@@ -15,6 +15,7 @@ mod crash;
 mod deliveries;
 mod doctor;
 mod documents;
+mod handout;
 mod hooks;
 mod lifecycle;
 mod meters;
