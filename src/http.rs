@@ -24,6 +24,7 @@ mod problem;
 mod rejects;
 mod request;
 pub mod server;
+mod tickets;
 mod view;
 mod watched;
 
@@ -36,7 +37,7 @@ use warp::filters::BoxedFilter;
 use warp::reply::Response;
 use warp::{Filter, Rejection};
 
-use crate::auth::{AdminToken, Authenticator, Keys};
+use crate::auth::{AdminToken, Authenticator, Keys, QueryToken};
 use crate::metrics::Metrics;
 use crate::notify::Notify;
 use crate::relay::Relay;
@@ -61,6 +62,8 @@ pub struct Options {
     pub body_timeout: Duration,
     /// For how long a token from `/oauth/token` is good.
     pub token_ttl: Duration,
+    /// What a stream's `?token=` may be.
+    pub query_token: QueryToken,
     /// Requests a second that one hook takes.
     pub hook_rate: NonZeroU32,
 }
@@ -120,6 +123,8 @@ pub fn public(context: &Arc<Context>) -> BoxedFilter<(Response,)> {
         .or(at(warp::path!("events" / "client"), c, events::stream))
         .unify()
         .or(at_one(warp::path!("events" / String / "raw"), c, events::raw))
+        .unify()
+        .or(at(warp::path!("events" / "ticket"), c, tickets::issue))
         .unify()
         .or(at(warp::path!("documents"), c, documents::collection))
         .unify()

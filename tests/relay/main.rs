@@ -13,7 +13,9 @@ mod browser;
 mod commands;
 mod crash;
 mod deliveries;
+mod doctor;
 mod documents;
+mod handout;
 mod hooks;
 mod lifecycle;
 mod meters;
@@ -26,4 +28,5 @@ mod sdk;
 mod streams;
 #[allow(dead_code, reason = "a harness offers what the next test will need")]
 mod support;
+mod tickets;
 mod tokens;
