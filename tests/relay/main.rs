@@ -27,3 +27,4 @@ mod streams;
 #[allow(dead_code, reason = "a harness offers what the next test will need")]
 mod support;
 mod tokens;
+mod widget;
