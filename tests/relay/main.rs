@@ -30,3 +30,4 @@ mod streams;
 mod support;
 mod tickets;
 mod tokens;
+mod widget;

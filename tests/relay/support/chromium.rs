@@ -34,10 +34,16 @@ const FLAGS: [&str; 12] = [
     "--remote-debugging-pipe",
 ];
 
+/// A tab that is not spoken to at the moment.
+pub(crate) struct Tab {
+    target: String,
+    session: String,
+}
+
 /// Browsers are heavy, and what is measured in one of them must not suffer from another.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
-/// One browser with one page; ended, profile and all, when this is dropped.
+/// One browser, at first with one tab; ended, profile and all, when this is dropped.
 pub(crate) struct Browser {
     child: Child,
     commands: ChildStdin,
@@ -45,6 +51,8 @@ pub(crate) struct Browser {
     incoming: Receiver<Value>,
     /// Events that nobody has asked for yet.
     events: VecDeque<Value>,
+    /// The tab that is spoken to.
+    target: String,
     session: String,
     next: u64,
     /// What pages have complained of: uncaught errors, console errors, refused or failed loads.
@@ -95,6 +103,7 @@ impl Browser {
             child,
             incoming,
             events: VecDeque::new(),
+            target: String::new(),
             session: String::new(),
             next: 0,
             complaints: Vec::new(),
@@ -106,10 +115,33 @@ impl Browser {
         Some(browser)
     }
 
+    /// One more tab, which is spoken to from now on; returns the one before, for [`Browser::turn_to`].
+    #[track_caller]
+    pub(crate) fn open_tab(&mut self) -> Tab {
+        let before = Tab { target: std::mem::take(&mut self.target), session: std::mem::take(&mut self.session) };
+        self.open_page();
+        before
+    }
+
+    /// Speaks to another tab; returns the one before.
+    pub(crate) fn turn_to(&mut self, tab: Tab) -> Tab {
+        Tab {
+            target: std::mem::replace(&mut self.target, tab.target),
+            session: std::mem::replace(&mut self.session, tab.session),
+        }
+    }
+
+    /// Closes a tab that is not spoken to.
+    #[track_caller]
+    pub(crate) fn close(&mut self, tab: &Tab) {
+        self.call("Target.closeTarget", json!({"targetId": tab.target}));
+    }
+
     #[track_caller]
     fn open_page(&mut self) {
         let target = self.call("Target.createTarget", json!({"url": "about:blank"}));
         let attached = self.call("Target.attachToTarget", json!({"targetId": target["targetId"], "flatten": true}));
+        self.target = target["targetId"].as_str().expect("a target").to_owned();
         self.session = attached["sessionId"].as_str().expect("a session").to_owned();
         for domain in ["Page", "Runtime", "Log", "Network"] {
             self.call(&format!("{domain}.enable"), json!({}));
