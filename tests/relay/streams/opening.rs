@@ -13,7 +13,7 @@ const HEAD: &str = "HTTP/1.1 200 OK\r\n\
     cache-control: no-cache, no-transform\r\n\
     x-accel-buffering: no\r\n\
     access-control-allow-origin: *\r\n\
-    access-control-expose-headers: X-Request-Id, Location, Retry-After\r\n\
+    access-control-expose-headers: X-Request-Id, X-Bce-Request-Id, Location, Retry-After\r\n\
     x-content-type-options: nosniff\r\n\
     referrer-policy: no-referrer\r\n\
     connection: close\r\n\
