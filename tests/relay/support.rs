@@ -9,7 +9,7 @@ pub(crate) mod sse;
 pub(crate) mod tenant;
 pub(crate) mod wire;
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -292,14 +292,32 @@ pub(crate) fn docrelay(words: &[&str], settings: &[(String, String)]) -> Command
     command
 }
 
+/// What a variable of `make test` names. `None`, with a line that says so, when this machine lacks it; a failure where CI
+/// is set.
+pub(crate) fn tool(variable: &str) -> Option<String> {
+    let value = std::env::var(variable).ok().filter(|value| !value.is_empty());
+    if value.is_none() {
+        assert!(std::env::var_os("CI").is_none(), "{variable} names nothing, and in CI this must be tried");
+        // Past the capture of a test's output: a skip has to be seen.
+        writeln!(std::io::stderr(), "SKIPPED: {variable} names nothing: make test finds or installs it").ok();
+    }
+    value
+}
+
 /// Runs a command to its end, which must come in time.
 #[track_caller]
 pub(crate) fn run(command: &mut Command) -> Ran {
+    run_within(command, PATIENCE)
+}
+
+/// Runs a command that may take longer than others.
+#[track_caller]
+pub(crate) fn run_within(command: &mut Command, patience: Duration) -> Ran {
     let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("a start");
     let pid = Pid::from_child(&child);
     let (tell, ended) = sync_channel(1);
     in_background("command", move || tell.send(child.wait_with_output()).unwrap_or(()));
-    let Ok(output) = ended.recv_timeout(PATIENCE) else {
+    let Ok(output) = ended.recv_timeout(patience) else {
         kill_process(pid, Signal::KILL).ok();
         panic!("does not end: {command:?}");
     };
