@@ -1,15 +1,17 @@
-//! The pages that people see: embedded in the binary, with an entity tag each and no request to anywhere else.
+//! The pages that people see, and the documents that programs read: embedded in the binary, with an entity tag each and
+//! no request to anywhere else. What the documents look like as pages is the business of `docs`.
 
+use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use data_encoding::HEXLOWER;
 use http::{HeaderValue, Method, StatusCode};
 
-use super::Context;
 use super::answer::{self, Outcome};
 use super::problem::Problem;
 use super::request::Request;
+use super::{Context, docs};
 
 /// Scripts, styles and connections from this origin only; nobody may put a page into a frame.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
@@ -18,33 +20,47 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 struct Page {
     path: &'static str,
     content_type: &'static str,
-    body: &'static str,
-    tag: LazyLock<String>,
+    content: LazyLock<Content>,
+}
+
+/// What a page shows, and its entity tag.
+struct Content {
+    body: Cow<'static, str>,
+    tag: String,
+}
+
+impl Content {
+    fn new(body: impl Into<Cow<'static, str>>) -> Self {
+        let body = body.into();
+        let tag = format!("\"{}\"", HEXLOWER.encode(&digest(&SHA256, body.as_bytes()).as_ref()[..8]));
+        Self { body, tag }
+    }
 }
 
 macro_rules! page {
-    ($path:literal, $type:literal, $file:literal) => {
-        Page {
-            path: $path,
-            content_type: $type,
-            body: include_str!($file),
-            tag: LazyLock::new(|| tag(include_str!($file))),
-        }
+    ($path:literal, $type:expr, $body:expr) => {
+        Page { path: $path, content_type: $type, content: LazyLock::new(|| Content::new($body)) }
     };
 }
 
-static PAGES: [Page; 6] = [
-    page!("/", "text/html; charset=utf-8", "../../static/index.html"),
-    page!("/start.css", "text/css; charset=utf-8", "../../static/start.css"),
-    page!("/start.js", "text/javascript; charset=utf-8", "../../static/start.js"),
-    page!("/sse.js", "text/javascript; charset=utf-8", "../../static/sse.js"),
-    page!("/icon.svg", "image/svg+xml", "../../static/icon.svg"),
-    page!("/docs", "text/plain; charset=utf-8", "../../docs/REFERENCE.md"),
-];
+const HTML: &str = "text/html; charset=utf-8";
+const STYLE: &str = "text/css; charset=utf-8";
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+const JSON: &str = "application/json";
 
-fn tag(body: &str) -> String {
-    format!("\"{}\"", HEXLOWER.encode(&digest(&SHA256, body.as_bytes()).as_ref()[..8]))
-}
+static PAGES: [Page; 11] = [
+    page!("/", HTML, include_str!("../../static/index.html")),
+    page!("/start.css", STYLE, include_str!("../../static/start.css")),
+    page!("/start.js", SCRIPT, include_str!("../../static/start.js")),
+    page!("/sse.js", SCRIPT, include_str!("../../static/sse.js")),
+    page!("/icon.svg", "image/svg+xml", include_str!("../../static/icon.svg")),
+    page!("/docs", HTML, docs::reference()),
+    page!("/docs/guides", HTML, docs::guides()),
+    page!("/docs/api", HTML, docs::api()),
+    page!("/docs.css", STYLE, include_str!("../../static/docs.css")),
+    page!("/openapi.json", JSON, include_str!("../../docs/openapi.json")),
+    page!("/asyncapi.json", JSON, include_str!("../../docs/asyncapi.json")),
+];
 
 /// Every address that no other route knows.
 pub(super) async fn page(_: Arc<Context>, request: Request) -> Outcome {
@@ -52,17 +68,18 @@ pub(super) async fn page(_: Arc<Context>, request: Request) -> Outcome {
     if ![Method::GET, Method::HEAD].contains(&request.method) {
         return Err(Problem::method("GET, HEAD"));
     }
+    let content: &'static Content = &page.content;
     let unchanged = request
         .header("if-none-match")
-        .is_some_and(|tags| tags.split(',').any(|t| t.trim().trim_start_matches("W/") == page.tag.as_str()));
+        .is_some_and(|tags| tags.split(',').any(|t| t.trim().trim_start_matches("W/") == content.tag));
     let mut response = match unchanged {
         true => answer::text(StatusCode::NOT_MODIFIED, page.content_type, ""),
-        false => answer::text(StatusCode::OK, page.content_type, page.body),
+        false => answer::text(StatusCode::OK, page.content_type, content.body.as_ref()),
     };
     let headers = response.headers_mut();
     headers.insert("cache-control", HeaderValue::from_static("no-cache"));
     headers.insert("content-security-policy", HeaderValue::from_static(POLICY));
-    if let Ok(value) = page.tag.parse() {
+    if let Ok(value) = content.tag.parse() {
         headers.insert("etag", value);
     }
     Ok(response)

@@ -14,6 +14,7 @@ mod commands;
 mod crash;
 mod deliveries;
 mod documents;
+mod guides;
 mod hooks;
 mod lifecycle;
 mod meters;
