@@ -19,6 +19,7 @@ mod hooks;
 mod lifecycle;
 mod meters;
 mod notifications;
+mod openapi;
 mod passing;
 mod play;
 mod process;
