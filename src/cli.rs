@@ -5,6 +5,7 @@ pub mod check;
 mod client;
 mod delivery;
 mod demo;
+mod doctor;
 mod hook;
 mod notification;
 mod reach;
@@ -57,6 +58,8 @@ enum Command {
     Send(Box<send::Args>),
     /// Follow a stream
     Tail(tail::Args),
+    /// Find out what is wrong between here and a relay
+    Doctor(doctor::Args),
 }
 
 /// Runs a command; what goes wrong is one sentence on stderr. 1: it could not be done. 2: it was asked wrongly.
@@ -72,6 +75,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Delivery(delivery) => configured(&delivery.flags().clone(), |config| delivery.run(&config)),
         Command::Send(args) => outside(send::run(*args)),
         Command::Tail(args) => outside(tail::run(args)),
+        Command::Doctor(args) => outside(doctor::run(args)),
         Command::Check(check) => check.run(&mut std::io::stdout(), &mut std::io::stderr()).map_err(anyhow::Error::from),
     };
     done.unwrap_or_else(|error| {

@@ -23,6 +23,7 @@ pub use layers::{ConfigError, unknown_variables};
 pub use limits::raise_open_files;
 pub use value::{Origins, Store};
 
+use crate::auth::QueryToken;
 use crate::hook::Secret;
 use crate::telemetry::LogFormat;
 use layers::Layers;
@@ -44,6 +45,8 @@ pub struct Config {
     pub cors_origins: Origins,
     /// For how long a token of `/oauth/token` is good; at least a second.
     pub token_ttl: Duration,
+    /// What a stream's `?token=` may be.
+    pub query_token: QueryToken,
     /// Open connections, in all.
     pub max_connections: usize,
     /// Open streams, in all; fewer than connections.
@@ -125,6 +128,7 @@ impl Config {
             public_url: layers.optional("public_url", value::base_url)?,
             cors_origins: layers.get("cors_origins", value::origins)?,
             token_ttl: layers.get("token_ttl", value::seconds)?,
+            query_token: layers.get("query_token", value::query_token)?,
             max_connections,
             max_followers,
             max_followers_per_client,

@@ -25,6 +25,7 @@ mod problem;
 mod rejects;
 mod request;
 pub mod server;
+mod tickets;
 mod view;
 mod watched;
 
@@ -37,7 +38,7 @@ use warp::filters::BoxedFilter;
 use warp::reply::Response;
 use warp::{Filter, Rejection};
 
-use crate::auth::{AdminToken, Authenticator, Keys};
+use crate::auth::{AdminToken, Authenticator, Keys, QueryToken};
 use crate::metrics::Metrics;
 use crate::notify::Notify;
 use crate::relay::Relay;
@@ -62,6 +63,8 @@ pub struct Options {
     pub body_timeout: Duration,
     /// For how long a token from `/oauth/token` is good.
     pub token_ttl: Duration,
+    /// What a stream's `?token=` may be.
+    pub query_token: QueryToken,
     /// Requests a second that one hook takes.
     pub hook_rate: NonZeroU32,
 }
@@ -122,6 +125,8 @@ pub fn public(context: &Arc<Context>) -> BoxedFilter<(Response,)> {
         .unify()
         .or(at_one(warp::path!("events" / String / "raw"), c, events::raw))
         .unify()
+        .or(at(warp::path!("events" / "ticket"), c, tickets::issue))
+        .unify()
         .or(at(warp::path!("documents"), c, documents::collection))
         .unify()
         .or(at_one(warp::path!("documents" / String), c, documents::one))
@@ -136,9 +141,9 @@ pub fn public(context: &Arc<Context>) -> BoxedFilter<(Response,)> {
         .unify()
         .or(at_one(warp::path!("rejects" / String / "replay"), c, rejects::replay))
         .unify()
-        .or(at(warp::path!("v1" / "notification" / ..), c, notifications::api))
+        .or(at(warp::path!("v1" / ..), c, notifications::api))
         .unify()
-        .or(at(warp::path!("v2" / "notification" / ..), c, notifications::api))
+        .or(at(warp::path!("v2" / ..), c, notifications::api))
         .unify()
         .or(at(warp::path!("deliveries"), c, deliveries::list))
         .unify()

@@ -5,6 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use aws_lc_rs::digest;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
@@ -235,36 +236,47 @@ pub fn check_endpoint(text: &str) -> Result<(), String> {
     if text.chars().count() > ENDPOINT_LENGTH {
         return Err(format!("must have at most {ENDPOINT_LENGTH} characters"));
     }
-    // The parser would take white space away in silence, and what was checked would not be what is kept.
-    let spaced = text.chars().any(|c| c.is_control() || c.is_whitespace());
+    // The parser would take white space away in silence, or find a host where a reader sees none: what was checked would
+    // not be what is kept. A fragment is never sent.
+    let odd = text.chars().any(|c| c.is_control() || c.is_whitespace() || c == '\\' || c == '#');
+    let hostless = text.split_once("//").is_none_or(|(_, rest)| rest.is_empty() || rest.starts_with(['/', '?']));
     match url::Url::parse(text) {
-        Ok(url) if !spaced && ["http", "https"].contains(&url.scheme()) && url.has_host() => Ok(()),
+        Ok(url) if !odd && !hostless && ["http", "https"].contains(&url.scheme()) && url.has_host() => Ok(()),
         _ => Err("must be an absolute http or https address".to_owned()),
     }
 }
 
-/// What a delivery is aimed at, which is also the line it waits in: a notification, or one host's callbacks.
+/// What a delivery is aimed at, which is also the line it waits in: a notification, or one address of callbacks.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Target {
     /// The notification of this name.
     Notification(NotificationName),
-    /// The callbacks to this origin: scheme, host and port, as in `https://app.example.com`.
-    Callback(Arc<str>),
+    /// The callbacks to one address.
+    Callback {
+        /// Its scheme, host and port, as in `https://app.example.com`.
+        origin: Arc<str>,
+        /// The beginning of the SHA-256 of all of it: the rest may hold a secret, and this is stored in the clear.
+        digest: u64,
+    },
 }
 
 impl Target {
-    /// The notification's name, or the origin after an `@`, which no name begins with.
+    /// The notification's name; or, after an `@` which no name begins with, origin and digest with a `#` between them.
     pub fn key(&self) -> String {
         match self {
             Target::Notification(name) => name.as_str().to_owned(),
-            Target::Callback(origin) => format!("@{origin}"),
+            Target::Callback { origin, digest } => format!("@{origin}#{digest:016x}"),
         }
     }
 
     /// From [`Target::key`].
     pub fn from_key(key: &str) -> Result<Self, InvalidName> {
         match key.strip_prefix('@') {
-            Some(origin) => Ok(Target::Callback(origin.into())),
+            Some(key) => {
+                let (origin, digest) = key.split_once('#').ok_or(InvalidName)?;
+                let digest = u64::from_str_radix(digest, 16).map_err(|_| InvalidName)?;
+                Ok(Target::Callback { origin: origin.into(), digest })
+            }
             None => key.parse().map(Target::Notification),
         }
     }
@@ -272,7 +284,10 @@ impl Target {
     /// Where this callback waits. `None` when its address is not an absolute one.
     pub fn of(callback: &Callback) -> Option<Self> {
         let url = url::Url::parse(&callback.url).ok()?;
-        url.host().map(|_| Target::Callback(url.origin().ascii_serialization().into()))
+        url.host()?;
+        let digest = digest::digest(&digest::SHA256, callback.url.as_bytes());
+        let digest = digest.as_ref().first_chunk().map_or(0, |first| u64::from_be_bytes(*first));
+        Some(Target::Callback { origin: url.origin().ascii_serialization().into(), digest })
     }
 }
 
@@ -307,6 +322,10 @@ mod tests {
         for bad in [" http://a.example", "http://a.example/ ", "http://a.exa\tmple/", "http://a.example/x y"] {
             assert!(check_endpoint(bad).is_err(), "{bad:?}");
         }
+        for bad in ["http:///x", "http://a.example\\@127.0.0.1/", "https:a.example", "http://a.example/#x", "http://?x"]
+        {
+            assert!(check_endpoint(bad).is_err(), "{bad:?}");
+        }
     }
 
     #[test]
@@ -314,7 +333,8 @@ mod tests {
         let callback = |url: &str| Callback { url: url.into(), format: Format::Gini, credential: None };
         let named = Target::Notification("main".parse().expect("good"));
         let origin = Target::of(&callback("https://App.example.com:8443/x?y=1")).expect("absolute");
-        assert_eq!(origin.key(), "@https://app.example.com:8443");
+        assert!(origin.key().starts_with("@https://app.example.com:8443#"), "{}", origin.key());
+        assert_ne!(Target::of(&callback("https://app.example.com:8443/x?y=2")), Some(origin.clone()));
         for target in [named, origin] {
             assert_eq!(Target::from_key(&target.key()), Ok(target));
         }

@@ -8,6 +8,8 @@ pub mod egress;
 mod gates;
 mod lane;
 mod manage;
+mod nudges;
+mod places;
 mod receiver;
 mod schedule;
 mod verify;
@@ -20,6 +22,7 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 
 use gates::Gates;
+use nudges::{Nudge, Nudges};
 
 use crate::dialect::Outbound;
 use crate::event::ClientId;
@@ -27,6 +30,7 @@ use crate::metrics::Metrics;
 use crate::notification::{NotificationName, Target};
 use crate::store::{Lane, Store};
 
+pub use attempt::{SENDER, sender};
 pub use deliver::Deliverer;
 pub use manage::{NewCallback, NewNotification, NotificationChange, NotificationRefusal, Secrets};
 
@@ -98,21 +102,37 @@ pub struct Notify {
     metrics: Metrics,
     options: Options,
     gates: Gates,
+    nudges: Nudges,
 }
 
 impl Notify {
     /// Puts the parts together.
     pub fn new(store: Store, egress: Arc<dyn Egress>, options: Options, metrics: Metrics) -> Self {
-        Self { store, egress, metrics, options, gates: Gates::default() }
+        Self { store, egress, metrics, options, gates: Gates::default(), nudges: Nudges::new() }
     }
 
     /// Calls back what is on its way to a notification that was removed; when this returns, nothing is.
     pub(crate) async fn forget(&self, client: &ClientId, name: &NotificationName) {
-        self.gates.evict(&Lane { client: client.clone(), target: Target::Notification(name.clone()) }).await;
+        let lane = Lane { client: client.clone(), target: Target::Notification(name.clone()) };
+        self.nudges.tell(Nudge::Gone(lane.clone())).await;
+        self.gates.evict(&lane).await;
     }
 
     /// The same for everything of a client that was removed.
     pub async fn forget_client(&self, client: &ClientId) {
+        self.nudges.tell(Nudge::ClientGone(client.clone())).await;
         self.gates.evict_client(client).await;
+    }
+
+    /// One request to a receiver, broken off when the receiver is removed meanwhile.
+    async fn call(&self, lane: &Lane, request: Outbound) -> Exchange {
+        let passage = self.gates.enter(lane);
+        tokio::select! {
+            biased;
+            () = passage.called_back() => {
+                Exchange { failure: Some(Failure::Broken("the receiver was removed meanwhile".to_owned())), ..Exchange::nothing() }
+            }
+            exchange = self.egress.exchange(request) => exchange,
+        }
     }
 }

@@ -237,11 +237,12 @@ pub trait Registry: Send + Sync {
     /// taken, [`StoreError::TooMany`] when the client has
     /// [`NOTIFICATIONS_PER_CLIENT`](crate::notification::NOTIFICATIONS_PER_CLIENT).
     fn add_notification(&self, client: &ClientId, notification: Notification) -> Answer<'_, ()>;
-    /// Replaces the client's notification of this id; its name and when it was made stay as they are, and a default one
-    /// takes that from the one before.
-    fn update_notification(&self, client: &ClientId, notification: Notification) -> Answer<'_, ()>;
-    /// Changes nothing but the state of the client's notification of this id.
-    fn mark_notification(&self, client: &ClientId, id: &str, state: State) -> Answer<'_, ()>;
+    /// Replaces the client's notification `before` by `after`; its id, its name and when it was made stay as they are, and a
+    /// default one takes that from the one before. [`StoreError::Conflict`] when it is no longer as it was `before`.
+    fn update_notification(&self, client: &ClientId, before: &Notification, after: Notification) -> Answer<'_, ()>;
+    /// Changes nothing but the state of a notification. [`StoreError::Conflict`] when its endpoint or format is no longer
+    /// that of `known`: what was found out was found out about another one.
+    fn mark_notification(&self, client: &ClientId, known: &Notification, state: State) -> Answer<'_, ()>;
     /// Removes a client's notification by its name. Deliveries that were pending for it are dead, with that as reason.
     fn remove_notification(&self, client: &ClientId, name: &str) -> Answer<'_, ()>;
 }

@@ -111,6 +111,7 @@ macro_rules! the_contract_holds_for {
                     one_notification_at_most_is_the_default
                     a_changed_notification_keeps_its_name_and_its_place
                     a_notification_that_is_not_there_cannot_be_changed
+                    a_notification_that_was_changed_meanwhile_is_left_as_it_is
                     what_waits_for_a_removed_notification_is_dead_and_a_new_one_inherits_nothing
                     a_removed_client_leaves_no_delivery
                 }

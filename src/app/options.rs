@@ -71,6 +71,7 @@ pub(super) fn http(config: &Config, reached: &Reached) -> http::Options {
         max_body_bytes: config.max_body_bytes,
         body_timeout: config.body_timeout,
         token_ttl: config.token_ttl,
+        query_token: config.query_token,
         hook_rate: config.hook_rate,
     }
 }

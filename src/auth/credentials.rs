@@ -1,11 +1,11 @@
 //! Where a request carries its credentials: the `Authorization` header (Bearer and Basic), or the query of those who
-//! cannot set headers. Knows how they are written, not whether they are good.
+//! cannot set headers, as far as that is allowed. Knows how they are written, not whether they are good.
 
 use std::borrow::Cow;
 
 use data_encoding::BASE64;
 
-use super::token::Denied;
+use super::token::{Denied, Grant};
 use crate::hook::Secret;
 
 /// The names of the query parameter; the first that occurs counts, whatever order they come in.
@@ -19,19 +19,60 @@ pub fn bearer(authorization: &str) -> Option<&str> {
     (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
 }
 
-/// The token that a request presents. `authorization` is the header's bytes, `query` the raw query without `?`.
+/// What a token in the query is good for. Whatever this says, the header takes any.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QueryToken {
+    /// As much as one in the header.
+    Any,
+    /// It has to be a ticket.
+    Ticket,
+    /// Nothing: it is as if there were none.
+    Off,
+}
+
+/// The token of a request, not checked yet, and where it stood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Presented<'a> {
+    /// In `Authorization`.
+    InHeader(&'a str),
+    /// In the query, unescaped.
+    InQuery(Cow<'a, str>),
+}
+
+impl Presented<'_> {
+    /// The token.
+    pub fn token(&self) -> &str {
+        match self {
+            Presented::InHeader(token) => token,
+            Presented::InQuery(token) => token,
+        }
+    }
+
+    /// [`Denied::NoTicket`] when it may not stand where it stood.
+    pub fn allowed(&self, grant: &Grant, rule: QueryToken) -> Result<(), Denied> {
+        match (self, rule) {
+            (Presented::InHeader(_), _) | (Presented::InQuery(_), QueryToken::Any) => Ok(()),
+            (Presented::InQuery(_), _) if grant.ticket.is_some() => Ok(()),
+            (Presented::InQuery(_), _) => Err(Denied::NoTicket),
+        }
+    }
+}
+
+/// The token that a request presents. `authorization` is the header's bytes, `query` the raw query without `?`; pass
+/// none where a token in the query counts for nothing.
 ///
 /// The header wins: an `Authorization` of another scheme hides the query's token and is [`Denied::Missing`], as is no
 /// token at all, or an empty one.
-pub fn presented<'a>(authorization: Option<&'a [u8]>, query: Option<&'a str>) -> Result<Cow<'a, str>, Denied> {
+pub fn presented<'a>(authorization: Option<&'a [u8]>, query: Option<&'a str>) -> Result<Presented<'a>, Denied> {
     if let Some(header) = authorization {
         let token = std::str::from_utf8(header).ok().and_then(bearer);
-        return token.map(Cow::Borrowed).ok_or(Denied::Missing);
+        return token.map(Presented::InHeader).ok_or(Denied::Missing);
     }
     let pairs = || form_urlencoded::parse(query.unwrap_or_default().as_bytes());
     PARAMETERS
         .into_iter()
         .find_map(|name| pairs().find_map(|(key, value)| (key == name && !value.is_empty()).then_some(value)))
+        .map(Presented::InQuery)
         .ok_or(Denied::Missing)
 }
 
@@ -75,18 +116,38 @@ mod tests {
     #[test]
     fn the_header_wins_over_the_query() {
         let query = Some("a=1&token=from-query");
-        assert_eq!(presented(Some(b"Bearer from-header"), query), Ok("from-header".into()));
+        assert_eq!(presented(Some(b"Bearer from-header"), query), Ok(Presented::InHeader("from-header")));
         assert_eq!(presented(Some(b"Basic dTpw"), query), Err(Denied::Missing));
         assert_eq!(presented(Some(b"\xff\xfe"), query), Err(Denied::Missing));
-        assert_eq!(presented(None, query), Ok("from-query".into()));
+        assert_eq!(presented(None, query), Ok(Presented::InQuery("from-query".into())));
     }
 
     #[test]
     fn both_names_of_the_parameter_are_read_and_unescaped() {
-        assert_eq!(presented(None, Some("access_token=a%2Eb")), Ok("a.b".into()));
-        assert_eq!(presented(None, Some("access_token=second&token=first")), Ok("first".into()));
+        assert_eq!(presented(None, Some("access_token=a%2Eb")), Ok(Presented::InQuery("a.b".into())));
+        assert_eq!(presented(None, Some("access_token=second&token=first")), Ok(Presented::InQuery("first".into())));
         for none in [None, Some(""), Some("token="), Some("Token=x"), Some("document=token")] {
             assert_eq!(presented(None, none), Err(Denied::Missing), "{none:?}");
+        }
+    }
+
+    #[test]
+    fn a_query_takes_what_the_rule_allows_and_a_header_takes_any() {
+        let at = crate::clock::Timestamp::from_seconds(1);
+        let token = Grant {
+            client: "acme".parse().expect("a name"),
+            scopes: crate::auth::Scopes::ALL,
+            issued: at,
+            expires: at,
+            ticket: None,
+        };
+        let ticket = Grant { ticket: crate::auth::Ticket::new(None).ok(), ..token.clone() };
+        let (header, query) = (Presented::InHeader("t"), Presented::InQuery("t".into()));
+        for rule in [QueryToken::Any, QueryToken::Ticket, QueryToken::Off] {
+            assert_eq!(header.allowed(&token, rule), Ok(()));
+            assert_eq!(header.allowed(&ticket, rule), Ok(()));
+            assert_eq!(query.allowed(&ticket, rule), Ok(()));
+            assert_eq!(query.allowed(&token, rule).is_ok(), rule == QueryToken::Any);
         }
     }
 

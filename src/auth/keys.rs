@@ -14,10 +14,12 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header};
 use serde::Serialize;
 
 use super::files::{self, KeyError};
-use super::scope::Scopes;
+use super::scope::{Scope, Scopes};
 use super::secret;
+use super::ticket::{self, Ticket};
+use super::token::Grant;
 use crate::clock::Timestamp;
-use crate::event::ClientId;
+use crate::event::{ClientId, DocumentId};
 
 /// The `iss` and the `aud` of every token of ours.
 pub(super) const NAME: &str = "docrelay";
@@ -53,6 +55,26 @@ struct Claims<'a> {
     exp: i64,
     iat: i64,
     jti: String,
+    #[serde(rename = "use", skip_serializing_if = "Option::is_none")]
+    purpose: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    documents: Option<Vec<DocumentId>>,
+}
+
+impl<'a> Claims<'a> {
+    fn new(client: &'a ClientId, scopes: &Scopes, exp: i64, now: Timestamp) -> Result<Self, KeyError> {
+        Ok(Self {
+            iss: NAME,
+            aud: NAME,
+            sub: client,
+            scope: scopes.to_string(),
+            exp,
+            iat: now.seconds(),
+            jti: secret::fresh_secret()?.expose().to_owned(),
+            purpose: None,
+            documents: None,
+        })
+    }
 }
 
 impl Keys {
@@ -90,15 +112,28 @@ impl Keys {
 
     /// A token of this client, valid from now on for `ttl`, signed by the newest key.
     pub fn issue(&self, client: &ClientId, scopes: &Scopes, ttl: Duration, now: Timestamp) -> Result<String, KeyError> {
+        self.sign(Claims::new(client, scopes, now.plus(ttl).seconds(), now)?)
+    }
+
+    /// A ticket for what the holder of `grant` may follow, and for how long it is good at least. It ends with the
+    /// token that `grant` came from at the latest, however long a `ttl` is asked for.
+    pub fn ticket(
+        &self,
+        grant: &Grant,
+        ticket: &Ticket,
+        ttl: Duration,
+        now: Timestamp,
+    ) -> Result<(String, Duration), KeyError> {
+        let end = ticket::end(grant, ttl, now);
         let claims = Claims {
-            iss: NAME,
-            aud: NAME,
-            sub: client,
-            scope: scopes.to_string(),
-            exp: now.plus(ttl).seconds(),
-            iat: now.seconds(),
-            jti: secret::fresh_secret()?.expose().to_owned(),
+            purpose: Some(ticket::USE),
+            documents: ticket.documents(),
+            ..Claims::new(&grant.client, &Scope::Events.into(), end, now)?
         };
+        Ok((self.sign(claims)?, now.until(Timestamp::from_seconds(end)).min(ttl)))
+    }
+
+    fn sign(&self, claims: Claims<'_>) -> Result<String, KeyError> {
         let current = self.current();
         let key = current.all.last().ok_or(KeyError::Unsigned)?;
         let header = Header { kid: Some(key.kid.clone()), ..Header::new(Algorithm::EdDSA) };

@@ -10,14 +10,17 @@ use std::time::Duration;
 use anyhow::{Context, bail, ensure};
 use futures::{StreamExt, TryStreamExt};
 use reqwest::{ClientBuilder, Response, StatusCode, Url};
+use serde_json::Value;
 use sse_stream::{Sse, SseByteStream};
+
+pub(super) use self::line::harmless;
 
 use self::line::Look;
 use super::secret;
 use crate::event::EventId;
 
 /// The environment variable that holds the bearer token.
-const TOKEN_VARIABLE: &str = "DOCRELAY_TOKEN";
+pub(super) const TOKEN_VARIABLE: &str = "DOCRELAY_TOKEN";
 
 /// What EventSource implementations wait before they reconnect, until `retry:` says otherwise.
 const RETRY: Duration = Duration::from_secs(3);
@@ -25,13 +28,17 @@ const RETRY: Duration = Duration::from_secs(3);
 /// The longest wait, whatever `retry:` says and however often connecting failed.
 const LONGEST: Duration = Duration::from_secs(120);
 
+/// How long the relay may take to say where its log ends.
+const HEAD: Duration = Duration::from_secs(10);
+
 /// A stream that has brought nothing for so long is dead: a relay sends an empty line every 15 seconds.
 const SILENCE: Duration = Duration::from_secs(90);
 
-/// Follow a stream: one compact line for each event in a terminal, one line of JSON in a pipe.
+/// Follow a stream: one compact line for each event in a terminal, one line of JSON, with the event's id, in a pipe.
 ///
 /// The token comes from the environment variable DOCRELAY_TOKEN, from --token-file, or from the address. A stream that
-/// is cut off is resumed after the last event. The exit code is 1 when the relay refuses the token.
+/// is cut off is resumed after the last event; standard error tells of it. The exit code is 1 when the relay refuses
+/// the token. Colours are for terminals, and NO_COLOR turns them off.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct Args {
     /// The stream's address: https://relay.example/events/client; the path may be left out.
@@ -90,21 +97,28 @@ impl Follower {
     }
 
     async fn follow(&mut self, out: &mut dyn Write, err: &mut dyn Write) -> anyhow::Result<()> {
+        if self.last_id.is_none() {
+            self.last_id = self.head().await;
+        }
         // What fails at first is a mistake in the address; what fails later is a relay that comes back.
         let mut connection = Some(self.connect().await?);
+        writeln!(err, "following {}", shown(&self.url))?;
         let mut failures = 0;
         loop {
             match connection {
                 Some(response) => {
                     failures = 0;
                     self.listen(response, out, err).await?;
-                    writeln!(err, "the stream ended: resuming")?;
+                    writeln!(err, "the stream ended: {}", self.outlook())?;
                 }
                 None => failures += 1,
             }
             tokio::time::sleep(self.pause(failures)).await;
             connection = match self.connect().await {
-                Ok(response) => Some(response),
+                Ok(response) => {
+                    writeln!(err, "connected again")?;
+                    Some(response)
+                }
                 Err(e) if e.is::<Refused>() => return Err(e),
                 Err(e) => {
                     writeln!(err, "{e:#}: trying again")?;
@@ -119,6 +133,28 @@ impl Follower {
     fn pause(&self, failures: u32) -> Duration {
         let base = self.retry.saturating_mul(1 << failures.min(10)).min(LONGEST);
         base + base.mul_f64(fastrand::f64() / 4.0)
+    }
+
+    /// Where the log ends now: a stream that begins there loses nothing, even when it is cut before its first event.
+    /// `None` for a ticket, which may not ask, and wherever else there is no such answer: then it begins live.
+    async fn head(&self) -> Option<String> {
+        let mut address = self.url.clone();
+        address.set_path(&format!("{}/documents", self.url.path().strip_suffix("/events/client")?));
+        address.set_query(Some("limit=1"));
+        let in_address = || self.url.query_pairs().find(|(name, _)| name == "token" || name == "access_token");
+        let token = self.token.clone().or_else(|| in_address().map(|(_, token)| token.into_owned()))?;
+        let response = self.client.get(address).bearer_auth(token).timeout(HEAD).send().await.ok()?;
+        let response = response.error_for_status().ok()?;
+        let answer: Value = serde_json::from_slice(&response.bytes().await.ok()?).ok()?;
+        answer["lastEventId"].as_str()?.parse::<EventId>().ok().map(|id| id.to_string())
+    }
+
+    /// What comes after an end, for a person.
+    fn outlook(&self) -> String {
+        match &self.last_id {
+            Some(id) => format!("resuming after {id}"),
+            None => "no event has been seen, so what is told until it is open again is missed".to_owned(),
+        }
     }
 
     async fn connect(&self) -> anyhow::Result<Response> {
@@ -167,7 +203,7 @@ impl Follower {
         }
         match (block.event.as_deref().unwrap_or_default(), &block.data) {
             ("" | "message", Some(data)) => {
-                writeln!(out, "{}", line::line(data, self.look))?;
+                writeln!(out, "{}", line::line(block.id.as_deref(), data, self.look))?;
                 out.flush()?;
             }
             ("error", data) => {
@@ -193,10 +229,20 @@ impl Follower {
 #[error("{0}")]
 struct Refused(String);
 
+/// An address without its query, which may hold a token.
+fn shown(url: &Url) -> String {
+    let mut url = url.clone();
+    url.set_query(None);
+    url.to_string()
+}
+
 fn advice(word: &str) -> &'static str {
     match word {
         "auth_required" => ": set DOCRELAY_TOKEN, or name a file with --token-file",
-        "auth_failed" => ": the token is expired, revoked or not this relay's; `docrelay token` makes a new one",
+        "auth_failed" => {
+            ": the token is expired, revoked or not this relay's, or lacks the scope events; `docrelay token` makes a new one"
+        }
+        "not_accepted" => ": something in between changes the Accept header",
         _ => "",
     }
 }

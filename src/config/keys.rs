@@ -67,6 +67,11 @@ pub const KEYS: &[Key] = &[
          `none` for none",
     ),
     Key::plain("token_ttl", "1h", "How long a token from `/oauth/token` is valid"),
+    Key::plain(
+        "query_token",
+        "any",
+        "What a stream takes in `?token=`: `any` token, a `ticket` only, or nothing (`off`); `Authorization` takes any",
+    ),
     Key::derived(
         "max_connections",
         "the open-file limit less 256 and twice `delivery_concurrency`, but at least half of it, at most 200000",

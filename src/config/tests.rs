@@ -34,6 +34,7 @@ fn without_any_configuration_the_documented_defaults_hold() {
     assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
     assert_eq!(config.public_url(config.listen), "http://127.0.0.1:8080");
     assert_eq!(config.cors_origins, Origins::Any);
+    assert_eq!(config.query_token, crate::auth::QueryToken::Any);
     assert_eq!(
         (config.max_connections, config.max_followers, config.max_followers_per_client),
         (63_232, 56_908, 10_000)
@@ -148,6 +149,8 @@ fn values_that_cannot_be_are_refused() {
         ("DOCRELAY_CORS_ORIGINS", "https://a.example/"),
         ("DOCRELAY_CORS_ORIGINS", "https://a.example/path"),
         ("DOCRELAY_TOKEN_TTL", "900ms"),
+        ("DOCRELAY_QUERY_TOKEN", "tickets"),
+        ("DOCRELAY_QUERY_TOKEN", "Off"),
         ("DOCRELAY_GRACE", "15"),
         ("DOCRELAY_GRACE", "99999999999999y"),
         ("DOCRELAY_MAX_HEADER_BYTES", "4KiB"),

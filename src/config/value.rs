@@ -9,6 +9,7 @@ use bytesize::ByteSize;
 use http::Uri;
 use ipnet::IpNet;
 
+use crate::auth::QueryToken;
 use crate::hook::Secret;
 use crate::telemetry::LogFormat;
 
@@ -136,6 +137,15 @@ pub(super) fn count(text: &str) -> Parsed<usize> {
 
 pub(super) fn rate(text: &str) -> Parsed<NonZeroU32> {
     u32::try_from(number(text)?).ok().and_then(NonZeroU32::new).ok_or("a whole number of at most 4294967295")
+}
+
+pub(super) fn query_token(text: &str) -> Parsed<QueryToken> {
+    match text {
+        "any" => Ok(QueryToken::Any),
+        "ticket" => Ok(QueryToken::Ticket),
+        "off" => Ok(QueryToken::Off),
+        _ => Err("any, ticket or off"),
+    }
 }
 
 pub(super) fn log_format(text: &str) -> Parsed<LogFormat> {

@@ -20,9 +20,12 @@ fn any(context: &Context, request: &Request, scopes: &[Scope], now: Timestamp) -
     let header = request.headers.get("authorization").map(http::HeaderValue::as_bytes);
     // A token in the query is for streams, which browsers cannot open otherwise.
     let token = presented(header, None).map_err(|_| Problem::token_required())?;
-    let grant = context.auth.check(&token, now).map_err(|denied: Denied| {
+    let grant = context.auth.check(token.token(), now).map_err(|denied: Denied| {
         tracing::info!(request_id = %request.id.0, %denied, "a token was not accepted");
         Problem::from(denied)
     })?;
+    if grant.ticket.is_some() {
+        return Err(Problem::ticket());
+    }
     if scopes.iter().any(|s| grant.scopes.has(*s)) { Ok(grant) } else { Err(Problem::scope(scopes[0].as_str())) }
 }

@@ -44,6 +44,11 @@ impl BceError {
         Self::new(StatusCode::NOT_FOUND, "DocExceptions.NoSuchNotification", message)
     }
 
+    /// `404`
+    pub(super) fn nowhere() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "NoSuchAddress", "there is nothing at this address")
+    }
+
     /// `405`, with the methods that would do.
     pub(super) fn method(allow: &'static str) -> Self {
         let message = format!("this address takes {allow}");
@@ -121,6 +126,7 @@ fn authorization(headers: &HeaderMap) -> Result<Option<&str>, BceError> {
     let mut all = headers.get_all("authorization").iter();
     match (all.next(), all.next()) {
         (None, _) => Ok(None),
+        (Some(one), None) if one.is_empty() => Ok(None),
         (Some(one), None) => one.to_str().map(Some).map_err(|_| BceDenied::InvalidHttpAuthHeader.into()),
         (Some(_), Some(_)) => Err(BceDenied::InvalidHttpAuthHeader.into()),
     }

@@ -56,3 +56,11 @@ pub(super) async fn read(request: &mut Request, limit: usize, patience: Duration
     }
     if too_large || seen > limit { Err(BodyError::TooLarge(limit)) } else { Ok(body.freeze()) }
 }
+
+/// An error unless it is an object: the keys of a structure could be given as an array, too, which nobody means.
+pub(super) fn object(json: &[u8]) -> Result<(), String> {
+    match json.trim_ascii_start().first() {
+        Some(b'{') => Ok(()),
+        _ => Err("the body: a JSON object is needed".to_owned()),
+    }
+}

@@ -29,7 +29,10 @@ impl Origins {
         if preflight {
             for (name, value) in [
                 (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, PUT, PATCH, DELETE, OPTIONS"),
-                (header::ACCESS_CONTROL_ALLOW_HEADERS, "Authorization, Last-Event-ID, Cache-Control, Content-Type"),
+                (
+                    header::ACCESS_CONTROL_ALLOW_HEADERS,
+                    "Authorization, Last-Event-ID, Cache-Control, Content-Type, X-Bce-Date, X-Bce-Request-Id",
+                ),
                 (header::ACCESS_CONTROL_MAX_AGE, "86400"),
             ] {
                 headers.insert(name, HeaderValue::from_static(value));
@@ -37,7 +40,7 @@ impl Origins {
         } else {
             headers.insert(
                 header::ACCESS_CONTROL_EXPOSE_HEADERS,
-                HeaderValue::from_static("X-Request-Id, Location, Retry-After"),
+                HeaderValue::from_static("X-Request-Id, X-Bce-Request-Id, Location, Retry-After"),
             );
         }
     }

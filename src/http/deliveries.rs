@@ -59,7 +59,7 @@ impl<'a> DeliveryView<'a> {
     pub fn new(delivery: &'a Delivery) -> Self {
         let (notification, callback) = match &delivery.target {
             Target::Notification(name) => (Some(name.as_str()), None),
-            Target::Callback(origin) => (None, Some(origin.as_ref())),
+            Target::Callback { origin, .. } => (None, Some(origin.as_ref())),
         };
         Self {
             id: delivery.id.to_string(),

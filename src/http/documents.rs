@@ -56,6 +56,7 @@ async fn register(context: Arc<Context>, mut request: Request) -> Outcome {
     let now = Timestamp::now();
     let grant = access::grant(&context, &request, Scope::Manage, now)?;
     let bytes = body::read(&mut request, context.options.max_body_bytes, context.options.body_timeout).await?;
+    body::object(&bytes).map_err(Problem::bad_request)?;
     let new: NewDocument =
         serde_json::from_slice(&bytes).map_err(|e| Problem::bad_request(format!("the body: {e}")))?;
     let vendor_id: VendorId = new.vendor_id.parse().map_err(|e| Problem::bad_request(format!("vendorId: {e}")))?;

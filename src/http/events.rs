@@ -11,7 +11,7 @@ use super::handoff::Offer;
 use super::problem::Problem;
 use super::request::Request;
 use super::{Context, accept, access, view};
-use crate::auth::{Grant, Scope, presented};
+use crate::auth::{Grant, QueryToken, Scope, presented};
 use crate::clock::Timestamp;
 use crate::event::EventId;
 use crate::hub::{Fields, Filter, Full};
@@ -35,7 +35,7 @@ pub(super) async fn stream(context: Arc<Context>, request: Request) -> Outcome {
     let follow = FollowRequest {
         client: grant.client.clone(),
         last_event_id: last_event_id(&request),
-        filter: filter(&request),
+        filter: filter(&request, &grant),
         fields: fields(&request),
         framing: request.framing,
         expires: grant.expires,
@@ -70,9 +70,15 @@ pub(super) async fn stream(context: Arc<Context>, request: Request) -> Outcome {
 /// The contract's order: a token at all, a good token, an acceptable type.
 fn admitted(context: &Context, request: &Request, now: Timestamp) -> Result<Grant, Refusal> {
     let header = request.headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
-    let token = presented(header, request.query.as_deref()).map_err(|_| Refusal::AuthRequired)?;
-    let grant = context.auth.check(&token, now).and_then(|grant| grant.require(Scope::Events).map(|()| grant));
-    let grant = grant.map_err(|denied| {
+    let rule = context.options.query_token;
+    let query = request.query.as_deref().filter(|_| rule != QueryToken::Off);
+    let token = presented(header, query).map_err(|_| Refusal::AuthRequired)?;
+    let checked = context.auth.check(token.token(), now).and_then(|grant| {
+        grant.require(Scope::Events)?;
+        token.allowed(&grant, rule)?;
+        Ok(grant)
+    });
+    let grant = checked.map_err(|denied| {
         tracing::info!(request_id = %request.id.0, %denied, "a follower's token was not accepted");
         Refusal::AuthFailed
     })?;
@@ -89,9 +95,14 @@ fn last_event_id(request: &Request) -> Option<String> {
 }
 
 /// A value that can never match narrows the stream to what matches the others: a stream answers 200 whatever is asked
-/// of it, because any other status would make an EventSource give up for good.
-fn filter(request: &Request) -> Filter {
-    Filter { documents: wanted(request, "document"), statuses: wanted(request, "status") }
+/// of it, because any other status would make an EventSource give up for good. A ticket narrows it further.
+fn filter(request: &Request, grant: &Grant) -> Filter {
+    let asked = wanted(request, "document");
+    let documents = match &grant.ticket {
+        Some(ticket) => ticket.narrow(asked),
+        None => asked,
+    };
+    Filter { documents, statuses: wanted(request, "status") }
 }
 
 /// The values of a parameter that make sense; `None` when it is not there at all.

@@ -72,6 +72,7 @@ pub(super) async fn collection(context: Arc<Context>, mut request: Request) -> O
         return Ok(answer::json(StatusCode::OK, &List { hooks }));
     }
     let bytes = body::read(&mut request, context.options.max_body_bytes, context.options.body_timeout).await?;
+    body::object(&bytes).map_err(Problem::bad_request)?;
     let new: NewHook = serde_json::from_slice(&bytes).map_err(|e| Problem::bad_request(format!("the body: {e}")))?;
     let hook = add_hook(registry.as_ref(), &grant.client, new, now).await?;
     let mut response = answer::json(StatusCode::CREATED, &HookView::new(&hook, &context.options.public_url));
@@ -94,6 +95,7 @@ pub(super) async fn one(context: Arc<Context>, mut request: Request, id: String)
     }
     if request.method == Method::PATCH {
         let bytes = body::read(&mut request, context.options.max_body_bytes, context.options.body_timeout).await?;
+        body::object(&bytes).map_err(Problem::bad_request)?;
         let change: HookChange =
             serde_json::from_slice(&bytes).map_err(|e| Problem::bad_request(format!("the body: {e}")))?;
         let hook = change_hook(registry.as_ref(), &grant.client, &id, change).await?;

@@ -16,6 +16,7 @@ use crate::dialect::{self, Inbound, Message, Refusal, Reply};
 use crate::event::{ClientId, EventId, Vendor};
 use crate::hook::Hook;
 use crate::metrics::Outcome as Counted;
+use crate::notify::{SENDER, sender};
 use crate::store::{Appended, Raw};
 
 /// `GET|POST|OPTIONS /in/{key}`
@@ -38,6 +39,10 @@ async fn taken(context: &Context, request: &mut Request, client: &ClientId, hook
     if context.rates.check_key(&hook.id).is_err() {
         let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "this hook is called too often");
         return Err((Counted::RateLimited, problem.with("retry-after", "1")));
+    }
+    if request.header(SENDER).is_some_and(|sent| sent == sender(context.relay.store.log.epoch(), client)) {
+        let why = "this is an event of this relay and this client: a notification leads back to a hook of its own";
+        return Err((Counted::Looped, Problem::new(StatusCode::LOOP_DETECTED, why)));
     }
     let options = &context.options;
     let body = body::read(request, options.max_body_bytes, options.body_timeout).await.map_err(|error| {

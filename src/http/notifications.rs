@@ -70,12 +70,16 @@ pub(super) async fn api(context: Arc<Context>, mut request: Request) -> Outcome 
 async fn route(context: &Context, request: &mut Request) -> Result<Response, BceError> {
     // `/v1/notification[/{name}[/{action}]]`: cut before it is decoded, so that no name can hold a slash.
     let path = request.path.clone();
-    let segments: Vec<&str> = path.split('/').skip(3).collect();
+    let mut segments = path.split('/').skip(2);
+    if segments.next() != Some("notification") {
+        return Err(BceError::nowhere());
+    }
+    let segments: Vec<&str> = segments.collect();
     let (name, action) = match segments[..] {
         [] | [""] => ("", ""),
-        [name] => (name, ""),
-        [name, action @ ("verify" | "recover" | "test")] => (name, action),
-        _ => return Err(BceError::new(StatusCode::NOT_FOUND, "NoSuchAddress", "there is nothing at this address")),
+        [name] | [name, ""] => (name, ""),
+        [name, action @ ("verify" | "recover" | "test")] if !name.is_empty() => (name, action),
+        _ => return Err(BceError::nowhere()),
     };
     let allow = match (name, action) {
         ("", _) => "GET, POST",
@@ -188,6 +192,7 @@ async fn read<T: DeserializeOwned>(context: &Context, request: &mut Request) -> 
         |e: serde_json::Error| BceError::new(StatusCode::BAD_REQUEST, "MalformedJSON", format!("the body: {e}"));
     // First whether it is JSON at all: otherwise a key that is not ours would hide what is broken behind it.
     serde_json::from_slice::<IgnoredAny>(&bytes).map_err(malformed)?;
+    body::object(&bytes).map_err(|why| BceError::new(StatusCode::BAD_REQUEST, "InappropriateJSON", why))?;
     serde_json::from_slice(&bytes).map_err(|e| match e.classify() {
         serde_json::error::Category::Data => {
             BceError::new(StatusCode::BAD_REQUEST, "InappropriateJSON", format!("the body: {e}"))

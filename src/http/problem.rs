@@ -8,7 +8,7 @@ use warp::reply::Response;
 
 use super::body::BodyError;
 use super::request::RequestId;
-use crate::auth::Denied;
+use crate::auth::{Denied, TooManyDocuments};
 use crate::notify::NotificationRefusal;
 use crate::relay::{HookRefusal, RejectFailure};
 use crate::store::StoreError;
@@ -59,6 +59,12 @@ impl Problem {
     pub(super) fn scope(scope: &'static str) -> Self {
         Self::new(StatusCode::FORBIDDEN, format!("the token lacks the scope {scope}"))
             .with("www-authenticate", format!("Bearer error=\"insufficient_scope\", scope=\"{scope}\""))
+    }
+
+    /// `403` for a ticket, wherever it is not a stream that is asked for.
+    pub(super) fn ticket() -> Self {
+        Self::new(StatusCode::FORBIDDEN, "a ticket can follow streams and nothing else")
+            .with("www-authenticate", "Bearer error=\"insufficient_scope\"")
     }
 
     /// `401` without any token.
@@ -148,6 +154,12 @@ impl From<BodyError> for Problem {
             BodyError::TooSlow(_) => Self::new(StatusCode::REQUEST_TIMEOUT, error.to_string()),
             BodyError::Broken => Self::bad_request(error.to_string()),
         }
+    }
+}
+
+impl From<TooManyDocuments> for Problem {
+    fn from(error: TooManyDocuments) -> Self {
+        Self::bad_request(format!("documents: {error}"))
     }
 }
 

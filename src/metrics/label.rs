@@ -37,6 +37,8 @@ pub enum Outcome {
     WrongMethod,
     /// The vendor went away before its request was complete.
     Aborted,
+    /// It was this client's own event, sent back: 508.
+    Looped,
 }
 
 /// What became of one attempt of a delivery.
@@ -102,6 +104,7 @@ impl Label for Outcome {
         Self::NotFound,
         Self::WrongMethod,
         Self::Aborted,
+        Self::Looped,
     ];
 
     fn as_str(self) -> &'static str {
@@ -118,6 +121,7 @@ impl Label for Outcome {
             Self::NotFound => "not_found",
             Self::WrongMethod => "wrong_method",
             Self::Aborted => "aborted",
+            Self::Looped => "looped",
         }
     }
 }

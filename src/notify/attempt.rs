@@ -8,10 +8,10 @@ use super::window::Health;
 use super::{Exchange, Failure, Notify, schedule};
 use crate::clock::Timestamp;
 use crate::dialect::{self, Original};
-use crate::event::EventId;
+use crate::event::{ClientId, Epoch, EventId};
 use crate::metrics::DeliveryOutcome;
-use crate::notification::State;
-use crate::store::{Attempt, Due, Fate, Lane, Raw};
+use crate::notification::{Notification, State};
+use crate::store::{Attempt, Due, Fate, Lane, Raw, StoreError};
 
 /// How an attempt ended.
 #[derive(Debug)]
@@ -20,6 +20,14 @@ pub(super) struct Ended {
     pub(super) health: Option<Health>,
     /// What is to be stored; `None` when the delivery is gone with its receiver.
     pub(super) verdict: Option<(Attempt, Fate)>,
+}
+
+/// The header that says who sent a request, see [`sender`].
+pub const SENDER: &str = "docrelay-sender";
+
+/// The relay and the client whose event it is.
+pub fn sender(epoch: Epoch, client: &ClientId) -> String {
+    format!("{epoch}/{client}")
 }
 
 const CALLED_BACK: Ended = Ended { health: None, verdict: None };
@@ -48,7 +56,9 @@ impl Notify {
             self.metrics.delivery_attempts.inc(DeliveryOutcome::Unverified);
             return self.failed(due, exchange, now, format!("not verified: {reason}"));
         }
-        let request = match compose(&receiver, due, now) {
+        // A handshake takes its time, and what is signed is signed with this.
+        let now = Timestamp::now();
+        let request = match self.compose(lane, &receiver, due, now) {
             Ok(request) => request,
             Err(reason) => return dead(now, &reason),
         };
@@ -56,17 +66,45 @@ impl Notify {
         self.metrics.delivery_seconds.observe(exchange.took.as_secs_f64());
         self.metrics.delivery_attempts.inc(outcome(&exchange));
         let Some(reason) = reason(&exchange) else { return delivered(exchange, now) };
-        let gone = exchange.status == Some(410);
+        let says_gone = exchange.status == Some(410);
         let mut ended = self.failed(due, exchange, now, reason);
-        if gone {
-            if let Some(notification) = receiver.notification() {
-                self.disable(lane, &notification.id).await;
-            }
-            if let Some((_, fate)) = &mut ended.verdict {
-                *fate = Fate::Dead;
-            }
+        let is_gone = says_gone
+            && match receiver.notification() {
+                Some(notification) => self.disable(lane, notification).await,
+                None => true,
+            };
+        if let (true, Some((_, fate))) = (is_gone, &mut ended.verdict) {
+            *fate = Fate::Dead;
         }
         ended
+    }
+
+    /// The request, in the receiver's words; the vendor's own where they are the same.
+    fn compose(
+        &self,
+        lane: &Lane,
+        receiver: &Receiver,
+        due: &Due,
+        now: Timestamp,
+    ) -> Result<dialect::Outbound, String> {
+        let event =
+            due.event.as_ref().ok_or("the history no longer holds the event: see history_age and history_bytes")?;
+        let retold = dialect::retell(&event.json, message_id(event.id), receiver.name());
+        let (vendor, telling) = retold.ok_or("the stored event cannot be read")?;
+        let original = due.raw.as_ref().filter(|_| vendor == receiver.format().vendor()).map(original);
+        let mut request = dialect::tell(
+            receiver.format(),
+            &telling,
+            original.as_ref(),
+            receiver.endpoint(),
+            &receiver.secrets(now),
+            now,
+        )
+        .map_err(|e| e.to_string())?;
+        request.headers.extend(receiver.credential());
+        // A hook of the same client refuses it: otherwise an event would go round for ever.
+        request.headers.push((SENDER.to_owned(), sender(self.store.log.epoch(), &lane.client)));
+        Ok(request)
     }
 
     fn failed(&self, due: &Due, exchange: Exchange, now: Timestamp, reason: String) -> Ended {
@@ -109,12 +147,33 @@ impl Notify {
         }
     }
 
-    async fn disable(&self, lane: &Lane, notification: &str) {
-        tracing::warn!(client = %lane.client, target = %lane.target.key(), "an endpoint answered 410: its notification is disabled");
-        let marked = self.store.registry.mark_notification(&lane.client, notification, State::Disabled).await;
-        if let Err(error) = marked {
-            tracing::warn!(%error, "a notification could not be disabled: its next delivery tries again");
+    /// False when the notification has another endpoint by now, which has said no such thing.
+    async fn disable(&self, lane: &Lane, notification: &Notification) -> bool {
+        let target = lane.target.key();
+        match self.store.registry.mark_notification(&lane.client, notification, State::Disabled).await {
+            Ok(()) => {
+                tracing::warn!(client = %lane.client, target, "an endpoint answered 410: its notification is disabled")
+            }
+            Err(StoreError::Conflict(_)) => return false,
+            Err(error) => {
+                tracing::warn!(%error, target, "a notification could not be disabled: its next delivery tries again")
+            }
         }
+        true
+    }
+}
+
+impl Ended {
+    /// What there is to say of an attempt that came to no end of its own.
+    pub(super) fn panicked(due: &Due) -> Self {
+        tracing::error!(delivery = due.id, "an attempt of a delivery panicked: report this");
+        let mut ended = dead(Timestamp::now(), "the relay could not make this attempt: see its log");
+        if let Some((_, fate)) = &mut ended.verdict
+            && let Some(wait) = schedule::wait(due.tries.saturating_add(1), None, 0.5)
+        {
+            *fate = Fate::Retry(Timestamp::now().plus(wait));
+        }
+        ended
     }
 }
 
@@ -141,19 +200,6 @@ fn dead(now: Timestamp, reason: &str) -> Ended {
     let Exchange { took, status, answer, .. } = Exchange::nothing();
     let attempt = Attempt { time: now, took, status, answer, reason: Some(reason.to_owned()) };
     Ended { health: None, verdict: Some((attempt, Fate::Dead)) }
-}
-
-/// The request, in the receiver's words; the vendor's own where they are the same.
-fn compose(receiver: &Receiver, due: &Due, now: Timestamp) -> Result<dialect::Outbound, String> {
-    let event = due.event.as_ref().ok_or("the history no longer holds the event: see history_age and history_bytes")?;
-    let retold = dialect::retell(&event.json, message_id(event.id), receiver.name());
-    let (vendor, telling) = retold.ok_or("the stored event cannot be read")?;
-    let original = due.raw.as_ref().filter(|_| vendor == receiver.format().vendor()).map(original);
-    let mut request =
-        dialect::tell(receiver.format(), &telling, original.as_ref(), receiver.endpoint(), &receiver.secrets(now), now)
-            .map_err(|e| e.to_string())?;
-    request.headers.extend(receiver.credential());
-    Ok(request)
 }
 
 fn original(raw: &Raw) -> Original<'_> {

@@ -42,6 +42,10 @@ pub(super) struct Workplace {
     pub(super) in_first: bool,
     /// It stands in the line of those with retries.
     pub(super) in_again: bool,
+    /// It waits for one of its client's or its origin's places.
+    pub(super) parked: bool,
+    /// Deliveries under way that were sent again by hand meanwhile.
+    pub(super) wanted_again: HashSet<u64>,
     /// One on the gauge of the breaker's state, while that is not closed.
     shown: Option<(Shown, Held)>,
 }
@@ -58,13 +62,23 @@ impl Workplace {
             alarm: None,
             in_first: false,
             in_again: false,
+            parked: false,
+            wanted_again: HashSet::new(),
             shown: None,
         }
     }
 
-    /// Whether to read now: there may be something, and it could be sent soon.
-    pub(super) fn wants_load(&mut self, now: Instant) -> bool {
-        self.more && !self.loading && self.first.len() + self.again.len() < LOW && self.window.room(now) > 0
+    /// How many to read now; none when it would be too early, or too much.
+    pub(super) fn wanted(&mut self, now: Instant) -> usize {
+        // First of all: it is what makes a breaker half open whose pause is over.
+        let room = self.window.room(now);
+        let stock = self.first.len() + self.again.len();
+        match self.window.breaker() {
+            _ if !self.more || self.loading || room == 0 => 0,
+            Breaker::Closed if stock < LOW => CHUNK,
+            Breaker::HalfOpen if stock == 0 => 1,
+            Breaker::Closed | Breaker::HalfOpen | Breaker::Open(_) => 0,
+        }
     }
 
     /// Takes in what was read.
@@ -73,6 +87,14 @@ impl Workplace {
             if self.busy.insert(due.id) {
                 if due.tries == 0 { self.first.push_back(due) } else { self.again.push_back(due) }
             }
+        }
+    }
+
+    /// Gives up what was read ahead: it is in the store, and is read again when it can be sent.
+    pub(super) fn unstock(&mut self) {
+        for due in self.first.drain(..).chain(self.again.drain(..)) {
+            self.busy.remove(&due.id);
+            self.more = true;
         }
     }
 

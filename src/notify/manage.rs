@@ -5,12 +5,16 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
+use super::nudges::Nudge;
 use super::{Notify, draft};
 use crate::clock::Timestamp;
 use crate::event::ClientId;
 use crate::hook::Secret;
 use crate::notification::{Format, Notification, NotificationName, Route, State, Target};
 use crate::store::{Delivery, Lane, StoreError};
+
+/// How often a change is tried when others change the same notification at the same time.
+const CHANGES: usize = 20;
 
 /// One secret, or two where the format can carry two signatures.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -129,16 +133,23 @@ impl Notify {
         change: NotificationChange,
         now: Timestamp,
     ) -> Result<Notification, NotificationRefusal> {
-        let known = self.notification(client, name)?;
-        let notification = draft::changed(&known, change, now)?;
-        if notification.endpoint != known.endpoint {
-            self.admit(&notification.endpoint, "endpoint").await?;
+        // Two changes at the same time are made one after the other: whoever comes second looks again.
+        for _ in 0..CHANGES {
+            let known = self.notification(client, name)?;
+            let notification = draft::changed(&known, change.clone(), now)?;
+            if notification.endpoint != known.endpoint {
+                self.admit(&notification.endpoint, "endpoint").await?;
+            }
+            match self.store.registry.update_notification(client, &known, notification.clone()).await {
+                Err(StoreError::Conflict(_)) => {}
+                outcome => {
+                    outcome?;
+                    self.anew(client, name, now).await?;
+                    return Ok(self.tried(client, notification, now).await);
+                }
+            }
         }
-        self.store.registry.update_notification(client, notification.clone()).await?;
-        if notification.state == State::Active {
-            self.hurry(client, name, now).await?;
-        }
-        Ok(self.tried(client, notification, now).await)
+        Err(StoreError::Unavailable("the notification is being changed by others all the time".to_owned()).into())
     }
 
     /// Removes a notification. What is pending for it is dead, and what is on its way to it is broken off.
@@ -159,8 +170,8 @@ impl Notify {
         if known.format == Format::Ppj {
             self.handshake(client, &known, now).await.map_err(NotificationRefusal::Unverified)?;
         } else if known.state != State::Active {
-            self.store.registry.mark_notification(client, &known.id, State::Active).await?;
-            self.hurry(client, name, now).await?;
+            self.store.registry.mark_notification(client, &known, State::Active).await?;
+            self.anew(client, name, now).await?;
         }
         Ok(self.notification(client, name)?.as_ref().clone())
     }
@@ -172,9 +183,11 @@ impl Notify {
         name: &NotificationName,
         since: Timestamp,
         now: Timestamp,
-    ) -> Result<u64, StoreError> {
-        self.notification(client, name)?;
-        self.store.outbox.recover(client, name, since, now).await
+    ) -> Result<u64, NotificationRefusal> {
+        self.enabled(client, name)?;
+        let lane = Lane { client: client.clone(), target: Target::Notification(name.clone()) };
+        self.nudges.tell(Nudge::Anew(lane)).await;
+        Ok(self.store.outbox.recover(client, name, since, now).await?)
     }
 
     /// Sends one delivery again, whatever became of it; the delivery as it is then. One to a notification that is gone
@@ -185,6 +198,8 @@ impl Notify {
         if let Target::Notification(name) = &known.target {
             self.notification(client, name)?;
         }
+        let lane = Lane { client: client.clone(), target: known.target.clone() };
+        self.nudges.tell(Nudge::Again(lane, id)).await;
         self.store.outbox.retry(client, id, now).await?;
         self.store.outbox.delivery(client, id).await?.ok_or(UNKNOWN)
     }
@@ -233,8 +248,24 @@ impl Notify {
         }
     }
 
-    async fn hurry(&self, client: &ClientId, name: &NotificationName, now: Timestamp) -> Result<(), StoreError> {
+    /// The notification, unless it is disabled: what is sent to it would only die again.
+    fn enabled(&self, client: &ClientId, name: &NotificationName) -> Result<(), NotificationRefusal> {
+        let reason = "the notification is disabled: change or verify it first";
+        match self.notification(client, name)?.state {
+            State::Disabled => Err(NotificationRefusal::Invalid { field: "name", reason: reason.to_owned() }),
+            State::Active | State::Unverified => Ok(()),
+        }
+    }
+
+    /// Its owner has touched it for a reason: what is known of the endpoint counts no more, and what waits is due now.
+    pub(super) async fn anew(
+        &self,
+        client: &ClientId,
+        name: &NotificationName,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let lane = Lane { client: client.clone(), target: Target::Notification(name.clone()) };
+        self.nudges.tell(Nudge::Anew(lane.clone())).await;
         self.store.outbox.hurry(&lane, now).await
     }
 }

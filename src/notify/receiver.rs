@@ -33,21 +33,36 @@ impl Notify {
         match &lane.target {
             Target::Notification(name) => {
                 let all = registry.notifications(&lane.client);
-                let notification = all.into_iter().find(|n| n.name == *name).ok_or(Gone::Receiver)?;
+                let known = all.into_iter().find(|n| n.name == *name && *n.id == *due.receiver);
+                let notification = known.ok_or(Gone::Receiver)?;
                 if notification.state == State::Disabled {
                     return Err(Gone::Settings("the notification is disabled: change or verify it, then recover"));
                 }
                 Ok(Receiver::Notification(notification))
             }
-            Target::Callback(_) if registry.client(&lane.client).is_none() => Err(Gone::Receiver),
-            Target::Callback(_) => match &due.callback {
-                // Announced anew with another address: what was queued for the old one is not for the new one's eyes.
-                Some(callback) if Target::of(callback).as_ref() == Some(&lane.target) => {
-                    Ok(Receiver::Callback(callback.clone()))
+            Target::Callback { .. } => {
+                let created = registry.client(&lane.client).map(|client| client.created.millis().to_string());
+                if created.as_deref() != Some(&*due.receiver) {
+                    return Err(Gone::Receiver);
                 }
-                Some(_) | None => Err(Gone::Settings("the document has another callback now")),
-            },
+                match &due.callback {
+                    // Announced anew with another address: what was queued for the old one is not for the new one's eyes.
+                    Some(callback) if Target::of(callback).as_ref() == Some(&lane.target) => {
+                        Ok(Receiver::Callback(callback.clone()))
+                    }
+                    Some(_) | None => Err(Gone::Settings("the document has another callback now")),
+                }
+            }
         }
+    }
+}
+
+impl Notify {
+    /// Whether the lane's endpoint has yet to pass PPJ's handshake: then one attempt at a time is enough to find out.
+    pub(super) fn is_unverified(&self, lane: &Lane) -> bool {
+        let Target::Notification(name) = &lane.target else { return false };
+        let all = self.store.registry.notifications(&lane.client);
+        all.iter().any(|n| n.name == *name && n.format == Format::Ppj && n.state == State::Unverified)
     }
 }
 

@@ -29,7 +29,8 @@ impl Notify {
         let secrets = notification.signing_secrets(now);
         let request =
             dialect::challenge(&notification.endpoint, nonce.expose(), &secrets, now).map_err(|e| e.to_string())?;
-        let exchange = self.egress.exchange(request).await;
+        let lane = Lane { client: client.clone(), target: Target::Notification(notification.name.clone()) };
+        let exchange = self.call(&lane, request).await;
         match (exchange.status, exchange.failure) {
             (Some(200..=299), _) if dialect::passes(nonce.expose(), &exchange.answer) => {}
             (Some(200..=299), _) => return Err("the answer to type=verify does not bring the nonce back".to_owned()),
@@ -37,11 +38,12 @@ impl Notify {
             (None, Some(failure)) => return Err(failure.to_string()),
             (None, None) => return Err("there was no answer".to_owned()),
         }
-        let marked = self.store.registry.mark_notification(client, &notification.id, State::Active).await;
-        marked.map_err(|e| e.to_string())?;
+        match self.store.registry.mark_notification(client, notification, State::Active).await {
+            Err(StoreError::Conflict(_)) => return Err("the notification was changed meanwhile".to_owned()),
+            marked => marked.map_err(|e| e.to_string())?,
+        }
         tracing::info!(%client, notification = %notification.name, "an endpoint has passed the handshake");
-        let lane = Lane { client: client.clone(), target: Target::Notification(notification.name.clone()) };
-        match self.store.outbox.hurry(&lane, now).await {
+        match self.anew(client, &notification.name, now).await {
             Ok(()) | Err(StoreError::NotFound(_)) => {}
             // They are due in their own time, all the same.
             Err(error) => tracing::warn!(%error, "deliveries that have waited could not be hurried"),
@@ -65,7 +67,8 @@ impl Notify {
             dialect::tell(receiver.format(), &telling, None, receiver.endpoint(), &receiver.secrets(now), now)
                 .map_err(|e| NotificationRefusal::Invalid { field: "endpoint", reason: e.to_string() })?;
         request.headers.extend(receiver.credential());
-        let exchange = self.egress.exchange(request).await;
+        let lane = Lane { client: client.clone(), target: Target::Notification(name.clone()) };
+        let exchange = self.call(&lane, request).await;
         let reason = reason(&exchange);
         let Exchange { took, status, answer, .. } = exchange;
         Ok(Attempt { time: now, took, status, answer, reason })

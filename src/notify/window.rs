@@ -13,7 +13,7 @@ const BEGIN: usize = 4;
 const MOST: usize = 64;
 
 /// Failures in a row that open the breaker.
-const PATIENCE: u32 = 5;
+const PATIENCE: u32 = 10;
 
 /// For how long it is open at first; doubled at each failure after that.
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
@@ -51,11 +51,13 @@ pub(super) struct Window {
     failures: u32,
     pause: Duration,
     breaker: Breaker,
+    /// Grows each time the breaker opens.
+    era: u32,
 }
 
 impl Window {
     pub(super) fn new() -> Self {
-        Self { size: BEGIN, running: 0, failures: 0, pause: FIRST_PAUSE, breaker: Breaker::Closed }
+        Self { size: BEGIN, running: 0, failures: 0, pause: FIRST_PAUSE, breaker: Breaker::Closed, era: 0 }
     }
 
     /// How many more may begin now. A breaker whose pause is over becomes half open.
@@ -70,9 +72,20 @@ impl Window {
         }
     }
 
-    /// An attempt begins.
-    pub(super) fn begin(&mut self) {
+    /// An attempt begins; it ends in the era that this returns.
+    pub(super) fn begin(&mut self) -> u32 {
         self.running += 1;
+        self.era
+    }
+
+    /// How many have begun and not ended.
+    pub(super) fn running(&self) -> usize {
+        self.running
+    }
+
+    /// Forgets how the endpoint did: it is another one now, or its owner says that it works.
+    pub(super) fn renew(&mut self) {
+        *self = Self { running: self.running, era: self.era.wrapping_add(1), ..Self::new() };
     }
 
     /// An attempt has ended without saying anything: it was called off, or came to no request.
@@ -80,10 +93,12 @@ impl Window {
         self.running = self.running.saturating_sub(1);
     }
 
-    /// An attempt has ended.
-    pub(super) fn end(&mut self, health: Health, now: Instant) {
+    /// An attempt of this era has ended. What was under way when the breaker opened, or when the endpoint was renewed,
+    /// says nothing bad about it any more.
+    pub(super) fn end(&mut self, health: Health, era: u32, now: Instant) {
         self.running = self.running.saturating_sub(1);
         match health {
+            Health::Unwell if era != self.era => {}
             Health::Well | Health::Picky => {
                 self.failures = 0;
                 self.pause = FIRST_PAUSE;
@@ -95,13 +110,8 @@ impl Window {
             Health::Unwell => {
                 self.failures = self.failures.saturating_add(1);
                 self.size = (self.size / 2).max(1);
-                // Those that were under way when it opened do not lengthen the pause.
-                let opens = match self.breaker {
-                    Breaker::Closed => self.failures >= PATIENCE,
-                    Breaker::HalfOpen => true,
-                    Breaker::Open(_) => false,
-                };
-                if opens {
+                if self.breaker == Breaker::HalfOpen || self.failures >= PATIENCE {
+                    self.era = self.era.wrapping_add(1);
                     self.breaker = Breaker::Open(now + self.pause);
                     self.pause = (self.pause * 2).min(LONGEST_PAUSE);
                 }
@@ -120,8 +130,8 @@ mod tests {
     use super::*;
 
     fn fail(window: &mut Window, now: Instant) {
-        window.begin();
-        window.end(Health::Unwell, now);
+        let era = window.begin();
+        window.end(Health::Unwell, era, now);
     }
 
     #[test]
@@ -129,8 +139,8 @@ mod tests {
         let (mut window, now) = (Window::new(), Instant::now());
         assert_eq!(window.room(now), BEGIN);
         for _ in 0..200 {
-            window.begin();
-            window.end(Health::Well, now);
+            let era = window.begin();
+            window.end(Health::Well, era, now);
         }
         assert_eq!(window.room(now), MOST);
         fail(&mut window, now);
@@ -142,9 +152,9 @@ mod tests {
     }
 
     #[test]
-    fn five_failures_in_a_row_open_the_breaker_and_one_attempt_tries_it() {
+    fn ten_failures_in_a_row_open_the_breaker_and_one_attempt_tries_it() {
         let (mut window, now) = (Window::new(), Instant::now());
-        for _ in 0..4 {
+        for _ in 0..9 {
             fail(&mut window, now);
         }
         assert_eq!(window.breaker(), Breaker::Closed);
@@ -152,31 +162,38 @@ mod tests {
         assert_eq!((window.breaker(), window.room(now)), (Breaker::Open(now + FIRST_PAUSE), 0));
         let later = now + FIRST_PAUSE;
         assert_eq!((window.room(later), window.breaker()), (1, Breaker::HalfOpen));
-        window.begin();
+        let era = window.begin();
         assert_eq!(window.room(later), 0, "one, to see");
-        window.end(Health::Unwell, later);
+        window.end(Health::Unwell, era, later);
         assert_eq!(window.breaker(), Breaker::Open(later + FIRST_PAUSE * 2));
         let after = later + FIRST_PAUSE * 2;
         assert_eq!(window.room(after), 1);
-        window.begin();
-        window.end(Health::Well, after);
+        let era = window.begin();
+        window.end(Health::Well, era, after);
         assert_eq!((window.breaker(), window.room(after)), (Breaker::Closed, 2));
     }
 
     #[test]
-    fn the_pause_has_an_end_and_what_was_under_way_does_not_lengthen_it() {
-        let (mut window, mut now) = (Window::new(), Instant::now());
-        for _ in 0..4 {
-            window.begin();
-        }
-        for _ in 0..5 {
+    fn what_was_under_way_when_it_opened_does_not_open_it_again() {
+        let (mut window, now) = (Window::new(), Instant::now());
+        let eras = [window.begin(), window.begin()];
+        for _ in 0..10 {
             fail(&mut window, now);
         }
         let open = window.breaker();
-        window.end(Health::Unwell, now + Duration::from_secs(1));
+        window.end(Health::Unwell, eras[0], now + Duration::from_secs(1));
         assert_eq!(window.breaker(), open);
-        for _ in 0..3 {
-            window.cancel();
+        let later = now + FIRST_PAUSE;
+        assert_eq!((window.room(later), window.running()), (0, 1), "not before the last of them has ended");
+        window.end(Health::Unwell, eras[1], later);
+        assert_eq!((window.room(later), window.breaker()), (1, Breaker::HalfOpen));
+    }
+
+    #[test]
+    fn the_pause_has_an_end() {
+        let (mut window, mut now) = (Window::new(), Instant::now());
+        for _ in 0..10 {
+            fail(&mut window, now);
         }
         for _ in 0..20 {
             now += LONGEST_PAUSE;
@@ -187,11 +204,24 @@ mod tests {
     }
 
     #[test]
+    fn an_endpoint_that_is_another_one_begins_anew() {
+        let (mut window, now) = (Window::new(), Instant::now());
+        let old = window.begin();
+        for _ in 0..10 {
+            fail(&mut window, now);
+        }
+        window.renew();
+        assert_eq!((window.breaker(), window.room(now)), (Breaker::Closed, BEGIN - 1));
+        window.end(Health::Unwell, old, now);
+        assert_eq!(window.room(now), BEGIN, "the old one's failure is not the new one's");
+    }
+
+    #[test]
     fn an_endpoint_that_refuses_single_messages_is_well() {
         let (mut window, now) = (Window::new(), Instant::now());
         for _ in 0..100 {
-            window.begin();
-            window.end(Health::Picky, now);
+            let era = window.begin();
+            window.end(Health::Picky, era, now);
         }
         assert_eq!((window.breaker(), window.room(now)), (Breaker::Closed, BEGIN));
     }

@@ -1,6 +1,7 @@
 //! The port of the outbox: deliveries on their way out. They are stored together with the event that causes them, and
 //! what becomes of each attempt is stored too: a restart forgets nothing.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -31,6 +32,9 @@ pub struct Due {
     pub raw: Option<Raw>,
     /// The document's callback as it is now; `None` in the lane of a notification, or when it is gone.
     pub callback: Option<Callback>,
+    /// Whom it was read for: the notification's id, or in a lane of callbacks the time at which the client was made. A
+    /// later one of the same name is another receiver, to whom it must not go.
+    pub receiver: Arc<str>,
     /// Failures since it was queued or last retried by hand: its place in the schedule.
     pub tries: u32,
 }
@@ -145,7 +149,8 @@ pub trait Outbox: Send + Sync {
     /// deliveries, one that may go because the one before it is settled, a retry by hand. The first call names every lane
     /// in which anything is pending. Nothing is lost when it is dropped while it waits. For one caller.
     fn stirred(&self) -> BoxFuture<'_, Vec<Lane>>;
-    /// What is due in a lane at `now`, at most `limit`, without those in `except`.
+    /// What is due in a lane at `now`, at most `limit` and about 1 MiB, without those in `except`. What is due later than
+    /// any schedule would have it was queued by a clock that was ahead, and is due now.
     fn due(&self, lane: &Lane, now: Timestamp, limit: usize, except: Vec<u64>) -> Answer<'_, DuePage>;
     /// Stores an attempt (none when it came to no attempt) and what it makes of the delivery; durable when it answers. A
     /// settled one lets the next of its document go. [`super::StoreError::NotFound`] when it is gone or not pending.

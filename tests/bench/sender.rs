@@ -151,7 +151,9 @@ fn try_send(
     let mut buffer = Vec::with_capacity(4096);
     while !end.reached() {
         if let Some(pace) = pace {
-            std::thread::sleep(next.saturating_duration_since(Instant::now()));
+            while next > Instant::now() {
+                std::thread::park_timeout(next.saturating_duration_since(Instant::now()));
+            }
             next += pace;
         }
         let body = format!(

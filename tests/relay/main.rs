@@ -13,8 +13,10 @@ mod browser;
 mod commands;
 mod crash;
 mod deliveries;
+mod doctor;
 mod documents;
 mod guides;
+mod handout;
 mod hooks;
 mod lifecycle;
 mod meters;
@@ -28,4 +30,5 @@ mod sdk;
 mod streams;
 #[allow(dead_code, reason = "a harness offers what the next test will need")]
 mod support;
+mod tickets;
 mod tokens;

@@ -4,6 +4,7 @@ mod access;
 mod commands;
 mod cuts;
 mod load;
+mod races;
 mod retries;
 mod words;
 

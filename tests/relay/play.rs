@@ -1,7 +1,7 @@
 //! Commands that play: `tail` follows over restarts, the demo keeps something going.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, sync_channel};
 
@@ -15,23 +15,23 @@ use crate::support::{PATIENCE, TestRelay, docrelay, in_background, run};
 struct Tail {
     child: Child,
     lines: Receiver<String>,
+    said: Receiver<String>,
 }
 
 impl Tail {
     fn start(words: &[&str], token: &str) -> Self {
         let mut command = docrelay(&[&["tail"], words].concat(), &[("token".to_owned(), token.to_owned())]);
-        let piped = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let piped = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = piped.spawn().expect("a start");
-        let pipe = child.stdout.take().expect("piped");
-        let (tell, lines) = sync_channel(1000);
-        in_background("tail", move || {
-            for line in BufReader::new(pipe).lines().map_while(Result::ok) {
-                if tell.send(line).is_err() {
-                    return;
-                }
-            }
-        });
-        Self { child, lines }
+        let lines = lines_of(child.stdout.take().expect("piped"));
+        let said = lines_of(child.stderr.take().expect("piped"));
+        Self { child, lines, said }
+    }
+
+    /// Waits for a line on the standard error; those before it are thrown away.
+    #[track_caller]
+    fn wait_until_said(&self, text: &str) {
+        while !self.said.recv_timeout(PATIENCE).unwrap_or_else(|e| panic!("{e}: never said {text:?}")).contains(text) {}
     }
 
     #[track_caller]
@@ -39,6 +39,18 @@ impl Tail {
         let line = self.lines.recv_timeout(PATIENCE).expect("a line in time");
         serde_json::from_str(&line).unwrap_or_else(|e| panic!("{e}: {line}"))
     }
+}
+
+fn lines_of(pipe: impl Read + Send + 'static) -> Receiver<String> {
+    let (tell, lines) = sync_channel(1000);
+    in_background("tail", move || {
+        for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+            if tell.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    lines
 }
 
 impl Drop for Tail {
@@ -76,6 +88,32 @@ fn tail_prints_each_event_once_over_a_restart_and_a_power_cut() {
     send(&relay, 5);
     next(4);
     next(5);
+}
+
+#[test]
+fn tail_misses_nothing_that_is_told_while_it_was_cut_off_before_its_first_event() {
+    let mut relay = TestRelay::start();
+    let (token, hook) = {
+        let acme = Tenant::new(&relay, "acme");
+        stored(
+            &relay.ask(&Request::post(&acme.open_hook("gini").path).json(r#"{"documentId":"old","status":"ERROR"}"#)),
+        );
+        (acme.token.clone(), acme.open_hook("gini").path)
+    };
+    let tail = Tail::start(&[&format!("http://{}", relay.listen)], &token);
+    tail.wait_until_said("following ");
+    relay.kill9();
+    tail.wait_until_said("resuming after ");
+    relay.restart();
+    let ids = ["a", "b"].map(|name| {
+        let body = format!(r#"{{"documentId":"{name}","status":"COMPLETED"}}"#);
+        stored(&relay.ask(&Request::post(&hook).json(&body)))
+    });
+    for (id, name) in ids.iter().zip(["a", "b"]) {
+        let line = tail.line();
+        assert_eq!((&line["id"], &line["vendorId"]), (&Value::from(id.as_str()), &Value::from(name)), "{line}");
+    }
+    tail.wait_until_said("connected again");
 }
 
 #[test]

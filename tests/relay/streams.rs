@@ -9,6 +9,6 @@ mod hostile;
 mod leavers;
 mod opening;
 mod resume;
-mod scene;
+pub(crate) mod scene;
 mod slow;
 mod takeover;

@@ -7,9 +7,10 @@ pub(crate) mod proof;
 pub(crate) mod receiver;
 pub(crate) mod sse;
 pub(crate) mod tenant;
+pub(crate) mod tool;
 pub(crate) mod wire;
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -22,10 +23,18 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use sse::Follower;
+pub(crate) use tool::tool;
 use wire::{Answer, Request, Wire};
 
 /// How long anything may take that should happen at once; only a failing test waits for it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Lets a time pass that is part of the story: how long an endpoint takes to answer, how often somebody asks, at which
+/// rate events come. Not for waiting until something has happened.
+pub(crate) fn spend(time: Duration) {
+    let (_nobody, nothing) = sync_channel::<()>(1);
+    nothing.recv_timeout(time).ok();
+}
 
 /// A running relay; it is killed, and its data removed, when this is dropped.
 pub(crate) struct TestRelay {
@@ -290,18 +299,6 @@ pub(crate) fn docrelay(words: &[&str], settings: &[(String, String)]) -> Command
     command.envs(settings.iter().map(|(key, value)| (format!("DOCRELAY_{}", key.to_uppercase()), value)));
     command.args(words);
     command
-}
-
-/// What a variable of `make test` names. `None`, with a line that says so, when this machine lacks it; a failure where CI
-/// is set.
-pub(crate) fn tool(variable: &str) -> Option<String> {
-    let value = std::env::var(variable).ok().filter(|value| !value.is_empty());
-    if value.is_none() {
-        assert!(std::env::var_os("CI").is_none(), "{variable} names nothing, and in CI this must be tried");
-        // Past the capture of a test's output: a skip has to be seen.
-        writeln!(std::io::stderr(), "SKIPPED: {variable} names nothing: make test finds or installs it").ok();
-    }
-    value
 }
 
 /// Runs a command to its end, which must come in time.

@@ -79,7 +79,7 @@ pub(crate) async fn deliveries_are_listed_newest_first_by_state_and_notification
     let notification = Some("main".parse().unwrap());
     let found = numbers(&store, DeliveryQuery { notification, ..DeliveryQuery::default() }).await;
     assert_eq!(found, main.into_iter().rev().collect::<Vec<_>>());
-    assert!(matches!(one(&store, all[0]).await.target, Target::Callback(_)));
+    assert!(matches!(one(&store, all[0]).await.target, Target::Callback { .. }));
     let query = DeliveryQuery { notification: Some("nobody".parse().unwrap()), ..DeliveryQuery::default() };
     assert!(numbers(&store, query).await.is_empty());
 }

@@ -68,12 +68,13 @@ pub(crate) async fn one_notification_at_most_is_the_default(factory: impl StoreF
         store.registry.add_notification(&id("a"), default(name, Format::Gini)).await.unwrap();
         assert_eq!(defaults(&store, "a"), [name]);
     }
-    store.registry.update_notification(&id("a"), default("one", Format::Baidu)).await.unwrap();
+    let before = kept(&store, "a")[0].clone();
+    store.registry.update_notification(&id("a"), &before, default("one", Format::Baidu)).await.unwrap();
     store.log.close().await;
     let store = factory.open(retention()).await;
     assert_eq!(defaults(&store, "a"), ["one"]);
     let no_more = Notification { is_default: false, ..default("one", Format::Baidu) };
-    store.registry.update_notification(&id("a"), no_more).await.unwrap();
+    store.registry.update_notification(&id("a"), &kept(&store, "a")[0], no_more).await.unwrap();
     assert!(defaults(&store, "a").is_empty());
     assert_eq!(defaults(&store, "b"), ["other"], "clients are apart");
 }
@@ -85,12 +86,30 @@ pub(crate) async fn a_changed_notification_keeps_its_name_and_its_place(factory:
     }
     let changed = Notification { endpoint: "https://new.example.com/".into(), secrets: Vec::new(), ..rich("one") };
     let told = Notification { name: "three".parse().unwrap(), created: at(9), ..changed.clone() };
-    store.registry.update_notification(&id("a"), told).await.unwrap();
-    store.registry.mark_notification(&id("a"), "id of two", State::Disabled).await.unwrap();
+    store.registry.update_notification(&id("a"), &rich("one"), told).await.unwrap();
+    store.registry.mark_notification(&id("a"), &rich("two"), State::Disabled).await.unwrap();
     let expected = [changed, Notification { state: State::Disabled, ..rich("two") }];
     assert_eq!(kept(&store, "a"), expected);
     store.log.close().await;
     assert_eq!(kept(&factory.open(retention()).await, "a"), expected);
+}
+
+/// Whoever changes what it has read must not undo what came in between, nor apply to one endpoint what another has said.
+pub(crate) async fn a_notification_that_was_changed_meanwhile_is_left_as_it_is(factory: impl StoreFactory) {
+    let store = store_with(&factory, retention(), &["a"]).await;
+    store.registry.add_notification(&id("a"), rich("one")).await.unwrap();
+    let changed = Notification { endpoint: "https://new.example.com/".into(), ..rich("one") };
+    store.registry.update_notification(&id("a"), &rich("one"), changed.clone()).await.unwrap();
+    for refused in [
+        store.registry.update_notification(&id("a"), &rich("one"), rich("one")).await,
+        store.registry.mark_notification(&id("a"), &rich("one"), State::Disabled).await,
+    ] {
+        assert!(matches!(refused, Err(StoreError::Conflict(_))), "{refused:?}");
+    }
+    assert_eq!(kept(&store, "a")[0], changed);
+    // A state that changed is no other endpoint.
+    store.registry.mark_notification(&id("a"), &changed, State::Disabled).await.unwrap();
+    store.registry.mark_notification(&id("a"), &changed, State::Active).await.unwrap();
 }
 
 pub(crate) async fn a_notification_that_is_not_there_cannot_be_changed(factory: impl StoreFactory) {
@@ -99,8 +118,8 @@ pub(crate) async fn a_notification_that_is_not_there_cannot_be_changed(factory: 
     for (owner, missing) in [("a", "notification"), ("nobody", "client")] {
         let owner = id(owner);
         for refused in [
-            store.registry.update_notification(&owner, rich("one")).await,
-            store.registry.mark_notification(&owner, "id of one", State::Active).await,
+            store.registry.update_notification(&owner, &rich("one"), rich("one")).await,
+            store.registry.mark_notification(&owner, &rich("one"), State::Active).await,
             store.registry.remove_notification(&owner, "one").await,
             store.outbox.recover(&owner, &"one".parse().unwrap(), at(0), at(0)).await.map(drop),
         ] {
@@ -156,7 +175,7 @@ pub(crate) async fn what_waits_for_a_removed_notification_is_dead_and_a_new_one_
 
 pub(crate) async fn a_removed_client_leaves_no_delivery(factory: impl StoreFactory) {
     let store = store_with_main(&factory).await;
-    let (main, app) = (lane("a", "main"), origin("a", "https://app.example.com"));
+    let (main, app) = (lane("a", "main"), origin("a", "https://app.example.com/"));
     futures::future::join_all((0..700).map(|number| store.log.append(news("a", number)))).await;
     stored(&store, registers("x", to_callback("https://app.example.com/"))).await;
     let number = due(&store, &main, at(0)).await[0];

@@ -26,11 +26,10 @@ pub(crate) fn registers(vendor_id: &str, route: Route) -> Arrival {
     Arrival { repeat: Repeat::Known, route: Some(route), ..says("a", vendor_id, Status::Pending) }
 }
 
-pub(crate) fn origin(client: &str, origin: &str) -> Lane {
-    Lane { client: id(client), target: Target::Callback(origin.into()) }
+/// The lane of the callbacks to this address.
+pub(crate) fn origin(client: &str, url: &str) -> Lane {
+    Lane { client: id(client), target: Target::of(&callback(url, Format::Gini)).unwrap() }
 }
-
-const APP: &str = "https://app.example.com";
 
 async fn store_with_two(factory: &impl StoreFactory) -> Store {
     let store = store_with(factory, retention(), &["a"]).await;
@@ -62,7 +61,7 @@ pub(crate) async fn a_callback_gets_the_documents_events_beside_the_notification
     let mut expected = vec![stored(&store, registers("x", to_callback(url))).await.id.sequence];
     expected.push(stored(&store, says("a", "x", Status::Completed)).await.id.sequence);
     stored(&store, says("a", "y", Status::Completed)).await;
-    let app = origin("a", APP);
+    let app = origin("a", url);
     for sequence in expected {
         let found = page(&store, &app, at(0)).await.deliveries;
         assert_eq!(found.len(), 1);
@@ -77,7 +76,7 @@ pub(crate) async fn a_late_route_gets_the_latest_event_once(factory: impl StoreF
     let store = store_with_two(&factory).await;
     stored(&store, says("a", "x", Status::Pending)).await;
     let latest = stored(&store, says("a", "x", Status::Completed)).await.id.sequence;
-    let app = origin("a", APP);
+    let app = origin("a", "https://app.example.com/1");
     for round in 0..3 {
         assert_eq!(repeated(&store, registers("x", to_callback("https://app.example.com/1"))).await, latest);
         assert_eq!(repeated(&store, registers("x", to_name("other"))).await, latest);
@@ -102,13 +101,18 @@ pub(crate) async fn a_callback_is_called_as_it_is_now(factory: impl StoreFactory
     let store = store_with_two(&factory).await;
     stored(&store, registers("x", to_callback("https://app.example.com/old"))).await;
     repeated(&store, registers("x", to_callback("https://app.example.com/new"))).await;
-    let found = page(&store, &origin("a", APP), at(0)).await.deliveries;
+    // Another address is another lane; what waits in the old one has no callback any more.
+    let (old, new) = (origin("a", "https://app.example.com/old"), origin("a", "https://app.example.com/new"));
+    let found = page(&store, &new, at(0)).await.deliveries;
     assert_eq!(found.len(), 1);
     assert_eq!(found[0].callback, Some(callback("https://app.example.com/new", Format::Gini)));
-    // Another host is another lane; what waits in this one has no callback any more.
-    repeated(&store, registers("x", to_callback("https://elsewhere.example.com/"))).await;
-    assert_eq!(page(&store, &origin("a", APP), at(0)).await.deliveries[0].callback, None);
-    assert_eq!(due(&store, &origin("a", "https://elsewhere.example.com"), at(0)).await.len(), 1);
+    assert_eq!(page(&store, &old, at(0)).await.deliveries[0].callback, None);
+    // The same address with another token is the same lane.
+    let mut other = callback("https://app.example.com/new", Format::Gini);
+    other.credential = None;
+    repeated(&store, registers("x", Route { notification: None, callback: Some(other.clone()) })).await;
+    let found = page(&store, &new, at(0)).await.deliveries;
+    assert_eq!((found.len(), found[0].callback.clone()), (1, Some(other)));
 }
 
 pub(crate) async fn what_a_format_has_no_words_for_is_not_queued(factory: impl StoreFactory) {
@@ -124,7 +128,7 @@ pub(crate) async fn what_a_format_has_no_words_for_is_not_queued(factory: impl S
         let url = format!("https://{name}.example.com/x");
         let route = Route { notification: None, callback: Some(callback(&url, format)) };
         stored(&store, registers(&format!("y{number}"), route)).await;
-        let lane = origin("a", &format!("https://{name}.example.com"));
+        let lane = origin("a", &url);
         assert_eq!(due(&store, &lane, at(0)).await.len(), usize::from(format.tells(Status::Pending)), "{name}");
     }
 }
@@ -132,7 +136,7 @@ pub(crate) async fn what_a_format_has_no_words_for_is_not_queued(factory: impl S
 pub(crate) async fn the_state_of_a_notification_keeps_nothing_from_being_queued(factory: impl StoreFactory) {
     let store = store_with_two(&factory).await;
     for (number, state) in [State::Unverified, State::Disabled, State::Active].into_iter().enumerate() {
-        store.registry.mark_notification(&id("a"), "id of main", state).await.unwrap();
+        store.registry.mark_notification(&id("a"), &default("main", Format::Gini), state).await.unwrap();
         stored(&store, says("a", &format!("x{number}"), Status::Completed)).await;
         assert_eq!(due(&store, &lane("a", "main"), at(0)).await.len(), number + 1);
     }

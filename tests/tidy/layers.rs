@@ -34,7 +34,7 @@ const HOMES: [(&str, &[&str]); 29] = [
     ("rusqlite", &["store/sqlite"]),
     ("async_nats", &["store/jetstream"]),
     ("jsonwebtoken", &["auth"]),
-    ("aws_lc_rs", &["auth", "dialect", "store/sqlite", "http"]),
+    ("aws_lc_rs", &["notification", "auth", "dialect", "store/sqlite", "http"]),
     ("dashmap", &["hub", "auth", "store/sqlite"]),
     ("tokio::sync::broadcast", &["hub"]),
     ("tokio::sync::Notify", &["hub"]),

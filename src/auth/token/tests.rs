@@ -65,10 +65,10 @@ impl Registry for Clients {
     fn add_notification(&self, _: &ClientId, _: Notification) -> Answer<'_, ()> {
         Box::pin(async { Ok(()) })
     }
-    fn update_notification(&self, _: &ClientId, _: Notification) -> Answer<'_, ()> {
+    fn update_notification(&self, _: &ClientId, _: &Notification, _: Notification) -> Answer<'_, ()> {
         Box::pin(async { Ok(()) })
     }
-    fn mark_notification(&self, _: &ClientId, _: &str, _: State) -> Answer<'_, ()> {
+    fn mark_notification(&self, _: &ClientId, _: &Notification, _: State) -> Answer<'_, ()> {
         Box::pin(async { Ok(()) })
     }
     fn remove_notification(&self, _: &ClientId, _: &str) -> Answer<'_, ()> {
@@ -147,7 +147,8 @@ fn an_issued_token_says_who_what_and_until_when() {
     let relay = Relay::start();
     let token = relay.token();
     let grant = relay.auth.check(&token, at(NOW)).expect("good");
-    let expected = Grant { client: id("acme"), scopes: Scopes::ALL, issued: at(NOW), expires: at(NOW + 3600) };
+    let expected =
+        Grant { client: id("acme"), scopes: Scopes::ALL, issued: at(NOW), expires: at(NOW + 3600), ticket: None };
     assert_eq!(grant, expected);
     assert_eq!(relay.auth.check(&token, at(NOW)), Ok(expected), "the remembered one says the same");
     assert_ne!(relay.token(), token, "each has a jti of its own");
@@ -291,7 +292,8 @@ fn a_token_before_its_time_is_taken_once_its_time_has_come() {
 fn the_memory_of_verified_tokens_is_bounded_and_makes_room_for_the_living() {
     let relay = Relay::start();
     let memory = &relay.auth.inner.verified;
-    let grant = |end| Grant { client: id("acme"), scopes: Scopes::ALL, issued: at(NOW), expires: at(end) };
+    let grant =
+        |end| Grant { client: id("acme"), scopes: Scopes::ALL, issued: at(NOW), expires: at(end), ticket: None };
     for n in 0..REMEMBERED as u64 {
         let mut name = [0; 32];
         name[..8].copy_from_slice(&n.to_le_bytes());
@@ -326,4 +328,58 @@ fn keys_are_added_and_retired_while_the_relay_runs() {
     relay.auth.reload_keys().expect("read");
     assert_eq!(relay.auth.check(&old, at(NOW)), Err(Denied::UnknownKey), "also when it was remembered as good");
     assert!(relay.auth.check(&new, at(NOW)).is_ok());
+}
+
+#[test]
+fn a_ticket_says_that_it_is_one_and_ends_with_the_token_it_was_made_with() {
+    let relay = Relay::start();
+    let bearer = relay.auth.check(&relay.token(), at(NOW)).expect("good");
+    let document: crate::event::DocumentId = "626626a0-749f-11e2-bfd6-000000000000".parse().expect("a UUID");
+    let ticket = Ticket::new(Some(vec![document])).expect("few");
+    let now = Timestamp::from_millis(NOW * 1000 + 1);
+    let (token, lasts) = relay.keys.ticket(&bearer, &ticket, Duration::from_secs(1), now).expect("signed");
+    assert_eq!(lasts, Duration::from_secs(1));
+    let grant = relay.auth.check(&token, now.plus(lasts)).expect("good for all that time");
+    assert_eq!(
+        (grant.scopes, &grant.ticket, grant.expires),
+        (Scope::Events.into(), &Some(ticket.clone()), at(NOW + 2))
+    );
+    assert_eq!(relay.auth.check(&token, at(NOW + 2)), Err(Denied::Expired));
+
+    let late = at(NOW + 3590);
+    let (token, lasts) = relay.keys.ticket(&bearer, &ticket, Ticket::TTL, late).expect("signed");
+    assert_eq!(lasts, Duration::from_secs(10));
+    assert_eq!(relay.auth.check(&token, late).expect("good").expires, bearer.expires);
+}
+
+#[test]
+fn the_largest_ticket_is_read() {
+    let relay = Relay::start();
+    let bearer = relay.auth.check(&relay.token(), at(NOW)).expect("good");
+    let ids = (0..100).map(|n| crate::event::DocumentId::new(uuid::Uuid::from_u128(n))).collect();
+    let ticket = Ticket::new(Some(ids)).expect("few enough");
+    let grant = Grant { client: id(&"a".repeat(64)), ..bearer };
+    relay.clients.put(grant.client.as_str(), at(NOW));
+    let (token, _) = relay.keys.ticket(&grant, &ticket, Ticket::TTL, at(NOW)).expect("signed");
+    assert_eq!(relay.auth.check(&token, at(NOW)).map(|grant| grant.ticket), Ok(Some(ticket)), "{}", token.len());
+}
+
+#[test]
+fn a_purpose_that_is_unknown_or_contradicts_itself_opens_nothing() {
+    let relay = Relay::start();
+    let of = |claims: Value| relay.with(claims).map(|grant| grant.ticket.is_some());
+    let document = "626626a0-749f-11e2-bfd6-000000000000";
+    assert_eq!(of(json!({"use": "ticket"})), Ok(true));
+    assert_eq!(of(json!({"use": "ticket", "documents": []})), Ok(true));
+    for odd in [
+        json!({"use": "refresh"}),
+        json!({"use": ["ticket"]}),
+        json!({"documents": [document]}),
+        json!({"use": "ticket", "scope": "events manage"}),
+        json!({"use": "ticket", "scope": "manage"}),
+        json!({"use": "ticket", "documents": [document, "x"]}),
+        json!({"use": "ticket", "documents": document}),
+    ] {
+        assert_eq!(of(odd.clone()), Err(Denied::Malformed), "{odd}");
+    }
 }

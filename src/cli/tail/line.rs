@@ -5,7 +5,7 @@ use serde_json::Value;
 /// For whom the lines are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Look {
-    /// A program: the event's JSON, unchanged.
+    /// A program: the event's JSON with its id before everything else, and otherwise unchanged.
     Json,
     /// A person whose terminal shows no colours.
     Plain,
@@ -14,16 +14,29 @@ pub(super) enum Look {
 }
 
 /// The line for one event.
-pub(super) fn line(data: &str, look: Look) -> String {
+pub(super) fn line(id: Option<&str>, data: &str, look: Look) -> String {
     let event = match look {
         Look::Json => None,
         Look::Plain | Look::Colour => serde_json::from_str::<Value>(data).ok().filter(Value::is_object),
     };
     match event {
         Some(event) => compact(&event, look),
-        // A line break in JSON stands between tokens only, where a space says the same.
-        None if look == Look::Json => data.replace(['\n', '\r'], " "),
+        None if look == Look::Json => json(id, data),
         None => harmless(data),
+    }
+}
+
+/// `{"id":"98de92db8b6c1.2","documentId":…}`: the event's own bytes, because parsing could change a number. What is no
+/// object is put into one.
+fn json(id: Option<&str>, data: &str) -> String {
+    // A line break in JSON stands between tokens only, where a space says the same.
+    let flat = data.replace(['\n', '\r'], " ");
+    let rest = flat.trim_start().strip_prefix('{').filter(|_| serde_json::from_str::<Value>(data).is_ok());
+    match (id.map(|id| Value::from(id).to_string()), rest) {
+        (None, Some(_)) => flat,
+        (Some(id), Some(rest)) if rest.trim() == "}" => format!(r#"{{"id":{id}}}"#),
+        (Some(id), Some(rest)) => format!(r#"{{"id":{id},{rest}"#),
+        (id, None) => format!(r#"{{"id":{},"data":{}}}"#, id.unwrap_or("null".to_owned()), Value::from(data)),
     }
 }
 
@@ -61,7 +74,7 @@ fn paint(text: &str, code: &str, look: Look) -> String {
 }
 
 /// Without what could steer a terminal or turn the reading direction: a title is a stranger's text.
-pub(super) fn harmless(text: &str) -> String {
+pub(in crate::cli) fn harmless(text: &str) -> String {
     text.chars()
         .map(|c| match c {
             '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{200E}' | '\u{200F}' => char::REPLACEMENT_CHARACTER,
@@ -79,25 +92,31 @@ mod tests {
 "vendorId":"8v9iSKnj","time":"2026-11-22T12:43:00.000Z","title":"a\u001b[2Jb","error":{"code":"2","message":"bad"}}"#;
 
     #[test]
-    fn a_program_gets_the_event_unchanged_on_one_line() {
-        assert_eq!(line(EVENT, Look::Json), EVENT.replace('\n', " "));
-        assert_eq!(line(r#"{"a":1}"#, Look::Json), r#"{"a":1}"#);
+    fn a_program_gets_the_event_and_its_id_on_one_line_and_no_value_changed() {
+        assert_eq!(line(None, EVENT, Look::Json), EVENT.replace('\n', " "));
+        let all = line(Some("a.1"), EVENT, Look::Json);
+        assert_eq!(all, EVENT.replace('\n', " ").replacen('{', r#"{"id":"a.1","#, 1));
+        let json = |data: &str| line(Some("a\"1"), data, Look::Json);
+        assert_eq!(json(r#"{"a":1.00}"#), r#"{"id":"a\"1","a":1.00}"#);
+        assert_eq!(json(" { } "), r#"{"id":"a\"1"}"#);
+        assert_eq!(json("{a\nb"), r#"{"id":"a\"1","data":"{a\nb"}"#);
+        assert_eq!(line(None, "7", Look::Json), r#"{"id":null,"data":"7"}"#);
     }
 
     #[test]
     fn a_person_gets_what_matters_and_no_escape_of_a_strangers() {
         assert_eq!(
-            line(EVENT, Look::Plain),
+            line(None, EVENT, Look::Plain),
             "12:43:00  ERROR      ppj  8v9iSKnj  a\u{FFFD}[2Jb  (2 bad)  626626a0-749f-11e2-bfd6-000000000000"
         );
-        let coloured = line(EVENT, Look::Colour);
+        let coloured = line(None, EVENT, Look::Colour);
         assert!(coloured.contains("\x1b[31mERROR") && !coloured.contains("\x1b[2J"), "{coloured:?}");
-        assert_eq!(line("no\u{9b}t json\u{202e}", Look::Colour), "no\u{FFFD}t json\u{FFFD}");
+        assert_eq!(line(None, "no\u{9b}t json\u{202e}", Look::Colour), "no\u{FFFD}t json\u{FFFD}");
     }
 
     #[test]
     fn two_keys_are_enough_for_a_line() {
-        let line = line(r#"{"documentId":"d","status":"PENDING"}"#, Look::Plain);
+        let line = line(None, r#"{"documentId":"d","status":"PENDING"}"#, Look::Plain);
         assert_eq!(line, "PENDING    d");
     }
 }

@@ -17,6 +17,7 @@ fn parse(line: &[&str]) -> Result<Args, clap::Error> {
 }
 
 const HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\nconnection: close\r\n\r\n";
+const FORBIDDEN: &str = "HTTP/1.1 403 Forbidden\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 const REFUSAL: &str = "retry: 30000\nevent: error\ndata: auth_failed\n\n";
 
 struct Seen {
@@ -33,8 +34,14 @@ async fn follow(flags: &[&str], token: Option<&str>, answers: &[String]) -> Seen
     let args = parse(&[&[url.as_str()], flags].concat()).expect("flags");
     let mut follower = Follower::new(&args, token.map(str::to_owned), Look::Json).expect("set up");
     let (mut out, mut err) = (Vec::new(), Vec::new());
-    let answers = answers.iter().map(|a| always(a)).collect();
-    let (requests, result) = tokio::join!(serve(listener, answers), follower.follow(&mut out, &mut err));
+    // A live follower asks first where the log ends; a relay need not tell it.
+    let asks = !flags.contains(&"--from") && token.is_some();
+    let answers = asks.then_some(FORBIDDEN).into_iter().chain(answers.iter().map(String::as_str)).map(always).collect();
+    let (mut requests, result) = tokio::join!(serve(listener, answers), follower.follow(&mut out, &mut err));
+    if asks {
+        let asked = requests.remove(0);
+        assert!(asked.starts_with("GET /documents?limit=1 HTTP/1.1\r\n"), "{asked}");
+    }
     let text = |bytes| String::from_utf8(bytes).expect("text");
     let error = format!("{:#}", result.expect_err("refused at last"));
     Seen { error, out: text(out), err: text(err), requests }
@@ -53,7 +60,11 @@ async fn a_stream_that_is_cut_off_is_resumed_after_the_last_event() {
         ],
     )
     .await;
-    assert_eq!(seen.out, "{\"n\":1}\n{\"n\":2}\n{\"n\":3}\n");
+    assert_eq!(seen.out, "{\"id\":\"a.1\",\"n\":1}\n{\"id\":\"a.2\",\"n\":2}\n{\"id\":\"a.3\",\"n\":3}\n");
+    assert!(seen.err.starts_with("following http://127.0.0.1:"), "{}", seen.err);
+    for said in ["the stream ended: resuming after a.2", "the relay answered 503", "connected again"] {
+        assert!(seen.err.contains(said), "{}", seen.err);
+    }
     assert!(seen.requests[0].starts_with("GET /events/client HTTP/1.1\r\n"), "{}", seen.requests[0]);
     let ids: Vec<_> = seen
         .requests
@@ -80,9 +91,29 @@ async fn a_refused_token_ends_it_and_says_what_to_do() {
 async fn a_reset_is_told_beside_the_events() {
     let reset = "event: reset\ndata: {\"reason\":\"expired\",\"earliest\":\"a.5\"}\n\nid: a.5\ndata: {}\n\n";
     let seen = follow(&["--from", "a.1"], None, &[format!("{HEAD}{reset}{REFUSAL}")]).await;
-    assert_eq!(seen.out, "{}\n");
+    assert_eq!(seen.out, "{\"id\":\"a.5\"}\n");
     assert!(seen.err.contains("reset") && seen.err.contains("expired"), "{}", seen.err);
     assert!(seen.requests[0].contains("last-event-id: a.1\r\n"), "{}", seen.requests[0]);
+}
+
+#[tokio::test]
+async fn a_live_stream_begins_where_the_log_ends_so_that_a_cut_before_its_first_event_loses_nothing() {
+    let (listener, base) = bind().await;
+    let url = format!("{base}/below/events/client?status=ERROR&token=the%2Dtoken");
+    let mut follower = Follower::new(&parse(&[&url]).expect("flags"), None, Look::Json).expect("set up");
+    let head = "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n{\"documents\":[],\"next\":null,\"lastEventId\":\"a.7\"}";
+    let answers = [head.to_owned(), format!("{HEAD}\nretry: 1\n\n"), format!("{HEAD}{REFUSAL}")];
+    let answers = answers.iter().map(|a| always(a)).collect();
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let (requests, result) = tokio::join!(serve(listener, answers), follower.follow(&mut out, &mut err));
+    result.expect_err("refused at last");
+    assert!(requests[0].starts_with("GET /below/documents?limit=1 HTTP/1.1\r\n"), "{}", requests[0]);
+    assert!(requests[0].contains("authorization: Bearer the-token\r\n"), "{}", requests[0]);
+    for request in &requests[1..] {
+        assert!(request.contains("last-event-id: a.7\r\n"), "{request}");
+    }
+    let said = String::from_utf8(err).expect("text");
+    assert!(!said.contains("the%2Dtoken"), "an address may hold a token: {said}");
 }
 
 #[tokio::test]

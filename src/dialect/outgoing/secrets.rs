@@ -5,6 +5,9 @@ use crate::dialect::standard;
 use crate::hook::Secret;
 use crate::notification::Format;
 
+/// Bytes of a secret at most.
+const SECRET_BYTES: usize = 1024;
+
 /// Whether a notification of this format may have these secrets; if not, a sentence that says what to do.
 pub fn check_secrets(format: Format, secrets: &[Secret]) -> Result<(), String> {
     match format {
@@ -26,6 +29,7 @@ fn check_one(format: Format, secrets: &[Secret]) -> Result<(), String> {
         [secret] if secret.expose().chars().any(char::is_control) => {
             Err("must not hold control characters: take line breaks and the like out".to_owned())
         }
+        [secret] if secret.expose().len() > SECRET_BYTES => Err(format!("must have at most {SECRET_BYTES} bytes")),
         [_] => Ok(()),
         _ => Err(format!("must be one: a request of the format {format} carries one signature")),
     }

@@ -52,7 +52,8 @@ impl Outbox for SqliteStore {
                 return self.readers.clone().read(|_| Ok(DuePage { deliveries: Vec::new(), next: None })).await;
             };
             let owner = Owner { epoch: self.shared.epoch, client: audience.client.id.clone(), number: audience.number };
-            let reader = due::Reader { owner, client: audience.client, seal: self.seal.clone(), track, now };
+            let receiver = audience.receiver(track.notification);
+            let reader = due::Reader { owner, client: audience.client, seal: self.seal.clone(), track, receiver, now };
             let page = self.readers.clone().read(move |db| reader.page(db, limit, &except)).await?;
             let shown = page.deliveries.iter().flat_map(|due| &due.event).map(|event| event.id.sequence).max();
             Ok(self.shown(shown.unwrap_or(0), page))

@@ -68,11 +68,20 @@ impl Audience {
         self.notifications.iter().find(|kept| kept.notification.name == *name)
     }
 
+    /// Whom deliveries with this number go to: see [`crate::store::Due::receiver`].
+    pub(super) fn receiver(&self, number: i64) -> Arc<str> {
+        let kept = self.notifications.iter().find(|kept| kept.number == number);
+        match kept {
+            Some(kept) => kept.notification.id.as_str().into(),
+            None => self.client.created.millis().to_string().into(),
+        }
+    }
+
     /// The number that deliveries to this target bear: 0 for callbacks, `None` when there is no such notification.
     pub(super) fn number_of(&self, target: &Target) -> Option<i64> {
         match target {
             Target::Notification(name) => self.named(name).map(|kept| kept.number),
-            Target::Callback(_) => Some(0),
+            Target::Callback { .. } => Some(0),
         }
     }
 }
@@ -170,12 +179,12 @@ impl Registry for SqliteStore {
         self.edit(client, Edit::Add(notification))
     }
 
-    fn update_notification(&self, client: &ClientId, notification: Notification) -> Answer<'_, ()> {
-        self.edit(client, Edit::Update(notification))
+    fn update_notification(&self, client: &ClientId, before: &Notification, after: Notification) -> Answer<'_, ()> {
+        self.edit(client, Edit::Update(before.clone(), after))
     }
 
-    fn mark_notification(&self, client: &ClientId, id: &str, state: State) -> Answer<'_, ()> {
-        self.edit(client, Edit::Mark(id.to_owned(), state))
+    fn mark_notification(&self, client: &ClientId, known: &Notification, state: State) -> Answer<'_, ()> {
+        self.edit(client, Edit::Mark(known.clone(), state))
     }
 
     fn remove_notification(&self, client: &ClientId, name: &str) -> Answer<'_, ()> {
@@ -192,7 +201,7 @@ impl SqliteStore {
     }
 
     fn edit(&self, client: &ClientId, edit: Edit) -> Answer<'_, ()> {
-        self.change(Change::Notifications { client: client.clone(), edit })
+        self.change(Change::Notifications { client: client.clone(), edit: Box::new(edit) })
     }
 
     fn entry(&self, id: &ClientId) -> Option<(i64, Arc<Client>)> {

@@ -58,7 +58,7 @@ fn every_way_of_not_having_signed_has_baidus_code() {
         (good[..good.len() - 2].to_owned(), 400, "InvalidHTTPAuthHeader"),
         ("bce-auth-v1".to_owned(), 400, "InvalidHTTPAuthHeader"),
         ("Basic YWNtZTp4".to_owned(), 400, "InvalidHTTPAuthHeader"),
-        (String::new(), 400, "InvalidHTTPAuthHeader"),
+        (String::new(), 403, "AccessDenied"),
     ] {
         error(&list(&relay, &wrong), status, code);
     }

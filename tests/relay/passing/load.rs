@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::relay;
 use crate::support::receiver::{Receiver, Reply};
+use crate::support::spend;
 use crate::support::tenant::Tenant;
 use crate::support::wire::{Request, Wire};
 
@@ -62,7 +63,7 @@ fn a_hundred_of_a_thousand_endpoints_hang_and_the_others_hear_within_a_second() 
     let began = Instant::now();
     for event in 0..EVENTS {
         let due = began + Duration::from_secs(1) / RATE * u32::try_from(event).expect("small");
-        std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        spend(due.saturating_duration_since(Instant::now()));
         let (_, hook) = &hooks[event % ENDPOINTS / (ENDPOINTS / CLIENTS)];
         let body = json!({ "type": "document.completed", "data": { "id": format!("d{event}") } }).to_string();
         sent.lock().expect("times").insert(format!("d{event}"), Instant::now());

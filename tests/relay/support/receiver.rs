@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::PATIENCE;
+use super::{PATIENCE, spend};
 
 /// What the relay sent.
 #[derive(Debug, Clone)]
@@ -182,7 +182,7 @@ fn serve(stream: &TcpStream, log: &Log, answer: &impl Fn(&Received, usize) -> Re
     };
     let reply = answer(&received, before);
     log.more.notify_all();
-    thread::sleep(reply.after);
+    spend(reply.after);
     let Reply { status, headers, body, .. } = reply;
     let answer = format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\n{headers}\r\n{body}", body.len());
     (&*stream).write_all(answer.as_bytes()).ok()

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::sse::Event;
 use super::wire::{Answer, Request};
-use super::{PATIENCE, TestRelay};
+use super::{PATIENCE, TestRelay, spend};
 
 /// A client with a token of both scopes.
 pub(crate) struct Tenant<'a> {
@@ -92,7 +92,7 @@ impl<'a> Tenant<'a> {
             }
             assert!(Instant::now() < deadline, "{all:#?}");
             // There is no stream of deliveries: what becomes of one is asked for.
-            std::thread::sleep(Duration::from_millis(10));
+            spend(Duration::from_millis(10));
         }
     }
 

@@ -46,7 +46,7 @@ pub(in crate::store::sqlite) enum Change {
     /// Sealed by the writer: one change may touch two of them, and a mark must not bring back what was there before.
     Notifications {
         client: ClientId,
-        edit: Edit,
+        edit: Box<Edit>,
     },
 }
 

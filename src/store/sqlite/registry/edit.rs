@@ -17,10 +17,10 @@ use crate::store::{Seal, StoreError};
 /// What can be changed about them.
 pub(in crate::store::sqlite) enum Edit {
     Add(Notification),
-    /// The one of this id.
-    Update(Notification),
-    /// The state of the one of this id.
-    Mark(String, State),
+    /// The first, if it is still so, becomes the second.
+    Update(Notification, Notification),
+    /// The state of this one, if it still has the endpoint and the format.
+    Mark(Notification, State),
     /// The one of this name, at this time.
     Remove(String, Timestamp),
 }
@@ -59,15 +59,22 @@ impl Edit {
                 yield_to(&new, kept);
                 kept.push(Kept { number: 0, notification: Arc::new(new) });
             }
-            Edit::Update(new) => {
-                let before = known(kept, &new.id)?.notification.clone();
+            Edit::Update(before, new) => {
+                if *known(kept, &before.id)?.notification != before {
+                    return Err(changed(&before));
+                }
                 yield_to(&new, kept);
                 // Deliveries and documents name it by its name: that is not the caller's to change.
-                let new = Notification { name: before.name.clone(), created: before.created, ..new };
+                let Notification { id, name, created, .. } = before.clone();
+                let new = Notification { id, name, created, ..new };
                 known(kept, &before.id)?.notification = Arc::new(new);
             }
-            Edit::Mark(id, state) => {
-                let place = known(kept, &id)?;
+            Edit::Mark(before, state) => {
+                let place = known(kept, &before.id)?;
+                let now = &place.notification;
+                if (&now.endpoint, now.format) != (&before.endpoint, before.format) {
+                    return Err(changed(&before));
+                }
                 place.notification = Arc::new(Notification { state, ..(*place.notification).clone() });
             }
             Edit::Remove(name, time) => {
@@ -77,6 +84,10 @@ impl Edit {
         }
         Ok(None)
     }
+}
+
+fn changed(before: &Notification) -> StoreError {
+    StoreError::Conflict(format!("another version of the notification {}", before.name))
 }
 
 fn known<'a>(kept: &'a mut [Kept], id: &str) -> Result<&'a mut Kept, StoreError> {

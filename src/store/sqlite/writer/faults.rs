@@ -152,7 +152,7 @@ async fn what_is_not_stored_goes_nowhere() {
         state: State::Active,
         created: Timestamp::from_millis(0),
     };
-    let change = Change::Notifications { client: name(), edit: Edit::Add(everything) };
+    let change = Change::Notifications { client: name(), edit: Box::new(Edit::Add(everything)) };
     change.make(&mut writer.db, &writer.shared.cache, &Bare).expect("a new notification");
     writer.db.pragma_update(None, "query_only", true).expect("a setting");
     let position = writer.at;
