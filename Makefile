@@ -1,5 +1,5 @@
-# The commands of the project. Everything runs from a clean clone with a Rust toolchain, gcc, python3 and curl; one test
-# wants Node.js, too, and is skipped without it.
+# The commands of the project. Everything runs from a clean clone with a Rust toolchain, gcc, python3, curl and openssl;
+# some tests want Chromium, Node.js, nginx, HAProxy, Caddy or packages of PyPI, too, and are skipped without them.
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check bench toolchain
@@ -28,7 +28,9 @@ test: toolchain ## everything that must hold; installs what it needs
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --locked
 	tests/setup/deny.sh
 	chromium=$$(tests/setup/chromium.sh) && python=$$(tests/setup/bce-python.sh) && node=$$(tests/setup/bce-node.sh) && \
-	DOCRELAY_CHROMIUM="$$chromium" DOCRELAY_BCE_PYTHON="$$python" DOCRELAY_BCE_NODE="$$node" cargo test --locked
+	api=$$(tests/setup/api-python.sh) && eventsource=$$(tests/setup/eventsource.sh) && proxies=$$(tests/setup/proxies.sh) && \
+	DOCRELAY_CHROMIUM="$$chromium" DOCRELAY_BCE_PYTHON="$$python" DOCRELAY_BCE_NODE="$$node" DOCRELAY_API_PYTHON="$$api" \
+	DOCRELAY_EVENTSOURCE="$$eventsource" DOCRELAY_PROXIES="$$proxies" cargo test --locked
 
 bench: ## speed beside nginx with nchan, webhooks per second, the cost of a resume (ten minutes, a quiet machine)
 	cargo build --release --locked

@@ -11,6 +11,7 @@ mod body;
 mod connection;
 mod cors;
 mod deliveries;
+mod docs;
 mod documents;
 mod edge;
 mod events;

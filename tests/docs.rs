@@ -4,11 +4,14 @@
 #![allow(clippy::expect_used, reason = "a document that cannot be read is a failed test")]
 
 use std::collections::BTreeSet;
+use std::io::Write;
 use std::path::Path;
 use std::process::Command;
 
 const REFERENCE: &str = "docs/REFERENCE.md";
-const DOCUMENTS: [&str; 4] = ["README.md", "CHANGELOG.md", "docs/ARCHITECTURE.md", REFERENCE];
+const OPENAPI: &str = "docs/openapi.json";
+const ASYNCAPI: &str = "docs/asyncapi.json";
+const DOCUMENTS: [&str; 5] = ["README.md", "CHANGELOG.md", "docs/ARCHITECTURE.md", "docs/GUIDES.md", REFERENCE];
 
 /// Directories of the repository: what stands in code marks and begins with one of them is a path.
 const DIRECTORIES: [&str; 6] = ["src/", "tests/", "docs/", "static/", ".ci/", ".cargo/"];
@@ -127,13 +130,11 @@ fn plain(path: &str) -> String {
     segments.collect::<Vec<_>>().join("/")
 }
 
-#[test]
-fn every_route_is_in_the_reference() {
+/// Every address of the code; `..` stands at the end of one that leaves the rest to its handler.
+fn routes() -> BTreeSet<String> {
     let routes = read("src/http.rs");
     let routes = routes.split("warp::path!(").skip(1).filter_map(|rest| rest.split_once(')')).map(|(path, _)| {
-        // A route that leaves the rest to its handler is named by where it begins.
-        let segments = path.split(" / ").filter(|s| *s != "..");
-        let segments = segments.map(|s| if s == "String" { "{}" } else { s.trim_matches('"') });
+        let segments = path.split(" / ").map(|s| if s == "String" { "{}" } else { s.trim_matches('"') });
         segments.fold(String::new(), |path, segment| format!("{path}/{segment}"))
     });
     let pages = read("src/http/pages.rs");
@@ -141,7 +142,12 @@ fn every_route_is_in_the_reference() {
         pages.split("page!(\"").skip(1).filter_map(|rest| rest.split_once('"')).map(|(path, _)| path.to_owned());
     let routes: BTreeSet<String> = routes.chain(pages).collect();
     assert!(routes.len() > 20, "{routes:?}");
+    routes
+}
 
+#[test]
+fn every_route_is_in_the_reference() {
+    let routes = routes().iter().map(|route| route.trim_end_matches("/..").to_owned()).collect::<BTreeSet<_>>();
     let reference = read(REFERENCE);
     let named: BTreeSet<String> = code_marks(&reference)
         .iter()
@@ -151,6 +157,54 @@ fn every_route_is_in_the_reference() {
         .collect();
     let missing: Vec<_> = routes.difference(&named).collect();
     assert!(missing.is_empty(), "{REFERENCE} says nothing of {missing:?}");
+}
+
+#[track_caller]
+fn json(path: &str) -> serde_json::Value {
+    serde_json::from_str(&read(path)).expect(path)
+}
+
+#[test]
+fn every_route_is_in_the_openapi_document_and_the_other_way_round() {
+    let root = json(OPENAPI);
+    let paths: BTreeSet<String> = root["paths"].as_object().expect("paths").keys().map(|path| plain(path)).collect();
+    let leads = |route: &str, path: &str| match route.strip_suffix("/..") {
+        // What its handler makes of the rest, the relay's own tests compare.
+        Some(beginning) => path == beginning || path.starts_with(&format!("{beginning}/")),
+        None => path == route,
+    };
+    let routes = routes();
+    let missing: Vec<_> = routes.iter().filter(|route| !paths.iter().any(|path| leads(route, path))).collect();
+    assert!(missing.is_empty(), "{OPENAPI} says nothing of {missing:?}");
+    let invented: Vec<_> = paths.iter().filter(|path| !routes.iter().any(|route| leads(route, path))).collect();
+    assert!(invented.is_empty(), "{OPENAPI} tells of {invented:?}, which no route leads to");
+}
+
+#[test]
+fn the_openapi_document_is_one_by_its_specification() {
+    const PYTHON: &str = "DOCRELAY_API_PYTHON";
+    let Some(python) = std::env::var_os(PYTHON).filter(|python| !python.is_empty()) else {
+        assert!(std::env::var_os("CI").is_none(), "{PYTHON} names nothing, and in CI this must be tried");
+        writeln!(std::io::stderr(), "SKIPPED: {PYTHON} names nothing: make test finds or installs it").ok();
+        return;
+    };
+    let script = "import json, sys; from openapi_spec_validator import OpenAPIV31SpecValidator as V; \
+                  V(json.load(open(sys.argv[1]))).validate()";
+    let ran = Command::new(python).args(["-c", script]).arg(root().join(OPENAPI)).output().expect("a Python");
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+}
+
+#[test]
+fn both_documents_for_programs_are_of_this_version_and_agree_on_the_event() {
+    let (openapi, asyncapi) = (json(OPENAPI), json(ASYNCAPI));
+    for document in [&openapi, &asyncapi] {
+        assert_eq!(document["info"]["version"], env!("CARGO_PKG_VERSION"));
+    }
+    for name in ["Event", "DocumentId", "Status", "Vendor", "VendorId", "Failure", "EventId"] {
+        let pointer = format!("/components/schemas/{name}");
+        assert!(openapi.pointer(&pointer).is_some(), "{name}");
+        assert_eq!(openapi.pointer(&pointer), asyncapi.pointer(&pointer), "{name}");
+    }
 }
 
 /// What a command says of itself.

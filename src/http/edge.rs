@@ -96,12 +96,13 @@ const LOGGED: usize = 200;
 /// The path as it is logged, by its first segment. A hook's key stands in its path, and a mistyped address may hold one
 /// anywhere: what is not an address of ours is not for the log. Nor is the query, which may hold a token.
 fn loggable(path: &str) -> String {
-    const OURS: [&str; 13] = [
+    const OURS: [&str; 14] = [
         "events",
         "documents",
         "hooks",
         "rejects",
         "deliveries",
+        "docs",
         "v1",
         "v2",
         "oauth",
@@ -114,7 +115,7 @@ fn loggable(path: &str) -> String {
     let first = path.strip_prefix('/').unwrap_or_default().split('/').next().unwrap_or_default();
     match first {
         "in" => "/in/…".to_owned(),
-        _ if path == "/" || path == "/docs" || OURS.contains(&first) => path.chars().take(LOGGED).collect(),
+        _ if path == "/" || OURS.contains(&first) => path.chars().take(LOGGED).collect(),
         _ => "/…".to_owned(),
     }
 }

@@ -18,7 +18,7 @@ const PICTURES: &str = "DOCRELAY_PICTURES";
 
 /// A Gini webhook; returns the document's id.
 #[track_caller]
-fn tell(relay: &TestRelay, hook: &NewHook, number: u32) -> String {
+pub(crate) fn tell(relay: &TestRelay, hook: &NewHook, number: u32) -> String {
     let id = format!("626626a0-749f-11e2-bfd6-{number:012}");
     let body = json!({"documentId": id, "status": "COMPLETED", "title": format!("document {number}.pdf")});
     let answer = relay.ask(&Request::post(&hook.path).json(&body.to_string()));
@@ -27,7 +27,7 @@ fn tell(relay: &TestRelay, hook: &NewHook, number: u32) -> String {
 }
 
 /// A relay with a client, its hook and its token.
-fn acme() -> (TestRelay, NewHook, String) {
+pub(crate) fn acme() -> (TestRelay, NewHook, String) {
     let relay = TestRelay::start();
     relay.client_add("acme");
     let hook = relay.hook_add("acme", "gini", &[]);
@@ -97,6 +97,26 @@ fn pictures(browser: &mut Browser, relay: &TestRelay, hook: &NewHook) {
         let picture = BASE64.decode(browser.screenshot(width, 900, dark).as_bytes()).expect("base64");
         std::fs::write(Path::new(&directory).join(format!("{name}.png")), picture).expect("a picture");
     }
+}
+
+#[test]
+fn the_documents_fit_a_phone_and_ask_for_nothing_from_elsewhere() {
+    let Some(mut browser) = Browser::start() else { return };
+    let relay = TestRelay::start();
+    let origin = format!("http://{}", relay.listen);
+    for path in ["/docs", "/docs/guides", "/docs/api"] {
+        browser.go(&format!("{origin}{path}"));
+        for width in [1200, 390] {
+            let size = json!({"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600});
+            browser.call("Emulation.setDeviceMetricsOverride", size);
+            let overflow = "document.documentElement.scrollWidth > document.documentElement.clientWidth";
+            assert_eq!(browser.value(overflow), json!(false), "{path} at {width}");
+        }
+        let headings = browser.value("document.querySelectorAll('.contents a').length");
+        assert!(headings.as_u64().is_some_and(|n| n > 8), "{path}: {headings}");
+    }
+    assert!(browser.requested.iter().all(|url| url.starts_with(&format!("{origin}/"))), "{:?}", browser.requested);
+    nothing_to_complain_of(&browser);
 }
 
 #[test]
@@ -191,7 +211,7 @@ fn documented_page(relay: &TestRelay, token: &str) -> String {
 }
 
 /// Serves one page to everybody who asks, from an origin of its own.
-fn serve(page: String) -> String {
+pub(crate) fn serve(page: String) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}/", listener.local_addr().expect("bound"));
     let work = move || {

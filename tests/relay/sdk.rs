@@ -1,13 +1,12 @@
 //! Baidu's own SDKs against the relay: that it speaks their API is only shown by them.
 
-use std::io::Write;
 use std::path::Path;
 use std::process::Command;
 
 use serde_json::{Value, json};
 
 use crate::support::tenant::{Tenant, text};
-use crate::support::{Ran, TestRelay, run};
+use crate::support::{Ran, TestRelay, run, tool};
 
 /// A Python that has the SDK; set by `make test`.
 const PYTHON: &str = "DOCRELAY_BCE_PYTHON";
@@ -17,17 +16,6 @@ const NODE: &str = "DOCRELAY_BCE_NODE";
 
 /// Where the notifications of this test point to. Nothing is sent there.
 const TARGET: &str = "http://127.0.0.1:9/notify";
-
-/// What a variable names. `None`, with a line that says so, when this machine has no such SDK; a failure where CI is set.
-fn named(variable: &str) -> Option<String> {
-    let value = std::env::var(variable).ok().filter(|value| !value.is_empty());
-    if value.is_none() {
-        assert!(std::env::var_os("CI").is_none(), "{variable} names no SDK, and in CI this must be tried");
-        // Past the capture of a test's output: a skip has to be seen.
-        writeln!(std::io::stderr(), "SKIPPED: {variable} names no SDK: make test finds or installs one").ok();
-    }
-    value
-}
 
 /// A client of a relay that may call this machine, and what a program of `tests/relay/sdk` says when it is that client.
 #[track_caller]
@@ -69,13 +57,13 @@ fn program(name: &str) -> std::path::PathBuf {
 
 #[test]
 fn baidus_python_sdk_manages_notifications() {
-    let Some(python) = named(PYTHON) else { return };
+    let Some(python) = tool(PYTHON) else { return };
     expected(seen_by(Command::new(python).arg(program("notifications.py"))), "python_sdk");
 }
 
 #[test]
 fn baidus_javascript_sdk_manages_notifications() {
-    let Some(packages) = named(NODE) else { return };
+    let Some(packages) = tool(NODE) else { return };
     let mut node = Command::new("node");
     // Its own dependencies are as old as it is, and say so.
     node.arg("--no-warnings").arg(program("notifications.js")).env("NODE_PATH", packages);

@@ -7,6 +7,7 @@ pub(crate) mod proof;
 pub(crate) mod receiver;
 pub(crate) mod sse;
 pub(crate) mod tenant;
+pub(crate) mod tool;
 pub(crate) mod wire;
 
 use std::io::{BufRead, BufReader, Read};
@@ -22,6 +23,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use sse::Follower;
+pub(crate) use tool::tool;
 use wire::{Answer, Request, Wire};
 
 /// How long anything may take that should happen at once; only a failing test waits for it.
@@ -302,11 +304,17 @@ pub(crate) fn docrelay(words: &[&str], settings: &[(String, String)]) -> Command
 /// Runs a command to its end, which must come in time.
 #[track_caller]
 pub(crate) fn run(command: &mut Command) -> Ran {
+    run_within(command, PATIENCE)
+}
+
+/// Runs a command that may take longer than others.
+#[track_caller]
+pub(crate) fn run_within(command: &mut Command, patience: Duration) -> Ran {
     let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("a start");
     let pid = Pid::from_child(&child);
     let (tell, ended) = sync_channel(1);
     in_background("command", move || tell.send(child.wait_with_output()).unwrap_or(()));
-    let Ok(output) = ended.recv_timeout(PATIENCE) else {
+    let Ok(output) = ended.recv_timeout(patience) else {
         kill_process(pid, Signal::KILL).ok();
         panic!("does not end: {command:?}");
     };

@@ -22,7 +22,7 @@ const EXCEPTIONS: [(&str, &str, &str); 1] = [(
 
 /// Where a crate, or one of its items, is at home: a technology stays in its one place.
 /// The first entry that fits decides, so an item stands before its crate.
-const HOMES: [(&str, &[&str]); 28] = [
+const HOMES: [(&str, &[&str]); 29] = [
     ("warp", &["http"]),
     ("hyper", &["http"]),
     ("hyper_util", &["http"]),
@@ -30,6 +30,7 @@ const HOMES: [(&str, &[&str]); 28] = [
     ("http_body_util", &["http"]),
     ("tower_service", &["http"]),
     ("governor", &["http"]),
+    ("pulldown_cmark", &["http"]),
     ("rusqlite", &["store/sqlite"]),
     ("async_nats", &["store/jetstream"]),
     ("jsonwebtoken", &["auth"]),

@@ -1,0 +1,179 @@
+//! The guide's blocks for nginx, HAProxy and Caddy, in the programs themselves: events pass at once and as they are, and an
+//! idle stream stays. Around each block stands a configuration that compresses, so that the block has to prevent it.
+
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use tempfile::TempDir;
+
+use super::{block, with};
+use crate::support::sse::{Follower, Next};
+use crate::support::tenant::{Tenant, stored};
+use crate::support::wire::{HOST, Request, Wire};
+use crate::support::{PATIENCE, TestRelay, tool};
+
+/// The paths of the three; set by `make test`.
+const PROXIES: &str = "DOCRELAY_PROXIES";
+
+/// Longer than the 30 s that the guide's blocks wait, so that only the empty lines keep a stream.
+const IDLE: Duration = Duration::from_secs(35);
+
+/// A running proxy; ended when this is dropped.
+struct Proxy {
+    name: &'static str,
+    listen: SocketAddr,
+    child: Child,
+    directory: TempDir,
+}
+
+impl Proxy {
+    #[track_caller]
+    fn start(name: &'static str, program: &str, relay: SocketAddr) -> Self {
+        let directory = tempfile::Builder::new().prefix(name).tempdir_in(env!("CARGO_TARGET_TMPDIR"));
+        let directory = directory.expect("a directory");
+        // Free a moment ago; nobody else asks for it.
+        let free = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr());
+        let listen = free.expect("a port");
+        let (file, here) = (directory.path().join("configuration"), directory.path());
+        let mut command = Command::new(program);
+        let configuration = match name {
+            "nginx" => {
+                command.args(["-e", "stderr", "-p"]).arg(here).arg("-c").arg(&file);
+                nginx(listen, relay)
+            }
+            "haproxy" => {
+                command.args(["-db", "-f"]).arg(&file);
+                haproxy(listen, relay)
+            }
+            _ => {
+                command.args(["run", "--adapter", "caddyfile", "--config"]).arg(&file);
+                caddy(listen, relay)
+            }
+        };
+        std::fs::write(&file, configuration).expect("a configuration");
+        let log = std::fs::File::create(here.join("log")).expect("a log");
+        command.env("HOME", here).env("XDG_DATA_HOME", here).env("XDG_CONFIG_HOME", here);
+        command.stdin(Stdio::null()).stdout(log.try_clone().expect("a log")).stderr(log);
+        let child = command.spawn().expect("the proxy's start");
+        let mut proxy = Self { name, listen, child, directory };
+        proxy.wait_until_it_listens();
+        proxy
+    }
+
+    #[track_caller]
+    fn wait_until_it_listens(&mut self) {
+        let deadline = Instant::now() + PATIENCE;
+        while TcpStream::connect(self.listen).is_err() {
+            let ended = self.child.try_wait().expect("a child to ask");
+            assert!(ended.is_none() && Instant::now() < deadline, "{}: {ended:?}; {}", self.name, self.said());
+            thread::park_timeout(Duration::from_millis(20));
+        }
+    }
+
+    fn said(&self) -> String {
+        std::fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        self.child.kill().ok();
+        self.child.wait().ok();
+        if thread::panicking() {
+            eprintln!("--- {} said ---\n{}---", self.name, self.said());
+        }
+    }
+}
+
+fn nginx(listen: SocketAddr, relay: SocketAddr) -> String {
+    let (listen, relay) = (format!("listen {listen};"), relay.to_string());
+    let inside = with(
+        block("nginx", "nginx"),
+        &[
+            ("listen 443 ssl http2;", &listen),
+            ("ssl_certificate /etc/letsencrypt/live/relay.example.com/fullchain.pem;", ""),
+            ("ssl_certificate_key /etc/letsencrypt/live/relay.example.com/privkey.pem;", ""),
+            ("127.0.0.1:8080", &relay),
+        ],
+    );
+    let paths = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(|kind| format!("{kind}_temp_path {kind};\n"));
+    format!(
+        "daemon off;\nmaster_process off;\npid nginx.pid;\nevents {{}}\nhttp {{\naccess_log off;\n{}gzip on;\n\
+         gzip_proxied any;\ngzip_min_length 0;\ngzip_types text/event-stream;\n{inside}}}\n",
+        paths.concat()
+    )
+}
+
+fn haproxy(listen: SocketAddr, relay: SocketAddr) -> String {
+    let (listen, relay) = (format!("bind {listen}"), relay.to_string());
+    let bind = "bind :443 ssl crt /etc/haproxy/certs/relay.example.com.pem alpn h2,http/1.1";
+    let inside = with(block("HAProxy", "haproxy"), &[(bind, &listen), ("127.0.0.1:8080", &relay)]);
+    format!("defaults\n    compression algo gzip\n    compression type text/event-stream application/json\n\n{inside}")
+}
+
+fn caddy(listen: SocketAddr, relay: SocketAddr) -> String {
+    let site = format!("http://:{} {{\n    bind 127.0.0.1\n    encode gzip", listen.port());
+    let inside =
+        with(block("Caddy", "caddyfile"), &[("relay.example.com {", &site), ("127.0.0.1:8080", &relay.to_string())]);
+    format!("{{\n    admin off\n}}\n\n{inside}")
+}
+
+/// A webhook through the proxy, and the event back through it.
+#[track_caller]
+fn passes_at_once(proxy: &Proxy, follower: &mut Follower, hook: &str, number: usize) -> String {
+    let body = json!({"documentId": format!("626626a0-749f-11e2-bfd6-{number:012}"), "status": "COMPLETED"});
+    let told = Instant::now();
+    let answer = Wire::connect(proxy.listen).ask(&Request::post(hook).json(&body.to_string()));
+    let id = stored(&answer);
+    // What others were told comes here, too.
+    while follower.event().id != id {}
+    let took = told.elapsed();
+    assert!(took < Duration::from_secs(1), "{}: {took:?}", proxy.name);
+    id
+}
+
+#[test]
+fn each_proxy_of_the_guide_passes_events_at_once_and_keeps_an_idle_stream() {
+    let Some(programs) = tool(PROXIES) else { return };
+    let relay = TestRelay::start();
+    let acme = Tenant::new(&relay, "acme");
+    let hook = acme.open_hook("gini").path;
+    let mut all: Vec<(Proxy, Follower)> = Vec::new();
+    for program in programs.split(' ') {
+        let stem = Path::new(program).file_name().and_then(|name| name.to_str());
+        let names = ["nginx", "haproxy", "caddy"];
+        let name = names.into_iter().find(|name| Some(*name) == stem).expect("one of the three");
+        let proxy = Proxy::start(name, program, relay.listen);
+        let request = Request::get("/events/client").bearer(&acme.token).header("Accept-Encoding", "gzip, br, zstd");
+        let follower = Follower::open(proxy.listen, &request);
+        assert_eq!((follower.head.status, follower.head.header("content-type")), (200, Some("text/event-stream")));
+        assert_eq!(follower.head.header("content-encoding"), None, "{name} compresses");
+        assert_eq!(follower.head.header("cache-control"), Some("no-cache, no-transform"));
+        all.push((proxy, follower));
+    }
+    assert_eq!(all.len(), 3);
+    for (number, (proxy, follower)) in all.iter_mut().enumerate() {
+        let id = passes_at_once(proxy, follower, &hook, number);
+        let raw = acme.get(&format!("/events/{id}/raw")).json();
+        assert_eq!(raw["headers"]["host"], HOST, "{} changes the Host, which signatures cover", proxy.name);
+    }
+    let quiet = Instant::now();
+    for (proxy, follower) in &mut all {
+        // The first waits; what the others got meanwhile waits for them.
+        loop {
+            match follower.next((quiet + IDLE).saturating_duration_since(Instant::now())) {
+                Next::Block(_) => {}
+                Next::Nothing => break,
+                Next::End => panic!("{} ended an idle stream after {:?}", proxy.name, quiet.elapsed()),
+            }
+        }
+    }
+    for (number, (proxy, follower)) in all.iter_mut().enumerate() {
+        passes_at_once(proxy, follower, &hook, 10 + number);
+    }
+}

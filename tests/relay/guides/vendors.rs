@@ -1,0 +1,38 @@
+//! From a vendor's console to the first event: each vendor's block of the guide, in a shell.
+
+use std::path::Path;
+use std::process::Command;
+
+use super::block;
+use crate::support::{TestRelay, run};
+
+#[test]
+fn each_vendors_block_ends_with_an_event_on_the_stream() {
+    let relay = TestRelay::start();
+    relay.client_add("acme");
+    let mut follower = relay.follow(&relay.token("acme"));
+    let program = Path::new(env!("CARGO_BIN_EXE_docrelay")).parent().expect("a directory");
+    let path = format!("{}:{}", program.display(), std::env::var("PATH").unwrap_or_default());
+    for (heading, vendor, id) in [
+        ("PPJ", "ppj", "8v9iSKnj"),
+        ("Baidu DOC", "baidu", "doc-gkideq542yb44diy"),
+        ("zOffice", "zoffice", "t-1"),
+        ("Gini", "gini", "626626a0-749f-11e2-bfd6-000000000001"),
+        ("Standard Webhooks", "standard", "job-1"),
+        ("Anything else that posts JSON", "generic", "job-1"),
+    ] {
+        let mut shell = Command::new("sh");
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("DOCRELAY_")) {
+            shell.env_remove(name);
+        }
+        // The directory in which `docrelay serve` would have made `./data`.
+        shell.current_dir(relay.data().parent().expect("a directory")).env("PATH", &path).env("no_proxy", "127.0.0.1");
+        let ran = run(shell.args(["-euc", &block(heading, "sh")])).succeeded();
+        assert!(ran.stdout.contains("/in/"), "{heading}: {ran:?}");
+        let event = follower.event().json();
+        assert_eq!(
+            (&event["vendor"], &event["vendorId"], &event["status"]),
+            (&vendor.into(), &id.into(), &"COMPLETED".into())
+        );
+    }
+}
