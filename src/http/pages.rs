@@ -23,23 +23,37 @@ struct Page {
 }
 
 macro_rules! page {
-    ($path:literal, $type:literal, $file:literal) => {
-        Page {
-            path: $path,
-            content_type: $type,
-            body: include_str!($file),
-            tag: LazyLock::new(|| tag(include_str!($file))),
-        }
+    ($path:literal, $type:literal, $body:expr) => {
+        Page { path: $path, content_type: $type, body: $body, tag: LazyLock::new(|| tag($body)) }
     };
 }
 
+/// The dashboard's script: one module in one request, without a build. What stands further down uses what stands above.
+const DASHBOARD: &str = concat!(
+    include_str!("../../static/sse.js"),
+    include_str!("../../static/dashboard/words.js"),
+    include_str!("../../static/dashboard/build.js"),
+    include_str!("../../static/dashboard/session.js"),
+    include_str!("../../static/dashboard/stream.js"),
+    include_str!("../../static/dashboard/store.js"),
+    include_str!("../../static/dashboard/address.js"),
+    include_str!("../../static/dashboard/table.js"),
+    include_str!("../../static/dashboard/list.js"),
+    include_str!("../../static/dashboard/chart.js"),
+    include_str!("../../static/dashboard/document.js"),
+    include_str!("../../static/dashboard/hooks.js"),
+    include_str!("../../static/dashboard/notifications.js"),
+    include_str!("../../static/dashboard/rejects.js"),
+    include_str!("../../static/dashboard/main.js"),
+);
+
 static PAGES: [Page; 6] = [
-    page!("/", "text/html; charset=utf-8", "../../static/index.html"),
-    page!("/start.css", "text/css; charset=utf-8", "../../static/start.css"),
-    page!("/start.js", "text/javascript; charset=utf-8", "../../static/start.js"),
-    page!("/sse.js", "text/javascript; charset=utf-8", "../../static/sse.js"),
-    page!("/icon.svg", "image/svg+xml", "../../static/icon.svg"),
-    page!("/docs", "text/plain; charset=utf-8", "../../docs/REFERENCE.md"),
+    page!("/", "text/html; charset=utf-8", include_str!("../../static/index.html")),
+    page!("/dashboard.css", "text/css; charset=utf-8", include_str!("../../static/dashboard.css")),
+    page!("/dashboard.js", "text/javascript; charset=utf-8", DASHBOARD),
+    page!("/sse.js", "text/javascript; charset=utf-8", include_str!("../../static/sse.js")),
+    page!("/icon.svg", "image/svg+xml", include_str!("../../static/icon.svg")),
+    page!("/docs", "text/plain; charset=utf-8", include_str!("../../docs/REFERENCE.md")),
 ];
 
 fn tag(body: &str) -> String {
