@@ -27,9 +27,9 @@ test: toolchain ## everything that must hold; installs what it needs
 	cargo clippy --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --locked
 	tests/setup/deny.sh
-	chromium=$$(tests/setup/chromium.sh) && python=$$(tests/setup/bce-python.sh) && node=$$(tests/setup/bce-node.sh) && \
+	chromium=$$(tests/setup/chromium.sh) && axe=$$(tests/setup/axe.sh) && python=$$(tests/setup/bce-python.sh) && node=$$(tests/setup/bce-node.sh) && \
 	api=$$(tests/setup/api-python.sh) && eventsource=$$(tests/setup/eventsource.sh) && proxies=$$(tests/setup/proxies.sh) && \
-	DOCRELAY_CHROMIUM="$$chromium" DOCRELAY_BCE_PYTHON="$$python" DOCRELAY_BCE_NODE="$$node" DOCRELAY_API_PYTHON="$$api" \
+	DOCRELAY_CHROMIUM="$$chromium" DOCRELAY_AXE="$$axe" DOCRELAY_BCE_PYTHON="$$python" DOCRELAY_BCE_NODE="$$node" DOCRELAY_API_PYTHON="$$api" \
 	DOCRELAY_EVENTSOURCE="$$eventsource" DOCRELAY_PROXIES="$$proxies" cargo test --locked
 
 bench: ## speed beside nginx with nchan, webhooks per second, the cost of a resume (ten minutes, a quiet machine)

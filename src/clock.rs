@@ -64,6 +64,11 @@ impl Timestamp {
         Self::from_millis(self.0.saturating_sub(i64::try_from(d.as_millis()).unwrap_or(i64::MAX)))
     }
 
+    /// The beginning of its minute.
+    pub fn minute(self) -> Self {
+        Self(self.0 - self.0 % 60_000)
+    }
+
     /// How far `later` lies ahead of this instant; zero when it does not.
     pub fn until(self, later: Timestamp) -> Duration {
         Duration::from_millis(u64::try_from(later.0.saturating_sub(self.0)).unwrap_or(0))

@@ -50,7 +50,7 @@ impl Vendor {
 }
 
 /// Where a document's conversion stands, in Gini's words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Status {
     /// Submitted or being worked on.

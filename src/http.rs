@@ -8,8 +8,10 @@ mod answer;
 mod attend;
 mod bce;
 mod body;
+mod calls;
 mod connection;
 mod cors;
+mod counts;
 mod deliveries;
 mod docs;
 mod documents;
@@ -80,6 +82,8 @@ pub struct Context {
     metrics: Metrics,
     /// One bucket for each hook that was called lately.
     rates: DefaultKeyedRateLimiter<String>,
+    /// When each hook was last called, and last refused.
+    calls: calls::Calls,
 }
 
 /// The parts that the routes stand on.
@@ -103,13 +107,16 @@ impl Context {
     pub fn new(parts: Parts, options: Options) -> Arc<Self> {
         let rates = RateLimiter::keyed(Quota::per_second(options.hook_rate));
         let Parts { relay, notify, auth, keys, admin, metrics } = parts;
-        Arc::new(Self { relay, notify, auth, keys, admin, options, metrics, rates })
+        Arc::new(Self { relay, notify, auth, keys, admin, options, metrics, rates, calls: calls::Calls::default() })
     }
 
-    /// Forgets the buckets of hooks that have been quiet, and looks whether keys were added or retired; call it now
+    /// Forgets the buckets of hooks that have been quiet and the calls of those that are gone, and looks whether keys were added or retired; call it now
     /// and then.
     pub fn sweep(&self) {
         self.rates.retain_recent();
+        let registry = &self.relay.store.registry;
+        let hooks = registry.clients().into_iter().flat_map(|client| registry.hooks(&client.id));
+        self.calls.retain(&hooks.map(|hook| hook.id.clone()).collect());
         if let Err(error) = self.auth.reload_keys() {
             tracing::warn!(%error, "the signing keys could not be read again: those known stay in force");
         }
@@ -122,6 +129,8 @@ pub fn public(context: &Arc<Context>) -> BoxedFilter<(Response,)> {
     // The busiest first: routes are tried in this order.
     at_one(warp::path!("in" / String), c, ingest::receive)
         .or(at(warp::path!("events" / "client"), c, events::stream))
+        .unify()
+        .or(at(warp::path!("events" / "counts"), c, counts::counts))
         .unify()
         .or(at_one(warp::path!("events" / String / "raw"), c, events::raw))
         .unify()

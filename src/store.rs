@@ -178,6 +178,17 @@ pub struct DocumentPage {
     pub head: EventId,
 }
 
+/// How many events a client had in each minute.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Counts {
+    /// From here on they are complete: the time that was asked for, or a later one where the bound cut them.
+    pub since: Timestamp,
+    /// The beginning of a minute, a status, and how many: in order of time, without those of none.
+    pub minutes: Vec<(Timestamp, Status, u64)>,
+    /// The head of the log at the moment of counting: what comes after it has not been counted.
+    pub head: EventId,
+}
+
 /// The log: the only way from a vendor to a follower.
 pub trait Log: Send + Sync {
     /// Names this log; an id with another epoch is a position in another one.
@@ -201,6 +212,8 @@ pub trait Log: Send + Sync {
     fn document(&self, client: &ClientId, id: DocumentId) -> Answer<'_, Option<Document>>;
     /// What is retained of a document's history, oldest first, at most 1 000 of its latest events.
     fn history(&self, client: &ClientId, id: DocumentId) -> Answer<'_, Vec<SharedEvent>>;
+    /// The client's events since a time, counted by minute and status. Looks at the latest `most` of them only.
+    fn counts(&self, client: &ClientId, since: Timestamp, most: usize) -> Answer<'_, Counts>;
     /// Proves that the store can accept now, by committing something small.
     fn probe(&self) -> Answer<'_, ()>;
     /// Drops what is older or more than the retention allows; returns how many events went.

@@ -91,6 +91,7 @@ macro_rules! the_contract_holds_for {
                     a_document_stands_where_its_last_event_put_it
                     a_listing_is_filtered_and_paged_newest_first
                     a_stream_after_a_listings_head_continues_it
+                    events_are_counted_by_minute_and_status_up_to_a_bound
                     a_history_has_the_documents_events_oldest_first
                     a_history_shows_the_latest_thousand_and_ends_where_pruning_cut
                     a_silent_document_is_remembered_for_thirty_days

@@ -103,11 +103,20 @@ pub(super) async fn list(context: Arc<Context>, request: Request) -> Outcome {
     let limit = query.limit;
     // One more than wanted tells whether there is another page.
     let more = DeliveryQuery { limit: limit + 1, ..query };
-    let mut deliveries = context.relay.store.outbox.deliveries(&grant.client, more).await?;
+    let outbox = &context.relay.store.outbox;
+    let mut deliveries = match document(&request)? {
+        Some(document) => outbox.deliveries_of(&grant.client, document, more).await?,
+        None => outbox.deliveries(&grant.client, more).await?,
+    };
     let goes_on = deliveries.len() > limit;
     deliveries.truncate(limit);
     let next = deliveries.last().filter(|_| goes_on).map(|last| last.id.to_string());
     Ok(answer::json(StatusCode::OK, &List { deliveries: deliveries.iter().map(DeliveryView::new).collect(), next }))
+}
+
+fn document(request: &Request) -> Result<Option<DocumentId>, Problem> {
+    let given = request.parameter("document").filter(|id| !id.is_empty());
+    given.map(|id| id.parse().map_err(|_| Problem::bad_request("document: a UUID"))).transpose()
 }
 
 fn query(request: &Request) -> Result<DeliveryQuery, Problem> {

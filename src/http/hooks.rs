@@ -7,6 +7,7 @@ use http::{Method, StatusCode};
 use serde::Serialize;
 
 use super::answer::{self, Outcome};
+use super::calls::LastCalls;
 use super::problem::Problem;
 use super::request::Request;
 use super::{Context, access, body};
@@ -30,6 +31,9 @@ pub struct HookView<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     mapping: Option<&'a Mapping>,
     create_time: Timestamp,
+    /// Since the start of the relay that is asked.
+    #[serde(flatten)]
+    calls: Option<LastCalls>,
 }
 
 #[derive(Serialize)]
@@ -50,7 +54,12 @@ impl<'a> HookView<'a> {
             label_cookies: &hook.label_cookies,
             mapping: hook.mapping.as_ref(),
             create_time: hook.created,
+            calls: None,
         }
+    }
+
+    fn with_calls(hook: &'a Hook, context: &Context) -> Self {
+        Self { calls: context.calls.of(&hook.id), ..Self::new(hook, &context.options.public_url) }
     }
 }
 
@@ -68,7 +77,7 @@ pub(super) async fn collection(context: Arc<Context>, mut request: Request) -> O
             hooks: Vec<HookView<'a>>,
         }
         let hooks = registry.hooks(&grant.client);
-        let hooks = hooks.iter().map(|h| HookView::new(h, &context.options.public_url)).collect();
+        let hooks = hooks.iter().map(|h| HookView::with_calls(h, &context)).collect();
         return Ok(answer::json(StatusCode::OK, &List { hooks }));
     }
     let bytes = body::read(&mut request, context.options.max_body_bytes, context.options.body_timeout).await?;
@@ -99,11 +108,11 @@ pub(super) async fn one(context: Arc<Context>, mut request: Request, id: String)
         let change: HookChange =
             serde_json::from_slice(&bytes).map_err(|e| Problem::bad_request(format!("the body: {e}")))?;
         let hook = change_hook(registry.as_ref(), &grant.client, &id, change).await?;
-        return Ok(answer::json(StatusCode::OK, &HookView::new(&hook, &context.options.public_url)));
+        return Ok(answer::json(StatusCode::OK, &HookView::with_calls(&hook, &context)));
     }
     let hooks = registry.hooks(&grant.client);
     let hook = hooks.iter().find(|h| h.id == id).ok_or_else(|| Problem::not_found("hook"))?;
-    Ok(answer::json(StatusCode::OK, &HookView::new(hook, &context.options.public_url)))
+    Ok(answer::json(StatusCode::OK, &HookView::with_calls(hook, &context)))
 }
 
 pub(super) fn no_random(error: impl std::fmt::Display) -> Problem {

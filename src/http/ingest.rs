@@ -30,6 +30,7 @@ pub(super) async fn receive(context: Arc<Context>, mut request: Request, key: St
         Err((outcome, problem)) => (outcome, Err(problem)),
     };
     context.metrics.event_in(hook.vendor.as_str(), outcome);
+    context.calls.note(&hook.id, Timestamp::now(), answer.as_ref().map(Response::status));
     answer
 }
 

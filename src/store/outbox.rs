@@ -157,6 +157,9 @@ pub trait Outbox: Send + Sync {
     fn settle(&self, lane: &Lane, id: u64, attempt: Option<Attempt>, fate: Fate, now: Timestamp) -> Answer<'_, ()>;
     /// A client's deliveries, newest first.
     fn deliveries(&self, client: &ClientId, query: DeliveryQuery) -> Answer<'_, Vec<Delivery>>;
+    /// The same of one document's events; none when there is no such document.
+    fn deliveries_of(&self, client: &ClientId, document: DocumentId, query: DeliveryQuery)
+    -> Answer<'_, Vec<Delivery>>;
     /// One of them.
     fn delivery(&self, client: &ClientId, id: u64) -> Answer<'_, Option<Delivery>>;
     /// Makes one pending again, due now and at the beginning of its schedule, whatever its state; one that waits for an

@@ -1,5 +1,5 @@
-//! The start page and the documented page, in a real browser: what people see, what the browser asks for, and what it
-//! complains of.
+//! The page at `/` and the documented page, in a real browser: who may see what, what the browser asks for, and what it
+//! complains of. What the dashboard shows beyond that is in `dashboard`.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -38,7 +38,7 @@ pub(crate) fn acme() -> (TestRelay, NewHook, String) {
 const IS_OPEN: &str = "document.querySelector('#state').dataset.state === 'open'";
 
 fn shows(id: &str) -> String {
-    format!("document.querySelector('#events').innerText.includes({})", json!(id))
+    format!("document.querySelector('#documents').innerText.includes({})", json!(id))
 }
 
 #[track_caller]
@@ -61,7 +61,7 @@ fn the_start_page_shows_an_event_within_a_second_and_keeps_the_token_out_of_ever
     browser.until(&shows(&id));
     let took = told.elapsed();
     assert!(took < Duration::from_secs(1), "{took:?}");
-    let newest = browser.value("document.querySelector('#events tbody tr').innerText");
+    let newest = browser.value("document.querySelector('#documents tbody tr').innerText");
     assert!(newest.as_str().is_some_and(|row| row.contains(&id) && row.contains("document 2.pdf")), "{newest}");
 
     assert_eq!(browser.value("location.href"), json!(format!("{origin}/")), "the fragment is taken out of the address");
@@ -136,7 +136,7 @@ fn the_start_page_misses_nothing_when_the_relay_is_killed() {
     relay.restart();
     let second = tell(&relay, &hook, 2);
     browser.until(&shows(&second));
-    assert_eq!(browser.value("document.querySelectorAll('#events tbody tr').length"), json!(2));
+    assert_eq!(browser.value("document.querySelectorAll('#documents tbody tr').length"), json!(2));
 }
 
 #[test]

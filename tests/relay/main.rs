@@ -12,6 +12,7 @@ mod away;
 mod browser;
 mod commands;
 mod crash;
+mod dashboard;
 mod deliveries;
 mod doctor;
 mod documents;

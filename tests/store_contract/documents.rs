@@ -66,6 +66,29 @@ pub(crate) async fn a_listing_is_filtered_and_paged_newest_first(factory: impl S
     }
 }
 
+pub(crate) async fn events_are_counted_by_minute_and_status_up_to_a_bound(factory: impl StoreFactory) {
+    let store = store_with(&factory, retention(), &["a", "b"]).await;
+    // Three minutes with two pending ones and a completed one each.
+    for number in 0..9 {
+        let status = if number % 3 == 2 { Status::Completed } else { Status::Pending };
+        let mut arrival = says("a", &format!("job-{number}"), status);
+        arrival.now = at(60_000 * (number / 3) + 1_000 * number);
+        stored(&store, arrival).await;
+    }
+    let first = at(0).minute();
+    let minute = |n: u64| first.plus(std::time::Duration::from_secs(60 * n));
+    let of = |n: u64| [(minute(n), Status::Pending, 2), (minute(n), Status::Completed, 1)];
+    let all = store.log.counts(&id("a"), first, 100).await.unwrap();
+    assert_eq!((all.since, all.minutes), (first, [of(0), of(1), of(2)].concat()));
+    assert_eq!(all.head.sequence, store.log.head());
+    let late = store.log.counts(&id("a"), minute(1), 100).await.unwrap();
+    assert_eq!((late.since, late.minutes), (minute(1), [of(1), of(2)].concat()));
+    // The bound cuts the first minute: it is left out whole, rather than told wrongly.
+    let cut = store.log.counts(&id("a"), first, 7).await.unwrap();
+    assert_eq!((cut.since, cut.minutes), (minute(1), [of(1), of(2)].concat()));
+    assert_eq!(store.log.counts(&id("b"), first, 100).await.unwrap().minutes, []);
+}
+
 pub(crate) async fn a_stream_after_a_listings_head_continues_it(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["a"]).await;
     let writer = {

@@ -1,16 +1,20 @@
 //! Reading events: a stretch of a client's history, a document's history, the request behind an event.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{columns, usage};
-use crate::event::{ClientId, Epoch, Event, EventId, SharedEvent};
-use crate::store::{Page, PageLimit, Raw};
+use crate::clock::Timestamp;
+use crate::event::{ClientId, Epoch, Event, EventId, SharedEvent, Status};
+use crate::store::{Counts, Page, PageLimit, Raw};
 
 /// Events of one document that its history shows.
 const HISTORY: usize = 1_000;
+
+const MINUTE: Duration = Duration::from_secs(60);
 
 /// Whose events are read, by name and by number.
 #[derive(Clone)]
@@ -82,6 +86,35 @@ impl Owner {
             events.push_front(event);
         }
         Ok(events.into())
+    }
+
+    /// Events since a time by minute and status, walked back from the latest: times grow with the positions, apart from
+    /// a clock that was set back.
+    pub(super) fn counts(&self, db: &Connection, since: Timestamp, most: usize) -> rusqlite::Result<Counts> {
+        let mut statement =
+            db.prepare_cached("SELECT time, status FROM event WHERE client = ?1 ORDER BY seq DESC LIMIT ?2")?;
+        let mut rows = statement.query([self.number, columns::size(most.saturating_add(1))])?;
+        let mut minutes: BTreeMap<(Timestamp, Status), u64> = BTreeMap::new();
+        let head = EventId { epoch: self.epoch, sequence: columns::head(db)? };
+        let mut counts = Counts { since, minutes: Vec::new(), head };
+        let mut looked_at = 0;
+        while let Some(row) = rows.next()? {
+            let time = columns::time(row, 0)?;
+            if time < since {
+                break;
+            }
+            if looked_at == most {
+                // One more than the bound: its minute, and all before it, are not complete.
+                counts.since = time.minute().plus(MINUTE);
+                break;
+            }
+            looked_at += 1;
+            *minutes.entry((time.minute(), columns::word(row, 1)?)).or_default() += 1;
+        }
+        let complete = counts.since.minute();
+        let minutes = minutes.into_iter().filter(|((minute, _), _)| *minute >= complete);
+        counts.minutes = minutes.map(|((minute, status), count)| (minute, status, count)).collect();
+        Ok(counts)
     }
 
     /// The request that an event came in.

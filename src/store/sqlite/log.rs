@@ -11,7 +11,8 @@ use super::{SqliteStore, documents};
 use crate::clock::Timestamp;
 use crate::event::{ClientId, DocumentId, Epoch, SharedEvent};
 use crate::store::{
-    Answer, Appended, Arrival, Batch, Document, DocumentPage, DocumentQuery, Log, Page, PageLimit, Raw, StoreError,
+    Answer, Appended, Arrival, Batch, Counts, Document, DocumentPage, DocumentQuery, Log, Page, PageLimit, Raw,
+    StoreError,
 };
 
 impl Log for SqliteStore {
@@ -84,6 +85,15 @@ impl Log for SqliteStore {
                 })
                 .await?;
             Ok(self.shown(events.last().map_or(0, |event| event.id.sequence), events))
+        })
+    }
+
+    fn counts(&self, client: &ClientId, since: Timestamp, most: usize) -> Answer<'_, Counts> {
+        let owner = self.owner(client);
+        Box::pin(async move {
+            let owner = owner?;
+            let counts = self.readers.clone().read(move |db| owner.counts(db, since, most)).await?;
+            Ok(self.shown(counts.head.sequence, counts))
         })
     }
 

@@ -12,12 +12,12 @@ mod stirs;
 
 use futures::future::{BoxFuture, ready};
 
-use super::SqliteStore;
 use super::events::Owner;
 use super::registry::Audience;
 use super::writer::{Command, Item};
+use super::{SqliteStore, documents};
 use crate::clock::Timestamp;
-use crate::event::ClientId;
+use crate::event::{ClientId, DocumentId};
 use crate::notification::{NotificationName, Target};
 use crate::store::{Answer, Attempt, Backlog, Delivery, DeliveryQuery, DuePage, Fate, Lane, Outbox, StoreError};
 
@@ -70,6 +70,26 @@ impl Outbox for SqliteStore {
         Box::pin(async move {
             let number = number?;
             let found = self.readers.clone().read(move |db| list::page(db, epoch, number, &query)).await?;
+            Ok(self.shown(found.iter().map(|delivery| delivery.event.sequence).max().unwrap_or(0), found))
+        })
+    }
+
+    fn deliveries_of(
+        &self,
+        client: &ClientId,
+        document: DocumentId,
+        query: DeliveryQuery,
+    ) -> Answer<'_, Vec<Delivery>> {
+        let (epoch, mint, number) = (self.shared.epoch, self.shared.mint, self.number(client));
+        Box::pin(async move {
+            let number = number?;
+            let readers = self.readers.clone();
+            let found = readers
+                .read(move |db| match documents::by_uuid(db, mint, number, document)? {
+                    Some(known) => list::of_document(db, epoch, number, known.number, &query),
+                    None => Ok(Vec::new()),
+                })
+                .await?;
             Ok(self.shown(found.iter().map(|delivery| delivery.event.sequence).max().unwrap_or(0), found))
         })
     }

@@ -35,6 +35,31 @@ pub(super) fn page(
     }
     ids.sort_unstable_by(|a, b| b.cmp(a));
     ids.truncate(query.limit);
+    all(db, epoch, client, ids)
+}
+
+/// A page of one document's deliveries, newest first: the whole line of a document is short enough to be looked through.
+pub(super) fn of_document(
+    db: &Connection,
+    epoch: Epoch,
+    client: i64,
+    document: i64,
+    query: &DeliveryQuery,
+) -> rusqlite::Result<Vec<Delivery>> {
+    let (before, limit) = (query.before.map_or(i64::MAX, columns::signed), columns::size(query.limit));
+    let name = query.notification.as_ref().map(crate::notification::NotificationName::as_str);
+    let ids = db
+        .prepare_cached(
+            "SELECT id FROM delivery INDEXED BY delivery_line
+             WHERE client = ?1 AND document = ?2 AND (?3 IS NULL OR state = ?3)
+             AND (?4 IS NULL OR (notification > 0 AND target = ?4)) AND id < ?5 ORDER BY id DESC LIMIT ?6",
+        )?
+        .query_map(params![client, document, query.state.map(line::number), name, before, limit], |row| row.get(0))?
+        .collect::<rusqlite::Result<Vec<i64>>>()?;
+    all(db, epoch, client, ids)
+}
+
+fn all(db: &Connection, epoch: Epoch, client: i64, ids: Vec<i64>) -> rusqlite::Result<Vec<Delivery>> {
     let found: rusqlite::Result<Vec<_>> =
         ids.into_iter().map(|id| one(db, epoch, client, columns::unsigned(id))).collect();
     Ok(found?.into_iter().flatten().collect())
