@@ -15,9 +15,9 @@ function build(tag, properties = {}, ...children) {
   return element;
 }
 
-/** Somebody else's text, in its own direction. */
+/** Somebody else's text, in its own direction. Marks that override directions go: they make `fdp.exe` look like `exe.pdf`. */
 function foreign(text, longest = Infinity) {
-  const whole = String(text ?? "");
+  const whole = String(text ?? "").replace(/[\u202a-\u202e]/g, "");
   return build("bdi", {}, whole.length > longest ? `${whole.slice(0, longest)}…` : whole);
 }
 
@@ -66,7 +66,7 @@ function facts(...pairs) {
 
 /** A value of several lines, that can be scrolled with the keyboard. */
 function block(text, label) {
-  return build("pre", { tabindex: "0", role: "region", "aria-label": label }, foreign(text));
+  return build("pre", { tabindex: "0", role: "region", "aria-label": label }, build("bdi", {}, String(text ?? "")));
 }
 
 /** JSON as people read it; text that is none as it is. */

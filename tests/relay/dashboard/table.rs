@@ -17,7 +17,10 @@ fn hostile_titles_are_text() {
     desk.browser.until(&table_has(image));
     desk.browser.until("document.querySelectorAll('#documents tbody tr').length === 3");
     assert_eq!(desk.browser.value("document.querySelectorAll('#main img, #main script').length"), json!(0));
-    // Whatever a title does to the direction ends with it.
+    // No file's name reads backwards, and whatever else a title does to the direction ends with it.
+    let shown = "[...document.querySelectorAll('#documents td.title')].map((title) => title.textContent).join()";
+    let shown = desk.browser.value(shown).as_str().expect("text").to_owned();
+    assert!(shown.contains("fdp.exe") && !shown.contains('\u{202e}'), "{shown:?}");
     let isolated = "[...document.querySelectorAll('#documents td.title a > *')]
         .every((title) => title.localName === 'bdi' && getComputedStyle(title).unicodeBidi === 'isolate')";
     assert_eq!(desk.browser.value(isolated), json!(true));
