@@ -17,6 +17,7 @@ class DocumentPage {
         this.session.ask(`/documents/${encodeURIComponent(this.id)}/events`),
       ]);
       const deliveries = await this.session.ask(`/deliveries?limit=50&document=${known.documentId}`).catch((error) => error);
+      if (!this.place.isConnected) return;
       this.known = known;
       // What has not changed is not drawn again under somebody's hands.
       const drawn = JSON.stringify([known, history, deliveries, language]);
@@ -27,6 +28,7 @@ class DocumentPage {
         setTimeout(() => this.heading.isConnected && this.changed(), LOOKS_AGAIN * 3);
       }
     } catch (error) {
+      this.drawn = undefined;
       this.place.replaceChildren(this.way(), error.status === 404 ? empty(word("noDocument")) : failure(error, () => this.load()));
     }
     this.loading = false;

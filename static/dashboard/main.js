@@ -78,7 +78,9 @@ async function route() {
   }
   scrollTo({ top: 0, behavior: "instant" });
   if (place === "help") return byId("guide-heading").focus();
-  const part = byId("page");
+  // A place of its own: an answer that comes too late is drawn where nobody sees it any more.
+  const part = build("div");
+  byId("page").replaceChildren(part);
   if (place === "document") {
     part.replaceChildren(build("p", { class: "quiet" }, word("loading")));
     shown.page = new DocumentPage(part, session, id, listAddress(filters));
@@ -90,6 +92,7 @@ async function route() {
     try {
       await page.load();
     } catch (error) {
+      page.drawn = undefined;
       if (shown === mine) part.replaceChildren(head(place, `${place}Help`), failure(error, load));
     }
   };
@@ -113,6 +116,7 @@ function start(next) {
   running.abort();
   running = new AbortController();
   session = next;
+  keep(next.token);
   store.clear();
   list ??= new DocumentList(store, session);
   list.session = session;
@@ -136,8 +140,9 @@ function start(next) {
 
 function stop() {
   running.abort();
-  session = undefined;
+  session?.end();
   keep(null);
+  session = undefined;
   store.clear();
   list?.table.clear();
   byId("page").replaceChildren();

@@ -21,7 +21,7 @@ class Session {
     this.token = token;
     this.client = client;
     this.renewed = Date.now();
-    keep(token);
+    this.ended = false;
   }
 
   /** Asks for a token with a client's secret: in a form, never in an address. */
@@ -33,13 +33,25 @@ class Session {
     return new Session((await response.json()).access_token, client);
   }
 
-  /** Whether there is a new token now. */
-  async renew() {
+  /** Whether there is another token now than the one that was refused. Whoever asks meanwhile waits for the same one. */
+  async renew(refused) {
+    if (refused !== this.token) return true;
     if (!this.client || Date.now() - this.renewed < RENEW_AT_MOST_EVERY) return false;
-    const { token } = await Session.of(this.client);
+    this.renewing ??= Session.of(this.client).finally(() => { this.renewing = undefined; });
+    const { token } = await this.renewing;
+    // Signed out meanwhile: nothing is kept any more.
+    if (this.ended) return false;
     this.token = token;
     this.renewed = Date.now();
+    keep(token);
     return true;
+  }
+
+  /** Signs out. */
+  end() {
+    this.ended = true;
+    this.client = undefined;
+    keep(null);
   }
 
   get headers() {
@@ -50,8 +62,9 @@ class Session {
   async ask(path, { method = "GET", body, signal } = {}) {
     const sent = body === undefined ? undefined : JSON.stringify(body);
     const request = () => fetch(path, { method, body: sent, headers: this.headers, signal, cache: "no-store", credentials: "omit" });
+    const used = this.token;
     let response = await request();
-    if (response.status === 401 && (await this.renew())) response = await request();
+    if (response.status === 401 && (await this.renew(used))) response = await request();
     if (response.status === 401) throw new Refused(word("auth_failed"));
     if (response.ok) return response.status === 204 ? undefined : response.json();
     const problem = await response.json().catch(() => ({}));

@@ -70,6 +70,8 @@ class DocumentStore {
     const text = [event.title, event.vendorId, event.documentId].join("\n").slice(0, 2000).toLowerCase();
     this.byId.set(event.documentId, { ...event, position, text });
     this.sorted = undefined;
+    // Also while nobody looks at the list: asking for it lets the oldest go.
+    if (this.byId.size > HELD + 2 * PAGE_OF_DOCUMENTS) void this.all;
     return true;
   }
 

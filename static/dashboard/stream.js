@@ -16,8 +16,13 @@ async function follow(session, { signal, load, take, say }) {
   let parser;
   let failures = 0;
   let wasReset = false;
+  // In a row, without an event in between.
+  let resets = 0;
   const onEvent = (event) => {
-    if (event.type === "message") take(JSON.parse(event.data), sequence(event.lastEventId));
+    if (event.type === "message") {
+      resets = 0;
+      take(JSON.parse(event.data), sequence(event.lastEventId));
+    }
     if (event.type === "reset") throw new Reset();
     // An `error` of the stream itself; a connection that is lost ends without one.
     if (event.type === "error") throw new Refused(event.data in WORDS ? word(event.data) : word("refused", { reason: event.data }));
@@ -29,6 +34,7 @@ async function follow(session, { signal, load, take, say }) {
   };
   while (!signal.aborted) {
     say("waiting", failures === 0 ? "connecting" : "again");
+    const used = session.token;
     try {
       parser ??= new Parser(await load());
       // What was half read when a connection broke is read again from its beginning.
@@ -39,13 +45,19 @@ async function follow(session, { signal, load, take, say }) {
       if (error instanceof Reset) {
         wasReset = true;
         parser = undefined;
-        continue;
+        resets += 1;
+        // The first at once; a relay that knows its own ids no longer, time after time, is given time.
+        if (resets === 1) continue;
+        failures = resets - 1;
+      } else if (error instanceof Refused) {
+        const renewed = await session.renew(used).catch((reason) => (reason instanceof Refused ? false : undefined));
+        if (renewed) continue;
+        if (renewed === false) return say("refused", error.message);
+        // No token could be had now: that is no refusal.
+        failures += 1;
+      } else {
+        failures += 1;
       }
-      if (error instanceof Refused) {
-        if (await session.renew().catch(() => false)) continue;
-        return say("refused", error.message);
-      }
-      failures += 1;
     }
     // `retry:`, longer with each failure and jittered upward: a relay that comes back is not met by all at once.
     const wait = Math.min((parser?.retry ?? 3000) * 2 ** Math.max(failures - 1, 0), LONGEST) * (1 + Math.random() / 4);

@@ -66,9 +66,19 @@ class Share {
   /** Waits in line for the lead. */
   stand() {
     this.standing = true;
-    const lead = () => this.lead();
-    if (this.channel) navigator.locks.request(this.name, { signal: this.over.signal }, lead).catch(() => {});
-    else lead();
+    let began = false;
+    const lead = () => {
+      began = true;
+      return this.lead();
+    };
+    if (!this.channel) return void lead();
+    navigator.locks.request(this.name, { signal: this.over.signal }, lead).catch(() => {
+      if (began || this.over.signal.aborted) return;
+      // A page in a sandbox has locks and may not use them: then it follows for itself.
+      this.channel.close();
+      this.channel = undefined;
+      lead();
+    });
   }
 
   /** A leader's memory, as it is before anybody has said what is needed. */
@@ -112,6 +122,8 @@ class Share {
 
   hear(message) {
     if (message.state) this.status = message;
+    // Who has resigned hears that another tab leads: it stands in line again, for when that one is gone.
+    if (message.state === "live" && !this.standing && this.members.size > 0) this.stand();
     if (message.nudge) this.waiting?.abort();
     if (message.who) for (const need of this.needs()) this.say({ need });
     if (message.need && this.leading) this.widen(message.need);

@@ -27,10 +27,12 @@ pub(super) fn repeat(
 fn body(format: Format, original: &Original<'_>, endpoint: &str) -> Outbound {
     let mut headers = Vec::new();
     match header(original, "content-type") {
-        Some(value) => headers.push(("content-type".to_owned(), value.to_owned())),
+        Some(value) if value.to_ascii_lowercase().contains("json") => {
+            headers.push(("content-type".to_owned(), value.to_owned()));
+        }
         // It was understood as JSON, and many receivers understand no JSON that does not say so.
-        None if !original.body.is_empty() => headers.push(("content-type".to_owned(), "application/json".to_owned())),
-        None => {}
+        _ if !original.body.is_empty() => headers.push(("content-type".to_owned(), "application/json".to_owned())),
+        _ => {}
     }
     if format == Format::Standard && standard::has_attributes_in_headers(header(original, "content-type")) {
         let attributes = original.headers.iter().filter(|(name, value)| name.starts_with("ce-") && is_sendable(value));
