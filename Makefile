@@ -18,7 +18,7 @@ run: ## build the relay and start it with a demo client, data in ./data
 check: toolchain ## the quick look before a commit: format, lints, the shape of the source tree
 	cargo fmt --check
 	cargo clippy --all-targets --locked -- -D warnings
-	cargo test --locked --test tidy
+	cargo test --locked --test source_tree
 
 # Clippy and rustdoc share one checked tree, the tests need a built one: both in the dev profile, so that the C
 # libraries are compiled once. The tests come last, so that their result is the last thing to read.

@@ -1,5 +1,5 @@
 //! The ports of the store: the log, the registry, the rejects and the outbox. Use cases know only these;
-//! `store/sqlite` implements them, and one contract suite (`tests/store_contract.rs`) runs against every implementation.
+//! `store/sqlite` implements them, and one contract suite (`tests/store_contract/main.rs`) runs against every implementation.
 
 mod outbox;
 pub mod sqlite;

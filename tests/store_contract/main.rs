@@ -4,33 +4,19 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "what is not as promised ends the test")]
 #![allow(clippy::disallowed_methods, reason = "the senders of a test are tasks of its own")]
 
-#[path = "store_contract/bench.rs"]
 mod bench;
-#[path = "store_contract/deliveries.rs"]
 mod deliveries;
-#[path = "store_contract/documents.rs"]
 mod documents;
-#[path = "store_contract/factory.rs"]
 mod factory;
-#[path = "store_contract/lifecycle.rs"]
 mod lifecycle;
-#[path = "store_contract/notifications.rs"]
 mod notifications;
-#[path = "store_contract/order.rs"]
 mod order;
-#[path = "store_contract/outbox.rs"]
 mod outbox;
-#[path = "store_contract/registry.rs"]
 mod registry;
-#[path = "store_contract/rejects.rs"]
 mod rejects;
-#[path = "store_contract/repeats.rs"]
 mod repeats;
-#[path = "store_contract/replay.rs"]
 mod replay;
-#[path = "store_contract/routing.rs"]
 mod routing;
-#[path = "store_contract/sqlite.rs"]
 mod sqlite;
 
 /// Makes a test of each promise. Only a macro can: a test is an item with a name.

@@ -42,8 +42,10 @@ impl Seal for Open {
 impl Setting {
     /// With rings of so many events; the pump runs until the store is dropped.
     pub(crate) async fn open(ring_events: usize) -> Self {
-        let directory =
-            tempfile::Builder::new().prefix("joining-").tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
+        let directory = tempfile::Builder::new()
+            .prefix("replay-live-race-")
+            .tempdir_in(env!("CARGO_TARGET_TMPDIR"))
+            .expect("a directory");
         let retention = Retention {
             age: Duration::from_secs(86_400),
             events: 10_000_000,

@@ -8,7 +8,7 @@ use docrelay::clock::Timestamp;
 use docrelay::event::{ClientId, Epoch, Event, EventId, SharedEvent, Status};
 use docrelay::hub::{Fields, Framing, Hub, Options, Outgoing};
 
-use crate::setting::ids;
+use crate::fixture::ids;
 
 fn event(client: &ClientId, sequence: u64) -> SharedEvent {
     Arc::new(Event {

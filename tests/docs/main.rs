@@ -100,7 +100,7 @@ fn every_path_and_link_leads_somewhere() {
             }
         }
         for mark in code_marks(&text) {
-            // `src/http/ingest.rs:40` and `tests/tidy.rs::name` mean the file.
+            // `src/http/ingest.rs:40` and `tests/source_tree/main.rs::name` mean the file.
             let path = mark.split([':', ' ', '*']).next().unwrap_or_default();
             if DIRECTORIES.iter().any(|d| path.starts_with(d)) && !root().join(path).exists() {
                 astray.push(format!("{document}: the path {path}"));

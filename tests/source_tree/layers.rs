@@ -61,7 +61,8 @@ pub(crate) fn violations(files: &[SourceFile]) -> Vec<String> {
     for file in files {
         let module = module_of(&file.path);
         let Some(part) = part_of(&module) else {
-            found.push(format!("{}: is in no layer: give its module a place in tests/tidy/layers.rs", file.path));
+            found
+                .push(format!("{}: is in no layer: give its module a place in tests/source_tree/layers.rs", file.path));
             continue;
         };
         for reference in references(&module, &file.text) {
@@ -83,7 +84,7 @@ pub(crate) fn violations(files: &[SourceFile]) -> Vec<String> {
     for exception in EXCEPTIONS.iter().filter(|(from, to, _)| has(from) && has(to)) {
         if !excused.contains(exception) {
             let (from, to, _) = exception;
-            found.push(format!("tests/tidy/layers.rs: {from} no longer refers to {to}: remove the exception"));
+            found.push(format!("tests/source_tree/layers.rs: {from} no longer refers to {to}: remove the exception"));
         }
     }
     found.dedup();

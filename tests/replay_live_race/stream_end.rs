@@ -9,7 +9,7 @@ use docrelay::metrics::{Disconnect, Metrics};
 use docrelay::relay::{self, FollowRequest, Follower, Relay, Turn};
 use tokio::time::timeout;
 
-use crate::setting::{CLIENTS, Setting};
+use crate::fixture::{CLIENTS, Setting};
 
 fn follow(relay: &Relay) -> Follower {
     let request = FollowRequest {

@@ -1,13 +1,10 @@
 //! Holds the source tree to the layers of `docs/ARCHITECTURE.md` and to the rules of the house. The rules themselves
-//! stand in `tests/tidy/`; here they meet the tree, and samples that break them.
+//! stand in `tests/source_tree/`; here they meet the tree, and samples that break them.
 
 #![allow(clippy::expect_used, reason = "a tree that cannot be read is a failed test")]
 
-#[path = "tidy/layers.rs"]
 mod layers;
-#[path = "tidy/paths.rs"]
 mod paths;
-#[path = "tidy/shape.rs"]
 mod shape;
 
 use std::path::Path;

@@ -10,12 +10,9 @@
     reason = "what goes wrong around a test fails that test; its tasks are joined by the test itself"
 )]
 
-#[path = "joining/endings.rs"]
-mod endings;
-#[path = "joining/race.rs"]
-mod race;
-#[path = "joining/setting.rs"]
-mod setting;
+mod fixture;
+mod stream_end;
+mod subscribe_race;
 
 use std::future::pending;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,7 +26,7 @@ use docrelay::relay::{FollowRequest, Turn};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use setting::{CLIENTS, Setting, ids};
+use fixture::{CLIENTS, Setting, ids};
 
 const ROUNDS: usize = 200;
 const FOLLOWERS: usize = 10;
