@@ -1,28 +1,29 @@
-//! The layer table of the architecture: which part may refer to which, and which part may use which crate.
-//! A part that is not in the table, or a crate that has found a second home, is a decision: it is made here.
+//! The layer table of the architecture: which part may refer to which, and which part may use which crate. A part that
+//! is not in the table, and a crate that is used in a second part, is a decision that is made here.
 
-use crate::SourceFile;
-use crate::paths::{Reference, references};
+use crate::imports::Reference;
+use crate::modules::Module;
 
-/// From the bottom to the top. Arrows point down only; within layer 0 and layer 4 the parts may know each other.
+/// From the bottom to the top. References point down only; within the lowest and the highest layer the parts may refer
+/// to each other.
 const LAYERS: [&[&str]; 5] = [
     &["clock", "event", "hook", "metrics", "notification"],
     &["hub", "store", "dialect", "auth", "notify/schedule"],
     &["relay", "notify"],
-    &["store/sqlite", "store/jetstream", "notify/egress", "http"],
+    &["store/sqlite", "notify/egress", "http"],
     &["app", "config", "telemetry", "cli", "lib", "main"],
 ];
 
-/// Within one layer, all the same, and why.
+/// References within one layer that are allowed all the same, and why.
 const EXCEPTIONS: [(&str, &str, &str); 1] = [(
     "auth",
     "store",
     "a token is only good while its client is registered, and the registry's port is already the narrowest way to ask",
 )];
 
-/// Where a crate, or one of its items, is at home: a technology stays in its one place.
-/// The first entry that fits decides, so an item stands before its crate.
-const HOMES: [(&str, &[&str]); 29] = [
+/// The parts that may use a crate, or one of its items. The first entry that fits decides, so an item stands before its
+/// crate. A crate that is not listed may be used everywhere.
+const HOMES: [(&str, &[&str]); 28] = [
     ("warp", &["http"]),
     ("hyper", &["http"]),
     ("hyper_util", &["http"]),
@@ -32,13 +33,12 @@ const HOMES: [(&str, &[&str]); 29] = [
     ("governor", &["http"]),
     ("pulldown_cmark", &["http"]),
     ("rusqlite", &["store/sqlite"]),
-    ("async_nats", &["store/jetstream"]),
     ("jsonwebtoken", &["auth"]),
     ("aws_lc_rs", &["notification", "auth", "dialect", "store/sqlite", "http"]),
     ("dashmap", &["hub", "auth", "store/sqlite"]),
     ("tokio::sync::broadcast", &["hub"]),
     ("tokio::sync::Notify", &["hub"]),
-    ("tokio_stream", &["hub", "relay", "notify", "store/sqlite", "store/jetstream", "http"]),
+    ("tokio_stream", &["hub", "relay", "notify", "store/sqlite", "http"]),
     ("prometheus_client", &["metrics"]),
     ("time", &["clock"]),
     ("reqwest", &["cli", "notify/egress"]),
@@ -54,35 +54,33 @@ const HOMES: [(&str, &[&str]); 29] = [
     ("tikv_jemallocator", &["main"]),
 ];
 
-/// What in `files` (those below `src`) breaks the table.
-pub(crate) fn violations(files: &[SourceFile]) -> Vec<String> {
+/// What in `modules` breaks the table.
+pub(crate) fn violations(modules: &[Module]) -> Vec<String> {
     let mut found = Vec::new();
-    let mut excused = Vec::new();
-    for file in files {
-        let module = module_of(&file.path);
-        let Some(part) = part_of(&module) else {
-            found
-                .push(format!("{}: is in no layer: give its module a place in tests/source_tree/layers.rs", file.path));
+    let mut used_exceptions = Vec::new();
+    for module in modules {
+        let Some(part) = part_of(&module.path) else {
+            found.push(format!("{}: is in no layer: add it to tests/source_tree/layers.rs", module.file));
             continue;
         };
-        for reference in references(&module, &file.text) {
-            let at = format!("{}:{}", file.path, reference.line);
+        for reference in &module.source.references {
+            let at = format!("{}:{}", module.file, reference.line);
             if !reference.ours {
-                found.extend(stray_crate(part, &reference).map(|why| format!("{at}: {why}")));
+                found.extend(stray_crate(part, reference).map(|why| format!("{at}: {why}")));
                 continue;
             }
             // What is neither a part nor below one is an item of the root.
             let target = part_of(&reference.path).unwrap_or("lib");
-            if let Some(excuse) = EXCEPTIONS.iter().find(|(from, to, _)| (*from, *to) == (part, target)) {
-                excused.push(*excuse);
-            } else if let Some(why) = wrong_arrow(part, target) {
+            if let Some(exception) = EXCEPTIONS.iter().find(|(from, to, _)| (*from, *to) == (part, target)) {
+                used_exceptions.push(*exception);
+            } else if let Some(why) = wrong_direction(part, target) {
                 found.push(format!("{at}: {why}"));
             }
         }
     }
-    let has = |part: &str| files.iter().any(|file| part_of(&module_of(&file.path)) == Some(part));
+    let has = |part: &str| modules.iter().any(|module| part_of(&module.path) == Some(part));
     for exception in EXCEPTIONS.iter().filter(|(from, to, _)| has(from) && has(to)) {
-        if !excused.contains(exception) {
+        if !used_exceptions.contains(exception) {
             let (from, to, _) = exception;
             found.push(format!("tests/source_tree/layers.rs: {from} no longer refers to {to}: remove the exception"));
         }
@@ -91,14 +89,17 @@ pub(crate) fn violations(files: &[SourceFile]) -> Vec<String> {
     found
 }
 
-fn wrong_arrow(from: &str, to: &str) -> Option<String> {
+fn wrong_direction(from: &str, to: &str) -> Option<String> {
     let (lower, upper) = (layer_of(from), layer_of(to));
     if from == to || upper < lower {
         None
     } else if upper > lower {
-        Some(format!("{from} (layer {lower}) must not know {to} (layer {upper}): arrows point down"))
+        Some(format!("{from} (layer {lower}) must not refer to {to} (layer {upper}): references point down"))
     } else {
-        (1..=3).contains(&lower).then(|| format!("{from} and {to} are parts of layer {lower}: they never meet"))
+        let inner = 1..LAYERS.len() - 1;
+        inner
+            .contains(&lower)
+            .then(|| format!("{from} and {to} are both in layer {lower}: they do not refer to each other"))
     }
 }
 
@@ -108,13 +109,7 @@ fn stray_crate(part: &str, reference: &Reference) -> Option<String> {
         wanted.len() <= reference.path.len() && wanted.iter().zip(&reference.path).all(|(a, b)| a == b)
     };
     let (name, homes) = HOMES.iter().find(|(name, _)| begins(name))?;
-    (!homes.contains(&part)).then(|| format!("{name} is used in {part}, its place is {}", homes.join(", ")))
-}
-
-/// `src/store/sqlite.rs` is the module `store::sqlite`; the two roots go by their file's name.
-fn module_of(path: &str) -> Vec<String> {
-    let inner = path.strip_prefix("src/").unwrap_or(path);
-    inner.strip_suffix(".rs").unwrap_or(inner).split('/').map(str::to_owned).collect()
+    (!homes.contains(&part)).then(|| format!("{name} is used in {part}: it belongs to {}", homes.join(", ")))
 }
 
 /// The part that a path belongs to: the longest entry of the table that it begins with.
@@ -128,4 +123,108 @@ fn part_of(path: &[String]) -> Option<&'static str> {
 
 fn layer_of(part: &str) -> usize {
     LAYERS.iter().position(|parts| parts.contains(&part)).unwrap_or(LAYERS.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{SourceFile, assert_none, modules};
+
+    fn violations_of(files: &[(&str, &str)]) -> Vec<String> {
+        let files = files.iter().map(|(path, text)| SourceFile { path: (*path).into(), text: (*text).into() });
+        violations(&modules::parse(&files.collect::<Vec<_>>()).expect("Rust"))
+    }
+
+    #[track_caller]
+    fn assert_one(path: &str, text: &str) {
+        let found = violations_of(&[(path, text)]);
+        assert_eq!(found.len(), 1, "{path}: {text}: {found:?}");
+    }
+
+    #[test]
+    fn upward_reference_in_each_spelling_is_found() {
+        for text in [
+            "use crate::relay::Relay;",
+            "use crate::{clock, relay::{self, Relay}};",
+            "fn f() { crate::relay::accept(); }",
+            "fn f() -> crate::relay::Relay<'static> { 'a'; '\\''; \"//\"; todo!() }",
+            "use super::relay::Relay;",
+            "mod tests { mod deep { use super::super::super::relay; } }",
+            "mod tests {} use super::relay as other;",
+            "use docrelay::relay;",
+            "pub use crate::relay::*;",
+            "use crate as root;\nfn f() { root::relay::accept() }",
+            "fn f() { let s = r#\"\"x\"#; crate::relay::accept(s) }",
+            "fn f() { vec![crate::relay::accept()]; }",
+            "macro_rules! m { () => { $crate::relay::accept() }; }",
+            "fn f() { Vec::<crate::relay::Relay>::new(); }",
+            "#[derive(crate::relay::Derive)] struct S;",
+            "impl S { fn f(&self) -> impl Fn(crate::relay::Relay) {} }",
+        ] {
+            assert_one("src/hub.rs", text);
+        }
+        let deep = violations_of(&[("src/hub/ring.rs", "\n\nuse crate::app;")]);
+        assert_eq!(deep, ["src/hub/ring.rs:3: hub (layer 1) must not refer to app (layer 4): references point down"]);
+        // An item of the root belongs to the highest layer.
+        assert_one("src/relay.rs", "use crate::Options;");
+    }
+
+    #[test]
+    fn comments_strings_and_downward_references_are_allowed() {
+        for (path, text) in [
+            (
+                "src/hub.rs",
+                "// use crate::relay;\n/* crate::relay::x /* crate::app::y */ */ /// [`crate::http::z`]\nuse a;",
+            ),
+            ("src/hub.rs", "const S: &str = \"use crate::relay::x\"; const R: &str = r##\"crate::app::\"# y\"##;"),
+            (
+                "src/hub.rs",
+                "use self::ring::Ring; mod ring; use crate::event::Event; fn f<'a>(x: &'a u8) { x.map::<u8>() }",
+            ),
+            ("src/hub.rs", "mod tests { use super::*; }"),
+            ("src/store/sqlite.rs", "use super::{Log, Store}; use crate::clock::Timestamp; use rusqlite::Connection;"),
+            ("src/http/hooks.rs", "use super::limits; use crate::relay::Relay; use warp::Filter; use http::Method;"),
+            ("src/relay.rs", "use tokio::time; fn f() { time::interval() }"),
+            ("src/app.rs", "use crate::{cli, config, http, hub, store::sqlite};"),
+        ] {
+            assert_none(&violations_of(&[(path, text)]));
+        }
+    }
+
+    #[test]
+    fn reference_within_a_layer_is_found() {
+        for (path, text) in [
+            ("src/dialect/ppj.rs", "use crate::store::Raw;"),
+            ("src/store.rs", "use crate::auth::Token;"),
+            ("src/http/events.rs", "use crate::store::sqlite::Sqlite;"),
+            ("src/store/sqlite/writer.rs", "use crate::http::Problem;"),
+            ("src/notify.rs", "use crate::relay::Relay;"),
+            ("src/store.rs", "pub mod sqlite;\npub use sqlite::Sqlite;"),
+        ] {
+            assert_one(path, text);
+        }
+    }
+
+    #[test]
+    fn unused_exception_is_found() {
+        assert_none(&violations_of(&[("src/auth.rs", "use crate::store::Registry;"), ("src/store.rs", "")]));
+        assert_eq!(violations_of(&[("src/auth.rs", ""), ("src/store.rs", "")]).len(), 1);
+    }
+
+    #[test]
+    fn unknown_module_and_misplaced_crate_are_found() {
+        for (path, text) in [
+            ("src/gossip.rs", ""),
+            ("src/relay.rs", "use warp::Filter;"),
+            ("src/relay.rs", "use tokio::sync::{mpsc, broadcast};"),
+            ("src/relay.rs", "use tokio::sync; fn f() { sync::broadcast::channel(1); }"),
+            ("src/http/hooks.rs", "fn f() { rusqlite::Connection::open(\"x\") }"),
+            ("src/hub.rs", "fn f() -> anyhow::Result<()> {}"),
+            ("src/config.rs", "use reqwest as client;"),
+            ("src/hub.rs", "#[derive(clap::Parser)] struct S;"),
+            ("src/auth.rs", "use ::warp::Filter;"),
+        ] {
+            assert_one(path, text);
+        }
+    }
 }

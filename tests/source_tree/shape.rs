@@ -1,15 +1,22 @@
-//! The rules that one file can break by itself: how it opens, how long it is, what it is called, and what must not be
-//! committed. Knows nothing of layers.
+//! The rules that a file, a folder or a manifest can break by itself: how a file opens, how long it is, what it is
+//! called, how full a folder is, and what must not be committed. Knows nothing of layers.
+
+use std::collections::BTreeMap;
 
 use crate::SourceFile;
+use crate::modules::Module;
 
-/// Longer than this, a file has a seam that nobody has looked for.
-const MOST_LINES: usize = 400;
+/// Up to here a file can be read in one go.
+const MAX_FILE_LINES: usize = 400;
 
-/// Names that say nothing about what is inside.
+/// A folder of 15 files can still be taken in at a glance. One more is tolerated, so that a new file does not force a
+/// move in the same commit.
+const MAX_FOLDER_FILES: usize = 16;
+
+/// Names that do not tell what is inside.
 const EMPTY_NAMES: [&str; 9] = ["utils", "util", "common", "helpers", "helper", "types", "manager", "service", "misc"];
 
-/// Traces of somebody's machine or network. Each is put together here, so that this file does not hold it.
+/// Traces of one machine or network. Each is put together here, so that this file does not hold it.
 const TRACES: [&str; 9] = [
     concat!("/wo", "rk/"),
     concat!("/ro", "ot/"),
@@ -29,8 +36,11 @@ pub(crate) fn of_source(file: &SourceFile) -> Vec<String> {
         found.push(format!("{}: must open with `//!`: what it owns and what it must not know", file.path));
     }
     let lines = file.text.lines().count();
-    if lines > MOST_LINES {
-        found.push(format!("{}: has {lines} lines, more than {MOST_LINES}: find its seam", file.path));
+    if lines > MAX_FILE_LINES {
+        found.push(format!(
+            "{}: has {lines} lines, more than {MAX_FILE_LINES}: split it where a concept ends",
+            file.path
+        ));
     }
     if file.path.ends_with("/mod.rs") {
         found.push(format!("{}: is named mod.rs: put it beside its directory", file.path));
@@ -42,12 +52,24 @@ pub(crate) fn of_source(file: &SourceFile) -> Vec<String> {
         declares.then(|| name.trim_end_matches([';', '{', ' ']))
     });
     for name in stem.split('/').chain(inline).filter(|name| EMPTY_NAMES.contains(name)) {
-        found.push(format!("{}: a module called `{name}` says nothing: name what it owns", file.path));
+        found.push(format!("{}: the module name `{name}` says nothing: name what it owns", file.path));
     }
     found
 }
 
-/// What a test breaks: it waits for the thing itself, not for some time to pass.
+/// Folders below `src` with too many files. Test modules do not count.
+pub(crate) fn of_folders(modules: &[Module]) -> Vec<String> {
+    let mut folders: BTreeMap<&str, usize> = BTreeMap::new();
+    for module in modules.iter().filter(|module| !module.is_test) {
+        let folder = module.file.rsplit_once('/').map_or("", |(folder, _)| folder);
+        *folders.entry(folder).or_default() += 1;
+    }
+    let full = folders.into_iter().filter(|(_, files)| *files > MAX_FOLDER_FILES);
+    full.map(|(folder, files)| format!("{folder}: has {files} files, more than {MAX_FOLDER_FILES}: group them"))
+        .collect()
+}
+
+/// What a test breaks: it waits for an event, not for a time to pass.
 pub(crate) fn of_test(file: &SourceFile) -> Vec<String> {
     let call = concat!("sle", "ep(");
     let sleeping = file.text.lines().enumerate().filter(|(_, line)| line.contains(call));
@@ -79,7 +101,72 @@ pub(crate) fn of_manifest(file: &SourceFile) -> Vec<String> {
 pub(crate) fn of_text(file: &SourceFile) -> Vec<String> {
     let traced = file.text.lines().enumerate().flat_map(|(at, line)| {
         let traces = TRACES.iter().filter(move |trace| line.contains(**trace));
-        traces.map(move |trace| format!("{}:{}: holds `{trace}`, which is a machine's own", file.path, at + 1))
+        traces.map(move |trace| format!("{}:{}: holds `{trace}`, which belongs to one machine", file.path, at + 1))
     });
     traced.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::modules;
+
+    fn file(path: &str, text: impl Into<String>) -> SourceFile {
+        SourceFile { path: path.into(), text: text.into() }
+    }
+
+    #[test]
+    fn opening_length_and_name_of_a_file_are_checked() {
+        let source = |path: &str, text: &str| of_source(&file(path, text)).len();
+        assert_eq!(source("src/hub.rs", "//! Fan-out.\n"), 0);
+        assert_eq!(source("src/hub.rs", "// Fan-out.\n"), 1);
+        assert_eq!(source("src/hub.rs", &format!("//! Fan-out.\n{}", "\n".repeat(399))), 0);
+        assert_eq!(source("src/hub.rs", &format!("//! Fan-out.\n{}", "\n".repeat(400))), 1);
+        assert_eq!(source("src/hub/mod.rs", "//! Fan-out.\n"), 1);
+        assert_eq!(source("src/utils.rs", "//! Things.\n"), 1);
+        assert_eq!(source("src/common/ring.rs", "//! Things.\n"), 1);
+        assert_eq!(source("src/hub.rs", "//! Fan-out.\npub(crate) mod types {\n}\nmod helpers;\n"), 2);
+    }
+
+    #[test]
+    fn folder_with_too_many_files_is_found() {
+        let folder = |files: usize, more: &[SourceFile]| {
+            let files = (0..files).map(|number| file(&format!("src/hub/f{number}.rs"), ""));
+            let more = more.iter().map(|other| file(&other.path, other.text.clone()));
+            of_folders(&modules::parse(&files.chain(more).collect::<Vec<_>>()).expect("Rust")).len()
+        };
+        assert_eq!(folder(16, &[]), 0);
+        assert_eq!(folder(17, &[]), 1);
+        assert_eq!(folder(16, &[file("src/hub.rs", "#[cfg(test)] mod tests;"), file("src/hub/tests.rs", "")]), 0);
+        assert_eq!(folder(16, &[file("src/hub/deep/one.rs", "")]), 0);
+    }
+
+    #[test]
+    fn test_that_sleeps_is_found() {
+        let test = concat!("fn f() { std::thread::sle", "ep(d) }");
+        assert_eq!(of_test(&file("tests/x.rs", test)).len(), 1);
+    }
+
+    #[test]
+    fn dependency_without_a_reason_is_found() {
+        let manifest = |text: &str| of_manifest(&file("Cargo.toml", text)).len();
+        assert_eq!(
+            manifest("[package]\nname = \"x\"\n[dependencies]\nhttp = \"1\" # names of headers\n# the wire\n"),
+            0
+        );
+        assert_eq!(
+            manifest("[dependencies]\nhttp = \"1\"\n[dev-dependencies]\ntempfile = { version = \"3\" } # \n"),
+            2
+        );
+        assert_eq!(manifest("[target.'cfg(unix)'.dependencies]\nlibc = \"0.2\"\n"), 1);
+        assert_eq!(manifest("[dependencies.http]\nversion = \"1\" # x\n"), 1);
+    }
+
+    #[test]
+    fn machine_specific_path_is_found() {
+        let text = |text: String| of_text(&file("docs/x.md", text)).len();
+        assert_eq!(text("see /usr/share/doc and ./data".to_owned()), 0);
+        assert_eq!(text(format!("cd /{}/docrelay", "work")), 1);
+        assert_eq!(text(format!("pip install --{}-url x", "index")), 1);
+    }
 }

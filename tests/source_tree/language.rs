@@ -1,0 +1,135 @@
+//! Comments are plain technical English: the turns below may occur in less than 1 % of the comment lines.
+
+use crate::SourceFile;
+
+/// Turns of phrase that name no thing: a comment names the writer thread, the follower or the caller, and what each of
+/// them does. A turn is found as whole words, in any case, within one line. Each is put together here, so that this file
+/// is not counted for its own list.
+const TURNS: [&str; 20] = [
+    concat!("who", "ever"),
+    concat!("nob", "ody"),
+    concat!("some", "body"),
+    concat!("ever", "ybody"),
+    concat!("an", "ew"),
+    concat!("w", "ho"),
+    concat!("wh", "om"),
+    concat!("to", "ld"),
+    concat!("in its", " words"),
+    concat!("in their", " words"),
+    concat!("in whose", " words"),
+    concat!("what was", " said"),
+    concat!("what is", " said"),
+    concat!("the answer", " is"),
+    concat!("comes of", " it"),
+    concat!("came of", " it"),
+    concat!("made of", " it"),
+    concat!("makes of", " it"),
+    concat!("what is left", " of"),
+    concat!("what became", " of"),
+];
+
+/// The share of such lines that the tree may have, in percent.
+pub(crate) const MAX_PERCENT: f64 = 1.0;
+
+/// How many comment lines there are, and which of them hold a turn.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Comments {
+    pub(crate) lines: usize,
+    /// `file:line: the line`, for each line with a turn.
+    pub(crate) found: Vec<String>,
+}
+
+impl Comments {
+    /// Adds the comments of a file.
+    pub(crate) fn add(&mut self, file: &SourceFile) {
+        for (number, comment) in comment_lines(file) {
+            self.lines += 1;
+            if has_turn(&comment) {
+                self.found.push(format!("{}:{number}: {comment}", file.path));
+            }
+        }
+    }
+
+    /// The share of lines with a turn, in percent.
+    pub(crate) fn percent(&self) -> f64 {
+        self.found.len() as f64 * 100.0 / self.lines.max(1) as f64
+    }
+}
+
+fn has_turn(comment: &str) -> bool {
+    let words = comment.to_lowercase();
+    let words: Vec<&str> = words.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    let text = format!(" {} ", words.join(" "));
+    TURNS.iter().any(|turn| text.contains(&format!(" {turn} ")))
+}
+
+/// How a kind of file marks its comments: the beginning of a line, and the two ends of a block.
+struct Marks {
+    line: &'static [&'static str],
+    block: Option<(&'static str, &'static str)>,
+}
+
+fn marks(path: &str) -> Option<Marks> {
+    let (line, block): (&[&str], _) = match path.rsplit_once('.')?.1 {
+        "rs" | "js" => (&["//"], Some(("/*", "*/"))),
+        "css" => (&[], Some(("/*", "*/"))),
+        "html" => (&[], Some(("<!--", "-->"))),
+        "py" => (&["#"], Some(("\"\"\"", "\"\"\""))),
+        "sh" => (&["#"], None),
+        _ => return None,
+    };
+    Some(Marks { line, block })
+}
+
+/// The lines that are a comment from their beginning, with their numbers counted from 1.
+fn comment_lines(file: &SourceFile) -> Vec<(usize, String)> {
+    let Some(marks) = marks(&file.path) else { return Vec::new() };
+    let mut lines = Vec::new();
+    let mut inside = false;
+    for (at, line) in file.text.lines().enumerate() {
+        let line = line.trim();
+        if line.starts_with("#!/") {
+            continue;
+        }
+        let opens = marks.block.filter(|(open, _)| !inside && line.starts_with(open));
+        if inside || opens.is_some() || marks.line.iter().any(|mark| line.starts_with(mark)) {
+            lines.push((at + 1, line.to_owned()));
+        }
+        let rest = opens.map_or(line, |(open, _)| &line[open.len()..]);
+        if let Some((_, close)) = marks.block
+            && (inside || opens.is_some())
+        {
+            inside = !rest.contains(close);
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn count(path: &str, text: &str) -> (usize, usize) {
+        let mut comments = Comments::default();
+        comments.add(&SourceFile { path: path.into(), text: text.into() });
+        (comments.lines, comments.found.len())
+    }
+
+    #[test]
+    fn turns_are_found_as_whole_words_in_any_case() {
+        let text =
+            format!("//! {}.\n/// Is\n// It is renewed.\n// and {} at the end\n", TURNS[0].to_uppercase(), TURNS[7]);
+        assert_eq!(count("src/hub.rs", &text), (4, 2));
+        assert_eq!(count("src/hub.rs", &format!("let x = \"{}\";\n", TURNS[1])), (0, 0), "not a comment");
+    }
+
+    #[test]
+    fn comments_of_each_kind_of_file_are_counted() {
+        assert_eq!(count("static/a.css", "/* one\ntwo */\na { b: c }\n/* three */\n").0, 3);
+        assert_eq!(count("static/a.html", "<!-- one -->\n<p>\n<!-- two\nthree -->\n").0, 3);
+        assert_eq!(count("static/a.js", "// one\nf() /* not from its beginning */\n/** two */\n").0, 2);
+        assert_eq!(count("tests/a.py", "\"\"\"one\ntwo\"\"\"\n# three\nx = 1\n").0, 3);
+        assert_eq!(count("tests/a.sh", "#!/bin/sh\n# one\necho\n").0, 1);
+        assert_eq!(count("docs/a.json", "// none\n").0, 0);
+    }
+}

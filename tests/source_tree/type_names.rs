@@ -1,0 +1,58 @@
+//! One term per concept: no type name is defined twice in production code.
+
+use std::collections::BTreeMap;
+
+use crate::modules::Module;
+
+/// Names that more than one module may define, and why. Each is read with the name of its module in front.
+const SHARED: [(&str, &str); 3] = [
+    ("Options", "the parameters of the part that owns it: `hub::Options`"),
+    ("Inner", "what a cheap handle shares with its clones; private to its file"),
+    ("Args", "the arguments of one command, private to it: `send::Args`"),
+];
+
+/// A line for each name that is defined more than once, with the places.
+pub(crate) fn repeated(modules: &[Module]) -> Vec<String> {
+    let mut places: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for module in modules.iter().filter(|module| !module.is_test) {
+        for ty in module.source.types.iter().filter(|ty| !ty.in_test) {
+            places.entry(&ty.name).or_default().push(format!("{}:{}", module.file, ty.line));
+        }
+    }
+    let shared = |name: &str| SHARED.iter().any(|(shared, _)| *shared == name);
+    let mut found: Vec<String> = places
+        .iter()
+        .filter(|(name, places)| places.len() > 1 && !shared(name))
+        .map(|(name, places)| format!("the type name `{name}` has {} definitions: {}", places.len(), places.join(", ")))
+        .collect();
+    let unused = SHARED.iter().filter(|(name, _)| places.get(name).is_some_and(|places| places.len() < 2));
+    found.extend(unused.map(|(name, _)| format!("`{name}` is defined once: remove it from the shared names")));
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{SourceFile, modules};
+
+    fn repeated_in(a: &str, b: &str) -> usize {
+        let file = |path: &str, text: &str| SourceFile { path: path.into(), text: text.into() };
+        let modules = modules::parse(&[file("src/a.rs", a), file("src/b.rs", b)]).expect("Rust");
+        repeated(&modules).len()
+    }
+
+    #[test]
+    fn second_definition_of_a_type_name_is_found() {
+        assert_eq!(repeated_in("struct Window;", "pub(crate) enum Window { Open }"), 1);
+        assert_eq!(repeated_in("trait Window {}", "mod inner { pub type Window = u8; }"), 1);
+        assert_eq!(repeated_in("struct Window;", "struct Door;"), 0);
+    }
+
+    #[test]
+    fn test_code_and_shared_names_may_repeat() {
+        assert_eq!(repeated_in("struct Window;", "#[cfg(test)] mod tests { struct Window; }"), 0);
+        assert_eq!(repeated_in("struct Window;", "#[cfg(test)] struct Window;"), 0);
+        assert_eq!(repeated_in("struct Options;", "struct Options;"), 0);
+        assert_eq!(repeated_in("struct Options;", "struct Window;"), 1, "a shared name that is no longer shared");
+    }
+}
