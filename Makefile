@@ -1,5 +1,6 @@
-# The commands of the project. Everything runs from a clean clone with a Rust toolchain, gcc, python3, curl and openssl;
-# some tests want Chromium, Node.js, nginx, HAProxy, Caddy or packages of PyPI, too, and are skipped without them.
+# The commands of the project. A clean clone needs a Rust toolchain, gcc, make, python3, curl and openssl. Some tests also
+# need Chromium, Node.js, nginx, HAProxy, Caddy or packages of PyPI: `make test` installs them as root on Debian, and skips
+# these tests with a visible line where it cannot.
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check bench toolchain
@@ -15,22 +16,19 @@ run: ## build the relay and start it with a demo client, data in ./data
 	cargo build --release --locked
 	exec $(TARGET)/release/docrelay serve --demo --data ./data
 
-check: toolchain ## the quick look before a commit: format, lints, the shape of the source tree
+check: toolchain ## the quick look before a commit: format, lints, the rules for the source tree
 	cargo fmt --check
 	cargo clippy --all-targets --locked -- -D warnings
 	cargo test --locked --test source_tree
 
-# Clippy and rustdoc share one checked tree, the tests need a built one: both in the dev profile, so that the C
-# libraries are compiled once. The tests come last, so that their result is the last thing to read.
-test: toolchain ## everything that must hold; installs what it needs
+# clippy and rustdoc only check the tree, the tests build it: all in the dev profile, so that the C libraries are compiled
+# once. The tests come last, so that their result is the last output.
+test: toolchain ## everything that must hold; installs what it needs (tests/setup)
 	cargo fmt --check
 	cargo clippy --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --locked
-	tests/setup/deny.sh
-	chromium=$$(tests/setup/chromium.sh) && axe=$$(tests/setup/axe.sh) && python=$$(tests/setup/bce-python.sh) && node=$$(tests/setup/bce-node.sh) && \
-	api=$$(tests/setup/api-python.sh) && eventsource=$$(tests/setup/eventsource.sh) && proxies=$$(tests/setup/proxies.sh) && \
-	DOCRELAY_CHROMIUM="$$chromium" DOCRELAY_AXE="$$axe" DOCRELAY_BCE_PYTHON="$$python" DOCRELAY_BCE_NODE="$$node" DOCRELAY_API_PYTHON="$$api" \
-	DOCRELAY_EVENTSOURCE="$$eventsource" DOCRELAY_PROXIES="$$proxies" cargo test --locked
+	tests/setup/cargo-deny.sh
+	tests/setup/with-tools.sh cargo test --locked
 
 bench: ## speed beside nginx with nchan, webhooks per second, the cost of a resume (ten minutes, a quiet machine)
 	cargo build --release --locked
@@ -38,6 +36,6 @@ bench: ## speed beside nginx with nchan, webhooks per second, the cost of a resu
 	tests/bench/webhooks.py --relay $(TARGET)/release/docrelay
 	tests/bench/deliveries.py --relay $(TARGET)/release/docrelay
 
-# A minimal toolchain comes without the two.
+# A minimal toolchain lacks both.
 toolchain:
 	@cargo fmt --version >/dev/null 2>&1 && cargo clippy --version >/dev/null 2>&1 || rustup component add rustfmt clippy

@@ -184,7 +184,7 @@ fn every_route_is_in_the_openapi_document_and_the_other_way_round() {
 
 #[test]
 fn the_openapi_document_is_one_by_its_specification() {
-    const PYTHON: &str = "DOCRELAY_API_PYTHON";
+    const PYTHON: &str = "DOCRELAY_PYTHON";
     let Some(python) = std::env::var_os(PYTHON).filter(|python| !python.is_empty()) else {
         assert!(std::env::var_os("CI").is_none(), "{PYTHON} names nothing, and in CI this must be tried");
         writeln!(std::io::stderr(), "SKIPPED: {PYTHON} names nothing: make test finds or installs it").ok();

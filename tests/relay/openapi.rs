@@ -15,7 +15,7 @@ use crate::support::{TestRelay, run_within, tool};
 const DOCUMENT: &str = include_str!("../../docs/openapi.json");
 
 /// A Python that has schemathesis; set by `make test`.
-const PYTHON: &str = "DOCRELAY_API_PYTHON";
+const PYTHON: &str = "DOCRELAY_PYTHON";
 
 /// Thousands of requests of a debug build, on a machine that has other things to do.
 const PATIENCE: Duration = Duration::from_secs(240);

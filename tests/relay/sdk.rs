@@ -9,10 +9,10 @@ use crate::support::tenant::{Tenant, text};
 use crate::support::{Ran, TestRelay, run, tool};
 
 /// A Python that has the SDK; set by `make test`.
-const PYTHON: &str = "DOCRELAY_BCE_PYTHON";
+const PYTHON: &str = "DOCRELAY_PYTHON";
 
 /// A directory of Node.js packages that has the SDK; set by `make test`.
-const NODE: &str = "DOCRELAY_BCE_NODE";
+const NODE: &str = "DOCRELAY_NODE_MODULES";
 
 /// Where the notifications of this test point to. Nothing is sent there.
 const TARGET: &str = "http://127.0.0.1:9/notify";

@@ -1,25 +1,16 @@
 #!/bin/sh
-# Prints the paths of nginx, HAProxy and Caddy for the tests of the guides, with a space between; installs Debian's when
-# they are missing and that is allowed. Prints nothing when one cannot be had: the tests then say SKIPPED, or fail where
-# CI is set.
+# Prints the paths of nginx, HAProxy and Caddy, separated by spaces, for the tests of the guides' proxy configurations.
+# Installs Debian's if one is missing.
 set -eu
-# Debian puts two of them where not everybody looks.
+. "$(dirname "$0")/install.sh"
+# Debian installs two of them outside the PATH of an ordinary user.
 PATH=$PATH:/usr/sbin:/sbin
 
-find_them() {
+find_proxies() {
     command -v nginx >/dev/null && command -v haproxy >/dev/null && command -v caddy >/dev/null &&
         echo "$(command -v nginx) $(command -v haproxy) $(command -v caddy)"
 }
 
-find_them && exit 0
-if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-    echo "installing nginx, haproxy and caddy for the tests of the guides" >&2
-    export DEBIAN_FRONTEND=noninteractive
-    # The lists of a fresh image are empty or old; what a closed network cannot refresh may still install.
-    apt-get update -q >&2 || true
-    # In run level 1 no installed service is started: the tests start their own.
-    RUNLEVEL=1 apt-get install -q -y --no-install-recommends nginx haproxy caddy >&2 || true
-    find_them && exit 0
-fi
-echo "nginx, haproxy and caddy are not all here: the guides' proxies cannot be tried" >&2
-[ -z "${CI:-}" ]
+find_proxies && exit 0
+install_packages "the guides' proxies" nginx haproxy caddy
+find_proxies || unavailable "nginx, HAProxy or Caddy"

@@ -15,10 +15,10 @@ use crate::support::wire::Request;
 use crate::support::{PATIENCE, TestRelay, in_background, tool};
 
 /// A Python that has httpx-sse; set by `make test`.
-const PYTHON: &str = "DOCRELAY_API_PYTHON";
+const PYTHON: &str = "DOCRELAY_PYTHON";
 
 /// A directory of Node.js packages that has eventsource; set by `make test`.
-const NODE: &str = "DOCRELAY_EVENTSOURCE";
+const NODE: &str = "DOCRELAY_NODE_MODULES";
 
 /// A running consumer; ended when this is dropped.
 struct Consumer {
