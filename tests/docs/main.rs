@@ -11,7 +11,15 @@ use std::process::Command;
 const REFERENCE: &str = "docs/REFERENCE.md";
 const OPENAPI: &str = "docs/openapi.json";
 const ASYNCAPI: &str = "docs/asyncapi.json";
-const DOCUMENTS: [&str; 5] = ["README.md", "CHANGELOG.md", "docs/ARCHITECTURE.md", "docs/GUIDES.md", REFERENCE];
+const DOCUMENTS: [&str; 7] = [
+    "README.md",
+    "CHANGELOG.md",
+    "docs/ARCHITECTURE.md",
+    "docs/GLOSSARY.md",
+    "docs/GUIDES.md",
+    "docs/PERFORMANCE.md",
+    REFERENCE,
+];
 
 /// Directories of the repository: what stands in code marks and begins with one of them is a path.
 const DIRECTORIES: [&str; 6] = ["src/", "tests/", "docs/", "static/", ".ci/", ".cargo/"];

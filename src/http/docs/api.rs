@@ -103,9 +103,9 @@ mod tests {
             "### `POST /hooks`\n",
             "### `DELETE /v1/notification/{name}`\n",
             "Wants `bearer` with `manage` or `bceAuthV1`.",
-            "| `limit` | query | At most 1000; more is taken as 1000. |",
+            "| `limit` | query | At most 1000; larger values count as 1000. |",
             "Body: `application/json` [NewHook](#newhook).",
-            "| `404` | There is none; another client's counts as none. | `application/problem+json` [Problem](#problem) |",
+            "| `404` | Not found, or owned by another client. | `application/problem+json` [Problem](#problem) |",
         ] {
             assert!(told.contains(part), "{part}");
         }
