@@ -1,6 +1,7 @@
 //! Wiring: opens the parts, starts the tasks, and ends them in order. The only place that spawns.
 
 pub mod data;
+pub mod logging;
 pub(crate) mod options;
 mod stop;
 
@@ -16,18 +17,19 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::Authenticator;
-use crate::clock::Timestamp;
 use crate::config::Config;
-use crate::http::handoff::{Inbox, Streams};
-use crate::http::server::{Server, listen};
+use crate::delivery::http_client::HttpEgress;
+use crate::delivery::{Deliverer, Notify};
+use crate::domain::Timestamp;
+use crate::http::transport::handoff::{StreamWorker, StreamWorkers};
+use crate::http::transport::server::{Server, listen};
 use crate::http::{self, Edge, Parts};
-use crate::hub::Hub;
+use crate::ingest::Ingest;
 use crate::metrics::Metrics;
-use crate::notify::egress::HttpEgress;
-use crate::notify::{Deliverer, Notify};
-use crate::relay::{self, Relay, pump};
 use crate::store::Store;
 use crate::store::sqlite::OpenError;
+use crate::stream::hub::Hub;
+use crate::stream::{self, Streams, dispatch};
 
 use data::{DataDirectory, Holder, Reached};
 
@@ -77,13 +79,15 @@ pub async fn serve(config: Config, on_listening: OnListening<'_>) -> anyhow::Res
     // The tail is taken before the first follower can join, so the hub misses nothing that the head does not cover.
     let tail = store.log.tail();
     let hub = Hub::new(options::hub(&config), store.log.head());
-    let relay_options = relay::Options { idle_interval: config.idle_interval, ..relay::Options::default() };
-    let relay = Relay::new(store.clone(), hub.clone(), relay_options, metrics.clone());
+    let stream_options = stream::Options { idle_interval: config.idle_interval, ..stream::Options::default() };
     let egress = Arc::new(HttpEgress::new(options::egress(&config))?);
     let notify = Notify::new(store.clone(), egress, options::notify(&config), metrics.clone());
     let auth = Authenticator::new(keys.clone(), store.registry.clone());
     let parts = Parts {
-        relay: relay.clone(),
+        store: store.clone(),
+        hub: hub.clone(),
+        ingest: Ingest::new(store.clone(), metrics.clone()),
+        streams: Streams::new(store.clone(), hub.clone(), stream_options, metrics.clone()),
         notify: notify.clone(),
         auth,
         keys: keys.clone(),
@@ -92,14 +96,14 @@ pub async fn serve(config: Config, on_listening: OnListening<'_>) -> anyhow::Res
     };
     let context = http::Context::new(parts, options::http(&config, &reached));
 
-    let (streams, inboxes) = Streams::new(options::stream_threads(), config.write_timeout);
+    let (streams, inboxes) = StreamWorkers::new(options::stream_threads(), config.write_timeout);
     let (ending, mut thread_ended) = mpsc::channel(1);
     let thread = |(number, inbox)| stream_thread(number, inbox, Ending(ending.clone()));
     let threads = inboxes.into_iter().enumerate().map(thread).collect::<std::io::Result<Vec<_>>>()?;
     let stop_public = CancellationToken::new();
     let stop_deliveries = CancellationToken::new();
     let stop_rest = CancellationToken::new();
-    let server = |stop: &CancellationToken, streams: Streams, options| Server {
+    let server = |stop: &CancellationToken, streams: StreamWorkers, options| Server {
         options,
         streams,
         stop: stop.clone(),
@@ -115,9 +119,10 @@ pub async fn serve(config: Config, on_listening: OnListening<'_>) -> anyhow::Res
     deliveries.spawn(named("deliveries", Deliverer::new(notify).run(stop_deliveries.clone())));
     let mut rest = JoinSet::new();
     // Nothing is followed on the admin address: its hand-offs lead nowhere.
-    let admin_server = server(&stop_rest, Streams::new(1, config.write_timeout).0, options::admin_server(&config));
+    let admin_server =
+        server(&stop_rest, StreamWorkers::new(1, config.write_timeout).0, options::admin_server(&config));
     rest.spawn(named("admin server", admin_server.run(private, admin_edge)));
-    rest.spawn(named("pump", pump(relay, tail)));
+    rest.spawn(named("dispatcher", dispatch(hub.clone(), metrics.clone(), tail)));
     rest.spawn(named("housekeeping", housekeeping(store.clone(), context, metrics.clone(), stop_rest.clone())));
 
     directory.announce(&reached)?;
@@ -176,7 +181,7 @@ impl Drop for Ending {
 
 fn stream_thread(
     number: usize,
-    inbox: Inbox,
+    inbox: StreamWorker,
     ending: Ending,
 ) -> std::io::Result<std::thread::JoinHandle<std::io::Result<()>>> {
     std::thread::Builder::new().name(format!("streams-{number}")).spawn(move || {

@@ -23,9 +23,9 @@ pub use layers::{ConfigError, unknown_variables};
 pub use limits::raise_open_files;
 pub use value::{Origins, Store};
 
+use crate::app::logging::LogFormat;
 use crate::auth::QueryToken;
-use crate::hook::Secret;
-use crate::telemetry::LogFormat;
+use crate::domain::Secret;
 use layers::Layers;
 
 /// Everything that can be configured, each value checked. What each key is for stands in [`KEYS`].

@@ -3,33 +3,16 @@
 
 mod accept;
 mod access;
-mod admin;
 mod answer;
-mod attend;
-mod bce;
+mod api;
+mod baidu;
 mod body;
-mod calls;
-mod connection;
 mod cors;
-mod counts;
-mod deliveries;
-mod docs;
-mod documents;
 mod edge;
-mod events;
-pub mod handoff;
-mod hooks;
-mod ingest;
-mod notifications;
-mod oauth;
-mod pages;
 mod problem;
-mod rejects;
 mod request;
-pub mod server;
-mod tickets;
-mod view;
-mod watched;
+pub mod transport;
+mod ui;
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -41,15 +24,18 @@ use warp::reply::Response;
 use warp::{Filter, Rejection};
 
 use crate::auth::{AdminToken, Authenticator, Keys, QueryToken};
+use crate::delivery::Notify;
+use crate::ingest::Ingest;
 use crate::metrics::Metrics;
-use crate::notify::Notify;
-use crate::relay::Relay;
+use crate::store::Store;
+use crate::stream::Streams;
+use crate::stream::hub::Hub;
 
+pub use api::deliveries::{AttemptView, DeliveryView};
+pub use api::hooks::HookView;
+pub use baidu::notifications::NotificationView;
 pub use cors::Origins;
-pub use deliveries::{AttemptView, DeliveryView};
 pub use edge::Edge;
-pub use hooks::HookView;
-pub use notifications::NotificationView;
 
 use answer::Outcome;
 use request::{Request, request};
@@ -73,7 +59,10 @@ pub struct Options {
 
 /// What the handlers share.
 pub struct Context {
-    relay: Relay,
+    store: Store,
+    hub: Hub,
+    ingest: Ingest,
+    streams: Streams,
     notify: Notify,
     auth: Authenticator,
     keys: Keys,
@@ -83,13 +72,19 @@ pub struct Context {
     /// One bucket for each hook that was called lately.
     rates: DefaultKeyedRateLimiter<String>,
     /// When each hook was last called, and last refused.
-    calls: calls::Calls,
+    calls: api::calls::Calls,
 }
 
 /// The parts that the routes stand on.
 pub struct Parts {
-    /// The use cases.
-    pub relay: Relay,
+    /// The store's ports.
+    pub store: Store,
+    /// The open streams.
+    pub hub: Hub,
+    /// Stores what vendors and applications send.
+    pub ingest: Ingest,
+    /// Opens streams.
+    pub streams: Streams,
     /// The use cases of notifications.
     pub notify: Notify,
     /// Who may do what.
@@ -106,15 +101,16 @@ impl Context {
     /// Puts the parts together.
     pub fn new(parts: Parts, options: Options) -> Arc<Self> {
         let rates = RateLimiter::keyed(Quota::per_second(options.hook_rate));
-        let Parts { relay, notify, auth, keys, admin, metrics } = parts;
-        Arc::new(Self { relay, notify, auth, keys, admin, options, metrics, rates, calls: calls::Calls::default() })
+        let Parts { store, hub, ingest, streams, notify, auth, keys, admin, metrics } = parts;
+        let calls = api::calls::Calls::default();
+        Arc::new(Self { store, hub, ingest, streams, notify, auth, keys, admin, options, metrics, rates, calls })
     }
 
     /// Forgets the buckets of hooks that have been quiet and the calls of those that are gone, and looks whether keys were added or retired; call it now
     /// and then.
     pub fn sweep(&self) {
         self.rates.retain_recent();
-        let registry = &self.relay.store.registry;
+        let registry = &self.store.registry;
         let hooks = registry.clients().into_iter().flat_map(|client| registry.hooks(&client.id));
         self.calls.retain(&hooks.map(|hook| hook.id.clone()).collect());
         if let Err(error) = self.auth.reload_keys() {
@@ -127,44 +123,44 @@ impl Context {
 pub fn public(context: &Arc<Context>) -> BoxedFilter<(Response,)> {
     let c = context;
     // The busiest first: routes are tried in this order.
-    at_one(warp::path!("in" / String), c, ingest::receive)
-        .or(at(warp::path!("events" / "client"), c, events::stream))
+    at_one(warp::path!("in" / String), c, api::ingest::receive)
+        .or(at(warp::path!("events" / "client"), c, api::events::stream))
         .unify()
-        .or(at(warp::path!("events" / "counts"), c, counts::counts))
+        .or(at(warp::path!("events" / "counts"), c, api::counts::counts))
         .unify()
-        .or(at_one(warp::path!("events" / String / "raw"), c, events::raw))
+        .or(at_one(warp::path!("events" / String / "raw"), c, api::events::raw))
         .unify()
-        .or(at(warp::path!("events" / "ticket"), c, tickets::issue))
+        .or(at(warp::path!("events" / "ticket"), c, api::tickets::issue))
         .unify()
-        .or(at(warp::path!("documents"), c, documents::collection))
+        .or(at(warp::path!("documents"), c, api::documents::collection))
         .unify()
-        .or(at_one(warp::path!("documents" / String), c, documents::one))
+        .or(at_one(warp::path!("documents" / String), c, api::documents::one))
         .unify()
-        .or(at_one(warp::path!("documents" / String / "events"), c, documents::history))
+        .or(at_one(warp::path!("documents" / String / "events"), c, api::documents::history))
         .unify()
-        .or(at(warp::path!("hooks"), c, hooks::collection))
+        .or(at(warp::path!("hooks"), c, api::hooks::collection))
         .unify()
-        .or(at_one(warp::path!("hooks" / String), c, hooks::one))
+        .or(at_one(warp::path!("hooks" / String), c, api::hooks::one))
         .unify()
-        .or(at(warp::path!("rejects"), c, rejects::list))
+        .or(at(warp::path!("rejects"), c, api::rejects::list))
         .unify()
-        .or(at_one(warp::path!("rejects" / String / "replay"), c, rejects::replay))
+        .or(at_one(warp::path!("rejects" / String / "replay"), c, api::rejects::replay))
         .unify()
-        .or(at(warp::path!("v1" / ..), c, notifications::api))
+        .or(at(warp::path!("v1" / ..), c, baidu::notifications::api))
         .unify()
-        .or(at(warp::path!("v2" / ..), c, notifications::api))
+        .or(at(warp::path!("v2" / ..), c, baidu::notifications::api))
         .unify()
-        .or(at(warp::path!("deliveries"), c, deliveries::list))
+        .or(at(warp::path!("deliveries"), c, api::deliveries::list))
         .unify()
-        .or(at_one(warp::path!("deliveries" / String), c, deliveries::one))
+        .or(at_one(warp::path!("deliveries" / String), c, api::deliveries::one))
         .unify()
-        .or(at_one(warp::path!("deliveries" / String / "retry"), c, deliveries::retry))
+        .or(at_one(warp::path!("deliveries" / String / "retry"), c, api::deliveries::retry))
         .unify()
-        .or(at(warp::path!("oauth" / "token"), c, oauth::token))
+        .or(at(warp::path!("oauth" / "token"), c, api::oauth::token))
         .unify()
-        .or(at(warp::path!(".well-known" / "jwks.json"), c, oauth::jwks))
+        .or(at(warp::path!(".well-known" / "jwks.json"), c, api::oauth::jwks))
         .unify()
-        .or(at(anywhere(), c, pages::page))
+        .or(at(anywhere(), c, ui::pages::page))
         .unify()
         .boxed()
 }
@@ -172,22 +168,22 @@ pub fn public(context: &Arc<Context>) -> BoxedFilter<(Response,)> {
 /// The admin address.
 pub fn private(context: &Arc<Context>) -> BoxedFilter<(Response,)> {
     let c = context;
-    at(warp::path!("livez"), c, admin::livez)
-        .or(at(warp::path!("readyz"), c, admin::readyz))
+    at(warp::path!("livez"), c, api::admin::livez)
+        .or(at(warp::path!("readyz"), c, api::admin::readyz))
         .unify()
-        .or(at(warp::path!("metrics"), c, admin::metrics))
+        .or(at(warp::path!("metrics"), c, api::admin::metrics))
         .unify()
-        .or(at(warp::path!("admin" / "clients"), c, admin::clients))
+        .or(at(warp::path!("admin" / "clients"), c, api::admin::clients))
         .unify()
-        .or(at_one(warp::path!("admin" / "clients" / String), c, admin::client))
+        .or(at_one(warp::path!("admin" / "clients" / String), c, api::admin::client))
         .unify()
-        .or(at_one(warp::path!("admin" / "clients" / String / "secret"), c, admin::rotate))
+        .or(at_one(warp::path!("admin" / "clients" / String / "secret"), c, api::admin::rotate))
         .unify()
-        .or(at(warp::path!("admin" / "followers"), c, admin::followers))
+        .or(at(warp::path!("admin" / "followers"), c, api::admin::followers))
         .unify()
-        .or(at_one(warp::path!("admin" / "followers" / String), c, admin::follower))
+        .or(at_one(warp::path!("admin" / "followers" / String), c, api::admin::follower))
         .unify()
-        .or(at(anywhere(), c, admin::elsewhere))
+        .or(at(anywhere(), c, api::admin::elsewhere))
         .unify()
         .boxed()
 }

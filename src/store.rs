@@ -11,10 +11,10 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 
-use crate::clock::Timestamp;
-use crate::event::{ClientId, DocumentId, Epoch, EventId, SharedEvent, Status, Update, Vendor, VendorId};
-use crate::hook::{Client, Hook};
-use crate::notification::{Notification, Route, State};
+use crate::domain::{
+    Client, ClientId, DocumentId, Epoch, EventId, Hook, Notification, NotificationState, Route, SharedEvent, Status,
+    Timestamp, Update, Vendor, VendorId,
+};
 
 pub use outbox::{Attempt, Backlog, Delivery, DeliveryQuery, DeliveryState, Due, DuePage, Fate, Lane, Outbox};
 
@@ -248,14 +248,14 @@ pub trait Registry: Send + Sync {
     fn notifications(&self, client: &ClientId) -> Vec<Arc<Notification>>;
     /// Adds a notification; a default one takes that from the one before. [`StoreError::Conflict`] when the name is
     /// taken, [`StoreError::TooMany`] when the client has
-    /// [`NOTIFICATIONS_PER_CLIENT`](crate::notification::NOTIFICATIONS_PER_CLIENT).
+    /// [`NOTIFICATIONS_PER_CLIENT`](crate::domain::NOTIFICATIONS_PER_CLIENT).
     fn add_notification(&self, client: &ClientId, notification: Notification) -> Answer<'_, ()>;
     /// Replaces the client's notification `before` by `after`; its id, its name and when it was made stay as they are, and a
     /// default one takes that from the one before. [`StoreError::Conflict`] when it is no longer as it was `before`.
     fn update_notification(&self, client: &ClientId, before: &Notification, after: Notification) -> Answer<'_, ()>;
     /// Changes nothing but the state of a notification. [`StoreError::Conflict`] when its endpoint or format is no longer
     /// that of `known`: what was found out was found out about another one.
-    fn mark_notification(&self, client: &ClientId, known: &Notification, state: State) -> Answer<'_, ()>;
+    fn mark_notification(&self, client: &ClientId, known: &Notification, state: NotificationState) -> Answer<'_, ()>;
     /// Removes a client's notification by its name. Deliveries that were pending for it are dead, with that as reason.
     fn remove_notification(&self, client: &ClientId, name: &str) -> Answer<'_, ()>;
 }

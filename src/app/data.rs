@@ -13,8 +13,7 @@ use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
 use crate::auth::{AdminToken, KeyError, Keys, Sealer, files};
-use crate::clock::Timestamp;
-use crate::hook::Secret;
+use crate::domain::{Secret, Timestamp};
 use crate::store::sqlite::{self, OpenError, SqliteStore};
 use crate::store::{Seal, Store};
 

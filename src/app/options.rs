@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use super::data::{DataDirectory, Reached};
 use crate::config::{Config, Origins};
+use crate::delivery::{self, http_client};
+use crate::http;
 use crate::metrics::Metrics;
-use crate::notify::{self, egress};
 use crate::store::Retention;
 use crate::store::sqlite::{self, CommitReport};
-use crate::{http, hub};
+use crate::stream::hub;
 
 /// Reads of the log at the same time; this bounds what a herd of returning followers costs.
 const READERS: usize = 4;
@@ -49,12 +50,12 @@ pub(crate) fn bare_store(config: &Config, directory: &DataDirectory) -> anyhow::
     })
 }
 
-pub(crate) fn egress(config: &Config) -> egress::Options {
-    egress::Options { timeout: config.delivery_timeout, allow_private: config.allow_private_endpoints.clone() }
+pub(crate) fn egress(config: &Config) -> http_client::Options {
+    http_client::Options { timeout: config.delivery_timeout, allow_private: config.allow_private_endpoints.clone() }
 }
 
-pub(crate) fn notify(config: &Config) -> notify::Options {
-    notify::Options { concurrency: config.delivery_concurrency }
+pub(crate) fn notify(config: &Config) -> delivery::Options {
+    delivery::Options { concurrency: config.delivery_concurrency }
 }
 
 pub(super) fn hub(config: &Config) -> hub::Options {
@@ -76,8 +77,8 @@ pub(super) fn http(config: &Config, reached: &Reached) -> http::Options {
     }
 }
 
-pub(super) fn server(config: &Config) -> http::server::Options {
-    http::server::Options {
+pub(super) fn server(config: &Config) -> http::transport::server::Options {
+    http::transport::server::Options {
         max_connections: config.max_connections,
         max_header_bytes: config.max_header_bytes,
         header_timeout: config.header_timeout,
@@ -87,9 +88,9 @@ pub(super) fn server(config: &Config) -> http::server::Options {
 
 /// A flood of the public address must not lock the operator out, nor the other way round: the admin address has
 /// places of its own, out of the open files that are kept free.
-pub(super) fn admin_server(config: &Config) -> http::server::Options {
+pub(super) fn admin_server(config: &Config) -> http::transport::server::Options {
     let public = server(config);
-    http::server::Options { max_connections: public.max_connections.min(ADMIN_CONNECTIONS), ..public }
+    http::transport::server::Options { max_connections: public.max_connections.min(ADMIN_CONNECTIONS), ..public }
 }
 
 /// One thread for the streams on two cores; on larger machines half of the cores.

@@ -9,8 +9,8 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use crate::hub::Hub;
 use crate::store::Store;
+use crate::stream::hub::Hub;
 
 /// Of the grace period, what is kept for flushing the store when something else will not end.
 const FOR_THE_STORE: Duration = Duration::from_secs(2);

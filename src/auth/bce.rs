@@ -12,8 +12,7 @@ use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 use http::HeaderMap;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode};
 
-use crate::clock::Timestamp;
-use crate::hook::{Client, Secret};
+use crate::domain::{Client, Secret, Timestamp};
 
 /// What is not escaped in the canonical form: RFC 3986's unreserved characters.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');

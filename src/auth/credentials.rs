@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use data_encoding::BASE64;
 
 use super::token::{Denied, Grant};
-use crate::hook::Secret;
+use crate::domain::Secret;
 
 /// The names of the query parameter; the first that occurs counts, whatever order they come in.
 const PARAMETERS: [&str; 2] = ["token", "access_token"];
@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn a_query_takes_what_the_rule_allows_and_a_header_takes_any() {
-        let at = crate::clock::Timestamp::from_seconds(1);
+        let at = crate::domain::Timestamp::from_seconds(1);
         let token = Grant {
             client: "acme".parse().expect("a name"),
             scopes: crate::auth::Scopes::ALL,

@@ -18,8 +18,7 @@ use super::scope::{Scope, Scopes};
 use super::secret;
 use super::ticket::{self, Ticket};
 use super::token::Grant;
-use crate::clock::Timestamp;
-use crate::event::{ClientId, DocumentId};
+use crate::domain::{ClientId, DocumentId, Timestamp};
 
 /// The `iss` and the `aud` of every token of ours.
 pub(super) const NAME: &str = "docrelay";

@@ -9,8 +9,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use data_encoding::BASE32_DNSSEC;
 
 use super::files::{self, KeyError};
-use crate::clock::Timestamp;
-use crate::hook::{Client, Secret};
+use crate::domain::{Client, Secret, Timestamp};
 
 /// How long the secret before the present one is still taken.
 pub const PREVIOUS_FOR: Duration = Duration::from_secs(24 * 3600);

@@ -6,8 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::token::Grant;
-use crate::clock::Timestamp;
-use crate::event::DocumentId;
+use crate::domain::{DocumentId, Timestamp};
 
 /// What the claim `use` says in every ticket, and in nothing else.
 pub(super) const USE: &str = "ticket";

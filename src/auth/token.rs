@@ -16,8 +16,7 @@ use super::files::KeyError;
 use super::keys::{Keys, NAME};
 use super::scope::{Scope, Scopes};
 use super::ticket::{self, Ticket};
-use crate::clock::Timestamp;
-use crate::event::ClientId;
+use crate::domain::{ClientId, Timestamp};
 use crate::store::Registry;
 
 /// Tokens longer than this are refused unread. Ours have some 400 bytes, a ticket of a hundred documents 5700.

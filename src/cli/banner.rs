@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::demo::Demo;
 use crate::app::data::Reached;
-use crate::event::Vendor;
+use crate::domain::Vendor;
 
 /// The addresses.
 pub(super) fn plain(reached: &Reached) -> String {

@@ -7,10 +7,9 @@ use super::reach::{admin_token, ask, reach};
 use super::{print, small_runtime};
 use crate::app::data::Holder;
 use crate::auth::fresh_secret;
-use crate::clock::Timestamp;
 use crate::config::{Config, Flags};
-use crate::event::ClientId;
-use crate::hook;
+use crate::domain;
+use crate::domain::{ClientId, Timestamp};
 
 /// Manage clients
 #[derive(clap::Subcommand, Clone, Debug)]
@@ -42,8 +41,12 @@ impl Client {
             }
             Holder::Us(store) => {
                 let secret = fresh_secret()?;
-                let client =
-                    hook::Client { id: id.clone(), created: Timestamp::now(), secret: secret.clone(), previous: None };
+                let client = domain::Client {
+                    id: id.clone(),
+                    created: Timestamp::now(),
+                    secret: secret.clone(),
+                    previous: None,
+                };
                 runtime.block_on(async {
                     let added = store.registry.add_client(client).await;
                     store.log.close().await;

@@ -6,11 +6,9 @@ use reqwest::Method;
 use super::reach::{Desk, ask};
 use super::{print, small_runtime};
 use crate::app::data::Holder;
-use crate::clock::Timestamp;
 use crate::config::{Config, Flags};
-use crate::event::ClientId;
+use crate::domain::{ClientId, NotificationName, Timestamp};
 use crate::http::DeliveryView;
-use crate::notification::NotificationName;
 use crate::store::{DeliveryQuery, DeliveryState};
 
 /// Look at deliveries

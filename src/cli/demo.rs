@@ -9,12 +9,10 @@ use serde_json::json;
 
 use crate::app::Listening;
 use crate::auth::{Scopes, fresh_secret};
-use crate::clock::Timestamp;
-use crate::dialect::{self, Telling};
-use crate::event::{ClientId, Failure, Status, Update, Vendor};
-use crate::hook::{Client, Hook, NewHook, Verify};
-use crate::relay::add_hook;
+use crate::domain::{Client, ClientId, Failure, Hook, NewHook, Status, Timestamp, Update, Vendor, Verify};
+use crate::manage::add_hook;
 use crate::store::{Store, StoreError};
+use crate::vendor::{self, Telling};
 
 /// Between two calls.
 const PAUSE: Duration = Duration::from_secs(3);
@@ -75,7 +73,7 @@ impl Demo {
                 tokio::time::sleep(pause).await;
                 // Some vendors tell of final states only.
                 let Some(telling) = telling(number, document, status) else { continue };
-                let Ok(call) = dialect::render(*vendor, &telling, url, &Verify::None {}, Timestamp::now()) else {
+                let Ok(call) = vendor::render(*vendor, &telling, url, &Verify::None {}, Timestamp::now()) else {
                     continue;
                 };
                 let mut request = client.request(call.method, &call.url).body(call.body);

@@ -23,7 +23,7 @@ use self::passport::Passport;
 use self::pulse::{Ending, Pulse};
 use super::secret;
 use super::tail::TOKEN_VARIABLE;
-use crate::clock::Timestamp;
+use crate::domain::Timestamp;
 
 /// Look for what is wrong between here and a relay: what buffers, compresses, changes or cuts its streams.
 ///

@@ -12,12 +12,10 @@ use super::reach::{ask, reach, require};
 use super::{print, secret, small_runtime};
 use crate::app::data::{DataDirectory, Holder};
 use crate::auth::{Scope, Scopes};
-use crate::clock::Timestamp;
 use crate::config::{Config, Flags};
-use crate::event::{ClientId, Vendor};
-use crate::hook::{Mapping, NewHook, Verify};
+use crate::domain::{ClientId, Mapping, NewHook, Timestamp, Vendor, Verify};
 use crate::http::HookView;
-use crate::relay::add_hook;
+use crate::manage::add_hook;
 
 /// The environment variable that may hold the secret.
 const SECRET: &str = "DOCRELAY_HOOK_SECRET";

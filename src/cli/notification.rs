@@ -9,11 +9,9 @@ use serde_json::{Map, Value, json};
 use super::reach::{Desk, ask};
 use super::{print, secret, small_runtime};
 use crate::app::data::Holder;
-use crate::clock::Timestamp;
 use crate::config::{Config, Flags};
-use crate::event::ClientId;
+use crate::domain::{ClientId, Format, NotificationName, Timestamp};
 use crate::http::{AttemptView, NotificationView};
-use crate::notification::{Format, NotificationName};
 
 /// The environment variables that may hold what is secret.
 const SECRET: &str = "DOCRELAY_NOTIFICATION_SECRET";

@@ -11,12 +11,11 @@ use serde_json::Value;
 use crate::app::data::{DataDirectory, Holder};
 use crate::app::options::{bare_store, egress, notify};
 use crate::auth::{Scope, Scopes};
-use crate::clock::Timestamp;
 use crate::config::Config;
-use crate::event::ClientId;
+use crate::delivery::Notify;
+use crate::delivery::http_client::HttpEgress;
+use crate::domain::{ClientId, Timestamp};
 use crate::metrics::Metrics;
-use crate::notify::Notify;
-use crate::notify::egress::HttpEgress;
 use crate::store::Store;
 
 /// Finds who answers for the data directory.

@@ -11,10 +11,8 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde_json::Value;
 
 use super::secret;
-use crate::clock::Timestamp;
-use crate::dialect::{Edition, Mode, Outbound};
-use crate::event::{Status, Vendor, VendorId};
-use crate::hook::Encoding;
+use crate::domain::{Encoding, Status, Timestamp, Vendor, VendorId};
+use crate::vendor::{Edition, Mode, Outbound};
 
 /// The environment variable that holds the hook's secret.
 const SECRET_VARIABLE: &str = "DOCRELAY_HOOK_SECRET";

@@ -3,13 +3,13 @@
 use anyhow::Context;
 
 use super::{banner, demo, print};
+use crate::app::logging;
 use crate::app::{self, Companion, Listening};
 use crate::config::{Config, unknown_variables};
-use crate::telemetry;
 
 /// Serves until SIGTERM or SIGINT.
 pub(super) fn run(config: Config) -> anyhow::Result<()> {
-    telemetry::init(config.log_format, config.log_level).context("the log could not be started")?;
+    logging::init(config.log_format, config.log_level).context("the log could not be started")?;
     for name in unknown_variables(std::env::vars().map(|(name, _)| name)) {
         tracing::warn!(name, "this environment variable is not known and has no effect");
     }

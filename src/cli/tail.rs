@@ -17,7 +17,7 @@ pub(super) use self::line::harmless;
 
 use self::line::Look;
 use super::secret;
-use crate::event::EventId;
+use crate::domain::EventId;
 
 /// The environment variable that holds the bearer token.
 pub(super) const TOKEN_VARIABLE: &str = "DOCRELAY_TOKEN";

@@ -6,9 +6,8 @@ use super::reach::{reach, require};
 use super::{print, small_runtime};
 use crate::app::data::DataDirectory;
 use crate::auth::{Scopes, UnknownScope};
-use crate::clock::Timestamp;
 use crate::config::{Config, Flags};
-use crate::event::ClientId;
+use crate::domain::{ClientId, Timestamp};
 
 /// Print a bearer token
 #[derive(clap::Args, Clone, Debug)]

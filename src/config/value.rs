@@ -9,9 +9,9 @@ use bytesize::ByteSize;
 use http::Uri;
 use ipnet::IpNet;
 
+use crate::app::logging::LogFormat;
 use crate::auth::QueryToken;
-use crate::hook::Secret;
-use crate::telemetry::LogFormat;
+use crate::domain::Secret;
 
 type Parsed<T> = Result<T, &'static str>;
 

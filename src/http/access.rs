@@ -4,7 +4,7 @@ use super::Context;
 use super::problem::Problem;
 use super::request::Request;
 use crate::auth::{Denied, Grant, Scope, presented};
-use crate::clock::Timestamp;
+use crate::domain::Timestamp;
 
 /// The client that a management request acts for.
 pub(super) fn grant(context: &Context, request: &Request, scope: Scope, now: Timestamp) -> Result<Grant, Problem> {

@@ -9,8 +9,9 @@ use warp::reply::Response;
 use super::body::BodyError;
 use super::request::RequestId;
 use crate::auth::{Denied, TooManyDocuments};
-use crate::notify::NotificationRefusal;
-use crate::relay::{HookRefusal, RejectFailure};
+use crate::delivery::NotificationRefusal;
+use crate::ingest::RejectFailure;
+use crate::manage::HookRefusal;
 use crate::store::StoreError;
 
 /// How long a caller is asked to wait when nothing can be stored.
@@ -131,7 +132,7 @@ impl From<HookRefusal> for Problem {
         match refusal {
             HookRefusal::Invalid(why) => Self::bad_request(why),
             HookRefusal::TooMany(_) => Self::new(StatusCode::CONFLICT, refusal.to_string()),
-            HookRefusal::Key(error) => super::hooks::no_random(error),
+            HookRefusal::Key(error) => super::api::hooks::no_random(error),
             HookRefusal::Store(error) => error.into(),
         }
     }

@@ -7,7 +7,7 @@ use futures::stream::{BoxStream, StreamExt};
 use http::{HeaderMap, Method};
 use warp::{Filter, Rejection};
 
-use crate::hub::Framing;
+use crate::stream::hub::Framing;
 
 /// Who is connected, as the socket says.
 #[derive(Debug, Clone, Copy)]

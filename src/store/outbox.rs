@@ -8,9 +8,7 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 
 use super::{Answer, Raw};
-use crate::clock::Timestamp;
-use crate::event::{ClientId, DocumentId, EventId, SharedEvent};
-use crate::notification::{Callback, NotificationName, Target};
+use crate::domain::{Callback, ClientId, DocumentId, EventId, NotificationName, SharedEvent, Target, Timestamp};
 
 /// A client's deliveries to one target: what waits together, and what one slow endpoint may hold up.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

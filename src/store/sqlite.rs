@@ -29,7 +29,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::event::{ClientId, Epoch};
+use crate::domain::{ClientId, Epoch};
 use crate::store::{Retention, Seal, Store, StoreError};
 
 use self::identity::Mint;

@@ -108,7 +108,7 @@ fn every_path_and_link_leads_somewhere() {
             }
         }
         for mark in code_marks(&text) {
-            // `src/http/ingest.rs:40` and `tests/source_tree/main.rs::name` mean the file.
+            // `src/http/api/ingest.rs:40` and `tests/source_tree/main.rs::name` mean the file.
             let path = mark.split([':', ' ', '*']).next().unwrap_or_default();
             if DIRECTORIES.iter().any(|d| path.starts_with(d)) && !root().join(path).exists() {
                 astray.push(format!("{document}: the path {path}"));
@@ -147,7 +147,7 @@ fn routes() -> BTreeSet<String> {
         let segments = path.split(" / ").map(|s| if s == "String" { "{}" } else { s.trim_matches('"') });
         segments.fold(String::new(), |path, segment| format!("{path}/{segment}"))
     });
-    let pages = read("src/http/pages.rs");
+    let pages = read("src/http/ui/pages.rs");
     let pages =
         pages.split("page!(\"").skip(1).filter_map(|rest| rest.split_once('"')).map(|(path, _)| path.to_owned());
     let routes: BTreeSet<String> = routes.chain(pages).collect();

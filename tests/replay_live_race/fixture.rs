@@ -4,14 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use docrelay::clock::Timestamp;
-use docrelay::event::{Status, Update, Vendor};
-use docrelay::hook::{Client, Secret};
-use docrelay::hub::{self, Hub, Outgoing};
+use docrelay::domain::{Client, Secret, Status, Timestamp, Update, Vendor};
 use docrelay::metrics::Metrics;
-use docrelay::relay::{self, Relay, pump};
 use docrelay::store::sqlite::{Options, SqliteStore};
 use docrelay::store::{Appended, Arrival, PageLimit, Repeat, Retention, Seal, Store};
+use docrelay::stream::hub::{self, Hub, Outgoing};
+use docrelay::stream::{self, Streams, dispatch};
 use tempfile::TempDir;
 
 pub(crate) const CLIENTS: [&str; 2] = ["acme", "other"];
@@ -21,7 +19,7 @@ pub(crate) const CLIENTS: [&str; 2] = ["acme", "other"];
 pub(crate) struct Setting {
     pub(crate) store: Store,
     pub(crate) hub: Hub,
-    pub(crate) relay: Relay,
+    pub(crate) relay: Streams,
     pub(crate) metrics: Metrics,
     _directory: Arc<TempDir>,
 }
@@ -68,9 +66,9 @@ impl Setting {
         let metrics = Metrics::new("test");
         let tail = store.log.tail();
         let hub = Hub::new(hub::Options { ring_events, ..hub::Options::default() }, store.log.head());
-        let options = relay::Options { page: PageLimit { events: 20, bytes: 64 << 10 }, ..relay::Options::default() };
-        let relay = Relay::new(store.clone(), hub.clone(), options, metrics.clone());
-        tokio::spawn(pump(relay.clone(), tail));
+        let options = stream::Options { page: PageLimit { events: 20, bytes: 64 << 10 }, ..stream::Options::default() };
+        let relay = Streams::new(store.clone(), hub.clone(), options, metrics.clone());
+        tokio::spawn(dispatch(hub.clone(), metrics.clone(), tail));
         Self { store, hub, relay, metrics, _directory: Arc::new(directory) }
     }
 

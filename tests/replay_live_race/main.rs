@@ -19,10 +19,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use docrelay::clock::Timestamp;
-use docrelay::event::{ClientId, EventId, Status};
-use docrelay::hub::{Fields, Filter, Framing};
-use docrelay::relay::{FollowRequest, Turn};
+use docrelay::domain::{ClientId, EventId, Status, Timestamp};
+use docrelay::stream::hub::{Fields, Filter, Framing};
+use docrelay::stream::{FollowRequest, Turn};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 

@@ -3,15 +3,15 @@
 
 use std::time::Duration;
 
-use docrelay::clock::Timestamp;
-use docrelay::hub::{Fields, Filter, Framing, Hub, Options};
+use docrelay::domain::Timestamp;
 use docrelay::metrics::{Disconnect, Metrics};
-use docrelay::relay::{self, FollowRequest, Follower, Relay, Turn};
+use docrelay::stream::hub::{Fields, Filter, Framing, Hub, Options};
+use docrelay::stream::{self, FollowRequest, Follower, Streams, Turn};
 use tokio::time::timeout;
 
 use crate::fixture::{CLIENTS, Setting};
 
-fn follow(relay: &Relay) -> Follower {
+fn follow(relay: &Streams) -> Follower {
     let request = FollowRequest {
         client: CLIENTS[0].parse().expect("a name"),
         last_event_id: None,
@@ -33,7 +33,7 @@ fn an_ending_between_a_look_and_a_wait_is_not_missed() {
         for round in 0..3_000 {
             let hub = Hub::new(Options::default(), setting.store.log.head());
             let metrics = Metrics::new("test");
-            let relay = Relay::new(setting.store.clone(), hub.clone(), relay::Options::default(), metrics);
+            let relay = Streams::new(setting.store.clone(), hub.clone(), stream::Options::default(), metrics);
             let mut follower = follow(&relay);
             let number = hub.list()[0].number;
             let following = tokio::spawn(async move {

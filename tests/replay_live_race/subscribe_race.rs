@@ -4,9 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
-use docrelay::clock::Timestamp;
-use docrelay::event::{ClientId, Epoch, Event, EventId, SharedEvent, Status};
-use docrelay::hub::{Fields, Framing, Hub, Options, Outgoing};
+use docrelay::domain::{ClientId, Epoch, Event, EventId, SharedEvent, Status, Timestamp};
+use docrelay::stream::hub::{Fields, Framing, Hub, Options, Outgoing};
 
 use crate::fixture::ids;
 

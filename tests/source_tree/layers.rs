@@ -6,12 +6,13 @@ use crate::modules::Module;
 
 /// From the bottom to the top. References point down only; within the lowest and the highest layer the parts may refer
 /// to each other.
-const LAYERS: [&[&str]; 5] = [
-    &["clock", "event", "hook", "metrics", "notification"],
-    &["hub", "store", "dialect", "auth", "notify/schedule"],
-    &["relay", "notify"],
-    &["store/sqlite", "notify/egress", "http"],
-    &["app", "config", "telemetry", "cli", "lib", "main"],
+const LAYERS: [&[&str]; 6] = [
+    &["domain", "metrics"],
+    &["stream/hub", "store", "vendor", "auth", "delivery/schedule"],
+    &["ingest", "stream", "delivery"],
+    &["manage"],
+    &["store/sqlite", "delivery/http_client", "http"],
+    &["app", "config", "cli", "lib", "main"],
 ];
 
 /// References within one layer that are allowed all the same, and why.
@@ -34,22 +35,22 @@ const HOMES: [(&str, &[&str]); 28] = [
     ("pulldown_cmark", &["http"]),
     ("rusqlite", &["store/sqlite"]),
     ("jsonwebtoken", &["auth"]),
-    ("aws_lc_rs", &["notification", "auth", "dialect", "store/sqlite", "http"]),
-    ("dashmap", &["hub", "auth", "store/sqlite"]),
-    ("tokio::sync::broadcast", &["hub"]),
-    ("tokio::sync::Notify", &["hub"]),
-    ("tokio_stream", &["hub", "relay", "notify", "store/sqlite", "http"]),
+    ("aws_lc_rs", &["domain", "auth", "vendor", "store/sqlite", "http"]),
+    ("dashmap", &["stream/hub", "auth", "store/sqlite"]),
+    ("tokio::sync::broadcast", &["stream/hub"]),
+    ("tokio::sync::Notify", &["stream/hub"]),
+    ("tokio_stream", &["stream/hub", "stream", "delivery", "store/sqlite", "http"]),
     ("prometheus_client", &["metrics"]),
-    ("time", &["clock"]),
-    ("reqwest", &["cli", "notify/egress"]),
-    ("url", &["notification", "dialect", "cli", "notify/egress"]),
+    ("time", &["domain"]),
+    ("reqwest", &["cli", "delivery/http_client"]),
+    ("url", &["domain", "vendor", "cli", "delivery/http_client"]),
     ("sse_stream", &["cli"]),
     ("clap", &["cli", "config", "main"]),
     ("toml", &["config"]),
     ("humantime", &["cli", "config"]),
     ("bytesize", &["cli", "config"]),
-    ("tracing_subscriber", &["telemetry"]),
-    ("anyhow", &["app", "config", "telemetry", "cli", "lib", "main"]),
+    ("tracing_subscriber", &["app"]),
+    ("anyhow", &["app", "config", "cli", "lib", "main"]),
     ("rustix", &["app", "config", "http"]),
     ("tikv_jemallocator", &["main"]),
 ];
@@ -144,48 +145,51 @@ mod tests {
     #[test]
     fn upward_reference_in_each_spelling_is_found() {
         for text in [
-            "use crate::relay::Relay;",
-            "use crate::{clock, relay::{self, Relay}};",
-            "fn f() { crate::relay::accept(); }",
-            "fn f() -> crate::relay::Relay<'static> { 'a'; '\\''; \"//\"; todo!() }",
-            "use super::relay::Relay;",
-            "mod tests { mod deep { use super::super::super::relay; } }",
-            "mod tests {} use super::relay as other;",
-            "use docrelay::relay;",
-            "pub use crate::relay::*;",
-            "use crate as root;\nfn f() { root::relay::accept() }",
-            "fn f() { let s = r#\"\"x\"#; crate::relay::accept(s) }",
-            "fn f() { vec![crate::relay::accept()]; }",
-            "macro_rules! m { () => { $crate::relay::accept() }; }",
-            "fn f() { Vec::<crate::relay::Relay>::new(); }",
-            "#[derive(crate::relay::Derive)] struct S;",
-            "impl S { fn f(&self) -> impl Fn(crate::relay::Relay) {} }",
+            "use crate::ingest::Relay;",
+            "use crate::{domain, ingest::{self, Relay}};",
+            "fn f() { crate::ingest::accept(); }",
+            "fn f() -> crate::ingest::Relay<'static> { 'a'; '\\''; \"//\"; todo!() }",
+            "use super::ingest::Relay;",
+            "mod tests { mod deep { use super::super::super::ingest; } }",
+            "mod tests {} use super::ingest as other;",
+            "use docrelay::ingest;",
+            "pub use crate::ingest::*;",
+            "use crate as root;\nfn f() { root::ingest::accept() }",
+            "fn f() { let s = r#\"\"x\"#; crate::ingest::accept(s) }",
+            "fn f() { vec![crate::ingest::accept()]; }",
+            "macro_rules! m { () => { $crate::ingest::accept() }; }",
+            "fn f() { Vec::<crate::ingest::Relay>::new(); }",
+            "#[derive(crate::ingest::Derive)] struct S;",
+            "impl S { fn f(&self) -> impl Fn(crate::ingest::Relay) {} }",
         ] {
-            assert_one("src/hub.rs", text);
+            assert_one("src/vendor.rs", text);
         }
-        let deep = violations_of(&[("src/hub/ring.rs", "\n\nuse crate::app;")]);
-        assert_eq!(deep, ["src/hub/ring.rs:3: hub (layer 1) must not refer to app (layer 4): references point down"]);
+        let deep = violations_of(&[("src/vendor/ring.rs", "\n\nuse crate::app;")]);
+        assert_eq!(
+            deep,
+            ["src/vendor/ring.rs:3: vendor (layer 1) must not refer to app (layer 5): references point down"]
+        );
         // An item of the root belongs to the highest layer.
-        assert_one("src/relay.rs", "use crate::Options;");
+        assert_one("src/ingest.rs", "use crate::Options;");
     }
 
     #[test]
     fn comments_strings_and_downward_references_are_allowed() {
         for (path, text) in [
             (
-                "src/hub.rs",
-                "// use crate::relay;\n/* crate::relay::x /* crate::app::y */ */ /// [`crate::http::z`]\nuse a;",
+                "src/vendor.rs",
+                "// use crate::ingest;\n/* crate::ingest::x /* crate::app::y */ */ /// [`crate::http::z`]\nuse a;",
             ),
-            ("src/hub.rs", "const S: &str = \"use crate::relay::x\"; const R: &str = r##\"crate::app::\"# y\"##;"),
+            ("src/vendor.rs", "const S: &str = \"use crate::ingest::x\"; const R: &str = r##\"crate::app::\"# y\"##;"),
             (
-                "src/hub.rs",
-                "use self::ring::Ring; mod ring; use crate::event::Event; fn f<'a>(x: &'a u8) { x.map::<u8>() }",
+                "src/vendor.rs",
+                "use self::ring::Ring; mod ring; use crate::domain::Event; fn f<'a>(x: &'a u8) { x.map::<u8>() }",
             ),
-            ("src/hub.rs", "mod tests { use super::*; }"),
-            ("src/store/sqlite.rs", "use super::{Log, Store}; use crate::clock::Timestamp; use rusqlite::Connection;"),
-            ("src/http/hooks.rs", "use super::limits; use crate::relay::Relay; use warp::Filter; use http::Method;"),
-            ("src/relay.rs", "use tokio::time; fn f() { time::interval() }"),
-            ("src/app.rs", "use crate::{cli, config, http, hub, store::sqlite};"),
+            ("src/vendor.rs", "mod tests { use super::*; }"),
+            ("src/store/sqlite.rs", "use super::{Log, Store}; use crate::domain::Timestamp; use rusqlite::Connection;"),
+            ("src/http/hooks.rs", "use super::limits; use crate::ingest::Relay; use warp::Filter; use http::Method;"),
+            ("src/ingest.rs", "use tokio::time; fn f() { time::interval() }"),
+            ("src/app.rs", "use crate::{cli, config, http, vendor, store::sqlite};"),
         ] {
             assert_none(&violations_of(&[(path, text)]));
         }
@@ -194,11 +198,11 @@ mod tests {
     #[test]
     fn reference_within_a_layer_is_found() {
         for (path, text) in [
-            ("src/dialect/ppj.rs", "use crate::store::Raw;"),
+            ("src/vendor/ppj.rs", "use crate::store::Raw;"),
             ("src/store.rs", "use crate::auth::Token;"),
             ("src/http/events.rs", "use crate::store::sqlite::Sqlite;"),
             ("src/store/sqlite/writer.rs", "use crate::http::Problem;"),
-            ("src/notify.rs", "use crate::relay::Relay;"),
+            ("src/stream.rs", "use crate::ingest::Relay;"),
             ("src/store.rs", "pub mod sqlite;\npub use sqlite::Sqlite;"),
         ] {
             assert_one(path, text);
@@ -215,13 +219,13 @@ mod tests {
     fn unknown_module_and_misplaced_crate_are_found() {
         for (path, text) in [
             ("src/gossip.rs", ""),
-            ("src/relay.rs", "use warp::Filter;"),
-            ("src/relay.rs", "use tokio::sync::{mpsc, broadcast};"),
-            ("src/relay.rs", "use tokio::sync; fn f() { sync::broadcast::channel(1); }"),
+            ("src/ingest.rs", "use warp::Filter;"),
+            ("src/ingest.rs", "use tokio::sync::{mpsc, broadcast};"),
+            ("src/ingest.rs", "use tokio::sync; fn f() { sync::broadcast::channel(1); }"),
             ("src/http/hooks.rs", "fn f() { rusqlite::Connection::open(\"x\") }"),
-            ("src/hub.rs", "fn f() -> anyhow::Result<()> {}"),
+            ("src/vendor.rs", "fn f() -> anyhow::Result<()> {}"),
             ("src/config.rs", "use reqwest as client;"),
-            ("src/hub.rs", "#[derive(clap::Parser)] struct S;"),
+            ("src/vendor.rs", "#[derive(clap::Parser)] struct S;"),
             ("src/auth.rs", "use ::warp::Filter;"),
         ] {
             assert_one(path, text);

@@ -7,8 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use docrelay::clock::Timestamp;
-use docrelay::event::{Status, Vendor};
+use docrelay::domain::{Status, Timestamp, Vendor};
 use docrelay::store::sqlite::{Options, SqliteStore};
 use docrelay::store::{Appended, Arrival, PageLimit, Store, StoreError};
 

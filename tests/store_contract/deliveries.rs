@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
-use docrelay::event::Status;
-use docrelay::notification::{Format, Notification, Target};
+use docrelay::domain::{Format, Notification, Status, Target};
 use docrelay::store::{Attempt, Delivery, DeliveryQuery, DeliveryState, Fate, Retention, Store, StoreError};
 
 use crate::factory::{DAY, StoreFactory, at, id, keyed, news, retention, store_with, stored};

@@ -1,6 +1,6 @@
 //! Promises about documents: their present state, their listing, their history.
 
-use docrelay::event::{Status, Vendor};
+use docrelay::domain::{Status, Vendor};
 use docrelay::store::{DocumentQuery, Retention};
 
 use crate::factory::{ALL, DAY, StoreFactory, at, id, json, news, repeated, retention, says, store_with, stored};

@@ -7,9 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use docrelay::clock::Timestamp;
-use docrelay::event::{ClientId, SharedEvent, Status, Update, Vendor};
-use docrelay::hook::{Client, Secret};
+use docrelay::domain::{Client, ClientId, Secret, SharedEvent, Status, Timestamp, Update, Vendor};
 use docrelay::store::sqlite::{OnCommit, Options, SqliteStore};
 use docrelay::store::{Appended, Arrival, PageLimit, Raw, Repeat, Retention, Seal, Store};
 

@@ -81,7 +81,7 @@ pub(crate) async fn whoever_waits_when_the_store_closes_is_answered(factory: imp
 
 pub(crate) async fn a_probe_answers_and_leaves_no_trace(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["a"]).await;
-    let event = stored(&store, says("a", "x", docrelay::event::Status::Pending)).await;
+    let event = stored(&store, says("a", "x", docrelay::domain::Status::Pending)).await;
     for _ in 0..3 {
         store.log.probe().await.unwrap();
     }

@@ -1,8 +1,8 @@
 //! Promises about notifications in the registry, and about what a removed one leaves.
 
-use docrelay::event::Status;
-use docrelay::hook::Secret;
-use docrelay::notification::{Credential, Format, NOTIFICATIONS_PER_CLIENT, Notification, Retired, State};
+use docrelay::domain::{
+    Credential, Format, NOTIFICATIONS_PER_CLIENT, Notification, NotificationState, Retired, Secret, Status,
+};
 use docrelay::store::{DeliveryQuery, DeliveryState, Fate, Store, StoreError};
 
 use crate::factory::{StoreFactory, at, client, id, keyed, news, retention, says, store_with, stored};
@@ -15,7 +15,7 @@ pub(crate) fn rich(name: &str) -> Notification {
         secrets: vec![Secret::new("notification-secret-1"), Secret::new("notification-secret-2")],
         previous: Some(Retired { secret: Secret::new("notification-secret-0"), until: at(5_000) }),
         credential: Some(Credential::Header(Secret::new("token of the notification"))),
-        state: State::Unverified,
+        state: NotificationState::Unverified,
         is_default: false,
         ..default(name, Format::Standard)
     }
@@ -87,8 +87,8 @@ pub(crate) async fn a_changed_notification_keeps_its_name_and_its_place(factory:
     let changed = Notification { endpoint: "https://new.example.com/".into(), secrets: Vec::new(), ..rich("one") };
     let told = Notification { name: "three".parse().unwrap(), created: at(9), ..changed.clone() };
     store.registry.update_notification(&id("a"), &rich("one"), told).await.unwrap();
-    store.registry.mark_notification(&id("a"), &rich("two"), State::Disabled).await.unwrap();
-    let expected = [changed, Notification { state: State::Disabled, ..rich("two") }];
+    store.registry.mark_notification(&id("a"), &rich("two"), NotificationState::Disabled).await.unwrap();
+    let expected = [changed, Notification { state: NotificationState::Disabled, ..rich("two") }];
     assert_eq!(kept(&store, "a"), expected);
     store.log.close().await;
     assert_eq!(kept(&factory.open(retention()).await, "a"), expected);
@@ -102,14 +102,14 @@ pub(crate) async fn a_notification_that_was_changed_meanwhile_is_left_as_it_is(f
     store.registry.update_notification(&id("a"), &rich("one"), changed.clone()).await.unwrap();
     for refused in [
         store.registry.update_notification(&id("a"), &rich("one"), rich("one")).await,
-        store.registry.mark_notification(&id("a"), &rich("one"), State::Disabled).await,
+        store.registry.mark_notification(&id("a"), &rich("one"), NotificationState::Disabled).await,
     ] {
         assert!(matches!(refused, Err(StoreError::Conflict(_))), "{refused:?}");
     }
     assert_eq!(kept(&store, "a")[0], changed);
     // A state that changed is no other endpoint.
-    store.registry.mark_notification(&id("a"), &changed, State::Disabled).await.unwrap();
-    store.registry.mark_notification(&id("a"), &changed, State::Active).await.unwrap();
+    store.registry.mark_notification(&id("a"), &changed, NotificationState::Disabled).await.unwrap();
+    store.registry.mark_notification(&id("a"), &changed, NotificationState::Active).await.unwrap();
 }
 
 pub(crate) async fn a_notification_that_is_not_there_cannot_be_changed(factory: impl StoreFactory) {
@@ -119,7 +119,7 @@ pub(crate) async fn a_notification_that_is_not_there_cannot_be_changed(factory: 
         let owner = id(owner);
         for refused in [
             store.registry.update_notification(&owner, &rich("one"), rich("one")).await,
-            store.registry.mark_notification(&owner, &rich("one"), State::Active).await,
+            store.registry.mark_notification(&owner, &rich("one"), NotificationState::Active).await,
             store.registry.remove_notification(&owner, "one").await,
             store.outbox.recover(&owner, &"one".parse().unwrap(), at(0), at(0)).await.map(drop),
         ] {

@@ -1,6 +1,6 @@
 //! Promises about what an append makes of an arrival, and in which order everybody sees it.
 
-use docrelay::event::{DocumentId, EventId, Failure, Status, Vendor};
+use docrelay::domain::{DocumentId, EventId, Failure, Status, Vendor};
 use docrelay::store::{Appended, StoreError};
 use futures::StreamExt;
 use serde_json::json;

@@ -1,8 +1,6 @@
 //! Promises about what is due: when, in which order, and what an attempt makes of it.
 
-use docrelay::clock::Timestamp;
-use docrelay::event::Status;
-use docrelay::notification::{Format, Notification, State, Target};
+use docrelay::domain::{Format, Notification, NotificationState, Status, Target, Timestamp};
 use docrelay::store::{Attempt, Backlog, DuePage, Fate, Lane, Store, StoreError};
 use futures::FutureExt;
 
@@ -19,7 +17,7 @@ pub(crate) fn default(name: &str, format: Format) -> Notification {
         secrets: Vec::new(),
         previous: None,
         credential: None,
-        state: State::Active,
+        state: NotificationState::Active,
         created: at(0),
     }
 }

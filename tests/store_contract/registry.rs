@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use docrelay::event::{Status, Vendor};
-use docrelay::hook::{Client, Encoding, Hook, Mapping, Secret, Verify};
+use docrelay::domain::{Client, Encoding, Hook, Mapping, Secret, Status, Vendor, Verify};
 use docrelay::store::{DocumentQuery, Store, StoreError};
 
 use crate::factory::{StoreFactory, at, client, id, keyed, news, retention, sequences, store_with, stored};

@@ -1,6 +1,6 @@
 //! Promises about repeats: what is known, for how long, and to whom.
 
-use docrelay::event::{Status, Vendor};
+use docrelay::domain::{Status, Vendor};
 use docrelay::store::{Appended, Repeat, Retention};
 
 use crate::factory::{

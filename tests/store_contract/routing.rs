@@ -1,8 +1,6 @@
 //! Promises about which lanes an event goes to.
 
-use docrelay::event::Status;
-use docrelay::hook::Secret;
-use docrelay::notification::{Callback, Credential, Format, Notification, Route, State, Target};
+use docrelay::domain::{Callback, Credential, Format, Notification, NotificationState, Route, Secret, Status, Target};
 use docrelay::store::{Arrival, Fate, Lane, Repeat, Store};
 
 use crate::factory::{StoreFactory, at, id, keyed, repeated, retention, says, store_with, stored};
@@ -135,7 +133,9 @@ pub(crate) async fn what_a_format_has_no_words_for_is_not_queued(factory: impl S
 
 pub(crate) async fn the_state_of_a_notification_keeps_nothing_from_being_queued(factory: impl StoreFactory) {
     let store = store_with_two(&factory).await;
-    for (number, state) in [State::Unverified, State::Disabled, State::Active].into_iter().enumerate() {
+    for (number, state) in
+        [NotificationState::Unverified, NotificationState::Disabled, NotificationState::Active].into_iter().enumerate()
+    {
         store.registry.mark_notification(&id("a"), &default("main", Format::Gini), state).await.unwrap();
         stored(&store, says("a", &format!("x{number}"), Status::Completed)).await;
         assert_eq!(due(&store, &lane("a", "main"), at(0)).await.len(), number + 1);

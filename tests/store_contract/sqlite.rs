@@ -5,8 +5,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use docrelay::event::Status;
-use docrelay::notification::Format;
+use docrelay::domain::{Format, Status};
 use docrelay::store::sqlite::{OpenError, Options, SqliteStore};
 use docrelay::store::{DeliveryQuery, DeliveryState, Store, StoreError};
 use futures::FutureExt;

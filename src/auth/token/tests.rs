@@ -9,8 +9,7 @@ use jsonwebtoken::{EncodingKey, Header};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::hook::{Client, Hook, Secret};
-use crate::notification::{Notification, State};
+use crate::domain::{Client, Hook, Notification, NotificationState, Secret};
 use crate::store::Answer;
 
 /// The registry as far as tokens ask it.
@@ -68,7 +67,7 @@ impl Registry for Clients {
     fn update_notification(&self, _: &ClientId, _: &Notification, _: Notification) -> Answer<'_, ()> {
         Box::pin(async { Ok(()) })
     }
-    fn mark_notification(&self, _: &ClientId, _: &Notification, _: State) -> Answer<'_, ()> {
+    fn mark_notification(&self, _: &ClientId, _: &Notification, _: NotificationState) -> Answer<'_, ()> {
         Box::pin(async { Ok(()) })
     }
     fn remove_notification(&self, _: &ClientId, _: &str) -> Answer<'_, ()> {
@@ -334,7 +333,7 @@ fn keys_are_added_and_retired_while_the_relay_runs() {
 fn a_ticket_says_that_it_is_one_and_ends_with_the_token_it_was_made_with() {
     let relay = Relay::start();
     let bearer = relay.auth.check(&relay.token(), at(NOW)).expect("good");
-    let document: crate::event::DocumentId = "626626a0-749f-11e2-bfd6-000000000000".parse().expect("a UUID");
+    let document: crate::domain::DocumentId = "626626a0-749f-11e2-bfd6-000000000000".parse().expect("a UUID");
     let ticket = Ticket::new(Some(vec![document])).expect("few");
     let now = Timestamp::from_millis(NOW * 1000 + 1);
     let (token, lasts) = relay.keys.ticket(&bearer, &ticket, Duration::from_secs(1), now).expect("signed");
@@ -356,7 +355,7 @@ fn a_ticket_says_that_it_is_one_and_ends_with_the_token_it_was_made_with() {
 fn the_largest_ticket_is_read() {
     let relay = Relay::start();
     let bearer = relay.auth.check(&relay.token(), at(NOW)).expect("good");
-    let ids = (0..100).map(|n| crate::event::DocumentId::new(uuid::Uuid::from_u128(n))).collect();
+    let ids = (0..100).map(|n| crate::domain::DocumentId::new(uuid::Uuid::from_u128(n))).collect();
     let ticket = Ticket::new(Some(ids)).expect("few enough");
     let grant = Grant { client: id(&"a".repeat(64)), ..bearer };
     relay.clients.put(grant.client.as_str(), at(NOW));

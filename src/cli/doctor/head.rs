@@ -6,7 +6,7 @@ use reqwest::StatusCode;
 use reqwest::header::HeaderMap;
 
 use super::finding::{Finding, seconds};
-use crate::clock::Timestamp;
+use crate::domain::Timestamp;
 
 /// A clock may be off by so much without a word, and by so much before signed webhooks and tokens suffer.
 const SKEW: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(60)];

@@ -7,7 +7,7 @@ use data_encoding::BASE64URL_NOPAD;
 use serde_json::Value;
 
 use super::finding::{Finding, seconds};
-use crate::clock::Timestamp;
+use crate::domain::Timestamp;
 
 /// What a relay means that cannot accept to be asked for a stream.
 pub(super) const NOT_ACCEPTED: &str =

@@ -9,7 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 use super::finding::Report;
 use super::{Args, Doctor, Patience};
 use crate::cli::stub::{bind, request};
-use crate::clock::Timestamp;
+use crate::domain::Timestamp;
 
 #[derive(Parser)]
 struct Command {

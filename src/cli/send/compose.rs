@@ -5,10 +5,8 @@ use reqwest::Url;
 use uuid::Uuid;
 
 use super::Args;
-use crate::clock::Timestamp;
-use crate::dialect::{Edition, Outbound, Telling, check_proof, ppj_handshake, ppj_notify, render, standard_notify};
-use crate::event::{Failure, Status, Update, Vendor, VendorId};
-use crate::hook::{Secret, Verify};
+use crate::domain::{Failure, Secret, Status, Timestamp, Update, Vendor, VendorId, Verify};
+use crate::vendor::{Edition, Outbound, Telling, check_proof, ppj_handshake, ppj_notify, render, standard_notify};
 
 /// A request, and what to say and expect of it.
 #[derive(Debug)]

@@ -6,10 +6,8 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use super::compose::compose;
 use super::{Args, play};
 use crate::cli::stub::{Answer, always, bind, serve};
-use crate::clock::Timestamp;
-use crate::dialect::{Inbound, Message, Outbound, Refusal, read};
-use crate::event::{Status, Update, Vendor};
-use crate::hook::{Hook, Secret, Verify};
+use crate::domain::{Hook, Secret, Status, Timestamp, Update, Vendor, Verify};
+use crate::vendor::{Inbound, Message, Outbound, Refusal, read};
 
 const HOOK: &str = "http://127.0.0.1:8080/in/k0";
 

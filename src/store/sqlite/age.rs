@@ -8,7 +8,7 @@
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
 use super::columns;
-use crate::clock::Timestamp;
+use crate::domain::Timestamp;
 
 /// How far ahead of the present a time may lie and be believed.
 const CREDIBLE: std::time::Duration = std::time::Duration::from_secs(24 * 3600);

@@ -11,8 +11,7 @@ use super::identity::{self, Mint};
 use super::outbox::{self, News};
 use super::registry::Audience;
 use super::usage::Changes;
-use crate::clock::Timestamp;
-use crate::event::{DocumentId, Draft, Epoch, Event, EventId};
+use crate::domain::{DocumentId, Draft, Epoch, Event, EventId, Timestamp};
 use crate::store::{Appended, Arrival, REPEAT_WINDOW, Raw, Repeat, Seal};
 
 /// How far back a clock may step without being believed.

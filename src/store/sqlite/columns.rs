@@ -8,8 +8,7 @@ use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row};
 use uuid::Uuid;
 
-use crate::clock::Timestamp;
-use crate::event::DocumentId;
+use crate::domain::{DocumentId, Timestamp};
 use crate::store::{Raw, StoreError};
 
 /// A number as a column holds it; what does not fit becomes the largest.

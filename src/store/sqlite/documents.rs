@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::columns;
 use super::identity::{self, Mint};
-use crate::event::{DocumentId, Epoch, EventId, Status, Vendor, VendorId};
+use crate::domain::{DocumentId, Epoch, EventId, Status, Vendor, VendorId};
 use crate::store::{Document, DocumentPage, DocumentQuery};
 
 /// Rows that one page looks at, however few of them pass its filters: a page may be short and have a next one.

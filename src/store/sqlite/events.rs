@@ -7,8 +7,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{columns, usage};
-use crate::clock::Timestamp;
-use crate::event::{ClientId, Epoch, Event, EventId, SharedEvent, Status};
+use crate::domain::{ClientId, Epoch, Event, EventId, SharedEvent, Status, Timestamp};
 use crate::store::{Counts, Page, PageLimit, Raw};
 
 /// Events of one document that its history shows.

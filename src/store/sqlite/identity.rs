@@ -7,8 +7,7 @@
 use aws_lc_rs::digest::{Context, SHA256};
 use uuid::Uuid;
 
-use crate::clock::Timestamp;
-use crate::event::{DocumentId, Vendor, VendorId};
+use crate::domain::{DocumentId, Timestamp, Vendor, VendorId};
 
 /// 100-nanosecond ticks from 1582-10-15, where UUIDs count from, to 2026-01-01, where the rows' numbers do: they stay
 /// below 2^53 until the year 2054, which browsers are thankful for, and take fewer bytes.

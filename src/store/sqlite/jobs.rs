@@ -10,7 +10,7 @@ use super::outbox::{Chore, Stirs};
 use super::prune::Prune;
 use super::registry::Cache;
 use super::usage::Changes;
-use crate::clock::Timestamp;
+use crate::domain::Timestamp;
 use crate::store::Retention;
 
 /// What the writer does between batches.

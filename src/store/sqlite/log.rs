@@ -8,8 +8,7 @@ use futures::stream::BoxStream;
 use super::events::Owner;
 use super::writer::{Command, Item};
 use super::{SqliteStore, documents};
-use crate::clock::Timestamp;
-use crate::event::{ClientId, DocumentId, Epoch, SharedEvent};
+use crate::domain::{ClientId, DocumentId, Epoch, SharedEvent, Timestamp};
 use crate::store::{
     Answer, Appended, Arrival, Batch, Counts, Document, DocumentPage, DocumentQuery, Log, Page, PageLimit, Raw,
     StoreError,

@@ -20,7 +20,7 @@ use super::registry::{self, LoadError};
 use super::tails::Tails;
 use super::writer::{Command, QUEUE, Writer};
 use super::{OpenError, Options, Shared, SqliteStore, columns, schema};
-use crate::event::Epoch;
+use crate::domain::Epoch;
 
 /// Opens or makes the database and starts its threads.
 pub(super) fn open(options: Options) -> Result<SqliteStore, OpenError> {

@@ -16,9 +16,7 @@ use super::events::Owner;
 use super::registry::Audience;
 use super::writer::{Command, Item};
 use super::{SqliteStore, documents};
-use crate::clock::Timestamp;
-use crate::event::{ClientId, DocumentId};
-use crate::notification::{NotificationName, Target};
+use crate::domain::{ClientId, DocumentId, NotificationName, Target, Timestamp};
 use crate::store::{Answer, Attempt, Backlog, Delivery, DeliveryQuery, DuePage, Fate, Lane, Outbox, StoreError};
 
 pub(super) use chores::{Chore, Removed};

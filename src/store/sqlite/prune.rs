@@ -6,7 +6,7 @@ use rusqlite::{Connection, params};
 use super::age::{Judge, Rows};
 use super::writer::{Reply, answer};
 use super::{age, columns, identity, outbox, rejects, usage};
-use crate::clock::Timestamp;
+use crate::domain::Timestamp;
 use crate::store::{REPEAT_WINDOW, Retention};
 
 /// Rows that one step looks at, at most.

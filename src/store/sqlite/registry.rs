@@ -5,10 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::SqliteStore;
 use super::writer::Command;
-use crate::clock::Timestamp;
-use crate::event::ClientId;
-use crate::hook::{Client, Hook};
-use crate::notification::{Notification, NotificationName, State, Target};
+use crate::domain::{Client, ClientId, Hook, Notification, NotificationName, NotificationState, Target, Timestamp};
 use crate::store::{Answer, Registry, StoreError};
 
 mod change;
@@ -183,7 +180,7 @@ impl Registry for SqliteStore {
         self.edit(client, Edit::Update(before.clone(), after))
     }
 
-    fn mark_notification(&self, client: &ClientId, known: &Notification, state: State) -> Answer<'_, ()> {
+    fn mark_notification(&self, client: &ClientId, known: &Notification, state: NotificationState) -> Answer<'_, ()> {
         self.edit(client, Edit::Mark(known.clone(), state))
     }
 

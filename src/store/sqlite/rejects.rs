@@ -4,8 +4,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::writer::{Command, Item};
 use super::{SqliteStore, append, columns};
-use crate::clock::Timestamp;
-use crate::event::ClientId;
+use crate::domain::{ClientId, Timestamp};
 use crate::store::{Answer, Reject, Rejects, Retention};
 
 impl Rejects for SqliteStore {

@@ -24,7 +24,7 @@ use super::outbox::Chore;
 use super::prune;
 use super::registry::{Change, Left};
 use super::{CommitReport, OnCommit, Shared, columns};
-use crate::clock::Timestamp;
+use crate::domain::Timestamp;
 use crate::store::{Batch, Retention, Seal, StoreError};
 
 /// Commands that may wait. When it is full the sender waits.

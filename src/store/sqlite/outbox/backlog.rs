@@ -3,9 +3,7 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::clock::Timestamp;
-use crate::event::ClientId;
-use crate::notification::Target;
+use crate::domain::{ClientId, Target, Timestamp};
 use crate::store::sqlite::columns;
 use crate::store::{Backlog, Lane};
 

@@ -9,7 +9,7 @@ use rusqlite::{Connection, params};
 use super::Track;
 use super::line::{self, DEAD, Line, PENDING};
 use super::settle;
-use crate::clock::Timestamp;
+use crate::domain::Timestamp;
 use crate::store::sqlite::columns;
 use crate::store::sqlite::usage::Changes;
 use crate::store::sqlite::writer::{Reply, answer};

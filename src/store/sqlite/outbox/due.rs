@@ -6,8 +6,7 @@ use std::time::Duration;
 use rusqlite::{Connection, params};
 
 use super::{Track, route};
-use crate::clock::Timestamp;
-use crate::hook::Client;
+use crate::domain::{Client, Timestamp};
 use crate::store::sqlite::columns;
 use crate::store::sqlite::events::Owner;
 use crate::store::{Due, DuePage, Seal};

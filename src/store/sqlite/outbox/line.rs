@@ -4,8 +4,7 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::Track;
-use crate::clock::Timestamp;
-use crate::event::DocumentId;
+use crate::domain::{DocumentId, Timestamp};
 use crate::store::sqlite::append::Position;
 use crate::store::sqlite::columns;
 use crate::store::sqlite::usage::{self, Changes};

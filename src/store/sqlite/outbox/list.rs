@@ -6,8 +6,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::line;
-use crate::event::{Epoch, EventId};
-use crate::notification::Target;
+use crate::domain::{Epoch, EventId, Target};
 use crate::store::sqlite::columns;
 use crate::store::{Attempt, Delivery, DeliveryQuery, DeliveryState};
 
@@ -47,7 +46,7 @@ pub(super) fn of_document(
     query: &DeliveryQuery,
 ) -> rusqlite::Result<Vec<Delivery>> {
     let (before, limit) = (query.before.map_or(i64::MAX, columns::signed), columns::size(query.limit));
-    let name = query.notification.as_ref().map(crate::notification::NotificationName::as_str);
+    let name = query.notification.as_ref().map(crate::domain::NotificationName::as_str);
     let ids = db
         .prepare_cached(
             "SELECT id FROM delivery INDEXED BY delivery_line
@@ -115,7 +114,7 @@ fn read(db: &Connection, epoch: Epoch, row: &Row<'_>) -> rusqlite::Result<Delive
         target,
         state: line::state(row.get(4)?),
         created: columns::time(row, 5)?,
-        due: due.map(crate::clock::Timestamp::from_millis),
+        due: due.map(crate::domain::Timestamp::from_millis),
         attempts,
     })
 }

@@ -5,8 +5,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::line::Line;
 use super::{Track, route};
-use crate::event::{DocumentId, Status};
-use crate::notification::{Format, Target};
+use crate::domain::{DocumentId, Format, Status, Target};
 use crate::store::Lane;
 use crate::store::sqlite::append::{Coming, Position};
 use crate::store::sqlite::documents::Known;

@@ -3,8 +3,7 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::hook::Client;
-use crate::notification::{Callback, Format, NotificationName, Route, Target};
+use crate::domain::{Callback, Client, Format, NotificationName, Route, Target};
 use crate::store::Seal;
 use crate::store::sqlite::columns;
 

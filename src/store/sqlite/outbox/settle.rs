@@ -5,8 +5,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::Track;
 use super::line::{self, DEAD, DELIVERED, Line, PENDING};
-use crate::clock::Timestamp;
-use crate::notification::Target;
+use crate::domain::{Target, Timestamp};
 use crate::store::sqlite::columns;
 use crate::store::sqlite::registry::Audience;
 use crate::store::sqlite::usage::Changes;

@@ -6,8 +6,7 @@ use rusqlite::{Connection, TransactionBehavior, params};
 
 use super::edit::Edit;
 use super::{Cache, Entry};
-use crate::event::ClientId;
-use crate::hook::{Client, Hook};
+use crate::domain::{Client, ClientId, Hook};
 use crate::store::sqlite::columns;
 use crate::store::sqlite::outbox::Removed;
 use crate::store::{Seal, StoreError};

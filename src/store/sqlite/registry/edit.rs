@@ -7,9 +7,7 @@ use rusqlite::{Connection, TransactionBehavior, params};
 
 use super::change::Left;
 use super::{Audience, Cache, Kept, sealed};
-use crate::clock::Timestamp;
-use crate::event::ClientId;
-use crate::notification::{NOTIFICATIONS_PER_CLIENT, Notification, State};
+use crate::domain::{ClientId, NOTIFICATIONS_PER_CLIENT, Notification, NotificationState, Timestamp};
 use crate::store::sqlite::columns;
 use crate::store::sqlite::outbox::Removed;
 use crate::store::{Seal, StoreError};
@@ -20,7 +18,7 @@ pub(in crate::store::sqlite) enum Edit {
     /// The first, if it is still so, becomes the second.
     Update(Notification, Notification),
     /// The state of this one, if it still has the endpoint and the format.
-    Mark(Notification, State),
+    Mark(Notification, NotificationState),
     /// The one of this name, at this time.
     Remove(String, Timestamp),
 }

@@ -7,10 +7,7 @@ use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 
 use super::{Cache, Entries, Entry, Kept};
-use crate::clock::Timestamp;
-use crate::event::ClientId;
-use crate::hook::{Client, Hook, Secret};
-use crate::notification::Notification;
+use crate::domain::{Client, ClientId, Hook, Notification, Secret, Timestamp};
 use crate::store::Seal;
 
 /// Why the registry could not be read.

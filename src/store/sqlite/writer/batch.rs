@@ -5,8 +5,7 @@ use std::collections::BTreeSet;
 use rusqlite::{Connection, TransactionBehavior, params};
 
 use super::{Reply, answer as send};
-use crate::clock::Timestamp;
-use crate::event::{ClientId, SharedEvent};
+use crate::domain::{ClientId, SharedEvent, Timestamp};
 use crate::store::sqlite::append::{self, Coming, Naming, Position};
 use crate::store::sqlite::outbox::{self, Settlement};
 use crate::store::sqlite::registry::Cache;

@@ -5,10 +5,9 @@ use futures::FutureExt;
 use tokio::sync::oneshot;
 
 use super::{Item, Writer};
-use crate::clock::Timestamp;
-use crate::event::{ClientId, Status, Update, Vendor};
-use crate::hook::{Client, Secret};
-use crate::notification::{Format, Notification, State};
+use crate::domain::{
+    Client, ClientId, Format, Notification, NotificationState, Secret, Status, Timestamp, Update, Vendor,
+};
 use crate::store::sqlite::registry::{Change, Edit};
 use crate::store::sqlite::{Options, SqliteStore, open};
 use crate::store::{Appended, Arrival, Backlog, Log, Outbox, Raw, Repeat, Retention, Seal, StoreError};
@@ -149,7 +148,7 @@ async fn what_is_not_stored_goes_nowhere() {
         secrets: Vec::new(),
         previous: None,
         credential: None,
-        state: State::Active,
+        state: NotificationState::Active,
         created: Timestamp::from_millis(0),
     };
     let change = Change::Notifications { client: name(), edit: Box::new(Edit::Add(everything)) };

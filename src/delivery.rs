@@ -1,0 +1,137 @@
+//! Passing events on: every delivery in the outbox is put into its receiver's words, sent, and settled, until it has
+//! arrived or has failed for good. Knows the ports of the store and of egress; knows neither HTTP clients nor SQL.
+
+mod attempt;
+mod deliver;
+mod draft;
+mod gates;
+pub mod http_client;
+mod lane;
+mod manage;
+mod nudges;
+mod places;
+mod receiver;
+mod schedule;
+mod verify;
+mod window;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+
+use gates::Gates;
+use nudges::{Nudge, Nudges};
+
+use crate::domain::{ClientId, NotificationName, Target};
+use crate::metrics::Metrics;
+use crate::store::{Lane, Store};
+use crate::vendor::Outbound;
+
+pub use attempt::{SENDER, sender};
+pub use deliver::Deliverer;
+pub use manage::{NewCallback, NewNotification, NotificationChange, NotificationRefusal, Secrets};
+
+/// Bytes of an answer that are read at most.
+pub const ANSWER_BYTES: usize = 16 << 10;
+
+/// The only way out: whatever the relay calls, it calls through this.
+pub trait Egress: Send + Sync {
+    /// Whether an address may be called, as far as can be told without calling it: `http` or `https`, no credentials in
+    /// it, and a host that is not, and does not stand for, an address in a range that is closed. A name that cannot be
+    /// resolved now is let through: it is looked at again when it is called.
+    fn check<'a>(&'a self, endpoint: &'a str) -> BoxFuture<'a, Result<(), Forbidden>>;
+    /// Sends one request and reads the answer, all within one deadline. No redirect is followed.
+    fn exchange(&self, request: Outbound) -> BoxFuture<'_, Exchange>;
+}
+
+/// Why an address may not be called: one clause that says what to do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Forbidden(pub String);
+
+/// What came of one request.
+#[derive(Debug, Clone)]
+pub struct Exchange {
+    /// From the first look at the address to the last byte read.
+    pub took: Duration,
+    /// The answer's status, as soon as there was one.
+    pub status: Option<u16>,
+    /// The first [`ANSWER_BYTES`] of its body, as they came over the wire.
+    pub answer: Bytes,
+    /// What `Retry-After` asked for, in seconds or as an HTTP date; not clamped yet.
+    pub retry_after: Option<Duration>,
+    /// What went wrong before there was a status.
+    pub failure: Option<Failure>,
+}
+
+/// Why there was no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// The address is not one that may be called.
+    #[error("not called: {0}")]
+    Forbidden(String),
+    /// The host's name could not be resolved.
+    #[error("the name {0} could not be resolved")]
+    Unresolved(String),
+    /// No connection came about: refused, unreachable, or no agreement on TLS.
+    #[error("no connection: {0}")]
+    Connection(String),
+    /// Nothing came within the deadline.
+    #[error("no answer within {} s", .0.as_secs_f32())]
+    Timeout(Duration),
+    /// The connection broke, or what came was not HTTP.
+    #[error("no answer: {0}")]
+    Broken(String),
+}
+
+/// What notifications need to know.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Attempts at the same time, to all endpoints together.
+    pub concurrency: usize,
+}
+
+/// A cheap handle to the use cases of notifications.
+#[derive(Clone)]
+pub struct Notify {
+    store: Store,
+    egress: Arc<dyn Egress>,
+    metrics: Metrics,
+    options: Options,
+    gates: Gates,
+    nudges: Nudges,
+}
+
+impl Notify {
+    /// Puts the parts together.
+    pub fn new(store: Store, egress: Arc<dyn Egress>, options: Options, metrics: Metrics) -> Self {
+        Self { store, egress, metrics, options, gates: Gates::default(), nudges: Nudges::new() }
+    }
+
+    /// Calls back what is on its way to a notification that was removed; when this returns, nothing is.
+    pub(crate) async fn forget(&self, client: &ClientId, name: &NotificationName) {
+        let lane = Lane { client: client.clone(), target: Target::Notification(name.clone()) };
+        self.nudges.tell(Nudge::Gone(lane.clone())).await;
+        self.gates.evict(&lane).await;
+    }
+
+    /// The same for everything of a client that was removed.
+    pub async fn forget_client(&self, client: &ClientId) {
+        self.nudges.tell(Nudge::ClientGone(client.clone())).await;
+        self.gates.evict_client(client).await;
+    }
+
+    /// One request to a receiver, broken off when the receiver is removed meanwhile.
+    async fn call(&self, lane: &Lane, request: Outbound) -> Exchange {
+        let passage = self.gates.enter(lane);
+        tokio::select! {
+            biased;
+            () = passage.called_back() => {
+                Exchange { failure: Some(Failure::Broken("the receiver was removed meanwhile".to_owned())), ..Exchange::nothing() }
+            }
+            exchange = self.egress.exchange(request) => exchange,
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! What a notification or a callback may hold, and what a change makes of one. Pure: knows the formats' rules, but
+//! neither the store nor whether an address can be called.
+
+#[cfg(test)]
+mod tests;
+
+use uuid::Uuid;
+
+use super::manage::{NewCallback, NewNotification, NotificationChange, NotificationRefusal, Secrets};
+use crate::auth::PREVIOUS_FOR;
+use crate::domain::{
+    Callback, Credential, Format, Notification, NotificationState, Retired, Secret, Timestamp, check_endpoint,
+};
+use crate::vendor;
+
+/// Bytes of a `tokenValue` at most: receivers refuse longer header lines.
+const TOKEN_BYTES: usize = 4096;
+
+/// A new notification, with an id of its own.
+pub(super) fn fresh(new: NewNotification, now: Timestamp) -> Result<Notification, NotificationRefusal> {
+    let format = new.format.unwrap_or_default();
+    let secrets = list(new.secret);
+    check_endpoint(&new.endpoint).map_err(|reason| invalid("endpoint", reason))?;
+    vendor::check_secrets(format, &secrets).map_err(|reason| invalid("secret", reason))?;
+    Ok(Notification {
+        id: Uuid::new_v4().to_string(),
+        name: new.name.parse().map_err(|e| invalid("name", format!("{e}")))?,
+        endpoint: new.endpoint,
+        format,
+        is_default: new.is_default.unwrap_or(false),
+        secrets,
+        previous: None,
+        credential: credential(new.token_type.as_deref(), new.token_value, None)?,
+        state: if format == Format::Ppj { NotificationState::Unverified } else { NotificationState::Active },
+        created: now,
+    })
+}
+
+/// The notification with this change.
+pub(super) fn changed(
+    known: &Notification,
+    change: NotificationChange,
+    now: Timestamp,
+) -> Result<Notification, NotificationRefusal> {
+    let format = change.format.unwrap_or(known.format);
+    let endpoint = change.endpoint.unwrap_or_else(|| known.endpoint.clone());
+    check_endpoint(&endpoint).map_err(|reason| invalid("endpoint", reason))?;
+    let kept = change.secret.is_none();
+    let secrets = if kept { known.secrets.clone() } else { list(change.secret) };
+    vendor::check_secrets(format, &secrets).map_err(|reason| match kept {
+        true => invalid("secret", format!("{reason}; \"secret\": [] takes the present one away")),
+        false => invalid("secret", reason),
+    })?;
+    let aimed_anew = endpoint != known.endpoint || format != known.format;
+    let state = match (format, known.state) {
+        (Format::Ppj, NotificationState::Active) if !aimed_anew => NotificationState::Active,
+        (Format::Ppj, _) => NotificationState::Unverified,
+        _ => NotificationState::Active,
+    };
+    Ok(Notification {
+        previous: retired(known, format, &secrets, now),
+        credential: credential(change.token_type.as_deref(), change.token_value, known.credential.as_ref())?,
+        is_default: change.is_default.unwrap_or(known.is_default),
+        endpoint,
+        format,
+        secrets,
+        state,
+        ..known.clone()
+    })
+}
+
+/// A document's callback.
+pub(super) fn callback(new: NewCallback) -> Result<Callback, NotificationRefusal> {
+    check_endpoint(&new.url).map_err(|reason| invalid("callback.url", reason))?;
+    let format = new.format.unwrap_or_default();
+    if format == Format::Ppj {
+        let reason = "a callback cannot pass PPJ's handshake: add a notification of this format and name it";
+        return Err(invalid("callback.format", reason));
+    }
+    let credential = credential(new.token_type.as_deref(), new.token_value, None).map_err(|refusal| match refusal {
+        NotificationRefusal::Invalid { field: "tokenType", reason } => invalid("callback.tokenType", reason),
+        NotificationRefusal::Invalid { reason, .. } => invalid("callback.tokenValue", reason),
+        other => other,
+    })?;
+    Ok(Callback { url: new.url, format, credential })
+}
+
+fn list(secrets: Option<Secrets>) -> Vec<Secret> {
+    match secrets {
+        None => Vec::new(),
+        Some(Secrets::One(one)) => vec![one],
+        Some(Secrets::Many(many)) => many,
+    }
+}
+
+/// The secret that goes on signing for a while: only where a request carries two signatures, and only when one took
+/// the place of another. Who gives two at once rotates by hand, who gives none wants none.
+fn retired(known: &Notification, format: Format, secrets: &[Secret], now: Timestamp) -> Option<Retired> {
+    if [format, known.format] != [Format::Standard, Format::Standard] {
+        return None;
+    }
+    if secrets == known.secrets {
+        return known.previous.clone();
+    }
+    let [fresh] = secrets else { return None };
+    let old = known.secrets.first().filter(|old| *old != fresh)?;
+    Some(Retired { secret: old.clone(), until: now.plus(PREVIOUS_FOR) })
+}
+
+/// `tokenType` and `tokenValue`; what is left out is that of `known`.
+fn credential(
+    kind: Option<&str>,
+    value: Option<Secret>,
+    known: Option<&Credential>,
+) -> Result<Option<Credential>, NotificationRefusal> {
+    let (known_kind, known_value) = match known {
+        None => ("", None),
+        Some(Credential::Cookie(value)) => ("cookie", Some(value)),
+        Some(Credential::Header(value)) => ("header", Some(value)),
+    };
+    let make = match kind.unwrap_or(known_kind) {
+        "cookie" => Credential::Cookie,
+        "header" => Credential::Header,
+        "" if value.as_ref().is_none_or(|v| v.expose().is_empty()) => return Ok(None),
+        "" => return Err(invalid("tokenType", "must be cookie or header when there is a tokenValue")),
+        _ => return Err(invalid("tokenType", "must be cookie, header or empty")),
+    };
+    let value = value.or_else(|| known_value.cloned()).filter(|v| !v.expose().is_empty());
+    let value = value.ok_or_else(|| invalid("tokenValue", "must not be empty when there is a tokenType"))?;
+    let text = value.expose();
+    if text.len() > TOKEN_BYTES || text.chars().any(char::is_control) || text.trim() != text {
+        let rule = format!("must be at most {TOKEN_BYTES} bytes without control characters or space around them");
+        return Err(invalid("tokenValue", rule));
+    }
+    Ok(Some(make(value)))
+}
+
+fn invalid(field: &'static str, reason: impl Into<String>) -> NotificationRefusal {
+    NotificationRefusal::Invalid { field, reason: reason.into() }
+}

@@ -1,0 +1,171 @@
+//! Answers that are endless, slow, huge, compressed, or ask for something: none costs more than its bounds.
+
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt;
+
+use super::servers::{answer, beside, bind, flood, nobody_called, receive, until_closed};
+use super::{LONG, SHORT, get, local, post};
+use crate::delivery::{ANSWER_BYTES, Egress, Exchange, Failure};
+
+/// Far more than the deadline, far less than a hang.
+const SOON: Duration = Duration::from_secs(10);
+
+/// The exchange with a server that answers with these bytes.
+async fn answered(bytes: &[u8]) -> Exchange {
+    let (listener, base) = bind().await;
+    beside(async { drop(answer(&listener, bytes).await) }, local(LONG).exchange(post(&base))).await
+}
+
+#[tokio::test]
+async fn an_answer_is_told_as_it_came() {
+    let exchange = answered(b"HTTP/1.1 503 Busy\r\nretry-after: 120\r\ncontent-length: 4\r\n\r\nbusy").await;
+    assert_eq!((exchange.status, &exchange.answer[..]), (Some(503), &b"busy"[..]));
+    assert_eq!((exchange.retry_after, exchange.failure), (Some(Duration::from_secs(120)), None));
+    assert!(exchange.took > Duration::ZERO);
+}
+
+#[tokio::test]
+async fn a_wish_to_wait_that_is_nonsense_is_ignored() {
+    for wish in ["inf", "1e300", "-5", "", "5\r\nretry-after: 6"] {
+        let bytes = format!("HTTP/1.1 503 Busy\r\nretry-after: {wish}\r\ncontent-length: 0\r\n\r\n");
+        let exchange = answered(bytes.as_bytes()).await;
+        assert_eq!((exchange.status, exchange.retry_after), (Some(503), None), "{wish}");
+    }
+}
+
+#[tokio::test]
+async fn of_an_endless_answer_16_kib_are_read_and_the_connection_is_dropped() {
+    let plain = [b'x'; 8192];
+    let chunk = [&b"2000\r\n"[..], &plain, b"\r\n"].concat();
+    for (framing, piece) in [
+        ("content-length: 9223372036854775807", &plain[..]),
+        ("transfer-encoding: chunked", &chunk),
+        ("connection: close", &plain),
+    ] {
+        let (listener, base) = bind().await;
+        let egress = local(LONG);
+        let server = async {
+            let (mut socket, _) = receive(&listener).await;
+            let head = format!("HTTP/1.1 200 OK\r\n{framing}\r\n\r\n");
+            socket.write_all(head.as_bytes()).await.expect("sent");
+            // Ends only when the client closes the connection.
+            flood(&mut socket, piece).await
+        };
+        let (written, exchange) = tokio::join!(server, egress.exchange(post(&base)));
+        assert_eq!((exchange.status, exchange.answer.len()), (Some(200), ANSWER_BYTES), "{framing}");
+        assert!(exchange.answer.iter().all(|b| *b == b'x') && exchange.took < SOON, "{framing}");
+        assert!(written < 32 << 20, "{framing}: {written}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_drips_holds_nothing_longer_than_the_deadline() {
+    let (listener, base) = bind().await;
+    let egress = local(SHORT);
+    let server = async {
+        let (mut socket, _) = receive(&listener).await;
+        socket.write_all(b"HTTP/1.1 202 OK\r\ncontent-length: 1000000\r\n\r\nbegin").await.expect("sent");
+        let mut tick = tokio::time::interval(Duration::from_millis(5));
+        while socket.write_all(b".").await.is_ok() {
+            tick.tick().await;
+        }
+    };
+    let ((), exchange) = tokio::join!(server, egress.exchange(post(&base)));
+    assert_eq!((exchange.status, exchange.failure), (Some(202), None));
+    assert!(exchange.answer.starts_with(b"begin") && exchange.answer.len() < 1000);
+    assert!(exchange.took >= SHORT && exchange.took < SOON, "{:?}", exchange.took);
+}
+
+#[tokio::test]
+async fn no_answer_within_the_deadline_is_a_time_out_and_closes_the_connection() {
+    let (listener, base) = bind().await;
+    for beginning in ["", "HTTP/1.1 200 OK\r\nx: "] {
+        let server = async {
+            let (mut socket, _) = receive(&listener).await;
+            socket.write_all(beginning.as_bytes()).await.expect("sent");
+            until_closed(socket).await;
+        };
+        let egress = local(SHORT);
+        let ((), exchange) = tokio::join!(server, egress.exchange(post(&base)));
+        assert_eq!((exchange.status, exchange.failure), (None, Some(Failure::Timeout(SHORT))));
+        assert!(exchange.took >= SHORT && exchange.took < SOON, "{:?}", exchange.took);
+    }
+}
+
+#[tokio::test]
+async fn interim_answers_without_end_are_over_at_the_deadline() {
+    let (listener, base) = bind().await;
+    let server = async {
+        let (mut socket, _) = receive(&listener).await;
+        flood(&mut socket, b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n").await
+    };
+    let egress = local(SHORT);
+    let (_, exchange) = tokio::join!(server, egress.exchange(post(&base)));
+    assert_eq!((exchange.status, exchange.failure), (None, Some(Failure::Timeout(SHORT))));
+    assert!(exchange.took < SOON, "{:?}", exchange.took);
+}
+
+#[tokio::test]
+async fn a_head_of_many_megabytes_is_a_failure_and_is_not_read_to_its_end() {
+    let many = b"x-filler: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n".repeat(100);
+    for piece in [many, vec![b'a'; 8192]] {
+        let (listener, base) = bind().await;
+        let server = async {
+            let (mut socket, _) = receive(&listener).await;
+            socket.write_all(b"HTTP/1.1 200 OK\r\nx-long: ").await.expect("sent");
+            flood(&mut socket, &piece).await
+        };
+        let egress = local(LONG);
+        let (written, exchange) = tokio::join!(server, egress.exchange(post(&base)));
+        let Some(Failure::Broken(why)) = exchange.failure else { panic!("{:?}", exchange.failure) };
+        assert!(why.starts_with("127.0.0.1:"), "{why}");
+        assert!(exchange.took < SOON && written < 32 << 20, "{written}");
+    }
+}
+
+#[tokio::test]
+async fn a_compressed_answer_is_not_asked_for_and_not_unpacked() {
+    let (listener, base) = bind().await;
+    let packed = [&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3][..], &[0xff; 90]].concat();
+    let head = format!("HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: {}\r\n\r\n", packed.len());
+    let egress = local(LONG);
+    let server = async {
+        let (mut socket, request) = receive(&listener).await;
+        socket.write_all(&[head.as_bytes(), &packed].concat()).await.expect("sent");
+        request
+    };
+    let (request, exchange) = tokio::join!(server, egress.exchange(get(&base)));
+    assert_eq!(exchange.answer, packed);
+    assert!(!request.to_ascii_lowercase().contains("accept-encoding"), "{request}");
+}
+
+#[tokio::test]
+async fn a_redirect_is_a_status_and_is_not_followed() {
+    let (elsewhere, target) = bind().await;
+    for status in [301, 302, 303, 307, 308] {
+        let bytes = format!("HTTP/1.1 {status} Moved\r\nlocation: {target}/next\r\ncontent-length: 0\r\n\r\n");
+        assert_eq!(answered(bytes.as_bytes()).await.status, Some(status));
+    }
+    nobody_called(&elsewhere).await;
+}
+
+#[tokio::test]
+async fn what_is_not_http_is_told_as_such() {
+    for bytes in ["SSH-2.0-OpenSSH_9.2\r\n", "<html>hello</html>\r\n\r\n", "HTTP/9.9 200 OK\r\n\r\n"] {
+        let exchange = answered(bytes.as_bytes()).await;
+        let Some(Failure::Broken(why)) = exchange.failure else { panic!("{bytes}: {:?}", exchange.failure) };
+        assert!(why.starts_with("127.0.0.1:"), "{why}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_breaks_off_does_not_take_the_status_back() {
+    let (listener, base) = bind().await;
+    let server = async {
+        let (mut socket, _) = receive(&listener).await;
+        socket.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf").await.expect("sent");
+    };
+    let exchange = beside(server, local(LONG).exchange(post(&base))).await;
+    assert_eq!((exchange.status, &exchange.answer[..], exchange.failure), (Some(200), &b"half"[..], None));
+}

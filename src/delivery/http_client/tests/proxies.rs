@@ -1,0 +1,53 @@
+//! No proxy from the environment: shown in a process of its own, because an environment cannot be changed safely while
+//! other threads read it. The test binary calls itself, with a proxy in its environment, for the second test only.
+
+use std::process::Command;
+
+use tokio::io::AsyncWriteExt;
+
+use super::servers::{beside, bind, receive};
+use super::{LONG, get, local};
+use crate::delivery::Egress;
+
+/// Tells the child whom to call.
+const TARGET: &str = "DOCRELAY_TEST_TARGET";
+
+const CHILD: &str = "delivery::http_client::tests::proxies::in_an_environment_that_names_a_proxy";
+
+#[tokio::test]
+async fn a_proxy_in_the_environment_is_not_used() {
+    let ((proxy, proxy_url), (target, target_url)) = (bind().await, bind().await);
+    let serve = async |listener, status: u16| {
+        loop {
+            let (mut socket, _) = receive(listener).await;
+            let head = format!("HTTP/1.1 {status} X\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
+            socket.write_all(head.as_bytes()).await.expect("sent");
+        }
+    };
+    let child = tokio::task::spawn_blocking(move || {
+        let mut child = Command::new(std::env::current_exe().expect("this binary"));
+        child.args(["--exact", CHILD, "--include-ignored", "--nocapture"]).env(TARGET, target_url);
+        for name in ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"] {
+            child.env(name, &proxy_url);
+        }
+        child.env_remove("no_proxy").env_remove("NO_PROXY").env_remove("REQUEST_METHOD");
+        child.output().expect("a child")
+    });
+    let servers = async {
+        tokio::join!(serve(&proxy, 418), serve(&target, 204));
+    };
+    let output = beside(servers, child).await.expect("a child that ends");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+}
+
+#[tokio::test]
+#[ignore = "runs in a process of its own, started by the test above"]
+async fn in_an_environment_that_names_a_proxy() {
+    let Ok(target) = std::env::var(TARGET) else { return };
+    assert_eq!(local(LONG).exchange(get(&target)).await.status, Some(204));
+    // The counter-proof: a client without our rules does go to the proxy.
+    #[expect(clippy::disallowed_methods, reason = "a client as it must not be built")]
+    let naive = reqwest::Client::new();
+    assert_eq!(naive.get(&target).send().await.expect("an answer").status(), 418);
+}

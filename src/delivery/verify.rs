@@ -1,0 +1,97 @@
+//! Calls that are made because somebody asks for them: PPJ's handshake and the test of a notification. They go out the
+//! same way as deliveries do.
+
+use std::collections::BTreeMap;
+
+use uuid::Uuid;
+
+use super::attempt::reason;
+use super::manage::NotificationRefusal;
+use super::receiver::Receiver;
+use super::{Exchange, Notify};
+use crate::auth::fresh_secret;
+use crate::domain::{
+    ClientId, DocumentId, Draft, Notification, NotificationName, NotificationState, Status, Target, Timestamp, Vendor,
+    VendorId,
+};
+use crate::store::{Attempt, Lane, StoreError};
+use crate::vendor::{self, Telling};
+
+impl Notify {
+    /// Asks an endpoint to bring a nonce back. When it does, the notification is active, and what has waited for that is
+    /// due. The error is one clause that says what went wrong.
+    pub(super) async fn handshake(
+        &self,
+        client: &ClientId,
+        notification: &Notification,
+        now: Timestamp,
+    ) -> Result<(), String> {
+        let nonce = fresh_secret().map_err(|e| e.to_string())?;
+        let secrets = notification.signing_secrets(now);
+        let request =
+            vendor::challenge(&notification.endpoint, nonce.expose(), &secrets, now).map_err(|e| e.to_string())?;
+        let lane = Lane { client: client.clone(), target: Target::Notification(notification.name.clone()) };
+        let exchange = self.call(&lane, request).await;
+        match (exchange.status, exchange.failure) {
+            (Some(200..=299), _) if vendor::passes(nonce.expose(), &exchange.answer) => {}
+            (Some(200..=299), _) => return Err("the answer to type=verify does not bring the nonce back".to_owned()),
+            (Some(status), _) => return Err(format!("type=verify was answered {status}")),
+            (None, Some(failure)) => return Err(failure.to_string()),
+            (None, None) => return Err("there was no answer".to_owned()),
+        }
+        match self.store.registry.mark_notification(client, notification, NotificationState::Active).await {
+            Err(StoreError::Conflict(_)) => return Err("the notification was changed meanwhile".to_owned()),
+            marked => marked.map_err(|e| e.to_string())?,
+        }
+        tracing::info!(%client, notification = %notification.name, "an endpoint has passed the handshake");
+        match self.anew(client, &notification.name, now).await {
+            Ok(()) | Err(StoreError::NotFound(_)) => {}
+            // They are due in their own time, all the same.
+            Err(error) => tracing::warn!(%error, "deliveries that have waited could not be hurried"),
+        }
+        Ok(())
+    }
+
+    /// Sends a made-up event of a completed document to a notification, now and once; nothing of it is stored.
+    pub async fn test(
+        &self,
+        client: &ClientId,
+        name: &NotificationName,
+        now: Timestamp,
+    ) -> Result<Attempt, NotificationRefusal> {
+        let receiver = Receiver::Notification(self.notification(client, name)?);
+        if let Some(notification) = receiver.unverified() {
+            self.handshake(client, notification, now).await.map_err(NotificationRefusal::Unverified)?;
+        }
+        let telling = made_up(&receiver, now).ok_or(StoreError::NotFound("test event"))?;
+        let mut request =
+            vendor::tell(receiver.format(), &telling, None, receiver.endpoint(), &receiver.secrets(now), now)
+                .map_err(|e| NotificationRefusal::Invalid { field: "endpoint", reason: e.to_string() })?;
+        request.headers.extend(receiver.credential());
+        let lane = Lane { client: client.clone(), target: Target::Notification(name.clone()) };
+        let exchange = self.call(&lane, request).await;
+        let reason = reason(&exchange);
+        let Exchange { took, status, answer, .. } = exchange;
+        Ok(Attempt { time: now, took, status, answer, reason })
+    }
+}
+
+/// An event that never was, of a document that does not exist.
+fn made_up(receiver: &Receiver, now: Timestamp) -> Option<Telling> {
+    let vendor_id: VendorId = "docrelay-test".parse().ok()?;
+    let id = Uuid::new_v4();
+    let draft = Draft {
+        document_id: DocumentId::new(id),
+        status: Status::Completed,
+        vendor: Vendor::Generic,
+        vendor_id: &vendor_id,
+        time: now,
+        title: Some("a test of this notification"),
+        result: None,
+        error: None,
+        vendor_time: None,
+        labels: &BTreeMap::new(),
+    };
+    let retold = vendor::retell(&draft.encode(), format!("msg_test_{}", id.simple()), receiver.name());
+    retold.map(|(_, telling)| telling)
+}

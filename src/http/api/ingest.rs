@@ -1,0 +1,139 @@
+//! Where vendors call in. The order is the defence: which hook, how often, how large, who says so, and only then what
+//! it means. `200` goes out when the event is on the disk, and not before.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderValue, StatusCode};
+use warp::reply::Response;
+
+use crate::delivery::{SENDER, sender};
+use crate::domain::{ClientId, EventId, Hook, Timestamp, Vendor};
+use crate::http::Context;
+use crate::http::answer::{self, Outcome};
+use crate::http::body::{self, BodyError};
+use crate::http::problem::Problem;
+use crate::http::request::Request;
+use crate::metrics::Outcome as Counted;
+use crate::store::{Appended, Raw};
+use crate::vendor::{self, Inbound, Message, Refusal, Reply};
+
+/// `GET|POST|OPTIONS /in/{key}`
+pub(in crate::http) async fn receive(context: Arc<Context>, mut request: Request, key: String) -> Outcome {
+    let Some((client, hook)) = context.store.registry.hook_by_key(&key) else {
+        context.metrics.event_in("unknown", Counted::NotFound);
+        return Err(Problem::not_found("hook"));
+    };
+    let (outcome, answer) = match taken(&context, &mut request, &client, &hook).await {
+        Ok((outcome, response)) => (outcome, Ok(response)),
+        Err((outcome, problem)) => (outcome, Err(problem)),
+    };
+    context.metrics.event_in(hook.vendor.as_str(), outcome);
+    context.calls.note(&hook.id, Timestamp::now(), answer.as_ref().map(Response::status));
+    answer
+}
+
+type Taken = Result<(Counted, Response), (Counted, Problem)>;
+
+async fn taken(context: &Context, request: &mut Request, client: &ClientId, hook: &Hook) -> Taken {
+    if context.rates.check_key(&hook.id).is_err() {
+        let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "this hook is called too often");
+        return Err((Counted::RateLimited, problem.with("retry-after", "1")));
+    }
+    if request.header(SENDER).is_some_and(|sent| sent == sender(context.store.log.epoch(), client)) {
+        let why = "this is an event of this relay and this client: a notification leads back to a hook of its own";
+        return Err((Counted::Looped, Problem::new(StatusCode::LOOP_DETECTED, why)));
+    }
+    let options = &context.options;
+    let body = body::read(request, options.max_body_bytes, options.body_timeout).await.map_err(|error| {
+        let outcome = match error {
+            BodyError::TooLarge(_) => Counted::TooLarge,
+            BodyError::TooSlow(_) => Counted::Timeout,
+            BodyError::Broken => Counted::Aborted,
+        };
+        (outcome, error.into())
+    })?;
+    let now = Timestamp::now();
+    let endpoint = format!("{}/in/{}", options.public_url, hook.key.expose());
+    let inbound = Inbound {
+        method: &request.method,
+        path: &request.path,
+        query: request.query.as_deref(),
+        endpoint: Some(&endpoint),
+        headers: &request.headers,
+        body: &body,
+    };
+    let read = vendor::read(hook, &inbound, now);
+    let raw = || Raw {
+        method: request.method.to_string(),
+        query: request.query.clone(),
+        headers: presentable(&request.headers, &hook.label_cookies),
+        body: body.clone(),
+    };
+    match read {
+        Ok(Message::Handshake(reply)) => Ok((Counted::Handshake, handshake(reply))),
+        Ok(Message::Update(update)) => {
+            let appended = context.ingest.accept(client, hook, *update, raw(), now).await;
+            let appended = appended.map_err(|error| (Counted::Unavailable, error.into()))?;
+            Ok(match appended {
+                Appended::Stored(event) => (Counted::Stored, thanks(event.id)),
+                Appended::Repeat { id, .. } => (Counted::Repeat, thanks(id)),
+            })
+        }
+        Err(Refusal::Method(allow)) => Err((Counted::WrongMethod, Problem::method(allow))),
+        Err(Refusal::Unproven(why)) => {
+            tracing::info!(request_id = %request.id.0, %client, hook = hook.id, why, "a call proved nothing");
+            Err((Counted::Unproven, Problem::new(StatusCode::UNAUTHORIZED, why)))
+        }
+        Err(Refusal::Unintelligible(why)) => {
+            let kept = context.ingest.reject(client, hook, why.clone(), raw(), now).await;
+            let id = kept.map_err(|error| (Counted::Unavailable, error.into()))?;
+            let vendor: Vendor = hook.vendor;
+            tracing::warn!(request_id = %request.id.0, %client, hook = hook.id, %vendor, reject = id, "a call was not understood: it is kept among the rejects");
+            let detail = format!("{why} (kept as reject {id})");
+            Err((Counted::Rejected, Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail)))
+        }
+    }
+}
+
+/// `200 {}`, naming the stored event.
+fn thanks(id: EventId) -> Response {
+    let mut response = answer::raw_json(StatusCode::OK, &b"{}"[..]);
+    if let Ok(value) = HeaderValue::from_str(&id.to_string()) {
+        response.headers_mut().insert("docrelay-event-id", value);
+    }
+    response
+}
+
+fn handshake(reply: Reply) -> Response {
+    let mut response = answer::raw_json(StatusCode::OK, reply.body);
+    for (name, value) in reply.headers {
+        if let Ok(value) = value.parse() {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    response
+}
+
+/// The headers that may be kept: without credentials, but with the cookies that a hook turns into labels, since those
+/// are the application's own data.
+fn presentable(headers: &HeaderMap, label_cookies: &[String]) -> Vec<(String, String)> {
+    let mut kept = Vec::with_capacity(headers.len());
+    for (name, value) in headers {
+        let text = String::from_utf8_lossy(value.as_bytes());
+        match name.as_str() {
+            "authorization" | "proxy-authorization" => {}
+            "cookie" => {
+                let wanted = |pair: &&str| {
+                    let cookie = pair.split('=').next().unwrap_or_default().trim_end();
+                    label_cookies.iter().any(|l| l == cookie)
+                };
+                let cookies: Vec<&str> = text.split(';').map(str::trim).filter(wanted).collect();
+                if !cookies.is_empty() {
+                    kept.push(("cookie".to_owned(), cookies.join("; ")));
+                }
+            }
+            other => kept.push((other.to_owned(), text.into_owned())),
+        }
+    }
+    kept
+}

@@ -1,0 +1,234 @@
+//! Baidu's side of HTTP: who is asking by `bce-auth-v1` or by a bearer token, and errors in Baidu's shape. Knows the
+//! codes of Baidu's pages; what a notification is, is not its business.
+
+use http::{HeaderMap, StatusCode};
+use serde::Serialize;
+use warp::reply::Response;
+
+use crate::auth::{BceAuthorization, BceDenied, BceRequest, Scope, bearer};
+use crate::delivery::NotificationRefusal;
+use crate::domain::{ClientId, Timestamp};
+use crate::http::body::BodyError;
+use crate::http::problem::RETRY_AFTER;
+use crate::http::request::{Request, RequestId};
+use crate::http::{Context, answer};
+use crate::store::StoreError;
+
+/// The header that names a request in Baidu's answers.
+const REQUEST_ID: &str = "x-bce-request-id";
+
+/// An error as Baidu's SDKs read it.
+#[derive(Debug)]
+pub(in crate::http) struct BceError {
+    status: StatusCode,
+    code: &'static str,
+    message: String,
+    headers: Vec<(&'static str, String)>,
+}
+
+impl BceError {
+    /// An error without headers of its own.
+    pub(in crate::http) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        Self { status, code, message: message.into(), headers: Vec::new() }
+    }
+
+    /// `400` for a field that makes no sense, in the form of Baidu's validation.
+    pub(in crate::http) fn invalid(field: &str, reason: &str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "BceValidationException", format!("{field}:{field}={reason}\n"))
+    }
+
+    /// `404`
+    pub(in crate::http) fn no_such_notification() -> Self {
+        let message = "there is no notification of this name";
+        Self::new(StatusCode::NOT_FOUND, "DocExceptions.NoSuchNotification", message)
+    }
+
+    /// `404`
+    pub(in crate::http) fn nowhere() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "NoSuchAddress", "there is nothing at this address")
+    }
+
+    /// `405`, with the methods that would do.
+    pub(in crate::http) fn method(allow: &'static str) -> Self {
+        let message = format!("this address takes {allow}");
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message).with("allow", allow)
+    }
+
+    fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    fn denied(status: StatusCode, message: impl Into<String>) -> Self {
+        Self::new(status, "AccessDenied", message)
+    }
+
+    /// The answer, with the request's name in it.
+    pub(in crate::http) fn into_response(self, id: &RequestId) -> Response {
+        #[derive(Serialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Body<'a> {
+            request_id: &'a str,
+            code: &'a str,
+            message: &'a str,
+        }
+        let body = Body { request_id: &id.0, code: self.code, message: &self.message };
+        let mut response = answer::json(self.status, &body);
+        for (name, value) in self.headers {
+            if let Ok(value) = value.parse() {
+                response.headers_mut().insert(name, value);
+            }
+        }
+        response
+    }
+}
+
+/// Names the request in its answer, as every answer of Baidu's does. A name that the caller has chosen is not repeated:
+/// only ours is found in the log.
+pub(in crate::http) fn named(mut response: Response, id: &RequestId) -> Response {
+    if let Ok(value) = id.0.parse() {
+        response.headers_mut().insert(REQUEST_ID, value);
+    }
+    response
+}
+
+/// The client that a request acts for.
+pub(in crate::http) fn client(context: &Context, request: &Request, now: Timestamp) -> Result<ClientId, BceError> {
+    let Some(header) = authorization(&request.headers)? else {
+        let message = "send Authorization: bce-auth-v1/… signed with client id and secret, or Bearer <token>";
+        return Err(BceError::denied(StatusCode::FORBIDDEN, message));
+    };
+    if let Some(token) = bearer(header) {
+        return by_token(context, request, token, now);
+    }
+    let authorization = BceAuthorization::parse(header)?;
+    let key: Option<ClientId> = authorization.access_key().parse().ok();
+    let client = key.and_then(|id| context.store.registry.client(&id));
+    let signed = BceRequest {
+        method: request.method.as_str(),
+        path: &request.path,
+        query: request.query.as_deref(),
+        headers: &request.headers,
+    };
+    match (authorization.check(&signed, client.as_deref(), now), client) {
+        (Ok(()), Some(client)) => Ok(client.id.clone()),
+        (Err(denied), _) => {
+            tracing::info!(request_id = %request.id.0, %denied, "a signature was not accepted");
+            Err(denied.into())
+        }
+        (Ok(()), None) => Err(BceDenied::InvalidAccessKeyId.into()),
+    }
+}
+
+/// The one `Authorization` header as text. Of two, nobody can say which one was meant.
+fn authorization(headers: &HeaderMap) -> Result<Option<&str>, BceError> {
+    let mut all = headers.get_all("authorization").iter();
+    match (all.next(), all.next()) {
+        (None, _) => Ok(None),
+        (Some(one), None) if one.is_empty() => Ok(None),
+        (Some(one), None) => one.to_str().map(Some).map_err(|_| BceDenied::InvalidHttpAuthHeader.into()),
+        (Some(_), Some(_)) => Err(BceDenied::InvalidHttpAuthHeader.into()),
+    }
+}
+
+fn by_token(context: &Context, request: &Request, token: &str, now: Timestamp) -> Result<ClientId, BceError> {
+    let grant = context.auth.check(token, now).map_err(|denied| {
+        tracing::info!(request_id = %request.id.0, %denied, "a token was not accepted");
+        BceError::denied(StatusCode::UNAUTHORIZED, format!("the token was not accepted: {denied}"))
+            .with("www-authenticate", "Bearer error=\"invalid_token\"")
+    })?;
+    if grant.scopes.has(Scope::Manage) {
+        return Ok(grant.client);
+    }
+    let scope = Scope::Manage.as_str();
+    Err(BceError::denied(StatusCode::FORBIDDEN, format!("the token lacks the scope {scope}"))
+        .with("www-authenticate", format!("Bearer error=\"insufficient_scope\", scope=\"{scope}\"")))
+}
+
+impl From<BceDenied> for BceError {
+    fn from(denied: BceDenied) -> Self {
+        let (status, code) = match denied {
+            BceDenied::InvalidHttpAuthHeader => (StatusCode::BAD_REQUEST, "InvalidHTTPAuthHeader"),
+            BceDenied::InvalidAccessKeyId => (StatusCode::FORBIDDEN, "InvalidAccessKeyId"),
+            BceDenied::SignatureDoesNotMatch => (StatusCode::BAD_REQUEST, "SignatureDoesNotMatch"),
+            BceDenied::RequestExpired => (StatusCode::BAD_REQUEST, "RequestExpired"),
+        };
+        Self::new(status, code, denied.to_string())
+    }
+}
+
+impl From<StoreError> for BceError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable(_) | StoreError::Stopped => {
+                // What exactly is wrong with the store is for the log, not for the caller.
+                tracing::warn!(%error, "a request could not be stored");
+                let message = "nothing can be stored at present: try again later";
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", message)
+                    .with("retry-after", RETRY_AFTER.as_secs().to_string())
+            }
+            StoreError::Conflict(_) => {
+                let message = "there is a notification of this name already";
+                Self::new(StatusCode::BAD_REQUEST, "DocExceptions.DuplicateNotification", message)
+            }
+            StoreError::TooMany(_) => {
+                Self::new(StatusCode::BAD_REQUEST, "DocExceptions.NotificationQuotaExceeded", error.to_string())
+            }
+            // Removed between the look at its signature and now.
+            StoreError::NotFound("client") => BceDenied::InvalidAccessKeyId.into(),
+            StoreError::NotFound(_) => Self::no_such_notification(),
+        }
+    }
+}
+
+impl From<NotificationRefusal> for BceError {
+    fn from(refusal: NotificationRefusal) -> Self {
+        match refusal {
+            NotificationRefusal::Invalid { field, reason } => Self::invalid(field, &reason),
+            NotificationRefusal::Unverified(why) => {
+                Self::new(StatusCode::BAD_REQUEST, "DocExceptions.NotificationNotVerified", why)
+            }
+            NotificationRefusal::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<BodyError> for BceError {
+    fn from(error: BodyError) -> Self {
+        let (status, code) = match error {
+            BodyError::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "EntityTooLarge"),
+            BodyError::TooSlow(_) => (StatusCode::REQUEST_TIMEOUT, "RequestTimeout"),
+            BodyError::Broken => (StatusCode::BAD_REQUEST, "IncompleteBody"),
+        };
+        Self::new(status, code, error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_store_refuses_has_baidus_codes() {
+        let told = |error: StoreError| {
+            let error = BceError::from(error);
+            (error.status.as_u16(), error.code)
+        };
+        assert_eq!(told(StoreError::Conflict("main".into())), (400, "DocExceptions.DuplicateNotification"));
+        assert_eq!(told(StoreError::TooMany("five notifications")), (400, "DocExceptions.NotificationQuotaExceeded"));
+        assert_eq!(told(StoreError::NotFound("notification")), (404, "DocExceptions.NoSuchNotification"));
+        assert_eq!(told(StoreError::NotFound("client")), (403, "InvalidAccessKeyId"));
+    }
+
+    #[test]
+    fn a_store_that_cannot_accept_asks_for_another_try_and_keeps_its_reasons() {
+        for error in [StoreError::Unavailable("/secret/place: disk full".into()), StoreError::Stopped] {
+            let response = BceError::from(error).into_response(&RequestId("r-1".into()));
+            assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+            assert_eq!(response.headers().get("retry-after").map(|v| v.as_bytes()), Some(&b"5"[..]));
+        }
+        let error = BceError::from(StoreError::Unavailable("/secret/place: disk full".into()));
+        assert_eq!(error.code, "ServiceUnavailable");
+        assert!(!error.message.contains("secret"), "{error:?}");
+    }
+}

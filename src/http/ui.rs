@@ -1,0 +1,4 @@
+//! The pages: the dashboard, the widget and the documents.
+
+pub(in crate::http) mod docs;
+pub(in crate::http) mod pages;

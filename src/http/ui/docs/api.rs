@@ -1,0 +1,113 @@
+//! The OpenAPI document as Markdown: each operation with what it takes and answers, each schema as it stands. Knows the
+//! parts of OpenAPI that our own document uses, and no others.
+
+use serde_json::Value;
+
+/// The whole document; nothing where it cannot be read, which a test excludes.
+pub(in crate::http) fn markdown(document: &str) -> String {
+    let Ok(root) = serde_json::from_str::<Value>(document) else { return String::new() };
+    let mut out = format!("# API\n\n{}\n\n", text(&root["info"]["description"]));
+    out += "For programs: [openapi.json](openapi.json), and [asyncapi.json](asyncapi.json) for the stream.\n\n";
+    for tag in root["tags"].as_array().into_iter().flatten() {
+        out += &format!("## {}\n\n{}\n\n", text(&tag["name"]), text(&tag["description"]));
+        for (path, item) in members(&root["paths"]) {
+            let shared = resolved(&root, item);
+            for (method, operation) in members(shared).filter(|(_, o)| o["tags"][0] == tag["name"]) {
+                out += &one(&root, path, method, shared, operation);
+            }
+        }
+    }
+    out += "## Schemas\n\n";
+    for (name, schema) in members(&root["components"]["schemas"]) {
+        let json = serde_json::to_string_pretty(schema).unwrap_or_default();
+        out += &format!("### {name}\n\n```json\n{json}\n```\n\n");
+    }
+    out
+}
+
+fn one(root: &Value, path: &str, method: &str, item: &Value, operation: &Value) -> String {
+    let mut out = format!("### `{} {path}`\n\n{}.", method.to_uppercase(), text(&operation["summary"]));
+    if let Some(more) = operation["description"].as_str() {
+        out += &format!(" {more}");
+    }
+    out += "\n\n";
+    let wanted = operation["security"].as_array().into_iter().flatten().map(requirement).collect::<Vec<_>>();
+    if !wanted.is_empty() {
+        out += &format!("Wants {}.\n\n", wanted.join(" or "));
+    }
+    let parameters: Vec<&Value> =
+        [item, operation].iter().flat_map(|o| o["parameters"].as_array().into_iter().flatten()).collect();
+    if !parameters.is_empty() {
+        out += "| parameter | in | meaning |\n|---|---|---|\n";
+    }
+    for parameter in parameters {
+        let parameter = resolved(root, parameter);
+        let (name, place) = (text(&parameter["name"]), text(&parameter["in"]));
+        out += &format!("| `{name}` | {place} | {} |\n", text(&parameter["description"]));
+    }
+    let bodies: Vec<String> = members(&operation["requestBody"]["content"])
+        .map(|(kind, media)| format!("`{kind}`{}", named(&media["schema"])))
+        .collect();
+    if !bodies.is_empty() {
+        out += &format!("\nBody: {}.\n", bodies.join(" or "));
+    }
+    out += "\n| answer | what it means | body |\n|---|---|---|\n";
+    for (status, response) in members(&operation["responses"]) {
+        let response = resolved(root, response);
+        let bodies: Vec<String> =
+            members(&response["content"]).map(|(kind, media)| format!("`{kind}`{}", named(&media["schema"]))).collect();
+        out += &format!("| `{status}` | {} | {} |\n", text(&response["description"]), bodies.join(", "));
+    }
+    out + "\n"
+}
+
+/// `bearer` with the scope `manage`; nothing at all.
+fn requirement(one: &Value) -> String {
+    let schemes: Vec<String> = members(one)
+        .map(|(name, scopes)| {
+            let scopes = scopes.as_array().into_iter().flatten().map(|s| format!("`{}`", text(s)));
+            let scopes = scopes.collect::<Vec<_>>().join(" and ");
+            if scopes.is_empty() { format!("`{name}`") } else { format!("`{name}` with {scopes}") }
+        })
+        .collect();
+    if schemes.is_empty() { "nothing".to_owned() } else { schemes.join(" and ") }
+}
+
+/// A link to the schema that is referred to.
+fn named(schema: &Value) -> String {
+    let name = schema["$ref"].as_str().and_then(|r| r.strip_prefix("#/components/schemas/"));
+    name.map_or_else(String::new, |name| format!(" [{name}](#{})", name.to_lowercase()))
+}
+
+/// What a reference inside the document means; anything else means itself.
+fn resolved<'a>(root: &'a Value, value: &'a Value) -> &'a Value {
+    let target = value["$ref"].as_str().and_then(|r| r.strip_prefix('#'));
+    target.and_then(|pointer| root.pointer(pointer)).unwrap_or(value)
+}
+
+fn members(object: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    object.as_object().into_iter().flatten()
+}
+
+/// A text, on one line: it may stand in a table.
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_operation_is_told_with_its_parameters_and_answers() {
+        let told = super::markdown(include_str!("../../../../docs/openapi.json"));
+        for part in [
+            "### `POST /hooks`\n",
+            "### `DELETE /v1/notification/{name}`\n",
+            "Wants `bearer` with `manage` or `bceAuthV1`.",
+            "| `limit` | query | At most 1000; larger values count as 1000. |",
+            "Body: `application/json` [NewHook](#newhook).",
+            "| `404` | Not found, or owned by another client. | `application/problem+json` [Problem](#problem) |",
+        ] {
+            assert!(told.contains(part), "{part}");
+        }
+    }
+}

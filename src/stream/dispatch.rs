@@ -1,0 +1,20 @@
+//! The dispatcher: the one way from the log to the hub. A single task keeps the order of the log: publishers that
+//! delivered their own events were measured to overtake each other.
+
+use futures::StreamExt;
+use futures::stream::BoxStream;
+
+use super::hub::Hub;
+use crate::metrics::Metrics;
+use crate::store::Batch;
+
+/// Carries every committed batch into the hub, until the log's tail ends. `tail` must have been taken before the
+/// first follower subscribes: what is committed earlier is only in the log.
+pub async fn dispatch(hub: Hub, metrics: Metrics, mut tail: BoxStream<'static, Batch>) {
+    while let Some(batch) = tail.next().await {
+        hub.publish(&batch.events);
+        if let Some(last) = batch.events.last() {
+            metrics.store_head.set(i64::try_from(last.id.sequence).unwrap_or(i64::MAX));
+        }
+    }
+}

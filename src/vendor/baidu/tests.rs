@@ -1,0 +1,206 @@
+//! What Baidu DOC and its sibling products can rely on.
+
+use serde_json::{Value, json};
+
+use crate::domain::{Failure, Hook, Secret, Status, Timestamp, Vendor, Verify};
+use crate::vendor::fixture::{ENDPOINT, NOW, Request, hook, now, open, telling};
+use crate::vendor::{Inexpressible, Refusal, read, render};
+
+/// The seed's own example, to the byte.
+const SEED: &str = r#"{
+    "messageId": "<message_id>",
+    "messageBody": "{\"documentId\":\"doc-gkideq542yb44diy\",\"title\":\"doc_title\",\"status\":\"PUBLISHED\",\"publishInfo\":{\"pageCount\":1,\"sizeInBytes\":33,\"publishTime\":\"2016-12-08T08:45:37Z\"},\"notifyTime\":\"2016-12-08T08:45:37Z\"}",
+    "notification": "<notification_name>",
+    "server": "doc.bj.baidubce.com"
+}"#;
+
+fn verify() -> Verify {
+    Verify::Baidu { secret: Secret::new("s3cret") }
+}
+
+fn signed() -> Hook {
+    hook(Vendor::Baidu, verify())
+}
+
+fn body(message: &Value) -> Request {
+    Request::post(json!({ "messageBody": message.to_string() }).to_string())
+}
+
+#[test]
+fn the_seeds_message_is_understood() {
+    let update = Request::post(SEED).update(&open(Vendor::Baidu));
+    assert_eq!(update.vendor_id.as_str(), "doc-gkideq542yb44diy");
+    assert_eq!((update.status, update.title.as_deref()), (Status::Completed, Some("doc_title")));
+    let result = json!({ "pageCount": 1, "sizeInBytes": 33, "publishTime": "2016-12-08T08:45:37Z" });
+    assert_eq!(update.result.map(Value::Object), Some(result));
+    assert_eq!(update.vendor_time, Timestamp::parse("2016-12-08T08:45:37Z"));
+    assert_eq!(update.dedup_key.as_deref(), Some("message:<message_id>"));
+}
+
+#[test]
+fn a_body_that_is_an_object_says_the_same_as_one_in_a_string() {
+    let message = json!({ "documentId": "doc-1", "status": "PUBLISHED", "title": "t" });
+    let inside = Request::post(json!({ "messageId": "m", "messageBody": message }).to_string());
+    let in_string = Request::post(json!({ "messageId": "m", "messageBody": message.to_string() }).to_string());
+    assert_eq!(inside.update(&open(Vendor::Baidu)), in_string.update(&open(Vendor::Baidu)));
+}
+
+#[test]
+fn every_state_of_a_document_is_known_and_no_other() {
+    for (word, status) in [
+        ("PUBLISHED", Status::Completed),
+        ("FAILED", Status::Error),
+        ("UPLOADING", Status::Pending),
+        ("PROCESSING", Status::Pending),
+    ] {
+        let update = body(&json!({ "documentId": "doc-1", "status": word })).update(&open(Vendor::Baidu));
+        assert_eq!(update.status, status);
+    }
+    for word in ["published", "", "COMPLETED"] {
+        assert!(body(&json!({ "documentId": "doc-1", "status": word })).is_unintelligible(&open(Vendor::Baidu)));
+    }
+}
+
+#[test]
+fn an_error_code_that_is_a_number_becomes_text() {
+    let message = json!({ "documentId": "doc-1", "status": "FAILED", "error": { "code": 17, "message": "too big" } });
+    let update = body(&message).update(&open(Vendor::Baidu));
+    assert_eq!(update.error, Some(Failure { code: "17".into(), message: "too big".into() }));
+}
+
+#[test]
+fn siblings_may_leave_out_and_add_keys_and_repeats_are_known_all_the_same() {
+    let message = json!({ "documentId": "d", "status": "FAILED", "notifyTime": "2016-12-08T08:45:37Z", "extra": 1 });
+    let envelope =
+        json!({ "messageBody": message.to_string(), "subscriptionName": "s", "version": "v1", "signature": "x" });
+    let update = Request::post(envelope.to_string()).update(&open(Vendor::Baidu));
+    assert_eq!(update.dedup_key.as_deref(), Some("state:FAILED:2016-12-08T08:45:37Z:d"));
+    assert_eq!(update.result.map(Value::Object), Some(json!({ "extra": 1 })));
+}
+
+#[test]
+fn a_document_whose_id_is_a_whole_number_is_taken() {
+    let update = body(&json!({ "documentId": 77, "status": "PUBLISHED" })).update(&open(Vendor::Baidu));
+    assert_eq!(update.vendor_id.as_str(), "77");
+}
+
+#[test]
+fn a_message_id_that_says_nothing_makes_no_two_messages_one() {
+    for id in [json!(""), json!(" "), json!({}), json!([]), json!(false), json!(null), json!(1.5)] {
+        let keys = ["a", "b"].map(|document| {
+            let message = json!({ "documentId": document, "status": "PUBLISHED" });
+            let envelope = json!({ "messageId": id, "messageBody": message });
+            Request::post(envelope.to_string()).update(&open(Vendor::Baidu)).dedup_key
+        });
+        assert_ne!(keys[0], keys[1], "{id}");
+    }
+}
+
+#[test]
+fn one_document_in_two_cases_of_its_uuid_is_one_message() {
+    let keys = ["626626a0-749f-11e2-bfd6-00000000000a", "626626A0-749F-11E2-BFD6-00000000000A"].map(|id| {
+        let message = json!({ "documentId": id, "status": "FAILED", "notifyTime": "2016-12-08T08:45:37Z" });
+        body(&message).update(&open(Vendor::Baidu)).dedup_key
+    });
+    assert_eq!(keys[0], keys[1]);
+}
+
+#[test]
+fn a_signature_is_good_for_a_day_at_most() {
+    let body = r#"{"messageBody":{"documentId":"d","status":"FAILED"}}"#;
+    let day = 24 * 3600 * 1000;
+    let signed_until = |expire: i64| {
+        let expire = expire.to_string();
+        let text = format!("POST;{ENDPOINT};{body};{expire};user");
+        let tag = crate::vendor::proof::hex(&crate::vendor::proof::hmac(b"s3cret", &[text.as_bytes()]));
+        Request::post(body)
+            .header("notification-auth-expire", &expire)
+            .header("notification-auth-user", "user")
+            .header("notification-auth-token", &tag)
+    };
+    for expire in [NOW * 1000 - 300_000, NOW * 1000 + day] {
+        signed_until(expire).update(&signed());
+    }
+    for expire in [NOW * 1000 - 300_001, NOW * 1000 + day + 1, NOW * 1_000_000, i64::MAX] {
+        assert!(signed_until(expire).is_unproven(&signed()), "{expire}");
+    }
+}
+
+#[test]
+fn what_we_sign_we_accept_at_either_name_of_the_address() {
+    let out = render(Vendor::Baidu, &telling("doc-1", Status::Completed), ENDPOINT, &verify(), now());
+    let request = Request::of(&out.expect("written"));
+    request.update(&signed());
+    let by_host = request.clone().header("host", "relay.example");
+    let mut inbound = by_host.inbound();
+    inbound.endpoint = None;
+    assert!(read(&signed(), &inbound, now()).is_ok());
+    let other_host = request.header("host", "other.example");
+    let mut inbound = other_host.inbound();
+    inbound.endpoint = None;
+    assert!(matches!(read(&signed(), &inbound, now()), Err(Refusal::Unproven(_))));
+}
+
+#[test]
+fn a_signature_over_the_documented_text_passes() {
+    let body = r#"{"messageBody":"{\"documentId\":\"d\",\"status\":\"FAILED\"}"}"#;
+    let expire = (NOW * 1000).to_string();
+    let text = format!("POST;{ENDPOINT};{body};{expire};user");
+    let tag = crate::vendor::proof::hex(&crate::vendor::proof::hmac(b"s3cret", &[text.as_bytes()]));
+    let good = Request::post(body)
+        .header("notification-auth-expire", &expire)
+        .header("notification-auth-user", "user")
+        .header("notification-auth-token", &tag);
+    good.update(&signed());
+    let doubled = good.clone().header("notification-auth-token", &tag);
+    let mut changed = good.clone();
+    changed.body.push(b' ');
+    for bad in [doubled, changed, good.clone().without("notification-auth-user"), Request::post(body)] {
+        assert!(bad.is_unproven(&signed()), "{bad:?}");
+    }
+    for expire in ["", "-1", "inf", "-9223372036854775808", "99999999999999999999", "1490254000000"] {
+        let bad = good.clone().without("notification-auth-expire").header("notification-auth-expire", expire);
+        assert!(bad.is_unproven(&signed()), "{expire}");
+    }
+    for token in ["", "00", &"0".repeat(64)] {
+        let bad = good.clone().without("notification-auth-token").header("notification-auth-token", token);
+        assert!(bad.is_unproven(&signed()), "{token}");
+    }
+}
+
+#[test]
+fn the_envelope_is_written_as_the_seed_has_it() {
+    let mut told = telling("doc-gkideq542yb44diy", Status::Completed);
+    told.update = Request::post(SEED).update(&open(Vendor::Baidu));
+    told.message_id = "<message_id>".into();
+    told.notification = "<notification_name>".into();
+    let out = render(Vendor::Baidu, &told, ENDPOINT, &Verify::None {}, now()).expect("written");
+    let compact: Value = serde_json::from_str(SEED).expect("JSON");
+    assert_eq!(out.body, compact.to_string());
+    assert_eq!(out.headers, [("content-type".into(), "application/json".into())]);
+}
+
+#[test]
+fn only_final_states_are_told() {
+    let answer = render(Vendor::Baidu, &telling("d", Status::Pending), ENDPOINT, &Verify::None {}, now());
+    assert_eq!(answer.map(|o| o.url), Err(Inexpressible::Status { vendor: Vendor::Baidu, status: Status::Pending }));
+}
+
+#[test]
+fn a_message_without_its_parts_is_unintelligible() {
+    let bodies = [
+        "",
+        "[]",
+        "{}",
+        r#"{"messageBody":5}"#,
+        r#"{"messageBody":""}"#,
+        r#"{"messageBody":"[]"}"#,
+        r#"{"messageBody":{"status":"PUBLISHED"}}"#,
+        r#"{"messageBody":{"documentId":"d"}}"#,
+        r#"{"messageBody":{"documentId":5.5,"status":"PUBLISHED"}}"#,
+        r#"{"messageBody":{"documentId":"a\nb","status":"PUBLISHED"}}"#,
+    ];
+    for body in bodies {
+        assert!(Request::post(body).is_unintelligible(&open(Vendor::Baidu)), "{body}");
+    }
+}

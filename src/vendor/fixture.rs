@@ -1,0 +1,178 @@
+//! What the dialects' tests share: hooks, requests that own their parts, and tellings.
+
+use std::collections::BTreeMap;
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+
+use super::{Inbound, Message, Outbound, Refusal, Telling, read};
+use crate::domain::{Encoding, Hook, Mapping, Secret, Status, Timestamp, Update, Vendor, Verify};
+
+/// The moment at which tests take place, unless they say otherwise.
+pub(super) const NOW: i64 = 1_490_255_398;
+
+/// Where the hook of [`hook`] is reached.
+pub(super) const ENDPOINT: &str = "https://relay.example/in/k0";
+
+pub(super) fn now() -> Timestamp {
+    Timestamp::from_seconds(NOW)
+}
+
+pub(super) fn hook(vendor: Vendor, verify: Verify) -> Hook {
+    Hook {
+        id: "h0".into(),
+        key: Secret::new("k0"),
+        vendor,
+        name: None,
+        labels: BTreeMap::new(),
+        label_cookies: Vec::new(),
+        verify,
+        mapping: None,
+        created: now(),
+    }
+}
+
+/// A hook that believes everybody.
+pub(super) fn open(vendor: Vendor) -> Hook {
+    hook(vendor, Verify::None {})
+}
+
+/// A request that owns its parts, to be changed at will.
+#[derive(Clone, Debug)]
+pub(super) struct Request {
+    pub(super) method: Method,
+    pub(super) path: String,
+    pub(super) query: Option<String>,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Vec<u8>,
+}
+
+impl Request {
+    pub(super) fn get(query: &str) -> Self {
+        let query = Some(query.to_owned());
+        Self { method: Method::GET, path: "/in/k0".into(), query, headers: HeaderMap::new(), body: Vec::new() }
+    }
+
+    pub(super) fn post(body: impl AsRef<[u8]>) -> Self {
+        Self { method: Method::POST, query: None, body: body.as_ref().to_vec(), ..Self::get("") }
+    }
+
+    /// As it would arrive when `out` is sent.
+    pub(super) fn of(out: &Outbound) -> Self {
+        let url = url::Url::parse(&out.url).expect("a URL");
+        let mut request = Self {
+            method: out.method.clone(),
+            path: url.path().to_owned(),
+            query: url.query().map(str::to_owned),
+            headers: HeaderMap::new(),
+            body: out.body.to_vec(),
+        };
+        for (name, value) in &out.headers {
+            request = request.header(name, value);
+        }
+        request
+    }
+
+    pub(super) fn header(mut self, name: &str, value: &str) -> Self {
+        let name = HeaderName::from_bytes(name.as_bytes()).expect("a name");
+        self.headers.append(name, HeaderValue::from_bytes(value.as_bytes()).expect("a value"));
+        self
+    }
+
+    pub(super) fn without(mut self, name: &str) -> Self {
+        self.headers.remove(name);
+        self
+    }
+
+    pub(super) fn inbound(&self) -> Inbound<'_> {
+        Inbound {
+            method: &self.method,
+            path: &self.path,
+            query: self.query.as_deref(),
+            endpoint: Some(ENDPOINT),
+            headers: &self.headers,
+            body: &self.body,
+        }
+    }
+
+    pub(super) fn read(&self, hook: &Hook) -> Result<Message, Refusal> {
+        read(hook, &self.inbound(), now())
+    }
+
+    /// The update that the request is; a panic when it is none.
+    pub(super) fn update(&self, hook: &Hook) -> Update {
+        match self.read(hook).expect("taken") {
+            Message::Update(update) => *update,
+            Message::Handshake(reply) => panic!("a handshake: {reply:?}"),
+        }
+    }
+
+    pub(super) fn is_unproven(&self, hook: &Hook) -> bool {
+        matches!(self.read(hook), Err(Refusal::Unproven(_)))
+    }
+
+    pub(super) fn is_unintelligible(&self, hook: &Hook) -> bool {
+        matches!(self.read(hook), Err(Refusal::Unintelligible(_)))
+    }
+}
+
+pub(super) fn telling(vendor_id: &str, status: Status) -> Telling {
+    Telling {
+        message_id: "msg_1".into(),
+        update: Update::new(vendor_id.parse().expect("good"), status),
+        document_id: vendor_id.into(),
+        notification: "doc_notification".into(),
+        time: now(),
+        event: None,
+    }
+}
+
+/// One that understands what the generic dialect writes.
+pub(super) fn mapping() -> Mapping {
+    Mapping {
+        vendor_id: "/vendorId".into(),
+        status: "/status".into(),
+        statuses: Status::ALL.map(|s| (s.to_string(), s)).into_iter().collect::<BTreeMap<_, _>>(),
+        title: Some("/title".into()),
+        result: Some("/result".into()),
+        error_code: Some("/error/code".into()),
+        error_message: Some("/error/message".into()),
+        time: None,
+        message_id: None,
+    }
+}
+
+pub(super) fn proofs(vendor: Vendor) -> Vec<Verify> {
+    let secret = Secret::new("s3cret");
+    let mut proofs = vec![Verify::None {}];
+    proofs.extend(match vendor {
+        Vendor::Ppj => vec![Verify::Ppj { secret }],
+        Vendor::Baidu => vec![Verify::Baidu { secret }],
+        Vendor::Zoffice => vec![Verify::Cookie { secret: secret.clone() }, Verify::Authorization { secret }],
+        Vendor::Gini => vec![Verify::Authorization { secret }],
+        Vendor::Standard => {
+            vec![Verify::Standard { secrets: vec![Secret::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")] }]
+        }
+        Vendor::Generic => {
+            let header = "x-signature".to_owned();
+            let hmac = Verify::HmacSha256 {
+                secret: secret.clone(),
+                header,
+                prefix: "sha256=".into(),
+                encoding: Encoding::Hex,
+            };
+            vec![hmac, Verify::Authorization { secret }]
+        }
+    });
+    proofs
+}
+
+pub(super) fn every_hook() -> Vec<Hook> {
+    let mut hooks = Vec::new();
+    for vendor in Vendor::ALL {
+        for verify in proofs(vendor) {
+            let mapping = (vendor == Vendor::Generic).then(mapping);
+            hooks.push(Hook { mapping, label_cookies: vec!["a".into()], ..hook(vendor, verify) });
+        }
+    }
+    hooks
+}

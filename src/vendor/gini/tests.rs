@@ -1,0 +1,70 @@
+//! What a sender of Gini's two keys can rely on.
+
+use serde_json::{Value, json};
+
+use crate::domain::{Failure, Secret, Status, Vendor, Verify};
+use crate::vendor::fixture::{ENDPOINT, Request, hook, now, open, telling};
+use crate::vendor::render;
+
+#[test]
+fn the_seeds_event_is_understood() {
+    let body = "{\n \"documentId\": \"626626a0-749f-11e2-bfd6-000000000000\",\n \"status\": \"COMPLETED\"\n}";
+    let update = Request::post(body).update(&open(Vendor::Gini));
+    assert_eq!(update.vendor_id.as_str(), "626626a0-749f-11e2-bfd6-000000000000");
+    assert_eq!((update.status, update.result, update.dedup_key), (Status::Completed, None, None));
+}
+
+#[test]
+fn the_three_statuses_are_known_and_no_other() {
+    for status in Status::ALL {
+        let body = json!({ "documentId": "d", "status": status }).to_string();
+        assert_eq!(Request::post(body).update(&open(Vendor::Gini)).status, status);
+    }
+    for bad in [json!("completed"), json!(""), json!(1), json!(null), json!(["COMPLETED"])] {
+        let body = json!({ "documentId": "d", "status": bad }).to_string();
+        assert!(Request::post(body).is_unintelligible(&open(Vendor::Gini)), "{bad}");
+    }
+}
+
+#[test]
+fn a_document_whose_id_is_a_whole_number_is_taken_and_one_that_was_rounded_is_not() {
+    let post = |id: Value| Request::post(json!({ "documentId": id, "status": "COMPLETED" }).to_string());
+    assert_eq!(post(json!(77)).update(&open(Vendor::Gini)).vendor_id.as_str(), "77");
+    for id in [json!(1.5), json!(1e30), json!(null), json!(true), json!({})] {
+        assert!(post(id.clone()).is_unintelligible(&open(Vendor::Gini)), "{id}");
+    }
+}
+
+#[test]
+fn other_keys_travel_in_the_result_and_those_of_an_event_find_their_place() {
+    let body = json!({
+        "documentId": "d", "status": "ERROR", "title": "t", "error": { "code": 5, "message": "m" },
+        "vendorTime": "2016-12-08T08:45:37Z", "progress": 7, "result": { "pages": 3 },
+    });
+    let update = Request::post(body.to_string()).update(&open(Vendor::Gini));
+    assert_eq!(update.title.as_deref(), Some("t"));
+    assert_eq!(update.error, Some(Failure { code: "5".into(), message: "m".into() }));
+    assert_eq!(update.vendor_time.map(|t| t.seconds()), Some(1_481_186_737));
+    assert_eq!(update.result.map(Value::Object), Some(json!({ "pages": 3, "progress": 7 })));
+}
+
+#[test]
+fn the_stored_event_goes_out_byte_for_byte() {
+    let mut told = telling("d", Status::Completed);
+    told.event = Some("{\"documentId\":\"x\",\"status\":\"COMPLETED\",\"time\":1}".into());
+    let out = render(Vendor::Gini, &told, ENDPOINT, &Verify::None {}, now()).expect("written");
+    assert_eq!(Some(out.body), told.event);
+    told.event = None;
+    let out = render(Vendor::Gini, &told, ENDPOINT, &Verify::None {}, now()).expect("written");
+    assert_eq!(out.body, r#"{"documentId":"d","status":"COMPLETED"}"#);
+}
+
+#[test]
+fn the_authorization_must_be_equal() {
+    let verify = Verify::Authorization { secret: Secret::new("BEARER x") };
+    let out = render(Vendor::Gini, &telling("d", Status::Pending), ENDPOINT, &verify, now()).expect("written");
+    let good = Request::of(&out);
+    let hook = hook(Vendor::Gini, verify);
+    good.update(&hook);
+    assert!(good.without("authorization").is_unproven(&hook));
+}

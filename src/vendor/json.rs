@@ -1,0 +1,255 @@
+//! Reading what vendors wrote as JSON: strict where it identifies, lenient where it only explains.
+//! Knows the shapes of values, not which vendor uses which key.
+
+use data_encoding::BASE64;
+use serde_json::{Map, Number, Value};
+
+use super::{Refusal, unintelligible};
+use crate::domain::{DocumentId, Failure, Timestamp, VendorId};
+
+/// Deeper bodies are refused. What a vendor sends is nested again in an event, and readers stop at about 128 levels:
+/// an event that its readers cannot parse must not be stored.
+const DEPTH: usize = 64;
+
+/// A number of this size or more counts milliseconds, a smaller one seconds; seconds reach it in the year 5138.
+const MILLISECONDS_FROM: i64 = 100_000_000_000;
+
+/// Any JSON value, within [`DEPTH`].
+pub(super) fn value(bytes: &[u8]) -> Result<Value, Refusal> {
+    // A byte order mark is what some Windows senders put first; RFC 8259 lets a reader ignore it.
+    let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
+    let value: Value =
+        serde_json::from_slice(bytes).map_err(|e| unintelligible(format!("the body is not JSON: {e}")))?;
+    if depth_within(&value, DEPTH) {
+        Ok(value)
+    } else {
+        Err(unintelligible(format!("the body is nested more than {DEPTH} levels deep")))
+    }
+}
+
+/// A JSON object.
+pub(super) fn object(bytes: &[u8]) -> Result<Map<String, Value>, Refusal> {
+    match value(bytes)? {
+        Value::Object(map) => Ok(map),
+        _ => Err(unintelligible("the body is JSON, but not an object")),
+    }
+}
+
+fn depth_within(value: &Value, left: usize) -> bool {
+    match value {
+        Value::Array(items) => left > 0 && items.iter().all(|v| depth_within(v, left - 1)),
+        Value::Object(map) => left > 0 && map.values().all(|v| depth_within(v, left - 1)),
+        _ => true,
+    }
+}
+
+/// The text under a key that must hold a string.
+pub(super) fn string<'a>(map: &'a Map<String, Value>, key: &str) -> Result<&'a str, Refusal> {
+    match map.get(key) {
+        Some(Value::String(s)) => Ok(s),
+        Some(_) => Err(unintelligible(format!("{key} is not a string"))),
+        None => Err(unintelligible(format!("{key} is missing"))),
+    }
+}
+
+/// The vendor's identifier under a key: a string, or a whole number as [`id`] takes it.
+pub(super) fn vendor_id(map: &Map<String, Value>, key: &str) -> Result<VendorId, Refusal> {
+    id(map.get(key).ok_or_else(|| unintelligible(format!("{key} is missing")))?, key)
+}
+
+/// An identifier that may be a number, too: a whole one of at most 64 bits. Larger ones and fractions have been rounded
+/// when they were read, and two jobs would become one.
+pub(super) fn id(value: &Value, key: &str) -> Result<VendorId, Refusal> {
+    match value {
+        Value::String(text) => parse_id(text, key),
+        Value::Number(number) if is_whole(number) => parse_id(&number.to_string(), key),
+        Value::Number(_) => Err(unintelligible(format!("{key} is not a whole number of at most 64 bits"))),
+        _ => Err(unintelligible(format!("{key} is neither a string nor a number"))),
+    }
+}
+
+/// What names a message, as text: a string that says something, or a whole number. A blank, a flag, an object or a
+/// number that was rounded names none: two messages would be taken for one, and the second would be lost.
+pub(super) fn key(value: Option<&Value>) -> Option<String> {
+    match value? {
+        Value::String(text) if !text.trim().is_empty() => Some(text.clone()),
+        Value::Number(number) if is_whole(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+/// Whether a number was read as it was written.
+fn is_whole(number: &Number) -> bool {
+    number.is_i64() || number.is_u64()
+}
+
+/// How an identifier is spelled inside a repeat key. A UUID means the same in either case, and names one document
+/// whichever way it came; every other identifier is what its bytes are.
+pub(super) fn spelling(id: &VendorId) -> String {
+    id.as_str().parse::<DocumentId>().map_or_else(|_| id.to_string(), |uuid| uuid.to_string())
+}
+
+/// Parses an identifier, naming where it stood.
+pub(super) fn parse_id(text: &str, key: &str) -> Result<VendorId, Refusal> {
+    text.parse().map_err(|e| unintelligible(format!("{key}: {e}")))
+}
+
+/// What a value says as text: strings as they are, everything else as compact JSON, null and `""` as nothing.
+pub(super) fn text(value: Option<&Value>) -> Option<String> {
+    match value? {
+        Value::Null => None,
+        Value::String(s) if s.is_empty() => None,
+        Value::String(s) => Some(s.clone()),
+        other => Some(other.to_string()),
+    }
+}
+
+/// A time: RFC 3339, or a number (also as text) of seconds or milliseconds. What is neither is no time.
+pub(super) fn time(value: Option<&Value>) -> Option<Timestamp> {
+    match value? {
+        Value::String(s) => Timestamp::parse(s).or_else(|| s.parse().ok().and_then(from_number)),
+        Value::Number(n) => n.as_i64().and_then(from_number),
+        _ => None,
+    }
+}
+
+fn from_number(n: i64) -> Option<Timestamp> {
+    match n {
+        ..=0 => None,
+        1..MILLISECONDS_FROM => Some(Timestamp::from_seconds(n)),
+        _ => Some(Timestamp::from_millis(n)),
+    }
+}
+
+/// `{"code","message"}` as most vendors write it, or a bare explanation.
+pub(super) fn failure(value: Option<&Value>) -> Option<Failure> {
+    match value? {
+        Value::Object(map) => Some(Failure {
+            code: text(map.get("code")).unwrap_or_default(),
+            message: text(map.get("message")).unwrap_or_default(),
+        }),
+        other => text(Some(other)).map(|message| Failure { code: String::new(), message }),
+    }
+}
+
+/// An object that says something.
+pub(super) fn filled(map: Map<String, Value>) -> Option<Map<String, Value>> {
+    if map.is_empty() { None } else { Some(map) }
+}
+
+/// What the vendor put under `inner`, followed by its keys that nobody knows: nothing it said is lost.
+pub(super) fn result(mut outer: Map<String, Value>, inner: &str, known: &[&str]) -> Option<Map<String, Value>> {
+    let mut result = match outer.shift_remove(inner) {
+        Some(Value::Object(map)) => map,
+        // Not the object it should be, but still the vendor's word.
+        Some(other) if !other.is_null() => Map::from_iter([(inner.to_owned(), other)]),
+        _ => Map::new(),
+    };
+    for (key, value) in outer {
+        if !known.contains(&key.as_str()) {
+            result.entry(key).or_insert(value);
+        }
+    }
+    filled(result)
+}
+
+/// The JSON inside a base64 text.
+pub(super) fn from_base64(text: &str) -> Result<Map<String, Value>, Refusal> {
+    object(&BASE64.decode(text.as_bytes()).map_err(|_| unintelligible("data_base64 is not base64"))?)
+}
+
+/// A foreign word, quoted for a message: escaped and short.
+pub(super) fn quote(word: &str) -> String {
+    let short: String = word.chars().take(40).collect();
+    format!("{short:?}")
+}
+
+/// Serialising maps and strings into memory cannot fail; an empty body would be caught by every test.
+pub(super) fn bytes(value: &impl serde::Serialize) -> Vec<u8> {
+    serde_json::to_vec(value).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn hostile_json_is_unintelligible_and_never_a_panic() {
+        let deep = "[".repeat(100_000);
+        let deeper = format!("{{\"a\":{}{}}}", "[".repeat(64), "]".repeat(64));
+        let bodies: [&[u8]; 10] = [
+            b"",
+            b"\0",
+            b"\xFF\xFE",
+            b"{\"a\":\"\xC3\"}",
+            br#"{"a":"\ud800"}"#,
+            b"{",
+            b"[]",
+            b"null",
+            deep.as_bytes(),
+            deeper.as_bytes(),
+        ];
+        for body in bodies {
+            assert!(matches!(object(body), Err(Refusal::Unintelligible(_))), "{:?}", &body[..body.len().min(20)]);
+        }
+    }
+
+    #[test]
+    fn what_is_stored_can_be_nested_once_more_and_still_be_read() {
+        let deepest = format!("{{\"a\":{}{}}}", "[".repeat(63), "]".repeat(63));
+        assert!(object(deepest.as_bytes()).is_ok());
+    }
+
+    #[test]
+    fn times_are_read_as_text_seconds_and_milliseconds() {
+        let same =
+            [json!("2016-12-08T08:45:37Z"), json!(1_481_186_737), json!(1_481_186_737_000_i64), json!("1481186737")];
+        for value in same {
+            assert_eq!(time(Some(&value)).map(Timestamp::seconds), Some(1_481_186_737), "{value}");
+        }
+        for value in [json!("yesterday"), json!(-1), json!(1e300), json!({}), json!(null), json!(0)] {
+            assert_eq!(time(Some(&value)), None, "{value}");
+        }
+    }
+
+    #[test]
+    fn only_text_that_says_something_and_whole_numbers_name_a_message() {
+        for (value, name) in
+            [(json!("m-1"), "m-1"), (json!(" m "), " m "), (json!(0), "0"), (json!(u64::MAX), "18446744073709551615")]
+        {
+            assert_eq!(key(Some(&value)).as_deref(), Some(name), "{value}");
+        }
+        for value in [
+            json!(""),
+            json!(" \t"),
+            json!({}),
+            json!({"a": 1}),
+            json!([]),
+            json!(["m"]),
+            json!(false),
+            json!(true),
+            json!(null),
+            json!(1.5),
+            json!(1e30),
+        ] {
+            assert_eq!(key(Some(&value)), None, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_uuid_has_one_spelling_and_any_other_identifier_keeps_its_own() {
+        let spelled = |text: &str| spelling(&text.parse().expect("an identifier"));
+        let uuid = "626626a0-749f-11e2-bfd6-00000000000a";
+        assert_eq!([spelled(uuid), spelled(&uuid.to_uppercase())], [uuid, uuid]);
+        // Not the form a document's id has, so not known to be a UUID.
+        for other in ["8v9iSKnj", "626626A0749F11E2BFD600000000000A", "{626626A0-749F-11E2-BFD6-00000000000A}"] {
+            assert_eq!(spelled(other), other);
+        }
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_ignored() {
+        assert!(object(b"\xEF\xBB\xBF{}").is_ok());
+    }
+}

@@ -1,0 +1,60 @@
+//! From a stored event's JSON back to what was said: the inverse of [`crate::domain::Draft`], as far as that keeps things.
+//! The key by which a repeat is known is not among them, and nobody who is told of an event needs it.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::domain::{Failure, Status, Timestamp, Update, Vendor};
+use crate::vendor::Telling;
+
+/// An event as it is stored; keys that a later version may add are passed over.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Stored {
+    document_id: String,
+    status: Status,
+    vendor: Vendor,
+    vendor_id: String,
+    time: String,
+    title: Option<String>,
+    result: Option<Map<String, Value>>,
+    error: Option<StoredFailure>,
+    vendor_time: Option<String>,
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+struct StoredFailure {
+    code: String,
+    message: String,
+}
+
+/// Reads a stored event's JSON again: who said it, and a telling of it. `None` when it is not one of ours.
+pub fn retell(event: &Bytes, message_id: String, notification: String) -> Option<(Vendor, Telling)> {
+    let stored: Stored = serde_json::from_slice(event).ok()?;
+    let vendor_time = match stored.vendor_time {
+        Some(text) => Some(Timestamp::parse(&text)?),
+        None => None,
+    };
+    let update = Update {
+        title: stored.title,
+        result: stored.result,
+        error: stored.error.map(|e| Failure { code: e.code, message: e.message }),
+        vendor_time,
+        labels: stored.labels,
+        ..Update::new(stored.vendor_id.parse().ok()?, stored.status)
+    };
+    let telling = Telling {
+        message_id,
+        update,
+        document_id: stored.document_id,
+        notification,
+        time: Timestamp::parse(&stored.time)?,
+        event: Some(event.clone()),
+    };
+    Some((stored.vendor, telling))
+}

@@ -1,0 +1,123 @@
+//! What a receiver of notifications can rely on, whichever format it has chosen.
+
+mod golden;
+mod handshake;
+mod hostile;
+mod own_words;
+mod proofs;
+
+use super::{challenge, tell};
+use crate::domain::{Failure, Format, Secret, Status, Vendor, Verify};
+use crate::vendor::Inexpressible;
+use crate::vendor::fixture::{ENDPOINT, Request, hook, now, open, telling};
+
+/// PPJ's documentation sample.
+const PPJ_SECRET: &str = "kKdBnfSJNnBjex9gczp6P9g2";
+/// The shared secret of the published vectors of Standard Webhooks.
+const SHARED: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
+fn secrets(texts: &[&str]) -> Vec<Secret> {
+    texts.iter().map(|text| Secret::new(text)).collect()
+}
+
+/// One secret for each format that carries a signature.
+fn secrets_of(format: Format) -> Vec<Secret> {
+    match format {
+        Format::Baidu => secrets(&["s3cret"]),
+        Format::Ppj => secrets(&[PPJ_SECRET]),
+        Format::Standard => secrets(&[SHARED]),
+        Format::Zoffice | Format::Gini => Vec::new(),
+    }
+}
+
+/// How a hook of this relay would check what goes out with [`secrets_of`].
+fn verify_of(format: Format) -> Verify {
+    let secret = Secret::new;
+    match format {
+        Format::Baidu => Verify::Baidu { secret: secret("s3cret") },
+        Format::Ppj => Verify::Ppj { secret: secret(PPJ_SECRET) },
+        Format::Standard => Verify::Standard { secrets: secrets(&[SHARED]) },
+        Format::Zoffice | Format::Gini => Verify::None {},
+    }
+}
+
+fn names(headers: &[(String, String)]) -> Vec<&str> {
+    headers.iter().map(|(name, _)| name.as_str()).collect()
+}
+
+fn value<'a>(headers: &'a [(String, String)], name: &str) -> &'a str {
+    headers.iter().find(|(n, _)| n == name).map_or("", |(_, value)| value)
+}
+
+#[test]
+fn what_is_told_is_understood_by_a_hook_of_the_same_vendor_and_secret() {
+    for format in Format::ALL {
+        for status in Status::ALL.into_iter().filter(|s| format.tells(*s)) {
+            let mut told = telling("8v9iSKnj", status);
+            told.update.error = (status == Status::Error).then(|| Failure { code: "2".into(), message: "m".into() });
+            let out = tell(format, &told, None, ENDPOINT, &secrets_of(format), now()).expect("told");
+            let read = Request::of(&out).update(&hook(format.vendor(), verify_of(format)));
+            assert_eq!((read.vendor_id, read.status), (told.update.vendor_id, status), "{format}");
+        }
+    }
+}
+
+#[test]
+fn what_is_not_final_is_told_only_by_formats_that_have_words_for_it() {
+    for format in Format::ALL {
+        let out = tell(format, &telling("8v9iSKnj", Status::Pending), None, ENDPOINT, &[], now());
+        let lacks = Inexpressible::Status { vendor: format.vendor(), status: Status::Pending };
+        match format {
+            Format::Baidu | Format::Ppj => assert_eq!(out.map(|o| o.url), Err(lacks)),
+            _ => assert_eq!(out.map(|o| o.url), Ok(ENDPOINT.to_owned()), "{format}"),
+        }
+    }
+}
+
+#[test]
+fn without_a_secret_nothing_is_signed_and_a_standard_webhook_still_has_its_id() {
+    for format in Format::ALL {
+        let out = tell(format, &telling("8v9iSKnj", Status::Completed), None, ENDPOINT, &[], now()).expect("told");
+        let expected: &[&str] = match format {
+            Format::Ppj => &[],
+            Format::Standard => &["content-type", "webhook-id", "webhook-timestamp"],
+            _ => &["content-type"],
+        };
+        assert_eq!(names(&out.headers), expected, "{format}");
+    }
+}
+
+#[test]
+fn an_address_that_is_none_or_hides_a_control_character_is_not_called() {
+    for bad in [
+        "",
+        "/notify",
+        "ftp://h/x",
+        "mailto:a@b",
+        "http://",
+        "https://h/\r\nx: y",
+        "https://h/\u{0}",
+        " https://h/",
+        "h/x",
+    ] {
+        for format in Format::ALL {
+            let out = tell(format, &telling("a", Status::Completed), None, bad, &[], now());
+            assert_eq!(out.map(|o| o.url), Err(Inexpressible::Endpoint), "{format} {bad:?}");
+        }
+        assert_eq!(challenge(bad, "n", &[], now()).map(|o| o.url), Err(Inexpressible::Endpoint), "{bad:?}");
+    }
+}
+
+#[test]
+fn a_code_that_is_not_ppjs_becomes_the_servers_and_a_source_file_error_keeps_its_words() {
+    for (code, sent) in [("2", "2"), ("1", "1"), ("", "1"), ("DocExceptions.Broken", "1"), ("TaskFailNotify", "1")] {
+        let mut told = telling("8v9iSKnj", Status::Error);
+        told.update.error = Some(Failure { code: code.into(), message: "source file error".into() });
+        let out = tell(Format::Ppj, &told, None, "https://h/n", &[], now()).expect("told");
+        assert_eq!(out.url, format!("https://h/n?type=error&token=8v9iSKnj&code={sent}"));
+        let out = tell(Format::Zoffice, &told, None, "https://h/n", &[], now()).expect("told");
+        let read = Request::of(&out).update(&open(Vendor::Zoffice));
+        let error = read.error.map(|e| (e.code, e.message));
+        assert_eq!(error, Some(("TaskFailNotify".to_owned(), "source file error".to_owned())), "{code}");
+    }
+}

@@ -1,0 +1,184 @@
+//! Chance against what goes out: no identifier, title or address forges a header or a parameter, and nothing that a
+//! draft keeps is lost on the way through the store.
+
+use std::collections::BTreeMap;
+
+use http::{HeaderName, HeaderValue};
+use proptest::prelude::{Strategy, any, prop, prop_assert, prop_assert_eq, proptest};
+use serde_json::{Map, Value};
+
+use super::{secrets_of, verify_of};
+use crate::domain::{DocumentId, Draft, Failure, Format, Status, Timestamp, Update, Vendor, VendorId};
+use crate::vendor::fixture::{ENDPOINT, Request, hook, now, telling};
+use crate::vendor::{Outbound, retell, tell};
+
+/// Text with more than its share of what separates, quotes and escapes.
+fn hostile() -> impl Strategy<Value = String> {
+    let piece = proptest::prop_oneof![
+        any::<char>().prop_map(String::from),
+        prop::sample::select(
+            &["\r\n", "\0", "\"", "'", "&", "=", "#", "%", "%26", "+", ";", "?", "/", "é", "\u{2028}", "\\", "x: y"][..]
+        )
+        .prop_map(str::to_owned),
+    ];
+    prop::collection::vec(piece, 1..24).prop_map(|pieces| pieces.concat())
+}
+
+fn identifier() -> impl Strategy<Value = VendorId> {
+    hostile().prop_filter_map("an identifier", |text| text.replace(char::is_control, "").parse().ok())
+}
+
+fn json() -> impl Strategy<Value = Value> {
+    let leaf = proptest::prop_oneof![
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<u64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        hostile().prop_map(Value::from),
+    ];
+    leaf.prop_recursive(3, 24, 6, |inner| {
+        proptest::prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::vec((hostile(), inner), 0..4)
+                .prop_map(|pairs| Value::Object(pairs.into_iter().collect())),
+        ]
+    })
+}
+
+fn update() -> impl Strategy<Value = Update> {
+    let result = prop::collection::vec((hostile(), json()), 0..4).prop_map(|pairs| pairs.into_iter().collect());
+    let option = proptest::option::of::<proptest::strategy::BoxedStrategy<Map<String, Value>>>;
+    (
+        identifier(),
+        prop::sample::select(&Status::ALL[..]),
+        proptest::option::of(any::<String>()),
+        option(result.boxed()),
+        proptest::option::of((hostile(), any::<String>())),
+        proptest::option::of(any::<i64>()),
+        prop::collection::btree_map(any::<String>(), any::<String>(), 0..3),
+    )
+        .prop_map(|(vendor_id, status, title, result, error, vendor_time, labels)| Update {
+            title,
+            result,
+            error: error.map(|(code, message)| Failure { code, message }),
+            vendor_time: vendor_time.map(Timestamp::from_millis),
+            labels,
+            ..Update::new(vendor_id, status)
+        })
+}
+
+fn is_sound(out: &Outbound) -> bool {
+    let headers = out
+        .headers
+        .iter()
+        .all(|(name, value)| HeaderName::from_bytes(name.as_bytes()).is_ok() && HeaderValue::from_str(value).is_ok());
+    headers && out.url.bytes().all(|b| b.is_ascii_graphic()) && out.url.parse::<http::Uri>().is_ok()
+}
+
+proptest! {
+    #[test]
+    fn what_a_draft_keeps_is_retold_as_it_was(
+        update in update(),
+        vendor in prop::sample::select(&Vendor::ALL[..]),
+        time in any::<i64>(),
+    ) {
+        let document_id: DocumentId = "626626a0-749f-11e2-bfd6-000000000000".parse().expect("good");
+        let draft = Draft {
+            document_id,
+            status: update.status,
+            vendor,
+            vendor_id: &update.vendor_id,
+            time: Timestamp::from_millis(time),
+            title: update.title.as_deref(),
+            result: update.result.as_ref(),
+            error: update.error.as_ref(),
+            vendor_time: update.vendor_time,
+            labels: &update.labels,
+        };
+        let event = draft.encode();
+        let (who, told) = retell(&event, "msg_a_1".into(), "main".into()).expect("one of ours");
+        prop_assert_eq!(who, vendor);
+        prop_assert_eq!(told.update, update);
+        prop_assert_eq!((told.time, told.document_id), (Timestamp::from_millis(time), document_id.to_string()));
+        prop_assert_eq!((told.message_id.as_str(), told.notification.as_str()), ("msg_a_1", "main"));
+        prop_assert_eq!(told.event, Some(event));
+    }
+
+    #[test]
+    fn no_bytes_make_retelling_panic(bytes in prop::collection::vec(any::<u8>(), 0..64), value in json()) {
+        let _ours = retell(&bytes.into(), String::new(), String::new());
+        prop_assert!(retell(&value.to_string().into(), String::new(), String::new()).is_none());
+    }
+
+    #[test]
+    fn no_identifier_or_title_forges_anything(vendor_id in identifier(), title in hostile()) {
+        for format in Format::ALL {
+            let mut told = telling("a", Status::Completed);
+            told.update.vendor_id = vendor_id.clone();
+            told.update.title = Some(title.clone());
+            let out = tell(format, &told, None, ENDPOINT, &secrets_of(format), now()).expect("told");
+            prop_assert!(is_sound(&out), "{} {:?}", format, out);
+            if format == Format::Ppj {
+                let url = url::Url::parse(&out.url).expect("a URL");
+                let pairs: Vec<_> = url.query_pairs().into_owned().collect();
+                let sent = [("type", "complete"), ("token", vendor_id.as_str()), ("code", "0")];
+                prop_assert_eq!(pairs, sent.map(|(k, v)| (k.to_owned(), v.to_owned())));
+                // A replacement character cannot be told from broken UTF-8 in a query, and is refused there.
+                if vendor_id.as_str().contains(char::REPLACEMENT_CHARACTER) {
+                    continue;
+                }
+            }
+            // Gini's two keys name the document, which is another identifier here.
+            let read = Request::of(&out).update(&hook(format.vendor(), verify_of(format)));
+            let silent = format == Format::Ppj;
+            prop_assert_eq!(read.vendor_id.as_str(), if format == Format::Gini { "a" } else { vendor_id.as_str() });
+            prop_assert_eq!(read.title.as_ref(), Some(&title).filter(|_| !silent), "{}", format);
+        }
+    }
+
+    #[test]
+    fn no_address_forges_anything_either(query in hostile(), own in proptest::option::of(hostile())) {
+        let endpoint = format!("https://relay.example/in/k0?{query}");
+        let own = own.map(|text| format!("type=complete&token=8v9iSKnj&{text}"));
+        let original = own.as_deref().map(|form| super::super::Original {
+            method: "POST",
+            query: None,
+            headers: &[],
+            body: form.to_owned().into(),
+        });
+        let told = telling("8v9iSKnj", Status::Completed);
+        let out = tell(Format::Ppj, &told, original.as_ref(), &endpoint, &secrets_of(Format::Ppj), now());
+        let Ok(out) = out else {
+            prop_assert!(endpoint.trim_end() != endpoint || endpoint.chars().any(char::is_control));
+            return Ok(());
+        };
+        prop_assert!(is_sound(&out), "{:?}", out);
+        let url = url::Url::parse(&out.url).expect("a URL");
+        let sent: Vec<_> = url.query_pairs().into_owned().collect();
+        // What the receiver is configured with, up to a fragment, and then what the vendor says.
+        let configured = query.split('#').next().unwrap_or_default();
+        let words = own.unwrap_or_else(|| "type=complete&token=8v9iSKnj&code=0".to_owned());
+        let meant = [configured, &words].map(|text| form_urlencoded::parse(text.as_bytes()).into_owned().collect::<Vec<_>>());
+        prop_assert_eq!(sent, meant.concat());
+    }
+}
+
+#[test]
+fn what_is_not_an_event_is_not_retold() {
+    let good = r#"{"documentId":"d","status":"ERROR","vendor":"ppj","vendorId":"a","time":"2017-03-23T07:49:58.000Z"}"#;
+    let read = |text: &str| retell(&text.to_owned().into(), String::new(), String::new());
+    let (vendor, told) = read(good).expect("an event");
+    assert_eq!((vendor, told.update.labels), (Vendor::Ppj, BTreeMap::new()));
+    for (is, becomes) in [
+        ("ERROR", "error"),
+        ("ppj", "PPJ"),
+        ("\"a\"", "\"\""),
+        ("\"a\"", "7"),
+        ("2017-03-23T07:49:58.000Z", "yesterday"),
+        ("\"documentId\":\"d\",", ""),
+    ] {
+        assert!(read(&good.replace(is, becomes)).is_none(), "{becomes}");
+    }
+    assert!(read(&good.replace('}', ",\"vendorTime\":\"never\"}")).is_none());
+    assert!(read(&good.replace('}', ",\"later\":{}}")).is_some(), "a key of a later version is passed over");
+}

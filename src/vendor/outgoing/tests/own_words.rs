@@ -1,0 +1,139 @@
+//! What came in a format goes out in it to the byte; only the proof is new.
+
+use bytes::Bytes;
+
+use super::{PPJ_SECRET, names, secrets, secrets_of, value, verify_of};
+use crate::domain::{Format, Status, Vendor};
+use crate::vendor::fixture::{ENDPOINT, Request, hook, now, telling};
+use crate::vendor::{Original, Outbound, tell};
+
+fn original<'a>(method: &'a str, query: Option<&'a str>, headers: &'a [(String, String)], body: &str) -> Original<'a> {
+    Original { method, query, headers, body: Bytes::copy_from_slice(body.as_bytes()) }
+}
+
+fn header(name: &str, value: &str) -> (String, String) {
+    (name.to_owned(), value.to_owned())
+}
+
+fn repeated(format: Format, original: &Original<'_>, endpoint: &str) -> Outbound {
+    tell(format, &telling("8v9iSKnj", Status::Completed), Some(original), endpoint, &[], now()).expect("told")
+}
+
+#[test]
+fn a_body_goes_out_as_it_came_and_says_that_it_is_json() {
+    let body = "{ \"taskId\":\"8v9iSKnj\" ,\r\n \"code\":\"TaskSuccessNotify\"}\n ";
+    for format in [Format::Baidu, Format::Zoffice, Format::Gini, Format::Standard] {
+        for (media, told) in [
+            ("application/json; charset=UTF-8", "application/json; charset=UTF-8"),
+            ("application/cloudevents-batch+json", "application/cloudevents-batch+json"),
+            ("application/x-www-form-urlencoded", "application/json"),
+            ("x", "application/json"),
+        ] {
+            let headers = [header("host", "h"), header("content-type", media), header("cookie", "a=b")];
+            let out = repeated(format, &original("POST", None, &headers, body), ENDPOINT);
+            assert_eq!((out.method.as_str(), out.url.as_str(), &out.body[..]), ("POST", ENDPOINT, body.as_bytes()));
+            assert_eq!(value(&out.headers, "content-type"), told, "{format}");
+            let ours: &[_] = if format == Format::Standard { &["webhook-id", "webhook-timestamp"] } else { &[] };
+            assert_eq!(&names(&out.headers)[1..], ours, "{format}");
+        }
+        let out = repeated(format, &original("POST", None, &[], body), ENDPOINT);
+        assert_eq!(value(&out.headers, "content-type"), "application/json", "{format}");
+    }
+}
+
+#[test]
+fn a_cloudevent_stays_one_in_either_mode_and_is_signed_as_ours() {
+    let attributes =
+        [("ce-specversion", "1.0"), ("ce-id", "7"), ("ce-source", "/s"), ("ce-type", "a.completed"), ("ce-x", "%22")];
+    let mut headers: Vec<_> = attributes.iter().map(|(name, value)| header(name, value)).collect();
+    headers.insert(0, header("webhook-id", "theirs"));
+    headers.push(header("content-type", "application/json"));
+    headers.push(header("webhook-signature", "v1,theirs"));
+    let body = r#"{"id":"8v9iSKnj"}"#;
+    let told = telling("8v9iSKnj", Status::Completed);
+    let send = |headers: &[(String, String)], body: &str| {
+        let own = original("POST", None, headers, body);
+        let secrets = secrets_of(Format::Standard);
+        tell(Format::Standard, &told, Some(&own), ENDPOINT, &secrets, now()).expect("told")
+    };
+    let out = send(&headers, body);
+    let ours = ["webhook-id", "webhook-timestamp", "webhook-signature"];
+    let kept = ["content-type", "ce-specversion", "ce-id", "ce-source", "ce-type", "ce-x"];
+    assert_eq!(names(&out.headers), [&kept[..], &ours].concat());
+    assert_eq!((value(&out.headers, "ce-x"), value(&out.headers, "webhook-id")), ("%22", "msg_1"));
+    let signed = hook(Vendor::Standard, verify_of(Format::Standard));
+    assert_eq!(Request::of(&out).update(&signed).dedup_key.as_deref(), Some("cloudevent:2:/s:7"));
+
+    let media = "application/cloudevents+json; charset=utf-8";
+    let structured = r#"{"specversion":"1.0","id":"7","source":"/s","type":"a.completed","subject":"8v9iSKnj"}"#;
+    let out = send(&[header("content-type", media), header("ce-id", "8")], structured);
+    assert_eq!(names(&out.headers), [&["content-type"][..], &ours].concat());
+    assert_eq!(Request::of(&out).update(&signed).dedup_key.as_deref(), Some("cloudevent:2:/s:7"));
+
+    let bare: Vec<_> = headers.iter().filter(|(name, _)| name != "content-type").cloned().collect();
+    let out = send(&[&bare[..], &[header("ce-subject", "8v9iSKnj")]].concat(), "");
+    assert_eq!(value(&out.headers, "content-type"), "", "a body that is not there has no type");
+    Request::of(&out).update(&signed);
+}
+
+#[test]
+fn ppjs_parameters_are_appended_as_they_came_in_every_edition() {
+    let get = |query| original("GET", Some(query), &[], "");
+    for (query, endpoint, url) in [
+        ("type=complete&token=8v9iSKnj&code=0", "https://h/n", "https://h/n?type=complete&token=8v9iSKnj&code=0"),
+        ("token=a&type=completed", "https://h/n?x=%2f+%C3%A9", "https://h/n?x=%2f+%C3%A9&token=a&type=completed"),
+        ("agent=1&type=complete&token=a", "https://h/n?", "https://h/n?agent=1&type=complete&token=a"),
+        ("type=complete&token=%38v+9&&x", "https://h#top", "https://h/?type=complete&token=%38v+9&&x"),
+        ("type=complete&token=o'n{e}|", "https://h/n?q='", "https://h/n?q=%27&type=complete&token=o'n{e}|"),
+        (
+            "type=complete&token=a&timestamp=1&nonce=n&signature=00",
+            "https://h/n",
+            "https://h/n?type=complete&token=a&timestamp=1&nonce=n&signature=00",
+        ),
+    ] {
+        let out = repeated(Format::Ppj, &get(query), endpoint);
+        assert_eq!((out.method.as_str(), out.url.as_str()), ("GET", url));
+        assert!(out.headers.is_empty() && out.body.is_empty());
+    }
+    let types = [header("content-type", "application/x-www-form-urlencoded")];
+    let form = original("POST", None, &types, "type=complete&token=8v9iSKnj");
+    let out = repeated(Format::Ppj, &form, "https://h/n?a=1");
+    assert_eq!(out.url, "https://h/n?a=1&type=complete&token=8v9iSKnj");
+    assert!(out.method == "GET" && out.headers.is_empty() && out.body.is_empty());
+    let both = original("POST", Some("agent=2"), &[], "type=complete&token=8v9iSKnj");
+    assert_eq!(repeated(Format::Ppj, &both, "https://h/n").url, "https://h/n?agent=2&type=complete&token=8v9iSKnj");
+}
+
+#[test]
+fn what_is_passed_on_is_signed_over_all_that_is_sent_configured_parameters_included() {
+    let signed = hook(Vendor::Ppj, verify_of(Format::Ppj));
+    let endpoint = format!("{ENDPOINT}?agent=0%268&_=1");
+    for query in
+        ["type=complete&token=8v9iSKnj", "token=%C3%A9+%26%3D&code=0&type=completed&sig=%E4", "type=error&token=o'n"]
+    {
+        let told = telling("8v9iSKnj", Status::Completed);
+        let own = original("GET", Some(query), &[], "");
+        let out = tell(Format::Ppj, &told, Some(&own), &endpoint, &secrets(&[PPJ_SECRET]), now()).expect("told");
+        assert_eq!(out.url, format!("{endpoint}&{query}"));
+        Request::of(&out).update(&signed);
+        let moved = Outbound { url: out.url.replace("agent=0", "agent=1"), ..out };
+        assert!(Request::of(&moved).is_unproven(&signed), "{query}");
+    }
+}
+
+#[test]
+fn bytes_of_a_form_that_no_address_can_hold_are_written_so_that_they_mean_the_same() {
+    let form = original("POST", None, &[], "type=complete&token=a #b\"<>é\u{2028}%&c=\r\nx: y\0");
+    let out = repeated(Format::Ppj, &form, "https://h/n");
+    let sent = "type=complete&token=a%20%23b%22%3C%3E%C3%A9%E2%80%A8%&c=%0D%0Ax:%20y%00";
+    assert_eq!(out.url, format!("https://h/n?{sent}"));
+    let pairs = |text: &[u8]| form_urlencoded::parse(text).into_owned().collect::<Vec<_>>();
+    assert_eq!(pairs(sent.as_bytes()), pairs(&form.body));
+}
+
+#[test]
+fn a_form_that_is_too_long_for_an_address_is_told_in_other_words() {
+    let long = format!("type=complete&token=8v9iSKnj&x={}", "x".repeat(8000));
+    let out = repeated(Format::Ppj, &original("POST", None, &[], &long), "https://h/n");
+    assert_eq!(out.url, "https://h/n?type=complete&token=8v9iSKnj&code=0");
+}

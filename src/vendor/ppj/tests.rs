@@ -1,0 +1,225 @@
+//! What PPJ can rely on, edition by edition.
+
+use crate::domain::{Hook, Secret, Status, Timestamp, Vendor, Verify};
+use crate::vendor::fixture::{ENDPOINT, NOW, Request, hook, now, open, telling};
+use crate::vendor::{Inexpressible, Message, Refusal, read};
+
+use super::write::{Edition, handshake, notify};
+
+const SECRET: &str = "kKdBnfSJNnBjex9gczp6P9g2";
+
+fn signed() -> Hook {
+    hook(Vendor::Ppj, Verify::Ppj { secret: Secret::new(SECRET) })
+}
+
+fn nonce_of(request: &Request, hook: &Hook) -> String {
+    match request.read(hook) {
+        Ok(Message::Handshake(reply)) => String::from_utf8(reply.body).expect("text"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_seeds_requests_are_understood() {
+    let hook = open(Vendor::Ppj);
+    let verify = Request::get("type=verify&timestamp=1489820220&nonce=7bzaglsx2y1nmujw&signature=XXXXX");
+    assert_eq!(nonce_of(&verify, &hook), r#"{"nonce":"7bzaglsx2y1nmujw"}"#);
+    let done = Request::get("type=complete&token=8v9iSKnj&code=0").update(&hook);
+    assert_eq!((done.vendor_id.as_str(), done.status, done.error), ("8v9iSKnj", Status::Completed, None));
+    for (code, message) in [("1", "server internal error"), ("2", "source file error")] {
+        let failed = Request::get(&format!("type=error&token=8v9iSKnj&code={code}")).update(&hook);
+        let error = failed.error.expect("an error");
+        assert_eq!((failed.status, error.code.as_str(), error.message.as_str()), (Status::Error, code, message));
+    }
+}
+
+#[test]
+fn one_message_in_five_spellings_is_one_message() {
+    let hook = open(Vendor::Ppj);
+    let keys: Vec<_> = [
+        Request::get("type=complete&token=8v9iSKnj&code=0"),
+        Request::get("type=completed&token=8v9iSKnj&code=0"),
+        Request::get("agent=06875f8b&token=8v9iSKnj&type=completed"),
+        Request::post("type=complete&token=8v9iSKnj"),
+        Request::get("type=complete&token=8v9iSKnj&code="),
+    ]
+    .iter()
+    .map(|r| r.update(&hook).dedup_key.expect("a key"))
+    .collect();
+    assert!(keys.iter().all(|k| *k == keys[0]), "{keys:?}");
+    let other = Request::get("type=error&token=8v9iSKnj&code=0").update(&hook).dedup_key;
+    assert_ne!(other.as_ref(), Some(&keys[0]));
+}
+
+#[test]
+fn one_token_in_two_cases_of_its_uuid_is_one_message_and_any_other_token_means_its_case() {
+    let key = |token: &str| Request::get(&format!("type=complete&token={token}")).update(&open(Vendor::Ppj)).dedup_key;
+    let uuid = "626626a0-749f-11e2-bfd6-00000000000a";
+    assert_eq!(key(uuid), key(&uuid.to_uppercase()));
+    assert_ne!(key("8v9iSKnj"), key("8V9ISKNJ"));
+}
+
+#[test]
+fn the_published_requests_pass_at_their_time_and_no_other() {
+    let verify = Request::get(
+        "type=verify&timestamp=1489820220&nonce=7bzaglsx2y1nmujw\
+         &signature=988b7b1bdd05d10a0b21840561097f2dbbabeaf7e2bbe0dc960856a5fcdeb84e",
+    );
+    let mut notify = Request::get("agent=06875f8b&code=0&token=8v9iSKnj&type=completed")
+        .header("X-PPJ-Timestamp", "1490255398")
+        .header("X-PPJ-Signature", "9b566f493c25afa7b57b6e2289f2382c32ab2393bdf0b0367ba77bb53dce36db");
+    notify.path = "/notify".into();
+    for (request, time) in [(verify, 1_489_820_220), (notify, 1_490_255_398)] {
+        for (apart, good) in [(0, true), (300, true), (-300, true), (301, false), (-301, false)] {
+            let answer = read(&signed(), &request.inbound(), Timestamp::from_seconds(time + apart));
+            assert_eq!(answer.is_ok(), good, "{apart}: {answer:?}");
+        }
+    }
+}
+
+#[test]
+fn a_signature_survives_no_change_of_what_it_covers() {
+    let out = notify(Edition::B, &telling("8v9iSKnj", Status::Completed), ENDPOINT, Some(&Secret::new(SECRET)), now());
+    let good = Request::of(&out.expect("written"));
+    good.update(&signed());
+    let mut other = good.clone();
+    other.query = Some(good.query.clone().unwrap_or_default().replace("8v9iSKnj", "8v9iSKnk"));
+    assert!(other.is_unproven(&signed()));
+    let mut other = good.clone();
+    other.path = "/in/other".into();
+    // The address that was handed out still ends in the signed path; another hook's does not.
+    let mut inbound = other.inbound();
+    inbound.endpoint = None;
+    assert!(matches!(read(&signed(), &inbound, now()), Err(Refusal::Unproven(_))));
+    let mut other = good.clone();
+    other.method = http::Method::POST;
+    assert!(other.is_unproven(&signed()));
+    let mut unsigned_extra = good;
+    unsigned_extra.query = unsigned_extra.query.map(|q| q + "&_=1&file_source=x");
+    unsigned_extra.update(&signed());
+}
+
+#[test]
+fn behind_a_proxy_that_takes_a_prefix_away_the_signature_still_matches() {
+    let endpoint = "https://relay.example/relay/in/k0";
+    let secret = Secret::new(SECRET);
+    let out = notify(Edition::B, &telling("8v9iSKnj", Status::Completed), endpoint, Some(&secret), now());
+    let mut request = Request::of(&out.expect("written"));
+    request.path = "/in/k0".into();
+    let mut inbound = request.inbound();
+    inbound.endpoint = Some(endpoint);
+    assert!(read(&signed(), &inbound, now()).is_ok());
+}
+
+#[test]
+fn an_unsigned_forged_empty_or_doubled_signature_is_refused() {
+    let time = NOW.to_string();
+    let plain = Request::get("type=complete&token=8v9iSKnj&code=0");
+    let with = |t: &str, s: &str| plain.clone().header("X-PPJ-Timestamp", t).header("X-PPJ-Signature", s);
+    let good = notify(Edition::B, &telling("8v9iSKnj", Status::Completed), ENDPOINT, Some(&Secret::new(SECRET)), now());
+    let good = Request::of(&good.expect("written"));
+    let signature = good.headers["x-ppj-signature"].to_str().expect("text").to_owned();
+    let zeros = "0".repeat(64);
+    let bad = [
+        plain.clone(),
+        with(&time, ""),
+        with(&time, &zeros),
+        with("", &zeros),
+        with(&i64::MIN.to_string(), &zeros),
+        with(&u64::MAX.to_string(), &zeros),
+        with("inf", &zeros),
+        with("-1", &zeros),
+        good.clone().header("X-PPJ-Signature", &signature),
+        good.clone().header("X-PPJ-Timestamp", &time),
+        good.clone().without("X-PPJ-Signature"),
+        good.without("X-PPJ-Timestamp"),
+        Request::get("type=verify&nonce=abc"),
+        Request::get(&format!("type=verify&timestamp={time}&nonce=abc&signature=")),
+        Request::get(&format!("type=verify&timestamp={time}&nonce=abc&signature={zeros}&signature={zeros}")),
+        Request::get(&format!("type=verify&timestamp=-9223372036854775808&nonce=abc&signature={zeros}")),
+    ];
+    for request in bad {
+        assert!(request.is_unproven(&signed()), "{request:?}");
+    }
+}
+
+#[test]
+fn the_query_signature_of_a_handshake_cannot_be_carried_over_to_a_notification() {
+    let out = handshake(Edition::A, ENDPOINT, "abc", Some(&Secret::new(SECRET)), now()).expect("written");
+    let mut request = Request::of(&out);
+    assert_eq!(nonce_of(&request, &signed()), r#"{"nonce":"abc"}"#);
+    request.query = request.query.map(|q| q.replace("type=verify", "type=complete") + "&token=8v9iSKnj");
+    assert!(request.is_unproven(&signed()));
+}
+
+#[test]
+fn the_handshake_of_every_edition_gets_its_nonce_back() {
+    for edition in Edition::ALL {
+        let request = Request::of(&handshake(edition, ENDPOINT, "n&\"=", None, now()).expect("written"));
+        assert_eq!(nonce_of(&request, &open(Vendor::Ppj)), r#"{"nonce":"n&\"="}"#, "{edition}");
+        let out = handshake(edition, ENDPOINT, "abc", Some(&Secret::new(SECRET)), now());
+        let proven = !Request::of(&out.expect("written")).is_unproven(&signed());
+        assert_eq!(proven, matches!(edition, Edition::A | Edition::B), "{edition}");
+    }
+}
+
+#[test]
+fn notifications_of_every_edition_look_as_documented() {
+    let secret = Secret::new(SECRET);
+    let write = |edition, status| {
+        notify(edition, &telling("8v9iSKnj", status), "http://h/notify?agent=1", Some(&secret), now())
+    };
+    for edition in [Edition::A, Edition::B] {
+        let out = write(edition, Status::Completed).expect("written");
+        assert_eq!(out.url, "http://h/notify?agent=1&type=complete&token=8v9iSKnj&code=0");
+        assert_eq!(out.headers.len(), if edition == Edition::B { 2 } else { 0 });
+    }
+    let out = write(Edition::C, Status::Error).expect("written");
+    assert_eq!((out.method.as_str(), out.url.as_str()), ("POST", "http://h/notify?agent=1"));
+    assert_eq!(out.body, "type=error&token=8v9iSKnj&code=1");
+    assert_eq!(out.headers, [("content-type".into(), "application/x-www-form-urlencoded".into())]);
+    let out = write(Edition::D, Status::Completed).expect("written");
+    assert_eq!(out.url, "http://h/notify?agent=1&type=complete&token=8v9iSKnj");
+    let pending = write(Edition::A, Status::Pending).map(|o| o.url);
+    assert_eq!(pending, Err(Inexpressible::Status { vendor: Vendor::Ppj, status: Status::Pending }));
+    assert_eq!(write(Edition::Zero, Status::Completed).map(|o| o.url), Err(Inexpressible::Edition(Edition::Zero)));
+}
+
+#[test]
+fn what_could_be_read_in_two_ways_or_not_at_all_is_unintelligible() {
+    let long = format!("type=complete&token={}", "x".repeat(257));
+    for query in [
+        "",
+        "type=complete",
+        "token=a",
+        "type=complete&token=",
+        "type=complete&token=a&token=b",
+        "type=complete&token=a&token=a",
+        "type=complete&type=error&token=a",
+        "type=started&token=a",
+        "type=complete&token=a%0Ab",
+        "type=complete&token=%FF",
+        "type=complete&token=a%00",
+        "type=error&token=a&code=x",
+        "type=error&token=a&code=99999999999999999999",
+        "type=error&token=a&code=1&code=2",
+        "type=verify",
+        "type=verify&nonce=",
+        "type=verify&nonce=a%0D%0Ab",
+        &long,
+    ] {
+        assert!(Request::get(query).is_unintelligible(&open(Vendor::Ppj)), "{query}");
+    }
+    let mut mixed = Request::post("type=complete&token=a");
+    mixed.query = Some("token=b".into());
+    assert!(mixed.is_unintelligible(&open(Vendor::Ppj)));
+}
+
+#[test]
+fn other_methods_are_told_which_ones_are_used() {
+    let mut request = Request::get("type=complete&token=a");
+    for method in ["PUT", "OPTIONS", "HEAD", "DELETE", "GE"] {
+        request.method = method.parse().expect("a method");
+        assert!(matches!(request.read(&signed()), Err(Refusal::Method("GET, POST"))), "{method}");
+    }
+}

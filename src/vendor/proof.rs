@@ -1,0 +1,140 @@
+//! What all proofs are made of: HMAC-SHA256, comparison in constant time, strict decoding, headers that occur once,
+//! fresh timestamps. Knows no vendor; every failure is a `401` that tells nothing about the secret.
+
+use std::time::Duration;
+
+use aws_lc_rs::{constant_time, digest, hmac};
+use data_encoding::{BASE64, HEXLOWER, HEXLOWER_PERMISSIVE};
+use http::HeaderMap;
+
+use super::Refusal;
+use crate::domain::{Encoding, Secret, Timestamp};
+
+/// How far a signed timestamp may lie from our clock, in either direction.
+pub(super) const WINDOW: Duration = Duration::from_secs(5 * 60);
+
+/// HMAC-SHA256 over the parts, one after the other.
+pub(super) fn hmac(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
+    let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, key));
+    for part in parts {
+        context.update(part);
+    }
+    let mut tag = [0; 32];
+    // An HMAC-SHA256 tag has 32 bytes; `copy_from_slice` would say so loudly if the algorithm above were changed.
+    tag.copy_from_slice(context.sign().as_ref());
+    tag
+}
+
+/// Lower-case hexadecimal.
+pub(super) fn hex(tag: &[u8]) -> String {
+    HEXLOWER.encode(tag)
+}
+
+/// Decodes a signature to its fixed length first, so that an empty or shortened one can never compare as equal.
+pub(super) fn decode(encoding: Encoding, text: &[u8]) -> Option<[u8; 32]> {
+    let bytes = match encoding {
+        Encoding::Hex => HEXLOWER_PERMISSIVE.decode(text),
+        Encoding::Base64 => BASE64.decode(text),
+    };
+    bytes.ok()?.try_into().ok()
+}
+
+/// Whether two tags are the same, in a time that does not depend on where they differ.
+pub(super) fn same(a: &[u8; 32], b: &[u8; 32]) -> bool {
+    constant_time::verify_slices_are_equal(a, b).is_ok()
+}
+
+/// Whether a header carries exactly the secret. Digests are compared, so that the time does not even tell its length.
+pub(super) fn is_secret(sent: &[u8], secret: &Secret) -> Result<bool, Refusal> {
+    let wanted = digest::digest(&digest::SHA256, key(secret)?);
+    let sent = digest::digest(&digest::SHA256, sent);
+    Ok(constant_time::verify_slices_are_equal(sent.as_ref(), wanted.as_ref()).is_ok())
+}
+
+/// The secret's bytes; an empty secret proves nothing, however it came to be stored.
+pub(super) fn key(secret: &Secret) -> Result<&[u8], Refusal> {
+    match secret.expose().as_bytes() {
+        [] => Err(Refusal::Unproven("this hook's secret is empty: make a new hook")),
+        bytes => Ok(bytes),
+    }
+}
+
+/// The value of a header that must be there exactly once: of two signatures, which one counts is the sender's choice.
+pub(super) fn once<'a>(headers: &'a HeaderMap, name: &str, otherwise: &'static str) -> Result<&'a [u8], Refusal> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (Some(value), None) => Ok(value.as_bytes()),
+        _ => Err(Refusal::Unproven(otherwise)),
+    }
+}
+
+/// The one `Authorization` header equals the secret.
+pub(super) fn authorization(headers: &HeaderMap, secret: &Secret) -> Result<(), Refusal> {
+    const WANTED: &str = "the header Authorization must occur once and equal the hook's secret";
+    if is_secret(once(headers, "authorization", WANTED)?, secret)? { Ok(()) } else { Err(Refusal::Unproven(WANTED)) }
+}
+
+/// Whether a timestamp in whole seconds lies within [`WINDOW`] of `now`. Only plain digits are a timestamp: no sign,
+/// no fraction, no exponent, and nothing that overflows.
+pub(super) fn is_fresh(seconds: &[u8], now: Timestamp) -> bool {
+    whole(seconds)
+        .and_then(|s| s.checked_sub(now.seconds()))
+        .is_some_and(|apart| apart.unsigned_abs() <= WINDOW.as_secs())
+}
+
+/// A number of plain digits.
+pub(super) fn whole(digits: &[u8]) -> Option<i64> {
+    if !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+/// For a hook whose proof is not one of its vendor's: it can only have been stored by mistake, and lets nobody in.
+pub(super) fn unfit() -> Refusal {
+    Refusal::Unproven("this hook's proof does not fit its vendor: make a new hook")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timestamps_at_the_ends_of_arithmetic_are_stale_and_do_not_panic() {
+        let now = Timestamp::from_seconds(1_700_000_000);
+        let extremes = [i64::MIN.to_string(), i64::MAX.to_string(), u64::MAX.to_string(), "9".repeat(4000)];
+        let odd = ["", "-1", "inf", "NaN", "1e9", "+1700000000", " 1700000000", "1700000000.0", "0", "１７"];
+        for text in extremes.iter().map(String::as_str).chain(odd) {
+            assert!(!is_fresh(text.as_bytes(), now), "{text}");
+        }
+    }
+
+    #[test]
+    fn five_minutes_off_is_fresh_in_both_directions_and_a_second_more_is_not() {
+        let now = Timestamp::from_seconds(1_700_000_000);
+        for (text, fresh) in [("1700000300", true), ("1700000301", false), ("1699999700", true), ("1699999699", false)]
+        {
+            assert_eq!(is_fresh(text.as_bytes(), now), fresh, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_signature_of_another_length_or_alphabet_is_none() {
+        let good = hex(&[7; 32]);
+        assert_eq!(decode(Encoding::Hex, good.as_bytes()), Some([7; 32]));
+        assert_eq!(decode(Encoding::Hex, good.to_uppercase().as_bytes()), decode(Encoding::Hex, good.as_bytes()));
+        for bad in ["", &good[2..], &format!("{good}00"), &format!("{} ", &good[1..]), &"g".repeat(64)] {
+            assert_eq!(decode(Encoding::Hex, bad.as_bytes()), None, "{bad}");
+        }
+        let good = BASE64.encode(&[7; 32]);
+        assert_eq!(decode(Encoding::Base64, good.as_bytes()), Some([7; 32]));
+        assert_eq!(decode(Encoding::Base64, good.trim_end_matches('=').as_bytes()), None);
+    }
+
+    #[test]
+    fn an_empty_secret_lets_nobody_in() {
+        let mut headers = HeaderMap::new();
+        headers.insert("authorization", http::HeaderValue::from_static(""));
+        assert!(matches!(authorization(&headers, &Secret::new("")), Err(Refusal::Unproven(_))));
+    }
+}

@@ -1,0 +1,136 @@
+//! The two kinds of keys that Standard Webhooks signs with: `whsec_…`, which both sides know (`v1`), and `whsk_…`, whose
+//! public half a receiver is given as `whpk_…` (`v1a`).
+
+use aws_lc_rs::signature::Ed25519KeyPair;
+use data_encoding::{BASE64, BASE64_NOPAD};
+
+use crate::domain::Secret;
+use crate::vendor::proof;
+
+/// Bytes of an Ed25519 seed, and of its public key.
+const HALF: usize = 32;
+
+/// A key that can sign.
+pub(super) enum SigningKey {
+    /// HMAC-SHA256.
+    Shared(Vec<u8>),
+    /// Ed25519.
+    Pair(Ed25519KeyPair),
+}
+
+impl SigningKey {
+    /// `None` when the secret is neither.
+    pub(super) fn of(secret: &Secret) -> Option<Self> {
+        match secret.expose().strip_prefix("whsk_") {
+            Some(text) => pair(&decode(text)?).map(SigningKey::Pair),
+            None => shared(secret).map(SigningKey::Shared),
+        }
+    }
+
+    /// One entry of `webhook-signature`: the version, a comma, and base64.
+    pub(super) fn sign(&self, id: &[u8], timestamp: &[u8], body: &[u8]) -> String {
+        match self {
+            SigningKey::Shared(key) => format!("v1,{}", BASE64.encode(&tag(key, id, timestamp, body))),
+            SigningKey::Pair(pair) => {
+                let message = [id, b".", timestamp, b".", body].concat();
+                format!("v1a,{}", BASE64.encode(pair.sign(&message).as_ref()))
+            }
+        }
+    }
+}
+
+/// The key inside `whsec_…`: 24 to 64 bytes of base64; `None` when it is anything else.
+pub(crate) fn shared(secret: &Secret) -> Option<Vec<u8>> {
+    let key = decode(secret.expose().strip_prefix("whsec_")?)?;
+    (24..=64).contains(&key.len()).then_some(key)
+}
+
+/// What `v1` carries.
+pub(super) fn tag(key: &[u8], id: &[u8], timestamp: &[u8], body: &[u8]) -> [u8; 32] {
+    proof::hmac(key, &[id, b".", timestamp, b".", body])
+}
+
+/// The specification says no more than "standard ed25519 key pair"; its authors' server writes the seed followed by the
+/// public key, other libraries the seed alone. A public key of another seed would be signed for in vain.
+fn pair(bytes: &[u8]) -> Option<Ed25519KeyPair> {
+    match bytes.len() {
+        HALF => Ed25519KeyPair::from_seed_unchecked(bytes).ok(),
+        n if n == 2 * HALF => Ed25519KeyPair::from_seed_and_public_key(&bytes[..HALF], &bytes[HALF..]).ok(),
+        _ => None,
+    }
+}
+
+fn decode(text: &str) -> Option<Vec<u8>> {
+    BASE64.decode(text.as_bytes()).or_else(|_| BASE64_NOPAD.decode(text.as_bytes())).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_lc_rs::signature::{ED25519, KeyPair as _, UnparsedPublicKey};
+
+    use super::*;
+
+    const ID: &[u8] = b"msg_p5jXN8AQM9LWM0D4loKWxJek";
+    const AT: &[u8] = b"1614265330";
+    const BODY: &[u8] = br#"{"test": 2432232314}"#;
+
+    /// The vector of the specification's authors (`test_asymmetric_key_signing` of the Svix server), whose signature is
+    /// the example of the specification, too.
+    const PAIR: &str = "6Xb/dCcHpPea21PS1N9VY/NZW723CEc77N4rJCubMbfVKIDij2HKpMKkioLlX0dRqSKJp4AJ6p9lMicMFs6Kvg==";
+    const SIGNED: &str = "v1a,hnO3f9T8Ytu9HwrXslvumlUpqtNVqkhqw/enGzPCXe5BdqzCInXqYXFymVJaA7AZdpXwVLPo3mNl8EM+m7TBAg==";
+
+    fn key(text: &str) -> Option<SigningKey> {
+        SigningKey::of(&Secret::new(text))
+    }
+
+    /// The example of the specification's reference libraries.
+    #[test]
+    fn the_published_vector_of_a_shared_secret_comes_out() {
+        let key = key("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").expect("24 bytes");
+        assert_eq!(key.sign(ID, AT, BODY), "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
+    }
+
+    #[test]
+    fn the_published_vector_of_a_key_pair_comes_out_of_the_pair_and_of_its_seed() {
+        let bytes = decode(PAIR).expect("base64");
+        let seed = BASE64.encode(&bytes[..HALF]);
+        for text in [PAIR, PAIR.trim_end_matches('='), &seed, seed.trim_end_matches('=')] {
+            assert_eq!(key(&format!("whsk_{text}")).expect("a key").sign(ID, AT, BODY), SIGNED, "{text}");
+        }
+    }
+
+    #[test]
+    fn whoever_has_the_public_key_can_check_a_signature() {
+        let Some(SigningKey::Pair(pair)) = key(&format!("whsk_{}", BASE64.encode(&[7; 32]))) else { panic!("no pair") };
+        let public = UnparsedPublicKey::new(&ED25519, pair.public_key().as_ref().to_vec());
+        let signed = SigningKey::Pair(pair).sign(b"msg_1", b"1", b"{}");
+        let signature = BASE64.decode(&signed.as_bytes()[4..]).expect("base64");
+        assert!(public.verify(b"msg_1.1.{}", &signature).is_ok());
+        assert!(public.verify(b"msg_1.1.{ }", &signature).is_err());
+    }
+
+    #[test]
+    fn a_shared_secret_is_whsec_and_24_to_64_bytes() {
+        for (bytes, good) in [(23, false), (24, true), (64, true), (65, false)] {
+            let secret = Secret::new(&format!("whsec_{}", BASE64.encode(&vec![1; bytes])));
+            assert_eq!(shared(&secret).is_some(), good, "{bytes}");
+        }
+        for bad in
+            ["", "whsec_", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_!!!!", "WHSEC_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"]
+        {
+            assert!(shared(&Secret::new(bad)).is_none(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_pair_of_another_length_or_whose_halves_do_not_belong_together_is_none() {
+        let mut strange = decode(PAIR).expect("base64");
+        strange[63] ^= 1;
+        assert!(key(&format!("whsk_{}", BASE64.encode(&strange))).is_none());
+        for bytes in [0, 31, 33, 63, 65] {
+            assert!(key(&format!("whsk_{}", BASE64.encode(&vec![1; bytes]))).is_none(), "{bytes}");
+        }
+        assert!(key(&format!("whpk_{PAIR}")).is_none());
+        assert!(key("whsk_!").is_none());
+    }
+}

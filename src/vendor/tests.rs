@@ -1,0 +1,106 @@
+//! What holds for every dialect.
+
+mod chance;
+
+use http::HeaderMap;
+use serde_json::json;
+
+use super::fixture::{ENDPOINT, Request, every_hook, hook, mapping, now, open, proofs, telling};
+use super::{Inexpressible, Message, Mode, Refusal, parse_kept, render, standard_notify};
+use crate::domain::{Failure, Hook, Status, Vendor, Verify};
+
+#[test]
+fn what_is_written_is_read_back_for_every_vendor_proof_and_status() {
+    for hook in every_hook() {
+        for status in Status::ALL {
+            let mut told = telling("8v9iSKnj", status);
+            told.update.title = Some("Ünïcode \"title\"".into());
+            told.update.result = Some(serde_json::Map::from_iter([("pages".to_owned(), json!(3))]));
+            told.update.error =
+                (status == Status::Error).then(|| Failure { code: "2".into(), message: "source file error".into() });
+            let out = match render(hook.vendor, &told, ENDPOINT, &hook.verify, now()) {
+                Ok(out) => out,
+                Err(Inexpressible::Status { .. }) if status == Status::Pending => continue,
+                Err(e) => panic!("{}: {e}", hook.vendor),
+            };
+            let read = Request::of(&out).update(&hook);
+            assert_eq!((&read.vendor_id, read.status), (&told.update.vendor_id, status), "{}", hook.vendor);
+            let silent = hook.vendor == Vendor::Ppj || (hook.vendor, status) == (Vendor::Zoffice, Status::Pending);
+            assert_eq!(read.title, told.update.title.filter(|_| !silent), "{} {status}", hook.vendor);
+            let message = read.error.map(|e| e.message);
+            assert_eq!(message, told.update.error.map(|e| e.message), "{} {status}", hook.vendor);
+            if status == Status::Completed && !silent {
+                let pages = read.result.and_then(|r| r.get("pages").cloned());
+                assert_eq!(pages, Some(json!(3)), "{}", hook.vendor);
+            }
+        }
+    }
+}
+
+#[test]
+fn each_mode_of_the_standard_is_read_back() {
+    for mode in [Mode::Webhook, Mode::Structured, Mode::Binary] {
+        for status in Status::ALL {
+            let mut told = telling("Ünïcode id", status);
+            told.update.title = Some("t".into());
+            let out = standard_notify(mode, &told, ENDPOINT, &Verify::None {}, now()).expect("written");
+            let read = Request::of(&out).update(&open(Vendor::Standard));
+            assert_eq!((read.vendor_id, read.status), (told.update.vendor_id, status), "{mode:?}");
+            assert_eq!((read.title.as_deref(), read.vendor_time), (Some("t"), Some(now())), "{mode:?}");
+        }
+    }
+}
+
+#[test]
+fn a_reject_is_read_again_without_its_credentials() {
+    for hook in every_hook() {
+        let out =
+            render(hook.vendor, &telling("a", Status::Completed), ENDPOINT, &hook.verify, now()).expect("written");
+        let bare = Request { headers: HeaderMap::new(), ..Request::of(&out) };
+        assert!(matches!(parse_kept(&hook, &bare.inbound()), Ok(Message::Update(_))), "{}", hook.vendor);
+    }
+}
+
+#[test]
+fn a_proof_that_does_not_fit_its_vendor_lets_nobody_in() {
+    for vendor in Vendor::ALL {
+        let other = if vendor == Vendor::Ppj { Vendor::Baidu } else { Vendor::Ppj };
+        let verify = proofs(other).remove(1);
+        let out = render(vendor, &telling("a", Status::Completed), ENDPOINT, &Verify::None {}, now()).expect("written");
+        assert!(Request::of(&out).is_unproven(&hook(vendor, verify.clone())), "{vendor}");
+        let answer = render(vendor, &telling("a", Status::Completed), ENDPOINT, &verify, now());
+        assert!(matches!(answer, Err(Inexpressible::Proof { .. })), "{vendor}");
+    }
+}
+
+#[test]
+fn wrong_methods_are_refused_before_anything_is_read() {
+    for hook in every_hook().iter().filter(|h| h.vendor != Vendor::Ppj) {
+        let allowed = if hook.vendor == Vendor::Standard { "POST, OPTIONS" } else { "POST" };
+        assert!(matches!(Request::get("").read(hook), Err(Refusal::Method(m)) if m == allowed), "{}", hook.vendor);
+    }
+}
+
+#[test]
+fn hostile_bodies_are_unintelligible_for_everybody() {
+    let deep = "[".repeat(100_000);
+    let inside = json!({ "messageBody": deep }).to_string();
+    let bodies: [&[u8]; 10] = [
+        b"",
+        b"\0",
+        b"null",
+        b"[]",
+        b"\xFF\xFE\xFD",
+        br#"{"documentId":"\ud800","status":"COMPLETED"}"#,
+        b"{\"a\":1e999}",
+        b"{\"a\":1}{",
+        deep.as_bytes(),
+        inside.as_bytes(),
+    ];
+    for vendor in Vendor::ALL {
+        let hook = Hook { mapping: Some(mapping()), ..open(vendor) };
+        for body in bodies {
+            assert!(Request::post(body).is_unintelligible(&hook), "{vendor} {:?}", &body[..body.len().min(20)]);
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! zOffice: `taskId`, `code` and a `detail` in which everything is optional. It proves itself by a Cookie or an
+//! Authorization value that the application chose, and calls once: nothing here is stricter than it must be.
+
+use std::collections::BTreeMap;
+
+use http::HeaderMap;
+use serde_json::{Map, Value, json};
+
+use super::{Dialect, Inbound, Inexpressible, Message, Outbound, Refusal, Telling, json, post, proof, unintelligible};
+use crate::domain::{Failure, Hook, Status, Timestamp, Update, Vendor, Verify};
+
+/// The dialect of zOffice.
+pub(super) struct Zoffice;
+
+impl Dialect for Zoffice {
+    fn methods(&self) -> &'static str {
+        "POST"
+    }
+
+    fn proofs(&self) -> &'static [&'static str] {
+        &["none", "cookie", "authorization"]
+    }
+
+    fn verify(&self, hook: &Hook, request: &Inbound<'_>, _now: Timestamp) -> Result<(), Refusal> {
+        match &hook.verify {
+            Verify::Authorization { secret } => proof::authorization(request.headers, secret),
+            // HTTP/2 may have split the one header into several, which RFC 9113 has joined like this.
+            Verify::Cookie { secret } if proof::is_secret(&cookies(request.headers).join(&b"; "[..]), secret)? => {
+                Ok(())
+            }
+            Verify::Cookie { .. } => Err(Refusal::Unproven("the header Cookie must equal the hook's secret")),
+            _ => Err(proof::unfit()),
+        }
+    }
+
+    fn parse(&self, hook: &Hook, request: &Inbound<'_>) -> Result<Message, Refusal> {
+        let body = json::object(request.body)?;
+        let code = json::string(&body, "code")?;
+        // One integrator meets `convertFailNotify`: case means nothing.
+        let lower = code.to_ascii_lowercase();
+        let status = match lower.as_str() {
+            "convertsuccessnotify" | "tasksuccessnotify" => Status::Completed,
+            "convertfailnotify" | "taskfailnotify" => Status::Error,
+            "taskhandingnotify" | "converthandingnotify" => Status::Pending,
+            _ => return Err(unintelligible(format!("code {} is unknown", json::quote(code)))),
+        };
+        let mut update = Update::new(json::vendor_id(&body, "taskId")?, status);
+        update.dedup_key = Some(format!("{lower}:{}", json::spelling(&update.vendor_id)));
+        update.labels = labels(&hook.label_cookies, request.headers);
+        let mut detail = match body.get("detail") {
+            Some(Value::Object(map)) => map.clone(),
+            None | Some(Value::Null) => Map::new(),
+            // Not the object it should be, but still what zOffice says, and it says it once.
+            Some(other) => Map::from_iter([("detail".to_owned(), other.clone())]),
+        };
+        update.title = json::text(detail.get("filename"));
+        update.vendor_time = json::time(detail.get("endTime")).or_else(|| json::time(detail.get("startTime")));
+        if status == Status::Error {
+            let message = json::text(detail.get("msg")).unwrap_or_default();
+            update.error = Some(Failure { code: code.to_owned(), message });
+        }
+        detail.shift_remove("taskStatus");
+        for (key, value) in body {
+            if !["taskId", "code", "detail"].contains(&key.as_str()) {
+                detail.entry(key).or_insert(value);
+            }
+        }
+        update.result = json::filled(detail);
+        Ok(Message::Update(Box::new(update)))
+    }
+
+    fn render(
+        &self,
+        telling: &Telling,
+        endpoint: &str,
+        verify: &Verify,
+        _now: Timestamp,
+    ) -> Result<Outbound, Inexpressible> {
+        let code = match telling.update.status {
+            Status::Completed => "TaskSuccessNotify",
+            Status::Error => "TaskFailNotify",
+            Status::Pending => "TaskHandingNotify",
+        };
+        let body = json!({ "taskId": telling.update.vendor_id, "code": code, "detail": detail(&telling.update) });
+        let header = match verify {
+            Verify::None {} => None,
+            Verify::Cookie { secret } => Some(("cookie", secret)),
+            Verify::Authorization { secret } => Some(("authorization", secret)),
+            other => return Err(Inexpressible::Proof { vendor: Vendor::Zoffice, proof: other.kind() }),
+        };
+        let headers = header.map(|(name, secret)| (name.to_owned(), secret.expose().to_owned()));
+        Ok(post(endpoint, headers.into_iter().collect(), json::bytes(&body)))
+    }
+}
+
+fn detail(update: &Update) -> Value {
+    let word = match update.status {
+        Status::Completed => "SUCCESS",
+        Status::Error => "FAIL",
+        Status::Pending => return Value::Null,
+    };
+    let mut detail = Map::new();
+    detail.insert("taskStatus".into(), json!(word));
+    if let Some(error) = &update.error {
+        // There is one place for an explanation; a code alone is better than nothing.
+        let msg = if error.message.is_empty() { &error.code } else { &error.message };
+        detail.insert("msg".into(), json!(msg));
+    }
+    for (key, value) in update.result.iter().flatten() {
+        detail.entry(key).or_insert_with(|| value.clone());
+    }
+    if let Some(title) = &update.title {
+        detail.insert("filename".into(), json!(title));
+    }
+    Value::Object(detail)
+}
+
+fn cookies(headers: &HeaderMap) -> Vec<&[u8]> {
+    headers.get_all("cookie").iter().map(http::HeaderValue::as_bytes).collect()
+}
+
+/// The named cookies that came along; of several with one name, the first, as RFC 6265 orders them.
+fn labels(names: &[String], headers: &HeaderMap) -> BTreeMap<String, String> {
+    let mut labels = BTreeMap::new();
+    if names.is_empty() {
+        return labels;
+    }
+    for header in cookies(headers) {
+        let Ok(text) = std::str::from_utf8(header) else { continue };
+        for (name, value) in text.split(';').filter_map(|pair| pair.split_once('=')) {
+            let name = name.trim();
+            if names.iter().any(|n| n == name) {
+                labels.entry(name.to_owned()).or_insert_with(|| value.trim().to_owned());
+            }
+        }
+    }
+    labels
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,192 @@
+//! What zOffice, which calls once, can rely on.
+
+use serde_json::{Value, json};
+
+use crate::domain::{Failure, Hook, Secret, Status, Vendor, Verify};
+use crate::vendor::fixture::{ENDPOINT, Request, hook, now, open, telling};
+use crate::vendor::render;
+
+const SUCCESS: &str = r#"{
+"taskId": "1c1cf10b-d9e6-4927-b75e-dddf6b441445",
+"code": "TaskSuccessNotify",
+"detail": {
+"taskStatus": "SUCCESS",
+"defaultDownloadPath": "/docs/open/v1/convert/download",
+"contentId": "640eeac02a9baf5dbc69d426",
+"filename": "demo-docx.pdf"
+}
+}"#;
+
+const FAILURE: &str = r#"{
+"taskId": "1c1cf10b-d9e6-4927-b75e-dddf6b441445",
+"code": "TaskFailNotify",
+"detail": {
+"taskStatus": "FAIL",
+"msg": "conversion format err",
+"filename": "demo-docx.pdf"
+}
+}"#;
+
+fn with_cookie(value: &str) -> Hook {
+    hook(Vendor::Zoffice, Verify::Cookie { secret: Secret::new(value) })
+}
+
+fn post(code: &str, detail: &Value) -> Request {
+    Request::post(json!({ "taskId": "t", "code": code, "detail": detail }).to_string())
+}
+
+#[test]
+fn the_seeds_success_is_understood() {
+    let update = Request::post(SUCCESS).update(&open(Vendor::Zoffice));
+    assert_eq!(update.vendor_id.as_str(), "1c1cf10b-d9e6-4927-b75e-dddf6b441445");
+    assert_eq!((update.status, update.title.as_deref()), (Status::Completed, Some("demo-docx.pdf")));
+    let result = json!({
+        "defaultDownloadPath": "/docs/open/v1/convert/download",
+        "contentId": "640eeac02a9baf5dbc69d426",
+        "filename": "demo-docx.pdf",
+    });
+    assert_eq!(update.result.map(Value::Object), Some(result));
+    assert_eq!(update.dedup_key.as_deref(), Some("tasksuccessnotify:1c1cf10b-d9e6-4927-b75e-dddf6b441445"));
+}
+
+#[test]
+fn the_seeds_failure_is_understood() {
+    let update = Request::post(FAILURE).update(&open(Vendor::Zoffice));
+    let error = Failure { code: "TaskFailNotify".into(), message: "conversion format err".into() };
+    assert_eq!((update.status, update.error), (Status::Error, Some(error)));
+    assert_eq!(update.title.as_deref(), Some("demo-docx.pdf"));
+}
+
+#[test]
+fn codes_are_compared_without_case_and_unknown_ones_are_unintelligible() {
+    for (code, status) in [
+        ("ConvertSuccessNotify", Status::Completed),
+        ("TaskSuccessNotify", Status::Completed),
+        ("ConvertFailNotify", Status::Error),
+        ("convertFailNotify", Status::Error),
+        ("TASKFAILNOTIFY", Status::Error),
+        ("TaskHandingNotify", Status::Pending),
+    ] {
+        assert_eq!(post(code, &json!(null)).update(&open(Vendor::Zoffice)).status, status, "{code}");
+    }
+    for code in ["", "SuccessNotify", "IN_QUEUE", "TaskSuccessNotify "] {
+        assert!(post(code, &json!(null)).is_unintelligible(&open(Vendor::Zoffice)), "{code}");
+    }
+    let keys = ["convertFailNotify", "ConvertFailNotify"]
+        .map(|code| post(code, &json!(null)).update(&open(Vendor::Zoffice)).dedup_key);
+    assert_eq!(keys[0], keys[1]);
+}
+
+#[test]
+fn a_message_is_text_whatever_it_was() {
+    for (msg, text) in [
+        (json!("conversion fotmat err"), "conversion fotmat err"),
+        (json!(-104), "-104"),
+        (json!({ "a": [1] }), r#"{"a":[1]}"#),
+        (json!(r#"{"code":3}"#), r#"{"code":3}"#),
+        (json!(null), ""),
+    ] {
+        let update = post("TaskFailNotify", &json!({ "msg": msg })).update(&open(Vendor::Zoffice));
+        assert_eq!(update.error.map(|e| e.message).as_deref(), Some(text));
+    }
+}
+
+#[test]
+fn everything_but_task_and_code_is_optional() {
+    for body in [
+        r#"{"taskId":"t","code":"TaskFailNotify"}"#,
+        r#"{"taskId":"t","code":"TaskHandingNotify","detail":null}"#,
+        r#"{"taskId":"t","code":"TaskSuccessNotify","detail":{}}"#,
+        r#"{"taskId":"t","code":"TaskSuccessNotify","detail":{"taskStatus":"SUCCESS"}}"#,
+    ] {
+        assert_eq!(Request::post(body).update(&open(Vendor::Zoffice)).result, None, "{body}");
+    }
+    for body in ["{}", r#"{"code":"TaskFailNotify"}"#, r#"{"taskId":"t"}"#, r#"{"taskId":1.5,"code":"TaskFailNotify"}"#]
+    {
+        assert!(Request::post(body).is_unintelligible(&open(Vendor::Zoffice)), "{body}");
+    }
+    let odd = post("TaskSuccessNotify", &json!("done")).update(&open(Vendor::Zoffice));
+    assert_eq!(odd.result.map(Value::Object), Some(json!({ "detail": "done" })));
+}
+
+#[test]
+fn a_task_whose_id_is_a_whole_number_is_taken_and_one_that_was_rounded_is_not() {
+    let post = |id: Value| Request::post(json!({ "taskId": id, "code": "TaskSuccessNotify" }).to_string());
+    let update = post(json!(77)).update(&open(Vendor::Zoffice));
+    assert_eq!((update.vendor_id.as_str(), update.dedup_key.as_deref()), ("77", Some("tasksuccessnotify:77")));
+    for id in [json!(1e30), json!(null), json!(true), json!([77])] {
+        assert!(post(id.clone()).is_unintelligible(&open(Vendor::Zoffice)), "{id}");
+    }
+}
+
+#[test]
+fn one_task_in_two_cases_of_its_uuid_is_one_message() {
+    let upper = SUCCESS.replace("1c1cf10b-d9e6-4927-b75e-dddf6b441445", "1C1CF10B-D9E6-4927-B75E-DDDF6B441445");
+    let keys = [SUCCESS, &upper].map(|body| Request::post(body).update(&open(Vendor::Zoffice)).dedup_key);
+    assert_eq!(keys[0], keys[1]);
+}
+
+#[test]
+fn the_end_of_the_work_is_the_vendors_time() {
+    let detail = json!({ "startTime": 1_678_699_200_000_i64, "endTime": "1678699201500" });
+    let update = post("TaskSuccessNotify", &detail).update(&open(Vendor::Zoffice));
+    assert_eq!(update.vendor_time.map(|t| t.millis()), Some(1_678_699_201_500));
+    let update = post("TaskSuccessNotify", &json!({ "startTime": 1_678_699_200_000_i64 }));
+    assert_eq!(update.update(&open(Vendor::Zoffice)).vendor_time.map(|t| t.millis()), Some(1_678_699_200_000));
+}
+
+#[test]
+fn the_cookie_must_be_the_whole_cookie() {
+    let hook = with_cookie("key=value;key2=value2");
+    let request = Request::post(SUCCESS);
+    request.clone().header("Cookie", "key=value;key2=value2").update(&hook);
+    for cookie in ["", "key=value", "key=value;key2=value22", "key=value; key2=value2"] {
+        assert!(request.clone().header("Cookie", cookie).is_unproven(&hook), "{cookie}");
+    }
+    assert!(request.is_unproven(&hook));
+    let twice = request.clone().header("Cookie", "key=value;key2=value2").header("Cookie", "key=value;key2=value2");
+    assert!(twice.is_unproven(&hook));
+    // An HTTP/2 client may send one header in pieces.
+    request.header("Cookie", "a=1").header("Cookie", "b=2").update(&with_cookie("a=1; b=2"));
+}
+
+#[test]
+fn the_authorization_must_occur_once_and_be_equal() {
+    let hook = hook(Vendor::Zoffice, Verify::Authorization { secret: Secret::new("Bearer abc") });
+    let request = Request::post(SUCCESS);
+    request.clone().header("Authorization", "Bearer abc").update(&hook);
+    for value in ["", "Bearer", "Bearer ab", "Bearer abcd", "bearer abc"] {
+        assert!(request.clone().header("Authorization", value).is_unproven(&hook), "{value}");
+    }
+    let twice = request.header("Authorization", "Bearer abc").header("Authorization", "Bearer abc");
+    assert!(twice.is_unproven(&hook));
+}
+
+#[test]
+fn named_cookies_become_labels_and_no_others() {
+    let mut hook = open(Vendor::Zoffice);
+    hook.label_cookies = vec!["fileZTaskId".into(), "absent".into()];
+    let update = Request::post(SUCCESS)
+        .header("Cookie", "session=secret;fileZTaskId=42 ; x")
+        .header("Cookie", "fileZTaskId=43")
+        .update(&hook);
+    assert_eq!(update.labels.into_iter().collect::<Vec<_>>(), [("fileZTaskId".into(), "42".into())]);
+}
+
+#[test]
+fn a_task_in_work_has_no_detail() {
+    let out = render(Vendor::Zoffice, &telling("t", Status::Pending), ENDPOINT, &Verify::None {}, now());
+    assert_eq!(out.expect("written").body, r#"{"taskId":"t","code":"TaskHandingNotify","detail":null}"#);
+}
+
+#[test]
+fn the_chosen_header_is_sent() {
+    for (verify, name) in [
+        (Verify::Cookie { secret: Secret::new("k=v") }, "cookie"),
+        (Verify::Authorization { secret: Secret::new("k=v") }, "authorization"),
+    ] {
+        let out = render(Vendor::Zoffice, &telling("t", Status::Completed), ENDPOINT, &verify, now()).expect("written");
+        assert_eq!(out.headers[1], (name.to_owned(), "k=v".to_owned()));
+        Request::of(&out).update(&hook(Vendor::Zoffice, verify));
+    }
+}
