@@ -163,7 +163,7 @@ fn page(vendor: Vendor) -> String {
 
 #[test]
 fn golden_every_pair_of_vendor_and_format_goes_out_as_written_down() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/dialect/outgoing/golden");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/vendor/outgoing/golden");
     for vendor in Vendor::ALL {
         let (path, page) = (folder.join(format!("{vendor}.txt")), page(vendor));
         if std::env::var_os("UPDATE_GOLDEN").is_some() {
