@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 use data_encoding::BASE64;
 use serde_json::json;
 
-use crate::support::chromium::Browser;
-use crate::support::wire::Request;
-use crate::support::{NewHook, TestRelay};
+use crate::harness::TestRelay;
+use crate::harness::chromium::Browser;
+use crate::harness::command::NewHook;
+use crate::harness::request::Request;
 
 /// Where pictures of the start page go, for whoever wants to look at it.
 const PICTURES: &str = "DOCRELAY_PICTURES";
@@ -21,7 +22,7 @@ const PICTURES: &str = "DOCRELAY_PICTURES";
 pub(crate) fn tell(relay: &TestRelay, hook: &NewHook, number: u32) -> String {
     let id = format!("626626a0-749f-11e2-bfd6-{number:012}");
     let body = json!({"documentId": id, "status": "COMPLETED", "title": format!("document {number}.pdf")});
-    let answer = relay.ask(&Request::post(&hook.path).json(&body.to_string()));
+    let answer = relay.send(&Request::post(&hook.path).json(&body.to_string()));
     assert_eq!(answer.status, 200, "{answer:?}");
     id
 }
@@ -29,8 +30,8 @@ pub(crate) fn tell(relay: &TestRelay, hook: &NewHook, number: u32) -> String {
 /// A relay with a client, its hook and its token.
 pub(crate) fn acme() -> (TestRelay, NewHook, String) {
     let relay = TestRelay::start();
-    relay.client_add("acme");
-    let hook = relay.hook_add("acme", "gini", &[]);
+    relay.add_client("acme");
+    let hook = relay.add_hook("acme", "gini", &[]);
     let token = relay.token("acme");
     (relay, hook, token)
 }
@@ -43,7 +44,7 @@ fn shows(id: &str) -> String {
 
 #[track_caller]
 fn nothing_to_complain_of(browser: &Browser) {
-    assert!(browser.complaints.is_empty(), "{:#?}", browser.complaints);
+    assert!(browser.errors.is_empty(), "{:#?}", browser.errors);
 }
 
 #[test]
@@ -52,33 +53,37 @@ fn the_start_page_shows_an_event_within_a_second_and_keeps_the_token_out_of_ever
     let (relay, hook, token) = acme();
     let origin = format!("http://{}", relay.listen);
     let before = tell(&relay, &hook, 1);
-    browser.go(&format!("{origin}/#token={token}"));
-    browser.until(IS_OPEN);
-    browser.until(&shows(&before));
+    browser.navigate(&format!("{origin}/#token={token}"));
+    browser.wait_until(IS_OPEN);
+    browser.wait_until(&shows(&before));
 
     let told = Instant::now();
     let id = tell(&relay, &hook, 2);
-    browser.until(&shows(&id));
+    browser.wait_until(&shows(&id));
     let took = told.elapsed();
     assert!(took < Duration::from_secs(1), "{took:?}");
-    let newest = browser.value("document.querySelector('#documents tbody tr').innerText");
+    let newest = browser.evaluate("document.querySelector('#documents tbody tr').innerText");
     assert!(newest.as_str().is_some_and(|row| row.contains(&id) && row.contains("document 2.pdf")), "{newest}");
 
-    assert_eq!(browser.value("location.href"), json!(format!("{origin}/")), "the fragment is taken out of the address");
-    for url in &browser.requested {
+    assert_eq!(
+        browser.evaluate("location.href"),
+        json!(format!("{origin}/")),
+        "the fragment is taken out of the address"
+    );
+    for url in &browser.requested_urls {
         let after_fragment = url.split('#').next().unwrap_or_default();
         assert!(url.starts_with(&format!("{origin}/")) && !after_fragment.contains(&token), "{url}");
     }
-    assert!(browser.requested.iter().any(|url| url.ends_with("/events/client")), "{:?}", browser.requested);
-    assert_eq!(browser.value("document.cookie + Object.keys(localStorage).join()"), json!(""));
+    assert!(browser.requested_urls.iter().any(|url| url.ends_with("/events/client")), "{:?}", browser.requested_urls);
+    assert_eq!(browser.evaluate("document.cookie + Object.keys(localStorage).join()"), json!(""));
 
     // Kept for this tab: a reload goes on. Forgotten when asked to.
-    browser.go(&format!("{origin}/"));
-    browser.until(IS_OPEN);
-    browser.until(&shows(&id));
+    browser.navigate(&format!("{origin}/"));
+    browser.wait_until(IS_OPEN);
+    browser.wait_until(&shows(&id));
     pictures(&mut browser, &relay, &hook);
-    browser.value("document.querySelector('#forget').click()");
-    assert_eq!(browser.value("sessionStorage.length"), json!(0));
+    browser.evaluate("document.querySelector('#forget').click()");
+    assert_eq!(browser.evaluate("sessionStorage.length"), json!(0));
     nothing_to_complain_of(&browser);
 }
 
@@ -87,10 +92,10 @@ fn pictures(browser: &mut Browser, relay: &TestRelay, hook: &NewHook) {
     let Some(directory) = std::env::var_os(PICTURES) else { return };
     let failed = json!({"documentId": "626626a0-749f-11e2-bfd6-000000000003", "status": "ERROR", "title": "Vertrag.docx",
         "error": {"code": "2", "message": "source file error"}});
-    relay.ask(&Request::post(&hook.path).json(&failed.to_string()));
+    relay.send(&Request::post(&hook.path).json(&failed.to_string()));
     let id = "626626a0-749f-11e2-bfd6-000000000004";
-    relay.ask(&Request::post(&hook.path).json(&json!({"documentId": id, "status": "PENDING"}).to_string()));
-    browser.until(&shows(id));
+    relay.send(&Request::post(&hook.path).json(&json!({"documentId": id, "status": "PENDING"}).to_string()));
+    browser.wait_until(&shows(id));
     for (name, width, dark) in
         [("wide-light", 1200, false), ("wide-dark", 1200, true), ("phone-light", 390, false), ("phone-dark", 390, true)]
     {
@@ -105,17 +110,21 @@ fn the_documents_fit_a_phone_and_ask_for_nothing_from_elsewhere() {
     let relay = TestRelay::start();
     let origin = format!("http://{}", relay.listen);
     for path in ["/docs", "/docs/guides", "/docs/api"] {
-        browser.go(&format!("{origin}{path}"));
+        browser.navigate(&format!("{origin}{path}"));
         for width in [1200, 390] {
             let size = json!({"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600});
             browser.call("Emulation.setDeviceMetricsOverride", size);
             let overflow = "document.documentElement.scrollWidth > document.documentElement.clientWidth";
-            assert_eq!(browser.value(overflow), json!(false), "{path} at {width}");
+            assert_eq!(browser.evaluate(overflow), json!(false), "{path} at {width}");
         }
-        let headings = browser.value("document.querySelectorAll('.contents a').length");
+        let headings = browser.evaluate("document.querySelectorAll('.contents a').length");
         assert!(headings.as_u64().is_some_and(|n| n > 8), "{path}: {headings}");
     }
-    assert!(browser.requested.iter().all(|url| url.starts_with(&format!("{origin}/"))), "{:?}", browser.requested);
+    assert!(
+        browser.requested_urls.iter().all(|url| url.starts_with(&format!("{origin}/"))),
+        "{:?}",
+        browser.requested_urls
+    );
     nothing_to_complain_of(&browser);
 }
 
@@ -123,20 +132,20 @@ fn the_documents_fit_a_phone_and_ask_for_nothing_from_elsewhere() {
 fn the_start_page_misses_nothing_when_the_relay_is_killed() {
     let Some(mut browser) = Browser::start() else { return };
     let (mut relay, hook, token) = acme();
-    browser.go(&format!("http://{}/", relay.listen));
-    browser.value(&format!(
+    browser.navigate(&format!("http://{}/", relay.listen));
+    browser.evaluate(&format!(
         "document.querySelector('#token').value = {}; document.querySelector('#sign-in').requestSubmit()",
         json!(token)
     ));
-    browser.until(IS_OPEN);
+    browser.wait_until(IS_OPEN);
     let first = tell(&relay, &hook, 1);
-    browser.until(&shows(&first));
-    relay.kill9();
-    browser.until("document.querySelector('#state').dataset.state === 'waiting'");
+    browser.wait_until(&shows(&first));
+    relay.kill();
+    browser.wait_until("document.querySelector('#state').dataset.state === 'waiting'");
     relay.restart();
     let second = tell(&relay, &hook, 2);
-    browser.until(&shows(&second));
-    assert_eq!(browser.value("document.querySelectorAll('#documents tbody tr').length"), json!(2));
+    browser.wait_until(&shows(&second));
+    assert_eq!(browser.evaluate("document.querySelectorAll('#documents tbody tr').length"), json!(2));
 }
 
 #[test]
@@ -145,21 +154,21 @@ fn the_start_page_says_in_words_what_is_wrong_with_a_token() {
     let (relay, _, token) = acme();
     // The relay's word for a bad token comes in the body of a 200; the list of documents says 401, which the browser
     // reports by itself.
-    browser.go(&format!("http://{}/#token=wrong", relay.listen));
-    browser.until("document.querySelector('#state').innerText.startsWith('The token was not accepted')");
-    browser.go(&format!("http://{}/#token={token}", relay.listen));
-    browser.until(IS_OPEN);
-    let admin = std::fs::read_to_string(relay.data().join("admin.token")).expect("the admin token");
-    let removed = relay.ask_admin(&Request::new("DELETE", "/admin/clients/acme").bearer(admin.trim()));
+    browser.navigate(&format!("http://{}/#token=wrong", relay.listen));
+    browser.wait_until("document.querySelector('#state').innerText.startsWith('The token was not accepted')");
+    browser.navigate(&format!("http://{}/#token={token}", relay.listen));
+    browser.wait_until(IS_OPEN);
+    let admin = std::fs::read_to_string(relay.data_dir().join("admin.token")).expect("the admin token");
+    let removed = relay.send_admin(&Request::new("DELETE", "/admin/clients/acme").bearer(admin.trim()));
     assert_eq!(removed.status, 204, "{removed:?}");
-    browser.until("document.querySelector('#state').dataset.state === 'refused'");
+    browser.wait_until("document.querySelector('#state').dataset.state === 'refused'");
 }
 
 #[test]
 fn the_parser_of_the_start_page_reads_the_standard_in_whatever_pieces() {
     let Some(mut browser) = Browser::start() else { return };
     let relay = TestRelay::start();
-    browser.go(&format!("http://{}/", relay.listen));
+    browser.navigate(&format!("http://{}/", relay.listen));
     let stream = "\u{feff}\nretry: 2000\n\nid: a.1\r\ndata: {\"a\":\rdata:1}\r\n\r\n: note\nevent: reset\ndata\nid: x\0\n\
                   retry: -1\nwhat: 1\n\nid: a.2\n\ndata:  \u{1F4C4}\n\nid\ndata: x\n\ndata: cut off\n";
     let script = format!(
@@ -179,7 +188,7 @@ fn the_parser_of_the_start_page_reads_the_standard_in_whatever_pieces() {
          }})()",
         json!(stream)
     );
-    let told = browser.value(&script);
+    let told = browser.evaluate(&script);
     let event = |kind: &str, data: &str, id: &str| json!({"type": kind, "data": data, "lastEventId": id});
     let expected = json!([
         [
@@ -232,27 +241,27 @@ fn the_documented_page_misses_nothing_over_a_kill_and_stops_when_it_is_refused()
     let Some(mut browser) = Browser::start() else { return };
     let (mut relay, hook, token) = acme();
     let url = serve(documented_page(&relay, &token));
-    browser.on_every_page(
+    browser.inject_script(
         "window.sources = [];
          window.EventSource = class extends EventSource { constructor(...a) { super(...a); sources.push(this); } };",
     );
-    browser.go(&url);
-    browser.until("document.querySelector('#state').innerText === 'connected'");
+    browser.navigate(&url);
+    browser.wait_until("document.querySelector('#state').innerText === 'connected'");
     let list = "[...document.querySelectorAll('#events li')].map((item) => item.innerText.split(' ')[0])";
     let has = |n: usize| format!("document.querySelectorAll('#events li').length >= {n}");
     let mut told: Vec<String> = (1..=3).map(|n| tell(&relay, &hook, n)).collect();
-    browser.until(&has(3));
+    browser.wait_until(&has(3));
     nothing_to_complain_of(&browser);
 
-    relay.kill9();
-    browser.until("document.querySelector('#state').innerText === 'connecting again'");
+    relay.kill();
+    browser.wait_until("document.querySelector('#state').innerText === 'connecting again'");
     relay.restart();
     told.extend((4..=6).map(|n| tell(&relay, &hook, n)));
-    browser.until(&has(6));
-    assert_eq!(browser.value(list), json!(told), "no gap, no repeat, in order");
+    browser.wait_until(&has(6));
+    assert_eq!(browser.evaluate(list), json!(told), "no gap, no repeat, in order");
 
-    let admin = std::fs::read_to_string(relay.data().join("admin.token")).expect("the admin token");
-    relay.ask_admin(&Request::new("DELETE", "/admin/clients/acme").bearer(admin.trim()));
-    browser.until("document.querySelector('#state').innerText === 'refused: auth_failed'");
-    assert_eq!(browser.value("sources.map((source) => source.readyState === EventSource.CLOSED)"), json!([true]));
+    let admin = std::fs::read_to_string(relay.data_dir().join("admin.token")).expect("the admin token");
+    relay.send_admin(&Request::new("DELETE", "/admin/clients/acme").bearer(admin.trim()));
+    browser.wait_until("document.querySelector('#state').innerText === 'refused: auth_failed'");
+    assert_eq!(browser.evaluate("sources.map((source) => source.readyState === EventSource.CLOSED)"), json!([true]));
 }

@@ -2,33 +2,35 @@
 
 use serde_json::Value;
 
-use crate::support::TestRelay;
-use crate::support::tenant::{Tenant, problem, stored, text};
-use crate::support::wire::{Request, Wire};
+use crate::harness::TestRelay;
+use crate::harness::client::TestClient;
+use crate::harness::connection::Connection;
+use crate::harness::request::Request;
+use crate::harness::response::{assert_problem, stored_event_id, string_at};
 
-fn register(tenant: &Tenant<'_>, body: &str, status: u16) -> Value {
+fn register(tenant: &TestClient<'_>, body: &str, status: u16) -> Value {
     let answer = tenant.post("/documents", body);
     assert_eq!(answer.status, status, "{answer:?}");
     let json = answer.json();
-    assert_eq!(answer.header("location"), Some(format!("/documents/{}", text(&json, "documentId")).as_str()));
+    assert_eq!(answer.header("location"), Some(format!("/documents/{}", string_at(&json, "documentId")).as_str()));
     json
 }
 
 #[test]
-fn an_announced_document_is_pending_at_once_and_the_vendors_call_finds_it() {
+fn registered_document_is_pending_until_its_webhook() {
     let relay = TestRelay::start();
-    let acme = Tenant::new(&relay, "acme");
+    let acme = TestClient::new(&relay, "acme");
     let body = r#"{"vendor":"ppj","vendorId":"8v9iSKnj","title":"Bericht ✓"}"#;
     let made = register(&acme, body, 201);
-    let document = text(&made, "documentId");
+    let document = string_at(&made, "documentId");
     assert_eq!(uuid::Uuid::parse_str(&document).expect("a UUID").get_version_num(), 1);
     assert_eq!([&made["status"], &made["vendor"], &made["vendorId"]], ["PENDING", "ppj", "8v9iSKnj"]);
     assert_eq!(register(&acme, body, 200), made, "known already");
 
-    let hook = acme.open_hook("ppj").path;
-    let done = stored(&relay.ask(&Request::get(&format!("{hook}?type=complete&token=8v9iSKnj"))));
+    let hook = acme.add_unverified_hook("ppj").path;
+    let done = stored_event_id(&relay.send(&Request::get(&format!("{hook}?type=complete&token=8v9iSKnj"))));
     let events = acme.events(2);
-    assert_eq!([&events[0].id, &events[1].id], [&text(&made, "eventId"), &done]);
+    assert_eq!([&events[0].id, &events[1].id], [&string_at(&made, "eventId"), &done]);
     for event in &events {
         assert_eq!([&event.json()["documentId"], &event.json()["title"]], [&document, "Bericht ✓"]);
     }
@@ -38,44 +40,46 @@ fn an_announced_document_is_pending_at_once_and_the_vendors_call_finds_it() {
     let one = acme.get(&format!("/documents/{document}")).json();
     assert_eq!([&one["status"], &one["eventId"], &one["title"]], ["COMPLETED", &done, "Bericht ✓"]);
     let history = acme.get(&format!("/documents/{}/events", document.to_uppercase())).json();
-    let states: Vec<_> = history["events"].as_array().expect("a list").iter().map(|e| text(e, "status")).collect();
+    let states: Vec<_> = history["events"].as_array().expect("a list").iter().map(|e| string_at(e, "status")).collect();
     assert_eq!(states, ["PENDING", "COMPLETED"]);
     // Nobody called: there is no request behind the first event.
-    problem(&acme.get(&format!("/events/{}/raw", events[0].id)), 404);
+    assert_problem(&acme.get(&format!("/events/{}/raw", events[0].id)), 404);
 }
 
 #[test]
-fn an_event_that_comes_first_makes_the_document_and_a_vendors_uuid_is_its_id() {
+fn first_event_creates_document_under_vendor_uuid() {
     let relay = TestRelay::start();
-    let acme = Tenant::new(&relay, "acme");
+    let acme = TestClient::new(&relay, "acme");
     let task = "1c1cf10b-d9e6-4927-b75e-dddf6b441445";
-    let hook = acme.open_hook("zoffice").path;
-    stored(&relay.ask(&Request::post(&hook).json(&format!(r#"{{"taskId":"{task}","code":"TaskSuccessNotify"}}"#))));
+    let hook = acme.add_unverified_hook("zoffice").path;
+    stored_event_id(
+        &relay.send(&Request::post(&hook).json(&format!(r#"{{"taskId":"{task}","code":"TaskSuccessNotify"}}"#))),
+    );
     let known = register(&acme, &format!(r#"{{"vendor":"zoffice","vendorId":"{task}"}}"#), 200);
     assert_eq!([&known["documentId"], &known["status"]], [task, "COMPLETED"]);
     let upper = register(&acme, &format!(r#"{{"vendor":"gini","vendorId":"{}"}}"#, task.replace('1', "A")), 201);
-    assert_eq!(text(&upper, "documentId"), task.replace('1', "a"));
+    assert_eq!(string_at(&upper, "documentId"), task.replace('1', "a"));
 }
 
 #[test]
-fn the_list_is_filtered_and_paged_newest_first() {
+fn document_list_is_newest_first_filtered_and_paged() {
     let relay = TestRelay::start();
-    let acme = Tenant::new(&relay, "acme");
+    let acme = TestClient::new(&relay, "acme");
     for n in 0..25 {
         let vendor = if n % 5 == 0 { "baidu" } else { "gini" };
         register(&acme, &format!(r#"{{"vendor":"{vendor}","vendorId":"job-{n}"}}"#), 201);
     }
-    let hook = acme.open_hook("gini").path;
-    stored(&relay.ask(&Request::post(&hook).json(r#"{"documentId":"job-7","status":"ERROR"}"#)));
+    let hook = acme.add_unverified_hook("gini").path;
+    stored_event_id(&relay.send(&Request::post(&hook).json(r#"{"documentId":"job-7","status":"ERROR"}"#)));
     let ids = |target: &str| -> Vec<String> {
         let answer = acme.get(target);
         assert_eq!(answer.status, 200, "{target} {answer:?}");
-        answer.json()["documents"].as_array().expect("a list").iter().map(|d| text(d, "vendorId")).collect()
+        answer.json()["documents"].as_array().expect("a list").iter().map(|d| string_at(d, "vendorId")).collect()
     };
     let (mut all, mut cursor) = (Vec::new(), String::new());
     loop {
         let page = acme.get(&format!("/documents?limit=10&cursor={cursor}")).json();
-        all.extend(page["documents"].as_array().expect("a list").iter().map(|d| text(d, "vendorId")));
+        all.extend(page["documents"].as_array().expect("a list").iter().map(|d| string_at(d, "vendorId")));
         match page["next"].as_str() {
             Some(next) => cursor = next.to_owned(),
             None => break,
@@ -92,19 +96,19 @@ fn the_list_is_filtered_and_paged_newest_first() {
     assert!(ids("/documents?vendorId=nobody").is_empty());
     assert_eq!(ids("/documents?limit=99999").len(), 25);
     for bad in ["limit=0", "limit=x", "limit=-1", "cursor=x", "vendor=acme", "status=DONE"] {
-        let why = problem(&acme.get(&format!("/documents?{bad}")), 400);
+        let why = assert_problem(&acme.get(&format!("/documents?{bad}")), 400);
         assert!(why.contains(bad.split('=').next().expect("a name")), "{why}");
     }
 }
 
 #[test]
-fn a_stream_goes_on_where_the_list_ended_without_a_gap_or_a_repeat() {
+fn stream_resumes_after_document_list_without_gap() {
     let relay = TestRelay::start();
-    let acme = Tenant::new(&relay, "acme");
-    let (listen, hook) = (relay.listen, acme.open_hook("gini").path);
+    let acme = TestClient::new(&relay, "acme");
+    let (listen, hook) = (relay.listen, acme.add_unverified_hook("gini").path);
     let send = |n: usize| {
         let body = format!(r#"{{"documentId":"job-{n}","status":"COMPLETED"}}"#);
-        stored(&Wire::connect(listen).ask(&Request::post(&hook).json(&body)))
+        stored_event_id(&Connection::open(listen).send(&Request::post(&hook).json(&body)))
     };
     std::thread::scope(|scope| {
         let sender = scope.spawn(|| (0..200).map(send).collect::<Vec<_>>());
@@ -112,41 +116,40 @@ fn a_stream_goes_on_where_the_list_ended_without_a_gap_or_a_repeat() {
         while seen < 200 {
             let list = acme.get("/documents?limit=1000").json();
             seen = list["documents"].as_array().expect("a list").len();
-            let mut follower = relay.follow_from(&acme.token, &text(&list, "lastEventId"));
+            let mut follower = relay.follow_from(&acme.token, &string_at(&list, "lastEventId"));
             if seen < 200 {
-                assert_eq!(follower.event().json()["vendorId"], format!("job-{seen}"));
+                assert_eq!(follower.next_event().json()["vendorId"], format!("job-{seen}"));
             }
         }
         let ids = sender.join().expect("sent");
         assert_eq!(ids, acme.events(200).into_iter().map(|e| e.id).collect::<Vec<_>>());
     });
     // An empty log has a head, too.
-    let other = Tenant::new(&relay, "other");
+    let other = TestClient::new(&relay, "other");
     let list = other.get("/documents").json();
     assert_eq!(list["documents"], serde_json::json!([]));
-    let mut follower = relay.follow_from(&other.token, &text(&list, "lastEventId"));
-    let path = other.open_hook("gini").path;
-    stored(&relay.ask(&Request::post(&path).json(r#"{"documentId":"x","status":"PENDING"}"#)));
-    assert_eq!(follower.event().json()["vendorId"], "x");
+    let mut follower = relay.follow_from(&other.token, &string_at(&list, "lastEventId"));
+    let path = other.add_unverified_hook("gini").path;
+    stored_event_id(&relay.send(&Request::post(&path).json(r#"{"documentId":"x","status":"PENDING"}"#)));
+    assert_eq!(follower.next_event().json()["vendorId"], "x");
 }
 
 #[test]
-fn documents_need_a_token_with_the_right_scope_and_show_one_clients_own() {
+fn documents_require_scope_and_owning_client() {
     let relay = TestRelay::start();
-    let (acme, other) = (Tenant::new(&relay, "acme"), Tenant::new(&relay, "other"));
-    let document = text(&register(&acme, r#"{"vendor":"ppj","vendorId":"a"}"#, 201), "documentId");
-    let theirs = text(&register(&other, r#"{"vendor":"ppj","vendorId":"a"}"#, 201), "documentId");
+    let (acme, other) = (TestClient::new(&relay, "acme"), TestClient::new(&relay, "other"));
+    let document = string_at(&register(&acme, r#"{"vendor":"ppj","vendorId":"a"}"#, 201), "documentId");
+    let theirs = string_at(&register(&other, r#"{"vendor":"ppj","vendorId":"a"}"#, 201), "documentId");
     assert_ne!(document, theirs);
     for target in [format!("/documents/{document}"), format!("/documents/{document}/events")] {
-        problem(&other.get(&target), 404);
-        problem(&relay.ask(&Request::get(&target)), 401);
+        assert_problem(&other.get(&target), 404);
+        assert_problem(&relay.send(&Request::get(&target)), 401);
         // A token in the query is for streams alone.
-        problem(&relay.ask(&Request::get(&format!("{target}?token={}", acme.token))), 401);
+        assert_problem(&relay.send(&Request::get(&format!("{target}?token={}", acme.token))), 401);
     }
-    let only =
-        |scope: &str| relay.cli(&["token", "--client", "acme", "--scope", scope]).succeeded().stdout.trim().to_owned();
+    let only = |scope: &str| relay.token_with_scope("acme", scope);
     let (events, manage) = (only("events"), only("manage"));
-    let ask = |request: Request, token: &str| relay.ask(&request.bearer(token));
+    let ask = |request: Request, token: &str| relay.send(&request.bearer(token));
     assert_eq!(ask(Request::get("/documents"), &events).status, 200);
     assert_eq!(ask(Request::get("/documents"), &manage).status, 200);
     let body = r#"{"vendor":"ppj","vendorId":"b"}"#;
@@ -158,10 +161,10 @@ fn documents_need_a_token_with_the_right_scope_and_show_one_clients_own() {
         Request::post("/rejects/1/replay"),
     ] {
         let answer = ask(request.clone(), &events);
-        assert!(problem(&answer, 403).contains("manage"));
+        assert!(assert_problem(&answer, 403).contains("manage"));
         assert!(answer.header("www-authenticate").is_some_and(|v| v.contains("insufficient_scope")), "{answer:?}");
-        let answer = relay.ask(&request.header("Authorization", "Bearer x.y.z"));
-        problem(&answer, 401);
+        let answer = relay.send(&request.header("Authorization", "Bearer x.y.z"));
+        assert_problem(&answer, 401);
         assert!(answer.header("www-authenticate").is_some_and(|v| v.contains("invalid_token")), "{answer:?}");
     }
     for bad in [
@@ -171,8 +174,8 @@ fn documents_need_a_token_with_the_right_scope_and_show_one_clients_own() {
         r#"{"vendor":"nobody","vendorId":"x"}"#,
         r#"{"vendor":"ppj","vendorId":"a\nb"}"#,
     ] {
-        problem(&acme.post("/documents", bad), 400);
+        assert_problem(&acme.post("/documents", bad), 400);
     }
-    problem(&acme.ask(Request::new("DELETE", "/documents")), 405);
-    problem(&acme.get("/documents/not-a-uuid"), 404);
+    assert_problem(&acme.delete("/documents"), 405);
+    assert_problem(&acme.get("/documents/not-a-uuid"), 404);
 }

@@ -1,8 +1,10 @@
-//! Hooks from a vendor's side: what each of them sends, and what it is answered.
+//! Hooks from the vendor's side: requests of every vendor and the relay's responses.
 
 mod baidu;
-mod broken;
-mod neutral;
+mod generic;
+mod gini;
+mod malformed;
 mod ppj;
-mod slow;
+mod slow_requests;
+mod standard;
 mod zoffice;

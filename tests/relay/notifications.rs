@@ -1,62 +1,57 @@
-//! Baidu's notification API through the socket: its bytes, its codes, who may use it, and what the relay adds to it.
+//! Baidu's notification API: exact responses, error codes, authentication, and the relay's extensions.
 
-mod access;
 mod api;
-mod change;
-mod routes;
+mod authentication;
+mod document_routes;
+mod updates;
 
 use serde_json::{Value, json};
 
-use crate::support::TestRelay;
-use crate::support::tenant::{Tenant, text};
-use crate::support::wire::{Answer, Request};
+use crate::harness::client::TestClient;
+use crate::harness::request::Request;
+use crate::harness::response::{Response, string_at};
 
-/// A port of this machine at which nobody listens.
-const NOBODY: &str = "http://127.0.0.1:9/notify";
+/// An endpoint on which nothing listens.
+const CLOSED_ENDPOINT: &str = "http://127.0.0.1:9/notify";
 
-/// A relay that may call this machine.
-fn relay() -> TestRelay {
-    TestRelay::with(&[("allow_private_endpoints", "127.0.0.0/8")])
-}
-
-/// `POST /v2/notification` with a name, [`NOBODY`] and more.
+/// `POST /v2/notification` with a name, [`CLOSED_ENDPOINT`] and further fields.
 #[track_caller]
-fn add(tenant: &Tenant<'_>, name: &str, more: &Value) -> Answer {
-    let mut body = json!({"name": name, "endpoint": NOBODY});
+fn add(client: &TestClient<'_>, name: &str, more: &Value) -> Response {
+    let mut body = json!({"name": name, "endpoint": CLOSED_ENDPOINT});
     for (key, value) in more.as_object().expect("an object") {
         body[key] = value.clone();
     }
-    named(tenant.post("/v2/notification", &body.to_string()))
+    with_request_id(client.post("/v2/notification", &body.to_string()))
 }
 
-fn put(tenant: &Tenant<'_>, name: &str, body: &Value) -> Answer {
-    named(tenant.ask(Request::new("PUT", &format!("/v2/notification/{name}")).json(&body.to_string())))
+fn put(client: &TestClient<'_>, name: &str, body: &Value) -> Response {
+    with_request_id(client.send(Request::new("PUT", &format!("/v2/notification/{name}")).json(&body.to_string())))
 }
 
 #[track_caller]
-fn shown(tenant: &Tenant<'_>, name: &str) -> Value {
-    let answer = named(tenant.get(&format!("/v2/notification/{name}")));
-    assert_eq!(answer.status, 200, "{answer:?}");
-    answer.json()
+fn get(client: &TestClient<'_>, name: &str) -> Value {
+    let response = with_request_id(client.get(&format!("/v2/notification/{name}")));
+    assert_eq!(response.status, 200, "{response:?}");
+    response.json()
 }
 
-/// Every answer names its request in Baidu's header, too.
+/// Asserts that a response carries the request id in Baidu's header as well.
 #[track_caller]
-fn named(answer: Answer) -> Answer {
-    let id = answer.header("x-bce-request-id").unwrap_or_else(|| panic!("no request id: {answer:?}"));
-    assert_eq!(answer.header("x-request-id"), Some(id));
-    answer
+fn with_request_id(response: Response) -> Response {
+    let id = response.header("x-bce-request-id").unwrap_or_else(|| panic!("no request id: {response:?}"));
+    assert_eq!(response.header("x-request-id"), Some(id));
+    response
 }
 
-/// Checks an error's form to the byte, and returns its message.
+/// Asserts the exact bytes of an error. Returns its message.
 #[track_caller]
-fn error(answer: &Answer, status: u16, code: &str) -> String {
-    let answer = named(answer.clone());
-    assert_eq!(answer.status, status, "{}", answer.text());
-    assert_eq!(answer.header("content-type"), Some("application/json"));
-    let message = text(&answer.json(), "message");
-    let id = answer.header("x-bce-request-id").expect("named");
+fn assert_bce_error(response: &Response, status: u16, code: &str) -> String {
+    let response = with_request_id(response.clone());
+    assert_eq!(response.status, status, "{}", response.text());
+    assert_eq!(response.header("content-type"), Some("application/json"));
+    let message = string_at(&response.json(), "message");
+    let id = response.header("x-bce-request-id").expect("the request id");
     let expected = format!(r#"{{"requestId":"{id}","code":"{code}","message":{}}}"#, json!(message));
-    assert_eq!(answer.text(), expected);
+    assert_eq!(response.text(), expected);
     message
 }

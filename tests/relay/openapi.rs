@@ -8,9 +8,12 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::tenant::{Tenant, stored, text};
-use crate::support::wire::Request;
-use crate::support::{TestRelay, run_within, tool};
+use crate::harness::TestRelay;
+use crate::harness::client::TestClient;
+use crate::harness::command::run_within;
+use crate::harness::request::Request;
+use crate::harness::response::{stored_event_id, string_at};
+use crate::harness::tool::find_tool;
 
 const DOCUMENT: &str = include_str!("../../docs/openapi.json");
 
@@ -18,7 +21,7 @@ const DOCUMENT: &str = include_str!("../../docs/openapi.json");
 const PYTHON: &str = "DOCRELAY_PYTHON";
 
 /// Thousands of requests of a debug build, on a machine that has other things to do.
-const PATIENCE: Duration = Duration::from_secs(240);
+const TIMEOUT: Duration = Duration::from_secs(240);
 
 /// Has schemathesis send what the document allows, and what it does not allow, and look at every answer.
 #[track_caller]
@@ -36,7 +39,7 @@ fn conforms(python: &str, url: &str, token: &str, configuration: &str, flags: &[
     for proxy in ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"] {
         command.env_remove(proxy);
     }
-    let ran = run_within(&mut command, PATIENCE);
+    let ran = run_within(&mut command, TIMEOUT);
     assert!(ran.status.success(), "{}\n{}", ran.stdout, ran.stderr);
     assert!(ran.stdout.contains("passed"), "{}", ran.stdout);
 }
@@ -44,31 +47,31 @@ fn conforms(python: &str, url: &str, token: &str, configuration: &str, flags: &[
 const ADMIN: &str = "^/(livez|readyz|metrics|admin)";
 
 #[test]
-fn generated_requests_find_no_answer_that_the_document_does_not_describe() {
-    let Some(python) = tool(PYTHON) else { return };
+fn generated_requests_match_the_openapi_document() {
+    let Some(python) = find_tool(PYTHON) else { return };
     // Endpoints that are made up lead nowhere, and need not be waited for.
-    let relay = TestRelay::with(&[("delivery_timeout", "1s")]);
-    let acme = Tenant::new(&relay, "acme");
-    let url = format!("http://{}", relay.listen);
+    let relay = TestRelay::with_config(&[("delivery_timeout", "1s")]);
+    let acme = TestClient::new(&relay, "acme");
+    let url = relay.url("");
     // The stream never ends; other tests hold it to every byte.
     let flags = ["--exclude-path", "/events/client", "--exclude-path-regex", ADMIN];
     conforms(&python, &url, &acme.token, "", &flags);
 }
 
 #[test]
-fn generated_requests_about_what_exists_find_nothing_undescribed_either() {
-    let Some(python) = tool(PYTHON) else { return };
-    let relay = TestRelay::with(&[("delivery_timeout", "1s"), ("allow_private_endpoints", "127.0.0.0/8")]);
-    let acme = Tenant::new(&relay, "acme");
-    acme.notify("gini", "http://127.0.0.1:9/hear");
-    let hook = acme.open_hook("standard");
+fn generated_requests_for_existing_resources_match_openapi_document() {
+    let Some(python) = find_tool(PYTHON) else { return };
+    let relay = TestRelay::with_config(&[("delivery_timeout", "1s"), ("allow_private_endpoints", "127.0.0.0/8")]);
+    let acme = TestClient::new(&relay, "acme");
+    acme.add_default_notification("gini", "http://127.0.0.1:9/hear");
+    let hook = acme.add_unverified_hook("standard");
     let body = json!({"type": "document.completed", "data": {"id": "job-1"}}).to_string();
-    let event = stored(&relay.ask(&Request::post(&hook.path).json(&body)));
-    assert_eq!(relay.ask(&Request::post(&hook.path).json("{}")).status, 422);
+    let event = stored_event_id(&relay.send(&Request::post(&hook.path).json(&body)));
+    assert_eq!(relay.send(&Request::post(&hook.path).json("{}")).status, 422);
     let key = hook.path.trim_start_matches("/in/");
-    let document = text(&acme.documents()[0], "documentId");
-    let delivery = text(&acme.deliveries("")[0], "id");
-    let reject = text(&acme.rejects()[0], "id");
+    let document = string_at(&acme.documents()[0], "documentId");
+    let delivery = string_at(&acme.deliveries("")[0], "id");
+    let reject = string_at(&acme.rejects()[0], "id");
     let mut known = format!(
         "[parameters]\n\"path.key\" = \"{key}\"\n\"path.documentId\" = \"{document}\"\n\"path.name\" = \"main\"\n"
     );
@@ -87,14 +90,14 @@ fn generated_requests_about_what_exists_find_nothing_undescribed_either() {
         "--phases",
         "examples,coverage,fuzzing",
     ];
-    conforms(&python, &format!("http://{}", relay.listen), &acme.token, &known, &flags);
+    conforms(&python, &relay.url(""), &acme.token, &known, &flags);
 }
 
 #[test]
-fn generated_requests_to_the_admin_address_find_nothing_undescribed() {
-    let Some(python) = tool(PYTHON) else { return };
+fn generated_admin_requests_match_the_openapi_document() {
+    let Some(python) = find_tool(PYTHON) else { return };
     let relay = TestRelay::start();
-    let url = format!("http://{}", relay.admin);
+    let url = format!("http://{}", relay.admin_listen);
     conforms(&python, &url, &relay.admin_token(), "", &["--include-path-regex", ADMIN]);
 }
 
@@ -112,23 +115,23 @@ fn documented() -> Vec<(String, BTreeSet<String>, bool)> {
 }
 
 #[test]
-fn each_address_takes_the_methods_that_the_document_names_and_no_others() {
+fn each_route_allows_exactly_the_documented_methods() {
     let relay = TestRelay::start();
-    let acme = Tenant::new(&relay, "acme");
-    let hook = acme.open_hook("standard");
+    let acme = TestClient::new(&relay, "acme");
+    let hook = acme.add_unverified_hook("standard");
     let admin_token = relay.admin_token();
     for (path, methods, admin) in documented() {
         // A hook takes the methods of its vendor.
         if path == "/in/{key}" {
-            assert_eq!(relay.ask(&Request::new("PURGE", &hook.path)).status, 405);
+            assert_eq!(relay.send(&Request::new("PURGE", &hook.path)).status, 405);
             continue;
         }
         let segments = path.split('/').map(|segment| if segment.starts_with('{') { "1" } else { segment });
         let target = segments.collect::<Vec<_>>().join("/");
         let asked = Request::new("PURGE", &target);
         let answer = match admin {
-            true => relay.ask_admin(&asked.bearer(&admin_token)),
-            false => relay.ask(&asked.bearer(&acme.token)),
+            true => relay.send_admin(&asked.bearer(&admin_token)),
+            false => relay.send(&asked.bearer(&acme.token)),
         };
         assert_eq!(answer.status, 405, "{path} as {target}: {answer:?}");
         let allowed = answer.header("allow").expect("methods").split(", ").filter(|m| *m != "OPTIONS");
@@ -137,15 +140,15 @@ fn each_address_takes_the_methods_that_the_document_names_and_no_others() {
 }
 
 #[test]
-fn documents_for_programs_come_with_a_tag_and_are_not_sent_twice() {
+fn openapi_and_asyncapi_documents_are_served_with_etag() {
     let relay = TestRelay::start();
     let asyncapi = include_str!("../../docs/asyncapi.json");
     for (path, document) in [("/openapi.json", DOCUMENT), ("/asyncapi.json", asyncapi)] {
-        let answer = relay.ask(&Request::get(path));
+        let answer = relay.send(&Request::get(path));
         assert_eq!((answer.status, answer.header("content-type")), (200, Some("application/json")));
         assert_eq!(answer.text(), document);
         let tag = answer.header("etag").expect("a tag");
-        let again = relay.ask(&Request::get(path).header("If-None-Match", tag));
+        let again = relay.send(&Request::get(path).header("If-None-Match", tag));
         assert_eq!((again.status, again.header("etag")), (304, Some(tag)));
     }
 }

@@ -5,8 +5,11 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::support::tenant::{Tenant, text};
-use crate::support::{Ran, TestRelay, run, tool};
+use crate::harness::TestRelay;
+use crate::harness::client::TestClient;
+use crate::harness::command::{CommandOutput, run};
+use crate::harness::response::string_at;
+use crate::harness::tool::find_tool;
 
 /// A Python that has the SDK; set by `make test`.
 const PYTHON: &str = "DOCRELAY_PYTHON";
@@ -20,15 +23,15 @@ const TARGET: &str = "http://127.0.0.1:9/notify";
 /// A client of a relay that may call this machine, and what a program of `tests/relay/sdk` says when it is that client.
 #[track_caller]
 fn seen_by(command: &mut Command) -> Value {
-    let relay = TestRelay::with(&[("allow_private_endpoints", "127.0.0.0/8")]);
-    let acme = Tenant::new(&relay, "acme");
-    command.env("ENDPOINT", format!("http://{}", relay.listen));
+    let relay = TestRelay::allowing_loopback_endpoints();
+    let acme = TestClient::new(&relay, "acme");
+    command.env("ENDPOINT", relay.url(""));
     command.env("AK", &acme.id).env("SK", &acme.secret).env("TARGET", TARGET);
     // A proxy is none of this test's business.
     for proxy in ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"] {
         command.env_remove(proxy);
     }
-    let ran: Ran = run(command);
+    let ran: CommandOutput = run(command);
     let seen = ran.json();
     assert_eq!(acme.get("/v2/notification").json(), json!({"notifications": []}), "{seen}");
     seen
@@ -36,7 +39,7 @@ fn seen_by(command: &mut Command) -> Value {
 
 #[track_caller]
 fn expected(mut seen: Value, name: &str) {
-    let time = text(&seen["got"], "time");
+    let time = string_at(&seen["got"], "time");
     assert_eq!((time.len(), &time[10..11], &time[19..]), (20, "T", "Z"), "{time}");
     seen["got"].as_object_mut().expect("an object").remove("time");
     let refused = |status: u16, code: &str| json!({"status": status, "code": code, "named": true});
@@ -56,14 +59,14 @@ fn program(name: &str) -> std::path::PathBuf {
 }
 
 #[test]
-fn baidus_python_sdk_manages_notifications() {
-    let Some(python) = tool(PYTHON) else { return };
+fn baidu_python_sdk_manages_notifications() {
+    let Some(python) = find_tool(PYTHON) else { return };
     expected(seen_by(Command::new(python).arg(program("notifications.py"))), "python_sdk");
 }
 
 #[test]
-fn baidus_javascript_sdk_manages_notifications() {
-    let Some(packages) = tool(NODE) else { return };
+fn baidu_javascript_sdk_manages_notifications() {
+    let Some(packages) = find_tool(NODE) else { return };
     let mut node = Command::new("node");
     // Its own dependencies are as old as it is, and say so.
     node.arg("--no-warnings").arg(program("notifications.js")).env("NODE_PATH", packages);

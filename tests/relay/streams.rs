@@ -1,14 +1,13 @@
-//! The event streams from outside: their exact bytes, who may read them, how they resume, end, and bear bad readers.
+//! Event streams from outside: exact bytes, authentication, resume, end, limits and slow followers.
 
-mod admission;
-mod bounds;
+mod authentication;
 mod cors;
-mod endings;
+mod disconnects;
 mod filters;
-mod hostile;
-mod leavers;
+mod injection;
+mod limits;
 mod opening;
 mod resume;
-pub(crate) mod scene;
-mod slow;
+mod slow_followers;
 mod takeover;
+mod termination;

@@ -8,10 +8,11 @@ use std::path::Path;
 use data_encoding::BASE64;
 use serde_json::{Value, json};
 
-use crate::support::chromium::Browser;
-use crate::support::receiver::{Receiver, Reply};
-use crate::support::wire::Request;
-use crate::support::{NewHook, TestRelay, docrelay, run};
+use crate::harness::TestRelay;
+use crate::harness::chromium::Browser;
+use crate::harness::command::{NewHook, docrelay, run};
+use crate::harness::receiver::{Receiver, Reply};
+use crate::harness::request::Request;
 
 /// Where pictures of every state go, for whoever wants to look at them.
 const PICTURES: &str = "DOCRELAY_PICTURES";
@@ -31,12 +32,12 @@ impl Site {
     /// Every page of the site is `body`, after the widget's script; `/ticket` hands out tokens that are good for `ttl`.
     fn new(ttl: &'static str, body: impl FnOnce(&TestRelay, &str) -> String) -> Self {
         // Idle lines say that all of the past has come.
-        let relay = TestRelay::with(&[("idle_interval", "1s")]);
-        relay.client_add("acme");
-        let hook = relay.hook_add("acme", "gini", &[]);
+        let relay = TestRelay::with_config(&[("idle_interval", "1s")]);
+        relay.add_client("acme");
+        let hook = relay.add_hook("acme", "gini", &[]);
         let token = relay.token("acme");
         let page = page(&relay, &body(&relay, &token));
-        let data = relay.data();
+        let data = relay.data_dir();
         let site = Receiver::start(move |received, _| {
             if received.target != "/ticket" {
                 let headers = "Content-Type: text/html; charset=utf-8\r\n";
@@ -57,7 +58,7 @@ impl Site {
     fn tell(&self, number: u32, status: &str, title: &str) -> String {
         let id = format!("626626a0-749f-11e2-bfd6-{number:012}");
         let body = json!({"documentId": id, "status": status, "title": title});
-        let answer = self.relay.ask(&Request::post(&self.hook.path).json(&body.to_string()));
+        let answer = self.relay.send(&Request::post(&self.hook.path).json(&body.to_string()));
         assert_eq!(answer.status, 200, "{answer:?}");
         id
     }
@@ -69,7 +70,7 @@ impl Site {
     /// A gauge or counter of the relay.
     #[track_caller]
     fn metric(&self, name: &str) -> String {
-        let metrics = self.relay.ask_admin(&Request::get("/metrics"));
+        let metrics = self.relay.send_admin(&Request::get("/metrics"));
         let line = metrics.text().lines().find_map(|line| line.strip_prefix(&format!("{name} ")));
         line.unwrap_or_else(|| panic!("no {name}")).to_owned()
     }
@@ -126,17 +127,17 @@ fn heard(title: &str) -> String {
 
 /// The titles of the DOM events so far, in order.
 fn titles(browser: &mut Browser) -> Value {
-    browser.value("events.map((event) => event.title)")
+    browser.evaluate("events.map((event) => event.title)")
 }
 
 /// The codes of everything that was ever wrong.
 fn troubles(browser: &mut Browser) -> Value {
-    browser.value("states.filter(({ code }) => code).map(({ code }) => code)")
+    browser.evaluate("states.filter(({ code }) => code).map(({ code }) => code)")
 }
 
 #[track_caller]
 fn nothing_to_complain_of(browser: &Browser) {
-    assert!(browser.complaints.is_empty(), "{:#?}", browser.complaints);
+    assert!(browser.errors.is_empty(), "{:#?}", browser.errors);
 }
 
 #[test]
@@ -145,22 +146,25 @@ fn the_widget_shows_where_a_document_stands_and_what_becomes_of_it() {
     let site = Site::new("60s", with_token(FIRST));
     let id = site.tell(1, "PENDING", "a.pdf");
     site.tell(2, "COMPLETED", "of another document");
-    browser.go(&site.site.url("/"));
-    browser.until(LIVE);
-    browser.until(&shows("In progress"));
+    browser.navigate(&site.site.url("/"));
+    browser.wait_until(LIVE);
+    browser.wait_until(&shows("In progress"));
     site.tell(2, "ERROR", "of another document");
     site.tell(1, "COMPLETED", "a.pdf");
-    browser.until(&shows("Completed"));
-    assert_eq!(browser.value("states"), json!([{"state": "live"}]));
+    browser.wait_until(&shows("Completed"));
+    assert_eq!(browser.evaluate("states"), json!([{"state": "live"}]));
     assert_eq!(
-        browser.value("events.map((e) => [e.documentId, e.status, e.vendor])"),
+        browser.evaluate("events.map((e) => [e.documentId, e.status, e.vendor])"),
         json!([[id, "COMPLETED", "gini"]])
     );
-    assert!(browser.value("events[0].id").as_str().is_some_and(|id| id.ends_with(".4")), "the event's id is with it");
-    assert_eq!(browser.value(&format!("{SHOWN}.includes('another')")), json!(false));
+    assert!(
+        browser.evaluate("events[0].id").as_str().is_some_and(|id| id.ends_with(".4")),
+        "the event's id is with it"
+    );
+    assert_eq!(browser.evaluate(&format!("{SHOWN}.includes('another')")), json!(false));
 
     let (relay, own) = (format!("http://{}/", site.relay.listen), site.site.url("/"));
-    for url in browser.requested.iter().filter(|url| !url.starts_with("data:")) {
+    for url in browser.requested_urls.iter().filter(|url| !url.starts_with("data:")) {
         assert!(url.starts_with(&relay) || url.starts_with(&own), "{url}");
         assert!(!url.contains(&site.token), "the token is in no address: {url}");
     }
@@ -174,22 +178,26 @@ fn the_widget_lists_the_latest_documents_of_a_vendor() {
     for number in 1..=12 {
         site.tell(number, "COMPLETED", &format!("{number}.pdf"));
     }
-    let ppj = site.relay.hook_add("acme", "ppj", &[]);
-    site.relay.ask(&Request::get(&format!("{}?type=complete&token=of-ppj&code=0", ppj.path)));
-    browser.go(&site.site.url("/"));
-    browser.until(LIVE);
+    let ppj = site.relay.add_hook("acme", "ppj", &[]);
+    site.relay.send(&Request::get(&format!("{}?type=complete&token=of-ppj&code=0", ppj.path)));
+    browser.navigate(&site.site.url("/"));
+    browser.wait_until(LIVE);
     let shown = "[...document.querySelector('docrelay-status').shadowRoot.querySelectorAll('[part=title]')]
         .map((title) => title.innerText)";
-    browser.until(&shows("12.pdf"));
+    browser.wait_until(&shows("12.pdf"));
     assert_eq!(
-        browser.value(shown),
+        browser.evaluate(shown),
         json!(["12.pdf", "11.pdf", "10.pdf", "9.pdf", "8.pdf", "7.pdf", "6.pdf", "5.pdf"])
     );
-    site.relay.ask(&Request::get(&format!("{}?type=error&token=of-ppj&code=1", ppj.path)));
+    site.relay.send(&Request::get(&format!("{}?type=error&token=of-ppj&code=1", ppj.path)));
     site.tell(2, "ERROR", "2.pdf");
-    browser.until(&shows("Failed"));
-    assert_eq!(browser.value(&format!("{shown}[0]")), json!("2.pdf"));
-    assert_eq!(browser.value("events.length"), json!(1), "what was there before is no news, nor is another vendor's");
+    browser.wait_until(&shows("Failed"));
+    assert_eq!(browser.evaluate(&format!("{shown}[0]")), json!("2.pdf"));
+    assert_eq!(
+        browser.evaluate("events.length"),
+        json!(1),
+        "what was there before is no news, nor is another vendor's"
+    );
     nothing_to_complain_of(&browser);
 }
 
@@ -197,22 +205,22 @@ fn the_widget_lists_the_latest_documents_of_a_vendor() {
 fn hostile_titles_are_text() {
     let Some(mut browser) = Browser::start() else { return };
     let site = Site::new("60s", with_token(""));
-    browser.go(&site.site.url("/"));
-    browser.until(LIVE);
+    browser.navigate(&site.site.url("/"));
+    browser.wait_until(LIVE);
     let markup = "<img src=x onerror=\"document.title='hacked'\">";
     site.tell(1, "COMPLETED", markup);
     site.tell(2, "COMPLETED", "\u{202e}gnp.exe \u{2067}\u{5d0}");
     site.tell(3, "ERROR", &"W".repeat(10_000));
     let count = "document.querySelector('docrelay-status').shadowRoot.querySelectorAll('li').length";
-    browser.until(&format!("{count} === 3"));
-    assert!(browser.value(SHOWN).as_str().is_some_and(|shown| shown.contains(markup)));
-    assert_eq!(browser.value("document.title"), json!("A site"));
+    browser.wait_until(&format!("{count} === 3"));
+    assert!(browser.evaluate(SHOWN).as_str().is_some_and(|shown| shown.contains(markup)));
+    assert_eq!(browser.evaluate("document.title"), json!("A site"));
     let root = "document.querySelector('docrelay-status').shadowRoot";
-    assert_eq!(browser.value(&format!("{root}.querySelectorAll('img, b, script').length")), json!(0));
+    assert_eq!(browser.evaluate(&format!("{root}.querySelectorAll('img, b, script').length")), json!(0));
     let isolated = format!("[...{root}.querySelectorAll('[part=title]')].every((t) => t.localName === 'bdi')");
-    assert_eq!(browser.value(&isolated), json!(true));
-    assert_eq!(browser.value(&format!("{root}.querySelector('.box').scrollWidth <= innerWidth")), json!(true));
-    assert_eq!(browser.value(&format!("{root}.querySelector('.box').innerText.length < 1000")), json!(true));
+    assert_eq!(browser.evaluate(&isolated), json!(true));
+    assert_eq!(browser.evaluate(&format!("{root}.querySelector('.box').scrollWidth <= innerWidth")), json!(true));
+    assert_eq!(browser.evaluate(&format!("{root}.querySelector('.box').innerText.length < 1000")), json!(true));
     nothing_to_complain_of(&browser);
 }
 
@@ -220,15 +228,15 @@ fn hostile_titles_are_text() {
 fn the_widget_says_in_words_of_both_languages_what_is_wrong() {
     let Some(mut browser) = Browser::start() else { return };
     let site = Site::new("60s", |relay, _| widget(relay, "token=\"wrong\""));
-    browser.go(&site.site.url("/"));
-    browser.until(&shows("No permission: the token is wrong, has expired or was withdrawn."));
-    browser.value("document.querySelector('docrelay-status').lang = 'zh-CN'");
-    browser.until(&shows("没有权限：令牌无效、已过期或已被撤销。"));
-    assert_eq!(browser.value("states"), json!([{"state": "error", "code": "auth_failed"}]));
-    browser.value("document.querySelector('docrelay-status').removeAttribute('token')");
-    browser.until(&shows("没有权限：此页面未提供令牌。"));
-    browser.value("document.querySelector('docrelay-status').setAttribute('relay', 'javascript:alert(1)')");
-    browser.until(&shows("中继服务的地址不是有效的网址。"));
+    browser.navigate(&site.site.url("/"));
+    browser.wait_until(&shows("No permission: the token is wrong, has expired or was withdrawn."));
+    browser.evaluate("document.querySelector('docrelay-status').lang = 'zh-CN'");
+    browser.wait_until(&shows("没有权限：令牌无效、已过期或已被撤销。"));
+    assert_eq!(browser.evaluate("states"), json!([{"state": "error", "code": "auth_failed"}]));
+    browser.evaluate("document.querySelector('docrelay-status').removeAttribute('token')");
+    browser.wait_until(&shows("没有权限：此页面未提供令牌。"));
+    browser.evaluate("document.querySelector('docrelay-status').setAttribute('relay', 'javascript:alert(1)')");
+    browser.wait_until(&shows("中继服务的地址不是有效的网址。"));
     nothing_to_complain_of(&browser);
 
     // Every text that there is in one language is there in the other one, too.
@@ -239,7 +247,7 @@ fn the_widget_says_in_words_of_both_languages_what_is_wrong() {
         const keys = (value) => typeof value === 'string' ? value !== '' : Object.entries(value).map(([k, v]) => [k, keys(v)]);
         return [keys(words.en), keys(words.zh)];
     })()";
-    let keys = browser.value(&keys.replace("fetch('/widget.js')", &format!("fetch('{relay}/widget.js')")));
+    let keys = browser.evaluate(&keys.replace("fetch('/widget.js')", &format!("fetch('{relay}/widget.js')")));
     assert_eq!(keys[0], keys[1]);
     assert!(keys[0].as_array().is_some_and(|keys| keys.len() >= 5), "{keys}");
 }
@@ -250,22 +258,22 @@ fn attributes_may_change_and_an_element_that_is_removed_lets_go() {
     let site = Site::new("60s", with_token(FIRST));
     site.tell(1, "COMPLETED", "1.pdf");
     site.tell(2, "PENDING", "2.pdf");
-    browser.go(&site.site.url("/"));
-    browser.until(&shows("1.pdf"));
+    browser.navigate(&site.site.url("/"));
+    browser.wait_until(&shows("1.pdf"));
     let element = "document.querySelector('docrelay-status')";
-    browser.value(&format!("{element}.setAttribute('document', '626626a0-749f-11e2-bfd6-000000000002')"));
-    browser.until(&shows("2.pdf"));
-    assert_eq!(browser.value(&format!("{SHOWN}.includes('1.pdf')")), json!(false));
-    browser.value(&format!("{element}.removeAttribute('document')"));
-    browser.until(&format!("{} && {LIVE}", shows("1.pdf")));
+    browser.evaluate(&format!("{element}.setAttribute('document', '626626a0-749f-11e2-bfd6-000000000002')"));
+    browser.wait_until(&shows("2.pdf"));
+    assert_eq!(browser.evaluate(&format!("{SHOWN}.includes('1.pdf')")), json!(false));
+    browser.evaluate(&format!("{element}.removeAttribute('document')"));
+    browser.wait_until(&format!("{} && {LIVE}", shows("1.pdf")));
     site.tell(3, "COMPLETED", "3.pdf");
-    browser.until(&heard("3.pdf"));
+    browser.wait_until(&heard("3.pdf"));
     assert_eq!(site.metric("docrelay_followers"), "1");
 
-    browser.value(&format!("window.removed = {element}; removed.remove()"));
+    browser.evaluate(&format!("window.removed = {element}; removed.remove()"));
     site.tell(4, "COMPLETED", "4.pdf");
-    browser.value("document.body.append(removed)");
-    browser.until(&shows("4.pdf"));
+    browser.evaluate("document.body.append(removed)");
+    browser.wait_until(&shows("4.pdf"));
     assert_eq!(titles(&mut browser), json!(["3.pdf"]), "what happened while it was away is no news");
     nothing_to_complain_of(&browser);
 }
@@ -274,20 +282,20 @@ fn attributes_may_change_and_an_element_that_is_removed_lets_go() {
 fn the_widget_is_one_small_module_that_any_origin_may_load() {
     let Some(mut browser) = Browser::start() else { return };
     let relay = TestRelay::start();
-    let answer = relay.ask(&Request::get("/widget.js"));
+    let answer = relay.send(&Request::get("/widget.js"));
     assert_eq!(answer.header("content-type"), Some("text/javascript; charset=utf-8"));
     assert_eq!(answer.header("access-control-allow-origin"), Some("*"));
     assert_eq!(answer.header("cross-origin-resource-policy"), Some("cross-origin"));
     let tag = answer.header("etag").expect("a tag").to_owned();
-    assert_eq!(relay.ask(&Request::get("/widget.js").header("If-None-Match", &tag)).status, 304);
+    assert_eq!(relay.send(&Request::get("/widget.js").header("If-None-Match", &tag)).status, 304);
     assert!(!answer.text().lines().any(|line| line.starts_with("import ")), "no dependency");
 
-    browser.go(&format!("http://{}/demo.html", relay.listen));
+    browser.navigate(&format!("http://{}/demo.html", relay.listen));
     let weigh = "(async () => {
         const body = (await fetch('/widget.js')).body.pipeThrough(new CompressionStream('gzip'));
         return (await new Response(body).arrayBuffer()).byteLength;
     })()";
-    let weight = browser.value(weigh).as_u64().expect("a number");
+    let weight = browser.evaluate(weigh).as_u64().expect("a number");
     assert!((1..=MOST_GZIPPED).contains(&weight), "{weight} bytes gzipped");
 }
 
@@ -296,11 +304,11 @@ fn the_demo_shows_every_state_and_asks_nobody() {
     let Some(mut browser) = Browser::start() else { return };
     let relay = TestRelay::start();
     let origin = format!("http://{}/", relay.listen);
-    browser.go(&format!("{origin}demo.html"));
+    browser.navigate(&format!("{origin}demo.html"));
     let all = "[...document.querySelectorAll('docrelay-status')]";
-    browser.until(&format!("{all}.length > 15 && {all}.every((w) => w.shadowRoot.querySelector('.box p'))"));
+    browser.wait_until(&format!("{all}.length > 15 && {all}.every((w) => w.shadowRoot.querySelector('.box p'))"));
     // Each code that the words know is there, and each state.
-    let shown = browser.value(&format!("{all}.map((w) => w.state.code ?? w.state.state)"));
+    let shown = browser.evaluate(&format!("{all}.map((w) => w.state.code ?? w.state.state)"));
     let shown: Vec<&str> = shown.as_array().expect("a list").iter().filter_map(Value::as_str).collect();
     let codes =
         "auth_required auth_failed not_accepted ticket_refused ticket_failed bad_relay offline unreachable busy";
@@ -313,17 +321,17 @@ fn the_demo_shows_every_state_and_asks_nobody() {
     {
         let height = if width < 600 { 3600 } else { 1500 };
         let picture = browser.screenshot(width, height, dark);
-        assert_eq!(browser.value(&wide), json!(true), "{name}: something is wider than its place");
+        assert_eq!(browser.evaluate(&wide), json!(true), "{name}: something is wider than its place");
         keep(&format!("widget-{name}"), &picture);
     }
-    browser.value("document.querySelector('#language').click()");
+    browser.evaluate("document.querySelector('#language').click()");
     let picture = browser.screenshot(1280, 1500, false);
     keep("widget-zh", &picture);
     assert_eq!(
-        browser.value(&format!("{all}[0].shadowRoot.querySelector('.box').innerText.trim().split('\\n')[0]")),
+        browser.evaluate(&format!("{all}[0].shadowRoot.querySelector('.box').innerText.trim().split('\\n')[0]")),
         json!("正在连接")
     );
-    for url in &browser.requested {
+    for url in &browser.requested_urls {
         assert!(url.starts_with(&origin) && !url.contains("/events/") && !url.contains("/documents"), "{url}");
     }
     nothing_to_complain_of(&browser);

@@ -10,9 +10,10 @@ use serde_json::json;
 
 use super::{block, with};
 use crate::browser::{acme, serve, tell};
-use crate::support::chromium::Browser;
-use crate::support::wire::Request;
-use crate::support::{PATIENCE, TestRelay, in_background, tool};
+use crate::harness::chromium::Browser;
+use crate::harness::request::Request;
+use crate::harness::tool::find_tool;
+use crate::harness::{TIMEOUT, TestRelay, spawn_thread};
 
 /// A Python that has httpx-sse; set by `make test`.
 const PYTHON: &str = "DOCRELAY_PYTHON";
@@ -40,12 +41,12 @@ impl Consumer {
         for proxy in ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"] {
             command.env_remove(proxy);
         }
-        command.env("RELAY", format!("http://{}", relay.listen)).env("TOKEN", token).env("LAST_ID", "earliest");
+        command.env("RELAY", relay.url("")).env("TOKEN", token).env("LAST_ID", "earliest");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the consumer's start");
         let output = child.stdout.take().expect("piped");
         let (tell, lines) = sync_channel(64);
-        in_background("consumer", move || {
+        spawn_thread("consumer", move || {
             for line in BufReader::new(output).lines().map_while(Result::ok) {
                 if tell.send(line).is_err() {
                     return;
@@ -58,14 +59,14 @@ impl Consumer {
     /// The documents of the next lines.
     #[track_caller]
     fn documents(&mut self, count: usize) -> Vec<String> {
-        let line = || self.lines.recv_timeout(PATIENCE).expect("a line of the consumer");
+        let line = || self.lines.recv_timeout(TIMEOUT).expect("a line of the consumer");
         (0..count).map(|_| line().split(' ').nth(1).expect("a document").to_owned()).collect()
     }
 
     /// Its end, at which it has nothing more to say than why.
     #[track_caller]
     fn refused(&mut self) -> String {
-        assert!(self.lines.recv_timeout(PATIENCE).is_err(), "nothing more than was told");
+        assert!(self.lines.recv_timeout(TIMEOUT).is_err(), "nothing more than was told");
         let mut said = String::new();
         self.child.stderr.take().expect("piped").read_to_string(&mut said).expect("text");
         assert!(!self.child.wait().expect("its end").success(), "{said}");
@@ -75,7 +76,7 @@ impl Consumer {
 
 #[track_caller]
 fn remove_acme(relay: &TestRelay) {
-    let removed = relay.ask_admin(&Request::new("DELETE", "/admin/clients/acme").bearer(&relay.admin_token()));
+    let removed = relay.send_admin(&Request::new("DELETE", "/admin/clients/acme").bearer(&relay.admin_token()));
     assert_eq!(removed.status, 204, "{removed:?}");
 }
 
@@ -85,7 +86,7 @@ fn resumes(command: &mut Command) {
     let mut told: Vec<String> = (1..=3).map(|n| tell(&relay, &hook, n)).collect();
     let mut consumer = Consumer::start(command, &relay, &token);
     let mut seen = consumer.documents(3);
-    relay.kill9();
+    relay.kill();
     relay.restart();
     told.extend((4..=6).map(|n| tell(&relay, &hook, n)));
     seen.extend(consumer.documents(3));
@@ -96,14 +97,14 @@ fn resumes(command: &mut Command) {
 }
 
 #[test]
-fn the_python_consumer_of_the_guide_misses_and_repeats_nothing() {
-    let Some(python) = tool(PYTHON) else { return };
+fn python_consumer_in_guide_misses_and_repeats_nothing() {
+    let Some(python) = find_tool(PYTHON) else { return };
     resumes(Command::new(python).args(["-c", &block("Python", "python")]));
 }
 
 #[test]
-fn the_node_consumer_of_the_guide_misses_and_repeats_nothing() {
-    let Some(packages) = tool(NODE) else { return };
+fn node_consumer_in_guide_misses_and_repeats_nothing() {
+    let Some(packages) = find_tool(NODE) else { return };
     // A module finds its packages by where it lies.
     let beside = Path::new(&packages).parent().expect("a directory");
     let here = tempfile::Builder::new().prefix("consumer-").tempdir_in(beside).expect("a directory");
@@ -116,32 +117,32 @@ fn the_node_consumer_of_the_guide_misses_and_repeats_nothing() {
 fn page_resumes(heading: &str) {
     let Some(mut browser) = Browser::start() else { return };
     let (mut relay, hook, token) = acme();
-    let origin = format!("http://{}", relay.listen);
+    let origin = relay.url("");
     let page = with(block(heading, "html"), &[("https://relay.example.com", &origin), ("YOUR_TOKEN", &token)]);
-    browser.go(&serve(page));
+    browser.navigate(&serve(page));
     let state = |text: &str| format!("document.querySelector('#state').innerText === {}", json!(text));
     let has = |n: usize| format!("document.querySelectorAll('#events li').length >= {n}");
-    browser.until(&state("connected"));
+    browser.wait_until(&state("connected"));
     let mut told: Vec<String> = (1..=3).map(|n| tell(&relay, &hook, n)).collect();
-    browser.until(&has(3));
-    assert!(browser.complaints.is_empty(), "{:#?}", browser.complaints);
-    relay.kill9();
-    browser.until(&state("connecting again"));
+    browser.wait_until(&has(3));
+    assert!(browser.errors.is_empty(), "{:#?}", browser.errors);
+    relay.kill();
+    browser.wait_until(&state("connecting again"));
     relay.restart();
     told.extend((4..=6).map(|n| tell(&relay, &hook, n)));
-    browser.until(&has(6));
+    browser.wait_until(&has(6));
     let list = "[...document.querySelectorAll('#events li')].map((item) => item.innerText.split(' ')[0])";
-    assert_eq!(browser.value(list), json!(told), "no gap, no repeat, in order");
+    assert_eq!(browser.evaluate(list), json!(told), "no gap, no repeat, in order");
     remove_acme(&relay);
-    browser.until(&state("refused: auth_failed"));
+    browser.wait_until(&state("refused: auth_failed"));
 }
 
 #[test]
-fn the_event_source_page_of_the_guide_misses_and_repeats_nothing() {
+fn event_source_page_in_guide_misses_and_repeats_nothing() {
     page_resumes("In a browser: EventSource");
 }
 
 #[test]
-fn the_fetch_page_of_the_guide_misses_and_repeats_nothing() {
+fn fetch_page_in_guide_misses_and_repeats_nothing() {
     page_resumes("In a browser: fetch");
 }

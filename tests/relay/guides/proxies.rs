@@ -11,10 +11,13 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::{block, with};
-use crate::support::sse::{Follower, Next};
-use crate::support::tenant::{Tenant, stored};
-use crate::support::wire::{HOST, Request, Wire};
-use crate::support::{PATIENCE, TestRelay, tool};
+use crate::harness::client::TestClient;
+use crate::harness::connection::Connection;
+use crate::harness::follower::{Follower, Next};
+use crate::harness::request::{HOST, Request};
+use crate::harness::response::stored_event_id;
+use crate::harness::tool::find_tool;
+use crate::harness::{TIMEOUT, TestRelay};
 
 /// The paths of the three; set by `make test`.
 const PROXIES: &str = "DOCRELAY_PROXIES";
@@ -66,15 +69,15 @@ impl Proxy {
 
     #[track_caller]
     fn wait_until_it_listens(&mut self) {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         while TcpStream::connect(self.listen).is_err() {
             let ended = self.child.try_wait().expect("a child to ask");
-            assert!(ended.is_none() && Instant::now() < deadline, "{}: {ended:?}; {}", self.name, self.said());
+            assert!(ended.is_none() && Instant::now() < deadline, "{}: {ended:?}; {}", self.name, self.output());
             thread::park_timeout(Duration::from_millis(20));
         }
     }
 
-    fn said(&self) -> String {
+    fn output(&self) -> String {
         std::fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
     }
 }
@@ -85,7 +88,7 @@ impl Drop for Proxy {
         self.child.kill().ok();
         self.child.wait().ok();
         if thread::panicking() {
-            eprintln!("--- {} said ---\n{}---", self.name, self.said());
+            eprintln!("--- {} said ---\n{}---", self.name, self.output());
         }
     }
 }
@@ -128,21 +131,21 @@ fn caddy(listen: SocketAddr, relay: SocketAddr) -> String {
 fn passes_at_once(proxy: &Proxy, follower: &mut Follower, hook: &str, number: usize) -> String {
     let body = json!({"documentId": format!("626626a0-749f-11e2-bfd6-{number:012}"), "status": "COMPLETED"});
     let told = Instant::now();
-    let answer = Wire::connect(proxy.listen).ask(&Request::post(hook).json(&body.to_string()));
-    let id = stored(&answer);
+    let answer = Connection::open(proxy.listen).send(&Request::post(hook).json(&body.to_string()));
+    let id = stored_event_id(&answer);
     // What others were told comes here, too.
-    while follower.event().id != id {}
+    while follower.next_event().id != id {}
     let took = told.elapsed();
     assert!(took < Duration::from_secs(1), "{}: {took:?}", proxy.name);
     id
 }
 
 #[test]
-fn each_proxy_of_the_guide_passes_events_at_once_and_keeps_an_idle_stream() {
-    let Some(programs) = tool(PROXIES) else { return };
+fn guide_proxies_pass_events_at_once_and_keep_idle_streams() {
+    let Some(programs) = find_tool(PROXIES) else { return };
     let relay = TestRelay::start();
-    let acme = Tenant::new(&relay, "acme");
-    let hook = acme.open_hook("gini").path;
+    let acme = TestClient::new(&relay, "acme");
+    let hook = acme.add_unverified_hook("gini").path;
     let mut all: Vec<(Proxy, Follower)> = Vec::new();
     for program in programs.split(' ') {
         let stem = Path::new(program).file_name().and_then(|name| name.to_str());
@@ -168,7 +171,7 @@ fn each_proxy_of_the_guide_passes_events_at_once_and_keeps_an_idle_stream() {
         loop {
             match follower.next((quiet + IDLE).saturating_duration_since(Instant::now())) {
                 Next::Block(_) => {}
-                Next::Nothing => break,
+                Next::TimedOut => break,
                 Next::End => panic!("{} ended an idle stream after {:?}", proxy.name, quiet.elapsed()),
             }
         }

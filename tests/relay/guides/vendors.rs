@@ -4,12 +4,13 @@ use std::path::Path;
 use std::process::Command;
 
 use super::block;
-use crate::support::{TestRelay, run};
+use crate::harness::TestRelay;
+use crate::harness::command::run;
 
 #[test]
-fn each_vendors_block_ends_with_an_event_on_the_stream() {
+fn guide_vendor_commands_produce_stream_events() {
     let relay = TestRelay::start();
-    relay.client_add("acme");
+    relay.add_client("acme");
     let mut follower = relay.follow(&relay.token("acme"));
     let program = Path::new(env!("CARGO_BIN_EXE_docrelay")).parent().expect("a directory");
     let path = format!("{}:{}", program.display(), std::env::var("PATH").unwrap_or_default());
@@ -26,10 +27,13 @@ fn each_vendors_block_ends_with_an_event_on_the_stream() {
             shell.env_remove(name);
         }
         // The directory in which `docrelay serve` would have made `./data`.
-        shell.current_dir(relay.data().parent().expect("a directory")).env("PATH", &path).env("no_proxy", "127.0.0.1");
+        shell
+            .current_dir(relay.data_dir().parent().expect("a directory"))
+            .env("PATH", &path)
+            .env("no_proxy", "127.0.0.1");
         let ran = run(shell.args(["-euc", &block(heading, "sh")])).succeeded();
         assert!(ran.stdout.contains("/in/"), "{heading}: {ran:?}");
-        let event = follower.event().json();
+        let event = follower.next_event().json();
         assert_eq!(
             (&event["vendor"], &event["vendorId"], &event["status"]),
             (&vendor.into(), &id.into(), &"COMPLETED".into())

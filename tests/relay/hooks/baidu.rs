@@ -2,10 +2,11 @@
 
 use serde_json::json;
 
-use crate::support::TestRelay;
-use crate::support::proof::{hex_hmac, now};
-use crate::support::tenant::{Tenant, problem, stored};
-use crate::support::wire::Request;
+use crate::harness::TestRelay;
+use crate::harness::client::TestClient;
+use crate::harness::request::Request;
+use crate::harness::response::{assert_problem, stored_event_id};
+use crate::harness::signature::{hex_hmac, now};
 
 /// The seed's own example.
 const SEED: &str = r#"{
@@ -16,13 +17,18 @@ const SEED: &str = r#"{
 }"#;
 
 #[test]
-fn the_seeds_message_is_an_event_with_its_publish_info_and_its_raw_bytes() {
+fn baidu_sample_message_keeps_publish_info_and_body() {
     let relay = TestRelay::start();
-    let acme = Tenant::new(&relay, "acme");
-    let hook = acme.open_hook("baidu").path;
-    let id =
-        stored(&relay.ask(&Request::post(&hook).header("Content-Type", "application/json; charset=utf-8").body(SEED)));
-    assert_eq!(stored(&relay.ask(&Request::post(&hook).body(SEED))), id, "whatever its content type, it is a repeat");
+    let acme = TestClient::new(&relay, "acme");
+    let hook = acme.add_unverified_hook("baidu").path;
+    let id = stored_event_id(
+        &relay.send(&Request::post(&hook).header("Content-Type", "application/json; charset=utf-8").body(SEED)),
+    );
+    assert_eq!(
+        stored_event_id(&relay.send(&Request::post(&hook).body(SEED))),
+        id,
+        "whatever its content type, it is a repeat"
+    );
 
     let event = acme.events(1).remove(0);
     let json = event.json();
@@ -36,24 +42,25 @@ fn the_seeds_message_is_an_event_with_its_publish_info_and_its_raw_bytes() {
 }
 
 #[test]
-fn an_object_instead_of_the_string_a_failure_and_missing_envelope_keys_are_understood() {
+fn baidu_message_body_object_and_missing_keys_are_accepted() {
     let relay = TestRelay::start();
-    let acme = Tenant::new(&relay, "acme");
-    let hook = acme.open_hook("baidu").path;
-    let send = |body: serde_json::Value| relay.ask(&Request::post(&hook).json(&body.to_string()));
+    let acme = TestClient::new(&relay, "acme");
+    let hook = acme.add_unverified_hook("baidu").path;
+    let send = |body: serde_json::Value| relay.send(&Request::post(&hook).json(&body.to_string()));
     let failed = json!({"documentId": "doc-1", "status": "FAILED", "error": {"code": "E1", "message": "文档损坏"},
         "notifyTime": "2016-12-08T08:45:37Z"});
-    let id = stored(&send(json!({"messageId": "m1", "messageBody": failed, "version": "v1", "signature": ""})));
-    assert_eq!(stored(&send(json!({"messageId": "m1", "messageBody": failed.to_string()}))), id);
+    let id =
+        stored_event_id(&send(json!({"messageId": "m1", "messageBody": failed, "version": "v1", "signature": ""})));
+    assert_eq!(stored_event_id(&send(json!({"messageId": "m1", "messageBody": failed.to_string()}))), id);
     // Without a messageId, what was said and when is what makes it the same message.
     let bare =
         json!({"messageBody": {"documentId": "doc-2", "status": "PUBLISHED", "notifyTime": "2016-12-08T08:45:37Z"}});
-    let bare_id = stored(&send(bare.clone()));
-    assert_eq!(stored(&send(bare)), bare_id);
-    stored(&send(
+    let bare_id = stored_event_id(&send(bare.clone()));
+    assert_eq!(stored_event_id(&send(bare)), bare_id);
+    stored_event_id(&send(
         json!({"messageBody": {"documentId": "doc-2", "status": "PUBLISHED", "notifyTime": "2017-01-01T00:00:00Z"}}),
     ));
-    stored(&send(json!({"messageBody": {"documentId": "doc-3", "status": "PROCESSING"}})));
+    stored_event_id(&send(json!({"messageBody": {"documentId": "doc-3", "status": "PROCESSING"}})));
 
     let events = acme.events(4);
     assert_eq!(events[0].json()["error"], json!({"code": "E1", "message": "文档损坏"}));
@@ -63,10 +70,10 @@ fn an_object_instead_of_the_string_a_failure_and_missing_envelope_keys_are_under
 }
 
 #[test]
-fn the_signature_of_baidus_siblings_covers_address_body_expiry_and_user() {
+fn baidu_signature_covers_url_body_expiry_and_user() {
     let relay = TestRelay::start();
-    let acme = Tenant::new(&relay, "acme");
-    let hook = acme.hook(r#"{"vendor":"baidu","verify":{"type":"baidu","secret":"t0ken"}}"#);
+    let acme = TestClient::new(&relay, "acme");
+    let hook = acme.add_hook(r#"{"vendor":"baidu","verify":{"type":"baidu","secret":"t0ken"}}"#);
     let expire = ((now() + 1800) * 1000).to_string();
     let signed = |body: &str, expire: &str, token: &str| {
         let text = format!("POST;{};{body};{expire};user-1", hook.url);
@@ -76,7 +83,7 @@ fn the_signature_of_baidus_siblings_covers_address_body_expiry_and_user() {
             .header("notification-auth-token", &hex_hmac(token, text))
             .json(SEED)
     };
-    stored(&relay.ask(&signed(SEED, &expire, "t0ken")));
+    stored_event_id(&relay.send(&signed(SEED, &expire, "t0ken")));
     let stale = ((now() - 3600) * 1000).to_string();
     let far = ((now() + 25 * 3600) * 1000).to_string();
     for bad in [
@@ -88,27 +95,28 @@ fn the_signature_of_baidus_siblings_covers_address_body_expiry_and_user() {
         signed(SEED, &expire, "t0ken").header("notification-auth-user", "user-2"),
         Request::post(&hook.path).json(SEED),
     ] {
-        problem(&relay.ask(&bad), 401);
+        assert_problem(&relay.send(&bad), 401);
     }
     assert_eq!(acme.documents().len(), 1);
     assert!(acme.rejects().is_empty());
 }
 
 #[test]
-fn tenants_share_neither_documents_nor_repeats() {
+fn clients_do_not_share_documents_or_repeat_detection() {
     let relay = TestRelay::start();
-    let (acme, other) = (Tenant::new(&relay, "acme"), Tenant::new(&relay, "other"));
-    let (mine, twin, theirs) = (acme.open_hook("baidu"), acme.open_hook("baidu"), other.open_hook("baidu"));
-    let send = |path: &str| stored(&relay.ask(&Request::post(path).json(SEED)));
+    let (acme, other) = (TestClient::new(&relay, "acme"), TestClient::new(&relay, "other"));
+    let (mine, twin, theirs) =
+        (acme.add_unverified_hook("baidu"), acme.add_unverified_hook("baidu"), other.add_unverified_hook("baidu"));
+    let send = |path: &str| stored_event_id(&relay.send(&Request::post(path).json(SEED)));
     let id = send(&mine.path);
     assert_eq!(send(&twin.path), id, "two hooks of one client are one ear");
     assert_ne!(send(&theirs.path), id);
-    let document = |tenant: &Tenant<'_>| tenant.documents()[0]["documentId"].as_str().expect("an id").to_owned();
+    let document = |tenant: &TestClient<'_>| tenant.documents()[0]["documentId"].as_str().expect("an id").to_owned();
     assert_ne!(document(&acme), document(&other));
     for target in
         [format!("/documents/{}", document(&acme)), format!("/events/{id}/raw"), format!("/hooks/{}", mine.id)]
     {
         assert_eq!(acme.get(&target).status, 200);
-        problem(&other.get(&target), 404);
+        assert_problem(&other.get(&target), 404);
     }
 }

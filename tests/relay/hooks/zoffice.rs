@@ -2,9 +2,10 @@
 
 use serde_json::json;
 
-use crate::support::TestRelay;
-use crate::support::tenant::{Tenant, problem, stored};
-use crate::support::wire::Request;
+use crate::harness::TestRelay;
+use crate::harness::client::TestClient;
+use crate::harness::request::Request;
+use crate::harness::response::{assert_problem, stored_event_id};
 
 const SUCCESS: &str = r#"{"taskId": "1c1cf10b-d9e6-4927-b75e-dddf6b441445", "code": "TaskSuccessNotify", "detail": {
 "taskStatus": "SUCCESS", "defaultDownloadPath": "/docs/open/v1/convert/download",
@@ -13,13 +14,13 @@ const FAILURE: &str = r#"{"taskId": "1c1cf10b-d9e6-4927-b75e-dddf6b441446", "cod
 "detail": {"taskStatus": "FAIL", "msg": "conversion format err", "filename": "demo-docx.pdf"}}"#;
 
 #[test]
-fn the_seeds_success_and_failure_are_events_under_zoffices_own_uuid() {
+fn zoffice_sample_success_and_failure_keep_task_uuid() {
     let relay = TestRelay::start();
-    let acme = Tenant::new(&relay, "acme");
-    let hook = acme.open_hook("zoffice").path;
+    let acme = TestClient::new(&relay, "acme");
+    let hook = acme.add_unverified_hook("zoffice").path;
     for body in [SUCCESS, FAILURE] {
-        let id = stored(&relay.ask(&Request::post(&hook).json(body)));
-        assert_eq!(stored(&relay.ask(&Request::post(&hook).json(body))), id);
+        let id = stored_event_id(&relay.send(&Request::post(&hook).json(body)));
+        assert_eq!(stored_event_id(&relay.send(&Request::post(&hook).json(body))), id);
     }
     let events = acme.events(2);
     let (done, failed) = (events[0].json(), events[1].json());
@@ -33,10 +34,10 @@ fn the_seeds_success_and_failure_are_events_under_zoffices_own_uuid() {
 }
 
 #[test]
-fn odd_spellings_and_details_of_the_wire_are_taken() {
+fn zoffice_spelling_variants_and_details_are_accepted() {
     let relay = TestRelay::start();
-    let acme = Tenant::new(&relay, "acme");
-    let hook = acme.open_hook("zoffice").path;
+    let acme = TestClient::new(&relay, "acme");
+    let hook = acme.add_unverified_hook("zoffice").path;
     let bodies = [
         (r#"{"taskId":"t1","code":"TaskHandingNotify","detail":null}"#, "PENDING"),
         (r#"{"taskId":"t1","code":"convertFailNotify","detail":{"taskStatus":"FAIL","msg":-7}}"#, "ERROR"),
@@ -45,7 +46,7 @@ fn odd_spellings_and_details_of_the_wire_are_taken() {
         (r#"{"taskId":"t4","code":"TaskSuccessNotify","detail":"ready","extra":{"a":[1]}}"#, "COMPLETED"),
     ];
     for (body, _) in bodies {
-        stored(&relay.ask(&Request::post(&hook).json(body)));
+        stored_event_id(&relay.send(&Request::post(&hook).json(body)));
     }
     let events = acme.events(bodies.len());
     for (event, (body, status)) in events.iter().zip(bodies) {
@@ -59,36 +60,36 @@ fn odd_spellings_and_details_of_the_wire_are_taken() {
 }
 
 #[test]
-fn a_number_names_a_task_and_two_cases_of_one_uuid_name_one_message() {
+fn zoffice_numeric_and_uppercase_task_ids_are_normalized() {
     let relay = TestRelay::start();
-    let acme = Tenant::new(&relay, "acme");
-    let hook = acme.open_hook("zoffice").path;
+    let acme = TestClient::new(&relay, "acme");
+    let hook = acme.add_unverified_hook("zoffice").path;
     let send = |task: &str| {
-        relay.ask(&Request::post(&hook).json(&format!(r#"{{"taskId":{task},"code":"TaskSuccessNotify"}}"#)))
+        relay.send(&Request::post(&hook).json(&format!(r#"{{"taskId":{task},"code":"TaskSuccessNotify"}}"#)))
     };
-    let number = stored(&send("77"));
-    assert_eq!(stored(&send(r#""77""#)), number);
-    problem(&send("77.5"), 422);
-    let uuid = stored(&send(r#""1c1cf10b-d9e6-4927-b75e-dddf6b441445""#));
-    assert_eq!(stored(&send(r#""1C1CF10B-D9E6-4927-B75E-DDDF6B441445""#)), uuid);
+    let number = stored_event_id(&send("77"));
+    assert_eq!(stored_event_id(&send(r#""77""#)), number);
+    assert_problem(&send("77.5"), 422);
+    let uuid = stored_event_id(&send(r#""1c1cf10b-d9e6-4927-b75e-dddf6b441445""#));
+    assert_eq!(stored_event_id(&send(r#""1C1CF10B-D9E6-4927-B75E-DDDF6B441445""#)), uuid);
     assert_eq!(acme.events(2)[0].json()["vendorId"], "77");
 }
 
 #[test]
-fn named_cookies_become_labels_and_no_other_cookie_is_kept_anywhere() {
+fn label_cookies_become_labels_and_others_are_dropped() {
     let relay = TestRelay::start();
-    let acme = Tenant::new(&relay, "acme");
-    let hook = acme.hook(
+    let acme = TestClient::new(&relay, "acme");
+    let hook = acme.add_hook(
         r#"{"vendor":"zoffice","verify":{"type":"cookie","secret":"fileZTaskId=row-7; sid=s3cr3t-cookie"},
             "labels":{"env":"test"},"labelCookies":["fileZTaskId"]}"#,
     );
-    let send = |cookie: &str| relay.ask(&Request::post(&hook.path).header("Cookie", cookie).json(SUCCESS));
+    let send = |cookie: &str| relay.send(&Request::post(&hook.path).header("Cookie", cookie).json(SUCCESS));
     for wrong in ["fileZTaskId=row-7", "fileZTaskId=row-7; sid=s3cr3t-cookies", "sid=s3cr3t-cookie; fileZTaskId=row-7"]
     {
-        problem(&send(wrong), 401);
+        assert_problem(&send(wrong), 401);
     }
-    problem(&relay.ask(&Request::post(&hook.path).json(SUCCESS)), 401);
-    let id = stored(&send("fileZTaskId=row-7; sid=s3cr3t-cookie"));
+    assert_problem(&relay.send(&Request::post(&hook.path).json(SUCCESS)), 401);
+    let id = stored_event_id(&send("fileZTaskId=row-7; sid=s3cr3t-cookie"));
     assert_eq!(acme.events(1)[0].json()["labels"], json!({"env": "test", "fileZTaskId": "row-7"}));
     let raw = acme.get(&format!("/events/{id}/raw"));
     assert_eq!(raw.json()["headers"]["cookie"], "fileZTaskId=row-7");
@@ -96,16 +97,16 @@ fn named_cookies_become_labels_and_no_other_cookie_is_kept_anywhere() {
 }
 
 #[test]
-fn an_authorization_value_is_compared_whole_and_kept_nowhere() {
+fn authorization_credential_is_compared_whole_and_never_stored() {
     let relay = TestRelay::start();
-    let acme = Tenant::new(&relay, "acme");
-    let hook = acme.hook(r#"{"vendor":"zoffice","verify":{"type":"authorization","secret":"Token s3cr3t-value"}}"#);
+    let acme = TestClient::new(&relay, "acme");
+    let hook = acme.add_hook(r#"{"vendor":"zoffice","verify":{"type":"authorization","secret":"Token s3cr3t-value"}}"#);
     let with = |value: &str| Request::post(&hook.path).header("Authorization", value).json(SUCCESS);
     for wrong in ["Token s3cr3t-valu", "token s3cr3t-value", "Token s3cr3t-value2", "", "Bearer x"] {
-        let why = problem(&relay.ask(&with(wrong)), 401);
+        let why = assert_problem(&relay.send(&with(wrong)), 401);
         assert!(!why.contains("s3cr3t"), "{why}");
     }
-    problem(&relay.ask(&with("Token s3cr3t-value").header("Authorization", "Token s3cr3t-value")), 401);
-    let id = stored(&relay.ask(&with("Token s3cr3t-value")));
+    assert_problem(&relay.send(&with("Token s3cr3t-value").header("Authorization", "Token s3cr3t-value")), 401);
+    let id = stored_event_id(&relay.send(&with("Token s3cr3t-value")));
     assert!(!acme.get(&format!("/events/{id}/raw")).text().contains("s3cr3t"));
 }

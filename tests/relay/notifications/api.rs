@@ -2,67 +2,70 @@
 
 use serde_json::json;
 
-use super::{NOBODY, add, error, named, relay, shown};
-use crate::support::tenant::{Tenant, text};
-use crate::support::wire::{Request, Wire};
+use super::{CLOSED_ENDPOINT, add, assert_bce_error, get, with_request_id};
+use crate::harness::TestRelay;
+use crate::harness::client::TestClient;
+use crate::harness::connection::Connection;
+use crate::harness::request::Request;
+use crate::harness::response::string_at;
 
 #[test]
-fn create_get_list_and_delete_answer_as_baidus_pages_have_it() {
-    let relay = relay();
-    let acme = Tenant::new(&relay, "acme");
-    let empty = named(acme.get("/v1/notification"));
+fn notification_crud_matches_baidu_documentation() {
+    let relay = TestRelay::allowing_loopback_endpoints();
+    let acme = TestClient::new(&relay, "acme");
+    let empty = with_request_id(acme.get("/v1/notification"));
     assert_eq!((empty.status, empty.text()), (200, r#"{"notifications":[]}"#));
     assert_eq!(empty.header("content-type"), Some("application/json"));
     for (version, name) in [("v1", "doc_notification"), ("v2", "new_notification")] {
-        let body = format!(r#"{{"name":"{name}","endpoint":"{NOBODY}"}}"#);
-        let made = named(acme.post(&format!("/{version}/notification"), &body));
+        let body = format!(r#"{{"name":"{name}","endpoint":"{CLOSED_ENDPOINT}"}}"#);
+        let made = with_request_id(acme.post(&format!("/{version}/notification"), &body));
         assert_eq!(made.status, 200, "{made:?}");
         // Java's SDK reads a body only when its length is told.
         assert!(made.header("content-length").is_some() && !made.is_chunked(), "{made:?}");
-        assert_eq!(made.json(), shown(&acme, name));
+        assert_eq!(made.json(), get(&acme, name));
     }
-    let one = named(acme.get("/v1/notification/doc_notification"));
-    let time = text(&one.json(), "createTime");
+    let one = with_request_id(acme.get("/v1/notification/doc_notification"));
+    let time = string_at(&one.json(), "createTime");
     assert_eq!((time.len(), &time[10..11], &time[19..]), (20, "T", "Z"));
     let expected = format!(
-        r#"{{"name":"doc_notification","endpoint":"{NOBODY}","isDefault":false,"createTime":"{time}","format":"baidu","state":"active"}}"#
+        r#"{{"name":"doc_notification","endpoint":"{CLOSED_ENDPOINT}","isDefault":false,"createTime":"{time}","format":"baidu","state":"active"}}"#
     );
     assert_eq!((one.status, one.text()), (200, expected.as_str()));
     let list = acme.get("/v2/notification").json();
     assert_eq!(
         list,
-        json!({"notifications": [shown(&acme, "doc_notification"), shown(&acme, "new_notification")]}),
+        json!({"notifications": [get(&acme, "doc_notification"), get(&acme, "new_notification")]}),
         "oldest first"
     );
     assert_eq!(acme.get("/v2/notification/").json(), list, "the JavaScript SDK asks so when it has no name");
 
-    let delete = |name: &str| acme.ask(Request::new("DELETE", &format!("/v1/notification/{name}")));
-    let gone = named(delete("doc_notification"));
+    let delete = |name: &str| acme.delete(&format!("/v1/notification/{name}"));
+    let gone = with_request_id(delete("doc_notification"));
     assert_eq!((gone.status, gone.text(), gone.header("content-length")), (200, "", Some("0")));
-    error(&delete("doc_notification"), 404, "DocExceptions.NoSuchNotification");
-    error(&acme.get("/v2/notification/doc_notification"), 404, "DocExceptions.NoSuchNotification");
+    assert_bce_error(&delete("doc_notification"), 404, "DocExceptions.NoSuchNotification");
+    assert_bce_error(&acme.get("/v2/notification/doc_notification"), 404, "DocExceptions.NoSuchNotification");
 }
 
 #[test]
-fn names_are_taken_once_and_five_are_all_there_may_be() {
-    let relay = relay();
-    let (acme, other) = (Tenant::new(&relay, "acme"), Tenant::new(&relay, "other"));
+fn notification_names_are_unique_and_limited_to_five() {
+    let relay = TestRelay::allowing_loopback_endpoints();
+    let (acme, other) = (TestClient::new(&relay, "acme"), TestClient::new(&relay, "other"));
     for n in 1..=5 {
         assert_eq!(add(&acme, &format!("n{n}"), &json!({})).status, 200);
     }
-    error(&add(&acme, "n6", &json!({})), 400, "DocExceptions.NotificationQuotaExceeded");
-    assert_eq!(acme.ask(Request::new("DELETE", "/v2/notification/n1")).status, 200);
-    error(&add(&acme, "n2", &json!({})), 400, "DocExceptions.DuplicateNotification");
+    assert_bce_error(&add(&acme, "n6", &json!({})), 400, "DocExceptions.NotificationQuotaExceeded");
+    assert_eq!(acme.delete("/v2/notification/n1").status, 200);
+    assert_bce_error(&add(&acme, "n2", &json!({})), 400, "DocExceptions.DuplicateNotification");
     assert_eq!(add(&acme, "n1", &json!({})).status, 200, "a name that is free again");
     assert_eq!(add(&other, "n2", &json!({})).status, 200, "another client has names of its own");
 }
 
 #[test]
-fn fields_that_make_no_sense_are_named_as_baidus_validation_does() {
-    let relay = relay();
-    let acme = Tenant::new(&relay, "acme");
-    let invalid = |answer, field: &str| {
-        let message = error(&answer, 400, "BceValidationException");
+fn invalid_notification_field_gets_baidu_validation_message() {
+    let relay = TestRelay::allowing_loopback_endpoints();
+    let acme = TestClient::new(&relay, "acme");
+    let invalid = |response, field: &str| {
+        let message = assert_bce_error(&response, 400, "BceValidationException");
         assert!(message.starts_with(&format!("{field}:{field}=")), "{message:?}");
         assert_eq!((message.matches('\n').count(), message.chars().last()), (1, Some('\n')), "{message:?}");
     };
@@ -96,11 +99,11 @@ fn fields_that_make_no_sense_are_named_as_baidus_validation_does() {
 }
 
 #[test]
-fn a_body_that_is_not_json_and_one_of_the_wrong_shape_have_codes_of_their_own() {
-    let relay = relay();
-    let acme = Tenant::new(&relay, "acme");
+fn malformed_json_and_wrong_shape_get_distinct_codes() {
+    let relay = TestRelay::allowing_loopback_endpoints();
+    let acme = TestClient::new(&relay, "acme");
     for body in ["", "{", "name=main", r#"{"unknown":1,"name":}"#, "\u{feff}{}", "{}{}"] {
-        error(&acme.post("/v2/notification", body), 400, "MalformedJSON");
+        assert_bce_error(&acme.post("/v2/notification", body), 400, "MalformedJSON");
     }
     for body in [
         "[]",
@@ -113,32 +116,32 @@ fn a_body_that_is_not_json_and_one_of_the_wrong_shape_have_codes_of_their_own() 
         r#"{"name":"main","name":"main","endpoint":"http://127.0.0.1:9/"}"#,
         r#"{"name":"main","endpoint":"http://127.0.0.1:9/","secret":[1]}"#,
     ] {
-        error(&acme.post("/v2/notification", body), 400, "InappropriateJSON");
+        assert_bce_error(&acme.post("/v2/notification", body), 400, "InappropriateJSON");
     }
     // What SDKs say of the content type, or do not say, decides nothing.
-    let body = |name: &str| format!(r#"{{"name":"{name}","endpoint":"{NOBODY}"}}"#);
+    let body = |name: &str| format!(r#"{{"name":"{name}","endpoint":"{CLOSED_ENDPOINT}"}}"#);
     let typed = ["application/json", "application/json;charset=utf-8", "application/json; charset=UTF-8", "text/plain"];
     for (n, content_type) in typed.into_iter().enumerate() {
         let request = Request::post("/v1/notification").header("Content-Type", content_type);
-        assert_eq!(acme.ask(request.body(body(&format!("n{n}")))).status, 200, "{content_type}");
+        assert_eq!(acme.send(request.body(body(&format!("n{n}")))).status, 200, "{content_type}");
     }
-    assert_eq!(acme.ask(Request::post("/v1/notification").body(body("untyped"))).status, 200);
+    assert_eq!(acme.send(Request::post("/v1/notification").body(body("untyped"))).status, 200);
 }
 
 #[test]
-fn large_and_slow_bodies_wrong_methods_and_other_addresses_are_told_in_the_same_shape() {
-    let mut relay = relay();
-    relay.set("body_timeout", "1s");
+fn notification_api_errors_share_baidus_body_shape() {
+    let mut relay = TestRelay::allowing_loopback_endpoints();
+    relay.set_config("body_timeout", "1s");
     relay.restart();
-    let acme = Tenant::new(&relay, "acme");
-    error(&acme.post("/v2/notification", &" ".repeat(300 * 1024)), 413, "EntityTooLarge");
+    let acme = TestClient::new(&relay, "acme");
+    assert_bce_error(&acme.post("/v2/notification", &" ".repeat(300 * 1024)), 413, "EntityTooLarge");
     let head = format!(
         "POST /v2/notification HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nContent-Length: 9\r\n\r\n{{",
         acme.token
     );
-    let mut wire = Wire::connect(relay.listen);
-    wire.send(head);
-    error(&wire.answer(false), 408, "RequestTimeout");
+    let mut wire = Connection::open(relay.listen);
+    wire.write(head);
+    assert_bce_error(&wire.read_response(), 408, "RequestTimeout");
     for (method, target, allow) in [
         ("PUT", "/v1/notification", "GET, POST"),
         ("DELETE", "/v2/notification/", "GET, POST"),
@@ -148,29 +151,29 @@ fn large_and_slow_bodies_wrong_methods_and_other_addresses_are_told_in_the_same_
         ("GET", "/v1/notification/main/recover", "POST"),
         ("DELETE", "/v1/notification/main/test", "POST"),
     ] {
-        let answer = acme.ask(Request::new(method, target));
-        error(&answer, 405, "MethodNotAllowed");
-        assert_eq!(answer.header("allow"), Some(allow), "{method} {target}");
+        let response = acme.send(Request::new(method, target));
+        assert_bce_error(&response, 405, "MethodNotAllowed");
+        assert_eq!(response.header("allow"), Some(allow), "{method} {target}");
     }
-    error(&acme.get("/v1/notification/main/other"), 404, "NoSuchAddress");
-    error(&acme.get("/v1/notification/main/verify/more"), 404, "NoSuchAddress");
+    assert_bce_error(&acme.get("/v1/notification/main/other"), 404, "NoSuchAddress");
+    assert_bce_error(&acme.get("/v1/notification/main/verify/more"), 404, "NoSuchAddress");
 }
 
 #[test]
-fn a_name_is_decoded_before_it_is_looked_up_and_never_leads_elsewhere() {
-    let relay = relay();
-    let acme = Tenant::new(&relay, "acme");
+fn notification_name_is_percent_decoded_before_lookup() {
+    let relay = TestRelay::allowing_loopback_endpoints();
+    let acme = TestClient::new(&relay, "acme");
     assert_eq!(add(&acme, "main", &json!({})).status, 200);
-    assert_eq!(acme.get("/v1/notification/m%61in").json(), shown(&acme, "main"));
+    assert_eq!(acme.get("/v1/notification/m%61in").json(), get(&acme, "main"));
     for name in ["ma%2Fin", "main%2Fverify", "..", "%2e%2e", "%ff", "main%00", "MAIN", "main%0a", "other"] {
-        error(&acme.get(&format!("/v1/notification/{name}")), 404, "DocExceptions.NoSuchNotification");
+        assert_bce_error(&acme.get(&format!("/v1/notification/{name}")), 404, "DocExceptions.NoSuchNotification");
     }
     for action in ["verify", "test"] {
-        let answer = acme.ask(Request::post(&format!("/v2/notification/nobody/{action}")));
-        error(&answer, 404, "DocExceptions.NoSuchNotification");
+        let response = acme.send(Request::post(&format!("/v2/notification/nobody/{action}")));
+        assert_bce_error(&response, 404, "DocExceptions.NoSuchNotification");
     }
     let since = r#"{"since":"2026-11-22T12:43:00Z"}"#;
-    error(&acme.post("/v2/notification/nobody/recover", since), 404, "DocExceptions.NoSuchNotification");
-    let answer = named(acme.post("/v2/notification/main/recover", since));
-    assert_eq!((answer.status, answer.text()), (200, r#"{"recovered":0}"#));
+    assert_bce_error(&acme.post("/v2/notification/nobody/recover", since), 404, "DocExceptions.NoSuchNotification");
+    let response = with_request_id(acme.post("/v2/notification/main/recover", since));
+    assert_eq!((response.status, response.text()), (200, r#"{"recovered":0}"#));
 }

@@ -1,19 +1,20 @@
 //! Streams across origins: which pages may read them, and what the preflight of a resume is told.
 
-use super::scene::Scene;
-use crate::support::wire::{Answer, Request};
+use crate::harness::fixture::Fixture;
+use crate::harness::request::Request;
+use crate::harness::response::Response;
 
 const ALLOW: &str = "access-control-allow-origin";
 
-fn preflight(scene: &Scene, origin: &str) -> Answer {
+fn preflight(fixture: &Fixture, origin: &str) -> Response {
     let request = Request::new("OPTIONS", "/events/client?token=x")
         .header("Origin", origin)
         .header("Access-Control-Request-Method", "GET")
         .header("Access-Control-Request-Headers", "authorization,cache-control,last-event-id");
-    scene.relay.ask(&request)
+    fixture.relay.send(&request)
 }
 
-fn assert_lets_a_resume_through(answer: &Answer) {
+fn assert_lets_a_resume_through(answer: &Response) {
     let allowed = answer.header("access-control-allow-headers").unwrap_or_default().to_ascii_lowercase();
     for name in ["authorization", "last-event-id", "cache-control"] {
         assert!(allowed.split(", ").any(|a| a == name), "{name} is not in {allowed}");
@@ -25,21 +26,21 @@ fn assert_lets_a_resume_through(answer: &Answer) {
 }
 
 #[test]
-fn by_default_any_page_may_follow_and_resume() {
-    let scene = Scene::start();
-    let answer = preflight(&scene, "https://app.example");
+fn any_origin_may_follow_by_default() {
+    let fixture = Fixture::start();
+    let answer = preflight(&fixture, "https://app.example");
     assert_eq!((answer.status, answer.header(ALLOW)), (204, Some("*")));
     assert_lets_a_resume_through(&answer);
-    for request in [Request::get("/events/client"), Request::get("/events/client").bearer(&scene.token)] {
-        let mut wire = scene.raw(request.header("Origin", "https://app.example").bytes());
-        let head = wire.head();
+    for request in [Request::get("/events/client"), Request::get("/events/client").bearer(&fixture.token)] {
+        let mut wire = fixture.write(request.header("Origin", "https://app.example").bytes());
+        let head = wire.read_head();
         assert_eq!((head.header(ALLOW), head.header("vary")), (Some("*"), None));
     }
 }
 
 #[test]
-fn with_a_list_only_those_pages_may_and_caches_are_told() {
-    let scene = Scene::with(&[("cors_origins", "https://app.example,https://other.example")]);
+fn only_configured_origins_may_follow_and_vary_is_sent() {
+    let fixture = Fixture::with_config(&[("cors_origins", "https://app.example,https://other.example")]);
     for (origin, allowed) in [
         ("https://app.example", true),
         ("https://other.example", true),
@@ -47,15 +48,15 @@ fn with_a_list_only_those_pages_may_and_caches_are_told() {
         ("http://app.example", false),
         ("null", false),
     ] {
-        let answer = preflight(&scene, origin);
+        let answer = preflight(&fixture, origin);
         assert_eq!((answer.header(ALLOW), answer.header("vary")), (allowed.then_some(origin), Some("Origin")));
         if allowed {
             assert_lets_a_resume_through(&answer);
         }
         // The in-body error is for the page to read, as far as the stream would be.
-        let refused = scene.relay.ask(&Request::get("/events/client").header("Origin", origin));
+        let refused = fixture.relay.send(&Request::get("/events/client").header("Origin", origin));
         assert_eq!((refused.header(ALLOW), refused.header("vary")), (allowed.then_some(origin), Some("Origin")));
     }
-    let follower = scene.follow();
+    let follower = fixture.follow();
     assert_eq!((follower.head.header(ALLOW), follower.head.header("vary")), (None, Some("Origin")));
 }

@@ -2,20 +2,21 @@
 
 use serde_json::json;
 
-use super::scene::{Scene, document};
-use crate::support::sse::Follower;
+use crate::harness::fixture::{Fixture, document_id};
+use crate::harness::follower::Follower;
 
 #[test]
-fn a_stream_of_some_documents_and_statuses_has_no_others() {
-    let scene = Scene::start();
-    let mut two = scene.query(&format!("document={}&document={}", document(2), document(4).to_uppercase()));
-    let mut errors = scene.query("status=ERROR&status=PENDING");
-    let mut both = scene.query(&format!("status=ERROR&document={}", document(3)));
-    let mut all = scene.follow();
+fn document_and_status_filters_select_matching_events() {
+    let fixture = Fixture::start();
+    let mut two =
+        fixture.follow_with_query(&format!("document={}&document={}", document_id(2), document_id(4).to_uppercase()));
+    let mut errors = fixture.follow_with_query("status=ERROR&status=PENDING");
+    let mut both = fixture.follow_with_query(&format!("status=ERROR&document={}", document_id(3)));
+    let mut all = fixture.follow();
     let mut ids = Vec::new();
     for number in 1..=4 {
         for status in ["PENDING", "COMPLETED", "ERROR"] {
-            ids.push(scene.say(&json!({"documentId": document(number), "status": status})));
+            ids.push(fixture.post(&json!({"documentId": document_id(number), "status": status})));
         }
     }
     let got =
@@ -26,27 +27,27 @@ fn a_stream_of_some_documents_and_statuses_has_no_others() {
     assert_eq!(got(&mut errors, 8), pick(&[0, 2, 3, 5, 6, 8, 9, 11]));
     assert_eq!(got(&mut both, 1), pick(&[8]));
     // The same from the log, after a position that the filter would not have passed.
-    let query = format!("last_event_id={}&document={}&document={}", ids[4], document(2), document(4));
-    assert_eq!(got(&mut scene.query(&query), 4), pick(&[5, 9, 10, 11]));
-    assert_eq!(got(&mut scene.query("last_event_id=earliest&status=COMPLETED"), 4), pick(&[1, 4, 7, 10]));
-    let mut gini = scene.query(&format!("fields=gini&last_event_id={}", ids[10]));
-    let event = gini.event();
+    let query = format!("last_event_id={}&document={}&document={}", ids[4], document_id(2), document_id(4));
+    assert_eq!(got(&mut fixture.follow_with_query(&query), 4), pick(&[5, 9, 10, 11]));
+    assert_eq!(got(&mut fixture.follow_with_query("last_event_id=earliest&status=COMPLETED"), 4), pick(&[1, 4, 7, 10]));
+    let mut gini = fixture.follow_with_query(&format!("fields=gini&last_event_id={}", ids[10]));
+    let event = gini.next_event();
     assert_eq!(event.id, ids[11]);
-    assert_eq!(event.data, format!("{{\"documentId\":\"{}\",\"status\":\"ERROR\"}}", document(4)));
+    assert_eq!(event.data, format!("{{\"documentId\":\"{}\",\"status\":\"ERROR\"}}", document_id(4)));
     // And live, after the replay.
-    let live = scene.say(&json!({"documentId": document(4), "status": "COMPLETED", "title": "not for gini"}));
-    let event = gini.event();
+    let live = fixture.post(&json!({"documentId": document_id(4), "status": "COMPLETED", "title": "not for gini"}));
+    let event = gini.next_event();
     assert_eq!(
         (event.id, event.data),
-        (live, format!("{{\"documentId\":\"{}\",\"status\":\"COMPLETED\"}}", document(4)))
+        (live, format!("{{\"documentId\":\"{}\",\"status\":\"COMPLETED\"}}", document_id(4)))
     );
 }
 
 #[test]
-fn ids_grow_and_fit_what_a_cross_origin_resume_may_send() {
-    let scene = Scene::start();
-    let mut follower = scene.follow();
-    let told: Vec<String> = (0..20).map(|n| scene.tell(n)).collect();
+fn event_ids_increase_and_fit_cors_safelisted_header() {
+    let fixture = Fixture::start();
+    let mut follower = fixture.follow();
+    let told: Vec<String> = (0..20).map(|n| fixture.complete(n)).collect();
     let seen: Vec<String> = follower.events(20).into_iter().map(|e| e.id).collect();
     assert_eq!(seen, told);
     let sequences: Vec<u64> =
@@ -59,21 +60,22 @@ fn ids_grow_and_fit_what_a_cross_origin_resume_may_send() {
 
 /// Any other status than 200 would make an EventSource give up for good.
 #[test]
-fn a_filter_that_means_nothing_matches_nothing_and_is_still_a_stream() {
-    let scene = Scene::start();
+fn unknown_filter_value_matches_nothing_but_stays_open() {
+    let fixture = Fixture::start();
     let never = ["document=x", "document=", "status=completed", "status=", "status=DONE"];
-    let mut silent: Vec<Follower> = never.iter().map(|query| scene.query(query)).collect();
-    let one = document(1);
-    let mut narrowed = scene.query(&format!("document=x&document={one}&status=DONE&status=COMPLETED&fields=what"));
-    scene.tell(2);
-    let told = scene.tell(1);
-    let event = narrowed.event();
+    let mut silent: Vec<Follower> = never.iter().map(|query| fixture.follow_with_query(query)).collect();
+    let one = document_id(1);
+    let mut narrowed =
+        fixture.follow_with_query(&format!("document=x&document={one}&status=DONE&status=COMPLETED&fields=what"));
+    fixture.complete(2);
+    let told = fixture.complete(1);
+    let event = narrowed.next_event();
     assert_eq!((event.id.as_str(), event.json()["vendor"].as_str()), (told.as_str(), Some("gini")));
     // When the relay has stopped, nothing more can come.
-    let mut relay = scene.relay;
+    let mut relay = fixture.relay;
     assert_eq!(relay.stop().code(), Some(0));
     for (stream, query) in silent.iter_mut().zip(never) {
         assert!(stream.head.is_chunked(), "{query}");
-        assert!(stream.rest().iter().all(|block| block.data.is_none()), "{query}: {}", stream.raw());
+        assert!(stream.read_to_end().iter().all(|block| block.data.is_none()), "{query}: {}", stream.raw());
     }
 }

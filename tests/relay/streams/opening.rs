@@ -3,10 +3,12 @@
 
 use std::time::Duration;
 
-use super::scene::{Scene, document, split};
-use crate::support::PATIENCE;
-use crate::support::sse::Follower;
-use crate::support::wire::{Came, Request, Wire};
+use crate::harness::TIMEOUT;
+use crate::harness::connection::{Connection, ReadOutcome};
+use crate::harness::fixture::{Fixture, document_id};
+use crate::harness::follower::{Follower, Next};
+use crate::harness::request::Request;
+use crate::harness::response::split_response;
 
 const HEAD: &str = "HTTP/1.1 200 OK\r\n\
     content-type: text/event-stream\r\n\
@@ -22,16 +24,16 @@ const HEAD: &str = "HTTP/1.1 200 OK\r\n\
 
 /// Reads until there is at least so much behind the head.
 #[track_caller]
-fn read(wire: &mut Wire, behind_head: usize) -> (String, Vec<u8>) {
+fn read(wire: &mut Connection, behind_head: usize) -> (String, Vec<u8>) {
     let mut all = Vec::new();
     loop {
-        match wire.read(PATIENCE) {
-            Came::Bytes(bytes) => all.extend(bytes),
+        match wire.read(TIMEOUT) {
+            ReadOutcome::Bytes(bytes) => all.extend(bytes),
             other => panic!("{other:?} after {:?}", String::from_utf8_lossy(&all)),
         }
         let head = all.windows(4).position(|four| four == b"\r\n\r\n");
         if head.is_some_and(|at| all.len() >= at + 4 + behind_head) {
-            return split(&all);
+            return split_response(&all);
         }
     }
 }
@@ -48,9 +50,9 @@ fn assert_first_chunk(chunk: &[u8]) {
 const FIRST_CHUNK: usize = "E\r\n\nretry: 2000\n\n\r\n".len();
 
 #[test]
-fn a_stream_opens_with_the_same_bytes_however_it_is_asked_for() {
-    let scene = Scene::start();
-    let token = &scene.token;
+fn stream_opening_bytes_are_equal_for_every_request_form() {
+    let fixture = Fixture::start();
+    let token = &fixture.token;
     let get = |target: &str, headers: &str| format!("GET {target} HTTP/1.1\r\nHost: relay.test\r\n{headers}\r\n");
     let path = "/events/client";
     let bearer = |scheme: &str| get(path, &format!("Authorization: {scheme} {token}\r\n"));
@@ -62,7 +64,7 @@ fn a_stream_opens_with_the_same_bytes_however_it_is_asked_for() {
         bearer("Bearer  "),
         get(&format!("{path}?token={token}"), ""),
         get(&format!("{path}?access_token={token}"), ""),
-        get(&format!("{path}?document={}&token={}", document(1), token.replace('.', "%2E")), ""),
+        get(&format!("{path}?document={}&token={}", document_id(1), token.replace('.', "%2E")), ""),
         // The header wins, over a bad token in the query too.
         get(&format!("{path}?token=nonsense"), &format!("Authorization: Bearer {token}\r\n")),
         format!(
@@ -72,24 +74,24 @@ fn a_stream_opens_with_the_same_bytes_however_it_is_asked_for() {
         get(path, &format!("Authorization: Bearer {token}\r\nConnection: close\r\n")),
         get(path, &format!("Authorization: Bearer {token}\r\nAccept-Encoding: gzip, br\r\n")),
     ];
-    let mut opened: Vec<Wire> = Vec::new();
+    let mut opened: Vec<Connection> = Vec::new();
     for request in &requests {
-        let mut wire = scene.raw(request);
+        let mut wire = fixture.write(request);
         let (head, body) = read(&mut wire, FIRST_CHUNK);
         assert_eq!(head, HEAD, "after {request}");
         assert_first_chunk(&body);
         opened.push(wire);
     }
-    let id = scene.tell(1);
+    let id = fixture.complete(1);
     for (wire, request) in opened.iter_mut().zip(&requests) {
-        let Came::Bytes(bytes) = wire.read(PATIENCE) else { panic!("no event after {request}") };
+        let ReadOutcome::Bytes(bytes) = wire.read(TIMEOUT) else { panic!("no event after {request}") };
         let text = String::from_utf8(bytes).expect("text");
         let (size, rest) = text.split_once("\r\n").expect("a chunk");
         let payload = rest.strip_suffix("\r\n").expect("the end of a chunk");
         assert_eq!(usize::from_str_radix(size, 16), Ok(payload.len()));
         let begins = format!(
             "id: {id}\ndata: {{\"documentId\":\"{}\",\"status\":\"COMPLETED\",\"vendor\":\"gini\",",
-            document(1)
+            document_id(1)
         );
         assert!(payload.starts_with(&begins) && payload.ends_with("}\n\n"), "{payload:?}");
         assert_eq!(payload.matches('\n').count(), 3, "one line of data: {payload:?}");
@@ -97,13 +99,13 @@ fn a_stream_opens_with_the_same_bytes_however_it_is_asked_for() {
 }
 
 #[test]
-fn the_retry_of_the_opening_is_jittered() {
-    let scene = Scene::start();
+fn opening_retry_value_is_jittered() {
+    let fixture = Fixture::start();
     let numbers: Vec<u64> = (0..12)
         .map(|_| {
-            let mut follower = scene.follow();
-            follower.next(PATIENCE);
-            let crate::support::sse::Next::Block(block) = follower.next(PATIENCE) else { panic!("no opening") };
+            let mut follower = fixture.follow();
+            follower.next(TIMEOUT);
+            let Next::Block(block) = follower.next(TIMEOUT) else { panic!("no opening") };
             block.retry.expect("a retry")
         })
         .collect();
@@ -111,40 +113,41 @@ fn the_retry_of_the_opening_is_jittered() {
 }
 
 #[test]
-fn http_1_0_gets_the_same_stream_without_chunks_and_without_a_promise_to_keep_the_connection() {
-    let scene = Scene::start();
+fn http_1_0_stream_is_unchunked_and_closes_connection() {
+    let fixture = Fixture::start();
     for connection in ["", "Connection: keep-alive\r\n"] {
-        let mut wire = scene.raw(format!("GET /events/client?token={} HTTP/1.0\r\n{connection}\r\n", scene.token));
+        let mut wire =
+            fixture.write(format!("GET /events/client?token={} HTTP/1.0\r\n{connection}\r\n", fixture.token));
         let (head, opening) = read(&mut wire, "\nretry: 2000\n\n".len());
         let bare = HEAD.replace("HTTP/1.1", "HTTP/1.0").replace("transfer-encoding: chunked\r\n", "");
         assert_eq!(head, bare);
         assert!(opening.starts_with(b"\nretry: ") && opening.ends_with(b"\n\n"), "{opening:?}");
-        let id = scene.tell(if connection.is_empty() { 1 } else { 2 });
-        let Came::Bytes(event) = wire.read(PATIENCE) else { panic!("no event") };
+        let id = fixture.complete(if connection.is_empty() { 1 } else { 2 });
+        let ReadOutcome::Bytes(event) = wire.read(TIMEOUT) else { panic!("no event") };
         assert!(event.starts_with(format!("id: {id}\ndata: {{").as_bytes()), "{:?}", String::from_utf8_lossy(&event));
     }
 }
 
 #[test]
-fn head_says_what_get_would_and_opens_nothing() {
-    let scene = Scene::start();
-    let mut wire = Wire::connect(scene.relay.listen);
+fn head_request_returns_stream_headers_and_opens_nothing() {
+    let fixture = Fixture::start();
+    let mut wire = Connection::open(fixture.relay.listen);
     for _ in 0..2 {
-        let answer = wire.ask(&Request::new("HEAD", "/events/client").bearer(&scene.token));
+        let answer = wire.send(&Request::new("HEAD", "/events/client").bearer(&fixture.token));
         assert_eq!((answer.status, answer.header("content-type")), (200, Some("text/event-stream")));
         assert_eq!(answer.header("cache-control"), Some("no-cache, no-transform"));
     }
-    assert_eq!(scene.metric("docrelay_followers_opened_total"), 0);
+    assert_eq!(fixture.relay.metric("docrelay_followers_opened_total"), 0);
 }
 
 /// Trap 5: a heartbeat slower than a proxy's time-out. Trap 4: a heartbeat that carries an id.
 #[test]
-fn an_idle_stream_gets_empty_lines_and_nothing_else() {
-    let scene = Scene::with(&[("idle_interval", "100ms")]);
-    let mut chunked = scene.raw(scene.head() + "\r\n");
+fn idle_stream_receives_only_empty_lines() {
+    let fixture = Fixture::with_config(&[("idle_interval", "100ms")]);
+    let mut chunked = fixture.write(fixture.stream_request_head() + "\r\n");
     let (_, mut idle) = read(&mut chunked, FIRST_CHUNK + 4 * "1\r\n\n\r\n".len());
     assert_eq!(idle.split_off(FIRST_CHUNK)[..24], *b"1\r\n\n\r\n1\r\n\n\r\n1\r\n\n\r\n1\r\n\n\r\n");
-    let mut bare = scene.raw(format!("GET /events/client?token={} HTTP/1.0\r\n\r\n", scene.token));
+    let mut bare = fixture.write(format!("GET /events/client?token={} HTTP/1.0\r\n\r\n", fixture.token));
     let opening = "\nretry: 2000\n\n".len();
     let (_, mut idle) = read(&mut bare, opening + 3);
     assert_eq!(idle.split_off(opening)[..3], *b"\n\n\n");
@@ -152,11 +155,11 @@ fn an_idle_stream_gets_empty_lines_and_nothing_else() {
 
 /// Trap 6: buffering and compression in between; also by ourselves.
 #[test]
-fn the_first_byte_comes_at_once_and_never_compressed() {
-    let scene = Scene::with(&[("idle_interval", "60s")]);
+fn first_byte_is_immediate_and_never_compressed() {
+    let fixture = Fixture::with_config(&[("idle_interval", "60s")]);
     let request =
-        Request::get("/events/client").bearer(&scene.token).header("Accept-Encoding", "gzip, deflate, br, zstd");
-    let mut follower = Follower::open(scene.relay.listen, &request);
+        Request::get("/events/client").bearer(&fixture.token).header("Accept-Encoding", "gzip, deflate, br, zstd");
+    let mut follower = Follower::open(fixture.relay.listen, &request);
     assert_eq!(follower.head.header("content-encoding"), None);
-    assert_ne!(follower.next(Duration::from_secs(5)), crate::support::sse::Next::Nothing);
+    assert_ne!(follower.next(Duration::from_secs(5)), Next::TimedOut);
 }

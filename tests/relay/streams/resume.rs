@@ -1,8 +1,9 @@
 //! Coming back: from an id, from the beginning, from ids that lead nowhere.
 
-use super::scene::{Scene, document};
-use crate::support::sse::{Event, Follower};
-use crate::support::wire::Request;
+use crate::harness::fixture::{Fixture, document_id};
+use crate::harness::follower::Follower;
+use crate::harness::request::Request;
+use crate::harness::sse::Event;
 
 #[track_caller]
 fn ids(follower: &mut Follower, count: usize) -> Vec<String> {
@@ -10,61 +11,63 @@ fn ids(follower: &mut Follower, count: usize) -> Vec<String> {
 }
 
 /// A stream that begins after `id`, given in the header.
-fn after(scene: &Scene, id: &str) -> Follower {
-    scene.relay.follow_from(&scene.token, id)
+fn after(fixture: &Fixture, id: &str) -> Follower {
+    fixture.relay.follow_from(&fixture.token, id)
 }
 
 /// That nothing was replayed: the next event is the one that is told now.
 #[track_caller]
-fn assert_live_only(scene: &Scene, mut follower: Follower, number: u32) {
-    let told = scene.tell(number);
-    assert_eq!(follower.event().id, told);
+fn assert_live_only(fixture: &Fixture, mut follower: Follower, number: u32) {
+    let told = fixture.complete(number);
+    assert_eq!(follower.next_event().id, told);
 }
 
 #[test]
-fn a_follower_that_reconnects_misses_nothing() {
-    let scene = Scene::start();
-    let mut first = scene.follow();
-    let mut told = vec![scene.tell(1)];
-    let last = first.event().id;
+fn reconnecting_follower_misses_nothing() {
+    let fixture = Fixture::start();
+    let mut first = fixture.follow();
+    let mut told = vec![fixture.complete(1)];
+    let last = first.next_event().id;
     drop(first);
-    told.extend((2..=5).map(|n| scene.tell(n)));
-    let query = |name: &str, id: &str| scene.query(&format!("{name}={id}"));
+    told.extend((2..=5).map(|n| fixture.complete(n)));
+    let query = |name: &str, id: &str| fixture.follow_with_query(&format!("{name}={id}"));
     let mut streams = vec![
-        after(&scene, &last),
+        after(&fixture, &last),
         query("last_event_id", &last),
         query("lastEventId", &last),
         // The header wins, whatever the query says.
         Follower::open(
-            scene.relay.listen,
-            &Request::get("/events/client?last_event_id=earliest").bearer(&scene.token).header("Last-Event-ID", &last),
+            fixture.relay.listen,
+            &Request::get("/events/client?last_event_id=earliest")
+                .bearer(&fixture.token)
+                .header("Last-Event-ID", &last),
         ),
         // An empty header is none: a browser that has no id yet.
         Follower::open(
-            scene.relay.listen,
+            fixture.relay.listen,
             &Request::get(&format!("/events/client?last_event_id={last}"))
-                .bearer(&scene.token)
+                .bearer(&fixture.token)
                 .header("Last-Event-ID", ""),
         ),
         Follower::open(
-            scene.relay.listen,
-            &Request::post(&format!("/events/client?last_event_id={last}")).bearer(&scene.token),
+            fixture.relay.listen,
+            &Request::post(&format!("/events/client?last_event_id={last}")).bearer(&fixture.token),
         ),
     ];
     for stream in &mut streams {
         assert_eq!(ids(stream, 4), told[1..]);
     }
     // And goes on live.
-    told.push(scene.tell(6));
+    told.push(fixture.complete(6));
     for stream in &mut streams {
-        assert_eq!(stream.event().id, told[5]);
+        assert_eq!(stream.next_event().id, told[5]);
     }
-    assert_eq!(ids(&mut after(&scene, "earliest"), 6), told);
+    assert_eq!(ids(&mut after(&fixture, "earliest"), 6), told);
     assert_eq!(ids(&mut query("last_event_id", "earliest"), 6), told);
-    assert_live_only(&scene, after(&scene, &told[5]), 7);
-    assert_live_only(&scene, after(&scene, ""), 8);
-    assert_live_only(&scene, query("last_event_id", ""), 9);
-    assert_live_only(&scene, scene.follow(), 10);
+    assert_live_only(&fixture, after(&fixture, &told[5]), 7);
+    assert_live_only(&fixture, after(&fixture, ""), 8);
+    assert_live_only(&fixture, query("last_event_id", ""), 9);
+    assert_live_only(&fixture, fixture.follow(), 10);
 }
 
 #[track_caller]
@@ -75,9 +78,9 @@ fn assert_reset(event: &Event, reason: &str, earliest: &str) {
 
 /// Trap 3: the gap told in a header that an EventSource cannot read.
 #[test]
-fn an_id_that_leads_nowhere_is_answered_with_a_reset_and_everything_retained() {
-    let scene = Scene::start();
-    let told: Vec<String> = (1..=3).map(|n| scene.tell(n)).collect();
+fn unknown_event_id_gets_reset_and_full_replay() {
+    let fixture = Fixture::start();
+    let told: Vec<String> = (1..=3).map(|n| fixture.complete(n)).collect();
     let (epoch, sequence) = told[2].split_once('.').expect("epoch.sequence");
     let ahead = format!("{epoch}.{}", sequence.parse::<u64>().expect("a number") + 1);
     let elsewhere = format!("{}1.1", &epoch[..epoch.len() - 1]);
@@ -101,78 +104,78 @@ fn an_id_that_leads_nowhere_is_answered_with_a_reset_and_everything_retained() {
         ("0.1", "epoch"),
     ] {
         let escaped: String = form_urlencoded::byte_serialize(id.as_bytes()).collect();
-        for mut stream in [after(&scene, id), scene.query(&format!("lastEventId={escaped}"))] {
-            assert_reset(&stream.event(), reason, &told[0]);
+        for mut stream in [after(&fixture, id), fixture.follow_with_query(&format!("lastEventId={escaped}"))] {
+            assert_reset(&stream.next_event(), reason, &told[0]);
             assert_eq!(ids(&mut stream, 3), told, "after {}", &id[..id.len().min(40)]);
         }
     }
     for escaped in ["%00", "%0A", "%0D%0Aid:%201", "%FF%FE", "a%00b"] {
-        let mut stream = scene.query(&format!("last_event_id={escaped}"));
-        assert_reset(&stream.event(), "unknown", &told[0]);
+        let mut stream = fixture.follow_with_query(&format!("last_event_id={escaped}"));
+        assert_reset(&stream.next_event(), "unknown", &told[0]);
         assert_eq!(ids(&mut stream, 3), told);
     }
-    assert!(scene.metric("docrelay_resets_total{reason=\"unknown\"}") > 20);
-    assert_eq!(scene.metric("docrelay_resets_total{reason=\"epoch\"}"), 4);
+    assert!(fixture.relay.metric("docrelay_resets_total{reason=\"unknown\"}") > 20);
+    assert_eq!(fixture.relay.metric("docrelay_resets_total{reason=\"epoch\"}"), 4);
 }
 
 #[test]
-fn a_client_without_history_is_reset_to_a_position_that_continues() {
-    let scene = Scene::start();
-    let mut stream = after(&scene, "garbage");
-    let reset = stream.event();
+fn reset_without_history_gives_a_resumable_position() {
+    let fixture = Fixture::start();
+    let mut stream = after(&fixture, "garbage");
+    let reset = stream.next_event();
     let earliest = reset.json()["earliest"].as_str().expect("an id").to_owned();
     assert_reset(&reset, "unknown", &earliest);
-    let mut from_there = after(&scene, &earliest);
-    let told = scene.tell(1);
-    assert_eq!((stream.event().id, from_there.event().id), (told.clone(), told));
+    let mut from_there = after(&fixture, &earliest);
+    let told = fixture.complete(1);
+    assert_eq!((stream.next_event().id, from_there.next_event().id), (told.clone(), told));
 }
 
 #[test]
-fn what_was_dropped_by_the_retention_is_an_expired_gap_and_what_was_not_is_none() {
-    let mut scene = Scene::start();
-    let told: Vec<String> = (1..=10).map(|n| scene.tell(n)).collect();
+fn resume_after_prune_gets_reset_expired() {
+    let mut fixture = Fixture::start();
+    let told: Vec<String> = (1..=10).map(|n| fixture.complete(n)).collect();
     // What is too much goes when the relay starts.
-    scene.relay.set("history_events_per_client", "4");
-    scene.relay.restart();
-    scene.wait_for_metric("docrelay_pruned_events_total", 6);
+    fixture.relay.set_config("history_events_per_client", "4");
+    fixture.relay.restart();
+    fixture.relay.wait_for_metric("docrelay_pruned_events_total", 6);
     for gone in &told[..5] {
-        let mut stream = after(&scene, gone);
-        assert_reset(&stream.event(), "expired", &told[6]);
+        let mut stream = after(&fixture, gone);
+        assert_reset(&stream.next_event(), "expired", &told[6]);
         assert_eq!(ids(&mut stream, 4), told[6..]);
     }
     // The last dropped one is a position like any other: nothing after it is missing.
     for (at, kept) in told.iter().enumerate().skip(5) {
-        let mut stream = after(&scene, kept);
+        let mut stream = after(&fixture, kept);
         let missed = told.len() - 1 - at;
         assert_eq!(ids(&mut stream, missed), told[at + 1..]);
     }
-    assert_eq!(ids(&mut after(&scene, "earliest"), 4), told[6..]);
-    assert_eq!(scene.metric("docrelay_resets_total{reason=\"expired\"}"), 5);
+    assert_eq!(ids(&mut after(&fixture, "earliest"), 4), told[6..]);
+    assert_eq!(fixture.relay.metric("docrelay_resets_total{reason=\"expired\"}"), 5);
 }
 
 /// Trap 31: a cursor that opens another tenant's history.
 #[test]
-fn another_clients_id_is_a_position_and_gives_nothing_of_theirs() {
-    let scene = Scene::start();
-    scene.relay.client_add("other");
-    let other_hook = scene.relay.hook_add("other", "gini", &[]).path;
-    let other_token = scene.relay.token("other");
+fn foreign_event_id_gives_position_but_no_events() {
+    let fixture = Fixture::start();
+    fixture.relay.add_client("other");
+    let other_hook = fixture.relay.add_hook("other", "gini", &[]).path;
+    let other_token = fixture.relay.token("other");
     let mut theirs = Vec::new();
     let mut ours = Vec::new();
     for number in 1..=3 {
-        ours.push(scene.tell(number));
-        let body = format!(r#"{{"documentId":"{}","status":"ERROR"}}"#, document(number));
-        let answer = scene.relay.ask(&Request::post(&other_hook).json(&body));
+        ours.push(fixture.complete(number));
+        let body = format!(r#"{{"documentId":"{}","status":"ERROR"}}"#, document_id(number));
+        let answer = fixture.relay.send(&Request::post(&other_hook).json(&body));
         theirs.push(answer.header("docrelay-event-id").expect("an id").to_owned());
     }
-    let mut stream = scene.relay.follow_from(&other_token, &ours[0]);
+    let mut stream = fixture.relay.follow_from(&other_token, &ours[0]);
     assert_eq!(ids(&mut stream, 3), theirs);
-    let mut stream = after(&scene, &theirs[0]);
+    let mut stream = after(&fixture, &theirs[0]);
     let events = stream.events(2);
     assert_eq!(events.iter().map(|e| e.id.clone()).collect::<Vec<_>>(), ours[1..]);
     assert!(events.iter().all(|e| e.json()["status"] == "COMPLETED"));
-    let mut all = scene.relay.follow_from(&other_token, "earliest");
+    let mut all = fixture.relay.follow_from(&other_token, "earliest");
     assert_eq!(ids(&mut all, 3), theirs);
-    let mut reset = scene.relay.follow_from(&other_token, "garbage");
-    assert_reset(&reset.event(), "unknown", &theirs[0]);
+    let mut reset = fixture.relay.follow_from(&other_token, "garbage");
+    assert_reset(&reset.next_event(), "unknown", &theirs[0]);
 }

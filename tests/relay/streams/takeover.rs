@@ -4,26 +4,28 @@
 use std::io::Read;
 use std::net::TcpStream;
 
-use super::scene::{Scene, split};
-use crate::support::PATIENCE;
-use crate::support::sse::Follower;
-use crate::support::wire::{Came, Request, Wire};
+use crate::harness::TIMEOUT;
+use crate::harness::connection::{Connection, ReadOutcome};
+use crate::harness::fixture::Fixture;
+use crate::harness::follower::Follower;
+use crate::harness::request::Request;
+use crate::harness::response::split_response;
 
 /// Reads the whole answer until the stream is ended by the administrator, and takes it apart.
 #[track_caller]
-fn whole(scene: &Scene, mut wire: Wire, told: &str) -> String {
+fn whole(fixture: &Fixture, mut wire: Connection, told: &str) -> String {
     let mut all = Vec::new();
     while !String::from_utf8_lossy(&all).contains(&format!("id: {told}\n")) {
-        match wire.read(PATIENCE) {
-            Came::Bytes(bytes) => all.extend(bytes),
+        match wire.read(TIMEOUT) {
+            ReadOutcome::Bytes(bytes) => all.extend(bytes),
             other => panic!("{other:?} instead of {told}, after {:?}", String::from_utf8_lossy(&all)),
         }
     }
-    let list = scene.admin("GET", "/admin/followers").json();
+    let list = fixture.relay.admin("GET", "/admin/followers").json();
     let id = list["followers"][0]["id"].as_str().expect("one follower").to_owned();
-    assert_eq!(scene.admin("DELETE", &format!("/admin/followers/{id}")).status, 204);
+    assert_eq!(fixture.relay.admin("DELETE", &format!("/admin/followers/{id}")).status, 204);
     all.extend(wire.read_to_end());
-    let (head, body) = split(&all);
+    let (head, body) = split_response(&all);
     assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
     assert_eq!(String::from_utf8_lossy(&all).matches("HTTP/1.1").count(), 1, "one answer");
     let body = String::from_utf8(body).expect("text");
@@ -32,15 +34,17 @@ fn whole(scene: &Scene, mut wire: Wire, told: &str) -> String {
 }
 
 #[test]
-fn whatever_comes_with_or_after_the_request_does_not_disturb_the_stream() {
-    let scene = Scene::start();
-    let post = |more: &str, body: &str| format!("{}{more}\r\n{body}", scene.head().replacen("GET", "POST", 1));
+fn extra_request_bytes_do_not_disturb_the_stream() {
+    let fixture = Fixture::start();
+    let post = |more: &str, body: &str| {
+        format!("{}{more}\r\n{body}", fixture.stream_request_head().replacen("GET", "POST", 1))
+    };
     let requests = [
-        scene.head() + "\r\n" + "GET /.well-known/jwks.json HTTP/1.1\r\nHost: relay.test\r\n\r\n",
-        scene.head() + "\r\n" + &(scene.head() + "\r\n").repeat(3),
-        scene.head() + "\r\n" + &"garbage".repeat(1000),
-        scene.head() + "Connection: close\r\n\r\n",
-        scene.head() + "Connection: keep-alive\r\n\r\n",
+        fixture.stream_request_head() + "\r\n" + "GET /.well-known/jwks.json HTTP/1.1\r\nHost: relay.test\r\n\r\n",
+        fixture.stream_request_head() + "\r\n" + &(fixture.stream_request_head() + "\r\n").repeat(3),
+        fixture.stream_request_head() + "\r\n" + &"garbage".repeat(1000),
+        fixture.stream_request_head() + "Connection: close\r\n\r\n",
+        fixture.stream_request_head() + "Connection: keep-alive\r\n\r\n",
         post("Content-Length: 5\r\n", "a=b&c"),
         post("Content-Length: 20000\r\n", &"b".repeat(20_000)),
         // A body of which half never comes.
@@ -49,38 +53,38 @@ fn whatever_comes_with_or_after_the_request_does_not_disturb_the_stream() {
         post("Content-Length: 5\r\nExpect: 100-continue\r\n", ""),
     ];
     for (number, request) in requests.iter().enumerate() {
-        let wire = scene.raw(request);
-        scene.wait_for_metric("docrelay_followers", 1);
-        let told = scene.tell(u32::try_from(number).expect("small"));
-        whole(&scene, wire, &told);
-        scene.wait_for_metric("docrelay_followers", 0);
+        let wire = fixture.write(request);
+        fixture.relay.wait_for_metric("docrelay_followers", 1);
+        let told = fixture.complete(u32::try_from(number).expect("small"));
+        whole(&fixture, wire, &told);
+        fixture.relay.wait_for_metric("docrelay_followers", 0);
     }
 }
 
 #[test]
-fn requests_before_the_stream_on_the_same_connection_are_answered_first() {
-    let scene = Scene::start();
+fn requests_pipelined_before_the_stream_are_answered_first() {
+    let fixture = Fixture::start();
     let page = Request::get("/.well-known/jwks.json");
-    let mut wire = Wire::connect(scene.relay.listen);
-    assert_eq!(wire.ask(&page).status, 200);
+    let mut wire = Connection::open(fixture.relay.listen);
+    assert_eq!(wire.send(&page).status, 200);
     // Two in one go: the second becomes the stream.
-    wire.send([page.bytes(), (scene.head() + "\r\n").into_bytes()].concat());
-    assert_eq!(wire.answer(false).status, 200);
-    scene.wait_for_metric("docrelay_followers", 1);
-    let told = scene.tell(1);
-    whole(&scene, wire, &told);
+    wire.write([page.bytes(), (fixture.stream_request_head() + "\r\n").into_bytes()].concat());
+    assert_eq!(wire.read_response().status, 200);
+    fixture.relay.wait_for_metric("docrelay_followers", 1);
+    let told = fixture.complete(1);
+    whole(&fixture, wire, &told);
 }
 
 #[test]
-fn a_head_that_is_sent_and_read_byte_by_byte_makes_the_same_stream() {
-    let scene = Scene::start();
-    let mut wire = Wire::connect(scene.relay.listen);
-    wire.keep_little();
-    for byte in (scene.head() + "\r\n").bytes() {
-        wire.send([byte]);
+fn byte_by_byte_head_opens_the_same_stream() {
+    let fixture = Fixture::start();
+    let mut wire = Connection::open(fixture.relay.listen);
+    wire.shrink_receive_buffer();
+    for byte in (fixture.stream_request_head() + "\r\n").bytes() {
+        wire.write([byte]);
     }
-    scene.wait_for_metric("docrelay_followers", 1);
-    let told = scene.tell(1);
+    fixture.relay.wait_for_metric("docrelay_followers", 1);
+    let told = fixture.complete(1);
     let mut stream: TcpStream = wire.into_stream();
     let mut read = Vec::new();
     let mut byte = [0];
@@ -89,28 +93,28 @@ fn a_head_that_is_sent_and_read_byte_by_byte_makes_the_same_stream() {
         stream.read_exact(&mut byte).expect("one more byte");
         read.push(byte[0]);
     }
-    let (head, body) = split(&read);
+    let (head, body) = split_response(&read);
     assert!(head.contains("transfer-encoding: chunked\r\n"), "{head}");
     assert!(body.starts_with(b"E\r\n\nretry: "), "{:?}", String::from_utf8_lossy(&body));
 }
 
 #[test]
-fn two_thousand_streams_open_within_seconds_and_all_hear_the_next_event() {
-    let scene = Scene::start();
-    let request = Request::get("/events/client").bearer(&scene.token);
+fn two_thousand_streams_open_quickly_and_receive_events() {
+    let fixture = Fixture::start();
+    let request = Request::get("/events/client").bearer(&fixture.token);
     let began = std::time::Instant::now();
-    let mut wires: Vec<Wire> = (0..2000)
+    let mut wires: Vec<Connection> = (0..2000)
         .map(|_| {
-            let mut wire = Wire::connect(scene.relay.listen);
-            wire.send(request.bytes());
+            let mut wire = Connection::open(fixture.relay.listen);
+            wire.write(request.bytes());
             wire
         })
         .collect();
     let mut followers: Vec<Follower> = wires.drain(..).map(Follower::over).collect();
-    scene.wait_for_metric("docrelay_followers", 2000);
+    fixture.relay.wait_for_metric("docrelay_followers", 2000);
     assert!(began.elapsed() < std::time::Duration::from_secs(15), "{:?}", began.elapsed());
-    let told = scene.tell(1);
+    let told = fixture.complete(1);
     for follower in &mut followers {
-        assert_eq!(follower.event().id, told);
+        assert_eq!(follower.next_event().id, told);
     }
 }

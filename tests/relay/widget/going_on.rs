@@ -6,32 +6,32 @@ use serde_json::json;
 use super::{
     FIRST, LIVE, SHOWN, Site, heard, nothing_to_complain_of, shows, titles, troubles, widget, with_ticket, with_token,
 };
-use crate::support::chromium::Browser;
-use crate::support::receiver::Received;
-use crate::support::{PATIENCE, TestRelay};
+use crate::harness::chromium::Browser;
+use crate::harness::receiver::Received;
+use crate::harness::{TIMEOUT, TestRelay};
 
 #[test]
 fn the_widget_misses_nothing_when_the_relay_is_killed() {
     let Some(mut browser) = Browser::start() else { return };
     let mut site = Site::new("60s", with_token(""));
-    browser.go(&site.site.url("/"));
-    browser.until(LIVE);
+    browser.navigate(&site.site.url("/"));
+    browser.wait_until(LIVE);
     site.tell(1, "COMPLETED", "1.pdf");
-    browser.until(&shows("1.pdf"));
+    browser.wait_until(&shows("1.pdf"));
     nothing_to_complain_of(&browser);
-    site.relay.kill9();
-    browser.until(&shows("The relay cannot be reached. Trying again."));
+    site.relay.kill();
+    browser.wait_until(&shows("The relay cannot be reached. Trying again."));
     site.relay.restart();
     for number in 2..=5 {
         site.tell(number, "COMPLETED", &format!("{number}.pdf"));
     }
-    browser.until(&heard("5.pdf"));
+    browser.wait_until(&heard("5.pdf"));
     assert_eq!(
         titles(&mut browser),
         json!(["1.pdf", "2.pdf", "3.pdf", "4.pdf", "5.pdf"]),
         "no gap, no repeat, in order"
     );
-    assert_eq!(browser.value("states.map(({ state }) => state).at(-1)"), json!("live"));
+    assert_eq!(browser.evaluate("states.map(({ state }) => state).at(-1)"), json!("live"));
 }
 
 #[test]
@@ -47,17 +47,17 @@ fn after_a_reset_the_widget_looks_at_the_present_state_and_says_so() {
         };
         </script>";
     let site = Site::new("60s", |relay, token| format!("{lost}{}", widget(relay, &format!("token=\"{token}\""))));
-    browser.go(&site.site.url("/"));
-    browser.until(LIVE);
+    browser.navigate(&site.site.url("/"));
+    browser.wait_until(LIVE);
     site.tell(1, "COMPLETED", "1.pdf");
-    browser.until(&shows("1.pdf"));
-    browser.value("lose = true; dispatchEvent(new Event('offline'))");
-    browser.until(&shows("Some events in between are no longer kept."));
-    browser.until(&format!("{} && {LIVE}", shows("1.pdf")));
+    browser.wait_until(&shows("1.pdf"));
+    browser.evaluate("lose = true; dispatchEvent(new Event('offline'))");
+    browser.wait_until(&shows("Some events in between are no longer kept."));
+    browser.wait_until(&format!("{} && {LIVE}", shows("1.pdf")));
     site.tell(2, "COMPLETED", "2.pdf");
-    browser.until(&heard("2.pdf"));
+    browser.wait_until(&heard("2.pdf"));
     assert_eq!(titles(&mut browser), json!(["1.pdf", "2.pdf"]));
-    assert_eq!(browser.value(&format!("{SHOWN}.includes('no longer kept')")), json!(false));
+    assert_eq!(browser.evaluate(&format!("{SHOWN}.includes('no longer kept')")), json!(false));
     nothing_to_complain_of(&browser);
 }
 
@@ -66,14 +66,14 @@ fn an_expired_ticket_is_replaced_unseen() {
     let Some(mut browser) = Browser::start() else { return };
     let site = Site::new("2s", with_ticket(FIRST));
     site.tell(1, "PENDING", "a.pdf");
-    browser.go(&site.site.url("/"));
-    browser.until(&shows("In progress"));
+    browser.navigate(&site.site.url("/"));
+    browser.wait_until(&shows("In progress"));
     let replaced = |all: &[Received]| all.iter().filter(|received| received.target == "/ticket").count() >= 3;
-    site.site.wait_until(PATIENCE, replaced);
+    site.site.wait_until(TIMEOUT, replaced);
     site.tell(1, "COMPLETED", "a.pdf");
-    browser.until(&shows("Completed"));
+    browser.wait_until(&shows("Completed"));
     assert_eq!(titles(&mut browser), json!(["a.pdf"]));
-    assert_eq!(browser.value("[...new Set(states.map(({ state }) => state))]"), json!(["live"]));
+    assert_eq!(browser.evaluate("[...new Set(states.map(({ state }) => state))]"), json!(["live"]));
     assert_eq!(troubles(&mut browser), json!([]));
     assert!(site.tickets() >= 3);
     nothing_to_complain_of(&browser);
@@ -98,11 +98,11 @@ fn a_ticket_that_reads_no_documents_shows_the_present_state_by_its_stream() {
     site.tell(2, "COMPLETED", "2.pdf");
     site.tell(3, "COMPLETED", "3.pdf");
     site.tell(1, "COMPLETED", "1.pdf");
-    browser.go(&site.site.url("/"));
-    browser.until(&shows("1.pdf"));
-    browser.until(&shows("Completed"));
+    browser.navigate(&site.site.url("/"));
+    browser.wait_until(&shows("1.pdf"));
+    browser.wait_until(&shows("Completed"));
     // Another element of the page wants another document, which the stream has passed by.
-    browser.value(
+    browser.evaluate(
         "(() => {
            const second = document.querySelector('docrelay-status').cloneNode();
            second.setAttribute('document', '626626a0-749f-11e2-bfd6-000000000002');
@@ -110,14 +110,14 @@ fn a_ticket_that_reads_no_documents_shows_the_present_state_by_its_stream() {
            watch(second);
          })()",
     );
-    browser.until("document.querySelectorAll('docrelay-status')[1].documents[0]?.title === '2.pdf'");
+    browser.wait_until("document.querySelectorAll('docrelay-status')[1].documents[0]?.title === '2.pdf'");
     site.tell(2, "ERROR", "2.pdf");
-    browser.until("document.querySelectorAll('docrelay-status')[1].documents[0]?.status === 'ERROR'");
-    assert_eq!(browser.value("events.length"), json!(1), "the past is no news");
+    browser.wait_until("document.querySelectorAll('docrelay-status')[1].documents[0]?.status === 'ERROR'");
+    assert_eq!(browser.evaluate("events.length"), json!(1), "the past is no news");
     assert_eq!(site.metric("docrelay_followers"), "1");
 
     // One that wants all documents widens the stream, and the past of a third is still to be had beside it.
-    browser.value(
+    browser.evaluate(
         "for (const name of ['', '626626a0-749f-11e2-bfd6-000000000003']) {
            const more = document.querySelector('docrelay-status').cloneNode();
            more.setAttribute('document', name);
@@ -125,12 +125,12 @@ fn a_ticket_that_reads_no_documents_shows_the_present_state_by_its_stream() {
            watch(more);
          }",
     );
-    browser.until("document.querySelectorAll('docrelay-status')[3].documents[0]?.title === '3.pdf'");
-    browser.until("document.querySelectorAll('docrelay-status')[2].state.state === 'live'");
+    browser.wait_until("document.querySelectorAll('docrelay-status')[3].documents[0]?.title === '3.pdf'");
+    browser.wait_until("document.querySelectorAll('docrelay-status')[2].state.state === 'live'");
     site.tell(4, "COMPLETED", "4.pdf");
-    browser.until("document.querySelectorAll('docrelay-status')[2].documents[0]?.title === '4.pdf'");
-    assert_eq!(browser.value("events.map((event) => event.title)"), json!(["2.pdf", "4.pdf"]));
-    assert!(!browser.requested.iter().any(|url| url.contains("/documents")), "{:?}", browser.requested);
+    browser.wait_until("document.querySelectorAll('docrelay-status')[2].documents[0]?.title === '4.pdf'");
+    assert_eq!(browser.evaluate("events.map((event) => event.title)"), json!(["2.pdf", "4.pdf"]));
+    assert!(!browser.requested_urls.iter().any(|url| url.contains("/documents")), "{:?}", browser.requested_urls);
     assert_eq!(site.metric("docrelay_followers"), "1");
     nothing_to_complain_of(&browser);
 }
@@ -140,26 +140,26 @@ fn two_tabs_hold_one_stream_and_the_second_goes_on_without_a_gap() {
     let Some(mut browser) = Browser::start() else { return };
     let site = Site::new("60s", with_ticket(""));
     site.tell(1, "COMPLETED", "1.pdf");
-    browser.go(&site.site.url("/"));
-    browser.until(LIVE);
+    browser.navigate(&site.site.url("/"));
+    browser.wait_until(LIVE);
     let first = browser.open_tab();
-    browser.go(&site.site.url("/"));
-    browser.until(LIVE);
-    browser.until(&shows("1.pdf"));
+    browser.navigate(&site.site.url("/"));
+    browser.wait_until(LIVE);
+    browser.wait_until(&shows("1.pdf"));
     site.tell(2, "COMPLETED", "2.pdf");
-    browser.until(&heard("2.pdf"));
+    browser.wait_until(&heard("2.pdf"));
     assert_eq!(site.metric("docrelay_followers"), "1");
     assert_eq!(site.metric("docrelay_followers_opened_total"), "1");
-    let second = browser.turn_to(first);
-    browser.until(&heard("2.pdf"));
+    let second = browser.switch_to(first);
+    browser.wait_until(&heard("2.pdf"));
     nothing_to_complain_of(&browser);
 
-    let first = browser.turn_to(second);
-    browser.close(&first);
+    let first = browser.switch_to(second);
+    browser.close_tab(&first);
     for number in 3..=6 {
         site.tell(number, "COMPLETED", &format!("{number}.pdf"));
     }
-    browser.until(&heard("6.pdf"));
+    browser.wait_until(&heard("6.pdf"));
     assert_eq!(
         titles(&mut browser),
         json!(["2.pdf", "3.pdf", "4.pdf", "5.pdf", "6.pdf"]),
@@ -174,17 +174,17 @@ fn two_tabs_hold_one_stream_and_the_second_goes_on_without_a_gap() {
 fn the_widget_says_that_it_is_offline_and_catches_up_when_it_is_back() {
     let Some(mut browser) = Browser::start() else { return };
     let site = Site::new("60s", with_token(""));
-    browser.go(&site.site.url("/"));
-    browser.until(LIVE);
+    browser.navigate(&site.site.url("/"));
+    browser.wait_until(LIVE);
     let network =
         |offline: bool| json!({"offline": offline, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1});
     browser.call("Network.emulateNetworkConditions", network(true));
-    browser.until(&shows("You are offline."));
+    browser.wait_until(&shows("You are offline."));
     site.tell(1, "COMPLETED", "1.pdf");
     browser.call("Network.emulateNetworkConditions", network(false));
-    browser.until(&heard("1.pdf"));
+    browser.wait_until(&heard("1.pdf"));
     assert_eq!(
-        browser.value("states"),
+        browser.evaluate("states"),
         json!([{"state": "live"}, {"state": "offline", "code": "offline"}, {"state": "live"}])
     );
     nothing_to_complain_of(&browser);

@@ -1,0 +1,144 @@
+//! The API of deliveries: what it shows and what it refuses. What is sent, and when, is told elsewhere.
+
+use serde_json::{Value, json};
+
+use crate::harness::TestRelay;
+use crate::harness::client::TestClient;
+use crate::harness::request::Request;
+use crate::harness::response::{assert_problem, stored_event_id, string_at};
+
+/// A port of this machine at which nobody listens.
+const NOBODY: &str = "http://127.0.0.1:9/notify?secret=1";
+
+fn relay() -> TestRelay {
+    TestRelay::allowing_loopback_endpoints()
+}
+
+fn list(tenant: &TestClient<'_>, query: &str) -> Value {
+    let answer = tenant.get(&format!("/deliveries{query}"));
+    assert_eq!(answer.status, 200, "{query} {answer:?}");
+    answer.json()
+}
+
+fn ids(list: &Value) -> Vec<String> {
+    list["deliveries"].as_array().expect("a list").iter().map(|d| string_at(d, "id")).collect()
+}
+
+fn tell(tenant: &TestClient<'_>, hook: &str, document: &str) -> String {
+    let body = format!(r#"{{"documentId":"{document}","status":"COMPLETED"}}"#);
+    stored_event_id(&tenant.relay.send(&Request::post(hook).json(&body)))
+}
+
+#[test]
+fn delivery_shows_event_document_and_destination() {
+    let relay = relay();
+    let acme = TestClient::new(&relay, "acme");
+    assert_eq!(acme.get("/deliveries").text(), r#"{"deliveries":[],"next":null}"#);
+    let new = format!(r#"{{"name":"main","endpoint":"{NOBODY}","format":"gini","isDefault":true}}"#);
+    assert_eq!(acme.post("/v2/notification", &new).status, 200);
+    let hook = acme.add_unverified_hook("gini").path;
+    let event = tell(&acme, &hook, "job-1");
+
+    let all = list(&acme, "");
+    let one = &all["deliveries"][0];
+    assert_eq!([&one["eventId"], &one["notification"], &one["state"]], [&event, "main", "pending"]);
+    assert_eq!(one["documentId"], acme.documents()[0]["documentId"]);
+    assert!(one["attempts"].is_array() && one.get("callback").is_none(), "{one}");
+    assert!(string_at(one, "createTime").ends_with('Z'), "{one}");
+    let id = string_at(one, "id");
+    assert_eq!(string_at(&acme.get(&format!("/deliveries/{id}")).json(), "eventId"), event);
+
+    // A callback shows its origin alone: the rest of its address may be a secret.
+    let body = json!({"vendor": "gini", "vendorId": "job-2", "callback": {"url": NOBODY, "format": "gini"}});
+    assert_eq!(acme.post("/documents", &body.to_string()).status, 201);
+    let all = acme.get("/deliveries");
+    assert!(!all.text().contains("secret"), "{}", all.text());
+    let callbacks: Vec<Value> = all.json()["deliveries"].as_array().expect("a list").clone();
+    let callback = callbacks.iter().find(|d| d.get("callback").is_some()).expect("a callback's");
+    assert_eq!(callback["callback"], "http://127.0.0.1:9");
+    assert!(callback.get("notification").is_none(), "{callback}");
+}
+
+#[test]
+fn delivery_list_is_newest_first_filtered_and_paged() {
+    let relay = relay();
+    let acme = TestClient::new(&relay, "acme");
+    let new = format!(r#"{{"name":"main","endpoint":"{NOBODY}","format":"gini","isDefault":true}}"#);
+    assert_eq!(acme.post("/v2/notification", &new).status, 200);
+    let hook = acme.add_unverified_hook("gini").path;
+    let events: Vec<String> = (0..5).map(|n| tell(&acme, &hook, &format!("job-{n}"))).collect();
+    let all = list(&acme, "");
+    let shown: Vec<String> =
+        all["deliveries"].as_array().expect("a list").iter().rev().map(|d| string_at(d, "eventId")).collect();
+    assert_eq!(shown, events);
+    assert_eq!(all["next"], Value::Null);
+
+    let (mut paged, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let page = list(&acme, &format!("?limit=2&cursor={cursor}"));
+        paged.extend(ids(&page));
+        match page["next"].as_str() {
+            Some(next) => cursor = next.to_owned(),
+            None => break,
+        }
+    }
+    assert_eq!(paged, ids(&all));
+    assert_eq!(ids(&list(&acme, "?limit=5"))[..], paged[..]);
+    assert_eq!(list(&acme, "?limit=5")["next"], Value::Null, "there is no empty page at the end");
+    assert_eq!(ids(&list(&acme, "?state=pending&notification=main")), paged);
+    assert!(ids(&list(&acme, "?state=dead")).is_empty());
+    assert!(ids(&list(&acme, "?notification=another")).is_empty());
+    for bad in ["limit=0", "limit=x", "cursor=x", "state=DEAD", "notification=No"] {
+        let why = assert_problem(&acme.get(&format!("/deliveries?{bad}")), 400);
+        assert!(why.contains(bad.split('=').next().expect("a name")), "{why}");
+    }
+}
+
+#[test]
+fn retry_without_notification_gets_404() {
+    let relay = relay();
+    let acme = TestClient::new(&relay, "acme");
+    let new = format!(r#"{{"name":"main","endpoint":"{NOBODY}","format":"gini","isDefault":true}}"#);
+    assert_eq!(acme.post("/v2/notification", &new).status, 200);
+    let hook = acme.add_unverified_hook("gini").path;
+    tell(&acme, &hook, "job-1");
+    let id = ids(&list(&acme, "")).remove(0);
+    let retry = || acme.send(Request::post(&format!("/deliveries/{id}/retry")));
+    let answer = retry();
+    assert_eq!((answer.status, string_at(&answer.json(), "id")), (202, id.clone()), "{answer:?}");
+    assert_eq!(answer.json()["state"], "pending");
+
+    assert_eq!(acme.delete("/v1/notification/main").status, 200);
+    assert_eq!(acme.get(&format!("/deliveries/{id}")).json()["state"], "dead");
+    assert!(assert_problem(&retry(), 404).contains("notification"));
+}
+
+#[test]
+fn deliveries_require_manage_scope_and_owning_client() {
+    let relay = relay();
+    let (acme, other) = (TestClient::new(&relay, "acme"), TestClient::new(&relay, "other"));
+    let new = format!(r#"{{"name":"main","endpoint":"{NOBODY}","format":"gini","isDefault":true}}"#);
+    assert_eq!(acme.post("/v2/notification", &new).status, 200);
+    tell(&acme, &acme.add_unverified_hook("gini").path, "job-1");
+    let id = ids(&list(&acme, "")).remove(0);
+    assert!(ids(&list(&other, "")).is_empty());
+    assert!(ids(&list(&other, &format!("?cursor={}", u64::MAX))).is_empty());
+    assert_problem(&other.get(&format!("/deliveries/{id}")), 404);
+    assert_problem(&other.send(Request::post(&format!("/deliveries/{id}/retry"))), 404);
+    let events = relay.token_with_scope("acme", "events");
+    for request in [
+        Request::get("/deliveries"),
+        Request::get(&format!("/deliveries/{id}")),
+        Request::post(&format!("/deliveries/{id}/retry")),
+    ] {
+        assert_problem(&relay.send(&request), 401);
+        assert!(assert_problem(&relay.send(&request.bearer(events.trim())), 403).contains("manage"));
+    }
+    for nobody in ["/deliveries/0", "/deliveries/x", "/deliveries/-1", "/deliveries/99999999999999999999"] {
+        assert_problem(&acme.get(nobody), 404);
+        assert_problem(&acme.send(Request::post(&format!("{nobody}/retry"))), 404);
+    }
+    assert_problem(&acme.send(Request::post("/deliveries")), 405);
+    assert_problem(&acme.delete(&format!("/deliveries/{id}")), 405);
+    assert_problem(&acme.get(&format!("/deliveries/{id}/retry")), 405);
+}

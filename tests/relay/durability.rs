@@ -1,0 +1,4 @@
+//! Acknowledged events survive crashes and failing disks.
+
+mod crash;
+mod store_unavailable;

@@ -1,0 +1,24 @@
+//! The test harness: a relay process, HTTP over raw sockets, a reader of event streams, an endpoint that receives
+//! deliveries, and a browser. It uses the relay's public interfaces only and shares no code with the relay.
+
+pub(crate) mod admin;
+pub(crate) mod child;
+pub(crate) mod chromium;
+pub(crate) mod client;
+pub(crate) mod command;
+pub(crate) mod connection;
+pub(crate) mod fixture;
+pub(crate) mod follower;
+mod process;
+pub(crate) mod receiver;
+mod relay;
+pub(crate) mod request;
+pub(crate) mod response;
+pub(crate) mod signature;
+pub(crate) mod sse;
+mod token;
+pub(crate) mod tool;
+mod wait;
+
+pub(crate) use relay::TestRelay;
+pub(crate) use wait::{TIMEOUT, delay, spawn_thread, wait_until};

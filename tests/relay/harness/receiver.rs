@@ -1,0 +1,189 @@
+//! An endpoint for deliveries: a small HTTP/1.1 server that records requests and answers as the test decides. It shares no
+//! code with the relay.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::{TIMEOUT, delay, spawn_thread};
+
+/// A recorded request.
+#[derive(Debug, Clone)]
+pub(crate) struct Received {
+    /// Time since the receiver started.
+    pub(crate) at: Duration,
+    pub(crate) method: String,
+    /// Path and query.
+    pub(crate) target: String,
+    /// Names in lower case.
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Received {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
+    }
+
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|e| panic!("{e}: {self:?}"))
+    }
+
+    /// A parameter of the query, percent-decoded.
+    pub(crate) fn parameter(&self, name: &str) -> Option<String> {
+        let query = self.target.split_once('?').map_or("", |(_, query)| query);
+        form_urlencoded::parse(query.as_bytes()).find(|(n, _)| n == name).map(|(_, value)| value.into_owned())
+    }
+}
+
+/// The response to a request.
+#[derive(Debug, Clone)]
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    /// Header lines, each with its line break.
+    pub(crate) headers: &'static str,
+    pub(crate) body: String,
+    /// Delay before the response.
+    pub(crate) after: Duration,
+}
+
+impl Reply {
+    pub(crate) fn status(status: u16) -> Self {
+        Self { status, headers: "", body: String::new(), after: Duration::ZERO }
+    }
+}
+
+struct Log {
+    started: Instant,
+    received: Mutex<Vec<Received>>,
+    grown: Condvar,
+    closed: AtomicBool,
+    connections: Mutex<usize>,
+}
+
+/// A running endpoint. Dropping it closes the listener.
+pub(crate) struct Receiver {
+    pub(crate) address: SocketAddr,
+    log: Arc<Log>,
+}
+
+impl Receiver {
+    /// Answers every request with 200.
+    pub(crate) fn ok() -> Self {
+        Self::start(|_, _| Reply::status(200))
+    }
+
+    /// Passes PPJ's handshake and answers every other request with 200.
+    pub(crate) fn passing_handshake() -> Self {
+        Self::start(|received, _| match received.parameter("nonce") {
+            Some(nonce) => Reply { body: format!(r#"{{"nonce":"{nonce}"}}"#), ..Reply::status(200) },
+            None => Reply::status(200),
+        })
+    }
+
+    /// Answers each request with the result of `respond`, which also gets the number of earlier requests.
+    pub(crate) fn start(respond: impl Fn(&Received, usize) -> Reply + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("bound");
+        let log = Arc::new(Log {
+            started: Instant::now(),
+            received: Mutex::default(),
+            grown: Condvar::new(),
+            closed: AtomicBool::new(false),
+            connections: Mutex::default(),
+        });
+        let (respond, shared) = (Arc::new(respond), log.clone());
+        let accepting = move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                if shared.closed.load(Ordering::SeqCst) {
+                    return;
+                }
+                *shared.connections.lock().expect("a count") += 1;
+                let (respond, shared) = (respond.clone(), shared.clone());
+                let serving = move || while serve(&stream, &shared, &*respond).is_some() {};
+                thread::Builder::new().stack_size(256 << 10).spawn(serving).expect("a thread");
+            }
+        };
+        spawn_thread("receiver", accepting);
+        Self { address, log }
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// The requests so far.
+    pub(crate) fn received(&self) -> Vec<Received> {
+        self.log.received.lock().expect("the list").clone()
+    }
+
+    /// The number of accepted connections.
+    pub(crate) fn connections(&self) -> usize {
+        *self.log.connections.lock().expect("a count")
+    }
+
+    /// Waits for `count` requests or more. Returns all requests.
+    #[track_caller]
+    pub(crate) fn wait(&self, count: usize) -> Vec<Received> {
+        self.wait_until(TIMEOUT, |all| all.len() >= count)
+    }
+
+    /// Waits until the requests satisfy the condition. Returns all requests.
+    #[track_caller]
+    pub(crate) fn wait_until(&self, timeout: Duration, condition: impl Fn(&[Received]) -> bool) -> Vec<Received> {
+        let all = self.log.received.lock().expect("the list");
+        let (all, result) = self.log.grown.wait_timeout_while(all, timeout, |all| !condition(all)).expect("the list");
+        let all = all.clone();
+        assert!(!result.timed_out(), "only {} requests: {all:#?}", all.len());
+        all
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        self.log.closed.store(true, Ordering::SeqCst);
+        // Wakes the accepting thread.
+        TcpStream::connect(self.address).ok();
+    }
+}
+
+/// Serves one request; `None` at the end of the connection.
+fn serve(stream: &TcpStream, log: &Log, respond: &impl Fn(&Received, usize) -> Reply) -> Option<()> {
+    let mut reader = BufReader::new(stream);
+    let mut line = String::new();
+    reader.read_line(&mut line).ok().filter(|n| *n > 0)?;
+    let mut words = line.split_whitespace();
+    let (method, target) = (words.next()?.to_owned(), words.next()?.to_owned());
+    let mut headers = Vec::new();
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).ok().filter(|n| *n > 0)?;
+        let line = line.trim_end();
+        if line.is_empty() {
+            break;
+        }
+        let (name, value) = line.split_once(':')?;
+        headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
+    }
+    let length = headers.iter().find(|(name, _)| name == "content-length").map_or(Some(0), |(_, n)| n.parse().ok())?;
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).ok()?;
+    let received = Received { at: log.started.elapsed(), method, target, headers, body };
+    let before = {
+        let mut all = log.received.lock().expect("the list");
+        all.push(received.clone());
+        all.len() - 1
+    };
+    let reply = respond(&received, before);
+    log.grown.notify_all();
+    delay(reply.after);
+    let Reply { status, headers, body, .. } = reply;
+    let response = format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\n{headers}\r\n{body}", body.len());
+    (&*stream).write_all(response.as_bytes()).ok()
+}

@@ -1,0 +1,162 @@
+//! Who gets a stream and who is told why not: in the body, with status 200, because an EventSource reads nothing else.
+
+use serde_json::json;
+
+use crate::harness::connection::Connection;
+use crate::harness::fixture::Fixture;
+use crate::harness::follower::Follower;
+use crate::harness::request::Request;
+use crate::harness::response::{Response, split_response};
+
+/// What an in-body error looks like, byte for byte but for the jittered number.
+#[track_caller]
+fn assert_refused(answer: &Response, code: &str) {
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(answer.header("content-type"), Some("text/event-stream"));
+    assert_eq!(answer.header("cache-control"), Some("no-cache, no-transform"));
+    assert_eq!(answer.header("x-accel-buffering"), Some("no"));
+    let text = answer.text();
+    let number =
+        text.strip_prefix("retry: ").and_then(|t| t.strip_suffix(&format!("\nevent: error\ndata: {code}\n\n")));
+    let number: u64 = number.and_then(|n| n.parse().ok()).unwrap_or_else(|| panic!("not {code}: {text:?}"));
+    assert!((30_000..60_000).contains(&number), "{number}");
+}
+
+fn stream() -> Request {
+    Request::get("/events/client")
+}
+
+#[test]
+fn missing_bearer_token_gets_auth_required() {
+    let fixture = Fixture::start();
+    let good = &fixture.token;
+    let with = |value: &str| stream().header("Authorization", value);
+    for request in [
+        stream(),
+        Request::post("/events/client"),
+        with("Basic YWNtZTpzZWNyZXQ="),
+        with("Bearer"),
+        with("Bearer "),
+        with(good),
+        with(&format!("Token {good}")),
+        Request::get("/events/client?token="),
+        Request::get("/events/client?access_token="),
+        Request::get(&format!("/events/client?Token={good}")),
+        // The header wins, also when it is of another scheme.
+        Request::get(&format!("/events/client?token={good}")).header("Authorization", "Basic YWNtZTpzZWNyZXQ="),
+        // The first check comes first.
+        stream().header("Accept", "application/json"),
+    ] {
+        assert_refused(&fixture.relay.send(&request), "auth_required");
+    }
+    assert_eq!(fixture.relay.metric("docrelay_stream_refusals_total{reason=\"auth_required\"}"), 12);
+}
+
+/// Trap 28: an invalid credential treated as anonymous. Trap 29: issuer and audience unchecked.
+#[test]
+fn invalid_token_gets_auth_failed_and_is_never_anonymous() {
+    let fixture = Fixture::start();
+    fixture.relay.add_client("gone");
+    let gone = fixture.relay.token("gone");
+    fixture.relay.remove_client("gone");
+    let (start, signature) = fixture.token.rsplit_once('.').expect("a JWT");
+    let (header, claims) = start.split_once('.').expect("a JWT");
+    let none = "eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0";
+    let bad = [
+        "nonsense".to_owned(),
+        "a.b.c".to_owned(),
+        "ü".to_owned(),
+        format!("{start}."),
+        format!("{start}.{}", signature.chars().rev().collect::<String>()),
+        format!("{none}.{claims}."),
+        format!("{none}.{claims}.{signature}"),
+        format!("{header}.{header}.{signature}"),
+        "x".repeat(9_000),
+        gone,
+        fixture.relay.sign_token(&json!({"exp": 1_000_000_000})),
+        fixture.relay.sign_token(&json!({"exp": null})),
+        fixture.relay.sign_token(&json!({"nbf": 32_503_680_000_u64})),
+        fixture.relay.sign_token(&json!({"iss": "somebody else"})),
+        fixture.relay.sign_token(&json!({"iss": null})),
+        fixture.relay.sign_token(&json!({"aud": "somebody else"})),
+        fixture.relay.sign_token(&json!({"aud": null})),
+        fixture.relay.sign_token(&json!({"scope": "manage"})),
+        fixture.relay.sign_token(&json!({"scope": ""})),
+        fixture.relay.sign_token(&json!({"sub": "nobody"})),
+        fixture.relay.sign_token(&json!({"sub": "../acme"})),
+    ];
+    for token in &bad {
+        // Not before `not_accepted`, and not hidden by a good token in the query.
+        let request = Request::get(&format!("/events/client?token={}", fixture.token)).bearer(token);
+        assert_refused(&fixture.relay.send(&request.header("Accept", "text/html")), "auth_failed");
+        let escaped: String = form_urlencoded::byte_serialize(token.as_bytes()).collect();
+        assert_refused(&fixture.relay.send(&Request::get(&format!("/events/client?token={escaped}"))), "auth_failed");
+    }
+    let said = fixture.relay.output();
+    for token in bad.iter().filter(|token| token.len() > 8) {
+        assert!(!said.contains(token.as_str()), "the log holds {token}");
+    }
+    // The forgery itself is a good one: only the changes were refused.
+    assert_eq!(
+        fixture.relay.follow(&fixture.relay.sign_token(&json!({"aud": ["x", "docrelay"]}))).head.header("connection"),
+        Some("close")
+    );
+}
+
+#[test]
+fn unacceptable_accept_header_gets_not_accepted() {
+    let fixture = Fixture::start();
+    for refused in [
+        "application/json",
+        "text/html, application/xhtml+xml",
+        "text/event-stream;q=0",
+        "*/*;q=0",
+        "text/*;q=0, */*",
+        "text/event-stream; q=0.0, text/*",
+    ] {
+        let answer = fixture.relay.send(&stream().bearer(&fixture.token).header("Accept", refused));
+        assert_refused(&answer, "not_accepted");
+    }
+    for accepted in
+        ["", "*/*", "text/*", "text/event-stream", "TEXT/Event-Stream;charset=utf-8", "application/json, */*;q=0.1"]
+    {
+        let request = stream().bearer(&fixture.token).header("Accept", accepted);
+        let follower = Follower::open(fixture.relay.listen, &request);
+        assert!(follower.head.is_chunked(), "{accepted}");
+    }
+}
+
+#[test]
+fn refused_stream_keeps_only_http_1_1_connection_open() {
+    let fixture = Fixture::start();
+    let mut wire = Connection::open(fixture.relay.listen);
+    assert_refused(&wire.send(&stream()), "auth_required");
+    assert_refused(&wire.send(&stream().bearer("nonsense")), "auth_failed");
+    let (head, body) = split_response(&fixture.write("GET /events/client HTTP/1.0\r\n\r\n").read_to_end());
+    assert!(head.starts_with("HTTP/1.0 200 OK\r\n") && !head.contains("chunked"), "{head}");
+    assert!(body.starts_with(b"retry: 3") && body.ends_with(b"\nevent: error\ndata: auth_required\n\n"), "{body:?}");
+}
+
+/// Trap 30: a token in a URL leaks.
+#[test]
+fn stream_tokens_appear_in_no_log_metric_or_response() {
+    let fixture = Fixture::with_config(&[("log_level", "trace")]);
+    let token = fixture.token.clone();
+    let targets = [format!("/events/client?token={token}"), format!("/events/client?access_token={token}&document=x")];
+    let mut answers = String::new();
+    for target in &targets {
+        for method in ["GET", "POST", "PUT", "OPTIONS", "HEAD"] {
+            let mut wire = fixture.write(Request::new(method, target).bytes());
+            answers += &format!("{:?}", wire.read_head());
+        }
+        answers += &format!("{:?}", fixture.relay.send(&Request::get(&target.replace("/client", ""))));
+    }
+    answers += &format!("{:?}", fixture.relay.send(&stream().bearer(&format!("{token}x"))));
+    fixture.relay.wait_for_metric("docrelay_followers", 0);
+    answers += fixture.relay.send_admin(&Request::get("/metrics")).text();
+    let secret = token.rsplit_once('.').expect("a JWT").1;
+    for text in [answers, fixture.relay.output()] {
+        assert!(!text.contains(secret) && !text.contains(&token[..40]), "{text}");
+    }
+    assert!(fixture.relay.output().contains("/events/client"), "the log tells of requests at all");
+}
