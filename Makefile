@@ -3,11 +3,11 @@
 # these tests with a visible line where it cannot.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench toolchain
+.PHONY: help run check test bench toolchain
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
-# The load generator that `make bench` compares with; it lives beside the repository.
-SSEBENCH ?= ../shared/tools/ssebench
+BENCH_TARGET := $(TARGET)/bench
+BENCH_OPTIONS := --relay $(TARGET)/release/docrelay --tools $(BENCH_TARGET)/release $(if $(BASELINE),--baseline $(BASELINE))
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
@@ -28,13 +28,19 @@ test: toolchain ## everything that must hold; installs what it needs (tests/setu
 	cargo clippy --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --locked
 	tests/setup/cargo-deny.sh
+	cargo fmt --check --manifest-path tools/bench/Cargo.toml
+	cargo clippy --all-targets --locked --manifest-path tools/bench/Cargo.toml --target-dir $(BENCH_TARGET) -- -D warnings
+	cargo test --locked --manifest-path tools/bench/Cargo.toml --target-dir $(BENCH_TARGET)
 	tests/setup/with-tools.sh cargo test --locked
 
-bench: ## speed beside nginx with nchan, webhooks per second, the cost of a resume (ten minutes, a quiet machine)
+# BASELINE=path/to/docrelay measures an older binary in turn with this one, and adds the ratios.
+bench: ## speed compared with nginx and nchan, or with BASELINE=an/older/docrelay (ten minutes, a quiet machine)
+	tests/setup/nchan.sh
 	cargo build --release --locked
-	tests/bench/fanout.py --relay $(TARGET)/release/docrelay --ssebench $(SSEBENCH)
-	tests/bench/webhooks.py --relay $(TARGET)/release/docrelay
-	tests/bench/deliveries.py --relay $(TARGET)/release/docrelay
+	cargo build --release --locked --manifest-path tools/bench/Cargo.toml --target-dir $(BENCH_TARGET)
+	tools/bench/fanout.py $(BENCH_OPTIONS)
+	tools/bench/webhooks.py $(BENCH_OPTIONS)
+	tools/bench/deliveries.py $(BENCH_OPTIONS)
 
 # A minimal toolchain lacks both.
 toolchain:

@@ -1,5 +1,5 @@
-"""The programs that are measured: nginx with nchan, and the relay. Each is started on loopback with a directory of its
-own, says how it is followed and published to, and is ended by its own process and no other."""
+"""The programs that are measured: nginx with nchan, and docrelay. Each is started on loopback with a directory of its own,
+and knows the requests with which it is subscribed and published to."""
 
 import glob
 import json
@@ -8,11 +8,10 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 import urllib.parse
 
-# A publisher must not meet the relay's rate bound, nor the history its end, in a measurement of speed.
+# No rate limit, retention limit or follower limit may be reached in a measurement of speed.
 RELAY_SETTINGS = {
     "DOCRELAY_HOOK_RATE": "1000000",
     "DOCRELAY_HISTORY_EVENTS_PER_CLIENT": "10000000",
@@ -41,7 +40,7 @@ http {{
     nchan_message_timeout 10m;
     server {{
         listen 127.0.0.1:{port} backlog=4096{reuseport};
-        location = /follow {{
+        location = /subscribe {{
             nchan_subscriber eventsource;
             nchan_channel_id bench;
             nchan_subscriber_first_message newest;
@@ -53,7 +52,7 @@ http {{
 
 
 class Failed(Exception):
-    """Something that the measurement needs did not happen."""
+    """A program did not start, or did not do what the measurement needs."""
 
 
 def free_port():
@@ -63,7 +62,7 @@ def free_port():
 
 
 def wait_for(what, seconds, ready, process):
-    """The value of `ready()` as soon as it has one; fails when the process ends or the time is over."""
+    """The value of `ready()` as soon as it is true. Fails if the process ends or the time is over."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if process.poll() is not None:
@@ -80,40 +79,18 @@ def listens(port):
 
 
 def children(pid):
-    """How many processes this one has started."""
+    """The number of child processes of a process."""
     count = 0
     for path in glob.glob("/proc/[0-9]*/stat"):
         try:
             with open(path) as stat:
                 count += int(stat.read().rsplit(")", 1)[1].split()[1]) == pid
         except OSError:
-            pass  # gone in the meantime
+            pass  # the process has ended
     return count
 
 
-def busy_share(seconds=1.0):
-    """The share of all cores' time that was not idle."""
-    def times():
-        with open("/proc/stat") as f:
-            fields = [int(n) for n in f.readline().split()[1:9]]
-        return fields[3] + fields[4], sum(fields)
-    idle, total = times()
-    time.sleep(seconds)
-    idle_after, total_after = times()
-    return 1 - (idle_after - idle) / max(total_after - total, 1)
-
-
-def wait_for_quiet(limit=30):
-    """Waits a while for others on this machine to finish. Says so when they do not: the figures then are theirs too."""
-    end = time.monotonic() + limit
-    while (busy := busy_share()) > 0.15 and time.monotonic() < end:
-        pass
-    if busy > 0.15:
-        print(f"  NOT QUIET: {busy:.0%} of the machine is busy with something else", file=sys.stderr, flush=True)
-    return busy <= 0.15
-
-
-class Party:
+class Peer:
     """A running program; `with` ends it."""
 
     def __init__(self, name, process):
@@ -126,7 +103,7 @@ class Party:
         self.stop()
 
     def stop(self):
-        """Ends the process and waits for it; what does not go within its time is killed, by its own id."""
+        """Ends the process and waits for it. Kills it if it does not end within 30 s."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             try:
@@ -142,15 +119,15 @@ class Party:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-class Nchan(Party):
-    """nginx with nchan: messages in shared memory, nothing on the disk."""
+class Nchan(Peer):
+    """nginx with nchan: messages in shared memory, nothing on disk."""
 
     def __init__(self, directory, workers, reuseport=False):
         nginx = shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin:/usr/local/sbin")
-        modules = [m for place in ("/usr/lib/nginx/modules", "/usr/share/nginx/modules", "/usr/lib64/nginx/modules")
-                   for m in glob.glob(place + "/ngx_nchan_module.so")]
+        modules = [m for folder in ("/usr/lib/nginx/modules", "/usr/share/nginx/modules", "/usr/lib64/nginx/modules")
+                   for m in glob.glob(folder + "/ngx_nchan_module.so")]
         if not nginx or not modules:
-            raise Failed("nginx with nchan is missing: apt-get install nginx libnginx-mod-nchan")
+            raise Failed("nginx with nchan is missing: run tests/setup/nchan.sh")
         os.makedirs(directory)
         self.port = free_port()
         config = os.path.join(directory, "nginx.conf")
@@ -164,85 +141,67 @@ class Nchan(Party):
         super().__init__(f"nchan, {workers} worker{'s' if workers > 1 else ''}", process)
         try:
             wait_for("nginx", 20, lambda: listens(self.port) and children(process.pid) >= workers, process)
-            # The workers exist; their first allocations must not be counted as the followers'.
+            # The workers run; their first allocations must not be counted as memory of the subscribers.
             time.sleep(0.5)
         except BaseException:
             self.stop()
             raise
         self.address = f"127.0.0.1:{self.port}"
-        self.follow = f"GET /follow HTTP/1.1\r\nHost: {self.address}\r\nAccept: text/event-stream\r\n\r\n"
-        self.publish = (f"POST /publish HTTP/1.1\r\nHost: {self.address}\r\nContent-Type: application/json\r\n"
+        self.subscribe = f"GET /subscribe HTTP/1.1\r\nHost: {self.address}\r\nAccept: text/event-stream\r\n\r\n"
+        self.publish_head = (f"POST /publish HTTP/1.1\r\nHost: {self.address}\r\nContent-Type: application/json\r\n"
                         "Content-Length: {len}\r\n\r\n")
 
 
-class Relay(Party):
-    """docrelay with its embedded store, one client `bench` and one hook of the vendor `gini`."""
+class Relay(Peer):
+    """docrelay with one client `bench` and one hook of the vendor `gini`. A directory that exists is used again."""
 
-    def __init__(self, binary, directory, settings=()):
+    def __init__(self, binary, directory, name="docrelay", settings=()):
         self.binary, self.directory = binary, directory
         first = not os.path.exists(directory)
         os.makedirs(directory, exist_ok=True)
         self.environment = {k: v for k, v in os.environ.items() if not k.startswith("DOCRELAY_")}
         self.environment |= RELAY_SETTINGS | dict(settings)
-        card = os.path.join(directory, "relay.json")
+        addresses = os.path.join(directory, "relay.json")
         log = open(directory.rstrip("/") + ".log", "a")
         process = subprocess.Popen(
             [binary, "serve", "--data", directory, "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"],
             stdout=log, stderr=log, env=self.environment)
-        super().__init__("docrelay", process)
+        super().__init__(name, process)
 
         def listening():
-            # The card of an earlier run may still lie there.
+            # The file of an earlier run may still exist.
             try:
-                with open(card) as f:
+                with open(addresses) as f:
                     found = json.load(f)
             except (OSError, ValueError):
                 return None
             return found["listen"] if found["pid"] == process.pid else None
 
         try:
-            self.address = wait_for(f"docrelay (see {log.name})", 60, listening, process)
+            self.address = wait_for(f"{name} (see {log.name})", 60, listening, process)
             self.setup(first)
         except BaseException:
             self.stop()
             raise
 
     def setup(self, first):
-        remembered = self.directory.rstrip("/") + ".hook"
+        hook_file = self.directory.rstrip("/") + ".hook"
         if first:
             self.command("client", "add", "bench")
             hook = json.loads(self.command("hook", "add", "--client", "bench", "--vendor", "gini"))
-            with open(remembered, "w") as f:
+            with open(hook_file, "w") as f:
                 f.write(urllib.parse.urlsplit(hook["url"]).path)
-        with open(remembered) as f:
+        with open(hook_file) as f:
             self.hook = f.read()
         self.token = self.command("token", "--client", "bench", "--ttl", "1h").strip()
-        self.follow = (f"GET /events/client HTTP/1.1\r\nHost: {self.address}\r\nAccept: text/event-stream\r\n"
+        self.subscribe = (f"GET /events/client HTTP/1.1\r\nHost: {self.address}\r\nAccept: text/event-stream\r\n"
                        f"Authorization: Bearer {self.token}\r\n\r\n")
-        self.publish = (f"POST {self.hook} HTTP/1.1\r\nHost: {self.address}\r\nContent-Type: application/json\r\n"
+        self.publish_head = (f"POST {self.hook} HTTP/1.1\r\nHost: {self.address}\r\nContent-Type: application/json\r\n"
                         "Content-Length: {len}\r\n\r\n")
 
-    def command(self, *words):
-        done = subprocess.run([self.binary, *words, "--data", self.directory], env=self.environment,
+    def command(self, *args):
+        done = subprocess.run([self.binary, *args, "--data", self.directory], env=self.environment,
                               capture_output=True, text=True, timeout=60)
         if done.returncode != 0:
-            raise Failed(f"docrelay {' '.join(words)}: status {done.returncode}: {done.stderr.strip()}")
+            raise Failed(f"docrelay {' '.join(args)}: status {done.returncode}: {done.stderr.strip()}")
         return done.stdout
-
-
-def machine(directory):
-    """What a reader of the figures has to know of the machine."""
-    with open("/proc/cpuinfo") as f:
-        models = [line.split(":", 1)[1].strip() for line in f if line.startswith("model name")]
-    kind = subprocess.run(["stat", "-f", "-c", "%T", directory], capture_output=True, text=True).stdout.strip()
-    return (f"{os.cpu_count()} cores ({models[0] if models else 'unknown'}), Linux {os.uname().release}, "
-            f"data on {kind}, load {os.getloadavg()[0]:.2f} at the start")
-
-
-def table(head, rows):
-    """A Markdown table whose columns line up."""
-    rows = [head, *rows]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
-    lines = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths)) + " |" for row in rows]
-    lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
-    return "\n".join(lines)

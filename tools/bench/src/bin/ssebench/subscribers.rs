@@ -1,0 +1,94 @@
+//! Subscribers: one connection each, all read by one thread with epoll.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use rustix::buffer::spare_capacity;
+use rustix::event::{Timespec, epoll};
+
+use crate::marker::Scanner;
+
+const HEADS_TIMEOUT: Duration = Duration::from_secs(60);
+const POLL: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+const MAX_READY: usize = 1024;
+const READ_BYTES: usize = 256 * 1024;
+
+pub(crate) struct Subscribers {
+    epoll: OwnedFd,
+    streams: Vec<TcpStream>,
+    scanners: Vec<Scanner>,
+    ready: Vec<epoll::Event>,
+    buffer: Vec<u8>,
+    /// How many connections the server has closed.
+    pub(crate) closed: usize,
+}
+
+impl Subscribers {
+    /// Connects `count` subscribers, sends `request` on each, and waits until each response has begun.
+    pub(crate) fn connect(address: SocketAddr, request: &str, count: usize) -> Self {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).expect("an epoll instance");
+        let connect = |number: usize| {
+            let mut stream = TcpStream::connect(address).expect("a connection to subscribe on");
+            stream.write_all(request.as_bytes()).expect("a request that is sent");
+            stream.set_nonblocking(true).expect("an option of the socket");
+            let data = epoll::EventData::new_u64(number as u64);
+            epoll::add(&epoll, &stream, data, epoll::EventFlags::IN).expect("a socket to wait for");
+            stream
+        };
+        let streams: Vec<TcpStream> = (0..count).map(connect).collect();
+        let mut subscribers = Self {
+            epoll,
+            streams,
+            scanners: (0..count).map(|_| Scanner::default()).collect(),
+            ready: Vec::with_capacity(MAX_READY),
+            buffer: vec![0; READ_BYTES],
+            closed: 0,
+        };
+        subscribers.wait_for_heads();
+        subscribers
+    }
+
+    fn wait_for_heads(&mut self) {
+        let deadline = Instant::now() + HEADS_TIMEOUT;
+        let mut begun = vec![false; self.streams.len()];
+        while begun.contains(&false) {
+            assert!(Instant::now() < deadline, "not every subscriber has a response within {HEADS_TIMEOUT:?}");
+            self.read(|number, _| begun[number] = true);
+            assert_eq!(self.closed, 0, "a subscriber was closed before its response");
+        }
+    }
+
+    /// Waits a moment for deliveries. Calls `found` for each with the time at which it was read and the time in its
+    /// marker.
+    pub(crate) fn deliveries(&mut self, mut found: impl FnMut(Instant, u64)) {
+        let mut scanners = std::mem::take(&mut self.scanners);
+        self.read(|number, bytes| {
+            let now = Instant::now();
+            scanners[number].scan(bytes, |nanos| found(now, nanos));
+        });
+        self.scanners = scanners;
+    }
+
+    /// Waits a moment, and reads once from each connection that is ready.
+    fn read(&mut self, mut received: impl FnMut(usize, &[u8])) {
+        self.ready.clear();
+        match epoll::wait(&self.epoll, spare_capacity(&mut self.ready), Some(&POLL)) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => panic!("epoll: {error}"),
+        }
+        for event in &self.ready {
+            let number = event.data.u64() as usize;
+            match self.streams[number].read(&mut self.buffer) {
+                Ok(0) => {
+                    self.closed += 1;
+                    epoll::delete(&self.epoll, &self.streams[number]).expect("a socket that is waited for");
+                }
+                Ok(length) => received(number, &self.buffer[..length]),
+                // Not ready after all; what is lost shows as a missing delivery.
+                Err(_) => {}
+            }
+        }
+    }
+}

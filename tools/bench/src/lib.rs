@@ -1,0 +1,6 @@
+//! What the load generators share: their options, HTTP/1.1 over a blocking socket, and quantiles. Knows nothing of
+//! docrelay.
+
+pub mod http;
+pub mod options;
+pub mod quantile;
