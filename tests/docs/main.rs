@@ -22,7 +22,7 @@ const DOCUMENTS: [&str; 7] = [
 ];
 
 /// Directories of the repository: what stands in code marks and begins with one of them is a path.
-const DIRECTORIES: [&str; 6] = ["src/", "tests/", "docs/", "static/", ".ci/", ".cargo/"];
+const DIRECTORIES: [&str; 7] = ["src/", "tests/", "docs/", "static/", "tools/", ".ci/", ".cargo/"];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
