@@ -57,7 +57,7 @@ fn holds(name: &str, generated: &str) {
 }
 
 #[test]
-fn the_tables_of_the_reference_are_those_of_the_code() {
+fn reference_tables_match_the_code() {
     // One after the other: both write the same file when they are asked to.
     holds("configuration", &docrelay::config::reference());
     holds("metrics", &docrelay::metrics::reference());
@@ -88,7 +88,7 @@ fn anchor(heading: &str) -> String {
 }
 
 #[test]
-fn every_path_and_link_leads_somewhere() {
+fn documented_paths_and_links_exist() {
     let mut astray = Vec::new();
     for document in DOCUMENTS {
         let text = read(document);
@@ -119,7 +119,7 @@ fn every_path_and_link_leads_somewhere() {
 }
 
 #[test]
-fn every_test_that_is_named_exists() {
+fn tests_named_in_documents_exist() {
     let mut sources = String::new();
     let listed = Command::new("git").args(["ls-files", "src", "tests"]).current_dir(root()).output().expect("git");
     for path in String::from_utf8_lossy(&listed.stdout).lines().filter(|path| path.ends_with(".rs")) {
@@ -156,7 +156,7 @@ fn routes() -> BTreeSet<String> {
 }
 
 #[test]
-fn every_route_is_in_the_reference() {
+fn reference_lists_every_route() {
     let routes = routes().iter().map(|route| route.trim_end_matches("/..").to_owned()).collect::<BTreeSet<_>>();
     let reference = read(REFERENCE);
     let named: BTreeSet<String> = code_marks(&reference)
@@ -175,7 +175,7 @@ fn json(path: &str) -> serde_json::Value {
 }
 
 #[test]
-fn every_route_is_in_the_openapi_document_and_the_other_way_round() {
+fn openapi_paths_match_the_routes() {
     let root = json(OPENAPI);
     let paths: BTreeSet<String> = root["paths"].as_object().expect("paths").keys().map(|path| plain(path)).collect();
     let leads = |route: &str, path: &str| match route.strip_suffix("/..") {
@@ -191,7 +191,7 @@ fn every_route_is_in_the_openapi_document_and_the_other_way_round() {
 }
 
 #[test]
-fn the_openapi_document_is_one_by_its_specification() {
+fn openapi_document_is_valid() {
     const PYTHON: &str = "DOCRELAY_PYTHON";
     let Some(python) = std::env::var_os(PYTHON).filter(|python| !python.is_empty()) else {
         assert!(std::env::var_os("CI").is_none(), "{PYTHON} names nothing, and in CI this must be tried");
@@ -205,7 +205,7 @@ fn the_openapi_document_is_one_by_its_specification() {
 }
 
 #[test]
-fn both_documents_for_programs_are_of_this_version_and_agree_on_the_event() {
+fn openapi_and_asyncapi_agree_on_event_and_version() {
     let (openapi, asyncapi) = (json(OPENAPI), json(ASYNCAPI));
     for document in [&openapi, &asyncapi] {
         assert_eq!(document["info"]["version"], env!("CARGO_PKG_VERSION"));
@@ -254,7 +254,7 @@ fn options(text: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn every_command_and_option_is_in_the_reference_and_nothing_else_is() {
+fn reference_matches_every_command_and_option() {
     let reference = read(REFERENCE);
     let (_, cli) = reference.split_once("\n## Commands\n").expect("a chapter on commands");
     let cli = cli.split("\n## ").next().expect("the chapter");

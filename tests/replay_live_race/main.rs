@@ -45,7 +45,7 @@ struct Round {
 type Acknowledged = Arc<[Mutex<Vec<(u64, Status)>>; 2]>;
 
 #[test]
-fn replay_joins_live_without_a_gap_a_repeat_or_disorder() {
+fn replay_joins_live_without_gap_duplicate_or_reorder() {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build().expect("a runtime");
     runtime.block_on(async {

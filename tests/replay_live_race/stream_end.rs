@@ -25,7 +25,7 @@ fn follow(relay: &Streams) -> Follower {
 }
 
 #[test]
-fn an_ending_between_a_look_and_a_wait_is_not_missed() {
+fn stream_end_between_poll_and_wait_is_noticed() {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
     runtime.block_on(async {

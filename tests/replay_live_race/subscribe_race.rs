@@ -20,7 +20,7 @@ fn event(client: &ClientId, sequence: u64) -> SharedEvent {
 }
 
 #[test]
-fn whoever_joins_while_events_are_published_gets_the_rest_of_them_or_is_told_to_read_the_log() {
+fn subscriber_during_publish_gets_all_events_or_lag() {
     const EACH: usize = 4_000;
     let client: ClientId = "acme".parse().expect("a name");
     let hub = Hub::new(Options { ring_events: 16, ..Options::default() }, 0);

@@ -7,9 +7,9 @@ use bytes::Bytes;
 use docrelay::domain::{Format, Notification, Status, Target};
 use docrelay::store::{Attempt, Delivery, DeliveryQuery, DeliveryState, Fate, Retention, Store, StoreError};
 
-use crate::factory::{DAY, StoreFactory, at, id, keyed, news, retention, store_with, stored};
-use crate::outbox::{attempt, default, due, lane, settle, store_with_main};
-use crate::routing::{registers, to_callback};
+use crate::factory::{DAY, StoreFactory, at, id, keyed, new_document, retention, store_with, stored};
+use crate::outbox::{attempt, default_notification, due, lane, settle, store_with_main};
+use crate::routing::{registration, route_to_callback};
 
 async fn numbers(store: &Store, query: DeliveryQuery) -> Vec<u64> {
     let limit = if query.limit == 0 { 1_000 } else { query.limit };
@@ -21,10 +21,10 @@ async fn one(store: &Store, number: u64) -> Delivery {
     store.outbox.delivery(&id("a"), number).await.unwrap().unwrap()
 }
 
-pub(crate) async fn attempts_are_kept_in_order_and_answers_are_cut(factory: impl StoreFactory) {
+pub(crate) async fn attempts_keep_order_and_truncate_responses(factory: impl StoreFactory) {
     let store = store_with_main(&factory).await;
     let main = lane("a", "main");
-    let event = stored(&store, news("a", 1)).await;
+    let event = stored(&store, new_document("a", 1)).await;
     let number = due(&store, &main, at(0)).await[0];
     let long = Attempt { answer: vec![b'x'; 20 << 10].into(), reason: None, ..attempt(at(1), 500) };
     let silent = Attempt { status: None, answer: Bytes::new(), ..attempt(at(2), 599) };
@@ -43,17 +43,17 @@ pub(crate) async fn attempts_are_kept_in_order_and_answers_are_cut(factory: impl
     assert!(store.outbox.delivery(&id("a"), u64::MAX).await.unwrap().is_none());
 }
 
-pub(crate) async fn deliveries_are_listed_newest_first_by_state_and_notification(factory: impl StoreFactory) {
+pub(crate) async fn deliveries_are_filtered_and_listed_newest_first(factory: impl StoreFactory) {
     let store = store_with_main(&factory).await;
-    let other = Notification { is_default: true, ..default("other", Format::Gini) };
+    let other = Notification { is_default: true, ..default_notification("other", Format::Gini) };
     for number in 0..6 {
-        stored(&store, news("a", number)).await;
+        stored(&store, new_document("a", number)).await;
     }
     store.registry.add_notification(&id("a"), other).await.unwrap();
     for number in 6..9 {
-        stored(&store, news("a", number)).await;
+        stored(&store, new_document("a", number)).await;
     }
-    stored(&store, registers("x", to_callback("https://app.example.com/"))).await;
+    stored(&store, registration("x", route_to_callback("https://app.example.com/"))).await;
     let main = due(&store, &lane("a", "main"), at(0)).await;
     settle(&store, &lane("a", "main"), main[0], Fate::Delivered, at(1)).await;
     settle(&store, &lane("a", "main"), main[1], Fate::Dead, at(1)).await;
@@ -83,7 +83,7 @@ pub(crate) async fn deliveries_are_listed_newest_first_by_state_and_notification
     assert!(numbers(&store, query).await.is_empty());
 }
 
-pub(crate) async fn a_retry_by_hand_begins_anew_and_waits_its_turn(factory: impl StoreFactory) {
+pub(crate) async fn manual_retry_restarts_schedule_in_document_order(factory: impl StoreFactory) {
     let store = store_with_main(&factory).await;
     let main = lane("a", "main");
     for (number, status) in [Status::Pending, Status::Completed, Status::Error].into_iter().enumerate() {
@@ -120,7 +120,7 @@ pub(crate) async fn a_retry_by_hand_begins_anew_and_waits_its_turn(factory: impl
     assert_eq!(store.outbox.backlog().await.unwrap().pending, 1);
 }
 
-pub(crate) async fn recovering_sends_again_what_has_died_since(factory: impl StoreFactory) {
+pub(crate) async fn retry_failed_requeues_deliveries_failed_since(factory: impl StoreFactory) {
     let store = store_with_main(&factory).await;
     let (main, name) = (lane("a", "main"), "main".parse().unwrap());
     let arrivals =
@@ -163,13 +163,13 @@ pub(crate) async fn recovering_sends_again_what_has_died_since(factory: impl Sto
     assert_eq!(store.outbox.backlog().await.unwrap().pending, 1_299);
 }
 
-pub(crate) async fn settled_deliveries_go_when_they_are_too_old_too_many_or_too_large(factory: impl StoreFactory) {
+pub(crate) async fn finished_deliveries_are_pruned_by_age_count_and_bytes(factory: impl StoreFactory) {
     let bounds = Retention { deliveries_age: Duration::from_secs(86_400), deliveries: 6, ..retention() };
     let store = store_with(&factory, bounds.clone(), &["a", "b"]).await;
-    store.registry.add_notification(&id("a"), default("main", Format::Gini)).await.unwrap();
+    store.registry.add_notification(&id("a"), default_notification("main", Format::Gini)).await.unwrap();
     let main = lane("a", "main");
     for number in 0..12 {
-        stored(&store, news("a", number)).await;
+        stored(&store, new_document("a", number)).await;
     }
     let ids = due(&store, &main, at(0)).await;
     // The last is settled first, and goes first; two stay pending.
@@ -193,12 +193,12 @@ pub(crate) async fn settled_deliveries_go_when_they_are_too_old_too_many_or_too_
     assert_eq!(store.outbox.backlog().await.unwrap().pending, 2);
 }
 
-pub(crate) async fn a_delivery_outlives_its_event(factory: impl StoreFactory) {
+pub(crate) async fn delivery_outlives_its_pruned_event(factory: impl StoreFactory) {
     let store = store_with(&factory, Retention { events: 1, ..retention() }, &["a"]).await;
-    store.registry.add_notification(&id("a"), default("main", Format::Gini)).await.unwrap();
+    store.registry.add_notification(&id("a"), default_notification("main", Format::Gini)).await.unwrap();
     let main = lane("a", "main");
-    let first = stored(&store, news("a", 1)).await;
-    stored(&store, news("a", 2)).await;
+    let first = stored(&store, new_document("a", 1)).await;
+    stored(&store, new_document("a", 2)).await;
     store.log.prune(at(0)).await.unwrap();
     let found = store.outbox.due(&main, at(0), 9, Vec::new()).await.unwrap().deliveries;
     assert_eq!((found.len(), &found[0].event, &found[0].raw), (2, &None, &None));

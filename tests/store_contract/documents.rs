@@ -3,14 +3,16 @@
 use docrelay::domain::{Status, Vendor};
 use docrelay::store::{DocumentQuery, Retention};
 
-use crate::factory::{ALL, DAY, StoreFactory, at, id, json, news, repeated, retention, says, store_with, stored};
+use crate::factory::{
+    ALL, DAY, StoreFactory, at, id, json, new_document, repeated, retention, store_with, stored, unkeyed,
+};
 
 const ANY: DocumentQuery = DocumentQuery { vendor: None, vendor_id: None, status: None, limit: 1_000, cursor: None };
 
-pub(crate) async fn a_document_stands_where_its_last_event_put_it(factory: impl StoreFactory) {
+pub(crate) async fn document_state_follows_its_last_event(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["a"]).await;
-    stored(&store, says("a", "x", Status::Pending)).await;
-    let mut last = says("a", "x", Status::Completed);
+    stored(&store, unkeyed("a", "x", Status::Pending)).await;
+    let mut last = unkeyed("a", "x", Status::Completed);
     last.now = at(5_000);
     let event = stored(&store, last).await;
     let document = store.log.document(&id("a"), event.document).await.unwrap().unwrap();
@@ -20,14 +22,14 @@ pub(crate) async fn a_document_stands_where_its_last_event_put_it(factory: impl 
     assert_eq!(document.id, event.document);
 }
 
-pub(crate) async fn a_listing_is_filtered_and_paged_newest_first(factory: impl StoreFactory) {
+pub(crate) async fn documents_are_filtered_and_paged_newest_first(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["a", "b"]).await;
     let mut made = Vec::new();
     for number in 0..60 {
-        let mut arrival = says("a", &format!("job-{number}"), Status::ALL[number % 3]);
+        let mut arrival = unkeyed("a", &format!("job-{number}"), Status::ALL[number % 3]);
         arrival.vendor = if number % 2 == 0 { Vendor::Ppj } else { Vendor::Baidu };
         made.push((stored(&store, arrival.clone()).await.document, arrival));
-        stored(&store, news("b", number)).await;
+        stored(&store, new_document("b", number)).await;
     }
     made.reverse();
     let queries = [
@@ -66,12 +68,12 @@ pub(crate) async fn a_listing_is_filtered_and_paged_newest_first(factory: impl S
     }
 }
 
-pub(crate) async fn events_are_counted_by_minute_and_status_up_to_a_bound(factory: impl StoreFactory) {
+pub(crate) async fn event_counts_by_minute_and_status_are_bounded(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["a", "b"]).await;
     // Three minutes with two pending ones and a completed one each.
     for number in 0..9 {
         let status = if number % 3 == 2 { Status::Completed } else { Status::Pending };
-        let mut arrival = says("a", &format!("job-{number}"), status);
+        let mut arrival = unkeyed("a", &format!("job-{number}"), status);
         arrival.now = at(60_000 * (number / 3) + 1_000 * number);
         stored(&store, arrival).await;
     }
@@ -89,13 +91,13 @@ pub(crate) async fn events_are_counted_by_minute_and_status_up_to_a_bound(factor
     assert_eq!(store.log.counts(&id("b"), first, 100).await.unwrap().minutes, []);
 }
 
-pub(crate) async fn a_stream_after_a_listings_head_continues_it(factory: impl StoreFactory) {
+pub(crate) async fn stream_from_list_head_misses_nothing(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["a"]).await;
     let writer = {
         let store = store.clone();
         tokio::spawn(async move {
             for number in 0..300 {
-                stored(&store, news("a", number)).await;
+                stored(&store, new_document("a", number)).await;
             }
         })
     };
@@ -112,12 +114,12 @@ pub(crate) async fn a_stream_after_a_listings_head_continues_it(factory: impl St
     writer.await.unwrap();
 }
 
-pub(crate) async fn a_history_has_the_documents_events_oldest_first(factory: impl StoreFactory) {
+pub(crate) async fn history_lists_document_events_oldest_first(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["a"]).await;
     let mut expected = Vec::new();
     for number in 0..30 {
-        expected.push(stored(&store, says("a", "x", Status::ALL[number % 3])).await);
-        stored(&store, says("a", "y", Status::ALL[number % 3])).await;
+        expected.push(stored(&store, unkeyed("a", "x", Status::ALL[number % 3])).await);
+        stored(&store, unkeyed("a", "y", Status::ALL[number % 3])).await;
     }
     let document = expected[0].document;
     assert_eq!(store.log.history(&id("a"), document).await.unwrap(), expected);
@@ -126,11 +128,11 @@ pub(crate) async fn a_history_has_the_documents_events_oldest_first(factory: imp
     assert!(store.log.document(&id("a"), unknown).await.unwrap().is_none());
 }
 
-pub(crate) async fn a_history_shows_the_latest_thousand_and_ends_where_pruning_cut(factory: impl StoreFactory) {
+pub(crate) async fn history_is_limited_to_newest_unpruned_thousand(factory: impl StoreFactory) {
     let store = store_with(&factory, Retention { events: 5, ..retention() }, &["a"]).await;
     let mut all = Vec::new();
     for number in 0..1_010 {
-        all.push(stored(&store, says("a", "x", Status::ALL[number % 3])).await);
+        all.push(stored(&store, unkeyed("a", "x", Status::ALL[number % 3])).await);
     }
     let document = all[0].document;
     assert_eq!(store.log.history(&id("a"), document).await.unwrap(), all[10..]);
@@ -138,11 +140,11 @@ pub(crate) async fn a_history_shows_the_latest_thousand_and_ends_where_pruning_c
     assert_eq!(store.log.history(&id("a"), document).await.unwrap(), all[1_005..]);
 }
 
-pub(crate) async fn a_silent_document_is_remembered_for_thirty_days(factory: impl StoreFactory) {
+pub(crate) async fn inactive_document_is_forgotten_after_thirty_days(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["a"]).await;
-    let silent = stored(&store, says("a", "silent", Status::Pending)).await.document;
-    let told = stored(&store, says("a", "told", Status::Pending)).await.document;
-    let mut later = says("a", "told", Status::Completed);
+    let silent = stored(&store, unkeyed("a", "silent", Status::Pending)).await.document;
+    let told = stored(&store, unkeyed("a", "told", Status::Pending)).await.document;
+    let mut later = unkeyed("a", "told", Status::Completed);
     later.now = at(20 * DAY);
     stored(&store, later).await;
     // The history has gone after seven days, the state has not.
@@ -152,16 +154,16 @@ pub(crate) async fn a_silent_document_is_remembered_for_thirty_days(factory: imp
     store.log.prune(at(31 * DAY)).await.unwrap();
     assert!(store.log.document(&id("a"), silent).await.unwrap().is_none());
     assert!(store.log.document(&id("a"), told).await.unwrap().is_some());
-    assert_ne!(stored(&store, says("a", "silent", Status::Pending)).await.document, silent);
+    assert_ne!(stored(&store, unkeyed("a", "silent", Status::Pending)).await.document, silent);
 }
 
-pub(crate) async fn a_uuid_in_either_case_names_one_document(factory: impl StoreFactory) {
+pub(crate) async fn uuid_lookup_ignores_case(factory: impl StoreFactory) {
     let (upper, lower) = ("626626A0-749F-11E2-BFD6-000000000000", "626626a0-749f-11e2-bfd6-000000000000");
     let store = store_with(&factory, retention(), &["a"]).await;
     for (vendor, minted) in [(Vendor::Ppj, false), (Vendor::Gini, true)] {
-        let mut first = says("a", upper, Status::Pending);
+        let mut first = unkeyed("a", upper, Status::Pending);
         first.vendor = vendor;
-        let mut second = says("a", lower, Status::Completed);
+        let mut second = unkeyed("a", lower, Status::Completed);
         second.vendor = vendor;
         let (first, event) = (stored(&store, first).await, stored(&store, second.clone()).await);
         assert_eq!(event.document, first.document);
@@ -178,18 +180,18 @@ pub(crate) async fn a_uuid_in_either_case_names_one_document(factory: impl Store
     }
     // Only UUIDs are the same in any case.
     let (one, other) = (
-        stored(&store, says("a", "Job", Status::Pending)).await,
-        stored(&store, says("a", "job", Status::Pending)).await,
+        stored(&store, unkeyed("a", "Job", Status::Pending)).await,
+        stored(&store, unkeyed("a", "job", Status::Pending)).await,
     );
     assert_ne!(one.document, other.document);
 }
 
-pub(crate) async fn silent_documents_are_forgotten_though_the_clock_was_ahead_once(factory: impl StoreFactory) {
+pub(crate) async fn inactive_documents_are_forgotten_despite_future_time(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["a"]).await;
-    let mut ahead = says("a", "ahead", Status::Pending);
+    let mut ahead = unkeyed("a", "ahead", Status::Pending);
     ahead.now = at(365 * DAY);
     stored(&store, ahead).await;
-    let silent = stored(&store, says("a", "silent", Status::Pending)).await.document;
+    let silent = stored(&store, unkeyed("a", "silent", Status::Pending)).await.document;
     store.log.prune(at(29 * DAY)).await.unwrap();
     assert!(store.log.document(&id("a"), silent).await.unwrap().is_some());
     store.log.prune(at(31 * DAY)).await.unwrap();

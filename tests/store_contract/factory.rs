@@ -100,7 +100,7 @@ pub(crate) async fn store_with(factory: &impl StoreFactory, retention: Retention
 }
 
 /// A PPJ message without a key: news whenever the status is.
-pub(crate) fn says(client: &str, vendor_id: &str, status: Status) -> Arrival {
+pub(crate) fn unkeyed(client: &str, vendor_id: &str, status: Status) -> Arrival {
     Arrival {
         client: id(client),
         vendor: Vendor::Ppj,
@@ -115,12 +115,12 @@ pub(crate) fn says(client: &str, vendor_id: &str, status: Status) -> Arrival {
 
 /// The same with a key.
 pub(crate) fn keyed(client: &str, vendor_id: &str, status: Status, key: &str) -> Arrival {
-    Arrival { repeat: Repeat::SameKey(key.into()), ..says(client, vendor_id, status) }
+    Arrival { repeat: Repeat::SameKey(key.into()), ..unkeyed(client, vendor_id, status) }
 }
 
 /// Something new about a new document.
-pub(crate) fn news(client: &str, number: usize) -> Arrival {
-    says(client, &format!("job-{number}"), Status::Completed)
+pub(crate) fn new_document(client: &str, number: usize) -> Arrival {
+    unkeyed(client, &format!("job-{number}"), Status::Completed)
 }
 
 pub(crate) fn raw(body: &str) -> Raw {

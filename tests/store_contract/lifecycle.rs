@@ -3,13 +3,13 @@
 use docrelay::store::{Fate, StoreError};
 use futures::StreamExt;
 
-use crate::factory::{ALL, StoreFactory, id, news, raw, retention, says, store_with, stored};
+use crate::factory::{ALL, StoreFactory, id, new_document, raw, retention, store_with, stored, unkeyed};
 use crate::outbox::lane;
 use crate::rejects::reject;
 
-pub(crate) async fn everything_is_there_when_the_store_is_opened_again(factory: impl StoreFactory) {
+pub(crate) async fn events_and_documents_survive_reopen(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["a"]).await;
-    let mut arrival = news("a", 1);
+    let mut arrival = new_document("a", 1);
     arrival.raw = Some(raw("body"));
     let event = stored(&store, arrival.clone()).await;
     let (epoch, head) = (store.log.epoch(), store.log.head());
@@ -23,26 +23,26 @@ pub(crate) async fn everything_is_there_when_the_store_is_opened_again(factory: 
     assert_eq!(store.log.raw(&id("a"), event.id.sequence).await.unwrap(), arrival.raw);
     let again = store.log.document(&id("a"), event.document).await.unwrap().unwrap();
     assert_eq!(format!("{again:?}"), format!("{document:?}"));
-    assert_eq!(stored(&store, news("a", 2)).await.id.epoch, epoch);
+    assert_eq!(stored(&store, new_document("a", 2)).await.id.epoch, epoch);
 }
 
-pub(crate) async fn two_stores_have_two_epochs((one, other): (impl StoreFactory, impl StoreFactory)) {
+pub(crate) async fn new_stores_get_distinct_epochs((one, other): (impl StoreFactory, impl StoreFactory)) {
     let (one, other) = (one.open(retention()).await, other.open(retention()).await);
     assert_ne!(one.log.epoch(), other.log.epoch());
     assert_eq!((one.log.head(), other.log.head()), (0, 0));
 }
 
-pub(crate) async fn a_closed_store_says_so_and_its_tails_end(factory: impl StoreFactory) {
+pub(crate) async fn closed_store_refuses_calls_and_ends_tails(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["a"]).await;
-    let event = stored(&store, news("a", 1)).await;
+    let event = stored(&store, new_document("a", 1)).await;
     let tail = store.log.tail();
-    let unread = stored(&store, news("a", 2)).await;
+    let unread = stored(&store, new_document("a", 2)).await;
     tokio::join!(store.log.close(), store.log.close());
     let heard: Vec<_> = tail.collect().await;
     assert_eq!(heard.iter().flat_map(|batch| batch.events.clone()).collect::<Vec<_>>(), [unread]);
     assert_eq!(store.log.tail().count().await, 0);
     let stopped = [
-        store.log.append(news("a", 3)).await.map(drop),
+        store.log.append(new_document("a", 3)).await.map(drop),
         store.log.after(&id("a"), 0, ALL).await.map(drop),
         store.log.document(&id("a"), event.document).await.map(drop),
         store.log.probe().await,
@@ -62,13 +62,13 @@ pub(crate) async fn a_closed_store_says_so_and_its_tails_end(factory: impl Store
     store.log.close().await;
 }
 
-pub(crate) async fn whoever_waits_when_the_store_closes_is_answered(factory: impl StoreFactory) {
+pub(crate) async fn pending_appends_are_answered_on_close(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["a"]).await;
     // More than the queue holds, and a tail that nobody reads.
     let _unread = store.log.tail();
-    let appends = futures::future::join_all((0..5_000).map(|number| store.log.append(news("a", number))));
+    let appends = futures::future::join_all((0..5_000).map(|number| store.log.append(new_document("a", number))));
     let closing = async {
-        store.log.append(news("a", 5_000)).await.unwrap();
+        store.log.append(new_document("a", 5_000)).await.unwrap();
         store.log.close().await;
     };
     let (answers, ()) = tokio::join!(appends, closing);
@@ -79,9 +79,9 @@ pub(crate) async fn whoever_waits_when_the_store_closes_is_answered(factory: imp
     assert_eq!(kept, done + 1, "what was acknowledged is stored, and nothing else");
 }
 
-pub(crate) async fn a_probe_answers_and_leaves_no_trace(factory: impl StoreFactory) {
+pub(crate) async fn probe_succeeds_and_stores_nothing(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["a"]).await;
-    let event = stored(&store, says("a", "x", docrelay::domain::Status::Pending)).await;
+    let event = stored(&store, unkeyed("a", "x", docrelay::domain::Status::Pending)).await;
     for _ in 0..3 {
         store.log.probe().await.unwrap();
     }

@@ -5,19 +5,19 @@ use docrelay::domain::{
 };
 use docrelay::store::{DeliveryQuery, DeliveryState, Fate, Store, StoreError};
 
-use crate::factory::{StoreFactory, at, client, id, keyed, news, retention, says, store_with, stored};
-use crate::outbox::{default, due, lane, page, settle, store_with_main};
-use crate::routing::{origin, registers, to_callback};
+use crate::factory::{StoreFactory, at, client, id, keyed, new_document, retention, store_with, stored, unkeyed};
+use crate::outbox::{default_notification, due, lane, page, settle, store_with_main};
+use crate::routing::{origin, registration, route_to_callback};
 
 /// A notification that makes use of everything that one can have.
-pub(crate) fn rich(name: &str) -> Notification {
+pub(crate) fn full_notification(name: &str) -> Notification {
     Notification {
         secrets: vec![Secret::new("notification-secret-1"), Secret::new("notification-secret-2")],
         previous: Some(Retired { secret: Secret::new("notification-secret-0"), until: at(5_000) }),
         credential: Some(Credential::Header(Secret::new("token of the notification"))),
         state: NotificationState::Unverified,
         is_default: false,
-        ..default(name, Format::Standard)
+        ..default_notification(name, Format::Standard)
     }
 }
 
@@ -25,10 +25,10 @@ fn kept(store: &Store, client: &str) -> Vec<Notification> {
     store.registry.notifications(&id(client)).iter().map(|kept| (**kept).clone()).collect()
 }
 
-pub(crate) async fn notifications_are_found_again_after_a_restart(factory: impl StoreFactory) {
+pub(crate) async fn notifications_survive_a_reopen(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["a", "b"]).await;
     for name in ["z", "m", "a"] {
-        store.registry.add_notification(&id("a"), rich(name)).await.unwrap();
+        store.registry.add_notification(&id("a"), full_notification(name)).await.unwrap();
     }
     store.registry.remove_notification(&id("a"), "m").await.unwrap();
     for reopened in [false, true] {
@@ -38,71 +38,73 @@ pub(crate) async fn notifications_are_found_again_after_a_restart(factory: impl 
         } else {
             store.clone()
         };
-        assert_eq!(kept(&store, "a"), [rich("z"), rich("a")], "oldest first");
+        assert_eq!(kept(&store, "a"), [full_notification("z"), full_notification("a")], "oldest first");
         assert!(kept(&store, "b").is_empty() && kept(&store, "nobody").is_empty());
     }
 }
 
-pub(crate) async fn a_client_has_few_notifications_and_names_them_once(factory: impl StoreFactory) {
+pub(crate) async fn notification_count_and_names_are_limited(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["a", "b"]).await;
     for number in 0..NOTIFICATIONS_PER_CLIENT {
-        store.registry.add_notification(&id("a"), rich(&format!("n{number}"))).await.unwrap();
+        store.registry.add_notification(&id("a"), full_notification(&format!("n{number}"))).await.unwrap();
     }
-    let taken = store.registry.add_notification(&id("a"), Notification { id: "x".into(), ..rich("n0") }).await;
+    let taken =
+        store.registry.add_notification(&id("a"), Notification { id: "x".into(), ..full_notification("n0") }).await;
     assert!(matches!(taken, Err(StoreError::Conflict(_))), "{taken:?}");
-    let many = store.registry.add_notification(&id("a"), rich("n9")).await;
+    let many = store.registry.add_notification(&id("a"), full_notification("n9")).await;
     assert!(matches!(many, Err(StoreError::TooMany(_))), "{many:?}");
-    store.registry.add_notification(&id("b"), rich("n0")).await.unwrap();
+    store.registry.add_notification(&id("b"), full_notification("n0")).await.unwrap();
     store.registry.remove_notification(&id("a"), "n0").await.unwrap();
-    store.registry.add_notification(&id("a"), rich("n9")).await.unwrap();
+    store.registry.add_notification(&id("a"), full_notification("n9")).await.unwrap();
     assert_eq!((kept(&store, "a").len(), kept(&store, "b").len()), (NOTIFICATIONS_PER_CLIENT, 1));
 }
 
-pub(crate) async fn one_notification_at_most_is_the_default(factory: impl StoreFactory) {
+pub(crate) async fn default_notification_is_unique_per_client(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["a", "b"]).await;
     let defaults = |store: &Store, client: &str| -> Vec<String> {
         kept(store, client).into_iter().filter(|kept| kept.is_default).map(|kept| kept.name.to_string()).collect()
     };
-    store.registry.add_notification(&id("b"), default("other", Format::Gini)).await.unwrap();
+    store.registry.add_notification(&id("b"), default_notification("other", Format::Gini)).await.unwrap();
     for name in ["one", "two"] {
-        store.registry.add_notification(&id("a"), default(name, Format::Gini)).await.unwrap();
+        store.registry.add_notification(&id("a"), default_notification(name, Format::Gini)).await.unwrap();
         assert_eq!(defaults(&store, "a"), [name]);
     }
     let before = kept(&store, "a")[0].clone();
-    store.registry.update_notification(&id("a"), &before, default("one", Format::Baidu)).await.unwrap();
+    store.registry.update_notification(&id("a"), &before, default_notification("one", Format::Baidu)).await.unwrap();
     store.log.close().await;
     let store = factory.open(retention()).await;
     assert_eq!(defaults(&store, "a"), ["one"]);
-    let no_more = Notification { is_default: false, ..default("one", Format::Baidu) };
+    let no_more = Notification { is_default: false, ..default_notification("one", Format::Baidu) };
     store.registry.update_notification(&id("a"), &kept(&store, "a")[0], no_more).await.unwrap();
     assert!(defaults(&store, "a").is_empty());
     assert_eq!(defaults(&store, "b"), ["other"], "clients are apart");
 }
 
-pub(crate) async fn a_changed_notification_keeps_its_name_and_its_place(factory: impl StoreFactory) {
+pub(crate) async fn changed_notification_keeps_name_and_list_position(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["a"]).await;
     for name in ["one", "two"] {
-        store.registry.add_notification(&id("a"), rich(name)).await.unwrap();
+        store.registry.add_notification(&id("a"), full_notification(name)).await.unwrap();
     }
-    let changed = Notification { endpoint: "https://new.example.com/".into(), secrets: Vec::new(), ..rich("one") };
+    let changed =
+        Notification { endpoint: "https://new.example.com/".into(), secrets: Vec::new(), ..full_notification("one") };
     let told = Notification { name: "three".parse().unwrap(), created: at(9), ..changed.clone() };
-    store.registry.update_notification(&id("a"), &rich("one"), told).await.unwrap();
-    store.registry.mark_notification(&id("a"), &rich("two"), NotificationState::Disabled).await.unwrap();
-    let expected = [changed, Notification { state: NotificationState::Disabled, ..rich("two") }];
+    store.registry.update_notification(&id("a"), &full_notification("one"), told).await.unwrap();
+    store.registry.mark_notification(&id("a"), &full_notification("two"), NotificationState::Disabled).await.unwrap();
+    let expected = [changed, Notification { state: NotificationState::Disabled, ..full_notification("two") }];
     assert_eq!(kept(&store, "a"), expected);
     store.log.close().await;
     assert_eq!(kept(&factory.open(retention()).await, "a"), expected);
 }
 
 /// Whoever changes what it has read must not undo what came in between, nor apply to one endpoint what another has said.
-pub(crate) async fn a_notification_that_was_changed_meanwhile_is_left_as_it_is(factory: impl StoreFactory) {
+pub(crate) async fn concurrent_notification_change_is_a_conflict(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["a"]).await;
-    store.registry.add_notification(&id("a"), rich("one")).await.unwrap();
-    let changed = Notification { endpoint: "https://new.example.com/".into(), ..rich("one") };
-    store.registry.update_notification(&id("a"), &rich("one"), changed.clone()).await.unwrap();
+    store.registry.add_notification(&id("a"), full_notification("one")).await.unwrap();
+    let changed = Notification { endpoint: "https://new.example.com/".into(), ..full_notification("one") };
+    store.registry.update_notification(&id("a"), &full_notification("one"), changed.clone()).await.unwrap();
     for refused in [
-        store.registry.update_notification(&id("a"), &rich("one"), rich("one")).await,
-        store.registry.mark_notification(&id("a"), &rich("one"), NotificationState::Disabled).await,
+        store.registry.update_notification(&id("a"), &full_notification("one"), full_notification("one")).await,
+        store.registry.mark_notification(&id("a"), &full_notification("one"), NotificationState::Disabled).await,
     ] {
         assert!(matches!(refused, Err(StoreError::Conflict(_))), "{refused:?}");
     }
@@ -112,28 +114,26 @@ pub(crate) async fn a_notification_that_was_changed_meanwhile_is_left_as_it_is(f
     store.registry.mark_notification(&id("a"), &changed, NotificationState::Active).await.unwrap();
 }
 
-pub(crate) async fn a_notification_that_is_not_there_cannot_be_changed(factory: impl StoreFactory) {
+pub(crate) async fn change_of_unknown_notification_is_refused(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["a", "b"]).await;
-    store.registry.add_notification(&id("b"), rich("one")).await.unwrap();
+    store.registry.add_notification(&id("b"), full_notification("one")).await.unwrap();
     for (owner, missing) in [("a", "notification"), ("nobody", "client")] {
         let owner = id(owner);
         for refused in [
-            store.registry.update_notification(&owner, &rich("one"), rich("one")).await,
-            store.registry.mark_notification(&owner, &rich("one"), NotificationState::Active).await,
+            store.registry.update_notification(&owner, &full_notification("one"), full_notification("one")).await,
+            store.registry.mark_notification(&owner, &full_notification("one"), NotificationState::Active).await,
             store.registry.remove_notification(&owner, "one").await,
             store.outbox.recover(&owner, &"one".parse().unwrap(), at(0), at(0)).await.map(drop),
         ] {
             assert!(matches!(refused, Err(StoreError::NotFound(what)) if what == missing), "{refused:?}");
         }
     }
-    let refused = store.registry.add_notification(&id("nobody"), rich("one")).await;
+    let refused = store.registry.add_notification(&id("nobody"), full_notification("one")).await;
     assert!(matches!(refused, Err(StoreError::NotFound("client"))));
-    assert_eq!(kept(&store, "b"), [rich("one")]);
+    assert_eq!(kept(&store, "b"), [full_notification("one")]);
 }
 
-pub(crate) async fn what_waits_for_a_removed_notification_is_dead_and_a_new_one_inherits_nothing(
-    factory: impl StoreFactory,
-) {
+pub(crate) async fn removed_notification_fails_pending_and_successor_inherits_nothing(factory: impl StoreFactory) {
     let store = store_with_main(&factory).await;
     let main = lane("a", "main");
     let arrivals =
@@ -142,7 +142,7 @@ pub(crate) async fn what_waits_for_a_removed_notification_is_dead_and_a_new_one_
     let first = due(&store, &main, at(0)).await;
     settle(&store, &main, first[0], Fate::Delivered, at(1)).await;
     settle(&store, &main, first[1], Fate::Retry(at(2)), at(1)).await;
-    let again = Notification { id: "another id".into(), ..default("main", Format::Gini) };
+    let again = Notification { id: "another id".into(), ..default_notification("main", Format::Gini) };
     let (removed, added) = tokio::join!(
         store.registry.remove_notification(&id("a"), "main"),
         store.registry.add_notification(&id("a"), again)
@@ -161,7 +161,7 @@ pub(crate) async fn what_waits_for_a_removed_notification_is_dead_and_a_new_one_
         assert_eq!(last.reason.as_deref(), Some("the notification was deleted"));
     }
     assert_eq!(store.outbox.backlog().await.unwrap().pending, 0);
-    let own = stored(&store, news("a", 9_999)).await.id.sequence;
+    let own = stored(&store, new_document("a", 9_999)).await.id.sequence;
     let page = page(&store, &main, at(9_000)).await;
     assert_eq!(page.deliveries.len(), 1);
     assert_eq!(page.deliveries[0].event.as_ref().unwrap().id.sequence, own);
@@ -173,11 +173,11 @@ pub(crate) async fn what_waits_for_a_removed_notification_is_dead_and_a_new_one_
     assert!(matches!(refused, Err(StoreError::NotFound("notification"))), "{refused:?}");
 }
 
-pub(crate) async fn a_removed_client_leaves_no_delivery(factory: impl StoreFactory) {
+pub(crate) async fn removed_client_leaves_no_delivery(factory: impl StoreFactory) {
     let store = store_with_main(&factory).await;
     let (main, app) = (lane("a", "main"), origin("a", "https://app.example.com/"));
-    futures::future::join_all((0..700).map(|number| store.log.append(news("a", number)))).await;
-    stored(&store, registers("x", to_callback("https://app.example.com/"))).await;
+    futures::future::join_all((0..700).map(|number| store.log.append(new_document("a", number)))).await;
+    stored(&store, registration("x", route_to_callback("https://app.example.com/"))).await;
     let number = due(&store, &main, at(0)).await[0];
     let (removed, late) = tokio::join!(
         store.registry.remove_client(&id("a")),
@@ -193,8 +193,8 @@ pub(crate) async fn a_removed_client_leaves_no_delivery(factory: impl StoreFacto
     store.registry.add_client(client("a")).await.unwrap();
     assert!(kept(&store, "a").is_empty());
     assert!(due(&store, &main, at(0)).await.is_empty());
-    store.registry.add_notification(&id("a"), default("main", Format::Gini)).await.unwrap();
-    stored(&store, says("a", "x", Status::Completed)).await;
+    store.registry.add_notification(&id("a"), default_notification("main", Format::Gini)).await.unwrap();
+    stored(&store, unkeyed("a", "x", Status::Completed)).await;
     assert_eq!((due(&store, &main, at(0)).await.len(), due(&store, &app, at(0)).await.len()), (1, 0));
     store.log.prune(at(0)).await.unwrap();
     let all = store.outbox.deliveries(&id("a"), DeliveryQuery { limit: 9, ..DeliveryQuery::default() }).await.unwrap();

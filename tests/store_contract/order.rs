@@ -5,14 +5,14 @@ use docrelay::store::{Appended, StoreError};
 use futures::StreamExt;
 use serde_json::json;
 
-use crate::factory::{ALL, DAY, StoreFactory, at, id, json, news, raw, retention, says, store_with, stored};
+use crate::factory::{ALL, DAY, StoreFactory, at, id, json, new_document, raw, retention, store_with, stored, unkeyed};
 
-pub(crate) async fn positions_grow_and_the_head_is_the_last_of_them(factory: impl StoreFactory) {
+pub(crate) async fn sequences_increase_and_head_is_the_last(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["a", "b"]).await;
     let first = store.log.head();
     let mut last = first;
     for number in 0..20 {
-        let event = stored(&store, news(["a", "b"][number % 2], number)).await;
+        let event = stored(&store, new_document(["a", "b"][number % 2], number)).await;
         assert_eq!(event.id.epoch, store.log.epoch());
         assert!(event.id.sequence > last);
         last = event.id.sequence;
@@ -20,9 +20,9 @@ pub(crate) async fn positions_grow_and_the_head_is_the_last_of_them(factory: imp
     }
 }
 
-pub(crate) async fn an_event_says_what_the_contract_lists_in_its_order(factory: impl StoreFactory) {
+pub(crate) async fn event_json_has_documented_keys_in_order(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["a"]).await;
-    let mut arrival = says("a", "8v9iSKnj", Status::Error);
+    let mut arrival = unkeyed("a", "8v9iSKnj", Status::Error);
     arrival.update.title = Some("Ü \"x\"".into());
     arrival.update.result = json!({"z": 1, "a": [true, null]}).as_object().cloned();
     arrival.update.error = Some(Failure { code: "7".into(), message: "broken".into() });
@@ -41,15 +41,15 @@ pub(crate) async fn an_event_says_what_the_contract_lists_in_its_order(factory: 
     assert_eq!(store.log.after(&id("a"), 0, ALL).await.unwrap().events, [event]);
 }
 
-pub(crate) async fn a_vendors_own_uuid_is_the_documents_id_and_others_get_version_1(factory: impl StoreFactory) {
+pub(crate) async fn vendor_uuid_becomes_document_id_else_version_1(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["a", "b"]).await;
     let own: DocumentId = "626626a0-749f-11e2-bfd6-000000000000".parse().unwrap();
-    let event = stored(&store, says("a", "626626A0-749F-11E2-BFD6-000000000000", Status::Pending)).await;
+    let event = stored(&store, unkeyed("a", "626626A0-749F-11E2-BFD6-000000000000", Status::Pending)).await;
     assert_eq!(event.document, own);
     // Another client's document may have the same id: it is the vendor's.
-    assert_eq!(stored(&store, says("b", &own.to_string(), Status::Pending)).await.document, own);
+    assert_eq!(stored(&store, unkeyed("b", &own.to_string(), Status::Pending)).await.document, own);
     // Another vendor of the same client may not.
-    let mut other = says("a", &own.to_string(), Status::Pending);
+    let mut other = unkeyed("a", &own.to_string(), Status::Pending);
     other.vendor = Vendor::Gini;
     let event = stored(&store, other).await;
     assert_ne!(event.document, own);
@@ -57,17 +57,17 @@ pub(crate) async fn a_vendors_own_uuid_is_the_documents_id_and_others_get_versio
     for document in [own, event.document] {
         assert_eq!(store.log.document(&id("a"), document).await.unwrap().unwrap().id, document);
     }
-    let minted = stored(&store, says("a", "8v9iSKnj", Status::Pending)).await.document;
+    let minted = stored(&store, unkeyed("a", "8v9iSKnj", Status::Pending)).await.document;
     assert_eq!(minted.uuid().get_version_num(), 1);
-    let again = stored(&store, says("a", "8v9iSKnj", Status::Completed)).await.document;
+    let again = stored(&store, unkeyed("a", "8v9iSKnj", Status::Completed)).await.document;
     assert_eq!(again, minted, "minted once for each client, vendor and vendor's id");
 }
 
-pub(crate) async fn an_id_minted_here_may_come_back_as_a_vendors_own(factory: impl StoreFactory) {
+pub(crate) async fn generated_id_is_accepted_as_vendor_uuid(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["a", "b"]).await;
-    let minted = stored(&store, says("a", "8v9iSKnj", Status::Pending)).await.document;
+    let minted = stored(&store, unkeyed("a", "8v9iSKnj", Status::Pending)).await.document;
     // The relay feeds itself: one client's event is another client's webhook.
-    let mut chained = says("b", &minted.to_string(), Status::Pending);
+    let mut chained = unkeyed("b", &minted.to_string(), Status::Pending);
     chained.vendor = Vendor::Gini;
     assert_eq!(stored(&store, chained.clone()).await.document, minted);
     assert!(store.log.document(&id("b"), minted).await.unwrap().is_some());
@@ -77,9 +77,9 @@ pub(crate) async fn an_id_minted_here_may_come_back_as_a_vendors_own(factory: im
     assert!(store.log.document(&id("a"), event.document).await.unwrap().is_some());
 }
 
-pub(crate) async fn ten_thousand_documents_in_one_millisecond_have_ids_of_their_own(factory: impl StoreFactory) {
+pub(crate) async fn documents_of_one_millisecond_get_distinct_ids(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["a"]).await;
-    let answers = futures::future::join_all((0..10_000).map(|n| store.log.append(news("a", n)))).await;
+    let answers = futures::future::join_all((0..10_000).map(|n| store.log.append(new_document("a", n)))).await;
     let mut seen: Vec<_> = answers
         .into_iter()
         .map(|answer| match answer.unwrap() {
@@ -92,11 +92,11 @@ pub(crate) async fn ten_thousand_documents_in_one_millisecond_have_ids_of_their_
     assert_eq!(seen.len(), 10_000);
 }
 
-pub(crate) async fn time_takes_no_small_step_backwards(factory: impl StoreFactory) {
+pub(crate) async fn event_time_ignores_small_clock_steps_back(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["a"]).await;
     let mut times = Vec::new();
     for (number, ms) in [5_000, 4_000, 6_000, 0].into_iter().enumerate() {
-        let mut arrival = news("a", number);
+        let mut arrival = new_document("a", number);
         arrival.now = at(ms);
         times.push(json(&stored(&store, arrival).await)["time"].as_str().unwrap().to_owned());
     }
@@ -104,19 +104,19 @@ pub(crate) async fn time_takes_no_small_step_backwards(factory: impl StoreFactor
     assert_eq!(times[3], "2026-11-22T12:00:06.000Z");
 }
 
-pub(crate) async fn a_title_once_known_stays_with_the_document(factory: impl StoreFactory) {
+pub(crate) async fn title_is_kept_in_later_events(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["a"]).await;
-    let first = stored(&store, says("a", "x", Status::Pending)).await;
+    let first = stored(&store, unkeyed("a", "x", Status::Pending)).await;
     assert!(json(&first).get("title").is_none());
-    let mut titled = says("a", "x", Status::Error);
+    let mut titled = unkeyed("a", "x", Status::Error);
     titled.update.title = Some("later".into());
     assert_eq!(json(&stored(&store, titled).await)["title"], "later");
-    assert_eq!(json(&stored(&store, says("a", "x", Status::Completed)).await)["title"], "later");
+    assert_eq!(json(&stored(&store, unkeyed("a", "x", Status::Completed)).await)["title"], "later");
     let document = store.log.document(&id("a"), first.document).await.unwrap().unwrap();
     assert_eq!(document.title.as_deref(), Some("later"));
 }
 
-pub(crate) async fn the_tail_the_history_and_the_positions_agree_under_eight_senders(factory: impl StoreFactory) {
+pub(crate) async fn tail_and_log_agree_under_concurrent_senders(factory: impl StoreFactory) {
     const SENDERS: usize = 8;
     const EACH: usize = 250;
     let store = store_with(&factory, retention(), &["a"]).await;
@@ -127,7 +127,7 @@ pub(crate) async fn the_tail_the_history_and_the_positions_agree_under_eight_sen
             tokio::spawn(async move {
                 let mut mine = Vec::new();
                 for number in 0..EACH {
-                    let mut arrival = news("a", sender * EACH + number);
+                    let mut arrival = new_document("a", sender * EACH + number);
                     arrival.raw = Some(raw("x"));
                     mine.push(stored(&store, arrival).await.id);
                 }
@@ -147,14 +147,14 @@ pub(crate) async fn the_tail_the_history_and_the_positions_agree_under_eight_sen
     assert!(seen.is_sorted_by(|a, b| a.sequence < b.sequence));
 }
 
-pub(crate) async fn every_tail_hears_everything_and_one_that_left_holds_up_nobody(factory: impl StoreFactory) {
+pub(crate) async fn every_tail_gets_all_events_after_one_drops(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["a"]).await;
     let (left, slow, quick) = (store.log.tail(), store.log.tail(), store.log.tail());
     drop(left);
     let mut expected = Vec::new();
     // More batches than a tail can hold would wait for the slow one: stay below.
     for number in 0..30 {
-        expected.push(stored(&store, news("a", number)).await.id.sequence);
+        expected.push(stored(&store, new_document("a", number)).await.id.sequence);
     }
     store.log.close().await;
     for tail in [quick, slow] {
@@ -164,14 +164,14 @@ pub(crate) async fn every_tail_hears_everything_and_one_that_left_holds_up_nobod
     }
 }
 
-pub(crate) async fn a_tail_that_is_not_read_slows_the_senders_and_skips_nothing(factory: impl StoreFactory) {
+pub(crate) async fn unread_tail_blocks_senders_and_skips_nothing(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["a"]).await;
     let mut tail = store.log.tail();
     let sender = {
         let store = store.clone();
         tokio::spawn(async move {
             for number in 0..600 {
-                stored(&store, news("a", number)).await;
+                stored(&store, new_document("a", number)).await;
             }
         })
     };
@@ -187,21 +187,21 @@ pub(crate) async fn a_tail_that_is_not_read_slows_the_senders_and_skips_nothing(
     sender.await.unwrap();
 }
 
-pub(crate) async fn nothing_is_stored_for_an_unknown_client(factory: impl StoreFactory) {
+pub(crate) async fn append_for_unknown_client_is_refused(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["a"]).await;
     let head = store.log.head();
-    let refused = store.log.append(news("nobody", 1)).await;
+    let refused = store.log.append(new_document("nobody", 1)).await;
     assert!(matches!(refused, Err(StoreError::NotFound("client"))), "{refused:?}");
     assert_eq!(store.log.head(), head);
     let refused = store.log.after(&id("nobody"), 0, ALL).await;
     assert!(matches!(refused, Err(StoreError::NotFound("client"))));
 }
 
-pub(crate) async fn hostile_text_comes_back_as_it_went_in(factory: impl StoreFactory) {
+pub(crate) async fn hostile_text_is_stored_unchanged(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["a"]).await;
     let hostile = ["'; DROP TABLE event; --", "\u{0}\u{1}\r\n\ndata: x\u{2028}", &"\u{1F600}".repeat(10_000), "\"\\"];
     for (number, text) in hostile.into_iter().enumerate() {
-        let mut arrival = says("a", "x'\"\\%_\u{fffd}", Status::ALL[number % 3]);
+        let mut arrival = unkeyed("a", "x'\"\\%_\u{fffd}", Status::ALL[number % 3]);
         arrival.update.title = Some(text.into());
         arrival.labels.insert(text.into(), text.into());
         arrival.raw = Some(raw(text));
@@ -217,11 +217,11 @@ pub(crate) async fn hostile_text_comes_back_as_it_went_in(factory: impl StoreFac
     }
 }
 
-pub(crate) async fn a_clock_that_was_ahead_is_believed_when_it_is_set_back(factory: impl StoreFactory) {
+pub(crate) async fn event_time_follows_clock_set_back_far(factory: impl StoreFactory) {
     let mut store = store_with(&factory, retention(), &["a"]).await;
     let (mut times, mut documents, mut last) = (Vec::new(), Vec::new(), 0);
     for (number, ms) in [365 * DAY, 5_000, 15_000, 5_000, 4_999].into_iter().enumerate() {
-        let mut arrival = news("a", number);
+        let mut arrival = new_document("a", number);
         arrival.now = at(ms);
         let event = stored(&store, arrival).await;
         assert!(event.id.sequence > last, "the order is not the clock's");

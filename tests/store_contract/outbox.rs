@@ -4,10 +4,10 @@ use docrelay::domain::{Format, Notification, NotificationState, Status, Target, 
 use docrelay::store::{Attempt, Backlog, DuePage, Fate, Lane, Store, StoreError};
 use futures::FutureExt;
 
-use crate::factory::{StoreFactory, at, id, keyed, news, raw, retention, says, store_with, stored};
+use crate::factory::{StoreFactory, at, id, keyed, new_document, raw, retention, store_with, stored, unkeyed};
 
 /// A notification that takes what names no other.
-pub(crate) fn default(name: &str, format: Format) -> Notification {
+pub(crate) fn default_notification(name: &str, format: Format) -> Notification {
     Notification {
         id: format!("id of {name}"),
         name: name.parse().unwrap(),
@@ -30,7 +30,7 @@ pub(crate) fn lane(client: &str, name: &str) -> Lane {
 /// A store whose client `a` has the default notification `main`, in the words of the stream.
 pub(crate) async fn store_with_main(factory: &impl StoreFactory) -> Store {
     let store = store_with(factory, retention(), &["a", "b"]).await;
-    store.registry.add_notification(&id("a"), default("main", Format::Gini)).await.unwrap();
+    store.registry.add_notification(&id("a"), default_notification("main", Format::Gini)).await.unwrap();
     store
 }
 
@@ -60,13 +60,13 @@ pub(crate) async fn settle(store: &Store, lane: &Lane, number: u64, fate: Fate, 
     store.outbox.settle(lane, number, Some(attempt(now, status)), fate, now).await.unwrap();
 }
 
-pub(crate) async fn deliveries_are_stored_with_their_event_and_survive_a_restart(factory: impl StoreFactory) {
+pub(crate) async fn deliveries_are_stored_with_event_and_survive_reopen(factory: impl StoreFactory) {
     let store = store_with_main(&factory).await;
     let mut arrival = keyed("a", "x", Status::Completed, "k");
     arrival.raw = Some(raw("body"));
     let event = stored(&store, arrival.clone()).await;
     store.log.append(arrival.clone()).await.unwrap();
-    let (main, other) = (lane("a", "main"), stored(&store, news("b", 1)).await);
+    let (main, other) = (lane("a", "main"), stored(&store, new_document("b", 1)).await);
     let first = due(&store, &main, at(0)).await;
     for reopened in [false, true] {
         let store = if reopened {
@@ -85,14 +85,14 @@ pub(crate) async fn deliveries_are_stored_with_their_event_and_survive_a_restart
     }
 }
 
-pub(crate) async fn a_documents_events_go_one_after_the_other(factory: impl StoreFactory) {
+pub(crate) async fn events_of_one_document_are_delivered_in_order(factory: impl StoreFactory) {
     let store = store_with_main(&factory).await;
     let main = lane("a", "main");
     let mut expected = Vec::new();
     for (number, status) in [Status::Pending, Status::Completed, Status::Error].into_iter().enumerate() {
         expected.push(stored(&store, keyed("a", "x", status, &number.to_string())).await.id.sequence);
     }
-    let other = stored(&store, news("a", 1)).await.id.sequence;
+    let other = stored(&store, new_document("a", 1)).await.id.sequence;
     assert_eq!(due_events(&store, &main, at(0)).await, [expected[0], other], "another document does not wait");
     let ids = due(&store, &main, at(0)).await;
     settle(&store, &main, ids[1], Fate::Delivered, at(1)).await;
@@ -109,11 +109,12 @@ pub(crate) async fn a_documents_events_go_one_after_the_other(factory: impl Stor
     assert_eq!(store.outbox.backlog().await.unwrap(), Backlog { pending: 1, oldest_due: Some(at(5_002)) });
 }
 
-pub(crate) async fn first_attempts_go_before_retries_and_each_group_by_its_time(factory: impl StoreFactory) {
+pub(crate) async fn first_attempts_precede_retries_each_by_due_time(factory: impl StoreFactory) {
     let store = store_with_main(&factory).await;
     let main = lane("a", "main");
     for number in 0..4 {
-        stored(&store, docrelay::store::Arrival { now: at(100 - 10 * number as u64), ..news("a", number) }).await;
+        stored(&store, docrelay::store::Arrival { now: at(100 - 10 * number as u64), ..new_document("a", number) })
+            .await;
     }
     let ids = due(&store, &main, at(1_000)).await;
     assert!(ids.is_sorted_by(|a, b| a > b), "the last was due first: {ids:?}");
@@ -124,12 +125,12 @@ pub(crate) async fn first_attempts_go_before_retries_and_each_group_by_its_time(
     assert_eq!(order, [(ids[2], 0), (ids[3], 0), (ids[1], 1), (ids[0], 1)]);
 }
 
-pub(crate) async fn a_page_says_when_to_look_again(factory: impl StoreFactory) {
+pub(crate) async fn due_page_reports_next_due_time(factory: impl StoreFactory) {
     let store = store_with_main(&factory).await;
     let main = lane("a", "main");
     assert_eq!(page(&store, &main, at(0)).await.next, None);
     for number in 0..4 {
-        stored(&store, news("a", number)).await;
+        stored(&store, new_document("a", number)).await;
     }
     let ids = due(&store, &main, at(0)).await;
     let cut = store.outbox.due(&main, at(10), 2, Vec::new()).await.unwrap();
@@ -146,13 +147,13 @@ pub(crate) async fn a_page_says_when_to_look_again(factory: impl StoreFactory) {
     assert_eq!((none.deliveries.len(), none.next), (0, Some(at(0))));
 }
 
-pub(crate) async fn one_lane_does_not_show_in_another(factory: impl StoreFactory) {
+pub(crate) async fn delivery_queues_are_isolated(factory: impl StoreFactory) {
     let store = store_with_main(&factory).await;
-    store.registry.add_notification(&id("b"), default("main", Format::Gini)).await.unwrap();
+    store.registry.add_notification(&id("b"), default_notification("main", Format::Gini)).await.unwrap();
     let (a, b) = (lane("a", "main"), lane("b", "main"));
-    futures::future::join_all((0..300).map(|number| store.log.append(news("a", number)))).await;
+    futures::future::join_all((0..300).map(|number| store.log.append(new_document("a", number)))).await;
     assert_eq!((due(&store, &b, at(0)).await.len(), page(&store, &b, at(0)).await.next), (0, None));
-    let own = stored(&store, news("b", 1)).await.id.sequence;
+    let own = stored(&store, new_document("b", 1)).await.id.sequence;
     assert_eq!(due_events(&store, &b, at(0)).await, [own]);
     let foreign = due(&store, &a, at(0)).await[0];
     for (lane, number) in [(&b, foreign), (&lane("a", "other"), foreign), (&a, u64::MAX)] {
@@ -164,10 +165,10 @@ pub(crate) async fn one_lane_does_not_show_in_another(factory: impl StoreFactory
     assert_eq!(store.outbox.backlog().await.unwrap().pending, 301);
 }
 
-pub(crate) async fn what_is_settled_is_settled(factory: impl StoreFactory) {
+pub(crate) async fn finished_delivery_cannot_be_recorded_again(factory: impl StoreFactory) {
     let store = store_with_main(&factory).await;
     let main = lane("a", "main");
-    stored(&store, news("a", 1)).await;
+    stored(&store, new_document("a", 1)).await;
     let number = due(&store, &main, at(0)).await[0];
     settle(&store, &main, number, Fate::Delivered, at(1)).await;
     for fate in [Fate::Delivered, Fate::Dead, Fate::Retry(at(2))] {
@@ -179,7 +180,7 @@ pub(crate) async fn what_is_settled_is_settled(factory: impl StoreFactory) {
     assert_eq!(store.outbox.backlog().await.unwrap(), Backlog { pending: 0, oldest_due: None });
 }
 
-pub(crate) async fn hurrying_makes_a_lane_due_and_lets_nothing_overtake(factory: impl StoreFactory) {
+pub(crate) async fn making_queue_due_keeps_document_order(factory: impl StoreFactory) {
     let store = store_with_main(&factory).await;
     let main = lane("a", "main");
     // The events of one document wait for each other.
@@ -204,18 +205,18 @@ async fn due_all(store: &Store, lane: &Lane) -> Vec<u64> {
     page.deliveries.iter().map(|due| due.id).collect()
 }
 
-pub(crate) async fn changed_lanes_are_named_once_and_none_is_lost(factory: impl StoreFactory) {
+pub(crate) async fn ready_queues_are_reported_once_without_loss(factory: impl StoreFactory) {
     let store = store_with_main(&factory).await;
     let main = lane("a", "main");
     assert!(store.outbox.stirred().now_or_never().is_none());
     // One that waits and leaves takes nothing with it.
     let mut waiting = store.outbox.stirred();
     assert!((&mut waiting).now_or_never().is_none());
-    stored(&store, news("a", 1)).await;
+    stored(&store, new_document("a", 1)).await;
     drop(waiting);
-    stored(&store, news("b", 1)).await;
-    stored(&store, says("a", "x", Status::Pending)).await;
-    stored(&store, says("a", "x", Status::Completed)).await;
+    stored(&store, new_document("b", 1)).await;
+    stored(&store, unkeyed("a", "x", Status::Pending)).await;
+    stored(&store, unkeyed("a", "x", Status::Completed)).await;
     assert_eq!(store.outbox.stirred().await, std::slice::from_ref(&main), "once, however much has changed");
     assert!(store.outbox.stirred().now_or_never().is_none());
     let ids = due(&store, &main, at(0)).await;
@@ -228,6 +229,6 @@ pub(crate) async fn changed_lanes_are_named_once_and_none_is_lost(factory: impl 
     store.log.close().await;
     let store = factory.open(retention()).await;
     assert_eq!(store.outbox.stirred().await, [main], "all lanes at first");
-    let (heard, _) = tokio::join!(store.outbox.stirred(), stored(&store, news("a", 2)));
+    let (heard, _) = tokio::join!(store.outbox.stirred(), stored(&store, new_document("a", 2)));
     assert_eq!(heard.len(), 1, "who waits is woken");
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use docrelay::domain::{Client, Encoding, Hook, Mapping, Secret, Status, Vendor, Verify};
 use docrelay::store::{DocumentQuery, Store, StoreError};
 
-use crate::factory::{StoreFactory, at, client, id, keyed, news, retention, sequences, store_with, stored};
+use crate::factory::{StoreFactory, at, client, id, keyed, new_document, retention, sequences, store_with, stored};
 use crate::rejects::reject;
 
 /// A hook that makes use of everything that a hook can have.
@@ -42,7 +42,7 @@ fn ids(store: &Store, client: &str) -> Vec<String> {
     store.registry.hooks(&id(client)).iter().map(|hook| hook.id.clone()).collect()
 }
 
-pub(crate) async fn clients_and_hooks_are_found_again_after_a_restart(factory: impl StoreFactory) {
+pub(crate) async fn clients_and_hooks_survive_reopen(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["b", "a"]).await;
     let twofold = Verify::Standard { secrets: vec![Secret::new("whsec_1"), Secret::new("whsec_2")] };
     let second = Hook { verify: twofold, ..hook("2") };
@@ -68,7 +68,7 @@ pub(crate) async fn clients_and_hooks_are_found_again_after_a_restart(factory: i
     }
 }
 
-pub(crate) async fn names_and_keys_are_given_once(factory: impl StoreFactory) {
+pub(crate) async fn duplicate_names_and_keys_are_refused(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["a", "b"]).await;
     let taken = store.registry.add_client(Client { secret: Secret::new("other"), ..client("a") }).await;
     assert!(matches!(taken, Err(StoreError::Conflict(_))));
@@ -80,7 +80,7 @@ pub(crate) async fn names_and_keys_are_given_once(factory: impl StoreFactory) {
     store.registry.add_hook(&id("b"), Hook { key: Secret::new("k"), ..hook("1") }).await.unwrap();
 }
 
-pub(crate) async fn what_is_not_there_cannot_be_changed(factory: impl StoreFactory) {
+pub(crate) async fn change_of_unknown_client_or_hook_is_refused(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["a", "b"]).await;
     store.registry.add_hook(&id("a"), hook("1")).await.unwrap();
     let nobody = id("nobody");
@@ -97,7 +97,7 @@ pub(crate) async fn what_is_not_there_cannot_be_changed(factory: impl StoreFacto
     }
 }
 
-pub(crate) async fn a_changed_hook_keeps_its_address_and_its_place(factory: impl StoreFactory) {
+pub(crate) async fn changed_hook_keeps_url_and_list_position(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["a"]).await;
     for name in ["1", "2"] {
         store.registry.add_hook(&id("a"), hook(name)).await.unwrap();
@@ -119,7 +119,7 @@ pub(crate) async fn a_changed_hook_keeps_its_address_and_its_place(factory: impl
     }
 }
 
-pub(crate) async fn a_rotated_secret_survives_a_restart(factory: impl StoreFactory) {
+pub(crate) async fn rotated_client_secret_survives_reopen(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["a"]).await;
     let rotated =
         Client { secret: Secret::new("new"), previous: Some((Secret::new("old"), at(86_400_000))), ..client("a") };
@@ -131,17 +131,18 @@ pub(crate) async fn a_rotated_secret_survives_a_restart(factory: impl StoreFacto
     assert_eq!(*store.registry.client(&id("a")).unwrap(), rotated);
 }
 
-pub(crate) async fn a_removed_client_is_gone_at_once_with_all_it_owned(factory: impl StoreFactory) {
+pub(crate) async fn removed_client_disappears_at_once_with_its_data(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["a", "b"]).await;
     store.registry.add_hook(&id("a"), hook("1")).await.unwrap();
     let event = stored(&store, keyed("a", "x", Status::Completed, "k")).await;
-    futures::future::join_all((0..1_500).map(|number| store.log.append(news("a", number)))).await;
+    futures::future::join_all((0..1_500).map(|number| store.log.append(new_document("a", number)))).await;
     let kept = store.rejects.keep(&id("a"), reject(1)).await.unwrap();
-    stored(&store, news("b", 1)).await;
+    stored(&store, new_document("b", 1)).await;
     let head = store.log.head();
 
     // Behind the removal in the queue: an append that must not be stored.
-    let (removed, late) = tokio::join!(store.registry.remove_client(&id("a")), store.log.append(news("a", 9_999)));
+    let (removed, late) =
+        tokio::join!(store.registry.remove_client(&id("a")), store.log.append(new_document("a", 9_999)));
     removed.unwrap();
     assert!(matches!(late, Err(StoreError::NotFound("client"))), "{late:?}");
     assert!(store.registry.client(&id("a")).is_none());

@@ -16,7 +16,7 @@ pub(crate) fn reject(number: u64) -> Reject {
     }
 }
 
-pub(crate) async fn a_reject_is_kept_whole_and_across_a_restart(factory: impl StoreFactory) {
+pub(crate) async fn reject_is_stored_completely_and_survives_reopen(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["a", "b"]).await;
     let kept = store.rejects.keep(&id("a"), reject(1)).await.unwrap();
     let expected = Reject { id: kept, ..reject(1) };
@@ -28,7 +28,7 @@ pub(crate) async fn a_reject_is_kept_whole_and_across_a_restart(factory: impl St
     assert!(store.rejects.list(&id("b"), 10, None).await.unwrap().is_empty());
 }
 
-pub(crate) async fn rejects_are_listed_newest_first_page_by_page(factory: impl StoreFactory) {
+pub(crate) async fn rejects_are_paged_newest_first(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["a", "b"]).await;
     let mut expected = Vec::new();
     for number in 0..10 {
@@ -47,7 +47,7 @@ pub(crate) async fn rejects_are_listed_newest_first_page_by_page(factory: impl S
     assert_eq!(seen, expected);
 }
 
-pub(crate) async fn the_oldest_rejects_make_room_for_the_newest(factory: impl StoreFactory) {
+pub(crate) async fn oldest_rejects_are_pruned_by_count_bytes_and_age(factory: impl StoreFactory) {
     let bounds =
         Retention { rejects: 5, rejects_bytes: 3_500, rejects_age: Duration::from_secs(86_400), ..retention() };
     let store = store_with(&factory, Retention { rejects_bytes: 1 << 20, ..bounds.clone() }, &["a", "b"]).await;
@@ -74,7 +74,7 @@ pub(crate) async fn the_oldest_rejects_make_room_for_the_newest(factory: impl St
     assert!(ids(&store, "a").await.is_empty() && ids(&store, "b").await.is_empty(), "and they age without company");
 }
 
-pub(crate) async fn a_replayed_reject_is_removed_by_its_owner_only(factory: impl StoreFactory) {
+pub(crate) async fn reject_is_removed_by_its_client_only(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["a", "b"]).await;
     let kept = store.rejects.keep(&id("a"), reject(1)).await.unwrap();
     for (client, number) in [("b", kept), ("a", kept + 1), ("nobody", kept)] {

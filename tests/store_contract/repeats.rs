@@ -4,10 +4,10 @@ use docrelay::domain::{Status, Vendor};
 use docrelay::store::{Appended, Repeat, Retention};
 
 use crate::factory::{
-    DAY, StoreFactory, at, id, keyed, news, repeated, retention, says, sequences, store_with, stored,
+    DAY, StoreFactory, at, id, keyed, new_document, repeated, retention, sequences, store_with, stored, unkeyed,
 };
 
-pub(crate) async fn a_key_is_known_for_thirty_days_and_no_longer(factory: impl StoreFactory) {
+pub(crate) async fn deduplication_key_expires_after_thirty_days(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["a"]).await;
     let first = stored(&store, keyed("a", "x", Status::Completed, "k")).await;
     let mut again = keyed("a", "x", Status::Error, "k");
@@ -24,7 +24,7 @@ pub(crate) async fn a_key_is_known_for_thirty_days_and_no_longer(factory: impl S
     assert_eq!(repeated(&store, again).await, second.id.sequence, "and counts anew from there");
 }
 
-pub(crate) async fn a_key_is_known_after_the_store_was_opened_again(factory: impl StoreFactory) {
+pub(crate) async fn deduplication_key_survives_reopen(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["a"]).await;
     let first = stored(&store, keyed("a", "x", Status::Completed, "k")).await;
     store.log.close().await;
@@ -32,40 +32,40 @@ pub(crate) async fn a_key_is_known_after_the_store_was_opened_again(factory: imp
     assert_eq!(repeated(&store, keyed("a", "x", Status::Completed, "k")).await, first.id.sequence);
 }
 
-pub(crate) async fn of_many_at_the_same_moment_one_is_stored(factory: impl StoreFactory) {
+pub(crate) async fn concurrent_duplicates_store_one_event(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["a"]).await;
     for repeat in [Repeat::SameKey("k".into()), Repeat::SameStatus, Repeat::Known] {
-        let mut arrival = says("a", &format!("{repeat:?}"), Status::Completed);
+        let mut arrival = unkeyed("a", &format!("{repeat:?}"), Status::Completed);
         arrival.repeat = repeat;
         let answers = futures::future::join_all((0..100).map(|_| store.log.append(arrival.clone()))).await;
-        let (mut news, mut ids) = (0, Vec::new());
+        let (mut stored, mut ids) = (0, Vec::new());
         for answer in answers {
             match answer.unwrap() {
                 Appended::Stored(event) => {
-                    news += 1;
+                    stored += 1;
                     ids.push((event.id, event.document));
                 }
                 Appended::Repeat { id, document, .. } => ids.push((id, document)),
             }
         }
         ids.dedup();
-        assert_eq!((news, ids.len()), (1, 1), "all are told of the same event");
+        assert_eq!((stored, ids.len()), (1, 1), "each append returns the same event");
     }
 }
 
-pub(crate) async fn without_a_key_the_same_status_is_no_news(factory: impl StoreFactory) {
+pub(crate) async fn same_status_without_key_is_a_duplicate(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["a"]).await;
-    let first = stored(&store, says("a", "x", Status::Pending)).await;
-    assert_eq!(repeated(&store, says("a", "x", Status::Pending)).await, first.id.sequence);
-    let second = stored(&store, says("a", "x", Status::Completed)).await;
-    assert_eq!(repeated(&store, says("a", "x", Status::Completed)).await, second.id.sequence);
-    stored(&store, says("a", "x", Status::Pending)).await;
+    let first = stored(&store, unkeyed("a", "x", Status::Pending)).await;
+    assert_eq!(repeated(&store, unkeyed("a", "x", Status::Pending)).await, first.id.sequence);
+    let second = stored(&store, unkeyed("a", "x", Status::Completed)).await;
+    assert_eq!(repeated(&store, unkeyed("a", "x", Status::Completed)).await, second.id.sequence);
+    stored(&store, unkeyed("a", "x", Status::Pending)).await;
 }
 
-pub(crate) async fn a_document_is_registered_once_and_an_early_event_counts(factory: impl StoreFactory) {
+pub(crate) async fn registration_after_first_event_is_a_duplicate(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["a"]).await;
     let early = stored(&store, keyed("a", "x", Status::Completed, "k")).await;
-    let mut registered = says("a", "x", Status::Pending);
+    let mut registered = unkeyed("a", "x", Status::Pending);
     registered.repeat = Repeat::Known;
     match store.log.append(registered.clone()).await.unwrap() {
         Appended::Repeat { document, status, .. } => {
@@ -77,7 +77,7 @@ pub(crate) async fn a_document_is_registered_once_and_an_early_event_counts(fact
     assert_eq!(stored(&store, registered).await.status, Status::Pending);
 }
 
-pub(crate) async fn clients_and_vendors_share_neither_keys_nor_documents(factory: impl StoreFactory) {
+pub(crate) async fn keys_and_documents_are_separate_by_client_and_vendor(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["a", "b"]).await;
     let first = stored(&store, keyed("a", "x", Status::Completed, "k")).await;
     let second = stored(&store, keyed("b", "x", Status::Completed, "k")).await;
@@ -90,11 +90,11 @@ pub(crate) async fn clients_and_vendors_share_neither_keys_nor_documents(factory
     assert_eq!(sequences(&store, "b").await, [second.id.sequence]);
 }
 
-pub(crate) async fn a_key_outlives_the_event_that_brought_it(factory: impl StoreFactory) {
+pub(crate) async fn deduplication_key_outlives_its_pruned_event(factory: impl StoreFactory) {
     let bounds = Retention { events: 1, ..retention() };
     let store = store_with(&factory, bounds, &["a"]).await;
     let first = stored(&store, keyed("a", "x", Status::Completed, "k")).await;
-    stored(&store, news("a", 1)).await;
+    stored(&store, new_document("a", 1)).await;
     assert_eq!(store.log.prune(at(DAY)).await.unwrap(), 1);
     assert_eq!(repeated(&store, keyed("a", "x", Status::Completed, "k")).await, first.id.sequence);
     // Past the window, pruning forgets it.
@@ -102,7 +102,7 @@ pub(crate) async fn a_key_outlives_the_event_that_brought_it(factory: impl Store
     stored(&store, keyed("a", "x", Status::Completed, "k")).await;
 }
 
-pub(crate) async fn a_key_from_a_clock_that_was_ahead_goes_with_those_that_came_after_it(factory: impl StoreFactory) {
+pub(crate) async fn key_with_future_time_expires_with_its_successors(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["a"]).await;
     let ahead = |number: usize, now| {
         let mut arrival = keyed("a", "ahead", Status::Completed, &format!("ahead-{number}"));

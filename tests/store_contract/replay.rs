@@ -5,7 +5,7 @@ use std::time::Duration;
 use docrelay::store::{DocumentQuery, Log, PageLimit, Repeat, Retention};
 use futures::future::Either;
 
-use crate::factory::{ALL, DAY, StoreFactory, at, id, news, raw, retention, sequences, store_with, stored};
+use crate::factory::{ALL, DAY, StoreFactory, at, id, new_document, raw, retention, sequences, store_with, stored};
 
 fn limit(events: usize, bytes: usize) -> PageLimit {
     PageLimit { events, bytes }
@@ -26,12 +26,12 @@ async fn pages(log: &dyn Log, limit: PageLimit) -> Vec<u64> {
     }
 }
 
-pub(crate) async fn pages_cut_by_number_or_bytes_join_without_gap_or_repeat(factory: impl StoreFactory) {
+pub(crate) async fn pages_join_without_gap_or_duplicate(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["a", "b"]).await;
     let mut expected = Vec::new();
     for number in 0..100 {
-        expected.push(stored(&store, news("a", number)).await.id.sequence);
-        stored(&store, news("b", number)).await;
+        expected.push(stored(&store, new_document("a", number)).await.id.sequence);
+        stored(&store, new_document("b", number)).await;
     }
     for limit in
         [limit(1, usize::MAX), limit(7, usize::MAX), limit(100, usize::MAX), limit(1_000, 1), limit(1_000, 1_000)]
@@ -40,11 +40,11 @@ pub(crate) async fn pages_cut_by_number_or_bytes_join_without_gap_or_repeat(fact
     }
 }
 
-pub(crate) async fn the_event_that_passes_the_bytes_is_the_last_of_its_page(factory: impl StoreFactory) {
+pub(crate) async fn event_beyond_byte_limit_ends_its_page(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["a"]).await;
     let mut sizes = Vec::new();
     for number in 0..5 {
-        sizes.push(stored(&store, news("a", number)).await.json.len());
+        sizes.push(stored(&store, new_document("a", number)).await.json.len());
     }
     let page = store.log.after(&id("a"), 0, limit(100, sizes[0] + sizes[1])).await.unwrap();
     assert_eq!(page.events.len(), 3);
@@ -53,10 +53,10 @@ pub(crate) async fn the_event_that_passes_the_bytes_is_the_last_of_its_page(fact
     assert_eq!(page.events.len(), 1, "a page always gets on");
 }
 
-pub(crate) async fn an_uncut_page_reaches_the_head_though_others_wrote_last(factory: impl StoreFactory) {
+pub(crate) async fn complete_page_reaches_head_written_by_other_clients(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["a", "b"]).await;
-    let mine = stored(&store, news("a", 1)).await.id.sequence;
-    let head = stored(&store, news("b", 1)).await.id.sequence;
+    let mine = stored(&store, new_document("a", 1)).await.id.sequence;
+    let head = stored(&store, new_document("b", 1)).await.id.sequence;
     for after in [0, mine, head] {
         let page = store.log.after(&id("a"), after, ALL).await.unwrap();
         assert_eq!(page.through, head);
@@ -71,13 +71,13 @@ pub(crate) async fn an_uncut_page_reaches_the_head_though_others_wrote_last(fact
 }
 
 /// Whoever comes back at once with an id that an answer has shown must not be told that it is ahead of the log.
-pub(crate) async fn the_head_is_never_behind_what_an_answer_has_shown(factory: impl StoreFactory) {
+pub(crate) async fn head_is_never_behind_read_results(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["a"]).await;
     let sender = tokio::spawn({
         let store = store.clone();
         async move {
             for number in 0..1_000 {
-                stored(&store, news("a", number)).await;
+                stored(&store, new_document("a", number)).await;
             }
         }
     });
@@ -97,13 +97,13 @@ pub(crate) async fn the_head_is_never_behind_what_an_answer_has_shown(factory: i
     sender.await.unwrap();
 }
 
-pub(crate) async fn an_uncut_page_promises_nothing_that_is_not_in_it(factory: impl StoreFactory) {
+pub(crate) async fn complete_page_skips_no_concurrent_event(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["a"]).await;
     let writer = {
         let store = store.clone();
         tokio::spawn(async move {
             for number in 0..500 {
-                stored(&store, news("a", number)).await;
+                stored(&store, new_document("a", number)).await;
             }
         })
     };
@@ -117,16 +117,16 @@ pub(crate) async fn an_uncut_page_promises_nothing_that_is_not_in_it(factory: im
     assert_eq!(seen, sequences(&store, "a").await, "what was committed meanwhile came with a later page");
 }
 
-pub(crate) async fn the_oldest_go_when_they_are_too_many_too_large_or_too_old(factory: impl StoreFactory) {
+pub(crate) async fn oldest_events_are_pruned_by_count_bytes_and_age(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["a", "b"]).await;
     let mut all = Vec::new();
     for number in 0..10 {
-        let mut arrival = news("a", number);
+        let mut arrival = new_document("a", number);
         arrival.raw = Some(raw(&"x".repeat(10_000)));
         arrival.now = at(number as u64 * DAY);
         all.push(stored(&store, arrival).await.id.sequence);
     }
-    let mut other = news("b", 1);
+    let mut other = new_document("b", 1);
     other.now = at(9 * DAY);
     stored(&store, other).await;
     store.log.close().await;
@@ -152,10 +152,10 @@ pub(crate) async fn the_oldest_go_when_they_are_too_many_too_large_or_too_old(fa
     }
 }
 
-pub(crate) async fn a_position_is_never_used_again_even_when_all_is_pruned(factory: impl StoreFactory) {
+pub(crate) async fn sequences_are_not_reused_after_full_prune(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["a"]).await;
     for number in 0..1_200 {
-        store.log.append(news("a", number)).await.unwrap();
+        store.log.append(new_document("a", number)).await.unwrap();
     }
     let (epoch, head) = (store.log.epoch(), store.log.head());
     assert_eq!(store.log.prune(at(365 * DAY)).await.unwrap(), 1_200);
@@ -165,42 +165,42 @@ pub(crate) async fn a_position_is_never_used_again_even_when_all_is_pruned(facto
     store.log.close().await;
     let store = factory.open(retention()).await;
     assert_eq!((store.log.epoch(), store.log.head()), (epoch, head));
-    assert!(stored(&store, news("a", 1)).await.id.sequence > head);
+    assert!(stored(&store, new_document("a", 1)).await.id.sequence > head);
 }
 
-pub(crate) async fn senders_are_served_while_the_history_is_pruned(factory: impl StoreFactory) {
+pub(crate) async fn append_succeeds_during_prune(factory: impl StoreFactory) {
     let store = store_with(&factory, Retention { events: 10, ..retention() }, &["a"]).await;
-    futures::future::join_all((0..3_000).map(|number| store.log.append(news("a", number)))).await;
-    let (pruned, event) = tokio::join!(store.log.prune(at(0)), stored(&store, news("a", 3_000)));
+    futures::future::join_all((0..3_000).map(|number| store.log.append(new_document("a", number)))).await;
+    let (pruned, event) = tokio::join!(store.log.prune(at(0)), stored(&store, new_document("a", 3_000)));
     assert!(pruned.unwrap() >= 2_990);
     let left = sequences(&store, "a").await;
     assert_eq!(left.last(), Some(&event.id.sequence));
     assert!(left.len() <= 11);
 }
 
-pub(crate) async fn an_events_request_is_given_back_byte_for_byte_to_its_owner_only(factory: impl StoreFactory) {
+pub(crate) async fn raw_request_is_returned_unchanged_to_its_client_only(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["a", "b"]).await;
-    let mut arrival = news("a", 1);
+    let mut arrival = new_document("a", 1);
     arrival.raw = Some(raw("\u{0}\r\nbody"));
     let sequence = stored(&store, arrival.clone()).await.id.sequence;
     assert_eq!(store.log.raw(&id("a"), sequence).await.unwrap(), arrival.raw);
     assert_eq!(store.log.raw(&id("b"), sequence).await.unwrap(), None);
     assert_eq!(store.log.raw(&id("a"), sequence + 1).await.unwrap(), None);
-    let without = stored(&store, news("a", 2)).await.id.sequence;
+    let without = stored(&store, new_document("a", 2)).await.id.sequence;
     assert_eq!(store.log.raw(&id("a"), without).await.unwrap(), None);
 }
 
-pub(crate) async fn events_from_a_clock_that_was_ahead_go_with_those_that_came_after_them(factory: impl StoreFactory) {
+pub(crate) async fn events_with_future_time_are_pruned_with_their_successors(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["a", "b"]).await;
     let append = |number: usize, ms: u64| {
-        let mut arrival = news("a", number);
+        let mut arrival = new_document("a", number);
         arrival.now = at(ms);
         store.log.append(arrival)
     };
     // More than pruning looks at in one step.
     futures::future::join_all((0..1_300).map(|number| append(number, 365 * DAY))).await;
     // Other clients' events lie between.
-    stored(&store, news("b", 1)).await;
+    stored(&store, new_document("b", 1)).await;
     for (number, day) in [(1_300, 1), (1_301, 2), (1_302, 9)] {
         append(number, day * DAY).await.unwrap();
     }
@@ -210,11 +210,11 @@ pub(crate) async fn events_from_a_clock_that_was_ahead_go_with_those_that_came_a
     assert_eq!(sequences(&store, "a").await.len(), 1);
 }
 
-pub(crate) async fn a_clock_that_is_behind_for_a_while_takes_no_history(factory: impl StoreFactory) {
+pub(crate) async fn slow_clock_prunes_no_newer_events(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["a"]).await;
     let behind = at(0).minus(Duration::from_millis(3_650 * DAY));
     for (number, now) in [at(0), behind, at(1_000)].into_iter().enumerate() {
-        let mut arrival = news("a", number);
+        let mut arrival = new_document("a", number);
         arrival.now = now;
         stored(&store, arrival).await;
         assert_eq!(store.log.prune(now).await.unwrap(), 0);
@@ -223,11 +223,11 @@ pub(crate) async fn a_clock_that_is_behind_for_a_while_takes_no_history(factory:
     assert_eq!(store.log.prune(at(7 * DAY + 1)).await.unwrap(), 2, "the first, and the second when it is in front");
 }
 
-pub(crate) async fn pruning_gets_to_its_end_while_senders_fill_every_batch(factory: impl StoreFactory) {
+pub(crate) async fn prune_completes_under_constant_load(factory: impl StoreFactory) {
     let store = store_with(&factory, Retention { events: 10, ..retention() }, &["a"]).await;
     let wave = |wave: usize| {
         let append = |number| {
-            let mut arrival = news("a", wave * 1_000 + number);
+            let mut arrival = new_document("a", wave * 1_000 + number);
             arrival.repeat = Repeat::SameKey(format!("{wave} {number}"));
             store.log.append(arrival)
         };

@@ -3,25 +3,25 @@
 use docrelay::domain::{Callback, Credential, Format, Notification, NotificationState, Route, Secret, Status, Target};
 use docrelay::store::{Arrival, Fate, Lane, Repeat, Store};
 
-use crate::factory::{StoreFactory, at, id, keyed, repeated, retention, says, store_with, stored};
-use crate::outbox::{default, due, due_events, lane, page, settle};
+use crate::factory::{StoreFactory, at, id, keyed, repeated, retention, store_with, stored, unkeyed};
+use crate::outbox::{default_notification, due, due_events, lane, page, settle};
 
 pub(crate) fn callback(url: &str, format: Format) -> Callback {
     let credential = Some(Credential::Cookie(Secret::new("token of the callback")));
     Callback { url: url.into(), format, credential }
 }
 
-pub(crate) fn to_callback(url: &str) -> Route {
+pub(crate) fn route_to_callback(url: &str) -> Route {
     Route { notification: None, callback: Some(callback(url, Format::Gini)) }
 }
 
-fn to_name(name: &str) -> Route {
+fn route_to_notification(name: &str) -> Route {
     Route { notification: Some(name.parse().unwrap()), callback: None }
 }
 
 /// An application announces a document.
-pub(crate) fn registers(vendor_id: &str, route: Route) -> Arrival {
-    Arrival { repeat: Repeat::Known, route: Some(route), ..says("a", vendor_id, Status::Pending) }
+pub(crate) fn registration(vendor_id: &str, route: Route) -> Arrival {
+    Arrival { repeat: Repeat::Known, route: Some(route), ..unkeyed("a", vendor_id, Status::Pending) }
 }
 
 /// The lane of the callbacks to this address.
@@ -31,20 +31,20 @@ pub(crate) fn origin(client: &str, url: &str) -> Lane {
 
 async fn store_with_two(factory: &impl StoreFactory) -> Store {
     let store = store_with(factory, retention(), &["a"]).await;
-    store.registry.add_notification(&id("a"), default("main", Format::Gini)).await.unwrap();
-    let other = Notification { is_default: false, ..default("other", Format::Gini) };
+    store.registry.add_notification(&id("a"), default_notification("main", Format::Gini)).await.unwrap();
+    let other = Notification { is_default: false, ..default_notification("other", Format::Gini) };
     store.registry.add_notification(&id("a"), other).await.unwrap();
     store
 }
 
-pub(crate) async fn an_event_goes_to_the_named_notification_else_to_the_default_one(factory: impl StoreFactory) {
+pub(crate) async fn event_goes_to_named_else_default_notification(factory: impl StoreFactory) {
     let store = store_with_two(&factory).await;
-    let named = stored(&store, registers("x", to_name("other"))).await.id.sequence;
-    let unknown = stored(&store, registers("y", to_name("nobody"))).await.id.sequence;
-    let plain = stored(&store, says("a", "z", Status::Completed)).await.id.sequence;
+    let named = stored(&store, registration("x", route_to_notification("other"))).await.id.sequence;
+    let unknown = stored(&store, registration("y", route_to_notification("nobody"))).await.id.sequence;
+    let plain = stored(&store, unkeyed("a", "z", Status::Completed)).await.id.sequence;
     store.log.close().await;
     let store = factory.open(retention()).await;
-    let later = stored(&store, says("a", "x", Status::Completed)).await.id.sequence;
+    let later = stored(&store, unkeyed("a", "x", Status::Completed)).await.id.sequence;
     assert_eq!(due_events(&store, &lane("a", "main"), at(0)).await, [unknown, plain]);
     let other = lane("a", "other");
     assert_eq!(due_events(&store, &other, at(0)).await, [named]);
@@ -53,12 +53,12 @@ pub(crate) async fn an_event_goes_to_the_named_notification_else_to_the_default_
     assert_eq!(due_events(&store, &other, at(0)).await, [later]);
 }
 
-pub(crate) async fn a_callback_gets_the_documents_events_beside_the_notification(factory: impl StoreFactory) {
+pub(crate) async fn callback_gets_document_events_beside_notification(factory: impl StoreFactory) {
     let store = store_with_two(&factory).await;
     let url = "https://app.example.com/hook?x=1";
-    let mut expected = vec![stored(&store, registers("x", to_callback(url))).await.id.sequence];
-    expected.push(stored(&store, says("a", "x", Status::Completed)).await.id.sequence);
-    stored(&store, says("a", "y", Status::Completed)).await;
+    let mut expected = vec![stored(&store, registration("x", route_to_callback(url))).await.id.sequence];
+    expected.push(stored(&store, unkeyed("a", "x", Status::Completed)).await.id.sequence);
+    stored(&store, unkeyed("a", "y", Status::Completed)).await;
     let app = origin("a", url);
     for sequence in expected {
         let found = page(&store, &app, at(0)).await.deliveries;
@@ -70,15 +70,19 @@ pub(crate) async fn a_callback_gets_the_documents_events_beside_the_notification
     assert_eq!(due(&store, &lane("a", "main"), at(0)).await.len(), 2, "and the lane of its own");
 }
 
-pub(crate) async fn a_late_route_gets_the_latest_event_once(factory: impl StoreFactory) {
+pub(crate) async fn late_route_gets_latest_event_once(factory: impl StoreFactory) {
     let store = store_with_two(&factory).await;
-    stored(&store, says("a", "x", Status::Pending)).await;
-    let latest = stored(&store, says("a", "x", Status::Completed)).await.id.sequence;
+    stored(&store, unkeyed("a", "x", Status::Pending)).await;
+    let latest = stored(&store, unkeyed("a", "x", Status::Completed)).await.id.sequence;
     let app = origin("a", "https://app.example.com/1");
     for round in 0..3 {
-        assert_eq!(repeated(&store, registers("x", to_callback("https://app.example.com/1"))).await, latest);
-        assert_eq!(repeated(&store, registers("x", to_name("other"))).await, latest);
-        assert_eq!(repeated(&store, registers("x", to_name("main"))).await, latest, "it went there before");
+        assert_eq!(repeated(&store, registration("x", route_to_callback("https://app.example.com/1"))).await, latest);
+        assert_eq!(repeated(&store, registration("x", route_to_notification("other"))).await, latest);
+        assert_eq!(
+            repeated(&store, registration("x", route_to_notification("main"))).await,
+            latest,
+            "it went there before"
+        );
         match round {
             0 => assert_eq!(due_events(&store, &app, at(0)).await, [latest]),
             1 => settle(&store, &app, due(&store, &app, at(0)).await[0], Fate::Delivered, at(0)).await,
@@ -88,17 +92,17 @@ pub(crate) async fn a_late_route_gets_the_latest_event_once(factory: impl StoreF
     }
     assert_eq!(due(&store, &lane("a", "main"), at(0)).await.len(), 1, "its first event, and the latest behind it");
     // Each field of a route stays until it is said anew: the callback is there still.
-    let news = stored(&store, keyed("a", "x", Status::Error, "k")).await.id.sequence;
-    assert_eq!(due_events(&store, &app, at(0)).await, [news]);
+    let latest = stored(&store, keyed("a", "x", Status::Error, "k")).await.id.sequence;
+    assert_eq!(due_events(&store, &app, at(0)).await, [latest]);
     store.log.close().await;
     let store = factory.open(retention()).await;
-    assert_eq!(due_events(&store, &app, at(0)).await, [news]);
+    assert_eq!(due_events(&store, &app, at(0)).await, [latest]);
 }
 
-pub(crate) async fn a_callback_is_called_as_it_is_now(factory: impl StoreFactory) {
+pub(crate) async fn delivery_uses_current_callback(factory: impl StoreFactory) {
     let store = store_with_two(&factory).await;
-    stored(&store, registers("x", to_callback("https://app.example.com/old"))).await;
-    repeated(&store, registers("x", to_callback("https://app.example.com/new"))).await;
+    stored(&store, registration("x", route_to_callback("https://app.example.com/old"))).await;
+    repeated(&store, registration("x", route_to_callback("https://app.example.com/new"))).await;
     // Another address is another lane; what waits in the old one has no callback any more.
     let (old, new) = (origin("a", "https://app.example.com/old"), origin("a", "https://app.example.com/new"));
     let found = page(&store, &new, at(0)).await.deliveries;
@@ -108,36 +112,36 @@ pub(crate) async fn a_callback_is_called_as_it_is_now(factory: impl StoreFactory
     // The same address with another token is the same lane.
     let mut other = callback("https://app.example.com/new", Format::Gini);
     other.credential = None;
-    repeated(&store, registers("x", Route { notification: None, callback: Some(other.clone()) })).await;
+    repeated(&store, registration("x", Route { notification: None, callback: Some(other.clone()) })).await;
     let found = page(&store, &new, at(0)).await.deliveries;
     assert_eq!((found.len(), found[0].callback.clone()), (1, Some(other)));
 }
 
-pub(crate) async fn what_a_format_has_no_words_for_is_not_queued(factory: impl StoreFactory) {
+pub(crate) async fn status_without_representation_in_format_is_not_queued(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["a"]).await;
     for (number, format) in Format::ALL.into_iter().enumerate() {
         let name = format.as_str();
-        store.registry.add_notification(&id("a"), default(name, format)).await.unwrap();
+        store.registry.add_notification(&id("a"), default_notification(name, format)).await.unwrap();
         let document = format!("x{number}");
-        let pending = stored(&store, says("a", &document, Status::Pending)).await.id.sequence;
-        let last = stored(&store, says("a", &document, Status::Error)).await.id.sequence;
+        let pending = stored(&store, unkeyed("a", &document, Status::Pending)).await.id.sequence;
+        let last = stored(&store, unkeyed("a", &document, Status::Error)).await.id.sequence;
         let first = if format.tells(Status::Pending) { pending } else { last };
         assert_eq!(due_events(&store, &lane("a", name), at(0)).await, [first], "{name}");
         let url = format!("https://{name}.example.com/x");
         let route = Route { notification: None, callback: Some(callback(&url, format)) };
-        stored(&store, registers(&format!("y{number}"), route)).await;
+        stored(&store, registration(&format!("y{number}"), route)).await;
         let lane = origin("a", &url);
         assert_eq!(due(&store, &lane, at(0)).await.len(), usize::from(format.tells(Status::Pending)), "{name}");
     }
 }
 
-pub(crate) async fn the_state_of_a_notification_keeps_nothing_from_being_queued(factory: impl StoreFactory) {
+pub(crate) async fn events_are_queued_in_every_notification_state(factory: impl StoreFactory) {
     let store = store_with_two(&factory).await;
     for (number, state) in
         [NotificationState::Unverified, NotificationState::Disabled, NotificationState::Active].into_iter().enumerate()
     {
-        store.registry.mark_notification(&id("a"), &default("main", Format::Gini), state).await.unwrap();
-        stored(&store, says("a", &format!("x{number}"), Status::Completed)).await;
+        store.registry.mark_notification(&id("a"), &default_notification("main", Format::Gini), state).await.unwrap();
+        stored(&store, unkeyed("a", &format!("x{number}"), Status::Completed)).await;
         assert_eq!(due(&store, &lane("a", "main"), at(0)).await.len(), number + 1);
     }
 }

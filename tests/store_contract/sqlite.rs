@@ -12,13 +12,13 @@ use futures::FutureExt;
 use rusqlite::Connection;
 
 use crate::factory::{
-    Mask, SqliteFiles, StoreFactory, at, id, keyed, news, raw, retention, sequences, store_with, stored,
+    Mask, SqliteFiles, StoreFactory, at, id, keyed, new_document, raw, retention, sequences, store_with, stored,
 };
-use crate::notifications::rich;
-use crate::outbox::{default, due, lane};
+use crate::notifications::full_notification;
+use crate::outbox::{default_notification, due, lane};
 use crate::registry::hook;
 use crate::rejects::reject;
-use crate::routing::{registers, to_callback};
+use crate::routing::{registration, route_to_callback};
 
 /// Everything that the store has written, in the clear or not.
 fn bytes(path: &Path) -> Vec<u8> {
@@ -34,13 +34,13 @@ fn holds(bytes: &[u8], text: &str) -> bool {
 }
 
 #[tokio::test]
-async fn no_secret_lies_in_the_files_in_the_clear() {
+async fn files_contain_no_plaintext_secret() {
     let files = SqliteFiles::new();
     let store = store_with(&files, retention(), &["a"]).await;
     store.registry.add_hook(&id("a"), hook("1")).await.unwrap();
-    store.registry.add_notification(&id("a"), rich("main")).await.unwrap();
-    stored(&store, registers("x", to_callback("https://app.example.com/path-of-the-callback"))).await;
-    stored(&store, news("a", 1)).await;
+    store.registry.add_notification(&id("a"), full_notification("main")).await.unwrap();
+    stored(&store, registration("x", route_to_callback("https://app.example.com/path-of-the-callback"))).await;
+    stored(&store, new_document("a", 1)).await;
     for closed in [false, true] {
         if closed {
             store.log.close().await;
@@ -57,12 +57,12 @@ async fn no_secret_lies_in_the_files_in_the_clear() {
 }
 
 #[tokio::test]
-async fn every_file_is_the_owners_alone() {
+async fn files_are_readable_by_owner_only() {
     let files = SqliteFiles::new();
     std::fs::write(files.path(), "").unwrap();
     std::fs::set_permissions(files.path(), std::fs::Permissions::from_mode(0o644)).unwrap();
     let store = store_with(&files, retention(), &["a"]).await;
-    stored(&store, news("a", 1)).await;
+    stored(&store, new_document("a", 1)).await;
     let mut seen = 0;
     for file in std::fs::read_dir(files.path().parent().unwrap()).unwrap() {
         let file = file.unwrap();
@@ -84,7 +84,7 @@ fn refusal(options: Options) -> OpenError {
 }
 
 #[tokio::test]
-async fn a_file_that_is_not_ours_is_refused_and_left_alone() {
+async fn foreign_file_is_refused_and_left_unchanged() {
     let files = SqliteFiles::new();
     std::fs::write(files.path(), "a letter to my aunt, which is longer than the header of a database".repeat(9))
         .unwrap();
@@ -101,7 +101,7 @@ async fn a_file_that_is_not_ours_is_refused_and_left_alone() {
 }
 
 #[tokio::test]
-async fn a_newer_schema_is_refused() {
+async fn newer_schema_version_is_refused() {
     let files = SqliteFiles::new();
     files.open(retention()).await.log.close().await;
     Connection::open(files.path()).unwrap().execute_batch("PRAGMA user_version = 2").unwrap();
@@ -109,7 +109,7 @@ async fn a_newer_schema_is_refused() {
 }
 
 #[tokio::test]
-async fn another_key_does_not_open_the_secrets() {
+async fn secrets_do_not_open_with_another_key() {
     let files = SqliteFiles::new();
     store_with(&files, retention(), &["a"]).await.log.close().await;
     let other = Options { seal: Arc::new(Mask(1)), ..files.options(None) };
@@ -123,7 +123,7 @@ async fn another_key_does_not_open_the_secrets() {
 }
 
 #[tokio::test]
-async fn two_relays_do_not_share_a_database() {
+async fn second_process_cannot_open_the_database() {
     let files = SqliteFiles::new();
     let store = files.open(retention()).await;
     assert!(matches!(refusal(files.options(None)), OpenError::Locked(_)));
@@ -132,14 +132,14 @@ async fn two_relays_do_not_share_a_database() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_cannot_be_written_is_refused_and_the_next_is_stored() {
+async fn failed_write_is_refused_and_next_succeeds() {
     let files = SqliteFiles::new();
     let store = store_with(&files, retention(), &["a"]).await;
-    let before = stored(&store, news("a", 1)).await.id.sequence;
+    let before = stored(&store, new_document("a", 1)).await.id.sequence;
     // Somebody else writes the file: nobody can, until they are done.
     let stranger = Connection::open(files.path()).unwrap();
     stranger.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let refused = futures::future::join_all((2..20).map(|number| store.log.append(news("a", number)))).await;
+    let refused = futures::future::join_all((2..20).map(|number| store.log.append(new_document("a", number)))).await;
     assert!(refused.iter().all(|answer| matches!(answer, Err(StoreError::Unavailable(_)))), "{refused:?}");
     assert!(matches!(store.log.probe().await, Err(StoreError::Unavailable(_))));
     assert!(matches!(store.registry.remove_client(&id("a")).await, Err(StoreError::Unavailable(_))));
@@ -147,12 +147,12 @@ async fn what_cannot_be_written_is_refused_and_the_next_is_stored() {
     assert_eq!(sequences(&store, "a").await, [before], "reading goes on");
     stranger.execute_batch("COMMIT").unwrap();
     store.log.probe().await.unwrap();
-    assert_eq!(stored(&store, news("a", 2)).await.id.sequence, before + 1);
+    assert_eq!(stored(&store, new_document("a", 2)).await.id.sequence, before + 1);
     assert_eq!(sequences(&store, "a").await, [before, before + 1]);
 }
 
 #[tokio::test]
-async fn an_interrupted_erasing_is_finished_by_the_next_start() {
+async fn interrupted_client_removal_completes_on_reopen() {
     let files = SqliteFiles::new();
     let store = store_with(&files, retention(), &["a", "b"]).await;
     for number in 0..700 {
@@ -161,9 +161,9 @@ async fn an_interrupted_erasing_is_finished_by_the_next_start() {
         store.log.append(arrival).await.unwrap();
     }
     store.rejects.keep(&id("a"), reject(1)).await.unwrap();
-    store.registry.add_notification(&id("a"), default("main", Format::Gini)).await.unwrap();
-    stored(&store, registers("x", to_callback("https://app.example.com/"))).await;
-    let other = stored(&store, news("b", 1)).await.id.sequence;
+    store.registry.add_notification(&id("a"), default_notification("main", Format::Gini)).await.unwrap();
+    stored(&store, registration("x", route_to_callback("https://app.example.com/"))).await;
+    let other = stored(&store, new_document("b", 1)).await.id.sequence;
     store.log.close().await;
     // As if the power had failed right after the removal was committed.
     let db = Connection::open(files.path()).unwrap();
@@ -193,11 +193,11 @@ async fn an_interrupted_erasing_is_finished_by_the_next_start() {
 }
 
 #[tokio::test]
-async fn an_interrupted_removal_of_a_notification_is_finished_by_the_next_start() {
+async fn interrupted_notification_removal_completes_on_reopen() {
     let files = SqliteFiles::new();
     let store = store_with(&files, retention(), &["a"]).await;
-    store.registry.add_notification(&id("a"), default("main", Format::Gini)).await.unwrap();
-    futures::future::join_all((0..1_200).map(|number| store.log.append(news("a", number)))).await;
+    store.registry.add_notification(&id("a"), default_notification("main", Format::Gini)).await.unwrap();
+    futures::future::join_all((0..1_200).map(|number| store.log.append(new_document("a", number)))).await;
     store.log.close().await;
     // As if the power had failed right after the removal was committed.
     let db = Connection::open(files.path()).unwrap();
@@ -207,7 +207,7 @@ async fn an_interrupted_removal_of_a_notification_is_finished_by_the_next_start(
     let store = files.open(retention()).await;
     assert!(store.registry.notifications(&id("a")).is_empty());
     assert!(store.outbox.stirred().now_or_never().is_none(), "no lane of it is named");
-    store.registry.add_notification(&id("a"), default("other", Format::Gini)).await.unwrap();
+    store.registry.add_notification(&id("a"), default_notification("other", Format::Gini)).await.unwrap();
     // Pruning comes after it, so its answer means that both are done.
     store.log.prune(at(0)).await.unwrap();
     let query = DeliveryQuery { state: Some(DeliveryState::Dead), limit: 2_000, ..DeliveryQuery::default() };
@@ -221,12 +221,12 @@ async fn an_interrupted_removal_of_a_notification_is_finished_by_the_next_start(
 }
 
 #[tokio::test]
-async fn a_copy_of_the_files_has_everything_that_was_acknowledged() {
+async fn copied_files_contain_all_acknowledged_events() {
     let files = SqliteFiles::new();
     let store = store_with(&files, retention(), &["a"]).await;
     let mut expected = Vec::new();
     for number in 0..50 {
-        expected.push(stored(&store, news("a", number)).await.id.sequence);
+        expected.push(stored(&store, new_document("a", number)).await.id.sequence);
     }
     // What a killed process leaves: no closing, no checkpoint.
     let copy = SqliteFiles::new();
@@ -240,7 +240,7 @@ async fn a_copy_of_the_files_has_everything_that_was_acknowledged() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_write_ahead_log_is_given_back_under_steady_load_and_stays_bounded() {
+async fn wal_is_bounded_and_reset_under_load() {
     let files = SqliteFiles::new();
     let (largest, last, given_back) = (AtomicU64::new(0), AtomicU64::new(0), Arc::new(AtomicBool::new(false)));
     let (largest, seen) = (Arc::new(largest), given_back.clone());
@@ -257,7 +257,7 @@ async fn the_write_ahead_log_is_given_back_under_steady_load_and_stays_bounded()
     // A gigabyte and a half at most: a log that is never given back shows by then.
     for round in 0..600_usize {
         let append = |number| {
-            let mut arrival = news("a", round * 10 + number);
+            let mut arrival = new_document("a", round * 10 + number);
             arrival.raw = Some(raw(&body));
             store.log.append(arrival)
         };
@@ -276,15 +276,15 @@ async fn the_write_ahead_log_is_given_back_under_steady_load_and_stays_bounded()
 }
 
 #[tokio::test]
-async fn the_observer_hears_of_each_transaction() {
+async fn on_commit_reports_each_transaction() {
     let files = SqliteFiles::new();
     let reports = Arc::new(Mutex::new(Vec::new()));
     let heard = reports.clone();
     let store: Store =
         SqliteStore::open(files.options(Some(Arc::new(move |report| heard.lock().unwrap().push(report))))).unwrap();
     store.registry.add_client(crate::factory::client("a")).await.unwrap();
-    stored(&store, news("a", 1)).await;
-    store.log.append(news("a", 1)).await.unwrap();
+    stored(&store, new_document("a", 1)).await;
+    store.log.append(new_document("a", 1)).await.unwrap();
     store.log.close().await;
     let reports = reports.lock().unwrap();
     let counts: Vec<_> = reports.iter().map(|report| (report.commands, report.events, report.stored)).collect();
