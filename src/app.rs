@@ -23,7 +23,7 @@ use crate::delivery::{Deliverer, Notify};
 use crate::domain::Timestamp;
 use crate::http::transport::handoff::{StreamWorker, StreamWorkers};
 use crate::http::transport::server::{Server, listen};
-use crate::http::{self, Edge, Parts};
+use crate::http::{self, Parts, RequestMiddleware};
 use crate::ingest::Ingest;
 use crate::metrics::Metrics;
 use crate::store::Store;
@@ -110,18 +110,19 @@ pub async fn serve(config: Config, on_listening: OnListening<'_>) -> anyhow::Res
         metrics: metrics.clone(),
     };
     let origins = options::origins(&config);
-    let edge = Edge::new(http::public(&context), origins, metrics.clone());
-    let admin_edge = Edge::new(http::private(&context), http::Origins::Only(Vec::new()), metrics.clone());
+    let public_service = RequestMiddleware::new(http::public(&context), origins, metrics.clone());
+    let admin_service =
+        RequestMiddleware::new(http::private(&context), http::Origins::Only(Vec::new()), metrics.clone());
 
     let mut public_task = JoinSet::new();
-    public_task.spawn(server(&stop_public, streams, options::server(&config)).run(public, edge));
+    public_task.spawn(server(&stop_public, streams, options::server(&config)).run(public, public_service));
     let mut deliveries = JoinSet::new();
     deliveries.spawn(named("deliveries", Deliverer::new(notify).run(stop_deliveries.clone())));
     let mut rest = JoinSet::new();
     // Nothing is followed on the admin address: its hand-offs lead nowhere.
     let admin_server =
         server(&stop_rest, StreamWorkers::new(1, config.write_timeout).0, options::admin_server(&config));
-    rest.spawn(named("admin server", admin_server.run(private, admin_edge)));
+    rest.spawn(named("admin server", admin_server.run(private, admin_service)));
     rest.spawn(named("dispatcher", dispatch(hub.clone(), metrics.clone(), tail)));
     rest.spawn(named("housekeeping", housekeeping(store.clone(), context, metrics.clone(), stop_rest.clone())));
 

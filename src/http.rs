@@ -1,14 +1,14 @@
 //! The relay's HTTP side: which address leads to which handler. Filters parse, handlers are plain functions over the
 //! use cases; a rejection means "try the next route", never "error".
 
-mod accept;
+mod accept_header;
 mod access;
 mod answer;
 mod api;
 mod baidu;
 mod body;
 mod cors;
-mod edge;
+mod middleware;
 mod problem;
 mod request;
 pub mod transport;
@@ -35,7 +35,7 @@ pub use api::deliveries::{AttemptView, DeliveryView};
 pub use api::hooks::HookView;
 pub use baidu::notifications::NotificationView;
 pub use cors::Origins;
-pub use edge::Edge;
+pub use middleware::RequestMiddleware;
 
 use answer::Outcome;
 use request::{Request, request};

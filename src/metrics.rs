@@ -37,7 +37,7 @@ pub struct Meters {
     pub events_out: Counter,
     /// Bytes written to followers.
     pub stream_bytes: Counter,
-    /// Open streams; taken with [`Held`].
+    /// Open streams; taken with [`GaugeGuard`].
     pub followers: Gauge,
     /// Streams opened.
     pub followers_opened: Counter,
@@ -51,7 +51,7 @@ pub struct Meters {
     pub append_seconds: Histogram,
     /// Events read from the log for followers.
     pub replay_events: Counter,
-    /// Followers that read from the log at the moment; taken with [`Held`].
+    /// Followers that read from the log at the moment; taken with [`GaugeGuard`].
     pub replays_running: Gauge,
     /// Streams that began with a reset.
     pub resets: Counters<Reset>,
@@ -63,7 +63,7 @@ pub struct Meters {
     pub delivery_attempts: Counters<DeliveryOutcome>,
     /// Seconds of an attempt.
     pub delivery_seconds: Histogram,
-    /// Attempts that run at the moment; taken with [`Held`].
+    /// Attempts that run at the moment; taken with [`GaugeGuard`].
     pub deliveries_running: Gauge,
     /// Deliveries that wait or are on their way.
     pub deliveries_pending: Gauge,
@@ -75,7 +75,7 @@ pub struct Meters {
     pub endpoints_open: Gauge,
     /// Endpoints that are tried with one attempt after that.
     pub endpoints_half_open: Gauge,
-    /// Open connections; taken with [`Held`].
+    /// Open connections; taken with [`GaugeGuard`].
     pub connections: Gauge,
     /// The log's head.
     pub store_head: Gauge,
@@ -184,19 +184,19 @@ impl Meters {
     }
 }
 
-/// One held on a gauge from its making to its drop, so that the gauge returns to zero however a task ends.
+/// Counts one on a gauge for as long as it lives, so that the gauge returns to zero however a task ends.
 #[derive(Debug)]
-pub struct Held(Gauge);
+pub struct GaugeGuard(Gauge);
 
-impl Held {
-    /// Adds one to the gauge for as long as the result lives.
-    pub fn of(gauge: &Gauge) -> Self {
+impl GaugeGuard {
+    /// Increments the gauge; dropping the guard decrements it.
+    pub fn new(gauge: &Gauge) -> Self {
         gauge.inc();
         Self(gauge.clone())
     }
 }
 
-impl Drop for Held {
+impl Drop for GaugeGuard {
     fn drop(&mut self) {
         self.0.dec();
     }
@@ -263,9 +263,9 @@ mod tests {
     fn clones_count_together_and_a_gauge_returns_to_zero() {
         let metrics = Metrics::new("");
         let other = metrics.clone();
-        let held = Held::of(&metrics.followers);
+        let guard = GaugeGuard::new(&metrics.followers);
         assert_eq!(other.followers.get(), 1);
-        drop(held);
+        drop(guard);
         assert_eq!(other.followers.get(), 0);
         other.resets.inc(Reset::Epoch);
         assert_eq!(metrics.resets.get(Reset::Epoch), 1);

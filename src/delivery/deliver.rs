@@ -20,7 +20,7 @@ use super::lane::Workplace;
 use super::places::Places;
 use super::window::Breaker;
 use crate::domain::Timestamp;
-use crate::metrics::Held;
+use crate::metrics::GaugeGuard;
 use crate::store::{Due, DuePage, Fate, Lane, StoreError};
 
 /// How long to wait when the store does not answer.
@@ -274,7 +274,7 @@ impl Deliverer {
     fn begin(&mut self, lane: Lane, due: Due, era: u32) {
         let notify = self.notify.clone();
         let passage = notify.gates.enter(&lane);
-        let running = Held::of(&notify.metrics.deliveries_running);
+        let running = GaugeGuard::new(&notify.metrics.deliveries_running);
         self.work.push(Box::pin(async move {
             // One that panics must not end all others with it, nor be tried again at once for ever.
             let attempt = AssertUnwindSafe(notify.attempt(&lane, &due, &passage)).catch_unwind().await;

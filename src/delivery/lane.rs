@@ -6,7 +6,7 @@ use std::collections::{HashSet, VecDeque};
 use tokio::time::Instant;
 
 use super::window::{Breaker, Window};
-use crate::metrics::{Held, Metrics};
+use crate::metrics::{GaugeGuard, Metrics};
 use crate::store::{Due, DuePage};
 
 /// Deliveries that are read at once. With their events this bounds the memory of a lane.
@@ -47,7 +47,7 @@ pub(super) struct Workplace {
     /// Deliveries under way that were sent again by hand meanwhile.
     pub(super) wanted_again: HashSet<u64>,
     /// One on the gauge of the breaker's state, while that is not closed.
-    shown: Option<(Shown, Held)>,
+    shown: Option<(Shown, GaugeGuard)>,
 }
 
 impl Workplace {
@@ -107,8 +107,8 @@ impl Workplace {
         };
         if self.shown.as_ref().map(|(shown, _)| *shown) != now {
             self.shown = now.map(|shown| match shown {
-                Shown::Open => (shown, Held::of(&metrics.endpoints_open)),
-                Shown::HalfOpen => (shown, Held::of(&metrics.endpoints_half_open)),
+                Shown::Open => (shown, GaugeGuard::new(&metrics.endpoints_open)),
+                Shown::HalfOpen => (shown, GaugeGuard::new(&metrics.endpoints_half_open)),
             });
         }
     }

@@ -9,7 +9,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use super::Streams;
 use super::hub::{Behind, Ending, Fields, Filter, Framing, Full, Outgoing, Seat};
 use crate::domain::{ClientId, EventId, Timestamp};
-use crate::metrics::{Disconnect, Held, Label, Reset};
+use crate::metrics::{Disconnect, GaugeGuard, Label, Reset};
 use crate::store::{Page, StoreError};
 
 /// The most that one turn writes from the ring: a reader that has been away a little does not hold the thread.
@@ -48,7 +48,7 @@ pub struct Follower {
     streams: Streams,
     seat: Seat,
     /// One on the gauge.
-    _counted: Held,
+    _counted: GaugeGuard,
     /// Everything up to this sequence has been handed over or was not asked for.
     position: u64,
     /// How the next page of the log is to be understood.
@@ -88,7 +88,7 @@ impl Streams {
         Ok(Follower {
             streams: self.clone(),
             seat,
-            _counted: Held::of(&self.metrics.followers),
+            _counted: GaugeGuard::new(&self.metrics.followers),
             position,
             start,
             filter: (!request.filter.is_open()).then(|| Box::new(request.filter)),
@@ -135,7 +135,7 @@ impl Follower {
                 Err(Behind) => {
                     let log = self.streams.store.log.clone();
                     let client = self.seat.client().clone();
-                    let running = Held::of(&self.streams.metrics.replays_running);
+                    let running = GaugeGuard::new(&self.streams.metrics.replays_running);
                     let read = log.after(&client, self.position, self.streams.options.page).await;
                     drop(running);
                     match read {

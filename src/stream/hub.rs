@@ -182,7 +182,7 @@ impl Hub {
     }
 
     /// Ends one follower's stream; false when there is none of this number.
-    pub fn dismiss(&self, number: u64) -> bool {
+    pub fn disconnect(&self, number: u64) -> bool {
         let Some(occupant) = self.inner.occupants.get(&number).map(|o| o.clone()) else { return false };
         occupant.dismiss();
         true

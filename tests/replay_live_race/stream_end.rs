@@ -55,7 +55,7 @@ fn stream_end_between_poll_and_wait_is_noticed() {
                     Disconnect::Revoked
                 }
                 _ => {
-                    assert!(hub.dismiss(number));
+                    assert!(hub.disconnect(number));
                     Disconnect::Removed
                 }
             };

@@ -172,7 +172,7 @@ pub(in crate::http) async fn follower(context: Arc<Context>, request: Request, i
     if request.method != Method::DELETE {
         return Err(Problem::method("DELETE"));
     }
-    let found = id.parse().is_ok_and(|number| context.hub.dismiss(number));
+    let found = id.parse().is_ok_and(|number| context.hub.disconnect(number));
     if found { Ok(answer::nothing()) } else { Err(Problem::not_found("follower")) }
 }
 

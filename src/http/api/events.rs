@@ -13,7 +13,7 @@ use crate::http::api::view;
 use crate::http::problem::Problem;
 use crate::http::request::Request;
 use crate::http::transport::handoff::Offer;
-use crate::http::{Context, accept, access};
+use crate::http::{Context, accept_header, access};
 use crate::metrics::{Disconnect, Label, Refusal};
 use crate::stream::hub::{Fields, Filter, Full};
 use crate::stream::{FollowRequest, busy, refused};
@@ -82,7 +82,7 @@ fn admitted(context: &Context, request: &Request, now: Timestamp) -> Result<Gran
         tracing::info!(request_id = %request.id.0, %denied, "a follower's token was not accepted");
         Refusal::AuthFailed
     })?;
-    if accept::event_stream(&request.headers) { Ok(grant) } else { Err(Refusal::NotAccepted) }
+    if accept_header::allows_event_stream(&request.headers) { Ok(grant) } else { Err(Refusal::NotAccepted) }
 }
 
 /// The header wins over the query; an empty one counts as none.

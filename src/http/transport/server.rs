@@ -16,7 +16,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::http::transport::connection;
 use crate::http::transport::handoff::StreamWorkers;
-use crate::metrics::{Held, Metrics};
+use crate::metrics::{GaugeGuard, Metrics};
 
 /// What a server needs to know.
 #[derive(Debug, Clone)]
@@ -55,7 +55,7 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 /// The place that a connection takes; given back when it is dropped.
 pub struct Place {
     _permit: OwnedSemaphorePermit,
-    _counted: Held,
+    _counted: GaugeGuard,
 }
 
 impl Server {
@@ -79,7 +79,7 @@ impl Server {
                 () = self.stop.cancelled() => break,
                 accepted = next(&listener, &places) => accepted,
             };
-            let place = Place { _permit: permit, _counted: Held::of(&self.metrics.connections) };
+            let place = Place { _permit: permit, _counted: GaugeGuard::new(&self.metrics.connections) };
             connections.spawn(connection::serve(self.clone(), socket, peer, place, service.clone()));
         }
         drop(listener);

@@ -23,7 +23,7 @@ type Answering = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Sen
 
 /// The outermost service of one address.
 #[derive(Clone)]
-pub struct Edge {
+pub struct RequestMiddleware {
     inner: Arc<Inner>,
 }
 
@@ -35,14 +35,14 @@ struct Inner {
     next: AtomicU64,
 }
 
-impl Edge {
+impl RequestMiddleware {
     /// Around some routes.
     pub fn new(routes: BoxedFilter<(Response,)>, origins: Origins, metrics: Metrics) -> Self {
         Self { inner: Arc::new(Inner { routes, origins, metrics, next: AtomicU64::new(fastrand::u64(..)) }) }
     }
 }
 
-impl Service<Request<Incoming>> for Edge {
+impl Service<Request<Incoming>> for RequestMiddleware {
     type Response = Response;
     type Error = Infallible;
     type Future = Answering;

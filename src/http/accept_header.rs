@@ -4,7 +4,7 @@ use http::HeaderMap;
 
 /// True when `text/event-stream` is acceptable: no `Accept` at all, or the most specific range that covers it does not
 /// have the weight 0.
-pub(super) fn event_stream(headers: &HeaderMap) -> bool {
+pub(super) fn allows_event_stream(headers: &HeaderMap) -> bool {
     let mut best: Option<(u8, bool)> = None;
     let mut any = false;
     for value in headers.get_all("accept") {
@@ -40,7 +40,7 @@ mod tests {
         for value in values {
             headers.append("accept", value.parse().expect("a header value"));
         }
-        event_stream(&headers)
+        allows_event_stream(&headers)
     }
 
     #[test]
