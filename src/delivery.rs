@@ -26,7 +26,7 @@ use nudges::{Nudge, Nudges};
 
 use crate::domain::{ClientId, NotificationName, Target};
 use crate::metrics::Metrics;
-use crate::store::{Lane, Store};
+use crate::store::{QueueKey, Store};
 use crate::vendor::Outbound;
 
 pub use attempt::{SENDER, sender};
@@ -112,7 +112,7 @@ impl Notify {
 
     /// Calls back what is on its way to a notification that was removed; when this returns, nothing is.
     pub(crate) async fn forget(&self, client: &ClientId, name: &NotificationName) {
-        let lane = Lane { client: client.clone(), target: Target::Notification(name.clone()) };
+        let lane = QueueKey { client: client.clone(), target: Target::Notification(name.clone()) };
         self.nudges.tell(Nudge::Gone(lane.clone())).await;
         self.gates.evict(&lane).await;
     }
@@ -124,7 +124,7 @@ impl Notify {
     }
 
     /// One request to a receiver, broken off when the receiver is removed meanwhile.
-    async fn call(&self, lane: &Lane, request: Outbound) -> Exchange {
+    async fn call(&self, lane: &QueueKey, request: Outbound) -> Exchange {
         let passage = self.gates.enter(lane);
         tokio::select! {
             biased;

@@ -2,7 +2,7 @@
 
 use crate::domain::{ClientId, Hook, Route, Status, Timestamp, Update, Vendor, VendorId};
 use crate::metrics::Metrics;
-use crate::store::{Appended, Arrival, Raw, Reject, Repeat, Store, StoreError};
+use crate::store::{AppendOutcome, DuplicateRule, NewEvent, RawRequest, Reject, Store, StoreError};
 use crate::vendor::{self, Message, Refusal};
 
 /// A document that an application announces before the vendor calls back.
@@ -51,19 +51,19 @@ impl Ingest {
         client: &ClientId,
         hook: &Hook,
         update: Update,
-        raw: Raw,
+        raw: RawRequest,
         now: Timestamp,
-    ) -> Result<Appended, StoreError> {
+    ) -> Result<AppendOutcome, StoreError> {
         let mut labels = hook.labels.clone();
         labels.extend(update.labels.iter().map(|(k, v)| (k.clone(), v.clone())));
-        let repeat = update.dedup_key.clone().map_or(Repeat::SameStatus, Repeat::SameKey);
-        let arrival = Arrival {
+        let duplicate_rule = update.dedup_key.clone().map_or(DuplicateRule::SameStatus, DuplicateRule::SameKey);
+        let arrival = NewEvent {
             client: client.clone(),
             vendor: hook.vendor,
             update,
             labels,
             raw: Some(raw),
-            repeat,
+            duplicate_rule,
             route: None,
             now,
         };
@@ -76,16 +76,16 @@ impl Ingest {
         client: &ClientId,
         registration: Registration,
         now: Timestamp,
-    ) -> Result<Appended, StoreError> {
+    ) -> Result<AppendOutcome, StoreError> {
         let mut update = Update::new(registration.vendor_id, Status::Pending);
         update.title = registration.title;
-        let arrival = Arrival {
+        let arrival = NewEvent {
             client: client.clone(),
             vendor: registration.vendor,
             update,
             labels: std::collections::BTreeMap::new(),
             raw: None,
-            repeat: Repeat::Known,
+            duplicate_rule: DuplicateRule::KnownDocument,
             route: registration.route,
             now,
         };
@@ -98,11 +98,11 @@ impl Ingest {
         client: &ClientId,
         hook: &Hook,
         reason: String,
-        raw: Raw,
+        raw: RawRequest,
         now: Timestamp,
     ) -> Result<u64, StoreError> {
         let reject = Reject { id: 0, hook: hook.id.clone(), time: now, reason, raw };
-        let id = self.store.rejects.keep(client, reject).await?;
+        let id = self.store.rejects.add(client, reject).await?;
         self.metrics.rejects.inc();
         Ok(id)
     }
@@ -115,7 +115,7 @@ impl Ingest {
         id: u64,
         instead: Option<&str>,
         now: Timestamp,
-    ) -> Result<Appended, RejectFailure> {
+    ) -> Result<AppendOutcome, RejectFailure> {
         let reject = self.store.rejects.get(client, id).await?.ok_or(RejectFailure::NotFound("reject"))?;
         let hooks = self.store.registry.hooks(client);
         let wanted = instead.unwrap_or(&reject.hook);
@@ -135,7 +135,7 @@ impl Ingest {
 }
 
 /// Its origin was proven when it arrived, and the proof may be stale by now: only the meaning is looked at.
-fn understand(hook: &Hook, raw: &Raw) -> Result<Update, RejectFailure> {
+fn understand(hook: &Hook, raw: &RawRequest) -> Result<Update, RejectFailure> {
     let bad = |what: &str| RejectFailure::Unintelligible(format!("the kept request has a bad {what}"));
     let method = raw.method.parse().map_err(|_| bad("method"))?;
     let mut headers = http::HeaderMap::new();

@@ -16,7 +16,10 @@ use crate::domain::{
     Timestamp, Update, Vendor, VendorId,
 };
 
-pub use outbox::{Attempt, Backlog, Delivery, DeliveryQuery, DeliveryState, Due, DuePage, Fate, Lane, Outbox};
+pub use outbox::{
+    Attempt, AttemptRecord, Backlog, Delivery, DeliveryQuery, DeliveryState, Disposition, DueDelivery, DuePage, Outbox,
+    QueueKey,
+};
 
 /// Why the store did not do what it was asked.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -39,11 +42,11 @@ pub enum StoreError {
 }
 
 /// The answer of a port's method.
-pub type Answer<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
+pub type StoreFuture<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
 
 /// A vendor's request as it came, without credentials.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Raw {
+pub struct RawRequest {
     /// GET or POST.
     pub method: String,
     /// The raw query, without `?`.
@@ -56,18 +59,18 @@ pub struct Raw {
 
 /// When an arrival counts as a repeat of something stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Repeat {
+pub enum DuplicateRule {
     /// When this client's vendor has sent this key within 30 days.
     SameKey(String),
     /// When the document is in this status already.
     SameStatus,
     /// When the document is known at all.
-    Known,
+    KnownDocument,
 }
 
 /// Something to append.
 #[derive(Debug, Clone)]
-pub struct Arrival {
+pub struct NewEvent {
     /// Whose.
     pub client: ClientId,
     /// Who says it.
@@ -77,9 +80,9 @@ pub struct Arrival {
     /// The hook's labels and the message's, merged.
     pub labels: BTreeMap<String, String>,
     /// The request as it came; `None` when the application itself registered the document.
-    pub raw: Option<Raw>,
+    pub raw: Option<RawRequest>,
     /// When it is not news.
-    pub repeat: Repeat,
+    pub duplicate_rule: DuplicateRule,
     /// Where the document's events go from now on; `None` leaves that as it is. A route that is new to a known document
     /// gets the document's latest event, too.
     pub route: Option<Route>,
@@ -89,11 +92,11 @@ pub struct Arrival {
 
 /// What became of an arrival. Whichever it is, it is on the disk (or acknowledged by the cluster).
 #[derive(Debug, Clone)]
-pub enum Appended {
+pub enum AppendOutcome {
     /// A new event.
     Stored(SharedEvent),
     /// It was there before.
-    Repeat {
+    Duplicate {
         /// The event that was stored then.
         id: EventId,
         /// The document it tells of.
@@ -105,7 +108,7 @@ pub enum Appended {
 
 /// A stretch of one client's history.
 #[derive(Debug, Clone)]
-pub struct Page {
+pub struct LogPage {
     /// In order; all of the client's events after the position asked for, up to the limit.
     pub events: Vec<SharedEvent>,
     /// Everything of this client up to this position has been read: the last event's sequence when the limit cut
@@ -126,7 +129,7 @@ pub struct PageLimit {
 
 /// Newly committed events, in order.
 #[derive(Debug, Clone)]
-pub struct Batch {
+pub struct CommittedBatch {
     /// All events committed together.
     pub events: Vec<SharedEvent>,
 }
@@ -180,7 +183,7 @@ pub struct DocumentPage {
 
 /// How many events a client had in each minute.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Counts {
+pub struct EventCounts {
     /// From here on they are complete: the time that was asked for, or a later one where the bound cut them.
     pub since: Timestamp,
     /// The beginning of a minute, a status, and how many: in order of time, without those of none.
@@ -199,25 +202,25 @@ pub trait Log: Send + Sync {
     /// A delivery goes to the notification that the document names, else to the client's default one, and to the
     /// document's callback; none where the format has no words for the status. Slow when the queue
     /// of writers is full; [`StoreError::Unavailable`] when nothing could be stored.
-    fn append(&self, arrival: Arrival) -> Answer<'_, Appended>;
+    fn append(&self, arrival: NewEvent) -> StoreFuture<'_, AppendOutcome>;
     /// The client's events after a position. Its cost does not depend on the length of the history.
-    fn after(&self, client: &ClientId, sequence: u64, limit: PageLimit) -> Answer<'_, Page>;
+    fn events_after(&self, client: &ClientId, sequence: u64, limit: PageLimit) -> StoreFuture<'_, LogPage>;
     /// Everything committed from now on, in order, all clients. A slow reader slows the writer; nothing is skipped.
-    fn tail(&self) -> BoxStream<'static, Batch>;
+    fn tail(&self) -> BoxStream<'static, CommittedBatch>;
     /// The request that an event came in; `None` when there was none or the history has dropped it.
-    fn raw(&self, client: &ClientId, sequence: u64) -> Answer<'_, Option<Raw>>;
+    fn raw_request(&self, client: &ClientId, sequence: u64) -> StoreFuture<'_, Option<RawRequest>>;
     /// Documents by their present state.
-    fn documents(&self, client: &ClientId, query: DocumentQuery) -> Answer<'_, DocumentPage>;
+    fn documents(&self, client: &ClientId, query: DocumentQuery) -> StoreFuture<'_, DocumentPage>;
     /// One document.
-    fn document(&self, client: &ClientId, id: DocumentId) -> Answer<'_, Option<Document>>;
+    fn document(&self, client: &ClientId, id: DocumentId) -> StoreFuture<'_, Option<Document>>;
     /// What is retained of a document's history, oldest first, at most 1 000 of its latest events.
-    fn history(&self, client: &ClientId, id: DocumentId) -> Answer<'_, Vec<SharedEvent>>;
+    fn history(&self, client: &ClientId, id: DocumentId) -> StoreFuture<'_, Vec<SharedEvent>>;
     /// The client's events since a time, counted by minute and status. Looks at the latest `most` of them only.
-    fn counts(&self, client: &ClientId, since: Timestamp, most: usize) -> Answer<'_, Counts>;
+    fn event_counts(&self, client: &ClientId, since: Timestamp, most: usize) -> StoreFuture<'_, EventCounts>;
     /// Proves that the store can accept now, by committing something small.
-    fn probe(&self) -> Answer<'_, ()>;
+    fn probe(&self) -> StoreFuture<'_, ()>;
     /// Drops what is older or more than the retention allows; returns how many events went.
-    fn prune(&self, now: Timestamp) -> Answer<'_, u64>;
+    fn prune(&self, now: Timestamp) -> StoreFuture<'_, u64>;
     /// Flushes and closes; later calls answer [`StoreError::Stopped`].
     fn close(&self) -> BoxFuture<'_, ()>;
 }
@@ -233,31 +236,37 @@ pub trait Registry: Send + Sync {
     /// A client's hooks, oldest first.
     fn hooks(&self, client: &ClientId) -> Vec<Arc<Hook>>;
     /// Adds a client; [`StoreError::Conflict`] when the name is taken.
-    fn add_client(&self, client: Client) -> Answer<'_, ()>;
+    fn add_client(&self, client: Client) -> StoreFuture<'_, ()>;
     /// Replaces a client's secrets.
-    fn update_client(&self, client: Client) -> Answer<'_, ()>;
+    fn update_client(&self, client: Client) -> StoreFuture<'_, ()>;
     /// Removes a client at once and erases what it owned: hooks, notifications, events, documents, deliveries, rejects.
-    fn remove_client(&self, id: &ClientId) -> Answer<'_, ()>;
+    fn remove_client(&self, id: &ClientId) -> StoreFuture<'_, ()>;
     /// Adds a hook to a client.
-    fn add_hook(&self, client: &ClientId, hook: Hook) -> Answer<'_, ()>;
+    fn add_hook(&self, client: &ClientId, hook: Hook) -> StoreFuture<'_, ()>;
     /// Replaces the client's hook of this id; its key and when it was made stay as they are.
-    fn update_hook(&self, client: &ClientId, hook: Hook) -> Answer<'_, ()>;
+    fn update_hook(&self, client: &ClientId, hook: Hook) -> StoreFuture<'_, ()>;
     /// Removes a client's hook.
-    fn remove_hook(&self, client: &ClientId, id: &str) -> Answer<'_, ()>;
+    fn remove_hook(&self, client: &ClientId, id: &str) -> StoreFuture<'_, ()>;
     /// A client's notifications, oldest first.
     fn notifications(&self, client: &ClientId) -> Vec<Arc<Notification>>;
     /// Adds a notification; a default one takes that from the one before. [`StoreError::Conflict`] when the name is
     /// taken, [`StoreError::TooMany`] when the client has
     /// [`NOTIFICATIONS_PER_CLIENT`](crate::domain::NOTIFICATIONS_PER_CLIENT).
-    fn add_notification(&self, client: &ClientId, notification: Notification) -> Answer<'_, ()>;
+    fn add_notification(&self, client: &ClientId, notification: Notification) -> StoreFuture<'_, ()>;
     /// Replaces the client's notification `before` by `after`; its id, its name and when it was made stay as they are, and a
     /// default one takes that from the one before. [`StoreError::Conflict`] when it is no longer as it was `before`.
-    fn update_notification(&self, client: &ClientId, before: &Notification, after: Notification) -> Answer<'_, ()>;
+    fn update_notification(&self, client: &ClientId, before: &Notification, after: Notification)
+    -> StoreFuture<'_, ()>;
     /// Changes nothing but the state of a notification. [`StoreError::Conflict`] when its endpoint or format is no longer
     /// that of `known`: what was found out was found out about another one.
-    fn mark_notification(&self, client: &ClientId, known: &Notification, state: NotificationState) -> Answer<'_, ()>;
+    fn set_notification_state(
+        &self,
+        client: &ClientId,
+        known: &Notification,
+        state: NotificationState,
+    ) -> StoreFuture<'_, ()>;
     /// Removes a client's notification by its name. Deliveries that were pending for it are dead, with that as reason.
-    fn remove_notification(&self, client: &ClientId, name: &str) -> Answer<'_, ()>;
+    fn remove_notification(&self, client: &ClientId, name: &str) -> StoreFuture<'_, ()>;
 }
 
 /// A request that proved its origin and could not be understood.
@@ -272,19 +281,19 @@ pub struct Reject {
     /// What could not be understood.
     pub reason: String,
     /// The request.
-    pub raw: Raw,
+    pub raw: RawRequest,
 }
 
 /// The rejects: bounded by number, bytes and age for each client; the oldest go first.
 pub trait Rejects: Send + Sync {
     /// Keeps one; durable when it answers. Returns its id.
-    fn keep(&self, client: &ClientId, reject: Reject) -> Answer<'_, u64>;
+    fn add(&self, client: &ClientId, reject: Reject) -> StoreFuture<'_, u64>;
     /// Newest first; `before` is the id that the page before ended with.
-    fn list(&self, client: &ClientId, limit: usize, before: Option<u64>) -> Answer<'_, Vec<Reject>>;
+    fn list(&self, client: &ClientId, limit: usize, before: Option<u64>) -> StoreFuture<'_, Vec<Reject>>;
     /// One of them.
-    fn get(&self, client: &ClientId, id: u64) -> Answer<'_, Option<Reject>>;
+    fn get(&self, client: &ClientId, id: u64) -> StoreFuture<'_, Option<Reject>>;
     /// Removes one, after it was replayed.
-    fn remove(&self, client: &ClientId, id: u64) -> Answer<'_, ()>;
+    fn remove(&self, client: &ClientId, id: u64) -> StoreFuture<'_, ()>;
 }
 
 /// Seals what must not lie in a store in the clear. The key is not the store's business.
@@ -313,24 +322,24 @@ pub struct Store {
 #[derive(Debug, Clone)]
 pub struct Retention {
     /// Events older than this go.
-    pub age: std::time::Duration,
+    pub max_event_age: std::time::Duration,
     /// At most so many events.
-    pub events: u64,
+    pub max_events: u64,
     /// At most so many bytes of events with their raw requests.
-    pub bytes: u64,
+    pub max_event_bytes: u64,
     /// Rejects older than this go.
-    pub rejects_age: std::time::Duration,
+    pub max_reject_age: std::time::Duration,
     /// At most so many rejects.
-    pub rejects: u64,
+    pub max_rejects: u64,
     /// At most so many bytes of rejects.
-    pub rejects_bytes: u64,
+    pub max_reject_bytes: u64,
     /// Deliveries that are settled, delivered or dead, go when they are older than this.
-    pub deliveries_age: std::time::Duration,
+    pub max_delivery_age: std::time::Duration,
     /// At most so many settled deliveries.
-    pub deliveries: u64,
+    pub max_deliveries: u64,
     /// At most so many bytes of the attempts of settled deliveries.
-    pub deliveries_bytes: u64,
+    pub max_attempt_bytes: u64,
 }
 
 /// For how long a repeat of a stored message is recognised, and a silent document remembered at least.
-pub const REPEAT_WINDOW: std::time::Duration = std::time::Duration::from_secs(30 * 24 * 3600);
+pub const DUPLICATE_WINDOW: std::time::Duration = std::time::Duration::from_secs(30 * 24 * 3600);

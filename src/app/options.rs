@@ -20,9 +20,9 @@ const ADMIN_CONNECTIONS: usize = 64;
 pub(super) fn store(config: &Config, directory: &DataDirectory, metrics: &Metrics) -> anyhow::Result<sqlite::Options> {
     let metrics = metrics.clone();
     let on_commit = move |report: CommitReport| {
-        if report.stored {
+        if report.committed {
             metrics.append_batch_size.observe(report.commands as f64);
-            metrics.append_seconds.observe(report.took.as_secs_f64());
+            metrics.append_seconds.observe(report.duration.as_secs_f64());
         }
         metrics.wal_bytes.set(i64::try_from(report.wal_bytes).unwrap_or(i64::MAX));
     };
@@ -34,15 +34,15 @@ pub(crate) fn bare_store(config: &Config, directory: &DataDirectory) -> anyhow::
     Ok(sqlite::Options {
         path: directory.database(),
         retention: Retention {
-            age: config.history_age,
-            events: config.history_events_per_client,
-            bytes: config.history_bytes,
-            rejects_age: config.rejects_age,
-            rejects: config.rejects_per_client,
-            rejects_bytes: config.rejects_bytes,
-            deliveries_age: config.deliveries_age,
-            deliveries: config.deliveries_per_client,
-            deliveries_bytes: config.deliveries_bytes,
+            max_event_age: config.history_age,
+            max_events: config.history_events_per_client,
+            max_event_bytes: config.history_bytes,
+            max_reject_age: config.rejects_age,
+            max_rejects: config.rejects_per_client,
+            max_reject_bytes: config.rejects_bytes,
+            max_delivery_age: config.deliveries_age,
+            max_deliveries: config.deliveries_per_client,
+            max_attempt_bytes: config.deliveries_bytes,
         },
         readers: READERS,
         seal: directory.seal()?,

@@ -8,7 +8,7 @@ use super::window::Health;
 use super::{Exchange, Failure, Notify, schedule};
 use crate::domain::{ClientId, Epoch, EventId, Notification, NotificationState, Timestamp};
 use crate::metrics::DeliveryOutcome;
-use crate::store::{Attempt, Due, Fate, Lane, Raw, StoreError};
+use crate::store::{Attempt, Disposition, DueDelivery, QueueKey, RawRequest, StoreError};
 use crate::vendor::{self, Original};
 
 /// How an attempt ended.
@@ -17,7 +17,7 @@ pub(super) struct Ended {
     /// What is said about the endpoint; `None` when it was not called.
     pub(super) health: Option<Health>,
     /// What is to be stored; `None` when the delivery is gone with its receiver.
-    pub(super) verdict: Option<(Attempt, Fate)>,
+    pub(super) verdict: Option<(Attempt, Disposition)>,
 }
 
 /// The header that says who sent a request, see [`sender`].
@@ -32,7 +32,7 @@ const CALLED_BACK: Ended = Ended { health: None, verdict: None };
 
 impl Notify {
     /// Attempts a delivery. Whoever removes its receiver meanwhile calls it back through `passage`.
-    pub(super) async fn attempt(&self, lane: &Lane, due: &Due, passage: &Passage) -> Ended {
+    pub(super) async fn attempt(&self, lane: &QueueKey, due: &DueDelivery, passage: &Passage) -> Ended {
         tokio::select! {
             biased;
             () = passage.called_back() => CALLED_BACK,
@@ -40,7 +40,7 @@ impl Notify {
         }
     }
 
-    async fn try_once(&self, lane: &Lane, due: &Due) -> Ended {
+    async fn try_once(&self, lane: &QueueKey, due: &DueDelivery) -> Ended {
         let now = Timestamp::now();
         let receiver = match self.receiver(lane, due) {
             Ok(receiver) => receiver,
@@ -72,13 +72,19 @@ impl Notify {
                 None => true,
             };
         if let (true, Some((_, fate))) = (is_gone, &mut ended.verdict) {
-            *fate = Fate::Dead;
+            *fate = Disposition::Dead;
         }
         ended
     }
 
     /// The request, in the receiver's words; the vendor's own where they are the same.
-    fn compose(&self, lane: &Lane, receiver: &Receiver, due: &Due, now: Timestamp) -> Result<vendor::Outbound, String> {
+    fn compose(
+        &self,
+        lane: &QueueKey,
+        receiver: &Receiver,
+        due: &DueDelivery,
+        now: Timestamp,
+    ) -> Result<vendor::Outbound, String> {
         let event =
             due.event.as_ref().ok_or("the history no longer holds the event: see history_age and history_bytes")?;
         let retold = vendor::retell(&event.json, message_id(event.id), receiver.name());
@@ -99,39 +105,39 @@ impl Notify {
         Ok(request)
     }
 
-    fn failed(&self, due: &Due, exchange: Exchange, now: Timestamp, reason: String) -> Ended {
+    fn failed(&self, due: &DueDelivery, exchange: Exchange, now: Timestamp, reason: String) -> Ended {
         let health = match exchange.status {
             // Too many requests, and too early ones, are about the endpoint; what else begins with 4 is about the message.
             Some(408 | 425 | 429) => Health::Unwell,
             Some(400..=499) => Health::Picky,
             _ => Health::Unwell,
         };
-        let wait = schedule::wait(due.tries.saturating_add(1), exchange.retry_after, fastrand::f64());
-        let fate = wait.map_or(Fate::Dead, |wait| Fate::Retry(Timestamp::now().plus(wait)));
+        let wait = schedule::wait(due.failures.saturating_add(1), exchange.retry_after, fastrand::f64());
+        let fate = wait.map_or(Disposition::Dead, |wait| Disposition::Retry(Timestamp::now().plus(wait)));
         let attempt = Attempt {
             time: now,
-            took: exchange.took,
+            duration: exchange.took,
             status: exchange.status,
-            answer: exchange.answer,
-            reason: Some(reason),
+            response_body: exchange.answer,
+            error: Some(reason),
         };
         Ended { health: Some(health), verdict: Some((attempt, fate)) }
     }
 
     /// Says what has become of an attempt: readable by itself, without the endpoint's address, which may hold a token.
-    pub(super) fn log_attempt(&self, lane: &Lane, due: &Due, attempt: &Attempt, fate: Fate) {
+    pub(super) fn log_attempt(&self, lane: &QueueKey, due: &DueDelivery, attempt: &Attempt, fate: Disposition) {
         let target = lane.target.key();
-        let (took_ms, status) = (attempt.took.as_millis(), attempt.status);
-        let reason = attempt.reason.as_deref().unwrap_or_default();
+        let (took_ms, status) = (attempt.duration.as_millis(), attempt.status);
+        let reason = attempt.error.as_deref().unwrap_or_default();
         match fate {
-            Fate::Delivered => {
+            Disposition::Delivered => {
                 tracing::debug!(client = %lane.client, target, delivery = due.id, status, took_ms, "a delivery has arrived");
             }
-            Fate::Retry(at) => {
+            Disposition::Retry(at) => {
                 tracing::info!(client = %lane.client, target, delivery = due.id, status, took_ms, reason, next = %at,
                     "a delivery failed and is tried again");
             }
-            Fate::Dead => {
+            Disposition::Dead => {
                 self.metrics.deliveries_dead.inc();
                 tracing::warn!(client = %lane.client, target, delivery = due.id, status, took_ms, reason,
                     "a delivery failed for good: it can be sent again with POST /deliveries/{}/retry", due.id);
@@ -140,9 +146,10 @@ impl Notify {
     }
 
     /// False when the notification has another endpoint by now, which has said no such thing.
-    async fn disable(&self, lane: &Lane, notification: &Notification) -> bool {
+    async fn disable(&self, lane: &QueueKey, notification: &Notification) -> bool {
         let target = lane.target.key();
-        match self.store.registry.mark_notification(&lane.client, notification, NotificationState::Disabled).await {
+        match self.store.registry.set_notification_state(&lane.client, notification, NotificationState::Disabled).await
+        {
             Ok(()) => {
                 tracing::warn!(client = %lane.client, target, "an endpoint answered 410: its notification is disabled")
             }
@@ -157,13 +164,13 @@ impl Notify {
 
 impl Ended {
     /// What there is to say of an attempt that came to no end of its own.
-    pub(super) fn panicked(due: &Due) -> Self {
+    pub(super) fn panicked(due: &DueDelivery) -> Self {
         tracing::error!(delivery = due.id, "an attempt of a delivery panicked: report this");
         let mut ended = dead(Timestamp::now(), "the relay could not make this attempt: see its log");
         if let Some((_, fate)) = &mut ended.verdict
-            && let Some(wait) = schedule::wait(due.tries.saturating_add(1), None, 0.5)
+            && let Some(wait) = schedule::wait(due.failures.saturating_add(1), None, 0.5)
         {
-            *fate = Fate::Retry(Timestamp::now().plus(wait));
+            *fate = Disposition::Retry(Timestamp::now().plus(wait));
         }
         ended
     }
@@ -171,8 +178,8 @@ impl Ended {
 
 fn delivered(exchange: Exchange, now: Timestamp) -> Ended {
     let Exchange { took, status, answer, .. } = exchange;
-    let attempt = Attempt { time: now, took, status, answer, reason: None };
-    Ended { health: Some(Health::Well), verdict: Some((attempt, Fate::Delivered)) }
+    let attempt = Attempt { time: now, duration: took, status, response_body: answer, error: None };
+    Ended { health: Some(Health::Well), verdict: Some((attempt, Disposition::Delivered)) }
 }
 
 /// Why it failed, in words for the client's owner; `None` when it did not.
@@ -190,11 +197,11 @@ pub(super) fn reason(exchange: &Exchange) -> Option<String> {
 /// Without a request: nothing that the endpoint could answer would help.
 fn dead(now: Timestamp, reason: &str) -> Ended {
     let Exchange { took, status, answer, .. } = Exchange::nothing();
-    let attempt = Attempt { time: now, took, status, answer, reason: Some(reason.to_owned()) };
-    Ended { health: None, verdict: Some((attempt, Fate::Dead)) }
+    let attempt = Attempt { time: now, duration: took, status, response_body: answer, error: Some(reason.to_owned()) };
+    Ended { health: None, verdict: Some((attempt, Disposition::Dead)) }
 }
 
-fn original(raw: &Raw) -> Original<'_> {
+fn original(raw: &RawRequest) -> Original<'_> {
     Original { method: &raw.method, query: raw.query.as_deref(), headers: &raw.headers, body: raw.body.clone() }
 }
 

@@ -20,8 +20,13 @@ use super::lane::Workplace;
 use super::places::Places;
 use super::window::Breaker;
 use crate::domain::Timestamp;
+<<<<<<< HEAD
 use crate::metrics::GaugeGuard;
 use crate::store::{Due, DuePage, Fate, Lane, StoreError};
+=======
+use crate::metrics::Held;
+use crate::store::{Disposition, DueDelivery, DuePage, QueueKey, StoreError};
+>>>>>>> 7ebce34 (Give the types and methods of the store's ports standard names)
 
 /// How long to wait when the store does not answer.
 const STORE_PAUSE: Duration = Duration::from_secs(1);
@@ -35,13 +40,13 @@ const RETRY_TURN: usize = 8;
 /// Delivers until it is told to stop.
 pub struct Deliverer {
     notify: Notify,
-    lanes: HashMap<Lane, Workplace>,
+    lanes: HashMap<QueueKey, Workplace>,
     /// Lanes that have a first attempt to make, in turn.
-    first: VecDeque<Lane>,
+    first: VecDeque<QueueKey>,
     /// Lanes that have a retry to make, in turn.
-    again: VecDeque<Lane>,
+    again: VecDeque<QueueKey>,
     /// When lanes want to be looked at; each at most once.
-    alarms: BTreeSet<(Instant, Lane)>,
+    alarms: BTreeSet<(Instant, QueueKey)>,
     /// Reading, attempting and settling, all at the same time on this one task.
     work: FuturesUnordered<BoxFuture<'static, Done>>,
     /// Taken from the beginning of an attempt until it is settled.
@@ -51,10 +56,10 @@ pub struct Deliverer {
 
 /// A piece of work that is done.
 enum Done {
-    Loaded(Lane, Result<DuePage, StoreError>),
+    Loaded(QueueKey, Result<DuePage, StoreError>),
     /// The number is the window's era in which it began.
-    Ended(Lane, Due, u32, Ended),
-    Settled(Lane, Due, Fate, Result<(), StoreError>),
+    Ended(QueueKey, DueDelivery, u32, Ended),
+    Settled(QueueKey, DueDelivery, Disposition, Result<(), StoreError>),
     Revived,
 }
 
@@ -85,7 +90,7 @@ impl Deliverer {
                 () = stop.cancelled() => {}
                 Some(nudge) = nudges.recv() => self.nudged(nudge),
                 Some(done) = self.work.next(), if !self.work.is_empty() => self.done(done),
-                lanes = store.outbox.stirred() => {
+                lanes = store.outbox.ready() => {
                     for lane in lanes {
                         self.look_into(lane);
                     }
@@ -103,7 +108,7 @@ impl Deliverer {
     }
 
     /// The store has, or may have, something for this lane.
-    fn look_into(&mut self, lane: Lane) {
+    fn look_into(&mut self, lane: QueueKey) {
         self.lanes.entry(lane.clone()).or_insert_with(Workplace::new).more = true;
         self.load(lane);
     }
@@ -127,7 +132,7 @@ impl Deliverer {
     }
 
     /// Sets the lane's alarm, unless there is an earlier one.
-    fn alarm(&mut self, lane: &Lane, at: Instant) {
+    fn alarm(&mut self, lane: &QueueKey, at: Instant) {
         let Some(place) = self.lanes.get_mut(lane) else { return };
         if place.alarm.is_some_and(|before| before <= at) {
             return;
@@ -139,13 +144,13 @@ impl Deliverer {
     }
 
     /// The same for a time of the system's clock.
-    fn alarm_at(&mut self, lane: &Lane, at: Timestamp) {
+    fn alarm_at(&mut self, lane: &QueueKey, at: Timestamp) {
         let wait = Timestamp::now().until(at).min(LOOK_AGAIN);
         self.alarm(lane, Instant::now() + wait);
     }
 
     /// Reads on in a lane, when it wants that; forgets one that has nothing to do.
-    fn load(&mut self, lane: Lane) {
+    fn load(&mut self, lane: QueueKey) {
         let now = Instant::now();
         let Some(place) = self.lanes.get_mut(&lane) else { return };
         if place.is_idle() {
@@ -183,7 +188,7 @@ impl Deliverer {
         }
     }
 
-    fn loaded(&mut self, lane: Lane, page: Result<DuePage, StoreError>) {
+    fn loaded(&mut self, lane: QueueKey, page: Result<DuePage, StoreError>) {
         let Some(place) = self.lanes.get_mut(&lane) else { return };
         place.loading = false;
         match page {
@@ -208,7 +213,7 @@ impl Deliverer {
     }
 
     /// Puts a lane into the lines in which it has something to do.
-    fn line_up(&mut self, lane: &Lane) {
+    fn line_up(&mut self, lane: &QueueKey) {
         let Some(place) = self.lanes.get_mut(lane).filter(|place| !place.parked) else { return };
         if !place.first.is_empty() && !place.in_first {
             place.in_first = true;
@@ -242,7 +247,7 @@ impl Deliverer {
 
     /// One attempt of a lane, when its window has room and its client a place; it stands in line again when it has more. A
     /// lane without room comes back when one of its attempts ends or its breaker's pause is over.
-    fn take_turn(&mut self, lane: Lane, retry: bool) {
+    fn take_turn(&mut self, lane: QueueKey, retry: bool) {
         let unverified = self.notify.is_unverified(&lane);
         let Some(place) = self.lanes.get_mut(&lane) else { return };
         *(if retry { &mut place.in_again } else { &mut place.in_first }) = false;
@@ -271,7 +276,7 @@ impl Deliverer {
         self.load(lane);
     }
 
-    fn begin(&mut self, lane: Lane, due: Due, era: u32) {
+    fn begin(&mut self, lane: QueueKey, due: DueDelivery, era: u32) {
         let notify = self.notify.clone();
         let passage = notify.gates.enter(&lane);
         let running = GaugeGuard::new(&notify.metrics.deliveries_running);
@@ -284,7 +289,7 @@ impl Deliverer {
         }));
     }
 
-    fn ended(&mut self, lane: Lane, due: Due, era: u32, ended: Ended) {
+    fn ended(&mut self, lane: QueueKey, due: DueDelivery, era: u32, ended: Ended) {
         if let Some(place) = self.lanes.get_mut(&lane) {
             match ended.health {
                 Some(health) => place.window.end(health, era, Instant::now()),

@@ -9,11 +9,11 @@ use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::domain::ClientId;
-use crate::store::Lane;
+use crate::store::QueueKey;
 
 /// All lanes that somebody is on the way to; the last one's leaving removes the entry.
 #[derive(Clone, Default)]
-pub(super) struct Gates(Arc<Mutex<HashMap<Lane, Gate>>>);
+pub(super) struct Gates(Arc<Mutex<HashMap<QueueKey, Gate>>>);
 
 #[derive(Clone, Default)]
 struct Gate {
@@ -24,14 +24,14 @@ struct Gate {
 /// One attempt on its way; dropping it says that it is over.
 pub(super) struct Passage {
     gates: Gates,
-    lane: Lane,
+    lane: QueueKey,
     called_back: CancellationToken,
     token: Option<TaskTrackerToken>,
 }
 
 impl Gates {
     /// Begins an attempt.
-    pub(super) fn enter(&self, lane: &Lane) -> Passage {
+    pub(super) fn enter(&self, lane: &QueueKey) -> Passage {
         let mut gates = self.lock();
         let gate = gates.entry(lane.clone()).or_default();
         Passage {
@@ -43,7 +43,7 @@ impl Gates {
     }
 
     /// Calls back everybody on the way to this lane; when this returns, nobody is. Who enters from now on was not meant.
-    pub(super) async fn evict(&self, lane: &Lane) {
+    pub(super) async fn evict(&self, lane: &QueueKey) {
         let gate = self.lock().remove(lane);
         if let Some(gate) = gate {
             gate.empty().await;
@@ -58,7 +58,7 @@ impl Gates {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Lane, Gate>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<QueueKey, Gate>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -96,9 +96,9 @@ mod tests {
     use super::*;
     use crate::domain::Target;
 
-    fn lane(client: &str) -> Lane {
+    fn lane(client: &str) -> QueueKey {
         let target = Target::Notification("main".parse().expect("good"));
-        Lane { client: client.parse().expect("good"), target }
+        QueueKey { client: client.parse().expect("good"), target }
     }
 
     #[tokio::test]

@@ -6,8 +6,13 @@ use std::collections::{HashSet, VecDeque};
 use tokio::time::Instant;
 
 use super::window::{Breaker, Window};
+<<<<<<< HEAD
 use crate::metrics::{GaugeGuard, Metrics};
 use crate::store::{Due, DuePage};
+=======
+use crate::metrics::{Held, Metrics};
+use crate::store::{DueDelivery, DuePage};
+>>>>>>> 7ebce34 (Give the types and methods of the store's ports standard names)
 
 /// Deliveries that are read at once. With their events this bounds the memory of a lane.
 pub(super) const CHUNK: usize = 64;
@@ -27,9 +32,9 @@ enum Shown {
 pub(super) struct Workplace {
     pub(super) window: Window,
     /// Read ahead, never tried before.
-    pub(super) first: VecDeque<Due>,
+    pub(super) first: VecDeque<DueDelivery>,
     /// Read ahead, tried before.
-    pub(super) again: VecDeque<Due>,
+    pub(super) again: VecDeque<DueDelivery>,
     /// Everything read that is not settled yet: it is not read a second time.
     pub(super) busy: HashSet<u64>,
     /// The store may have something that was not read.
@@ -85,7 +90,7 @@ impl Workplace {
     pub(super) fn stock(&mut self, page: DuePage) {
         for due in page.deliveries {
             if self.busy.insert(due.id) {
-                if due.tries == 0 { self.first.push_back(due) } else { self.again.push_back(due) }
+                if due.failures == 0 { self.first.push_back(due) } else { self.again.push_back(due) }
             }
         }
     }

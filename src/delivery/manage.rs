@@ -10,7 +10,7 @@ use super::{Notify, draft};
 use crate::domain::{
     ClientId, Format, Notification, NotificationName, NotificationState, Route, Secret, Target, Timestamp,
 };
-use crate::store::{Delivery, Lane, StoreError};
+use crate::store::{Delivery, QueueKey, StoreError};
 
 /// How often a change is tried when others change the same notification at the same time.
 const CHANGES: usize = 20;
@@ -169,7 +169,7 @@ impl Notify {
         if known.format == Format::Ppj {
             self.handshake(client, &known, now).await.map_err(NotificationRefusal::Unverified)?;
         } else if known.state != NotificationState::Active {
-            self.store.registry.mark_notification(client, &known, NotificationState::Active).await?;
+            self.store.registry.set_notification_state(client, &known, NotificationState::Active).await?;
             self.anew(client, name, now).await?;
         }
         Ok(self.notification(client, name)?.as_ref().clone())
@@ -184,9 +184,9 @@ impl Notify {
         now: Timestamp,
     ) -> Result<u64, NotificationRefusal> {
         self.enabled(client, name)?;
-        let lane = Lane { client: client.clone(), target: Target::Notification(name.clone()) };
+        let lane = QueueKey { client: client.clone(), target: Target::Notification(name.clone()) };
         self.nudges.tell(Nudge::Anew(lane)).await;
-        Ok(self.store.outbox.recover(client, name, since, now).await?)
+        Ok(self.store.outbox.retry_failed(client, name, since, now).await?)
     }
 
     /// Sends one delivery again, whatever became of it; the delivery as it is then. One to a notification that is gone
@@ -197,7 +197,7 @@ impl Notify {
         if let Target::Notification(name) = &known.target {
             self.notification(client, name)?;
         }
-        let lane = Lane { client: client.clone(), target: known.target.clone() };
+        let lane = QueueKey { client: client.clone(), target: known.target.clone() };
         self.nudges.tell(Nudge::Again(lane, id)).await;
         self.store.outbox.retry(client, id, now).await?;
         self.store.outbox.delivery(client, id).await?.ok_or(UNKNOWN)
@@ -265,8 +265,8 @@ impl Notify {
         name: &NotificationName,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let lane = Lane { client: client.clone(), target: Target::Notification(name.clone()) };
+        let lane = QueueKey { client: client.clone(), target: Target::Notification(name.clone()) };
         self.nudges.tell(Nudge::Anew(lane.clone())).await;
-        self.store.outbox.hurry(&lane, now).await
+        self.store.outbox.make_due(&lane, now).await
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc;
 
 use crate::domain::ClientId;
-use crate::store::Lane;
+use crate::store::QueueKey;
 
 /// Messages that may wait. When it is full, whoever manages waits.
 const CAPACITY: usize = 256;
@@ -15,12 +15,12 @@ const CAPACITY: usize = 256;
 #[derive(Debug)]
 pub(super) enum Nudge {
     /// The lane's endpoint is another one, or its owner says that it works: what is known of it counts no more.
-    Anew(Lane),
+    Anew(QueueKey),
     /// This delivery is sent again by hand: its endpoint gets another chance, and if an attempt is under way, its failure
     /// is not the last word.
-    Again(Lane, u64),
+    Again(QueueKey, u64),
     /// The lane is gone.
-    Gone(Lane),
+    Gone(QueueKey),
     /// All lanes of the client are gone.
     ClientGone(ClientId),
 }

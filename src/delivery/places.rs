@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use crate::domain::{ClientId, Target};
-use crate::store::Lane;
+use crate::store::QueueKey;
 
 /// Attempts at the same time to one origin's callbacks: each of their addresses is a lane of its own.
 const PER_ORIGIN: usize = 64;
@@ -31,7 +31,7 @@ pub(super) enum Holder {
 #[derive(Debug, Default)]
 struct Holding {
     taken: usize,
-    waiting: VecDeque<Lane>,
+    waiting: VecDeque<QueueKey>,
 }
 
 impl Places {
@@ -45,7 +45,7 @@ impl Places {
     }
 
     /// Takes one. False when the lane's client or origin has all of its own: then the lane waits.
-    pub(super) fn take(&mut self, lane: &Lane, retry: bool) -> bool {
+    pub(super) fn take(&mut self, lane: &QueueKey, retry: bool) -> bool {
         let holders = holders(lane);
         for holder in &holders {
             let bound = self.bound(holder);
@@ -64,7 +64,7 @@ impl Places {
     }
 
     /// Gives one back, and says whose bound has room again.
-    pub(super) fn give_back(&mut self, lane: &Lane, retry: bool) -> Vec<Holder> {
+    pub(super) fn give_back(&mut self, lane: &QueueKey, retry: bool) -> Vec<Holder> {
         self.taken = self.taken.saturating_sub(1);
         self.retrying = self.retrying.saturating_sub(usize::from(retry));
         let holders = holders(lane);
@@ -80,7 +80,7 @@ impl Places {
     }
 
     /// The lane that has waited longest for one of this holder's places.
-    pub(super) fn next_waiting(&mut self, holder: &Holder) -> Option<Lane> {
+    pub(super) fn next_waiting(&mut self, holder: &Holder) -> Option<QueueKey> {
         let holding = self.holders.get_mut(holder)?;
         let lane = holding.waiting.pop_front();
         if lane.is_none() && holding.taken == 0 {
@@ -98,7 +98,7 @@ impl Places {
     }
 }
 
-fn holders(lane: &Lane) -> Vec<Holder> {
+fn holders(lane: &QueueKey) -> Vec<Holder> {
     let client = Holder::Client(lane.client.clone());
     match &lane.target {
         Target::Notification(_) => vec![client],
@@ -110,8 +110,8 @@ fn holders(lane: &Lane) -> Vec<Holder> {
 mod tests {
     use super::*;
 
-    fn lane(client: &str, target: &str) -> Lane {
-        Lane { client: client.parse().expect("good"), target: Target::from_key(target).expect("good") }
+    fn lane(client: &str, target: &str) -> QueueKey {
+        QueueKey { client: client.parse().expect("good"), target: Target::from_key(target).expect("good") }
     }
 
     #[test]

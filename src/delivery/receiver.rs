@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Notify;
 use crate::domain::{Callback, Credential, Format, Notification, NotificationState, Secret, Target, Timestamp};
-use crate::store::{Due, Lane};
+use crate::store::{DueDelivery, QueueKey};
 
 /// The receiver of one delivery.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ pub(super) enum Gone {
 
 impl Notify {
     /// Looks up who receives this.
-    pub(super) fn receiver(&self, lane: &Lane, due: &Due) -> Result<Receiver, Gone> {
+    pub(super) fn receiver(&self, lane: &QueueKey, due: &DueDelivery) -> Result<Receiver, Gone> {
         let registry = &self.store.registry;
         match &lane.target {
             Target::Notification(name) => {
@@ -57,7 +57,7 @@ impl Notify {
 
 impl Notify {
     /// Whether the lane's endpoint has yet to pass PPJ's handshake: then one attempt at a time is enough to find out.
-    pub(super) fn is_unverified(&self, lane: &Lane) -> bool {
+    pub(super) fn is_unverified(&self, lane: &QueueKey) -> bool {
         let Target::Notification(name) = &lane.target else { return false };
         let all = self.store.registry.notifications(&lane.client);
         all.iter().any(|n| n.name == *name && n.format == Format::Ppj && n.state == NotificationState::Unverified)

@@ -14,7 +14,7 @@ use crate::domain::{
     ClientId, DocumentId, Draft, Notification, NotificationName, NotificationState, Status, Target, Timestamp, Vendor,
     VendorId,
 };
-use crate::store::{Attempt, Lane, StoreError};
+use crate::store::{Attempt, QueueKey, StoreError};
 use crate::vendor::{self, Telling};
 
 impl Notify {
@@ -30,7 +30,7 @@ impl Notify {
         let secrets = notification.signing_secrets(now);
         let request =
             vendor::challenge(&notification.endpoint, nonce.expose(), &secrets, now).map_err(|e| e.to_string())?;
-        let lane = Lane { client: client.clone(), target: Target::Notification(notification.name.clone()) };
+        let lane = QueueKey { client: client.clone(), target: Target::Notification(notification.name.clone()) };
         let exchange = self.call(&lane, request).await;
         match (exchange.status, exchange.failure) {
             (Some(200..=299), _) if vendor::passes(nonce.expose(), &exchange.answer) => {}
@@ -39,7 +39,7 @@ impl Notify {
             (None, Some(failure)) => return Err(failure.to_string()),
             (None, None) => return Err("there was no answer".to_owned()),
         }
-        match self.store.registry.mark_notification(client, notification, NotificationState::Active).await {
+        match self.store.registry.set_notification_state(client, notification, NotificationState::Active).await {
             Err(StoreError::Conflict(_)) => return Err("the notification was changed meanwhile".to_owned()),
             marked => marked.map_err(|e| e.to_string())?,
         }
@@ -68,11 +68,11 @@ impl Notify {
             vendor::tell(receiver.format(), &telling, None, receiver.endpoint(), &receiver.secrets(now), now)
                 .map_err(|e| NotificationRefusal::Invalid { field: "endpoint", reason: e.to_string() })?;
         request.headers.extend(receiver.credential());
-        let lane = Lane { client: client.clone(), target: Target::Notification(name.clone()) };
+        let lane = QueueKey { client: client.clone(), target: Target::Notification(name.clone()) };
         let exchange = self.call(&lane, request).await;
         let reason = reason(&exchange);
         let Exchange { took, status, answer, .. } = exchange;
-        Ok(Attempt { time: now, took, status, answer, reason })
+        Ok(Attempt { time: now, duration: took, status, response_body: answer, error: reason })
     }
 }
 

@@ -7,12 +7,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 
-use super::{Answer, Raw};
+use super::{RawRequest, StoreFuture};
 use crate::domain::{Callback, ClientId, DocumentId, EventId, NotificationName, SharedEvent, Target, Timestamp};
 
 /// A client's deliveries to one target: what waits together, and what one slow endpoint may hold up.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Lane {
+pub struct QueueKey {
     /// Whose.
     pub client: ClientId,
     /// Where to.
@@ -21,27 +21,27 @@ pub struct Lane {
 
 /// A delivery that may be attempted: no earlier one of its document to the same target is pending.
 #[derive(Debug, Clone)]
-pub struct Due {
+pub struct DueDelivery {
     /// Its number; grows, unique within the store.
     pub id: u64,
     /// What it is about. `None` when the history has dropped the event.
     pub event: Option<SharedEvent>,
     /// The request that the event came in; `None` when there was none or the history has dropped it.
-    pub raw: Option<Raw>,
+    pub raw: Option<RawRequest>,
     /// The document's callback as it is now; `None` in the lane of a notification, or when it is gone.
     pub callback: Option<Callback>,
     /// Whom it was read for: the notification's id, or in a lane of callbacks the time at which the client was made. A
     /// later one of the same name is another receiver, to whom it must not go.
     pub receiver: Arc<str>,
     /// Failures since it was queued or last retried by hand: its place in the schedule.
-    pub tries: u32,
+    pub failures: u32,
 }
 
 /// What is due in a lane.
 #[derive(Debug, Clone)]
 pub struct DuePage {
     /// Those never tried before the others, each group by the time since when it is due.
-    pub deliveries: Vec<Due>,
+    pub deliveries: Vec<DueDelivery>,
     /// When to look again if nothing happens in this lane: the earliest time at which anything that is not on this page
     /// (and was not excepted) is due, in the past when the limit cut the page. `None` when there is nothing else.
     pub next: Option<Timestamp>,
@@ -53,24 +53,39 @@ pub struct Attempt {
     /// When it began.
     pub time: Timestamp,
     /// How long it took.
-    pub took: Duration,
+    pub duration: Duration,
     /// The status of the answer, when there was one.
     pub status: Option<u16>,
     /// The first 16 KiB of the answer's body.
-    pub answer: Bytes,
+    pub response_body: Bytes,
     /// Why it failed, in words for the client's owner; `None` when it did not.
-    pub reason: Option<String>,
+    pub error: Option<String>,
 }
 
 /// What an attempt makes of its delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fate {
+pub enum Disposition {
     /// It has arrived.
     Delivered,
     /// It failed, and is due again at this time.
     Retry(Timestamp),
     /// It failed for good.
     Dead,
+}
+
+/// The result of one attempt, to be recorded.
+#[derive(Debug, Clone)]
+pub struct AttemptRecord {
+    /// The queue that the delivery was read from.
+    pub queue: QueueKey,
+    /// The delivery's number.
+    pub delivery: u64,
+    /// The attempt; `None` when no request was made.
+    pub attempt: Option<Attempt>,
+    /// The delivery's new state.
+    pub disposition: Disposition,
+    /// The present time.
+    pub now: Timestamp,
 }
 
 /// Where a delivery stands.
@@ -146,28 +161,38 @@ pub trait Outbox: Send + Sync {
     /// Waits until something has changed in lanes in which deliveries are pending, and names them, each once: new
     /// deliveries, one that may go because the one before it is settled, a retry by hand. The first call names every lane
     /// in which anything is pending. Nothing is lost when it is dropped while it waits. For one caller.
-    fn stirred(&self) -> BoxFuture<'_, Vec<Lane>>;
+    fn ready(&self) -> BoxFuture<'_, Vec<QueueKey>>;
     /// What is due in a lane at `now`, at most `limit` and about 1 MiB, without those in `except`. What is due later than
     /// any schedule would have it was queued by a clock that was ahead, and is due now.
-    fn due(&self, lane: &Lane, now: Timestamp, limit: usize, except: Vec<u64>) -> Answer<'_, DuePage>;
+    fn due(&self, lane: &QueueKey, now: Timestamp, limit: usize, except: Vec<u64>) -> StoreFuture<'_, DuePage>;
     /// Stores an attempt (none when it came to no attempt) and what it makes of the delivery; durable when it answers. A
     /// settled one lets the next of its document go. [`super::StoreError::NotFound`] when it is gone or not pending.
-    fn settle(&self, lane: &Lane, id: u64, attempt: Option<Attempt>, fate: Fate, now: Timestamp) -> Answer<'_, ()>;
+    fn record_attempt(&self, record: AttemptRecord) -> StoreFuture<'_, ()>;
     /// A client's deliveries, newest first.
-    fn deliveries(&self, client: &ClientId, query: DeliveryQuery) -> Answer<'_, Vec<Delivery>>;
+    fn deliveries(&self, client: &ClientId, query: DeliveryQuery) -> StoreFuture<'_, Vec<Delivery>>;
     /// The same of one document's events; none when there is no such document.
-    fn deliveries_of(&self, client: &ClientId, document: DocumentId, query: DeliveryQuery)
-    -> Answer<'_, Vec<Delivery>>;
+    fn deliveries_of(
+        &self,
+        client: &ClientId,
+        document: DocumentId,
+        query: DeliveryQuery,
+    ) -> StoreFuture<'_, Vec<Delivery>>;
     /// One of them.
-    fn delivery(&self, client: &ClientId, id: u64) -> Answer<'_, Option<Delivery>>;
+    fn delivery(&self, client: &ClientId, id: u64) -> StoreFuture<'_, Option<Delivery>>;
     /// Makes one pending again, due now and at the beginning of its schedule, whatever its state; one that waits for an
     /// earlier one of its document goes on waiting.
-    fn retry(&self, client: &ClientId, id: u64, now: Timestamp) -> Answer<'_, ()>;
+    fn retry(&self, client: &ClientId, id: u64, now: Timestamp) -> StoreFuture<'_, ()>;
     /// The same for every dead one of a notification whose last failure was at `since` or later; returns how many.
-    fn recover(&self, client: &ClientId, name: &NotificationName, since: Timestamp, now: Timestamp) -> Answer<'_, u64>;
+    fn retry_failed(
+        &self,
+        client: &ClientId,
+        name: &NotificationName,
+        since: Timestamp,
+        now: Timestamp,
+    ) -> StoreFuture<'_, u64>;
     /// Makes everything pending in a lane due now: its endpoint works again. Those that wait for an earlier one go on
     /// waiting.
-    fn hurry(&self, lane: &Lane, now: Timestamp) -> Answer<'_, ()>;
+    fn make_due(&self, lane: &QueueKey, now: Timestamp) -> StoreFuture<'_, ()>;
     /// How much waits in all lanes.
-    fn backlog(&self) -> Answer<'_, Backlog>;
+    fn backlog(&self) -> StoreFuture<'_, Backlog>;
 }

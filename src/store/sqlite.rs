@@ -50,13 +50,13 @@ pub struct CommitReport {
     /// Events that became durable with it; 0 when it failed.
     pub events: usize,
     /// From the first statement to the flushed disk.
-    pub took: Duration,
+    pub duration: Duration,
     /// Commands that were waiting when it ended.
     pub queued: usize,
     /// Bytes of the write-ahead log that have not been given back by a checkpoint.
     pub wal_bytes: u64,
     /// Whether it was committed.
-    pub stored: bool,
+    pub committed: bool,
 }
 
 /// What the store needs to know.

@@ -6,11 +6,11 @@ use futures::stream::BoxStream;
 
 use super::hub::Hub;
 use crate::metrics::Metrics;
-use crate::store::Batch;
+use crate::store::CommittedBatch;
 
 /// Carries every committed batch into the hub, until the log's tail ends. `tail` must have been taken before the
 /// first follower subscribes: what is committed earlier is only in the log.
-pub async fn dispatch(hub: Hub, metrics: Metrics, mut tail: BoxStream<'static, Batch>) {
+pub async fn dispatch(hub: Hub, metrics: Metrics, mut tail: BoxStream<'static, CommittedBatch>) {
     while let Some(batch) = tail.next().await {
         hub.publish(&batch.events);
         if let Some(last) = batch.events.last() {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use docrelay::domain::{Client, Secret, Status, Timestamp, Update, Vendor};
 use docrelay::metrics::Metrics;
 use docrelay::store::sqlite::{Options, SqliteStore};
-use docrelay::store::{Appended, Arrival, PageLimit, Repeat, Retention, Seal, Store};
+use docrelay::store::{AppendOutcome, DuplicateRule, NewEvent, PageLimit, Retention, Seal, Store};
 use docrelay::stream::hub::{self, Hub, Outgoing};
 use docrelay::stream::{self, Streams, dispatch};
 use tempfile::TempDir;
@@ -45,15 +45,15 @@ impl Setting {
             .tempdir_in(env!("CARGO_TARGET_TMPDIR"))
             .expect("a directory");
         let retention = Retention {
-            age: Duration::from_secs(86_400),
-            events: 10_000_000,
-            bytes: 1 << 40,
-            rejects_age: Duration::from_secs(1),
-            rejects: 1,
-            rejects_bytes: 1,
-            deliveries_age: Duration::from_secs(7 * 24 * 3600),
-            deliveries: 1_000_000,
-            deliveries_bytes: 1 << 30,
+            max_event_age: Duration::from_secs(86_400),
+            max_events: 10_000_000,
+            max_event_bytes: 1 << 40,
+            max_reject_age: Duration::from_secs(1),
+            max_rejects: 1,
+            max_reject_bytes: 1,
+            max_delivery_age: Duration::from_secs(7 * 24 * 3600),
+            max_deliveries: 1_000_000,
+            max_attempt_bytes: 1 << 30,
         };
         let path = directory.path().join("docrelay.db");
         let store = SqliteStore::open(Options { path, retention, readers: 3, seal: Arc::new(Open), on_commit: None });
@@ -74,19 +74,19 @@ impl Setting {
 
     /// Appends an event that is no repeat; its sequence.
     pub(crate) async fn append(&self, client: usize, status: Status, key: &str) -> u64 {
-        let arrival = Arrival {
+        let arrival = NewEvent {
             client: CLIENTS[client].parse().expect("a name"),
             vendor: Vendor::Gini,
             update: Update::new(format!("document {}", key.len()).parse().expect("an id"), status),
             labels: BTreeMap::new(),
             raw: None,
-            repeat: Repeat::SameKey(key.to_owned()),
+            duplicate_rule: DuplicateRule::SameKey(key.to_owned()),
             route: None,
             now: Timestamp::now(),
         };
         match self.store.log.append(arrival).await.expect("an event on the disk") {
-            Appended::Stored(event) => event.id.sequence,
-            Appended::Repeat { .. } => panic!("{key} was said before"),
+            AppendOutcome::Stored(event) => event.id.sequence,
+            AppendOutcome::Duplicate { .. } => panic!("{key} was said before"),
         }
     }
 }

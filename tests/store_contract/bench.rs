@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use docrelay::domain::{Status, Timestamp, Vendor};
 use docrelay::store::sqlite::{Options, SqliteStore};
-use docrelay::store::{Appended, Arrival, PageLimit, Store, StoreError};
+use docrelay::store::{AppendOutcome, NewEvent, PageLimit, Store, StoreError};
 
 use crate::factory::{Mask, at, client, id, keyed, raw, retention};
 
@@ -17,7 +17,7 @@ const CLIENTS: usize = 10;
 const SENDERS: usize = 64;
 
 /// A webhook as they come: a new document with a random name, a random key, a request of half a KiB.
-fn webhook() -> Arrival {
+fn webhook() -> NewEvent {
     let token = format!("{:016x}", fastrand::u64(..));
     let name = format!("client-{}", fastrand::usize(..CLIENTS));
     let mut arrival = keyed(&name, &token, Status::Completed, &format!("complete:{token}:0"));
@@ -43,7 +43,7 @@ async fn send(store: &Store, senders: usize, until: Until) -> Vec<Duration> {
                 } {
                     let begun = Instant::now();
                     let appended = store.log.append(webhook()).await.unwrap();
-                    assert!(matches!(appended, Appended::Stored(_)));
+                    assert!(matches!(appended, AppendOutcome::Stored(_)));
                     waits.push(begun.elapsed());
                 }
                 waits
@@ -90,7 +90,7 @@ async fn replays(store: &Store, label: &str) -> Result<(), StoreError> {
         for _ in 0..300 {
             let after = if back == 0 { fastrand::u64(..head.max(1)) } else { head.saturating_sub(back) };
             let begun = Instant::now();
-            store.log.after(&name, after, PageLimit { events: 100, bytes: 1 << 20 }).await?;
+            store.log.events_after(&name, after, PageLimit { events: 100, bytes: 1 << 20 }).await?;
             times.push(begun.elapsed());
         }
         times.sort_unstable();

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use docrelay::domain::{Format, Notification, Status, Target};
-use docrelay::store::{Attempt, Delivery, DeliveryQuery, DeliveryState, Fate, Retention, Store, StoreError};
+use docrelay::store::{Attempt, Delivery, DeliveryQuery, DeliveryState, Disposition, Retention, Store, StoreError};
 
-use crate::factory::{DAY, StoreFactory, at, id, keyed, new_document, retention, store_with, stored};
+use crate::factory::{DAY, StoreFactory, at, id, keyed, new_document, record, retention, store_with, stored};
 use crate::outbox::{attempt, default_notification, due, lane, settle, store_with_main};
 use crate::routing::{registration, route_to_callback};
 
@@ -26,16 +26,20 @@ pub(crate) async fn attempts_keep_order_and_truncate_responses(factory: impl Sto
     let main = lane("a", "main");
     let event = stored(&store, new_document("a", 1)).await;
     let number = due(&store, &main, at(0)).await[0];
-    let long = Attempt { answer: vec![b'x'; 20 << 10].into(), reason: None, ..attempt(at(1), 500) };
-    let silent = Attempt { status: None, answer: Bytes::new(), ..attempt(at(2), 599) };
+    let long = Attempt { response_body: vec![b'x'; 20 << 10].into(), error: None, ..attempt(at(1), 500) };
+    let silent = Attempt { status: None, response_body: Bytes::new(), ..attempt(at(2), 599) };
     for attempt in [long.clone(), silent.clone()] {
-        store.outbox.settle(&main, number, Some(attempt), Fate::Retry(at(3)), at(3)).await.unwrap();
+        store
+            .outbox
+            .record_attempt(record(&main, number, Some(attempt), Disposition::Retry(at(3)), at(3)))
+            .await
+            .unwrap();
     }
-    store.outbox.settle(&main, number, None, Fate::Dead, at(4)).await.unwrap();
+    store.outbox.record_attempt(record(&main, number, None, Disposition::Dead, at(4))).await.unwrap();
     store.log.close().await;
     let store = factory.open(retention()).await;
     let kept = one(&store, number).await;
-    let cut = Attempt { answer: long.answer.slice(..16 << 10), ..long };
+    let cut = Attempt { response_body: long.response_body.slice(..16 << 10), ..long };
     assert_eq!(kept.attempts, [cut, silent]);
     assert_eq!((kept.event, kept.document, &kept.target), (event.id, event.document, &main.target));
     assert_eq!((kept.state, kept.created, kept.due), (DeliveryState::Dead, at(0), None));
@@ -55,8 +59,8 @@ pub(crate) async fn deliveries_are_filtered_and_listed_newest_first(factory: imp
     }
     stored(&store, registration("x", route_to_callback("https://app.example.com/"))).await;
     let main = due(&store, &lane("a", "main"), at(0)).await;
-    settle(&store, &lane("a", "main"), main[0], Fate::Delivered, at(1)).await;
-    settle(&store, &lane("a", "main"), main[1], Fate::Dead, at(1)).await;
+    settle(&store, &lane("a", "main"), main[0], Disposition::Delivered, at(1)).await;
+    settle(&store, &lane("a", "main"), main[1], Disposition::Dead, at(1)).await;
     let all = numbers(&store, DeliveryQuery::default()).await;
     assert_eq!(all.len(), 11);
     assert!(all.is_sorted_by(|a, b| a > b));
@@ -92,23 +96,23 @@ pub(crate) async fn manual_retry_restarts_schedule_in_document_order(factory: im
     let mut ids = numbers(&store, DeliveryQuery::default()).await;
     ids.reverse();
     // Pending and waiting for its time: now, from the beginning.
-    settle(&store, &main, ids[0], Fate::Retry(at(9_000)), at(1)).await;
+    settle(&store, &main, ids[0], Disposition::Retry(at(9_000)), at(1)).await;
     store.outbox.retry(&id("a"), ids[0], at(2)).await.unwrap();
     let found = store.outbox.due(&main, at(2), 9, Vec::new()).await.unwrap().deliveries;
-    assert_eq!(found.iter().map(|due| (due.id, due.tries)).collect::<Vec<_>>(), [(ids[0], 0)]);
+    assert_eq!(found.iter().map(|due| (due.id, due.failures)).collect::<Vec<_>>(), [(ids[0], 0)]);
     // Waiting for an earlier one: it goes on waiting.
     store.outbox.retry(&id("a"), ids[2], at(2)).await.unwrap();
     assert_eq!(due(&store, &main, at(2)).await, [ids[0]]);
     // Dead, while a later one of its document is on its way: after that, and before those that wait.
-    settle(&store, &main, ids[0], Fate::Dead, at(3)).await;
+    settle(&store, &main, ids[0], Disposition::Dead, at(3)).await;
     assert_eq!(due(&store, &main, at(3)).await, [ids[1]]);
     store.outbox.retry(&id("a"), ids[0], at(4)).await.unwrap();
     assert_eq!(due(&store, &main, at(4)).await, [ids[1]]);
-    settle(&store, &main, ids[1], Fate::Delivered, at(5)).await;
+    settle(&store, &main, ids[1], Disposition::Delivered, at(5)).await;
     assert_eq!(due(&store, &main, at(5)).await, [ids[0]]);
-    settle(&store, &main, ids[0], Fate::Delivered, at(6)).await;
+    settle(&store, &main, ids[0], Disposition::Delivered, at(6)).await;
     assert_eq!(due(&store, &main, at(6)).await, [ids[2]]);
-    settle(&store, &main, ids[2], Fate::Delivered, at(7)).await;
+    settle(&store, &main, ids[2], Disposition::Delivered, at(7)).await;
     // Delivered: once more.
     store.outbox.retry(&id("a"), ids[1], at(8)).await.unwrap();
     assert_eq!(due(&store, &main, at(8)).await, [ids[1]]);
@@ -131,26 +135,26 @@ pub(crate) async fn retry_failed_requeues_deliveries_failed_since(factory: impl 
         let ids = due(&store, &main, at(time)).await;
         assert_eq!(ids.len(), 650);
         let settled = ids.iter().map(|number| {
-            let fate = if time == 20 && *number == ids[0] { Fate::Delivered } else { Fate::Dead };
-            store.outbox.settle(&main, *number, Some(attempt(at(time), 500)), fate, at(time))
+            let fate = if time == 20 && *number == ids[0] { Disposition::Delivered } else { Disposition::Dead };
+            store.outbox.record_attempt(record(&main, *number, Some(attempt(at(time), 500)), fate, at(time)))
         });
         futures::future::join_all(settled).await.into_iter().for_each(|settled| settled.unwrap());
     }
-    assert_eq!(store.outbox.recover(&id("a"), &name, at(21), at(30)).await.unwrap(), 0);
-    assert_eq!(store.outbox.recover(&id("a"), &name, at(20), at(30)).await.unwrap(), 649);
+    assert_eq!(store.outbox.retry_failed(&id("a"), &name, at(21), at(30)).await.unwrap(), 0);
+    assert_eq!(store.outbox.retry_failed(&id("a"), &name, at(20), at(30)).await.unwrap(), 649);
     assert_eq!(due(&store, &main, at(30)).await.len(), 649);
-    assert_eq!(store.outbox.recover(&id("a"), &name, at(0), at(40)).await.unwrap(), 650);
+    assert_eq!(store.outbox.retry_failed(&id("a"), &name, at(0), at(40)).await.unwrap(), 650);
     assert_eq!(due(&store, &main, at(40)).await.len(), 650, "one of each document");
     // Both of a document at once: the older first.
     for number in due(&store, &main, at(40)).await {
-        store.outbox.settle(&main, number, None, Fate::Dead, at(50)).await.unwrap();
+        store.outbox.record_attempt(record(&main, number, None, Disposition::Dead, at(50))).await.unwrap();
     }
     let rest = due(&store, &main, at(50)).await;
     assert_eq!(rest.len(), 649);
     for number in rest {
-        store.outbox.settle(&main, number, None, Fate::Dead, at(50)).await.unwrap();
+        store.outbox.record_attempt(record(&main, number, None, Disposition::Dead, at(50))).await.unwrap();
     }
-    assert_eq!(store.outbox.recover(&id("a"), &name, at(50), at(60)).await.unwrap(), 1_299);
+    assert_eq!(store.outbox.retry_failed(&id("a"), &name, at(50), at(60)).await.unwrap(), 1_299);
     let found = due(&store, &main, at(60)).await;
     let query = DeliveryQuery { state: Some(DeliveryState::Pending), limit: 2_000, ..DeliveryQuery::default() };
     // Newest first: what is put in last is the first of its document.
@@ -164,7 +168,7 @@ pub(crate) async fn retry_failed_requeues_deliveries_failed_since(factory: impl 
 }
 
 pub(crate) async fn finished_deliveries_are_pruned_by_age_count_and_bytes(factory: impl StoreFactory) {
-    let bounds = Retention { deliveries_age: Duration::from_secs(86_400), deliveries: 6, ..retention() };
+    let bounds = Retention { max_delivery_age: Duration::from_secs(86_400), max_deliveries: 6, ..retention() };
     let store = store_with(&factory, bounds.clone(), &["a", "b"]).await;
     store.registry.add_notification(&id("a"), default_notification("main", Format::Gini)).await.unwrap();
     let main = lane("a", "main");
@@ -174,15 +178,19 @@ pub(crate) async fn finished_deliveries_are_pruned_by_age_count_and_bytes(factor
     let ids = due(&store, &main, at(0)).await;
     // The last is settled first, and goes first; two stay pending.
     for (time, number) in ids[2..].iter().rev().enumerate() {
-        let attempt = Attempt { answer: vec![0; 1_000].into(), reason: None, ..attempt(at(0), 200) };
-        store.outbox.settle(&main, *number, Some(attempt), Fate::Delivered, at(time as u64 * 100)).await.unwrap();
+        let attempt = Attempt { response_body: vec![0; 1_000].into(), error: None, ..attempt(at(0), 200) };
+        store
+            .outbox
+            .record_attempt(record(&main, *number, Some(attempt), Disposition::Delivered, at(time as u64 * 100)))
+            .await
+            .unwrap();
     }
     let settled = DeliveryQuery { state: Some(DeliveryState::Delivered), ..DeliveryQuery::default() };
     store.log.prune(at(1_000)).await.unwrap();
     let newest = |upto: usize| ids[2..upto].iter().rev().copied().collect::<Vec<_>>();
     assert_eq!(numbers(&store, settled.clone()).await, newest(8), "by number");
     store.log.close().await;
-    let store = factory.open(Retention { deliveries_bytes: 3_500, ..bounds }).await;
+    let store = factory.open(Retention { max_attempt_bytes: 3_500, ..bounds }).await;
     store.log.prune(at(1_000)).await.unwrap();
     assert_eq!(numbers(&store, settled.clone()).await, newest(5), "by the bytes of their attempts");
     assert!(store.outbox.delivery(&id("a"), ids[11]).await.unwrap().is_none());
@@ -194,7 +202,7 @@ pub(crate) async fn finished_deliveries_are_pruned_by_age_count_and_bytes(factor
 }
 
 pub(crate) async fn delivery_outlives_its_pruned_event(factory: impl StoreFactory) {
-    let store = store_with(&factory, Retention { events: 1, ..retention() }, &["a"]).await;
+    let store = store_with(&factory, Retention { max_events: 1, ..retention() }, &["a"]).await;
     store.registry.add_notification(&id("a"), default_notification("main", Format::Gini)).await.unwrap();
     let main = lane("a", "main");
     let first = stored(&store, new_document("a", 1)).await;
@@ -204,5 +212,5 @@ pub(crate) async fn delivery_outlives_its_pruned_event(factory: impl StoreFactor
     assert_eq!((found.len(), &found[0].event, &found[0].raw), (2, &None, &None));
     let kept = one(&store, found[0].id).await;
     assert_eq!((kept.event, kept.document), (first.id, first.document));
-    settle(&store, &main, found[0].id, Fate::Dead, at(0)).await;
+    settle(&store, &main, found[0].id, Disposition::Dead, at(0)).await;
 }

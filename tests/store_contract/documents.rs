@@ -80,15 +80,15 @@ pub(crate) async fn event_counts_by_minute_and_status_are_bounded(factory: impl 
     let first = at(0).minute();
     let minute = |n: u64| first.plus(std::time::Duration::from_secs(60 * n));
     let of = |n: u64| [(minute(n), Status::Pending, 2), (minute(n), Status::Completed, 1)];
-    let all = store.log.counts(&id("a"), first, 100).await.unwrap();
+    let all = store.log.event_counts(&id("a"), first, 100).await.unwrap();
     assert_eq!((all.since, all.minutes), (first, [of(0), of(1), of(2)].concat()));
     assert_eq!(all.head.sequence, store.log.head());
-    let late = store.log.counts(&id("a"), minute(1), 100).await.unwrap();
+    let late = store.log.event_counts(&id("a"), minute(1), 100).await.unwrap();
     assert_eq!((late.since, late.minutes), (minute(1), [of(1), of(2)].concat()));
     // The bound cuts the first minute: it is left out whole, rather than told wrongly.
-    let cut = store.log.counts(&id("a"), first, 7).await.unwrap();
+    let cut = store.log.event_counts(&id("a"), first, 7).await.unwrap();
     assert_eq!((cut.since, cut.minutes), (minute(1), [of(1), of(2)].concat()));
-    assert_eq!(store.log.counts(&id("b"), first, 100).await.unwrap().minutes, []);
+    assert_eq!(store.log.event_counts(&id("b"), first, 100).await.unwrap().minutes, []);
 }
 
 pub(crate) async fn stream_from_list_head_misses_nothing(factory: impl StoreFactory) {
@@ -105,8 +105,8 @@ pub(crate) async fn stream_from_list_head_misses_nothing(factory: impl StoreFact
         let page = store.log.documents(&id("a"), ANY).await.unwrap();
         let listed = page.documents.len();
         assert!(page.documents.iter().all(|document| document.event.sequence <= page.head.sequence));
-        let rest = store.log.after(&id("a"), page.head.sequence, ALL).await.unwrap();
-        let before = store.log.after(&id("a"), 0, ALL).await.unwrap();
+        let rest = store.log.events_after(&id("a"), page.head.sequence, ALL).await.unwrap();
+        let before = store.log.events_after(&id("a"), 0, ALL).await.unwrap();
         let until_head = before.events.iter().filter(|event| event.id.sequence <= page.head.sequence).count();
         assert_eq!(listed, until_head, "one document for each event");
         assert!(rest.events.iter().all(|event| event.id.sequence > page.head.sequence));
@@ -129,7 +129,7 @@ pub(crate) async fn history_lists_document_events_oldest_first(factory: impl Sto
 }
 
 pub(crate) async fn history_is_limited_to_newest_unpruned_thousand(factory: impl StoreFactory) {
-    let store = store_with(&factory, Retention { events: 5, ..retention() }, &["a"]).await;
+    let store = store_with(&factory, Retention { max_events: 5, ..retention() }, &["a"]).await;
     let mut all = Vec::new();
     for number in 0..1_010 {
         all.push(stored(&store, unkeyed("a", "x", Status::ALL[number % 3])).await);

@@ -9,7 +9,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use docrelay::domain::{Client, ClientId, Secret, SharedEvent, Status, Timestamp, Update, Vendor};
 use docrelay::store::sqlite::{OnCommit, Options, SqliteStore};
-use docrelay::store::{Appended, Arrival, PageLimit, Raw, Repeat, Retention, Seal, Store};
+use docrelay::store::{
+    AppendOutcome, Attempt, AttemptRecord, Disposition, DuplicateRule, NewEvent, PageLimit, QueueKey, RawRequest,
+    Retention, Seal, Store,
+};
 
 /// Where a store lives that can be opened again; dropping it cleans up.
 pub(crate) trait StoreFactory: Send + Sync + 'static {
@@ -63,15 +66,15 @@ impl Seal for Mask {
 /// Bounds that no test reaches by accident.
 pub(crate) fn retention() -> Retention {
     Retention {
-        age: Duration::from_secs(7 * 24 * 3600),
-        events: 10_000_000,
-        bytes: 100 << 30,
-        rejects_age: Duration::from_secs(7 * 24 * 3600),
-        rejects: 1_000,
-        rejects_bytes: 64 << 20,
-        deliveries_age: Duration::from_secs(7 * 24 * 3600),
-        deliveries: 1_000_000,
-        deliveries_bytes: 1 << 30,
+        max_event_age: Duration::from_secs(7 * 24 * 3600),
+        max_events: 10_000_000,
+        max_event_bytes: 100 << 30,
+        max_reject_age: Duration::from_secs(7 * 24 * 3600),
+        max_rejects: 1_000,
+        max_reject_bytes: 64 << 20,
+        max_delivery_age: Duration::from_secs(7 * 24 * 3600),
+        max_deliveries: 1_000_000,
+        max_attempt_bytes: 1 << 30,
     }
 }
 
@@ -100,31 +103,31 @@ pub(crate) async fn store_with(factory: &impl StoreFactory, retention: Retention
 }
 
 /// A PPJ message without a key: news whenever the status is.
-pub(crate) fn unkeyed(client: &str, vendor_id: &str, status: Status) -> Arrival {
-    Arrival {
+pub(crate) fn unkeyed(client: &str, vendor_id: &str, status: Status) -> NewEvent {
+    NewEvent {
         client: id(client),
         vendor: Vendor::Ppj,
         update: Update::new(vendor_id.parse().unwrap(), status),
         labels: BTreeMap::new(),
         raw: None,
-        repeat: Repeat::SameStatus,
+        duplicate_rule: DuplicateRule::SameStatus,
         route: None,
         now: at(0),
     }
 }
 
 /// The same with a key.
-pub(crate) fn keyed(client: &str, vendor_id: &str, status: Status, key: &str) -> Arrival {
-    Arrival { repeat: Repeat::SameKey(key.into()), ..unkeyed(client, vendor_id, status) }
+pub(crate) fn keyed(client: &str, vendor_id: &str, status: Status, key: &str) -> NewEvent {
+    NewEvent { duplicate_rule: DuplicateRule::SameKey(key.into()), ..unkeyed(client, vendor_id, status) }
 }
 
 /// Something new about a new document.
-pub(crate) fn new_document(client: &str, number: usize) -> Arrival {
+pub(crate) fn new_document(client: &str, number: usize) -> NewEvent {
     unkeyed(client, &format!("job-{number}"), Status::Completed)
 }
 
-pub(crate) fn raw(body: &str) -> Raw {
-    Raw {
+pub(crate) fn raw(body: &str) -> RawRequest {
+    RawRequest {
         method: "POST".into(),
         query: Some("a=1&b=%00".into()),
         headers: vec![("content-type".into(), "text/plain".into()), ("x-odd".into(), "\"quoted\" \u{e9}".into())],
@@ -133,18 +136,18 @@ pub(crate) fn raw(body: &str) -> Raw {
 }
 
 /// The event that an arrival became; a repeat fails the test.
-pub(crate) async fn stored(store: &Store, arrival: Arrival) -> SharedEvent {
+pub(crate) async fn stored(store: &Store, arrival: NewEvent) -> SharedEvent {
     match store.log.append(arrival).await.unwrap() {
-        Appended::Stored(event) => event,
+        AppendOutcome::Stored(event) => event,
         repeat => panic!("not stored: {repeat:?}"),
     }
 }
 
 /// The sequence that an arrival repeats; news fails the test.
-pub(crate) async fn repeated(store: &Store, arrival: Arrival) -> u64 {
+pub(crate) async fn repeated(store: &Store, arrival: NewEvent) -> u64 {
     match store.log.append(arrival).await.unwrap() {
-        Appended::Repeat { id, .. } => id.sequence,
-        Appended::Stored(event) => panic!("stored: {event:?}"),
+        AppendOutcome::Duplicate { id, .. } => id.sequence,
+        AppendOutcome::Stored(event) => panic!("stored: {event:?}"),
     }
 }
 
@@ -153,10 +156,21 @@ pub(crate) const ALL: PageLimit = PageLimit { events: 1_000_000, bytes: usize::M
 
 /// The sequences of all that is retained of a client.
 pub(crate) async fn sequences(store: &Store, client: &str) -> Vec<u64> {
-    let page = store.log.after(&id(client), 0, ALL).await.unwrap();
+    let page = store.log.events_after(&id(client), 0, ALL).await.unwrap();
     page.events.iter().map(|event| event.id.sequence).collect()
 }
 
 pub(crate) fn json(event: &SharedEvent) -> serde_json::Value {
     serde_json::from_slice(&event.json).unwrap()
+}
+
+/// The result of an attempt.
+pub(crate) fn record(
+    queue: &QueueKey,
+    delivery: u64,
+    attempt: Option<Attempt>,
+    disposition: Disposition,
+    now: Timestamp,
+) -> AttemptRecord {
+    AttemptRecord { queue: queue.clone(), delivery, attempt, disposition, now }
 }

@@ -1,9 +1,9 @@
 //! Promises about opening, closing and the readiness of a store.
 
-use docrelay::store::{Fate, StoreError};
+use docrelay::store::{Disposition, StoreError};
 use futures::StreamExt;
 
-use crate::factory::{ALL, StoreFactory, id, new_document, raw, retention, store_with, stored, unkeyed};
+use crate::factory::{ALL, StoreFactory, id, new_document, raw, record, retention, store_with, stored, unkeyed};
 use crate::outbox::lane;
 use crate::rejects::reject;
 
@@ -18,9 +18,9 @@ pub(crate) async fn events_and_documents_survive_reopen(factory: impl StoreFacto
 
     let store = factory.open(retention()).await;
     assert_eq!((store.log.epoch(), store.log.head()), (epoch, head));
-    let page = store.log.after(&id("a"), 0, ALL).await.unwrap();
+    let page = store.log.events_after(&id("a"), 0, ALL).await.unwrap();
     assert_eq!((page.events, page.through), (vec![event.clone()], head));
-    assert_eq!(store.log.raw(&id("a"), event.id.sequence).await.unwrap(), arrival.raw);
+    assert_eq!(store.log.raw_request(&id("a"), event.id.sequence).await.unwrap(), arrival.raw);
     let again = store.log.document(&id("a"), event.document).await.unwrap().unwrap();
     assert_eq!(format!("{again:?}"), format!("{document:?}"));
     assert_eq!(stored(&store, new_document("a", 2)).await.id.epoch, epoch);
@@ -43,15 +43,18 @@ pub(crate) async fn closed_store_refuses_calls_and_ends_tails(factory: impl Stor
     assert_eq!(store.log.tail().count().await, 0);
     let stopped = [
         store.log.append(new_document("a", 3)).await.map(drop),
-        store.log.after(&id("a"), 0, ALL).await.map(drop),
+        store.log.events_after(&id("a"), 0, ALL).await.map(drop),
         store.log.document(&id("a"), event.document).await.map(drop),
         store.log.probe().await,
         store.log.prune(crate::factory::at(0)).await.map(drop),
         store.registry.remove_client(&id("a")).await,
-        store.rejects.keep(&id("a"), reject(1)).await.map(drop),
+        store.rejects.add(&id("a"), reject(1)).await.map(drop),
         store.registry.remove_notification(&id("a"), "main").await,
         store.outbox.due(&lane("a", "main"), crate::factory::at(0), 1, Vec::new()).await.map(drop),
-        store.outbox.settle(&lane("a", "main"), 1, None, Fate::Dead, crate::factory::at(0)).await,
+        store
+            .outbox
+            .record_attempt(record(&lane("a", "main"), 1, None, Disposition::Dead, crate::factory::at(0)))
+            .await,
         store.outbox.retry(&id("a"), 1, crate::factory::at(0)).await,
         store.outbox.delivery(&id("a"), 1).await.map(drop),
         store.outbox.backlog().await.map(drop),
@@ -75,7 +78,7 @@ pub(crate) async fn pending_appends_are_answered_on_close(factory: impl StoreFac
     let done = answers.iter().filter(|answer| answer.is_ok()).count();
     assert!(answers.iter().all(|answer| matches!(answer, Ok(_) | Err(StoreError::Stopped))));
     let store = factory.open(retention()).await;
-    let kept = store.log.after(&id("a"), 0, ALL).await.unwrap().events.len();
+    let kept = store.log.events_after(&id("a"), 0, ALL).await.unwrap().events.len();
     assert_eq!(kept, done + 1, "what was acknowledged is stored, and nothing else");
 }
 

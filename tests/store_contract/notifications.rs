@@ -3,9 +3,11 @@
 use docrelay::domain::{
     Credential, Format, NOTIFICATIONS_PER_CLIENT, Notification, NotificationState, Retired, Secret, Status,
 };
-use docrelay::store::{DeliveryQuery, DeliveryState, Fate, Store, StoreError};
+use docrelay::store::{DeliveryQuery, DeliveryState, Disposition, Store, StoreError};
 
-use crate::factory::{StoreFactory, at, client, id, keyed, new_document, retention, store_with, stored, unkeyed};
+use crate::factory::{
+    StoreFactory, at, client, id, keyed, new_document, record, retention, store_with, stored, unkeyed,
+};
 use crate::outbox::{default_notification, due, lane, page, settle, store_with_main};
 use crate::routing::{origin, registration, route_to_callback};
 
@@ -89,7 +91,11 @@ pub(crate) async fn changed_notification_keeps_name_and_list_position(factory: i
         Notification { endpoint: "https://new.example.com/".into(), secrets: Vec::new(), ..full_notification("one") };
     let told = Notification { name: "three".parse().unwrap(), created: at(9), ..changed.clone() };
     store.registry.update_notification(&id("a"), &full_notification("one"), told).await.unwrap();
-    store.registry.mark_notification(&id("a"), &full_notification("two"), NotificationState::Disabled).await.unwrap();
+    store
+        .registry
+        .set_notification_state(&id("a"), &full_notification("two"), NotificationState::Disabled)
+        .await
+        .unwrap();
     let expected = [changed, Notification { state: NotificationState::Disabled, ..full_notification("two") }];
     assert_eq!(kept(&store, "a"), expected);
     store.log.close().await;
@@ -104,14 +110,14 @@ pub(crate) async fn concurrent_notification_change_is_a_conflict(factory: impl S
     store.registry.update_notification(&id("a"), &full_notification("one"), changed.clone()).await.unwrap();
     for refused in [
         store.registry.update_notification(&id("a"), &full_notification("one"), full_notification("one")).await,
-        store.registry.mark_notification(&id("a"), &full_notification("one"), NotificationState::Disabled).await,
+        store.registry.set_notification_state(&id("a"), &full_notification("one"), NotificationState::Disabled).await,
     ] {
         assert!(matches!(refused, Err(StoreError::Conflict(_))), "{refused:?}");
     }
     assert_eq!(kept(&store, "a")[0], changed);
     // A state that changed is no other endpoint.
-    store.registry.mark_notification(&id("a"), &changed, NotificationState::Disabled).await.unwrap();
-    store.registry.mark_notification(&id("a"), &changed, NotificationState::Active).await.unwrap();
+    store.registry.set_notification_state(&id("a"), &changed, NotificationState::Disabled).await.unwrap();
+    store.registry.set_notification_state(&id("a"), &changed, NotificationState::Active).await.unwrap();
 }
 
 pub(crate) async fn change_of_unknown_notification_is_refused(factory: impl StoreFactory) {
@@ -121,9 +127,9 @@ pub(crate) async fn change_of_unknown_notification_is_refused(factory: impl Stor
         let owner = id(owner);
         for refused in [
             store.registry.update_notification(&owner, &full_notification("one"), full_notification("one")).await,
-            store.registry.mark_notification(&owner, &full_notification("one"), NotificationState::Active).await,
+            store.registry.set_notification_state(&owner, &full_notification("one"), NotificationState::Active).await,
             store.registry.remove_notification(&owner, "one").await,
-            store.outbox.recover(&owner, &"one".parse().unwrap(), at(0), at(0)).await.map(drop),
+            store.outbox.retry_failed(&owner, &"one".parse().unwrap(), at(0), at(0)).await.map(drop),
         ] {
             assert!(matches!(refused, Err(StoreError::NotFound(what)) if what == missing), "{refused:?}");
         }
@@ -140,8 +146,8 @@ pub(crate) async fn removed_notification_fails_pending_and_successor_inherits_no
         (0..1_200).map(|number| keyed("a", &format!("x{}", number % 1_100), Status::Completed, &number.to_string()));
     futures::future::join_all(arrivals.map(|arrival| store.log.append(arrival))).await;
     let first = due(&store, &main, at(0)).await;
-    settle(&store, &main, first[0], Fate::Delivered, at(1)).await;
-    settle(&store, &main, first[1], Fate::Retry(at(2)), at(1)).await;
+    settle(&store, &main, first[0], Disposition::Delivered, at(1)).await;
+    settle(&store, &main, first[1], Disposition::Retry(at(2)), at(1)).await;
     let again = Notification { id: "another id".into(), ..default_notification("main", Format::Gini) };
     let (removed, added) = tokio::join!(
         store.registry.remove_notification(&id("a"), "main"),
@@ -149,7 +155,7 @@ pub(crate) async fn removed_notification_fails_pending_and_successor_inherits_no
     );
     added.unwrap();
     assert!(due(&store, &main, at(9_000)).await.is_empty(), "from the first moment on");
-    let late = store.outbox.settle(&main, first[1], None, Fate::Delivered, at(3)).await;
+    let late = store.outbox.record_attempt(record(&main, first[1], None, Disposition::Delivered, at(3))).await;
     assert!(matches!(late, Err(StoreError::NotFound("delivery"))), "{late:?}");
     removed.unwrap();
     let query = DeliveryQuery { state: Some(DeliveryState::Dead), limit: 2_000, ..DeliveryQuery::default() };
@@ -157,15 +163,15 @@ pub(crate) async fn removed_notification_fails_pending_and_successor_inherits_no
     assert_eq!(dead.len(), 1_199);
     for dead in dead {
         let last = dead.attempts.last().unwrap();
-        assert_eq!((last.status, last.took.as_millis()), (None, 0));
-        assert_eq!(last.reason.as_deref(), Some("the notification was deleted"));
+        assert_eq!((last.status, last.duration.as_millis()), (None, 0));
+        assert_eq!(last.error.as_deref(), Some("the notification was deleted"));
     }
     assert_eq!(store.outbox.backlog().await.unwrap().pending, 0);
     let own = stored(&store, new_document("a", 9_999)).await.id.sequence;
     let page = page(&store, &main, at(9_000)).await;
     assert_eq!(page.deliveries.len(), 1);
     assert_eq!(page.deliveries[0].event.as_ref().unwrap().id.sequence, own);
-    assert_eq!(store.outbox.recover(&id("a"), &"main".parse().unwrap(), at(0), at(9)).await.unwrap(), 0);
+    assert_eq!(store.outbox.retry_failed(&id("a"), &"main".parse().unwrap(), at(0), at(9)).await.unwrap(), 0);
     store.outbox.retry(&id("a"), first[1], at(9)).await.unwrap();
     assert_eq!(due(&store, &main, at(9_000)).await.len(), 2, "unless its owner says so");
     store.registry.remove_notification(&id("a"), "main").await.unwrap();
@@ -181,7 +187,7 @@ pub(crate) async fn removed_client_leaves_no_delivery(factory: impl StoreFactory
     let number = due(&store, &main, at(0)).await[0];
     let (removed, late) = tokio::join!(
         store.registry.remove_client(&id("a")),
-        store.outbox.settle(&main, number, None, Fate::Delivered, at(0))
+        store.outbox.record_attempt(record(&main, number, None, Disposition::Delivered, at(0)))
     );
     removed.unwrap();
     assert!(matches!(late, Err(StoreError::NotFound("client"))), "{late:?}");

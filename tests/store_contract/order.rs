@@ -1,7 +1,7 @@
 //! Promises about what an append makes of an arrival, and in which order everybody sees it.
 
 use docrelay::domain::{DocumentId, EventId, Failure, Status, Vendor};
-use docrelay::store::{Appended, StoreError};
+use docrelay::store::{AppendOutcome, StoreError};
 use futures::StreamExt;
 use serde_json::json;
 
@@ -38,7 +38,7 @@ pub(crate) async fn event_json_has_documented_keys_in_order(factory: impl StoreF
         event.document
     );
     assert_eq!(event.json, text);
-    assert_eq!(store.log.after(&id("a"), 0, ALL).await.unwrap().events, [event]);
+    assert_eq!(store.log.events_after(&id("a"), 0, ALL).await.unwrap().events, [event]);
 }
 
 pub(crate) async fn vendor_uuid_becomes_document_id_else_version_1(factory: impl StoreFactory) {
@@ -83,7 +83,7 @@ pub(crate) async fn documents_of_one_millisecond_get_distinct_ids(factory: impl 
     let mut seen: Vec<_> = answers
         .into_iter()
         .map(|answer| match answer.unwrap() {
-            Appended::Stored(event) => event.document,
+            AppendOutcome::Stored(event) => event.document,
             repeat => panic!("not stored: {repeat:?}"),
         })
         .collect();
@@ -142,7 +142,7 @@ pub(crate) async fn tail_and_log_agree_under_concurrent_senders(factory: impl St
     for sender in senders {
         sender.await.unwrap();
     }
-    let read = store.log.after(&id("a"), 0, ALL).await.unwrap().events;
+    let read = store.log.events_after(&id("a"), 0, ALL).await.unwrap().events;
     assert_eq!(seen, read.iter().map(|event| event.id).collect::<Vec<_>>());
     assert!(seen.is_sorted_by(|a, b| a.sequence < b.sequence));
 }
@@ -193,7 +193,7 @@ pub(crate) async fn append_for_unknown_client_is_refused(factory: impl StoreFact
     let refused = store.log.append(new_document("nobody", 1)).await;
     assert!(matches!(refused, Err(StoreError::NotFound("client"))), "{refused:?}");
     assert_eq!(store.log.head(), head);
-    let refused = store.log.after(&id("nobody"), 0, ALL).await;
+    let refused = store.log.events_after(&id("nobody"), 0, ALL).await;
     assert!(matches!(refused, Err(StoreError::NotFound("client"))));
 }
 
@@ -210,7 +210,7 @@ pub(crate) async fn hostile_text_is_stored_unchanged(factory: impl StoreFactory)
         let said = json(&event);
         assert_eq!(said["title"], text);
         assert_eq!(said["labels"][text], text);
-        assert_eq!(store.log.raw(&id("a"), event.id.sequence).await.unwrap(), arrival.raw);
+        assert_eq!(store.log.raw_request(&id("a"), event.id.sequence).await.unwrap(), arrival.raw);
         let document = store.log.document(&id("a"), event.document).await.unwrap().unwrap();
         assert_eq!(document.title.as_deref(), Some(text));
         assert_eq!(document.vendor_id, arrival.update.vendor_id);

@@ -1,10 +1,10 @@
 //! Promises about what is due: when, in which order, and what an attempt makes of it.
 
 use docrelay::domain::{Format, Notification, NotificationState, Status, Target, Timestamp};
-use docrelay::store::{Attempt, Backlog, DuePage, Fate, Lane, Store, StoreError};
+use docrelay::store::{Attempt, Backlog, Disposition, DuePage, QueueKey, Store, StoreError};
 use futures::FutureExt;
 
-use crate::factory::{StoreFactory, at, id, keyed, new_document, raw, retention, store_with, stored, unkeyed};
+use crate::factory::{StoreFactory, at, id, keyed, new_document, raw, record, retention, store_with, stored, unkeyed};
 
 /// A notification that takes what names no other.
 pub(crate) fn default_notification(name: &str, format: Format) -> Notification {
@@ -23,8 +23,8 @@ pub(crate) fn default_notification(name: &str, format: Format) -> Notification {
 }
 
 /// The lane of a notification.
-pub(crate) fn lane(client: &str, name: &str) -> Lane {
-    Lane { client: id(client), target: Target::Notification(name.parse().unwrap()) }
+pub(crate) fn lane(client: &str, name: &str) -> QueueKey {
+    QueueKey { client: id(client), target: Target::Notification(name.parse().unwrap()) }
 }
 
 /// A store whose client `a` has the default notification `main`, in the words of the stream.
@@ -34,30 +34,30 @@ pub(crate) async fn store_with_main(factory: &impl StoreFactory) -> Store {
     store
 }
 
-pub(crate) async fn page(store: &Store, lane: &Lane, now: Timestamp) -> DuePage {
+pub(crate) async fn page(store: &Store, lane: &QueueKey, now: Timestamp) -> DuePage {
     store.outbox.due(lane, now, 1_000, Vec::new()).await.unwrap()
 }
 
 /// The numbers of what is due.
-pub(crate) async fn due(store: &Store, lane: &Lane, now: Timestamp) -> Vec<u64> {
+pub(crate) async fn due(store: &Store, lane: &QueueKey, now: Timestamp) -> Vec<u64> {
     page(store, lane, now).await.deliveries.iter().map(|due| due.id).collect()
 }
 
 /// The sequences of the events that are due.
-pub(crate) async fn due_events(store: &Store, lane: &Lane, now: Timestamp) -> Vec<u64> {
+pub(crate) async fn due_events(store: &Store, lane: &QueueKey, now: Timestamp) -> Vec<u64> {
     let page = page(store, lane, now).await;
     page.deliveries.iter().map(|due| due.event.as_ref().unwrap().id.sequence).collect()
 }
 
 pub(crate) fn attempt(time: Timestamp, status: u16) -> Attempt {
-    let reason = (status >= 300).then(|| format!("answered {status}"));
-    let took = std::time::Duration::from_millis(120);
-    Attempt { time, took, status: Some(status), answer: "thanks".into(), reason }
+    let error = (status >= 300).then(|| format!("answered {status}"));
+    let duration = std::time::Duration::from_millis(120);
+    Attempt { time, duration, status: Some(status), response_body: "thanks".into(), error }
 }
 
-pub(crate) async fn settle(store: &Store, lane: &Lane, number: u64, fate: Fate, now: Timestamp) {
-    let status = if fate == Fate::Delivered { 200 } else { 503 };
-    store.outbox.settle(lane, number, Some(attempt(now, status)), fate, now).await.unwrap();
+pub(crate) async fn settle(store: &Store, lane: &QueueKey, number: u64, fate: Disposition, now: Timestamp) {
+    let status = if fate == Disposition::Delivered { 200 } else { 503 };
+    store.outbox.record_attempt(record(lane, number, Some(attempt(now, status)), fate, now)).await.unwrap();
 }
 
 pub(crate) async fn deliveries_are_stored_with_event_and_survive_reopen(factory: impl StoreFactory) {
@@ -79,7 +79,7 @@ pub(crate) async fn deliveries_are_stored_with_event_and_survive_reopen(factory:
         assert_eq!((page.deliveries.len(), page.next), (1, None), "a repeat goes nowhere, nor does {other:?}");
         let due = &page.deliveries[0];
         assert_eq!((due.id, &due.event, &due.raw), (first[0], &Some(event.clone()), &arrival.raw));
-        assert_eq!((due.tries, &due.callback), (0, &None));
+        assert_eq!((due.failures, &due.callback), (0, &None));
         let backlog = store.outbox.backlog().await.unwrap();
         assert_eq!(backlog, Backlog { pending: 1, oldest_due: Some(at(0)) });
     }
@@ -95,16 +95,16 @@ pub(crate) async fn events_of_one_document_are_delivered_in_order(factory: impl 
     let other = stored(&store, new_document("a", 1)).await.id.sequence;
     assert_eq!(due_events(&store, &main, at(0)).await, [expected[0], other], "another document does not wait");
     let ids = due(&store, &main, at(0)).await;
-    settle(&store, &main, ids[1], Fate::Delivered, at(1)).await;
+    settle(&store, &main, ids[1], Disposition::Delivered, at(1)).await;
     // A retry of the first holds back the others.
-    settle(&store, &main, ids[0], Fate::Retry(at(5_000)), at(1)).await;
+    settle(&store, &main, ids[0], Disposition::Retry(at(5_000)), at(1)).await;
     let waiting = page(&store, &main, at(4_999)).await;
     assert_eq!((waiting.deliveries.len(), waiting.next), (0, Some(at(5_000))));
     assert_eq!(due(&store, &main, at(5_000)).await, [ids[0]]);
-    settle(&store, &main, ids[0], Fate::Delivered, at(5_001)).await;
+    settle(&store, &main, ids[0], Disposition::Delivered, at(5_001)).await;
     assert_eq!(due_events(&store, &main, at(5_001)).await, [expected[1]], "delivered lets the next go");
     let second = due(&store, &main, at(5_001)).await[0];
-    settle(&store, &main, second, Fate::Dead, at(5_002)).await;
+    settle(&store, &main, second, Disposition::Dead, at(5_002)).await;
     assert_eq!(due_events(&store, &main, at(5_002)).await, [expected[2]], "and so does dead");
     assert_eq!(store.outbox.backlog().await.unwrap(), Backlog { pending: 1, oldest_due: Some(at(5_002)) });
 }
@@ -113,15 +113,15 @@ pub(crate) async fn first_attempts_precede_retries_each_by_due_time(factory: imp
     let store = store_with_main(&factory).await;
     let main = lane("a", "main");
     for number in 0..4 {
-        stored(&store, docrelay::store::Arrival { now: at(100 - 10 * number as u64), ..new_document("a", number) })
+        stored(&store, docrelay::store::NewEvent { now: at(100 - 10 * number as u64), ..new_document("a", number) })
             .await;
     }
     let ids = due(&store, &main, at(1_000)).await;
     assert!(ids.is_sorted_by(|a, b| a > b), "the last was due first: {ids:?}");
-    settle(&store, &main, ids[0], Fate::Retry(at(50)), at(40)).await;
-    settle(&store, &main, ids[1], Fate::Retry(at(45)), at(40)).await;
+    settle(&store, &main, ids[0], Disposition::Retry(at(50)), at(40)).await;
+    settle(&store, &main, ids[1], Disposition::Retry(at(45)), at(40)).await;
     let again = page(&store, &main, at(1_000)).await;
-    let order: Vec<_> = again.deliveries.iter().map(|due| (due.id, due.tries)).collect();
+    let order: Vec<_> = again.deliveries.iter().map(|due| (due.id, due.failures)).collect();
     assert_eq!(order, [(ids[2], 0), (ids[3], 0), (ids[1], 1), (ids[0], 1)]);
 }
 
@@ -138,8 +138,8 @@ pub(crate) async fn due_page_reports_next_due_time(factory: impl StoreFactory) {
     let except = store.outbox.due(&main, at(10), 2, ids[..2].to_vec()).await.unwrap();
     let found: Vec<_> = except.deliveries.iter().map(|due| due.id).collect();
     assert_eq!((found, except.next), (ids[2..].to_vec(), None), "what is excepted is no reason to look");
-    settle(&store, &main, ids[0], Fate::Retry(at(9_000)), at(10)).await;
-    settle(&store, &main, ids[1], Fate::Retry(at(7_000)), at(10)).await;
+    settle(&store, &main, ids[0], Disposition::Retry(at(9_000)), at(10)).await;
+    settle(&store, &main, ids[1], Disposition::Retry(at(7_000)), at(10)).await;
     let later = store.outbox.due(&main, at(10), 9, vec![ids[1]]).await.unwrap();
     assert_eq!((later.deliveries.len(), later.next), (2, Some(at(9_000))));
     assert_eq!(page(&store, &main, at(10)).await.next, Some(at(7_000)));
@@ -157,7 +157,7 @@ pub(crate) async fn delivery_queues_are_isolated(factory: impl StoreFactory) {
     assert_eq!(due_events(&store, &b, at(0)).await, [own]);
     let foreign = due(&store, &a, at(0)).await[0];
     for (lane, number) in [(&b, foreign), (&lane("a", "other"), foreign), (&a, u64::MAX)] {
-        let refused = store.outbox.settle(lane, number, None, Fate::Delivered, at(0)).await;
+        let refused = store.outbox.record_attempt(record(lane, number, None, Disposition::Delivered, at(0))).await;
         assert!(matches!(refused, Err(StoreError::NotFound("delivery"))), "{refused:?}");
     }
     let nobody = lane("nobody", "main");
@@ -170,9 +170,9 @@ pub(crate) async fn finished_delivery_cannot_be_recorded_again(factory: impl Sto
     let main = lane("a", "main");
     stored(&store, new_document("a", 1)).await;
     let number = due(&store, &main, at(0)).await[0];
-    settle(&store, &main, number, Fate::Delivered, at(1)).await;
-    for fate in [Fate::Delivered, Fate::Dead, Fate::Retry(at(2))] {
-        let refused = store.outbox.settle(&main, number, Some(attempt(at(2), 200)), fate, at(2)).await;
+    settle(&store, &main, number, Disposition::Delivered, at(1)).await;
+    for fate in [Disposition::Delivered, Disposition::Dead, Disposition::Retry(at(2))] {
+        let refused = store.outbox.record_attempt(record(&main, number, Some(attempt(at(2), 200)), fate, at(2))).await;
         assert!(matches!(refused, Err(StoreError::NotFound("delivery"))), "{refused:?}");
     }
     let kept = store.outbox.delivery(&id("a"), number).await.unwrap().unwrap();
@@ -189,18 +189,20 @@ pub(crate) async fn making_queue_due_keeps_document_order(factory: impl StoreFac
     futures::future::join_all(arrivals.map(|arrival| store.log.append(arrival))).await;
     let ids: Vec<_> = due_all(&store, &main).await;
     assert_eq!(ids.len(), 1_100);
-    let retries = ids.iter().map(|number| store.outbox.settle(&main, *number, None, Fate::Retry(at(60_000)), at(1)));
+    let retries = ids
+        .iter()
+        .map(|number| store.outbox.record_attempt(record(&main, *number, None, Disposition::Retry(at(60_000)), at(1))));
     futures::future::join_all(retries).await.into_iter().for_each(|settled| settled.unwrap());
     assert!(due_all(&store, &main).await.is_empty());
-    store.outbox.hurry(&main, at(10)).await.unwrap();
+    store.outbox.make_due(&main, at(10)).await.unwrap();
     let mut hurried = due_all(&store, &main).await;
     hurried.sort_unstable();
     assert_eq!(hurried, ids);
-    assert!(store.outbox.stirred().now_or_never().is_some());
-    assert!(matches!(store.outbox.hurry(&lane("nobody", "main"), at(0)).await, Err(StoreError::NotFound("client"))));
+    assert!(store.outbox.ready().now_or_never().is_some());
+    assert!(matches!(store.outbox.make_due(&lane("nobody", "main"), at(0)).await, Err(StoreError::NotFound("client"))));
 }
 
-async fn due_all(store: &Store, lane: &Lane) -> Vec<u64> {
+async fn due_all(store: &Store, lane: &QueueKey) -> Vec<u64> {
     let page = store.outbox.due(lane, at(10), 10_000, Vec::new()).await.unwrap();
     page.deliveries.iter().map(|due| due.id).collect()
 }
@@ -208,27 +210,27 @@ async fn due_all(store: &Store, lane: &Lane) -> Vec<u64> {
 pub(crate) async fn ready_queues_are_reported_once_without_loss(factory: impl StoreFactory) {
     let store = store_with_main(&factory).await;
     let main = lane("a", "main");
-    assert!(store.outbox.stirred().now_or_never().is_none());
+    assert!(store.outbox.ready().now_or_never().is_none());
     // One that waits and leaves takes nothing with it.
-    let mut waiting = store.outbox.stirred();
+    let mut waiting = store.outbox.ready();
     assert!((&mut waiting).now_or_never().is_none());
     stored(&store, new_document("a", 1)).await;
     drop(waiting);
     stored(&store, new_document("b", 1)).await;
     stored(&store, unkeyed("a", "x", Status::Pending)).await;
     stored(&store, unkeyed("a", "x", Status::Completed)).await;
-    assert_eq!(store.outbox.stirred().await, std::slice::from_ref(&main), "once, however much has changed");
-    assert!(store.outbox.stirred().now_or_never().is_none());
+    assert_eq!(store.outbox.ready().await, std::slice::from_ref(&main), "once, however much has changed");
+    assert!(store.outbox.ready().now_or_never().is_none());
     let ids = due(&store, &main, at(0)).await;
-    settle(&store, &main, ids[0], Fate::Dead, at(0)).await;
-    assert!(store.outbox.stirred().now_or_never().is_none(), "nothing waited for it");
-    settle(&store, &main, ids[1], Fate::Delivered, at(0)).await;
-    assert_eq!(store.outbox.stirred().await, std::slice::from_ref(&main), "the next may go");
+    settle(&store, &main, ids[0], Disposition::Dead, at(0)).await;
+    assert!(store.outbox.ready().now_or_never().is_none(), "nothing waited for it");
+    settle(&store, &main, ids[1], Disposition::Delivered, at(0)).await;
+    assert_eq!(store.outbox.ready().await, std::slice::from_ref(&main), "the next may go");
     store.outbox.retry(&id("a"), ids[0], at(0)).await.unwrap();
-    assert_eq!(store.outbox.stirred().await, std::slice::from_ref(&main), "a retry by hand");
+    assert_eq!(store.outbox.ready().await, std::slice::from_ref(&main), "a retry by hand");
     store.log.close().await;
     let store = factory.open(retention()).await;
-    assert_eq!(store.outbox.stirred().await, [main], "all lanes at first");
-    let (heard, _) = tokio::join!(store.outbox.stirred(), stored(&store, new_document("a", 2)));
+    assert_eq!(store.outbox.ready().await, [main], "all lanes at first");
+    let (heard, _) = tokio::join!(store.outbox.ready(), stored(&store, new_document("a", 2)));
     assert_eq!(heard.len(), 1, "who waits is woken");
 }

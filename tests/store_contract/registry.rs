@@ -136,7 +136,7 @@ pub(crate) async fn removed_client_disappears_at_once_with_its_data(factory: imp
     store.registry.add_hook(&id("a"), hook("1")).await.unwrap();
     let event = stored(&store, keyed("a", "x", Status::Completed, "k")).await;
     futures::future::join_all((0..1_500).map(|number| store.log.append(new_document("a", number)))).await;
-    let kept = store.rejects.keep(&id("a"), reject(1)).await.unwrap();
+    let kept = store.rejects.add(&id("a"), reject(1)).await.unwrap();
     stored(&store, new_document("b", 1)).await;
     let head = store.log.head();
 
@@ -147,7 +147,7 @@ pub(crate) async fn removed_client_disappears_at_once_with_its_data(factory: imp
     assert!(matches!(late, Err(StoreError::NotFound("client"))), "{late:?}");
     assert!(store.registry.client(&id("a")).is_none());
     assert!(store.registry.hook_by_key("key-1").is_none());
-    assert!(matches!(store.log.raw(&id("a"), event.id.sequence).await, Err(StoreError::NotFound("client"))));
+    assert!(matches!(store.log.raw_request(&id("a"), event.id.sequence).await, Err(StoreError::NotFound("client"))));
     assert!(matches!(store.rejects.list(&id("a"), 1, None).await, Err(StoreError::NotFound("client"))));
     assert_eq!(store.log.head(), head);
 
@@ -163,5 +163,5 @@ pub(crate) async fn removed_client_disappears_at_once_with_its_data(factory: imp
     assert!(again.id.sequence > head && again.document != event.document);
     store.registry.add_hook(&id("a"), hook("1")).await.unwrap();
     assert_eq!(sequences(&store, "b").await.len(), 1);
-    assert!(store.rejects.keep(&id("a"), reject(2)).await.unwrap() > kept, "ids are not used again");
+    assert!(store.rejects.add(&id("a"), reject(2)).await.unwrap() > kept, "ids are not used again");
 }

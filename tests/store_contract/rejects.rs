@@ -18,7 +18,7 @@ pub(crate) fn reject(number: u64) -> Reject {
 
 pub(crate) async fn reject_is_stored_completely_and_survives_reopen(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["a", "b"]).await;
-    let kept = store.rejects.keep(&id("a"), reject(1)).await.unwrap();
+    let kept = store.rejects.add(&id("a"), reject(1)).await.unwrap();
     let expected = Reject { id: kept, ..reject(1) };
     assert_eq!(store.rejects.get(&id("a"), kept).await.unwrap(), Some(expected.clone()));
     assert_eq!(store.rejects.get(&id("b"), kept).await.unwrap(), None);
@@ -32,8 +32,8 @@ pub(crate) async fn rejects_are_paged_newest_first(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["a", "b"]).await;
     let mut expected = Vec::new();
     for number in 0..10 {
-        expected.push(store.rejects.keep(&id("a"), reject(number)).await.unwrap());
-        store.rejects.keep(&id("b"), reject(number)).await.unwrap();
+        expected.push(store.rejects.add(&id("a"), reject(number)).await.unwrap());
+        store.rejects.add(&id("b"), reject(number)).await.unwrap();
     }
     assert!(expected.is_sorted_by(|a, b| a < b));
     expected.reverse();
@@ -48,13 +48,17 @@ pub(crate) async fn rejects_are_paged_newest_first(factory: impl StoreFactory) {
 }
 
 pub(crate) async fn oldest_rejects_are_pruned_by_count_bytes_and_age(factory: impl StoreFactory) {
-    let bounds =
-        Retention { rejects: 5, rejects_bytes: 3_500, rejects_age: Duration::from_secs(86_400), ..retention() };
-    let store = store_with(&factory, Retention { rejects_bytes: 1 << 20, ..bounds.clone() }, &["a", "b"]).await;
-    let other = store.rejects.keep(&id("b"), reject(0)).await.unwrap();
+    let bounds = Retention {
+        max_rejects: 5,
+        max_reject_bytes: 3_500,
+        max_reject_age: Duration::from_secs(86_400),
+        ..retention()
+    };
+    let store = store_with(&factory, Retention { max_reject_bytes: 1 << 20, ..bounds.clone() }, &["a", "b"]).await;
+    let other = store.rejects.add(&id("b"), reject(0)).await.unwrap();
     let mut kept = Vec::new();
     for number in 0..8 {
-        kept.push(store.rejects.keep(&id("a"), reject(number)).await.unwrap());
+        kept.push(store.rejects.add(&id("a"), reject(number)).await.unwrap());
     }
     let ids = async |store: &docrelay::store::Store, client| -> Vec<u64> {
         store.rejects.list(&id(client), 100, None).await.unwrap().iter().rev().map(|reject| reject.id).collect()
@@ -62,12 +66,12 @@ pub(crate) async fn oldest_rejects_are_pruned_by_count_bytes_and_age(factory: im
     assert_eq!(ids(&store, "a").await, kept[3..], "by number");
     store.log.close().await;
     let store = factory.open(bounds).await;
-    kept.push(store.rejects.keep(&id("a"), reject(8)).await.unwrap());
+    kept.push(store.rejects.add(&id("a"), reject(8)).await.unwrap());
     assert_eq!(ids(&store, "a").await, kept[6..], "by bytes");
-    kept.push(store.rejects.keep(&id("a"), reject(DAY + 7)).await.unwrap());
+    kept.push(store.rejects.add(&id("a"), reject(DAY + 7)).await.unwrap());
     assert_eq!(ids(&store, "a").await, kept[7..], "by age");
     let large = Reject { raw: raw(&"x".repeat(5_000)), ..reject(DAY + 8) };
-    let large = store.rejects.keep(&id("a"), large).await.unwrap();
+    let large = store.rejects.add(&id("a"), large).await.unwrap();
     assert_eq!(ids(&store, "a").await, [large], "the newest is kept, however large");
     assert_eq!(ids(&store, "b").await, [other], "bounds are each client's own");
     store.log.prune(at(3 * DAY)).await.unwrap();
@@ -76,12 +80,12 @@ pub(crate) async fn oldest_rejects_are_pruned_by_count_bytes_and_age(factory: im
 
 pub(crate) async fn reject_is_removed_by_its_client_only(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["a", "b"]).await;
-    let kept = store.rejects.keep(&id("a"), reject(1)).await.unwrap();
+    let kept = store.rejects.add(&id("a"), reject(1)).await.unwrap();
     for (client, number) in [("b", kept), ("a", kept + 1), ("nobody", kept)] {
         let refused = store.rejects.remove(&id(client), number).await;
         assert!(matches!(refused, Err(StoreError::NotFound(_))), "{refused:?}");
     }
     store.rejects.remove(&id("a"), kept).await.unwrap();
     assert_eq!(store.rejects.get(&id("a"), kept).await.unwrap(), None);
-    assert!(matches!(store.rejects.keep(&id("nobody"), reject(1)).await, Err(StoreError::NotFound("client"))));
+    assert!(matches!(store.rejects.add(&id("nobody"), reject(1)).await, Err(StoreError::NotFound("client"))));
 }

@@ -1,7 +1,7 @@
 //! Promises about repeats: what is known, for how long, and to whom.
 
 use docrelay::domain::{Status, Vendor};
-use docrelay::store::{Appended, Repeat, Retention};
+use docrelay::store::{AppendOutcome, DuplicateRule, Retention};
 
 use crate::factory::{
     DAY, StoreFactory, at, id, keyed, new_document, repeated, retention, sequences, store_with, stored, unkeyed,
@@ -13,10 +13,10 @@ pub(crate) async fn deduplication_key_expires_after_thirty_days(factory: impl St
     let mut again = keyed("a", "x", Status::Error, "k");
     again.now = at(30 * DAY);
     match store.log.append(again.clone()).await.unwrap() {
-        Appended::Repeat { id, document, status } => {
+        AppendOutcome::Duplicate { id, document, status } => {
             assert_eq!((id, document, status), (first.id, first.document, Status::Completed));
         }
-        Appended::Stored(event) => panic!("stored: {event:?}"),
+        AppendOutcome::Stored(event) => panic!("stored: {event:?}"),
     }
     again.now = at(30 * DAY + 1);
     let second = stored(&store, again.clone()).await;
@@ -34,18 +34,18 @@ pub(crate) async fn deduplication_key_survives_reopen(factory: impl StoreFactory
 
 pub(crate) async fn concurrent_duplicates_store_one_event(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["a"]).await;
-    for repeat in [Repeat::SameKey("k".into()), Repeat::SameStatus, Repeat::Known] {
+    for repeat in [DuplicateRule::SameKey("k".into()), DuplicateRule::SameStatus, DuplicateRule::KnownDocument] {
         let mut arrival = unkeyed("a", &format!("{repeat:?}"), Status::Completed);
-        arrival.repeat = repeat;
+        arrival.duplicate_rule = repeat;
         let answers = futures::future::join_all((0..100).map(|_| store.log.append(arrival.clone()))).await;
         let (mut stored, mut ids) = (0, Vec::new());
         for answer in answers {
             match answer.unwrap() {
-                Appended::Stored(event) => {
+                AppendOutcome::Stored(event) => {
                     stored += 1;
                     ids.push((event.id, event.document));
                 }
-                Appended::Repeat { id, document, .. } => ids.push((id, document)),
+                AppendOutcome::Duplicate { id, document, .. } => ids.push((id, document)),
             }
         }
         ids.dedup();
@@ -66,12 +66,12 @@ pub(crate) async fn registration_after_first_event_is_a_duplicate(factory: impl 
     let store = store_with(&factory, retention(), &["a"]).await;
     let early = stored(&store, keyed("a", "x", Status::Completed, "k")).await;
     let mut registered = unkeyed("a", "x", Status::Pending);
-    registered.repeat = Repeat::Known;
+    registered.duplicate_rule = DuplicateRule::KnownDocument;
     match store.log.append(registered.clone()).await.unwrap() {
-        Appended::Repeat { document, status, .. } => {
+        AppendOutcome::Duplicate { document, status, .. } => {
             assert_eq!((document, status), (early.document, Status::Completed))
         }
-        Appended::Stored(event) => panic!("stored: {event:?}"),
+        AppendOutcome::Stored(event) => panic!("stored: {event:?}"),
     }
     registered.update.vendor_id = "y".parse().unwrap();
     assert_eq!(stored(&store, registered).await.status, Status::Pending);
@@ -91,7 +91,7 @@ pub(crate) async fn keys_and_documents_are_separate_by_client_and_vendor(factory
 }
 
 pub(crate) async fn deduplication_key_outlives_its_pruned_event(factory: impl StoreFactory) {
-    let bounds = Retention { events: 1, ..retention() };
+    let bounds = Retention { max_events: 1, ..retention() };
     let store = store_with(&factory, bounds, &["a"]).await;
     let first = stored(&store, keyed("a", "x", Status::Completed, "k")).await;
     stored(&store, new_document("a", 1)).await;
@@ -112,7 +112,7 @@ pub(crate) async fn key_with_future_time_expires_with_its_successors(factory: im
     // More than pruning looks at in one step.
     let answers =
         futures::future::join_all((0..1_300).map(|number| store.log.append(ahead(number, at(365 * DAY))))).await;
-    assert!(answers.iter().all(|answer| matches!(answer, Ok(Appended::Stored(_)))));
+    assert!(answers.iter().all(|answer| matches!(answer, Ok(AppendOutcome::Stored(_)))));
     stored(&store, keyed("a", "x", Status::Completed, "after")).await;
     for day in [1, 29] {
         store.log.prune(at(day * DAY)).await.unwrap();

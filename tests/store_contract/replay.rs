@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use docrelay::store::{DocumentQuery, Log, PageLimit, Repeat, Retention};
+use docrelay::store::{DocumentQuery, DuplicateRule, Log, PageLimit, Retention};
 use futures::future::Either;
 
 use crate::factory::{ALL, DAY, StoreFactory, at, id, new_document, raw, retention, sequences, store_with, stored};
@@ -15,7 +15,7 @@ fn limit(events: usize, bytes: usize) -> PageLimit {
 async fn pages(log: &dyn Log, limit: PageLimit) -> Vec<u64> {
     let (mut after, mut seen) = (0, Vec::new());
     loop {
-        let page = log.after(&id("a"), after, limit).await.unwrap();
+        let page = log.events_after(&id("a"), after, limit).await.unwrap();
         assert!(page.events.len() <= limit.events);
         seen.extend(page.events.iter().map(|event| event.id.sequence));
         if page.events.is_empty() {
@@ -46,10 +46,10 @@ pub(crate) async fn event_beyond_byte_limit_ends_its_page(factory: impl StoreFac
     for number in 0..5 {
         sizes.push(stored(&store, new_document("a", number)).await.json.len());
     }
-    let page = store.log.after(&id("a"), 0, limit(100, sizes[0] + sizes[1])).await.unwrap();
+    let page = store.log.events_after(&id("a"), 0, limit(100, sizes[0] + sizes[1])).await.unwrap();
     assert_eq!(page.events.len(), 3);
     assert_eq!(page.through, page.events[2].id.sequence);
-    let page = store.log.after(&id("a"), 0, limit(0, 0)).await.unwrap();
+    let page = store.log.events_after(&id("a"), 0, limit(0, 0)).await.unwrap();
     assert_eq!(page.events.len(), 1, "a page always gets on");
 }
 
@@ -58,15 +58,15 @@ pub(crate) async fn complete_page_reaches_head_written_by_other_clients(factory:
     let mine = stored(&store, new_document("a", 1)).await.id.sequence;
     let head = stored(&store, new_document("b", 1)).await.id.sequence;
     for after in [0, mine, head] {
-        let page = store.log.after(&id("a"), after, ALL).await.unwrap();
+        let page = store.log.events_after(&id("a"), after, ALL).await.unwrap();
         assert_eq!(page.through, head);
         assert_eq!(page.events.len(), usize::from(after < mine));
         assert_eq!(page.pruned_through, 0);
     }
-    let cut = store.log.after(&id("a"), 0, limit(1, usize::MAX)).await.unwrap();
+    let cut = store.log.events_after(&id("a"), 0, limit(1, usize::MAX)).await.unwrap();
     assert!(cut.through == mine || cut.through == head, "never less than what was read");
     for ahead in [head + 1, u64::MAX] {
-        assert!(store.log.after(&id("a"), ahead, ALL).await.unwrap().events.is_empty());
+        assert!(store.log.events_after(&id("a"), ahead, ALL).await.unwrap().events.is_empty());
     }
 }
 
@@ -85,7 +85,7 @@ pub(crate) async fn head_is_never_behind_read_results(factory: impl StoreFactory
     while !sender.is_finished() {
         let listed = store.log.documents(&id("a"), query.clone()).await.unwrap();
         assert!(store.log.head() >= listed.head.sequence, "the list");
-        let page = store.log.after(&id("a"), store.log.head(), ALL).await.unwrap();
+        let page = store.log.events_after(&id("a"), store.log.head(), ALL).await.unwrap();
         assert!(store.log.head() >= page.through, "the page");
         if let Some(document) = listed.documents.first() {
             let one = store.log.document(&id("a"), document.id).await.unwrap().unwrap();
@@ -109,7 +109,7 @@ pub(crate) async fn complete_page_skips_no_concurrent_event(factory: impl StoreF
     };
     let (mut after, mut seen) = (0, Vec::new());
     while seen.len() < 500 {
-        let page = store.log.after(&id("a"), after, ALL).await.unwrap();
+        let page = store.log.events_after(&id("a"), after, ALL).await.unwrap();
         seen.extend(page.events.iter().map(|event| event.id.sequence));
         after = page.through;
     }
@@ -131,22 +131,22 @@ pub(crate) async fn oldest_events_are_pruned_by_count_bytes_and_age(factory: imp
     stored(&store, other).await;
     store.log.close().await;
     let bounds = [
-        (Retention { age: Duration::from_secs(86_400 * 7), ..retention() }, 3),
-        (Retention { events: 6, ..retention() }, 1),
-        (Retention { bytes: 50_000, ..retention() }, 2),
+        (Retention { max_event_age: Duration::from_secs(86_400 * 7), ..retention() }, 3),
+        (Retention { max_events: 6, ..retention() }, 1),
+        (Retention { max_event_bytes: 50_000, ..retention() }, 2),
     ];
     let (now, mut gone) = (at(9 * DAY + DAY / 2), 0);
     for (bounds, more) in bounds {
         let store = factory.open(bounds).await;
         assert_eq!(store.log.prune(now).await.unwrap(), more);
         gone += more as usize;
-        let page = store.log.after(&id("a"), 0, ALL).await.unwrap();
+        let page = store.log.events_after(&id("a"), 0, ALL).await.unwrap();
         assert_eq!(page.events.iter().map(|event| event.id.sequence).collect::<Vec<_>>(), all[gone..]);
         assert_eq!(page.pruned_through, all[gone - 1]);
-        assert!(store.log.raw(&id("a"), page.pruned_through).await.unwrap().is_none());
-        assert!(store.log.raw(&id("a"), all[gone]).await.unwrap().is_some());
+        assert!(store.log.raw_request(&id("a"), page.pruned_through).await.unwrap().is_none());
+        assert!(store.log.raw_request(&id("a"), all[gone]).await.unwrap().is_some());
         assert_eq!(store.log.prune(now).await.unwrap(), 0, "nothing more");
-        let page = store.log.after(&id("b"), 0, ALL).await.unwrap();
+        let page = store.log.events_after(&id("b"), 0, ALL).await.unwrap();
         assert_eq!((page.events.len(), page.pruned_through), (1, 0), "bounds are each client's own");
         store.log.close().await;
     }
@@ -160,7 +160,7 @@ pub(crate) async fn sequences_are_not_reused_after_full_prune(factory: impl Stor
     let (epoch, head) = (store.log.epoch(), store.log.head());
     assert_eq!(store.log.prune(at(365 * DAY)).await.unwrap(), 1_200);
     assert_eq!(sequences(&store, "a").await, [0; 0]);
-    let page = store.log.after(&id("a"), 0, ALL).await.unwrap();
+    let page = store.log.events_after(&id("a"), 0, ALL).await.unwrap();
     assert_eq!((page.through, page.pruned_through), (head, head));
     store.log.close().await;
     let store = factory.open(retention()).await;
@@ -169,7 +169,7 @@ pub(crate) async fn sequences_are_not_reused_after_full_prune(factory: impl Stor
 }
 
 pub(crate) async fn append_succeeds_during_prune(factory: impl StoreFactory) {
-    let store = store_with(&factory, Retention { events: 10, ..retention() }, &["a"]).await;
+    let store = store_with(&factory, Retention { max_events: 10, ..retention() }, &["a"]).await;
     futures::future::join_all((0..3_000).map(|number| store.log.append(new_document("a", number)))).await;
     let (pruned, event) = tokio::join!(store.log.prune(at(0)), stored(&store, new_document("a", 3_000)));
     assert!(pruned.unwrap() >= 2_990);
@@ -183,11 +183,11 @@ pub(crate) async fn raw_request_is_returned_unchanged_to_its_client_only(factory
     let mut arrival = new_document("a", 1);
     arrival.raw = Some(raw("\u{0}\r\nbody"));
     let sequence = stored(&store, arrival.clone()).await.id.sequence;
-    assert_eq!(store.log.raw(&id("a"), sequence).await.unwrap(), arrival.raw);
-    assert_eq!(store.log.raw(&id("b"), sequence).await.unwrap(), None);
-    assert_eq!(store.log.raw(&id("a"), sequence + 1).await.unwrap(), None);
+    assert_eq!(store.log.raw_request(&id("a"), sequence).await.unwrap(), arrival.raw);
+    assert_eq!(store.log.raw_request(&id("b"), sequence).await.unwrap(), None);
+    assert_eq!(store.log.raw_request(&id("a"), sequence + 1).await.unwrap(), None);
     let without = stored(&store, new_document("a", 2)).await.id.sequence;
-    assert_eq!(store.log.raw(&id("a"), without).await.unwrap(), None);
+    assert_eq!(store.log.raw_request(&id("a"), without).await.unwrap(), None);
 }
 
 pub(crate) async fn events_with_future_time_are_pruned_with_their_successors(factory: impl StoreFactory) {
@@ -224,11 +224,11 @@ pub(crate) async fn slow_clock_prunes_no_newer_events(factory: impl StoreFactory
 }
 
 pub(crate) async fn prune_completes_under_constant_load(factory: impl StoreFactory) {
-    let store = store_with(&factory, Retention { events: 10, ..retention() }, &["a"]).await;
+    let store = store_with(&factory, Retention { max_events: 10, ..retention() }, &["a"]).await;
     let wave = |wave: usize| {
         let append = |number| {
             let mut arrival = new_document("a", wave * 1_000 + number);
-            arrival.repeat = Repeat::SameKey(format!("{wave} {number}"));
+            arrival.duplicate_rule = DuplicateRule::SameKey(format!("{wave} {number}"));
             store.log.append(arrival)
         };
         futures::future::join_all((0..1_000).map(append).collect::<Vec<_>>())

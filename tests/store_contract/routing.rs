@@ -1,7 +1,7 @@
 //! Promises about which lanes an event goes to.
 
 use docrelay::domain::{Callback, Credential, Format, Notification, NotificationState, Route, Secret, Status, Target};
-use docrelay::store::{Arrival, Fate, Lane, Repeat, Store};
+use docrelay::store::{Disposition, DuplicateRule, NewEvent, QueueKey, Store};
 
 use crate::factory::{StoreFactory, at, id, keyed, repeated, retention, store_with, stored, unkeyed};
 use crate::outbox::{default_notification, due, due_events, lane, page, settle};
@@ -20,13 +20,17 @@ fn route_to_notification(name: &str) -> Route {
 }
 
 /// An application announces a document.
-pub(crate) fn registration(vendor_id: &str, route: Route) -> Arrival {
-    Arrival { repeat: Repeat::Known, route: Some(route), ..unkeyed("a", vendor_id, Status::Pending) }
+pub(crate) fn registration(vendor_id: &str, route: Route) -> NewEvent {
+    NewEvent {
+        duplicate_rule: DuplicateRule::KnownDocument,
+        route: Some(route),
+        ..unkeyed("a", vendor_id, Status::Pending)
+    }
 }
 
 /// The lane of the callbacks to this address.
-pub(crate) fn origin(client: &str, url: &str) -> Lane {
-    Lane { client: id(client), target: Target::of(&callback(url, Format::Gini)).unwrap() }
+pub(crate) fn origin(client: &str, url: &str) -> QueueKey {
+    QueueKey { client: id(client), target: Target::of(&callback(url, Format::Gini)).unwrap() }
 }
 
 async fn store_with_two(factory: &impl StoreFactory) -> Store {
@@ -49,7 +53,7 @@ pub(crate) async fn event_goes_to_named_else_default_notification(factory: impl 
     let other = lane("a", "other");
     assert_eq!(due_events(&store, &other, at(0)).await, [named]);
     let first = due(&store, &other, at(0)).await[0];
-    settle(&store, &other, first, Fate::Delivered, at(0)).await;
+    settle(&store, &other, first, Disposition::Delivered, at(0)).await;
     assert_eq!(due_events(&store, &other, at(0)).await, [later]);
 }
 
@@ -65,7 +69,7 @@ pub(crate) async fn callback_gets_document_events_beside_notification(factory: i
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].event.as_ref().unwrap().id.sequence, sequence);
         assert_eq!(found[0].callback, Some(callback(url, Format::Gini)));
-        settle(&store, &app, found[0].id, Fate::Delivered, at(0)).await;
+        settle(&store, &app, found[0].id, Disposition::Delivered, at(0)).await;
     }
     assert_eq!(due(&store, &lane("a", "main"), at(0)).await.len(), 2, "and the lane of its own");
 }
@@ -85,7 +89,7 @@ pub(crate) async fn late_route_gets_latest_event_once(factory: impl StoreFactory
         );
         match round {
             0 => assert_eq!(due_events(&store, &app, at(0)).await, [latest]),
-            1 => settle(&store, &app, due(&store, &app, at(0)).await[0], Fate::Delivered, at(0)).await,
+            1 => settle(&store, &app, due(&store, &app, at(0)).await[0], Disposition::Delivered, at(0)).await,
             _ => assert!(due(&store, &app, at(0)).await.is_empty()),
         }
         assert_eq!(due_events(&store, &lane("a", "other"), at(0)).await, [latest]);
@@ -140,7 +144,11 @@ pub(crate) async fn events_are_queued_in_every_notification_state(factory: impl 
     for (number, state) in
         [NotificationState::Unverified, NotificationState::Disabled, NotificationState::Active].into_iter().enumerate()
     {
-        store.registry.mark_notification(&id("a"), &default_notification("main", Format::Gini), state).await.unwrap();
+        store
+            .registry
+            .set_notification_state(&id("a"), &default_notification("main", Format::Gini), state)
+            .await
+            .unwrap();
         stored(&store, unkeyed("a", &format!("x{number}"), Status::Completed)).await;
         assert_eq!(due(&store, &lane("a", "main"), at(0)).await.len(), number + 1);
     }

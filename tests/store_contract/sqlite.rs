@@ -160,7 +160,7 @@ async fn interrupted_client_removal_completes_on_reopen() {
         arrival.raw = Some(raw("body"));
         store.log.append(arrival).await.unwrap();
     }
-    store.rejects.keep(&id("a"), reject(1)).await.unwrap();
+    store.rejects.add(&id("a"), reject(1)).await.unwrap();
     store.registry.add_notification(&id("a"), default_notification("main", Format::Gini)).await.unwrap();
     stored(&store, registration("x", route_to_callback("https://app.example.com/"))).await;
     let other = stored(&store, new_document("b", 1)).await.id.sequence;
@@ -206,7 +206,7 @@ async fn interrupted_notification_removal_completes_on_reopen() {
     drop(db);
     let store = files.open(retention()).await;
     assert!(store.registry.notifications(&id("a")).is_empty());
-    assert!(store.outbox.stirred().now_or_never().is_none(), "no lane of it is named");
+    assert!(store.outbox.ready().now_or_never().is_none(), "no lane of it is named");
     store.registry.add_notification(&id("a"), default_notification("other", Format::Gini)).await.unwrap();
     // Pruning comes after it, so its answer means that both are done.
     store.log.prune(at(0)).await.unwrap();
@@ -287,7 +287,7 @@ async fn on_commit_reports_each_transaction() {
     store.log.append(new_document("a", 1)).await.unwrap();
     store.log.close().await;
     let reports = reports.lock().unwrap();
-    let counts: Vec<_> = reports.iter().map(|report| (report.commands, report.events, report.stored)).collect();
+    let counts: Vec<_> = reports.iter().map(|report| (report.commands, report.events, report.committed)).collect();
     assert_eq!(counts, [(1, 1, true), (1, 0, true)]);
     assert!(reports[0].wal_bytes > 0);
 }

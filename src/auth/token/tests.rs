@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::domain::{Client, Hook, Notification, NotificationState, Secret};
-use crate::store::Answer;
+use crate::store::StoreFuture;
 
 /// The registry as far as tokens ask it.
 #[derive(Default)]
@@ -40,37 +40,37 @@ impl Registry for Clients {
     fn hooks(&self, _: &ClientId) -> Vec<Arc<Hook>> {
         Vec::new()
     }
-    fn add_client(&self, _: Client) -> Answer<'_, ()> {
+    fn add_client(&self, _: Client) -> StoreFuture<'_, ()> {
         Box::pin(async { Ok(()) })
     }
-    fn update_client(&self, _: Client) -> Answer<'_, ()> {
+    fn update_client(&self, _: Client) -> StoreFuture<'_, ()> {
         Box::pin(async { Ok(()) })
     }
-    fn remove_client(&self, _: &ClientId) -> Answer<'_, ()> {
+    fn remove_client(&self, _: &ClientId) -> StoreFuture<'_, ()> {
         Box::pin(async { Ok(()) })
     }
-    fn add_hook(&self, _: &ClientId, _: Hook) -> Answer<'_, ()> {
+    fn add_hook(&self, _: &ClientId, _: Hook) -> StoreFuture<'_, ()> {
         Box::pin(async { Ok(()) })
     }
-    fn update_hook(&self, _: &ClientId, _: Hook) -> Answer<'_, ()> {
+    fn update_hook(&self, _: &ClientId, _: Hook) -> StoreFuture<'_, ()> {
         Box::pin(async { Ok(()) })
     }
-    fn remove_hook(&self, _: &ClientId, _: &str) -> Answer<'_, ()> {
+    fn remove_hook(&self, _: &ClientId, _: &str) -> StoreFuture<'_, ()> {
         Box::pin(async { Ok(()) })
     }
     fn notifications(&self, _: &ClientId) -> Vec<Arc<Notification>> {
         Vec::new()
     }
-    fn add_notification(&self, _: &ClientId, _: Notification) -> Answer<'_, ()> {
+    fn add_notification(&self, _: &ClientId, _: Notification) -> StoreFuture<'_, ()> {
         Box::pin(async { Ok(()) })
     }
-    fn update_notification(&self, _: &ClientId, _: &Notification, _: Notification) -> Answer<'_, ()> {
+    fn update_notification(&self, _: &ClientId, _: &Notification, _: Notification) -> StoreFuture<'_, ()> {
         Box::pin(async { Ok(()) })
     }
-    fn mark_notification(&self, _: &ClientId, _: &Notification, _: NotificationState) -> Answer<'_, ()> {
+    fn set_notification_state(&self, _: &ClientId, _: &Notification, _: NotificationState) -> StoreFuture<'_, ()> {
         Box::pin(async { Ok(()) })
     }
-    fn remove_notification(&self, _: &ClientId, _: &str) -> Answer<'_, ()> {
+    fn remove_notification(&self, _: &ClientId, _: &str) -> StoreFuture<'_, ()> {
         Box::pin(async { Ok(()) })
     }
 }

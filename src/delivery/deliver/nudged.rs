@@ -2,7 +2,7 @@
 
 use super::Deliverer;
 use crate::delivery::nudges::Nudge;
-use crate::store::Lane;
+use crate::store::QueueKey;
 
 impl Deliverer {
     pub(super) fn nudged(&mut self, nudge: Nudge) {
@@ -30,7 +30,7 @@ impl Deliverer {
             }
             Nudge::Gone(lane) => self.dismiss(&lane),
             Nudge::ClientGone(client) => {
-                let mine: Vec<Lane> = self.lanes.keys().filter(|lane| lane.client == client).cloned().collect();
+                let mine: Vec<QueueKey> = self.lanes.keys().filter(|lane| lane.client == client).cloned().collect();
                 for lane in mine {
                     self.dismiss(&lane);
                 }
@@ -39,7 +39,7 @@ impl Deliverer {
     }
 
     /// Forgets what is known of a lane, apart from what is under way, which is being called back.
-    fn dismiss(&mut self, lane: &Lane) {
+    fn dismiss(&mut self, lane: &QueueKey) {
         if let Some(place) = self.lanes.get_mut(lane) {
             place.unstock();
             place.window.renew();

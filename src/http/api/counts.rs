@@ -40,7 +40,7 @@ pub(in crate::http) async fn counts(context: Arc<Context>, request: Request) -> 
     }
     let now = Timestamp::now();
     let grant = access::reader(&context, &request, now)?;
-    let found = context.store.log.counts(&grant.client, now.minute().minus(SPAN), MOST).await?;
+    let found = context.store.log.event_counts(&grant.client, now.minute().minus(SPAN), MOST).await?;
     let minutes = found.minutes.into_iter().map(|(time, status, count)| Minute { time, status, count }).collect();
     Ok(answer::json(StatusCode::OK, &Counted { since: found.since, minutes, last_event_id: found.head }))
 }

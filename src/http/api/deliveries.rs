@@ -79,9 +79,9 @@ impl<'a> AttemptView<'a> {
         Self {
             time: attempt.time,
             status: attempt.status,
-            duration: u64::try_from(attempt.took.as_millis()).unwrap_or(u64::MAX),
-            answer: String::from_utf8_lossy(&attempt.answer),
-            reason: attempt.reason.as_deref(),
+            duration: u64::try_from(attempt.duration.as_millis()).unwrap_or(u64::MAX),
+            answer: String::from_utf8_lossy(&attempt.response_body),
+            reason: attempt.error.as_deref(),
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::http::problem::Problem;
 use crate::http::request::Request;
 use crate::http::{Context, access, body};
 use crate::ingest::Registration;
-use crate::store::{Appended, DocumentQuery};
+use crate::store::{AppendOutcome, DocumentQuery};
 
 /// Documents on a page unless asked otherwise, and at most.
 const PAGE: usize = 100;
@@ -64,8 +64,8 @@ async fn register(context: Arc<Context>, mut request: Request) -> Outcome {
     let registration = Registration { vendor: new.vendor, vendor_id: vendor_id.clone(), title: new.title, route };
     let appended = context.ingest.register(&grant.client, registration, now).await?;
     let (code, document_id, status, event_id) = match appended {
-        Appended::Stored(event) => (StatusCode::CREATED, event.document, event.status, event.id),
-        Appended::Repeat { id, document, status } => (StatusCode::OK, document, status, id),
+        AppendOutcome::Stored(event) => (StatusCode::CREATED, event.document, event.status, event.id),
+        AppendOutcome::Duplicate { id, document, status } => (StatusCode::OK, document, status, id),
     };
     let registered = Registered { document_id, status, vendor: new.vendor, vendor_id: &vendor_id, event_id };
     let mut response = answer::json(code, &registered);

@@ -142,6 +142,7 @@ pub(in crate::http) async fn raw(context: Arc<Context>, request: Request, id: St
     if id.epoch != log.epoch() {
         return Err(Problem::not_found("event"));
     }
-    let raw = log.raw(&grant.client, id.sequence).await?.ok_or_else(|| Problem::not_found("event with a request"))?;
+    let raw =
+        log.raw_request(&grant.client, id.sequence).await?.ok_or_else(|| Problem::not_found("event with a request"))?;
     Ok(answer::json(StatusCode::OK, &view::RawView::new(&raw)))
 }

@@ -14,7 +14,7 @@ use crate::http::body::{self, BodyError};
 use crate::http::problem::Problem;
 use crate::http::request::Request;
 use crate::metrics::Outcome as Counted;
-use crate::store::{Appended, Raw};
+use crate::store::{AppendOutcome, RawRequest};
 use crate::vendor::{self, Inbound, Message, Refusal, Reply};
 
 /// `GET|POST|OPTIONS /in/{key}`
@@ -63,7 +63,7 @@ async fn taken(context: &Context, request: &mut Request, client: &ClientId, hook
         body: &body,
     };
     let read = vendor::read(hook, &inbound, now);
-    let raw = || Raw {
+    let raw = || RawRequest {
         method: request.method.to_string(),
         query: request.query.clone(),
         headers: presentable(&request.headers, &hook.label_cookies),
@@ -75,8 +75,8 @@ async fn taken(context: &Context, request: &mut Request, client: &ClientId, hook
             let appended = context.ingest.accept(client, hook, *update, raw(), now).await;
             let appended = appended.map_err(|error| (Counted::Unavailable, error.into()))?;
             Ok(match appended {
-                Appended::Stored(event) => (Counted::Stored, thanks(event.id)),
-                Appended::Repeat { id, .. } => (Counted::Repeat, thanks(id)),
+                AppendOutcome::Stored(event) => (Counted::Stored, thanks(event.id)),
+                AppendOutcome::Duplicate { id, .. } => (Counted::Repeat, thanks(id)),
             })
         }
         Err(Refusal::Method(allow)) => Err((Counted::WrongMethod, Problem::method(allow))),

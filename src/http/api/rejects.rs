@@ -12,7 +12,7 @@ use crate::http::api::view::RawView;
 use crate::http::problem::Problem;
 use crate::http::request::Request;
 use crate::http::{Context, access};
-use crate::store::Appended;
+use crate::store::AppendOutcome;
 
 /// Rejects on one page.
 const PAGE: usize = 50;
@@ -74,8 +74,8 @@ pub(in crate::http) async fn replay(context: Arc<Context>, request: Request, id:
     let id = id.parse().map_err(|_| Problem::not_found("reject"))?;
     let hook = request.parameter("hook").filter(|hook| !hook.is_empty());
     let replayed = match context.ingest.replay_reject(&grant.client, id, hook.as_deref(), now).await? {
-        Appended::Stored(event) => Replayed { document_id: event.document, event_id: event.id, repeat: false },
-        Appended::Repeat { id, document, .. } => Replayed { document_id: document, event_id: id, repeat: true },
+        AppendOutcome::Stored(event) => Replayed { document_id: event.document, event_id: event.id, repeat: false },
+        AppendOutcome::Duplicate { id, document, .. } => Replayed { document_id: document, event_id: id, repeat: true },
     };
     Ok(answer::json(StatusCode::OK, &replayed))
 }

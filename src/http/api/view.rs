@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::domain::{DocumentId, EventId, SharedEvent, Status, Timestamp, Vendor, VendorId};
-use crate::store::{Document, Raw};
+use crate::store::{Document, RawRequest};
 
 /// A vendor's request.
 #[derive(Serialize)]
@@ -26,7 +26,7 @@ pub(in crate::http) struct RawView<'a> {
 }
 
 impl<'a> RawView<'a> {
-    pub(in crate::http) fn new(raw: &'a Raw) -> Self {
+    pub(in crate::http) fn new(raw: &'a RawRequest) -> Self {
         let mut headers: BTreeMap<&str, String> = BTreeMap::new();
         for (name, value) in &raw.headers {
             headers

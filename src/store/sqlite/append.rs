@@ -12,7 +12,7 @@ use super::outbox::{self, News};
 use super::registry::Audience;
 use super::usage::Changes;
 use crate::domain::{DocumentId, Draft, Epoch, Event, EventId, Timestamp};
-use crate::store::{Appended, Arrival, REPEAT_WINDOW, Raw, Repeat, Seal};
+use crate::store::{AppendOutcome, DUPLICATE_WINDOW, DuplicateRule, NewEvent, RawRequest, Seal};
 
 /// How far back a clock may step without being believed.
 const JITTER: Duration = Duration::from_secs(10);
@@ -40,7 +40,7 @@ pub(super) struct Naming {
 /// An arrival and whose it is.
 #[derive(Clone, Copy)]
 pub(super) struct Coming<'a> {
-    pub(super) arrival: &'a Arrival,
+    pub(super) arrival: &'a NewEvent,
     pub(super) audience: &'a Audience,
     pub(super) seal: &'a dyn Seal,
 }
@@ -53,16 +53,18 @@ pub(super) fn append(
     at: &mut Position,
     changes: &mut Changes,
     coming: Coming<'_>,
-) -> rusqlite::Result<Appended> {
+) -> rusqlite::Result<AppendOutcome> {
     let (client, arrival) = (coming.audience.number, coming.arrival);
     let known = documents::by_vendor(db, client, arrival.vendor, &arrival.update.vendor_id)?;
-    let key = match &arrival.repeat {
-        Repeat::SameKey(key) => Some(identity::repeat_key(client, arrival.vendor, key)),
-        Repeat::SameStatus | Repeat::Known => None,
+    let key = match &arrival.duplicate_rule {
+        DuplicateRule::SameKey(key) => Some(identity::repeat_key(client, arrival.vendor, key)),
+        DuplicateRule::SameStatus | DuplicateRule::KnownDocument => None,
     };
     let repeated = match (key, &known) {
         (Some(key), _) => said_before(db, client, &key, arrival.now)?,
-        (None, Some(known)) if arrival.repeat == Repeat::Known || known.status == arrival.update.status => {
+        (None, Some(known))
+            if arrival.duplicate_rule == DuplicateRule::KnownDocument || known.status == arrival.update.status =>
+        {
             Some((known.last_seq, known.clone()))
         }
         (None, _) => None,
@@ -70,7 +72,7 @@ pub(super) fn append(
     if let Some((sequence, known)) = repeated {
         let id = EventId { epoch: naming.epoch, sequence: columns::unsigned(sequence) };
         outbox::reroute(db, at, changes, (coming, &known))?;
-        return Ok(Appended::Repeat { id, document: known.uuid, status: known.status });
+        return Ok(AppendOutcome::Duplicate { id, document: known.uuid, status: known.status });
     }
     let (number, document) = match &known {
         Some(known) => (known.number, known.uuid),
@@ -113,7 +115,7 @@ pub(super) fn append(
     changes.add(client, bytes);
     at.head = stored.sequence;
     at.time = stored.time;
-    Ok(Appended::Stored(Arc::new(Event {
+    Ok(AppendOutcome::Stored(Arc::new(Event {
         id: EventId { epoch: naming.epoch, sequence: columns::unsigned(stored.sequence) },
         client: arrival.client.clone(),
         document,
@@ -129,7 +131,7 @@ fn time(now: Timestamp, last: Timestamp) -> Timestamp {
 }
 
 /// The bytes that a request takes up, near enough for the bounds.
-pub(super) fn weight(raw: &Raw) -> i64 {
+pub(super) fn weight(raw: &RawRequest) -> i64 {
     let headers: usize = raw.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
     columns::size(raw.body.len() + headers + raw.query.as_ref().map_or(0, String::len))
 }
@@ -145,7 +147,7 @@ struct Stored<'a> {
 }
 
 impl Stored<'_> {
-    fn draft<'a>(&'a self, arrival: &'a Arrival) -> Draft<'a> {
+    fn draft<'a>(&'a self, arrival: &'a NewEvent) -> Draft<'a> {
         Draft {
             document_id: self.document,
             status: arrival.update.status,
@@ -160,7 +162,7 @@ impl Stored<'_> {
         }
     }
 
-    fn keep_state(&self, db: &Connection, arrival: &Arrival, known: bool) -> rusqlite::Result<()> {
+    fn keep_state(&self, db: &Connection, arrival: &NewEvent, known: bool) -> rusqlite::Result<()> {
         let (status, time) = (arrival.update.status.as_str(), self.time.millis());
         if known {
             db.prepare_cached(
@@ -198,7 +200,7 @@ fn said_before(db: &Connection, client: i64, key: &[u8; 16], now: Timestamp) -> 
         .query_row([key], |row| Ok((row.get(0)?, columns::time(row, 1)?, row.get(2)?)))
         .optional()?;
     let Some((sequence, time, number)) = before else { return Ok(None) };
-    if time.until(now) <= REPEAT_WINDOW
+    if time.until(now) <= DUPLICATE_WINDOW
         && let Some(known) = documents::by_number(db, client, number)?
     {
         return Ok(Some((sequence, known)));
@@ -213,7 +215,7 @@ fn name(
     db: &Connection,
     mint: Mint,
     at: &mut Position,
-    (client, arrival): (i64, &Arrival),
+    (client, arrival): (i64, &NewEvent),
 ) -> rusqlite::Result<(i64, DocumentId)> {
     let own = match arrival.update.vendor_id.as_str().parse::<DocumentId>() {
         // A UUID that this store would mint only later is not the vendor's to give.

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use uuid::Uuid;
 
 use crate::domain::{DocumentId, Timestamp};
-use crate::store::{Raw, StoreError};
+use crate::store::{RawRequest, StoreError};
 
 /// A number as a column holds it; what does not fit becomes the largest.
 pub(super) fn signed(number: u64) -> i64 {
@@ -53,9 +53,9 @@ pub(super) fn blob(row: &Row<'_>, column: usize) -> rusqlite::Result<Bytes> {
 }
 
 /// The four columns of a request, beginning with `method`.
-pub(super) fn raw(row: &Row<'_>, first: usize) -> rusqlite::Result<Raw> {
+pub(super) fn raw(row: &Row<'_>, first: usize) -> rusqlite::Result<RawRequest> {
     let headers = row.get_ref(first + 2)?.as_blob()?;
-    Ok(Raw {
+    Ok(RawRequest {
         method: row.get(first)?,
         query: row.get(first + 1)?,
         headers: serde_json::from_slice(headers).map_err(|e| broken(first + 2, Type::Blob, e))?,
@@ -64,7 +64,7 @@ pub(super) fn raw(row: &Row<'_>, first: usize) -> rusqlite::Result<Raw> {
 }
 
 /// The headers of a request as their column holds them.
-pub(super) fn headers(raw: &Raw) -> Vec<u8> {
+pub(super) fn headers(raw: &RawRequest) -> Vec<u8> {
     // Pairs of strings always have a JSON form.
     serde_json::to_vec(&raw.headers).unwrap_or_else(|_| b"[]".to_vec())
 }

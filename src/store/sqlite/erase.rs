@@ -13,7 +13,7 @@ pub(super) fn pending(db: &Connection) -> rusqlite::Result<Vec<i64>> {
     db.prepare("SELECT id FROM client WHERE name IS NULL")?.query_map([], |row| row.get(0))?.collect()
 }
 
-/// Deletes one slice; true when nothing is left. Repeat keys of events that the history had dropped before stay for
+/// Deletes one slice; true when nothing is left. Deduplication keys of events that the history had dropped before stay for
 /// their 30 days: digests which nobody can ask for, since the client's number is never used again.
 pub(super) fn slice(db: &Connection, client: i64) -> rusqlite::Result<bool> {
     let slice = columns::size(SLICE);

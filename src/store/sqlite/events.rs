@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{columns, usage};
 use crate::domain::{ClientId, Epoch, Event, EventId, SharedEvent, Status, Timestamp};
-use crate::store::{Counts, Page, PageLimit, Raw};
+use crate::store::{EventCounts, LogPage, PageLimit, RawRequest};
 
 /// Events of one document that its history shows.
 const HISTORY: usize = 1_000;
@@ -37,8 +37,8 @@ impl Owner {
 
     /// The events after a position. All of it comes from the one snapshot that `db` stands on: the head that ends an
     /// uncut page is the head of the log in which no further event of this client was to be found.
-    pub(super) fn after(&self, db: &Connection, sequence: u64, limit: PageLimit) -> rusqlite::Result<Page> {
-        let mut page = Page {
+    pub(super) fn after(&self, db: &Connection, sequence: u64, limit: PageLimit) -> rusqlite::Result<LogPage> {
+        let mut page = LogPage {
             events: Vec::new(),
             through: columns::head(db)?,
             pruned_through: columns::unsigned(usage::pruned_through(db, self.number)?),
@@ -89,13 +89,13 @@ impl Owner {
 
     /// Events since a time by minute and status, walked back from the latest: times grow with the positions, apart from
     /// a clock that was set back.
-    pub(super) fn counts(&self, db: &Connection, since: Timestamp, most: usize) -> rusqlite::Result<Counts> {
+    pub(super) fn counts(&self, db: &Connection, since: Timestamp, most: usize) -> rusqlite::Result<EventCounts> {
         let mut statement =
             db.prepare_cached("SELECT time, status FROM event WHERE client = ?1 ORDER BY seq DESC LIMIT ?2")?;
         let mut rows = statement.query([self.number, columns::size(most.saturating_add(1))])?;
         let mut minutes: BTreeMap<(Timestamp, Status), u64> = BTreeMap::new();
         let head = EventId { epoch: self.epoch, sequence: columns::head(db)? };
-        let mut counts = Counts { since, minutes: Vec::new(), head };
+        let mut counts = EventCounts { since, minutes: Vec::new(), head };
         let mut looked_at = 0;
         while let Some(row) = rows.next()? {
             let time = columns::time(row, 0)?;
@@ -117,7 +117,7 @@ impl Owner {
     }
 
     /// The request that an event came in.
-    pub(super) fn raw(&self, db: &Connection, sequence: u64) -> rusqlite::Result<Option<Raw>> {
+    pub(super) fn raw(&self, db: &Connection, sequence: u64) -> rusqlite::Result<Option<RawRequest>> {
         db.prepare_cached("SELECT method, query, headers, body FROM raw WHERE seq = ?1 AND client = ?2")?
             .query_row([columns::signed(sequence), self.number], |row| columns::raw(row, 0))
             .optional()

@@ -10,8 +10,8 @@ use super::writer::{Command, Item};
 use super::{SqliteStore, documents};
 use crate::domain::{ClientId, DocumentId, Epoch, SharedEvent, Timestamp};
 use crate::store::{
-    Answer, Appended, Arrival, Batch, Counts, Document, DocumentPage, DocumentQuery, Log, Page, PageLimit, Raw,
-    StoreError,
+    AppendOutcome, CommittedBatch, Document, DocumentPage, DocumentQuery, EventCounts, Log, LogPage, NewEvent,
+    PageLimit, RawRequest, StoreError, StoreFuture,
 };
 
 impl Log for SqliteStore {
@@ -23,11 +23,11 @@ impl Log for SqliteStore {
         self.shared.head.load(Ordering::Acquire)
     }
 
-    fn append(&self, arrival: Arrival) -> Answer<'_, Appended> {
+    fn append(&self, arrival: NewEvent) -> StoreFuture<'_, AppendOutcome> {
         Box::pin(self.ask(|reply| Command::Item(Item::Append(Box::new(arrival), reply))))
     }
 
-    fn after(&self, client: &ClientId, sequence: u64, limit: PageLimit) -> Answer<'_, Page> {
+    fn events_after(&self, client: &ClientId, sequence: u64, limit: PageLimit) -> StoreFuture<'_, LogPage> {
         let owner = self.owner(client);
         Box::pin(async move {
             let owner = owner?;
@@ -36,11 +36,11 @@ impl Log for SqliteStore {
         })
     }
 
-    fn tail(&self) -> BoxStream<'static, Batch> {
+    fn tail(&self) -> BoxStream<'static, CommittedBatch> {
         self.shared.tails.add(&self.shared.head)
     }
 
-    fn raw(&self, client: &ClientId, sequence: u64) -> Answer<'_, Option<Raw>> {
+    fn raw_request(&self, client: &ClientId, sequence: u64) -> StoreFuture<'_, Option<RawRequest>> {
         let owner = self.owner(client);
         Box::pin(async move {
             let owner = owner?;
@@ -48,7 +48,7 @@ impl Log for SqliteStore {
         })
     }
 
-    fn documents(&self, client: &ClientId, query: DocumentQuery) -> Answer<'_, DocumentPage> {
+    fn documents(&self, client: &ClientId, query: DocumentQuery) -> StoreFuture<'_, DocumentPage> {
         let (epoch, number) = (self.shared.epoch, self.number(client));
         Box::pin(async move {
             let number = number?;
@@ -57,7 +57,7 @@ impl Log for SqliteStore {
         })
     }
 
-    fn document(&self, client: &ClientId, id: DocumentId) -> Answer<'_, Option<Document>> {
+    fn document(&self, client: &ClientId, id: DocumentId) -> StoreFuture<'_, Option<Document>> {
         let (epoch, mint, number) = (self.shared.epoch, self.shared.mint, self.number(client));
         Box::pin(async move {
             let number = number?;
@@ -72,7 +72,7 @@ impl Log for SqliteStore {
         })
     }
 
-    fn history(&self, client: &ClientId, id: DocumentId) -> Answer<'_, Vec<SharedEvent>> {
+    fn history(&self, client: &ClientId, id: DocumentId) -> StoreFuture<'_, Vec<SharedEvent>> {
         let (mint, owner) = (self.shared.mint, self.owner(client));
         Box::pin(async move {
             let owner = owner?;
@@ -87,7 +87,7 @@ impl Log for SqliteStore {
         })
     }
 
-    fn counts(&self, client: &ClientId, since: Timestamp, most: usize) -> Answer<'_, Counts> {
+    fn event_counts(&self, client: &ClientId, since: Timestamp, most: usize) -> StoreFuture<'_, EventCounts> {
         let owner = self.owner(client);
         Box::pin(async move {
             let owner = owner?;
@@ -96,11 +96,11 @@ impl Log for SqliteStore {
         })
     }
 
-    fn probe(&self) -> Answer<'_, ()> {
+    fn probe(&self) -> StoreFuture<'_, ()> {
         Box::pin(self.ask(|reply| Command::Item(Item::Probe(reply))))
     }
 
-    fn prune(&self, now: Timestamp) -> Answer<'_, u64> {
+    fn prune(&self, now: Timestamp) -> StoreFuture<'_, u64> {
         Box::pin(self.ask(move |reply| Command::Prune(now, reply)))
     }
 

@@ -17,12 +17,14 @@ use super::registry::Audience;
 use super::writer::{Command, Item};
 use super::{SqliteStore, documents};
 use crate::domain::{ClientId, DocumentId, NotificationName, Target, Timestamp};
-use crate::store::{Answer, Attempt, Backlog, Delivery, DeliveryQuery, DuePage, Fate, Lane, Outbox, StoreError};
+use crate::store::{
+    AttemptRecord, Backlog, Delivery, DeliveryQuery, DuePage, Outbox, QueueKey, StoreError, StoreFuture,
+};
 
 pub(super) use chores::{Chore, Removed};
 pub(super) use line::bound;
 pub(super) use queue::{News, queue, reroute};
-pub(super) use settle::{Settlement, revive, settle};
+pub(super) use settle::{revive, settle};
 pub(super) use stirs::Stirs;
 
 /// A lane as its rows name it. The number tells a notification from an earlier one of the same name.
@@ -36,11 +38,11 @@ struct Track {
 }
 
 impl Outbox for SqliteStore {
-    fn stirred(&self) -> BoxFuture<'_, Vec<Lane>> {
+    fn ready(&self) -> BoxFuture<'_, Vec<QueueKey>> {
         Box::pin(self.shared.stirs.next())
     }
 
-    fn due(&self, lane: &Lane, now: Timestamp, limit: usize, except: Vec<u64>) -> Answer<'_, DuePage> {
+    fn due(&self, lane: &QueueKey, now: Timestamp, limit: usize, except: Vec<u64>) -> StoreFuture<'_, DuePage> {
         let found = self.track(lane);
         Box::pin(async move {
             let (audience, track) = found?;
@@ -58,12 +60,11 @@ impl Outbox for SqliteStore {
         })
     }
 
-    fn settle(&self, lane: &Lane, id: u64, attempt: Option<Attempt>, fate: Fate, now: Timestamp) -> Answer<'_, ()> {
-        let settlement = Settlement { lane: lane.clone(), id, attempt, fate, now };
-        Box::pin(self.ask(move |reply| Command::Item(Item::Settle(Box::new(settlement), reply))))
+    fn record_attempt(&self, record: AttemptRecord) -> StoreFuture<'_, ()> {
+        Box::pin(self.ask(move |reply| Command::Item(Item::Settle(Box::new(record), reply))))
     }
 
-    fn deliveries(&self, client: &ClientId, query: DeliveryQuery) -> Answer<'_, Vec<Delivery>> {
+    fn deliveries(&self, client: &ClientId, query: DeliveryQuery) -> StoreFuture<'_, Vec<Delivery>> {
         let (epoch, number) = (self.shared.epoch, self.number(client));
         Box::pin(async move {
             let number = number?;
@@ -77,7 +78,7 @@ impl Outbox for SqliteStore {
         client: &ClientId,
         document: DocumentId,
         query: DeliveryQuery,
-    ) -> Answer<'_, Vec<Delivery>> {
+    ) -> StoreFuture<'_, Vec<Delivery>> {
         let (epoch, mint, number) = (self.shared.epoch, self.shared.mint, self.number(client));
         Box::pin(async move {
             let number = number?;
@@ -92,7 +93,7 @@ impl Outbox for SqliteStore {
         })
     }
 
-    fn delivery(&self, client: &ClientId, id: u64) -> Answer<'_, Option<Delivery>> {
+    fn delivery(&self, client: &ClientId, id: u64) -> StoreFuture<'_, Option<Delivery>> {
         let (epoch, number) = (self.shared.epoch, self.number(client));
         Box::pin(async move {
             let number = number?;
@@ -101,13 +102,19 @@ impl Outbox for SqliteStore {
         })
     }
 
-    fn retry(&self, client: &ClientId, id: u64, now: Timestamp) -> Answer<'_, ()> {
+    fn retry(&self, client: &ClientId, id: u64, now: Timestamp) -> StoreFuture<'_, ()> {
         let client = client.clone();
         Box::pin(self.ask(move |reply| Command::Item(Item::Revive(client, id, now, reply))))
     }
 
-    fn recover(&self, client: &ClientId, name: &NotificationName, since: Timestamp, now: Timestamp) -> Answer<'_, u64> {
-        let lane = Lane { client: client.clone(), target: Target::Notification(name.clone()) };
+    fn retry_failed(
+        &self,
+        client: &ClientId,
+        name: &NotificationName,
+        since: Timestamp,
+        now: Timestamp,
+    ) -> StoreFuture<'_, u64> {
+        let lane = QueueKey { client: client.clone(), target: Target::Notification(name.clone()) };
         let found = self.track(&lane).and_then(|(_, track)| track.ok_or(StoreError::NotFound("notification")));
         match found {
             Ok(track) => {
@@ -117,7 +124,7 @@ impl Outbox for SqliteStore {
         }
     }
 
-    fn hurry(&self, lane: &Lane, now: Timestamp) -> Answer<'_, ()> {
+    fn make_due(&self, lane: &QueueKey, now: Timestamp) -> StoreFuture<'_, ()> {
         match self.track(lane) {
             Ok((_, Some(track))) => {
                 let lane = lane.clone();
@@ -128,14 +135,14 @@ impl Outbox for SqliteStore {
         }
     }
 
-    fn backlog(&self) -> Answer<'_, Backlog> {
+    fn backlog(&self) -> StoreFuture<'_, Backlog> {
         Box::pin(self.readers.clone().read(|db| backlog::read(db)))
     }
 }
 
 impl SqliteStore {
     /// A lane's client, and its rows; `None` when there is no such notification.
-    fn track(&self, lane: &Lane) -> Result<(Audience, Option<Track>), StoreError> {
+    fn track(&self, lane: &QueueKey) -> Result<(Audience, Option<Track>), StoreError> {
         let audience = self.shared.cache.audience(&lane.client).ok_or(StoreError::NotFound("client"))?;
         let track = audience.number_of(&lane.target).map(|notification| Track {
             client: audience.number,

@@ -7,7 +7,7 @@ use super::age::{Judge, Rows};
 use super::writer::{Reply, answer};
 use super::{age, columns, identity, outbox, rejects, usage};
 use crate::domain::Timestamp;
-use crate::store::{REPEAT_WINDOW, Retention};
+use crate::store::{DUPLICATE_WINDOW, Retention};
 
 /// Rows that one step looks at, at most.
 const STEP: usize = 500;
@@ -132,7 +132,7 @@ fn repeats(db: &Connection, now: Timestamp) -> rusqlite::Result<usize> {
         from: "SELECT seq, time FROM dedup WHERE seq >= ?2 ORDER BY seq LIMIT 1",
         last: "SELECT seq, time FROM dedup WHERE ?1 = 0 ORDER BY seq DESC LIMIT 1",
     };
-    let mut judge = Judge::new(db, keys, 0, (now, now.minus(REPEAT_WINDOW)));
+    let mut judge = Judge::new(db, keys, 0, (now, now.minus(DUPLICATE_WINDOW)));
     let mut last = None;
     let mut statement = db.prepare_cached("SELECT seq, time FROM dedup ORDER BY seq LIMIT ?1")?;
     let mut rows = statement.query([columns::size(STEP)])?;
@@ -160,7 +160,7 @@ fn events(
         from: "SELECT seq, time FROM event WHERE client = ?1 AND seq >= ?2 ORDER BY seq LIMIT 1",
         last: "SELECT seq, time FROM event WHERE client = ?1 ORDER BY seq DESC LIMIT 1",
     };
-    let mut judge = Judge::new(db, history, client, (now, now.minus(bounds.age)));
+    let mut judge = Judge::new(db, history, client, (now, now.minus(bounds.max_event_age)));
     let mut gone: Vec<i64> = Vec::new();
     let mut freed: i64 = 0;
     let mut statement =
@@ -170,7 +170,7 @@ fn events(
         && let Some(row) = rows.next()?
     {
         let (seq, size): (i64, i64) = (row.get(0)?, row.get(2)?);
-        let too_much = number > columns::signed(bounds.events) || bytes > columns::signed(bounds.bytes);
+        let too_much = number > columns::signed(bounds.max_events) || bytes > columns::signed(bounds.max_event_bytes);
         if !too_much && !judge.too_old(seq, columns::time(row, 1)?)? {
             break;
         }
@@ -199,7 +199,7 @@ fn documents(
     (bounds, now): (&Retention, Timestamp),
     after: i64,
 ) -> rusqlite::Result<(usize, Option<i64>)> {
-    let cut = now.minus(bounds.age.max(REPEAT_WINDOW));
+    let cut = now.minus(bounds.max_event_age.max(DUPLICATE_WINDOW));
     let newest: i64 = db.prepare_cached("SELECT document FROM state")?.query_row([], |row| row.get(0))?;
     let ahead = newest > identity::first_number(age::credible(now));
     let end = if ahead { i64::MAX } else { identity::first_number(cut) };

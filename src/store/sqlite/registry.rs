@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use super::SqliteStore;
 use super::writer::Command;
 use crate::domain::{Client, ClientId, Hook, Notification, NotificationName, NotificationState, Target, Timestamp};
-use crate::store::{Answer, Registry, StoreError};
+use crate::store::{Registry, StoreError, StoreFuture};
 
 mod change;
 mod edit;
@@ -65,7 +65,7 @@ impl Audience {
         self.notifications.iter().find(|kept| kept.notification.name == *name)
     }
 
-    /// Whom deliveries with this number go to: see [`crate::store::Due::receiver`].
+    /// Whom deliveries with this number go to: see [`crate::store::DueDelivery::receiver`].
     pub(super) fn receiver(&self, number: i64) -> Arc<str> {
         let kept = self.notifications.iter().find(|kept| kept.number == number);
         match kept {
@@ -129,12 +129,12 @@ impl Registry for SqliteStore {
         self.shared.cache.read().clients.get(client).map(|entry| entry.hooks.clone()).unwrap_or_default()
     }
 
-    fn add_client(&self, client: Client) -> Answer<'_, ()> {
+    fn add_client(&self, client: Client) -> StoreFuture<'_, ()> {
         let sealed = sealed::client(&*self.seal, &client);
         self.change(Change::AddClient { client, sealed })
     }
 
-    fn update_client(&self, client: Client) -> Answer<'_, ()> {
+    fn update_client(&self, client: Client) -> StoreFuture<'_, ()> {
         let Some((number, known)) = self.entry(&client.id) else { return Box::pin(std::future::ready(GONE)) };
         // When it was made is not the caller's to change: tokens issued before it belong to somebody else.
         let client = Client { created: known.created, ..client };
@@ -142,17 +142,17 @@ impl Registry for SqliteStore {
         self.change(Change::UpdateClient { number, client, sealed })
     }
 
-    fn remove_client(&self, id: &ClientId) -> Answer<'_, ()> {
+    fn remove_client(&self, id: &ClientId) -> StoreFuture<'_, ()> {
         self.change(Change::RemoveClient { id: id.clone() })
     }
 
-    fn add_hook(&self, client: &ClientId, hook: Hook) -> Answer<'_, ()> {
+    fn add_hook(&self, client: &ClientId, hook: Hook) -> StoreFuture<'_, ()> {
         let Some((number, owner)) = self.entry(client) else { return Box::pin(std::future::ready(GONE)) };
         let sealed = sealed::hook(&*self.seal, &owner, &hook);
         self.change(Change::AddHook { number, client: client.clone(), hook: Arc::new(hook), sealed })
     }
 
-    fn update_hook(&self, client: &ClientId, hook: Hook) -> Answer<'_, ()> {
+    fn update_hook(&self, client: &ClientId, hook: Hook) -> StoreFuture<'_, ()> {
         let Some((number, owner)) = self.entry(client) else { return Box::pin(std::future::ready(GONE)) };
         let Some(known) = self.hooks(client).into_iter().find(|known| known.id == hook.id) else {
             return Box::pin(std::future::ready(Err(StoreError::NotFound("hook"))));
@@ -163,7 +163,7 @@ impl Registry for SqliteStore {
         self.change(Change::UpdateHook { number, client: client.clone(), hook: Arc::new(hook), sealed })
     }
 
-    fn remove_hook(&self, client: &ClientId, id: &str) -> Answer<'_, ()> {
+    fn remove_hook(&self, client: &ClientId, id: &str) -> StoreFuture<'_, ()> {
         self.change(Change::RemoveHook { client: client.clone(), id: id.to_owned() })
     }
 
@@ -172,19 +172,29 @@ impl Registry for SqliteStore {
         audience.iter().flat_map(|a| a.notifications.iter()).map(|kept| kept.notification.clone()).collect()
     }
 
-    fn add_notification(&self, client: &ClientId, notification: Notification) -> Answer<'_, ()> {
+    fn add_notification(&self, client: &ClientId, notification: Notification) -> StoreFuture<'_, ()> {
         self.edit(client, Edit::Add(notification))
     }
 
-    fn update_notification(&self, client: &ClientId, before: &Notification, after: Notification) -> Answer<'_, ()> {
+    fn update_notification(
+        &self,
+        client: &ClientId,
+        before: &Notification,
+        after: Notification,
+    ) -> StoreFuture<'_, ()> {
         self.edit(client, Edit::Update(before.clone(), after))
     }
 
-    fn mark_notification(&self, client: &ClientId, known: &Notification, state: NotificationState) -> Answer<'_, ()> {
+    fn set_notification_state(
+        &self,
+        client: &ClientId,
+        known: &Notification,
+        state: NotificationState,
+    ) -> StoreFuture<'_, ()> {
         self.edit(client, Edit::Mark(known.clone(), state))
     }
 
-    fn remove_notification(&self, client: &ClientId, name: &str) -> Answer<'_, ()> {
+    fn remove_notification(&self, client: &ClientId, name: &str) -> StoreFuture<'_, ()> {
         // The port brings no time, and what dies of this must say when: it ages from then on.
         self.edit(client, Edit::Remove(name.to_owned(), Timestamp::now()))
     }
@@ -193,11 +203,11 @@ impl Registry for SqliteStore {
 const GONE: Result<(), StoreError> = Err(StoreError::NotFound("client"));
 
 impl SqliteStore {
-    fn change(&self, change: Change) -> Answer<'_, ()> {
+    fn change(&self, change: Change) -> StoreFuture<'_, ()> {
         Box::pin(self.ask(|reply| Command::Change(Box::new(change), reply)))
     }
 
-    fn edit(&self, client: &ClientId, edit: Edit) -> Answer<'_, ()> {
+    fn edit(&self, client: &ClientId, edit: Edit) -> StoreFuture<'_, ()> {
         self.change(Change::Notifications { client: client.clone(), edit: Box::new(edit) })
     }
 

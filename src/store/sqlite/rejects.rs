@@ -5,15 +5,15 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::writer::{Command, Item};
 use super::{SqliteStore, append, columns};
 use crate::domain::{ClientId, Timestamp};
-use crate::store::{Answer, Reject, Rejects, Retention};
+use crate::store::{Reject, Rejects, Retention, StoreFuture};
 
 impl Rejects for SqliteStore {
-    fn keep(&self, client: &ClientId, reject: Reject) -> Answer<'_, u64> {
+    fn add(&self, client: &ClientId, reject: Reject) -> StoreFuture<'_, u64> {
         let client = client.clone();
         Box::pin(self.ask(move |reply| Command::Item(Item::Keep(client, Box::new(reject), reply))))
     }
 
-    fn list(&self, client: &ClientId, limit: usize, before: Option<u64>) -> Answer<'_, Vec<Reject>> {
+    fn list(&self, client: &ClientId, limit: usize, before: Option<u64>) -> StoreFuture<'_, Vec<Reject>> {
         let number = self.number(client);
         Box::pin(async move {
             let number = number?;
@@ -21,7 +21,7 @@ impl Rejects for SqliteStore {
         })
     }
 
-    fn get(&self, client: &ClientId, id: u64) -> Answer<'_, Option<Reject>> {
+    fn get(&self, client: &ClientId, id: u64) -> StoreFuture<'_, Option<Reject>> {
         let number = self.number(client);
         Box::pin(async move {
             let number = number?;
@@ -29,7 +29,7 @@ impl Rejects for SqliteStore {
         })
     }
 
-    fn remove(&self, client: &ClientId, id: u64) -> Answer<'_, ()> {
+    fn remove(&self, client: &ClientId, id: u64) -> StoreFuture<'_, ()> {
         let client = client.clone();
         Box::pin(self.ask(move |reply| Command::Item(Item::Discard(client, id, reply))))
     }
@@ -76,7 +76,7 @@ pub(super) fn bound(
     else {
         return Ok(0);
     };
-    let oldest_allowed = now.minus(bounds.rejects_age);
+    let oldest_allowed = now.minus(bounds.max_reject_age);
     let mut gone = Vec::new();
     let mut statement = db.prepare_cached("SELECT id, time, bytes FROM reject WHERE client = ?1 ORDER BY id")?;
     let mut rows = statement.query([client])?;
@@ -84,7 +84,7 @@ pub(super) fn bound(
         && let Some(row) = rows.next()?
     {
         let (id, time, size) = (row.get::<_, i64>(0)?, columns::time(row, 1)?, row.get::<_, i64>(2)?);
-        let too_much = number > columns::signed(bounds.rejects) || bytes > columns::signed(bounds.rejects_bytes);
+        let too_much = number > columns::signed(bounds.max_rejects) || bytes > columns::signed(bounds.max_reject_bytes);
         if spared == Some(id) || !(too_much || time < oldest_allowed) {
             break;
         }

@@ -9,7 +9,7 @@ use futures::stream::BoxStream;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
-use crate::store::Batch;
+use crate::store::CommittedBatch;
 
 /// Batches that a tail may be behind. When it is full the writer waits, and with it every sender.
 const CAPACITY: usize = 64;
@@ -20,7 +20,7 @@ struct Tail {
     /// The head when it began. The head is set before the writer pushes: what a new tail could still be given of that
     /// was committed before.
     since: u64,
-    sender: mpsc::Sender<Batch>,
+    sender: mpsc::Sender<CommittedBatch>,
 }
 
 /// All tails of a store.
@@ -33,7 +33,7 @@ pub(super) struct Tails {
 
 impl Tails {
     /// A new tail; ends when the store closes.
-    pub(super) fn add(&self, head: &AtomicU64) -> BoxStream<'static, Batch> {
+    pub(super) fn add(&self, head: &AtomicU64) -> BoxStream<'static, CommittedBatch> {
         let (sender, receiver) = mpsc::channel(CAPACITY);
         let mut tails = self.tails.lock().unwrap_or_else(PoisonError::into_inner);
         if !self.closing.load(Ordering::Acquire) {
@@ -44,7 +44,7 @@ impl Tails {
     }
 
     /// Gives a batch to every tail, in the order of the calls; waits for those that are full.
-    pub(super) fn push(&self, batch: &Batch) {
+    pub(super) fn push(&self, batch: &CommittedBatch) {
         // A copy of the list, so that a full tail does not hold up who wants a new one.
         let tails = self.tails.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let last = batch.events.last().map_or(0, |event| event.id.sequence);
@@ -66,7 +66,7 @@ impl Tails {
     }
 
     /// False when the tail is gone.
-    fn offer(&self, sender: &mpsc::Sender<Batch>, batch: &Batch) -> bool {
+    fn offer(&self, sender: &mpsc::Sender<CommittedBatch>, batch: &CommittedBatch) -> bool {
         let mut batch = batch.clone();
         loop {
             match sender.try_send(batch) {

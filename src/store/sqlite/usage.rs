@@ -5,14 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::store::Lane;
+use crate::store::QueueKey;
 
 /// What a transaction changes beside its rows.
 #[derive(Default)]
 pub(super) struct Changes {
     /// By client number.
     usage: BTreeMap<i64, Usage>,
-    stirred: BTreeSet<Lane>,
+    stirred: BTreeSet<QueueKey>,
 }
 
 /// Changes of a client's counters.
@@ -62,12 +62,12 @@ impl Changes {
     }
 
     /// Something has changed in this lane.
-    pub(super) fn stir(&mut self, lane: Lane) {
+    pub(super) fn stir(&mut self, lane: QueueKey) {
         self.stirred.insert(lane);
     }
 
     /// Writes the counters; the answer is what to stir when they are committed.
-    pub(super) fn write(self, db: &Connection) -> rusqlite::Result<BTreeSet<Lane>> {
+    pub(super) fn write(self, db: &Connection) -> rusqlite::Result<BTreeSet<QueueKey>> {
         let mut update = db.prepare_cached(
             "UPDATE usage SET events = events + ?2, bytes = bytes + ?3, pending = pending + ?4, settled = settled + ?5,
              settled_bytes = settled_bytes + ?6 WHERE client = ?1",

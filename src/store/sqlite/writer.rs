@@ -25,7 +25,7 @@ use super::prune;
 use super::registry::{Change, Left};
 use super::{CommitReport, OnCommit, Shared, columns};
 use crate::domain::Timestamp;
-use crate::store::{Batch, Retention, Seal, StoreError};
+use crate::store::{CommittedBatch, Retention, Seal, StoreError};
 
 /// Commands that may wait. When it is full the sender waits.
 pub(super) const QUEUE: usize = 1024;
@@ -135,9 +135,14 @@ impl Writer {
         let ground =
             Ground { cache: &self.shared.cache, naming: self.naming, retention: &self.retention, seal: &*self.seal };
         let outcome = batch::write(&mut self.db, &ground, &mut at, &items);
-        let took = started.elapsed();
-        let mut report =
-            CommitReport { commands: items.len(), events: 0, took, queued, wal_bytes: 0, stored: outcome.is_ok() };
+        let mut report = CommitReport {
+            commands: items.len(),
+            events: 0,
+            duration: started.elapsed(),
+            queued,
+            wal_bytes: 0,
+            committed: outcome.is_ok(),
+        };
         self.tell(outcome.as_ref().err());
         match outcome {
             Ok((verdicts, stirred)) => {
@@ -147,7 +152,7 @@ impl Writer {
                 let events = batch::answer(items, verdicts);
                 report.events = events.len();
                 if !events.is_empty() {
-                    self.shared.tails.push(&Batch { events });
+                    self.shared.tails.push(&CommittedBatch { events });
                 }
             }
             Err(error) => batch::refuse(items, &columns::unavailable(&error)),

@@ -5,11 +5,11 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::domain::{ClientId, Target, Timestamp};
 use crate::store::sqlite::columns;
-use crate::store::{Backlog, Lane};
+use crate::store::{Backlog, QueueKey};
 
 /// A lane in which something is pending.
 pub(in crate::store::sqlite) struct Waiting {
-    pub(in crate::store::sqlite) lane: Lane,
+    pub(in crate::store::sqlite) lane: QueueKey,
     /// The earliest time at which anything of it is due.
     earliest: Timestamp,
 }
@@ -55,7 +55,7 @@ pub(in crate::store::sqlite) fn lanes(db: &Connection) -> rusqlite::Result<Vec<W
                 first.query_row(params![last.0, last.1, last.2, tried], |row| columns::time(row, 0)).optional()?;
             earliest = earliest.into_iter().chain(due).min();
         }
-        lanes.extend(earliest.map(|earliest| Waiting { lane: Lane { client, target }, earliest }));
+        lanes.extend(earliest.map(|earliest| Waiting { lane: QueueKey { client, target }, earliest }));
     }
     Ok(lanes)
 }

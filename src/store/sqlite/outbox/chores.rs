@@ -13,7 +13,7 @@ use crate::domain::Timestamp;
 use crate::store::sqlite::columns;
 use crate::store::sqlite::usage::Changes;
 use crate::store::sqlite::writer::{Reply, answer};
-use crate::store::{Attempt, Lane};
+use crate::store::{Attempt, QueueKey};
 
 /// Deliveries that one slice looks at.
 const SLICE: usize = 500;
@@ -38,7 +38,7 @@ impl Removed {
 
 /// Where a slice goes on, and what it is about.
 pub(in crate::store::sqlite) struct Sweep<T> {
-    lane: Lane,
+    lane: QueueKey,
     track: Track,
     now: Timestamp,
     /// Only those that died then or later.
@@ -61,13 +61,13 @@ pub(in crate::store::sqlite) enum Chore {
 
 impl Chore {
     /// Hurries a lane.
-    pub(super) fn hurry((lane, track): (Lane, Track), now: Timestamp, reply: Reply<()>) -> Self {
+    pub(super) fn hurry((lane, track): (QueueKey, Track), now: Timestamp, reply: Reply<()>) -> Self {
         Self::Hurry(Sweep { lane, track, now, since: now, after: 0, done: 0, reply })
     }
 
     /// Recovers what died in a lane.
     pub(super) fn recover(
-        (lane, track): (Lane, Track),
+        (lane, track): (QueueKey, Track),
         (since, now): (Timestamp, Timestamp),
         reply: Reply<u64>,
     ) -> Self {
@@ -112,8 +112,8 @@ impl Chore {
 
 fn bury(db: &Connection, changes: &mut Changes, removed: Removed) -> rusqlite::Result<bool> {
     let Removed { client, number, time } = removed;
-    let reason = Some("the notification was deleted".to_owned());
-    let last = Attempt { time, took: Duration::ZERO, status: None, answer: Bytes::new(), reason };
+    let error = Some("the notification was deleted".to_owned());
+    let last = Attempt { time, duration: Duration::ZERO, status: None, response_body: Bytes::new(), error };
     let pending: Vec<(i64, i64)> = db
         .prepare_cached(
             "SELECT id, bytes FROM delivery INDEXED BY delivery_state

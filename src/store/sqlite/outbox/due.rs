@@ -9,7 +9,7 @@ use super::{Track, route};
 use crate::domain::{Client, Timestamp};
 use crate::store::sqlite::columns;
 use crate::store::sqlite::events::Owner;
-use crate::store::{Due, DuePage, Seal};
+use crate::store::{DueDelivery, DuePage, Seal};
 
 /// Bytes of events and requests on a page; the delivery that passes it is the last.
 const PAGE_BYTES: usize = 1 << 20;
@@ -78,7 +78,12 @@ impl Reader {
         Ok(())
     }
 
-    fn delivery(&self, db: &Connection, id: u64, (seq, document, tries): (i64, i64, u32)) -> rusqlite::Result<Due> {
+    fn delivery(
+        &self,
+        db: &Connection,
+        id: u64,
+        (seq, document, tries): (i64, i64, u32),
+    ) -> rusqlite::Result<DueDelivery> {
         let callback = match self.track.notification {
             0 => {
                 let (client, target) = (self.track.client, self.track.target.as_str());
@@ -87,13 +92,13 @@ impl Reader {
             _ => None,
         };
         let event = self.owner.one(db, seq)?;
-        Ok(Due {
+        Ok(DueDelivery {
             id,
             event,
             raw: self.owner.raw(db, columns::unsigned(seq))?,
             callback,
             receiver: self.receiver.clone(),
-            tries,
+            failures: tries,
         })
     }
 }

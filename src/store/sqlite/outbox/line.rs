@@ -153,7 +153,7 @@ pub(in crate::store::sqlite) fn bound(
     (most, most_bytes): (usize, usize),
 ) -> rusqlite::Result<(usize, usize)> {
     let Some((mut number, mut bytes)) = usage::settled(db, client)? else { return Ok((0, 0)) };
-    let cut = now.minus(bounds.deliveries_age);
+    let cut = now.minus(bounds.max_delivery_age);
     let mut gone: Vec<(i64, i64)> = Vec::new();
     let mut freed: i64 = 0;
     let mut statement = db.prepare_cached(
@@ -165,7 +165,8 @@ pub(in crate::store::sqlite) fn bound(
         && let Some(row) = rows.next()?
     {
         let (id, settled, size): (i64, _, i64) = (row.get(0)?, columns::time(row, 1)?, row.get(2)?);
-        let too_much = number > columns::signed(bounds.deliveries) || bytes > columns::signed(bounds.deliveries_bytes);
+        let too_much =
+            number > columns::signed(bounds.max_deliveries) || bytes > columns::signed(bounds.max_attempt_bytes);
         if !too_much && settled >= cut {
             break;
         }

@@ -99,10 +99,10 @@ fn read(db: &Connection, epoch: Epoch, row: &Row<'_>) -> rusqlite::Result<Delive
         .query_map(params![id], |row| {
             Ok(Attempt {
                 time: columns::time(row, 0)?,
-                took: Duration::from_millis(columns::unsigned(row.get(1)?)),
+                duration: Duration::from_millis(columns::unsigned(row.get(1)?)),
                 status: row.get(2)?,
-                answer: columns::blob(row, 3)?,
-                reason: row.get(4)?,
+                response_body: columns::blob(row, 3)?,
+                error: row.get(4)?,
             })
         })?
         .collect::<rusqlite::Result<_>>()?;

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension};
 use super::line::Line;
 use super::{Track, route};
 use crate::domain::{DocumentId, Format, Status, Target};
-use crate::store::Lane;
+use crate::store::QueueKey;
 use crate::store::sqlite::append::{Coming, Position};
 use crate::store::sqlite::documents::Known;
 use crate::store::sqlite::registry::Kept;
@@ -108,7 +108,7 @@ impl Aim {
         let track = self.track(coming.audience.number);
         let line = Line { track: &track, document: news.document };
         line.join(db, at, changes, (news.sequence, news.uuid, coming.arrival.now))?;
-        changes.stir(Lane { client: coming.arrival.client.clone(), target: self.target });
+        changes.stir(QueueKey { client: coming.arrival.client.clone(), target: self.target });
         Ok(())
     }
 }

@@ -9,33 +9,26 @@ use crate::domain::{Target, Timestamp};
 use crate::store::sqlite::columns;
 use crate::store::sqlite::registry::Audience;
 use crate::store::sqlite::usage::Changes;
-use crate::store::{Attempt, Fate, Lane, StoreError};
+use crate::store::{Attempt, AttemptRecord, Disposition, QueueKey, StoreError};
 
 /// Bytes of an answer that are kept at most.
 const ANSWER: usize = 16 << 10;
 
 const GONE: Result<(), StoreError> = Err(StoreError::NotFound("delivery"));
 
-/// What an attempt makes of its delivery.
-pub(in crate::store::sqlite) struct Settlement {
-    pub(in crate::store::sqlite) lane: Lane,
-    pub(in crate::store::sqlite) id: u64,
-    pub(in crate::store::sqlite) attempt: Option<Attempt>,
-    pub(in crate::store::sqlite) fate: Fate,
-    pub(in crate::store::sqlite) now: Timestamp,
-}
-
 /// Stores it.
 pub(in crate::store::sqlite) fn settle(
     db: &Connection,
     changes: &mut Changes,
     audience: &Audience,
-    settlement: &Settlement,
+    settlement: &AttemptRecord,
 ) -> rusqlite::Result<Result<(), StoreError>> {
-    let Settlement { lane, fate, now, .. } = settlement;
+    let AttemptRecord { queue: lane, disposition: fate, now, .. } = settlement;
     let Some(notification) = audience.number_of(&lane.target) else { return Ok(GONE) };
-    let (id, track) =
-        (columns::signed(settlement.id), Track { client: audience.number, notification, target: lane.target.key() });
+    let (id, track) = (
+        columns::signed(settlement.delivery),
+        Track { client: audience.number, notification, target: lane.target.key() },
+    );
     let found = db
         .prepare_cached(
             "SELECT document, due, bytes FROM delivery
@@ -50,7 +43,7 @@ pub(in crate::store::sqlite) fn settle(
         bytes += keep(db, id, attempt)?;
     }
     let state = match fate {
-        Fate::Retry(next) => {
+        Disposition::Retry(next) => {
             // One that waits for an earlier one goes on waiting.
             db.prepare_cached(
                 "UPDATE delivery SET tries = tries + 1, bytes = ?3, due = iif(due IS NULL, NULL, ?4)
@@ -59,8 +52,8 @@ pub(in crate::store::sqlite) fn settle(
             .execute(params![track.client, id, bytes, next.millis()])?;
             return Ok(Ok(()));
         }
-        Fate::Delivered => DELIVERED,
-        Fate::Dead => DEAD,
+        Disposition::Delivered => DELIVERED,
+        Disposition::Dead => DEAD,
     };
     line::close(db, changes, (track.client, id), (state, bytes, *now))?;
     if due.is_some() && (Line { track: &track, document }).release(db, *now)? {
@@ -104,13 +97,13 @@ pub(in crate::store::sqlite) fn revive(
         let track = Track { client, notification, target: key };
         Line { track: &track, document }.rejoin(db, changes, (id, bytes, now))?;
     }
-    changes.stir(Lane { client: audience.client.id.clone(), target });
+    changes.stir(QueueKey { client: audience.client.id.clone(), target });
     Ok(Ok(()))
 }
 
 /// Stores an attempt after those before it; the answer is the bytes that it takes up.
 pub(super) fn keep(db: &Connection, delivery: i64, attempt: &Attempt) -> rusqlite::Result<i64> {
-    let answer = &attempt.answer[..attempt.answer.len().min(ANSWER)];
+    let answer = &attempt.response_body[..attempt.response_body.len().min(ANSWER)];
     db.prepare_cached(
         "INSERT INTO attempt (delivery, number, time, took, status, answer, reason)
          SELECT ?1, coalesce(max(number), 0) + 1, ?2, ?3, ?4, ?5, ?6 FROM attempt WHERE delivery = ?1",
@@ -118,10 +111,10 @@ pub(super) fn keep(db: &Connection, delivery: i64, attempt: &Attempt) -> rusqlit
     .execute(params![
         delivery,
         attempt.time.millis(),
-        i64::try_from(attempt.took.as_millis()).unwrap_or(i64::MAX),
+        i64::try_from(attempt.duration.as_millis()).unwrap_or(i64::MAX),
         attempt.status,
         answer,
-        attempt.reason,
+        attempt.error,
     ])?;
-    Ok(columns::size(answer.len() + attempt.reason.as_ref().map_or(0, String::len)))
+    Ok(columns::size(answer.len() + attempt.error.as_ref().map_or(0, String::len)))
 }

@@ -7,22 +7,22 @@ use rusqlite::{Connection, TransactionBehavior, params};
 use super::{Reply, answer as send};
 use crate::domain::{ClientId, SharedEvent, Timestamp};
 use crate::store::sqlite::append::{self, Coming, Naming, Position};
-use crate::store::sqlite::outbox::{self, Settlement};
+use crate::store::sqlite::outbox;
 use crate::store::sqlite::registry::Cache;
 use crate::store::sqlite::rejects;
 use crate::store::sqlite::usage::Changes;
-use crate::store::{Appended, Arrival, Lane, Reject, Retention, Seal, StoreError};
+use crate::store::{AppendOutcome, AttemptRecord, NewEvent, QueueKey, Reject, Retention, Seal, StoreError};
 
 /// A command that shares its transaction.
 pub(in crate::store::sqlite) enum Item {
     /// Append an arrival.
-    Append(Box<Arrival>, Reply<Appended>),
+    Append(Box<NewEvent>, Reply<AppendOutcome>),
     /// Keep a reject.
     Keep(ClientId, Box<Reject>, Reply<u64>),
     /// Remove a reject.
     Discard(ClientId, u64, Reply<()>),
     /// Store an attempt and what it makes of its delivery.
-    Settle(Box<Settlement>, Reply<()>),
+    Settle(Box<AttemptRecord>, Reply<()>),
     /// Make a delivery pending again.
     Revive(ClientId, u64, Timestamp, Reply<()>),
     /// Commit anything.
@@ -43,7 +43,7 @@ impl Item {
         match self {
             Item::Append(arrival, _) => arrival.raw.as_ref().map_or(0, |raw| raw.body.len()),
             Item::Keep(_, reject, _) => reject.raw.body.len(),
-            Item::Settle(settlement, _) => settlement.attempt.as_ref().map_or(0, |attempt| attempt.answer.len()),
+            Item::Settle(settlement, _) => settlement.attempt.as_ref().map_or(0, |attempt| attempt.response_body.len()),
             Item::Discard(..) | Item::Revive(..) | Item::Probe(_) => 0,
         }
     }
@@ -51,7 +51,7 @@ impl Item {
 
 /// What became of an item, provided that the transaction is committed.
 pub(super) enum Verdict {
-    Appended(Result<Appended, StoreError>),
+    AppendOutcome(Result<AppendOutcome, StoreError>),
     Kept(Result<u64, StoreError>),
     Done(Result<(), StoreError>),
 }
@@ -63,7 +63,7 @@ pub(super) fn write(
     ground: &Ground<'_>,
     at: &mut Position,
     items: &[Item],
-) -> rusqlite::Result<(Vec<Verdict>, BTreeSet<Lane>)> {
+) -> rusqlite::Result<(Vec<Verdict>, BTreeSet<QueueKey>)> {
     let before = *at;
     // Dropped on an error, which rolls back.
     let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -94,7 +94,7 @@ fn judge(
 ) -> rusqlite::Result<Verdict> {
     let cache = ground.cache;
     Ok(match item {
-        Item::Append(arrival, _) => Verdict::Appended(match cache.audience(&arrival.client) {
+        Item::Append(arrival, _) => Verdict::AppendOutcome(match cache.audience(&arrival.client) {
             Some(audience) => {
                 let coming = Coming { arrival, audience: &audience, seal: ground.seal };
                 Ok(append::append(db, ground.naming, at, changes, coming)?)
@@ -110,7 +110,7 @@ fn judge(
             Some(_) => Err(StoreError::NotFound("reject")),
             None => Err(NO_CLIENT),
         }),
-        Item::Settle(settlement, _) => Verdict::Done(match cache.audience(&settlement.lane.client) {
+        Item::Settle(settlement, _) => Verdict::Done(match cache.audience(&settlement.queue.client) {
             Some(audience) => outbox::settle(db, changes, &audience, settlement)?,
             None => Err(NO_CLIENT),
         }),
@@ -127,8 +127,8 @@ pub(super) fn answer(items: Vec<Item>, verdicts: Vec<Verdict>) -> Vec<SharedEven
     let mut events = Vec::with_capacity(items.len());
     for (item, verdict) in items.into_iter().zip(verdicts) {
         match (item, verdict) {
-            (Item::Append(_, reply), Verdict::Appended(outcome)) => {
-                if let Ok(Appended::Stored(event)) = &outcome {
+            (Item::Append(_, reply), Verdict::AppendOutcome(outcome)) => {
+                if let Ok(AppendOutcome::Stored(event)) = &outcome {
                     events.push(event.clone());
                 }
                 send(reply, outcome);
@@ -139,7 +139,7 @@ pub(super) fn answer(items: Vec<Item>, verdicts: Vec<Verdict>) -> Vec<SharedEven
                 Verdict::Done(outcome),
             ) => send(reply, outcome),
             // `write` judges each item in its own way; dropping the reply would still answer it.
-            (_, Verdict::Appended(_) | Verdict::Kept(_) | Verdict::Done(_)) => {}
+            (_, Verdict::AppendOutcome(_) | Verdict::Kept(_) | Verdict::Done(_)) => {}
         }
     }
     events

@@ -10,7 +10,9 @@ use crate::domain::{
 };
 use crate::store::sqlite::registry::{Change, Edit};
 use crate::store::sqlite::{Options, SqliteStore, open};
-use crate::store::{Appended, Arrival, Backlog, Log, Outbox, Raw, Repeat, Retention, Seal, StoreError};
+use crate::store::{
+    AppendOutcome, Backlog, DuplicateRule, Log, NewEvent, Outbox, RawRequest, Retention, Seal, StoreError,
+};
 
 struct Bare;
 
@@ -33,15 +35,15 @@ fn writer(directory: &tempfile::TempDir) -> (Writer, SqliteStore) {
     let options = Options {
         path: directory.path().join("docrelay.db"),
         retention: Retention {
-            age: std::time::Duration::MAX,
-            events: 10,
-            bytes: u64::MAX,
-            rejects_age: std::time::Duration::MAX,
-            rejects: u64::MAX,
-            rejects_bytes: u64::MAX,
-            deliveries_age: std::time::Duration::from_secs(7 * 24 * 3600),
-            deliveries: 1_000_000,
-            deliveries_bytes: 1 << 30,
+            max_event_age: std::time::Duration::MAX,
+            max_events: 10,
+            max_event_bytes: u64::MAX,
+            max_reject_age: std::time::Duration::MAX,
+            max_rejects: u64::MAX,
+            max_reject_bytes: u64::MAX,
+            max_delivery_age: std::time::Duration::from_secs(7 * 24 * 3600),
+            max_deliveries: 1_000_000,
+            max_attempt_bytes: 1 << 30,
         },
         readers: 1,
         seal: std::sync::Arc::new(Bare),
@@ -61,13 +63,18 @@ fn append(writer: &mut Writer, numbers: std::ops::Range<usize>) -> Vec<Result<u6
         let vendor_id = format!("job-{number}").parse().expect("good");
         let (reply, answer) = oneshot::channel();
         answers.push(answer);
-        let arrival = Arrival {
+        let arrival = NewEvent {
             client: name(),
             vendor: Vendor::Ppj,
             update: Update::new(vendor_id, Status::Completed),
             labels: Default::default(),
-            raw: Some(Raw { method: "GET".into(), query: None, headers: Vec::new(), body: vec![1; 3_000].into() }),
-            repeat: Repeat::SameKey(number.to_string()),
+            raw: Some(RawRequest {
+                method: "GET".into(),
+                query: None,
+                headers: Vec::new(),
+                body: vec![1; 3_000].into(),
+            }),
+            duplicate_rule: DuplicateRule::SameKey(number.to_string()),
             route: None,
             now: Timestamp::from_millis(0),
         };
@@ -78,8 +85,8 @@ fn append(writer: &mut Writer, numbers: std::ops::Range<usize>) -> Vec<Result<u6
     answers
         .into_iter()
         .map(|answer| match told(answer)? {
-            Appended::Stored(event) => Ok(event.id.sequence),
-            Appended::Repeat { .. } => Ok(0),
+            AppendOutcome::Stored(event) => Ok(event.id.sequence),
+            AppendOutcome::Duplicate { .. } => Ok(0),
         })
         .collect()
 }
@@ -158,9 +165,9 @@ async fn what_is_not_stored_goes_nowhere() {
     assert!(refused(&append(&mut writer, 0..5)));
     let nothing = Backlog { pending: 0, oldest_due: None };
     assert_eq!((store.backlog().await.expect("a number"), writer.at), (nothing, position));
-    assert!(store.stirred().now_or_never().is_none(), "nobody is sent to look for it");
+    assert!(store.ready().now_or_never().is_none(), "nobody is sent to look for it");
     writer.db.pragma_update(None, "query_only", false).expect("a setting");
     assert!(!refused(&append(&mut writer, 0..5)));
     assert_eq!(store.backlog().await.expect("a number").pending, 5);
-    assert_eq!(store.stirred().now_or_never().map(|lanes| lanes.len()), Some(1));
+    assert_eq!(store.ready().now_or_never().map(|lanes| lanes.len()), Some(1));
 }
