@@ -20,13 +20,8 @@ use super::lane::Workplace;
 use super::places::Places;
 use super::window::Breaker;
 use crate::domain::Timestamp;
-<<<<<<< HEAD
 use crate::metrics::GaugeGuard;
-use crate::store::{Due, DuePage, Fate, Lane, StoreError};
-=======
-use crate::metrics::Held;
 use crate::store::{Disposition, DueDelivery, DuePage, QueueKey, StoreError};
->>>>>>> 7ebce34 (Give the types and methods of the store's ports standard names)
 
 /// How long to wait when the store does not answer.
 const STORE_PAUSE: Duration = Duration::from_secs(1);

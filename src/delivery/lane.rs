@@ -6,13 +6,8 @@ use std::collections::{HashSet, VecDeque};
 use tokio::time::Instant;
 
 use super::window::{Breaker, Window};
-<<<<<<< HEAD
 use crate::metrics::{GaugeGuard, Metrics};
-use crate::store::{Due, DuePage};
-=======
-use crate::metrics::{Held, Metrics};
 use crate::store::{DueDelivery, DuePage};
->>>>>>> 7ebce34 (Give the types and methods of the store's ports standard names)
 
 /// Deliveries that are read at once. With their events this bounds the memory of a lane.
 pub(super) const CHUNK: usize = 64;

@@ -9,13 +9,8 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use super::Streams;
 use super::hub::{Behind, Ending, Fields, Filter, Framing, Full, Outgoing, Seat};
 use crate::domain::{ClientId, EventId, Timestamp};
-<<<<<<< HEAD
 use crate::metrics::{Disconnect, GaugeGuard, Label, Reset};
-use crate::store::{Page, StoreError};
-=======
-use crate::metrics::{Disconnect, Held, Label, Reset};
 use crate::store::{LogPage, StoreError};
->>>>>>> 7ebce34 (Give the types and methods of the store's ports standard names)
 
 /// The most that one turn writes from the ring: a reader that has been away a little does not hold the thread.
 const TURN_BYTES: usize = 512 << 10;
@@ -140,13 +135,8 @@ impl Follower {
                 Err(Behind) => {
                     let log = self.streams.store.log.clone();
                     let client = self.seat.client().clone();
-<<<<<<< HEAD
                     let running = GaugeGuard::new(&self.streams.metrics.replays_running);
-                    let read = log.after(&client, self.position, self.streams.options.page).await;
-=======
-                    let running = Held::of(&self.streams.metrics.replays_running);
                     let read = log.events_after(&client, self.position, self.streams.options.page).await;
->>>>>>> 7ebce34 (Give the types and methods of the store's ports standard names)
                     drop(running);
                     match read {
                         Ok(page) => self.read(page, &mut out),
