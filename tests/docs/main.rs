@@ -1,5 +1,5 @@
-//! Holds the documents to the code: tables that come from it, paths that exist, routes, commands and metrics that are
-//! named. `UPDATE_DOCS=1` writes the tables anew instead of comparing them.
+//! Compares the documents with the code: generated tables, paths, tests, routes, commands and options. With `UPDATE_DOCS=1`
+//! the generated tables are written instead of compared.
 
 #![allow(clippy::expect_used, reason = "a document that cannot be read is a failed test")]
 
@@ -21,7 +21,7 @@ const DOCUMENTS: [&str; 7] = [
     REFERENCE,
 ];
 
-/// Directories of the repository: what stands in code marks and begins with one of them is a path.
+/// Directories of the repository: text in code marks that begins with one of them is a path.
 const DIRECTORIES: [&str; 7] = ["src/", "tests/", "docs/", "static/", "tools/", ".ci/", ".cargo/"];
 
 fn root() -> &'static Path {
@@ -33,7 +33,7 @@ fn read(path: &str) -> String {
     std::fs::read_to_string(root().join(path)).expect(path)
 }
 
-/// The text between the marks of a generated section.
+/// The text of a generated section.
 #[track_caller]
 fn section<'a>(text: &'a str, name: &str) -> &'a str {
     let (_, rest) = text.split_once(&format!("<!-- generated: {name} -->\n")).expect(name);
@@ -41,7 +41,7 @@ fn section<'a>(text: &'a str, name: &str) -> &'a str {
 }
 
 #[track_caller]
-fn holds(name: &str, generated: &str) {
+fn assert_generated(name: &str, generated: &str) {
     let text = read(REFERENCE);
     let written = section(&text, name);
     if std::env::var_os("UPDATE_DOCS").is_some() {
@@ -50,20 +50,17 @@ fn holds(name: &str, generated: &str) {
         std::fs::write(root().join(REFERENCE), text).expect("written");
         return;
     }
-    assert!(
-        written == generated,
-        "{REFERENCE}: {name} is not what the code says: UPDATE_DOCS=1 cargo test --test docs"
-    );
+    assert!(written == generated, "{REFERENCE}: {name} differs from the code: UPDATE_DOCS=1 cargo test --test docs");
 }
 
 #[test]
 fn reference_tables_match_the_code() {
-    // One after the other: both write the same file when they are asked to.
-    holds("configuration", &docrelay::config::reference());
-    holds("metrics", &docrelay::metrics::reference());
+    // In one test, because both may write the same file.
+    assert_generated("configuration", &docrelay::config::reference());
+    assert_generated("metrics", &docrelay::metrics::reference());
 }
 
-/// What stands between single code marks, fenced blocks apart.
+/// The text in code marks, without fenced blocks.
 fn code_marks(text: &str) -> Vec<String> {
     let mut fenced = false;
     let prose = text.lines().filter(|line| {
@@ -74,14 +71,14 @@ fn code_marks(text: &str) -> Vec<String> {
     prose.flat_map(|line| line.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>()).collect()
 }
 
-/// The targets of links, without those that lead out of the repository.
+/// The targets of links within the repository.
 fn links(text: &str) -> Vec<String> {
     let targets = text.split("](").skip(1).filter_map(|rest| rest.split_once(')'));
     let targets = targets.map(|(target, _)| target).filter(|target| !target.contains("://"));
     targets.map(str::to_owned).collect()
 }
 
-/// GitHub's name of a heading.
+/// The anchor that GitHub gives a heading.
 fn anchor(heading: &str) -> String {
     let kept = heading.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
     kept.collect::<String>().trim().to_lowercase().replace(' ', "-")
@@ -89,33 +86,33 @@ fn anchor(heading: &str) -> String {
 
 #[test]
 fn documented_paths_and_links_exist() {
-    let mut astray = Vec::new();
+    let mut missing = Vec::new();
     for document in DOCUMENTS {
         let text = read(document);
         let beside = Path::new(document).parent().expect("a directory");
         for link in links(&text) {
             let (file, part) = link.split_once('#').unwrap_or((&link, ""));
             let target = if file.is_empty() { document.into() } else { beside.join(file) };
-            // A picture is no text.
+            // An image is not UTF-8.
             let Ok(linked) = std::fs::read(root().join(&target)).map(|b| String::from_utf8_lossy(&b).into_owned())
             else {
-                astray.push(format!("{document}: the link {link}"));
+                missing.push(format!("{document}: the link {link}"));
                 continue;
             };
             let headings = linked.lines().filter(|line| line.starts_with('#'));
             if !part.is_empty() && !headings.map(|h| anchor(h.trim_start_matches('#'))).any(|a| a == part) {
-                astray.push(format!("{document}: the heading of {link}"));
+                missing.push(format!("{document}: the heading of {link}"));
             }
         }
         for mark in code_marks(&text) {
-            // `src/http/api/ingest.rs:40` and `tests/source_tree/main.rs::name` mean the file.
+            // `src/http/api/ingest.rs:40` and `tests/source_tree/main.rs::name` refer to the file.
             let path = mark.split([':', ' ', '*']).next().unwrap_or_default();
             if DIRECTORIES.iter().any(|d| path.starts_with(d)) && !root().join(path).exists() {
-                astray.push(format!("{document}: the path {path}"));
+                missing.push(format!("{document}: the path {path}"));
             }
         }
     }
-    assert!(astray.is_empty(), "\n{}\n", astray.join("\n"));
+    assert!(missing.is_empty(), "\n{}\n", missing.join("\n"));
 }
 
 #[test]
@@ -126,21 +123,21 @@ fn tests_named_in_documents_exist() {
         sources += &read(path);
     }
     let text = read("docs/ARCHITECTURE.md");
-    // A name of many words is a promise of a test.
+    // A name of at least four words is the name of a test.
     let marks = code_marks(&text).into_iter();
-    let promises: Vec<_> = marks.filter(|m| m.matches('_').count() >= 3 && !m.contains(['/', ':', ' ', '('])).collect();
-    assert!(promises.len() > 10, "the architecture names the tests that hold it");
-    let gone: Vec<_> = promises.iter().filter(|name| !sources.contains(name.as_str())).collect();
+    let names: Vec<_> = marks.filter(|m| m.matches('_').count() >= 3 && !m.contains(['/', ':', ' ', '('])).collect();
+    assert!(names.len() > 10, "docs/ARCHITECTURE.md names the tests of its invariants");
+    let gone: Vec<_> = names.iter().filter(|name| !sources.contains(name.as_str())).collect();
     assert!(gone.is_empty(), "no such test: {gone:?}");
 }
 
-/// A path with each segment that varies written `{}`.
-fn plain(path: &str) -> String {
+/// A path with `{}` for each variable segment.
+fn normalized(path: &str) -> String {
     let segments = path.split('/').map(|segment| if segment.starts_with('{') { "{}" } else { segment });
     segments.collect::<Vec<_>>().join("/")
 }
 
-/// Every address of the code; `..` stands at the end of one that leaves the rest to its handler.
+/// Every route of the code. A route that leaves the rest of the path to its handler ends in `..`.
 fn routes() -> BTreeSet<String> {
     let routes = read("src/http.rs");
     let routes = routes.split("warp::path!(").skip(1).filter_map(|rest| rest.split_once(')')).map(|(path, _)| {
@@ -163,10 +160,10 @@ fn reference_lists_every_route() {
         .iter()
         .flat_map(|mark| mark.split(' '))
         .filter(|word| word.starts_with('/'))
-        .map(|word| plain(word.split('?').next().unwrap_or_default()))
+        .map(|word| normalized(word.split('?').next().unwrap_or_default()))
         .collect();
     let missing: Vec<_> = routes.difference(&named).collect();
-    assert!(missing.is_empty(), "{REFERENCE} says nothing of {missing:?}");
+    assert!(missing.is_empty(), "{REFERENCE} does not list {missing:?}");
 }
 
 #[track_caller]
@@ -177,25 +174,26 @@ fn json(path: &str) -> serde_json::Value {
 #[test]
 fn openapi_paths_match_the_routes() {
     let root = json(OPENAPI);
-    let paths: BTreeSet<String> = root["paths"].as_object().expect("paths").keys().map(|path| plain(path)).collect();
+    let paths: BTreeSet<String> =
+        root["paths"].as_object().expect("paths").keys().map(|path| normalized(path)).collect();
     let leads = |route: &str, path: &str| match route.strip_suffix("/..") {
-        // What its handler makes of the rest, the relay's own tests compare.
+        // The rest is up to the handler; tests/relay compares it.
         Some(beginning) => path == beginning || path.starts_with(&format!("{beginning}/")),
         None => path == route,
     };
     let routes = routes();
     let missing: Vec<_> = routes.iter().filter(|route| !paths.iter().any(|path| leads(route, path))).collect();
-    assert!(missing.is_empty(), "{OPENAPI} says nothing of {missing:?}");
+    assert!(missing.is_empty(), "{OPENAPI} does not list {missing:?}");
     let invented: Vec<_> = paths.iter().filter(|path| !routes.iter().any(|route| leads(route, path))).collect();
-    assert!(invented.is_empty(), "{OPENAPI} tells of {invented:?}, which no route leads to");
+    assert!(invented.is_empty(), "{OPENAPI} lists {invented:?}, which have no route");
 }
 
 #[test]
 fn openapi_document_is_valid() {
     const PYTHON: &str = "DOCRELAY_PYTHON";
     let Some(python) = std::env::var_os(PYTHON).filter(|python| !python.is_empty()) else {
-        assert!(std::env::var_os("CI").is_none(), "{PYTHON} names nothing, and in CI this must be tried");
-        writeln!(std::io::stderr(), "SKIPPED: {PYTHON} names nothing: make test finds or installs it").ok();
+        assert!(std::env::var_os("CI").is_none(), "{PYTHON} is not set, and CI requires it");
+        writeln!(std::io::stderr(), "SKIPPED: {PYTHON} is not set: make test finds or installs it").ok();
         return;
     };
     let script = "import json, sys; from openapi_spec_validator import OpenAPIV31SpecValidator as V; \
@@ -217,7 +215,7 @@ fn openapi_and_asyncapi_agree_on_event_and_version() {
     }
 }
 
-/// What a command says of itself.
+/// The help text of a command.
 #[track_caller]
 fn help(words: &[&str]) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_docrelay")).args(words).arg("--help").output().expect("the program");
@@ -228,12 +226,12 @@ fn help(words: &[&str]) -> String {
 fn subcommands(help: &str) -> Vec<String> {
     let Some((_, rest)) = help.split_once("Commands:\n") else { return Vec::new() };
     let lines = rest.lines().take_while(|line| !line.is_empty());
-    // A name stands at the second column; what is further in goes on with a description.
+    // A name is indented by two spaces, a continued description by more.
     let names = lines.filter(|line| line.starts_with("  ") && !line.starts_with("   "));
     names.filter_map(|line| line.split_whitespace().next()).filter(|n| *n != "help").map(str::to_owned).collect()
 }
 
-/// Every command that does something: `client add`, not `client`.
+/// Every command without subcommands: `client add`, not `client`.
 fn commands(before: &[&str]) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for name in subcommands(&help(before)) {
@@ -247,7 +245,7 @@ fn commands(before: &[&str]) -> BTreeSet<String> {
     found
 }
 
-/// `--words` of a text.
+/// The options in a text, with `--`.
 fn options(text: &str) -> BTreeSet<String> {
     let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'));
     words.filter(|w| w.starts_with("--") && w.len() > 2).map(str::to_owned).collect()
@@ -268,16 +266,16 @@ fn reference_matches_every_command_and_option() {
         let words: Vec<&str> = name.split(' ').collect();
         let mut has = options(&help(&words));
         has.remove("--help");
-        let mut told = options(text);
+        let mut listed = options(text);
         if name != "serve" {
-            // The configuration's own flags are told once, with `serve`.
+            // The options of the configuration are listed once, with `serve`.
             has.retain(|option| !serve.contains(option));
-            told.retain(|option| !serve.contains(option));
+            listed.retain(|option| !serve.contains(option));
         }
-        // A text may name another command's option; of its own it names all.
-        let missing: Vec<_> = has.difference(&told).collect();
+        // A section may name an option of another command; it names all of its own.
+        let missing: Vec<_> = has.difference(&listed).collect();
         assert!(missing.is_empty(), "{REFERENCE}, docrelay {name}: {missing:?}");
-        let invented: Vec<_> = told.iter().filter(|o| !has.contains(*o) && !serve.contains(*o)).collect();
+        let invented: Vec<_> = listed.iter().filter(|o| !has.contains(*o) && !serve.contains(*o)).collect();
         assert!(invented.is_empty(), "{REFERENCE}, docrelay {name} has no {invented:?}");
     }
 }

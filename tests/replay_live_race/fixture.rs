@@ -1,4 +1,4 @@
-//! A store on the disk, a hub with a small ring, the pump between them, and what followers of two clients need.
+//! A store on disk, a hub with a small ring, and the dispatch between them, with two clients.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,9 +14,9 @@ use tempfile::TempDir;
 
 pub(crate) const CLIENTS: [&str; 2] = ["acme", "other"];
 
-/// Everything between a vendor and a follower but HTTP.
+/// Everything between a vendor and a follower except HTTP.
 #[derive(Clone)]
-pub(crate) struct Setting {
+pub(crate) struct Fixture {
     pub(crate) store: Store,
     pub(crate) hub: Hub,
     pub(crate) relay: Streams,
@@ -24,7 +24,7 @@ pub(crate) struct Setting {
     _directory: Arc<TempDir>,
 }
 
-/// There is no secret to keep here.
+/// No encryption: the test has no secrets.
 struct Open;
 
 impl Seal for Open {
@@ -37,8 +37,8 @@ impl Seal for Open {
     }
 }
 
-impl Setting {
-    /// With rings of so many events; the pump runs until the store is dropped.
+impl Fixture {
+    /// Opens a store whose hub keeps `ring_events` events of each client. The dispatch runs until the store is dropped.
     pub(crate) async fn open(ring_events: usize) -> Self {
         let directory = tempfile::Builder::new()
             .prefix("replay-live-race-")
@@ -72,7 +72,7 @@ impl Setting {
         Self { store, hub, relay, metrics, _directory: Arc::new(directory) }
     }
 
-    /// Appends an event that is no repeat; its sequence.
+    /// Appends an event with a new key and returns its sequence.
     pub(crate) async fn append(&self, client: usize, status: Status, key: &str) -> u64 {
         let arrival = NewEvent {
             client: CLIENTS[client].parse().expect("a name"),
@@ -84,14 +84,14 @@ impl Setting {
             route: None,
             now: Timestamp::now(),
         };
-        match self.store.log.append(arrival).await.expect("an event on the disk") {
+        match self.store.log.append(arrival).await.expect("a stored event") {
             AppendOutcome::Stored(event) => event.id.sequence,
-            AppendOutcome::Duplicate { .. } => panic!("{key} was said before"),
+            AppendOutcome::Duplicate { .. } => panic!("{key} is a duplicate"),
         }
     }
 }
 
-/// The sequences of the events in some bytes of a stream, which must have nothing else but empty lines.
+/// The sequences of the events in the bytes of a stream. Anything else than events and empty lines fails the test.
 pub(crate) fn ids(out: Outgoing) -> Vec<u64> {
     let text = String::from_utf8(out.into_stretches().flat_map(|stretch| stretch.bytes).collect()).expect("text");
     let mut sequences = Vec::new();

@@ -1,5 +1,5 @@
-//! Replay joined to live, under fire: real store, pump, hub and followers, with a ring so small that everybody falls
-//! off it. No sockets here: what is proven is that no event is missed, repeated or out of order, whoever joins when.
+//! Replay and live events under load: a real store, dispatch, hub and followers, with a ring so small that every follower
+//! lags. No event may be missed, duplicated or reordered, whenever a follower subscribes. No sockets are involved.
 
 #![allow(
     clippy::unwrap_used,
@@ -7,7 +7,7 @@
     clippy::panic,
     clippy::print_stderr,
     clippy::disallowed_methods,
-    reason = "what goes wrong around a test fails that test; its tasks are joined by the test itself"
+    reason = "a failure of the fixture fails the test, which joins its own tasks"
 )]
 
 mod fixture;
@@ -25,23 +25,23 @@ use docrelay::stream::{FollowRequest, Turn};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use fixture::{CLIENTS, Setting, ids};
+use fixture::{CLIENTS, Fixture, ids};
 
 const ROUNDS: usize = 200;
 const FOLLOWERS: usize = 10;
 
-/// What one round asked for and saw.
+/// What one round requested and received.
 struct Round {
     client: usize,
-    /// The position it began after; `None` for live only.
+    /// The position to start after; `None` for live events only.
     after: Option<u64>,
-    /// What had been acknowledged before it joined: a live stream has all that comes later.
+    /// The newest acknowledged sequence before it subscribed: a live stream has every later event.
     before: u64,
     only: Option<Status>,
     seen: Vec<u64>,
 }
 
-/// Events in the order of the log, by client: what was acknowledged.
+/// Acknowledged events in log order, by client.
 type Acknowledged = Arc<[Mutex<Vec<(u64, Status)>>; 2]>;
 
 #[test]
@@ -49,16 +49,16 @@ fn replay_joins_live_without_gap_duplicate_or_reorder() {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build().expect("a runtime");
     runtime.block_on(async {
-        let setting = Setting::open(8).await;
+        let fixture = Fixture::open(8).await;
         let acknowledged: Acknowledged = Arc::default();
         let done = Arc::new(AtomicBool::new(false));
         let mut publishers = JoinSet::new();
         for number in 0..6 {
-            publishers.spawn(publish(setting.clone(), number, acknowledged.clone(), done.clone()));
+            publishers.spawn(publish(fixture.clone(), number, acknowledged.clone(), done.clone()));
         }
         let mut followers = JoinSet::new();
         for number in 0..FOLLOWERS {
-            followers.spawn(follow_and_leave(setting.clone(), number, acknowledged.clone()));
+            followers.spawn(follow_and_leave(fixture.clone(), number, acknowledged.clone()));
         }
         let mut rounds = Vec::new();
         while let Some(of_one) = followers.join_next().await {
@@ -75,23 +75,23 @@ fn replay_joins_live_without_gap_duplicate_or_reorder() {
         rounds.iter().for_each(|round| check(round, &truth[round.client]));
         let events: usize = truth.iter().map(Vec::len).sum();
         let seen: usize = rounds.iter().map(|round| round.seen.len()).sum();
-        let replayed = setting.metrics.replay_events.get();
+        let replayed = fixture.metrics.replay_events.get();
         eprintln!("{ROUNDS} rounds saw {seen} of {events} events, {replayed} of them read from the log");
-        assert!(replayed > 0 && (replayed as usize) < seen * 10, "both ways were taken");
-        assert_eq!((setting.hub.followers(), setting.hub.clients()), (0, 0));
+        assert!(replayed > 0 && (replayed as usize) < seen * 10, "events came from the log and from the ring");
+        assert_eq!((fixture.hub.followers(), fixture.hub.clients()), (0, 0));
     });
 }
 
 #[track_caller]
 fn check(round: &Round, truth: &[(u64, Status)]) {
     let wanted = |status: Status| round.only.is_none_or(|only| only == status);
-    let first = *round.seen.first().expect("a round sees something");
-    let last = *round.seen.last().expect("a round sees something");
+    let first = *round.seen.first().expect("a round receives an event");
+    let last = *round.seen.last().expect("a round receives an event");
     let from = match round.after {
         Some(position) => position + 1,
         None => {
             let missed = truth.iter().any(|(s, status)| *s > round.before && *s < first && wanted(*status));
-            assert!(!missed || round.before < first, "a live stream began before it was joined");
+            assert!(!missed || round.before < first, "a live stream missed an event after it was subscribed");
             first
         }
     };
@@ -100,20 +100,20 @@ fn check(round: &Round, truth: &[(u64, Status)]) {
     assert_eq!(round.seen, expected, "after {:?}", round.after);
 }
 
-/// Appends flat out, for both clients in turn.
-async fn publish(setting: Setting, number: usize, acknowledged: Acknowledged, done: Arc<AtomicBool>) {
+/// Appends at full speed, alternating between the clients.
+async fn publish(fixture: Fixture, number: usize, acknowledged: Acknowledged, done: Arc<AtomicBool>) {
     let mut count = 0;
     while !done.load(Ordering::SeqCst) {
         count += 1;
         let client = (number + count) % 2;
         let status = Status::ALL[count % 3];
-        let sequence = setting.append(client, status, &format!("{number}-{count}")).await;
+        let sequence = fixture.append(client, status, &format!("{number}-{count}")).await;
         acknowledged[client].lock().expect("a list").push((sequence, status));
     }
 }
 
-/// Joins, reads, drops and resumes, again and again.
-async fn follow_and_leave(setting: Setting, number: usize, acknowledged: Acknowledged) -> Vec<Round> {
+/// Subscribes, reads, drops the follower and resumes, in rounds.
+async fn follow_and_leave(fixture: Fixture, number: usize, acknowledged: Acknowledged) -> Vec<Round> {
     let mut rounds = Vec::new();
     for _ in 0..ROUNDS / FOLLOWERS {
         let client = fastrand::usize(..2);
@@ -129,7 +129,7 @@ async fn follow_and_leave(setting: Setting, number: usize, acknowledged: Acknowl
         let mut round = Round { client, after, before, only, seen: Vec::new() };
         let mut position = after;
         for _ in 0..fastrand::usize(1..5) {
-            leg(&setting, &mut round, position, slow).await;
+            leg(&fixture, &mut round, position, slow).await;
             position = round.seen.last().copied().or(position);
         }
         rounds.push(round);
@@ -137,14 +137,14 @@ async fn follow_and_leave(setting: Setting, number: usize, acknowledged: Acknowl
     rounds
 }
 
-/// One connection: from a position until it has had enough.
-async fn leg(setting: &Setting, round: &mut Round, position: Option<u64>, slow: bool) {
+/// One connection: reads a random number of events after a position.
+async fn leg(fixture: &Fixture, round: &mut Round, position: Option<u64>, slow: bool) {
     let request = FollowRequest {
         client: CLIENTS[round.client].parse::<ClientId>().expect("a name"),
         last_event_id: match position {
-            // The first of a log: what was asked for as the beginning.
+            // The beginning of the log.
             Some(0) => Some("earliest".to_owned()),
-            position => position.map(|sequence| EventId { epoch: setting.store.log.epoch(), sequence }.to_string()),
+            position => position.map(|sequence| EventId { epoch: fixture.store.log.epoch(), sequence }.to_string()),
         },
         filter: Filter { statuses: round.only.map(|only| vec![only]), ..Filter::default() },
         fields: if fastrand::bool() { Fields::All } else { Fields::Gini },
@@ -152,10 +152,10 @@ async fn leg(setting: &Setting, round: &mut Round, position: Option<u64>, slow: 
         expires: Timestamp::now().plus(Duration::from_secs(3600)),
         now: Timestamp::now(),
     };
-    let mut follower = setting.relay.follow(request).expect("room");
+    let mut follower = fixture.relay.follow(request).expect("room");
     let enough = round.seen.len() + fastrand::usize(1..120);
     while round.seen.len() < enough {
-        // Whoever drops a follower while it waits has lost nothing.
+        // Cancelling `next` while it waits loses no event.
         let turn = match timeout(Duration::from_micros(fastrand::u64(1..2000)), follower.next()).await {
             Ok(turn) => turn,
             Err(_) => continue,

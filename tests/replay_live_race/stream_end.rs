@@ -1,5 +1,5 @@
-//! Endings under fire: a stream that has to end while its follower is about to wait ends at once, not at the next idle
-//! line. Symptom: a stop that took fifteen seconds, now and then.
+//! A stream that is ended while its follower is about to wait ends at once, not at the next keepalive. Symptom of the bug:
+//! a stop that sometimes took fifteen seconds.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use docrelay::stream::hub::{Fields, Filter, Framing, Hub, Options};
 use docrelay::stream::{self, FollowRequest, Follower, Streams, Turn};
 use tokio::time::timeout;
 
-use crate::fixture::{CLIENTS, Setting};
+use crate::fixture::{CLIENTS, Fixture};
 
 fn follow(relay: &Streams) -> Follower {
     let request = FollowRequest {
@@ -29,17 +29,17 @@ fn stream_end_between_poll_and_wait_is_noticed() {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
     runtime.block_on(async {
-        let setting = Setting::open(8).await;
+        let fixture = Fixture::open(8).await;
         for round in 0..3_000 {
-            let hub = Hub::new(Options::default(), setting.store.log.head());
+            let hub = Hub::new(Options::default(), fixture.store.log.head());
             let metrics = Metrics::new("test");
-            let relay = Streams::new(setting.store.clone(), hub.clone(), stream::Options::default(), metrics);
+            let relay = Streams::new(fixture.store.clone(), hub.clone(), stream::Options::default(), metrics);
             let mut follower = follow(&relay);
             let number = hub.list()[0].number;
             let following = tokio::spawn(async move {
                 match follower.next().await {
                     Turn::End(_, why) => why,
-                    Turn::Write(_) => panic!("only an end was to come"),
+                    Turn::Write(_) => panic!("no event was appended"),
                 }
             });
             for _ in 0..fastrand::u32(..3_000) {

@@ -1,4 +1,4 @@
-//! The hub by itself under fire: joining while somebody publishes. The log is a number here: the newest event.
+//! The hub alone under load: subscribing during a publish. The log is represented by the newest sequence.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -31,7 +31,7 @@ fn subscriber_during_publish_gets_all_events_or_lag() {
             while !done.load(Ordering::SeqCst) {
                 let first = head.load(Ordering::SeqCst) + 1;
                 let last = first + fastrand::u64(..3);
-                // Committed first, and then offered: as the writer and the pump do it.
+                // Committed first, then published, in the order of writer and dispatch.
                 head.store(last, Ordering::SeqCst);
                 hub.publish(&(first..=last).map(|n| event(&client, n)).collect::<Vec<_>>());
             }
@@ -46,7 +46,7 @@ fn subscriber_during_publish_gets_all_events_or_lag() {
                         for _ in 0..fastrand::usize(1..12) {
                             let mut out = Outgoing::new(Framing::Bare, Fields::All);
                             let Ok(reached) = seat.take(position, None, 1 << 20, &mut out) else {
-                                // The log has everything up to its head.
+                                // The log has every event up to its head.
                                 (position, behind) = (head.load(Ordering::SeqCst), behind + 1);
                                 continue;
                             };
@@ -64,6 +64,6 @@ fn subscriber_during_publish_gets_all_events_or_lag() {
         }
         done.store(true, Ordering::SeqCst);
     });
-    assert!(live > behind, "{live} looks at the ring, {behind} at the log");
+    assert!(live > behind, "{live} reads of the ring, {behind} of the log");
     assert_eq!((hub.followers(), hub.clients()), (0, 0));
 }

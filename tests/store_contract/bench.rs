@@ -1,7 +1,8 @@
-//! Measurements, not promises: `cargo test --release --test store_contract -- --ignored bench --nocapture`.
-//! `BENCH_EVENTS` (1 000 000) says how full the file is; `BENCH_DIR` where it lies, and then it stays for the next time.
+//! Measurements of the embedded store: `cargo test --release --test store_contract -- --ignored bench --nocapture`.
+//! `BENCH_EVENTS` is the number of events in the file (1 000 000). `BENCH_DIR` is the directory of the file, which is then
+//! kept for the next run.
 
-#![allow(clippy::print_stdout, reason = "the numbers are what it is for")]
+#![allow(clippy::print_stdout, reason = "a measurement prints its figures")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,7 +17,7 @@ use crate::factory::{Mask, at, client, id, keyed, raw, retention};
 const CLIENTS: usize = 10;
 const SENDERS: usize = 64;
 
-/// A webhook as they come: a new document with a random name, a random key, a request of half a KiB.
+/// A typical webhook: a new document with a random name, a random key, and a request of half a KiB.
 fn webhook() -> NewEvent {
     let token = format!("{:016x}", fastrand::u64(..));
     let name = format!("client-{}", fastrand::usize(..CLIENTS));
@@ -28,7 +29,7 @@ fn webhook() -> NewEvent {
     arrival
 }
 
-/// Senders that each send the next one when the last is answered; their waiting times.
+/// Senders that each wait for a result before they append the next event. Returns the times of all appends.
 async fn send(store: &Store, senders: usize, until: Until) -> Vec<Duration> {
     let sent = Arc::new(AtomicU64::new(0));
     let started = Instant::now();
@@ -134,7 +135,7 @@ async fn bench_appends_and_replays() {
     appends(&store, "empty", &wal).await;
     store.log.close().await;
     for suffix in ["", "-wal", "-shm"] {
-        let (Ok(()) | Err(_)) = std::fs::remove_file(directory.join(format!("empty.db{suffix}")));
+        std::fs::remove_file(directory.join(format!("empty.db{suffix}"))).ok();
     }
 
     let store = open("full.db");

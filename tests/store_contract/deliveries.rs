@@ -1,4 +1,4 @@
-//! Promises about deliveries as their owner sees them: attempts, lists, trying again, and how long they are kept.
+//! Contract of deliveries as their owner sees them: attempts, lists, manual retries and retention.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -43,7 +43,7 @@ pub(crate) async fn attempts_keep_order_and_truncate_responses(factory: impl Sto
     assert_eq!(kept.attempts, [cut, silent]);
     assert_eq!((kept.event, kept.document, &kept.target), (event.id, event.document, &main.target));
     assert_eq!((kept.state, kept.created, kept.due), (DeliveryState::Dead, at(0), None));
-    assert!(store.outbox.delivery(&id("b"), number).await.unwrap().is_none(), "its owner's alone");
+    assert!(store.outbox.delivery(&id("b"), number).await.unwrap().is_none(), "another client cannot read it");
     assert!(store.outbox.delivery(&id("a"), u64::MAX).await.unwrap().is_none());
 }
 
@@ -83,7 +83,7 @@ pub(crate) async fn deliveries_are_filtered_and_listed_newest_first(factory: imp
     let found = numbers(&store, DeliveryQuery { notification, ..DeliveryQuery::default() }).await;
     assert_eq!(found, main.into_iter().rev().collect::<Vec<_>>());
     assert!(matches!(one(&store, all[0]).await.target, Target::Callback { .. }));
-    let query = DeliveryQuery { notification: Some("nobody".parse().unwrap()), ..DeliveryQuery::default() };
+    let query = DeliveryQuery { notification: Some("unknown".parse().unwrap()), ..DeliveryQuery::default() };
     assert!(numbers(&store, query).await.is_empty());
 }
 
@@ -95,15 +95,15 @@ pub(crate) async fn manual_retry_restarts_schedule_in_document_order(factory: im
     }
     let mut ids = numbers(&store, DeliveryQuery::default()).await;
     ids.reverse();
-    // Pending and waiting for its time: now, from the beginning.
+    // Pending with a later due time: due now, with a new retry schedule.
     settle(&store, &main, ids[0], Disposition::Retry(at(9_000)), at(1)).await;
     store.outbox.retry(&id("a"), ids[0], at(2)).await.unwrap();
     let found = store.outbox.due(&main, at(2), 9, Vec::new()).await.unwrap().deliveries;
     assert_eq!(found.iter().map(|due| (due.id, due.failures)).collect::<Vec<_>>(), [(ids[0], 0)]);
-    // Waiting for an earlier one: it goes on waiting.
+    // Waiting for an earlier delivery of its document: still waiting.
     store.outbox.retry(&id("a"), ids[2], at(2)).await.unwrap();
     assert_eq!(due(&store, &main, at(2)).await, [ids[0]]);
-    // Dead, while a later one of its document is on its way: after that, and before those that wait.
+    // Dead while a later delivery of its document is due: it goes next, before those that wait.
     settle(&store, &main, ids[0], Disposition::Dead, at(3)).await;
     assert_eq!(due(&store, &main, at(3)).await, [ids[1]]);
     store.outbox.retry(&id("a"), ids[0], at(4)).await.unwrap();
@@ -113,10 +113,10 @@ pub(crate) async fn manual_retry_restarts_schedule_in_document_order(factory: im
     settle(&store, &main, ids[0], Disposition::Delivered, at(6)).await;
     assert_eq!(due(&store, &main, at(6)).await, [ids[2]]);
     settle(&store, &main, ids[2], Disposition::Delivered, at(7)).await;
-    // Delivered: once more.
+    // Delivered: sent again.
     store.outbox.retry(&id("a"), ids[1], at(8)).await.unwrap();
     assert_eq!(due(&store, &main, at(8)).await, [ids[1]]);
-    assert_eq!(one(&store, ids[1]).await.attempts.len(), 1, "what was tried is remembered");
+    assert_eq!(one(&store, ids[1]).await.attempts.len(), 1, "earlier attempts are kept");
     for (client, number) in [("b", ids[0]), ("a", u64::MAX)] {
         let refused = store.outbox.retry(&id(client), number, at(9)).await;
         assert!(matches!(refused, Err(StoreError::NotFound("delivery"))), "{refused:?}");
@@ -130,7 +130,7 @@ pub(crate) async fn retry_failed_requeues_deliveries_failed_since(factory: impl 
     let arrivals =
         (0..1_300).map(|number| keyed("a", &format!("x{}", number % 650), Status::Completed, &number.to_string()));
     futures::future::join_all(arrivals.map(|arrival| store.log.append(arrival))).await;
-    // The first of each document die early, the second late, but for one that arrives.
+    // The first delivery of each document dies at 10, the second at 20, except one that is delivered.
     for time in [10, 20] {
         let ids = due(&store, &main, at(time)).await;
         assert_eq!(ids.len(), 650);
@@ -144,8 +144,8 @@ pub(crate) async fn retry_failed_requeues_deliveries_failed_since(factory: impl 
     assert_eq!(store.outbox.retry_failed(&id("a"), &name, at(20), at(30)).await.unwrap(), 649);
     assert_eq!(due(&store, &main, at(30)).await.len(), 649);
     assert_eq!(store.outbox.retry_failed(&id("a"), &name, at(0), at(40)).await.unwrap(), 650);
-    assert_eq!(due(&store, &main, at(40)).await.len(), 650, "one of each document");
-    // Both of a document at once: the older first.
+    assert_eq!(due(&store, &main, at(40)).await.len(), 650, "one delivery of each document");
+    // Both deliveries of a document are requeued at once: the older one is first.
     for number in due(&store, &main, at(40)).await {
         store.outbox.record_attempt(record(&main, number, None, Disposition::Dead, at(50))).await.unwrap();
     }
@@ -157,7 +157,7 @@ pub(crate) async fn retry_failed_requeues_deliveries_failed_since(factory: impl 
     assert_eq!(store.outbox.retry_failed(&id("a"), &name, at(50), at(60)).await.unwrap(), 1_299);
     let found = due(&store, &main, at(60)).await;
     let query = DeliveryQuery { state: Some(DeliveryState::Pending), limit: 2_000, ..DeliveryQuery::default() };
-    // Newest first: what is put in last is the first of its document.
+    // The list is newest first, so the last entry of a document is its first delivery.
     let pending = store.outbox.deliveries(&id("a"), query).await.unwrap();
     let first: BTreeMap<_, _> = pending.iter().map(|delivery| (delivery.document.uuid(), delivery.id)).collect();
     let (mut found, mut first): (Vec<_>, Vec<_>) = (found, first.into_values().collect());
@@ -176,7 +176,7 @@ pub(crate) async fn finished_deliveries_are_pruned_by_age_count_and_bytes(factor
         stored(&store, new_document("a", number)).await;
     }
     let ids = due(&store, &main, at(0)).await;
-    // The last is settled first, and goes first; two stay pending.
+    // The newest delivery is finished first and pruned first; two stay pending.
     for (time, number) in ids[2..].iter().rev().enumerate() {
         let attempt = Attempt { response_body: vec![0; 1_000].into(), error: None, ..attempt(at(0), 200) };
         store
@@ -188,16 +188,16 @@ pub(crate) async fn finished_deliveries_are_pruned_by_age_count_and_bytes(factor
     let settled = DeliveryQuery { state: Some(DeliveryState::Delivered), ..DeliveryQuery::default() };
     store.log.prune(at(1_000)).await.unwrap();
     let newest = |upto: usize| ids[2..upto].iter().rev().copied().collect::<Vec<_>>();
-    assert_eq!(numbers(&store, settled.clone()).await, newest(8), "by number");
+    assert_eq!(numbers(&store, settled.clone()).await, newest(8), "by count");
     store.log.close().await;
     let store = factory.open(Retention { max_attempt_bytes: 3_500, ..bounds }).await;
     store.log.prune(at(1_000)).await.unwrap();
-    assert_eq!(numbers(&store, settled.clone()).await, newest(5), "by the bytes of their attempts");
+    assert_eq!(numbers(&store, settled.clone()).await, newest(5), "by bytes of their attempts");
     assert!(store.outbox.delivery(&id("a"), ids[11]).await.unwrap().is_none());
     store.log.prune(at(DAY + 850)).await.unwrap();
     assert_eq!(numbers(&store, settled.clone()).await, newest(3), "by age");
     store.log.prune(at(6 * DAY)).await.unwrap();
-    assert_eq!(numbers(&store, DeliveryQuery::default()).await, [ids[1], ids[0]], "what is pending stays");
+    assert_eq!(numbers(&store, DeliveryQuery::default()).await, [ids[1], ids[0]], "pending deliveries are not pruned");
     assert_eq!(store.outbox.backlog().await.unwrap().pending, 2);
 }
 

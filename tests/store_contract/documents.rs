@@ -1,4 +1,4 @@
-//! Promises about documents: their present state, their listing, their history.
+//! Contract of documents: state, list, history and counts.
 
 use docrelay::domain::{Status, Vendor};
 use docrelay::store::{DocumentQuery, Retention};
@@ -70,7 +70,7 @@ pub(crate) async fn documents_are_filtered_and_paged_newest_first(factory: impl 
 
 pub(crate) async fn event_counts_by_minute_and_status_are_bounded(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["a", "b"]).await;
-    // Three minutes with two pending ones and a completed one each.
+    // Three minutes, each with two pending events and a completed one.
     for number in 0..9 {
         let status = if number % 3 == 2 { Status::Completed } else { Status::Pending };
         let mut arrival = unkeyed("a", &format!("job-{number}"), status);
@@ -85,7 +85,7 @@ pub(crate) async fn event_counts_by_minute_and_status_are_bounded(factory: impl 
     assert_eq!(all.head.sequence, store.log.head());
     let late = store.log.event_counts(&id("a"), minute(1), 100).await.unwrap();
     assert_eq!((late.since, late.minutes), (minute(1), [of(1), of(2)].concat()));
-    // The bound cuts the first minute: it is left out whole, rather than told wrongly.
+    // The bound falls within the first minute, which is then left out: its counts would be wrong.
     let cut = store.log.event_counts(&id("a"), first, 7).await.unwrap();
     assert_eq!((cut.since, cut.minutes), (minute(1), [of(1), of(2)].concat()));
     assert_eq!(store.log.event_counts(&id("b"), first, 100).await.unwrap().minutes, []);
@@ -108,7 +108,7 @@ pub(crate) async fn stream_from_list_head_misses_nothing(factory: impl StoreFact
         let rest = store.log.events_after(&id("a"), page.head.sequence, ALL).await.unwrap();
         let before = store.log.events_after(&id("a"), 0, ALL).await.unwrap();
         let until_head = before.events.iter().filter(|event| event.id.sequence <= page.head.sequence).count();
-        assert_eq!(listed, until_head, "one document for each event");
+        assert_eq!(listed, until_head, "one document per event");
         assert!(rest.events.iter().all(|event| event.id.sequence > page.head.sequence));
     }
     writer.await.unwrap();
@@ -143,31 +143,35 @@ pub(crate) async fn history_is_limited_to_newest_unpruned_thousand(factory: impl
 pub(crate) async fn inactive_document_is_forgotten_after_thirty_days(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["a"]).await;
     let silent = stored(&store, unkeyed("a", "silent", Status::Pending)).await.document;
-    let told = stored(&store, unkeyed("a", "told", Status::Pending)).await.document;
-    let mut later = unkeyed("a", "told", Status::Completed);
+    let active = stored(&store, unkeyed("a", "active", Status::Pending)).await.document;
+    let mut later = unkeyed("a", "active", Status::Completed);
     later.now = at(20 * DAY);
     stored(&store, later).await;
-    // The history has gone after seven days, the state has not.
+    // The history is pruned after seven days, the document is not.
     store.log.prune(at(29 * DAY)).await.unwrap();
     let document = store.log.document(&id("a"), silent).await.unwrap().unwrap();
     assert_eq!((document.status, document.json), (Status::Pending, None));
     store.log.prune(at(31 * DAY)).await.unwrap();
     assert!(store.log.document(&id("a"), silent).await.unwrap().is_none());
-    assert!(store.log.document(&id("a"), told).await.unwrap().is_some());
+    assert!(store.log.document(&id("a"), active).await.unwrap().is_some());
     assert_ne!(stored(&store, unkeyed("a", "silent", Status::Pending)).await.document, silent);
 }
 
 pub(crate) async fn uuid_lookup_ignores_case(factory: impl StoreFactory) {
     let (upper, lower) = ("626626A0-749F-11E2-BFD6-000000000000", "626626a0-749f-11e2-bfd6-000000000000");
     let store = store_with(&factory, retention(), &["a"]).await;
-    for (vendor, minted) in [(Vendor::Ppj, false), (Vendor::Gini, true)] {
+    for (vendor, generated) in [(Vendor::Ppj, false), (Vendor::Gini, true)] {
         let mut first = unkeyed("a", upper, Status::Pending);
         first.vendor = vendor;
         let mut second = unkeyed("a", lower, Status::Completed);
         second.vendor = vendor;
         let (first, event) = (stored(&store, first).await, stored(&store, second.clone()).await);
         assert_eq!(event.document, first.document);
-        assert_eq!(event.document.to_string() != lower, minted, "the second vendor's document has an id of ours");
+        assert_eq!(
+            event.document.to_string() != lower,
+            generated,
+            "the document of the second vendor gets a generated id"
+        );
         assert_eq!((json(&first)["vendorId"].as_str(), json(&event)["vendorId"].as_str()), (Some(upper), Some(lower)));
         assert_eq!(repeated(&store, second).await, event.id.sequence);
         for spelling in [upper, lower, "626626a0-749F-11e2-bfd6-000000000000"] {
@@ -178,7 +182,7 @@ pub(crate) async fn uuid_lookup_ignores_case(factory: impl StoreFactory) {
         }
         assert_eq!(store.log.history(&id("a"), event.document).await.unwrap(), [first, event]);
     }
-    // Only UUIDs are the same in any case.
+    // Identifiers other than UUIDs are case-sensitive.
     let (one, other) = (
         stored(&store, unkeyed("a", "Job", Status::Pending)).await,
         stored(&store, unkeyed("a", "job", Status::Pending)).await,

@@ -1,4 +1,4 @@
-//! What a store under test is made with, and the words that the tests are written in.
+//! Makes the stores under test, and the arrivals that the tests append to them.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -14,13 +14,13 @@ use docrelay::store::{
     Retention, Seal, Store,
 };
 
-/// Where a store lives that can be opened again; dropping it cleans up.
+/// The place of a store that can be closed and opened again. Dropping it removes the data.
 pub(crate) trait StoreFactory: Send + Sync + 'static {
-    /// Opens the store, with what is in it. The one before must have been closed.
+    /// Opens the store with its data. A store that was opened before must be closed.
     fn open(&self, retention: Retention) -> impl Future<Output = Store> + Send;
 }
 
-/// A directory with a database of the embedded store.
+/// A temporary directory with a database of the embedded store.
 pub(crate) struct SqliteFiles {
     directory: tempfile::TempDir,
 }
@@ -45,7 +45,7 @@ impl StoreFactory for SqliteFiles {
     }
 }
 
-/// Stands in for real sealing: hides the text and is bound to the context, as a cipher would be.
+/// A substitute for encryption: hides the text and depends on the context, as the cipher does.
 pub(crate) struct Mask(pub(crate) u8);
 
 impl Seal for Mask {
@@ -58,12 +58,12 @@ impl Seal for Mask {
     fn open(&self, sealed: &[u8], context: &[u8]) -> Result<Vec<u8>, String> {
         match self.seal(&[], context).as_slice() == sealed.get(..2).unwrap_or_default() {
             true => Ok(sealed[2..].iter().map(|byte| byte ^ self.0).collect()),
-            false => Err("the key is another one".into()),
+            false => Err("sealed with another key".into()),
         }
     }
 }
 
-/// Bounds that no test reaches by accident.
+/// Limits that no test reaches unintentionally.
 pub(crate) fn retention() -> Retention {
     Retention {
         max_event_age: Duration::from_secs(7 * 24 * 3600),
@@ -78,7 +78,7 @@ pub(crate) fn retention() -> Retention {
     }
 }
 
-/// The time at which the tests play, and so many milliseconds later.
+/// The start time of every test, plus `ms` milliseconds.
 pub(crate) fn at(ms: u64) -> Timestamp {
     Timestamp::parse("2026-11-22T12:00:00Z").unwrap().plus(Duration::from_millis(ms))
 }
@@ -93,7 +93,7 @@ pub(crate) fn client(name: &str) -> Client {
     Client { id: id(name), created: at(0), secret: Secret::new(&format!("secret of {name}")), previous: None }
 }
 
-/// A store with these clients in it.
+/// A store with these clients.
 pub(crate) async fn store_with(factory: &impl StoreFactory, retention: Retention, clients: &[&str]) -> Store {
     let store = factory.open(retention).await;
     for name in clients {
@@ -102,7 +102,7 @@ pub(crate) async fn store_with(factory: &impl StoreFactory, retention: Retention
     store
 }
 
-/// A PPJ message without a key: news whenever the status is.
+/// A PPJ message without a deduplication key: a duplicate if the document has this status.
 pub(crate) fn unkeyed(client: &str, vendor_id: &str, status: Status) -> NewEvent {
     NewEvent {
         client: id(client),
@@ -116,12 +116,12 @@ pub(crate) fn unkeyed(client: &str, vendor_id: &str, status: Status) -> NewEvent
     }
 }
 
-/// The same with a key.
+/// A PPJ message with a deduplication key.
 pub(crate) fn keyed(client: &str, vendor_id: &str, status: Status, key: &str) -> NewEvent {
     NewEvent { duplicate_rule: DuplicateRule::SameKey(key.into()), ..unkeyed(client, vendor_id, status) }
 }
 
-/// Something new about a new document.
+/// A message about a document of its own.
 pub(crate) fn new_document(client: &str, number: usize) -> NewEvent {
     unkeyed(client, &format!("job-{number}"), Status::Completed)
 }
@@ -135,7 +135,7 @@ pub(crate) fn raw(body: &str) -> RawRequest {
     }
 }
 
-/// The event that an arrival became; a repeat fails the test.
+/// Appends an arrival and returns its event. A duplicate fails the test.
 pub(crate) async fn stored(store: &Store, arrival: NewEvent) -> SharedEvent {
     match store.log.append(arrival).await.unwrap() {
         AppendOutcome::Stored(event) => event,
@@ -143,7 +143,7 @@ pub(crate) async fn stored(store: &Store, arrival: NewEvent) -> SharedEvent {
     }
 }
 
-/// The sequence that an arrival repeats; news fails the test.
+/// Appends a duplicate and returns the sequence of the original event. A new event fails the test.
 pub(crate) async fn repeated(store: &Store, arrival: NewEvent) -> u64 {
     match store.log.append(arrival).await.unwrap() {
         AppendOutcome::Duplicate { id, .. } => id.sequence,
@@ -151,10 +151,10 @@ pub(crate) async fn repeated(store: &Store, arrival: NewEvent) -> u64 {
     }
 }
 
-/// A page that is not cut.
+/// No limit on a page.
 pub(crate) const ALL: PageLimit = PageLimit { events: 1_000_000, bytes: usize::MAX };
 
-/// The sequences of all that is retained of a client.
+/// The sequences of all retained events of a client.
 pub(crate) async fn sequences(store: &Store, client: &str) -> Vec<u64> {
     let page = store.log.events_after(&id(client), 0, ALL).await.unwrap();
     page.events.iter().map(|event| event.id.sequence).collect()

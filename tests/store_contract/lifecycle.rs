@@ -1,4 +1,4 @@
-//! Promises about opening, closing and the readiness of a store.
+//! Contract of opening, closing and probing a store.
 
 use docrelay::store::{Disposition, StoreError};
 use futures::StreamExt;
@@ -67,7 +67,7 @@ pub(crate) async fn closed_store_refuses_calls_and_ends_tails(factory: impl Stor
 
 pub(crate) async fn pending_appends_are_answered_on_close(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["a"]).await;
-    // More than the queue holds, and a tail that nobody reads.
+    // More than the writer's queue holds, and a tail that is not read.
     let _unread = store.log.tail();
     let appends = futures::future::join_all((0..5_000).map(|number| store.log.append(new_document("a", number))));
     let closing = async {
@@ -79,7 +79,7 @@ pub(crate) async fn pending_appends_are_answered_on_close(factory: impl StoreFac
     assert!(answers.iter().all(|answer| matches!(answer, Ok(_) | Err(StoreError::Stopped))));
     let store = factory.open(retention()).await;
     let kept = store.log.events_after(&id("a"), 0, ALL).await.unwrap().events.len();
-    assert_eq!(kept, done + 1, "what was acknowledged is stored, and nothing else");
+    assert_eq!(kept, done + 1, "exactly the acknowledged events are stored");
 }
 
 pub(crate) async fn probe_succeeds_and_stores_nothing(factory: impl StoreFactory) {

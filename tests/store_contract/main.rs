@@ -1,8 +1,8 @@
-//! What every store promises, held against each implementation; and what only the embedded one can promise.
-//! A new implementation brings a [`factory::StoreFactory`] and one line at the end of this file.
+//! The contract that every store fulfils, run against each implementation; and tests of the embedded store's own files.
+//! A new implementation adds a [`factory::StoreFactory`] and one line at the end of this file.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "what is not as promised ends the test")]
-#![allow(clippy::disallowed_methods, reason = "the senders of a test are tasks of its own")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a broken contract ends the test")]
+#![allow(clippy::disallowed_methods, reason = "a test spawns its senders and joins them")]
 
 mod bench;
 mod deliveries;
@@ -19,21 +19,21 @@ mod replay;
 mod routing;
 mod sqlite;
 
-/// Makes a test of each promise. Only a macro can: a test is an item with a name.
-macro_rules! promises {
-    ($fresh:expr; $($subject:ident { $($promise:ident)* })*) => {$($(
+/// Makes a test of each function of the contract. Only a macro can make items with names.
+macro_rules! tests_of {
+    ($fresh:expr; $($subject:ident { $($test:ident)* })*) => {$($(
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-        async fn $promise() {
-            crate::$subject::$promise($fresh).await;
+        async fn $test() {
+            crate::$subject::$test($fresh).await;
         }
     )*)*};
 }
 
-/// All promises, held against the stores that `fresh` makes.
-macro_rules! the_contract_holds_for {
+/// Runs the contract against the stores that `fresh` makes.
+macro_rules! test_store {
     ($store:ident, $fresh:expr) => {
         mod $store {
-            promises! { $fresh;
+            tests_of! { $fresh;
                 order {
                     sequences_increase_and_head_is_the_last
                     event_json_has_documented_keys_in_order
@@ -141,9 +141,9 @@ macro_rules! the_contract_holds_for {
                     probe_succeeds_and_stores_nothing
                 }
             }
-            promises! { ($fresh, $fresh); lifecycle { new_stores_get_distinct_epochs } }
+            tests_of! { ($fresh, $fresh); lifecycle { new_stores_get_distinct_epochs } }
         }
     };
 }
 
-the_contract_holds_for!(sqlite_files, crate::factory::SqliteFiles::new());
+test_store!(sqlite_files, crate::factory::SqliteFiles::new());

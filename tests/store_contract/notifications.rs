@@ -1,4 +1,4 @@
-//! Promises about notifications in the registry, and about what a removed one leaves.
+//! Contract of notifications in the registry, and of the deliveries of a removed one.
 
 use docrelay::domain::{
     Credential, Format, NOTIFICATIONS_PER_CLIENT, Notification, NotificationState, Retired, Secret, Status,
@@ -11,7 +11,7 @@ use crate::factory::{
 use crate::outbox::{default_notification, due, lane, page, settle, store_with_main};
 use crate::routing::{origin, registration, route_to_callback};
 
-/// A notification that makes use of everything that one can have.
+/// A notification with every optional field set.
 pub(crate) fn full_notification(name: &str) -> Notification {
     Notification {
         secrets: vec![Secret::new("notification-secret-1"), Secret::new("notification-secret-2")],
@@ -41,7 +41,7 @@ pub(crate) async fn notifications_survive_a_reopen(factory: impl StoreFactory) {
             store.clone()
         };
         assert_eq!(kept(&store, "a"), [full_notification("z"), full_notification("a")], "oldest first");
-        assert!(kept(&store, "b").is_empty() && kept(&store, "nobody").is_empty());
+        assert!(kept(&store, "b").is_empty() && kept(&store, "unknown").is_empty());
     }
 }
 
@@ -79,7 +79,7 @@ pub(crate) async fn default_notification_is_unique_per_client(factory: impl Stor
     let no_more = Notification { is_default: false, ..default_notification("one", Format::Baidu) };
     store.registry.update_notification(&id("a"), &kept(&store, "a")[0], no_more).await.unwrap();
     assert!(defaults(&store, "a").is_empty());
-    assert_eq!(defaults(&store, "b"), ["other"], "clients are apart");
+    assert_eq!(defaults(&store, "b"), ["other"], "other clients are not affected");
 }
 
 pub(crate) async fn changed_notification_keeps_name_and_list_position(factory: impl StoreFactory) {
@@ -89,8 +89,8 @@ pub(crate) async fn changed_notification_keeps_name_and_list_position(factory: i
     }
     let changed =
         Notification { endpoint: "https://new.example.com/".into(), secrets: Vec::new(), ..full_notification("one") };
-    let told = Notification { name: "three".parse().unwrap(), created: at(9), ..changed.clone() };
-    store.registry.update_notification(&id("a"), &full_notification("one"), told).await.unwrap();
+    let requested = Notification { name: "three".parse().unwrap(), created: at(9), ..changed.clone() };
+    store.registry.update_notification(&id("a"), &full_notification("one"), requested).await.unwrap();
     store
         .registry
         .set_notification_state(&id("a"), &full_notification("two"), NotificationState::Disabled)
@@ -102,7 +102,7 @@ pub(crate) async fn changed_notification_keeps_name_and_list_position(factory: i
     assert_eq!(kept(&factory.open(retention()).await, "a"), expected);
 }
 
-/// Whoever changes what it has read must not undo what came in between, nor apply to one endpoint what another has said.
+/// A change that is based on an outdated read must neither undo a newer change nor apply to another endpoint.
 pub(crate) async fn concurrent_notification_change_is_a_conflict(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["a"]).await;
     store.registry.add_notification(&id("a"), full_notification("one")).await.unwrap();
@@ -115,7 +115,7 @@ pub(crate) async fn concurrent_notification_change_is_a_conflict(factory: impl S
         assert!(matches!(refused, Err(StoreError::Conflict(_))), "{refused:?}");
     }
     assert_eq!(kept(&store, "a")[0], changed);
-    // A state that changed is no other endpoint.
+    // A changed state alone is no conflict.
     store.registry.set_notification_state(&id("a"), &changed, NotificationState::Disabled).await.unwrap();
     store.registry.set_notification_state(&id("a"), &changed, NotificationState::Active).await.unwrap();
 }
@@ -123,7 +123,7 @@ pub(crate) async fn concurrent_notification_change_is_a_conflict(factory: impl S
 pub(crate) async fn change_of_unknown_notification_is_refused(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["a", "b"]).await;
     store.registry.add_notification(&id("b"), full_notification("one")).await.unwrap();
-    for (owner, missing) in [("a", "notification"), ("nobody", "client")] {
+    for (owner, missing) in [("a", "notification"), ("unknown", "client")] {
         let owner = id(owner);
         for refused in [
             store.registry.update_notification(&owner, &full_notification("one"), full_notification("one")).await,
@@ -134,7 +134,7 @@ pub(crate) async fn change_of_unknown_notification_is_refused(factory: impl Stor
             assert!(matches!(refused, Err(StoreError::NotFound(what)) if what == missing), "{refused:?}");
         }
     }
-    let refused = store.registry.add_notification(&id("nobody"), full_notification("one")).await;
+    let refused = store.registry.add_notification(&id("unknown"), full_notification("one")).await;
     assert!(matches!(refused, Err(StoreError::NotFound("client"))));
     assert_eq!(kept(&store, "b"), [full_notification("one")]);
 }
@@ -154,7 +154,7 @@ pub(crate) async fn removed_notification_fails_pending_and_successor_inherits_no
         store.registry.add_notification(&id("a"), again)
     );
     added.unwrap();
-    assert!(due(&store, &main, at(9_000)).await.is_empty(), "from the first moment on");
+    assert!(due(&store, &main, at(9_000)).await.is_empty(), "not due as soon as it is removed");
     let late = store.outbox.record_attempt(record(&main, first[1], None, Disposition::Delivered, at(3))).await;
     assert!(matches!(late, Err(StoreError::NotFound("delivery"))), "{late:?}");
     removed.unwrap();
@@ -173,7 +173,7 @@ pub(crate) async fn removed_notification_fails_pending_and_successor_inherits_no
     assert_eq!(page.deliveries[0].event.as_ref().unwrap().id.sequence, own);
     assert_eq!(store.outbox.retry_failed(&id("a"), &"main".parse().unwrap(), at(0), at(9)).await.unwrap(), 0);
     store.outbox.retry(&id("a"), first[1], at(9)).await.unwrap();
-    assert_eq!(due(&store, &main, at(9_000)).await.len(), 2, "unless its owner says so");
+    assert_eq!(due(&store, &main, at(9_000)).await.len(), 2, "a manual retry goes to the successor");
     store.registry.remove_notification(&id("a"), "main").await.unwrap();
     let refused = store.outbox.retry(&id("a"), first[1], at(9)).await;
     assert!(matches!(refused, Err(StoreError::NotFound("notification"))), "{refused:?}");

@@ -1,4 +1,4 @@
-//! Promises about what an append makes of an arrival, and in which order everybody sees it.
+//! Contract of appending: the event that an arrival becomes, and the order of events for every reader.
 
 use docrelay::domain::{DocumentId, EventId, Failure, Status, Vendor};
 use docrelay::store::{AppendOutcome, StoreError};
@@ -46,9 +46,9 @@ pub(crate) async fn vendor_uuid_becomes_document_id_else_version_1(factory: impl
     let own: DocumentId = "626626a0-749f-11e2-bfd6-000000000000".parse().unwrap();
     let event = stored(&store, unkeyed("a", "626626A0-749F-11E2-BFD6-000000000000", Status::Pending)).await;
     assert_eq!(event.document, own);
-    // Another client's document may have the same id: it is the vendor's.
+    // A document of another client may have the same id: the vendor chose it.
     assert_eq!(stored(&store, unkeyed("b", &own.to_string(), Status::Pending)).await.document, own);
-    // Another vendor of the same client may not.
+    // A document of another vendor and the same client may not.
     let mut other = unkeyed("a", &own.to_string(), Status::Pending);
     other.vendor = Vendor::Gini;
     let event = stored(&store, other).await;
@@ -57,23 +57,23 @@ pub(crate) async fn vendor_uuid_becomes_document_id_else_version_1(factory: impl
     for document in [own, event.document] {
         assert_eq!(store.log.document(&id("a"), document).await.unwrap().unwrap().id, document);
     }
-    let minted = stored(&store, unkeyed("a", "8v9iSKnj", Status::Pending)).await.document;
-    assert_eq!(minted.uuid().get_version_num(), 1);
+    let generated = stored(&store, unkeyed("a", "8v9iSKnj", Status::Pending)).await.document;
+    assert_eq!(generated.uuid().get_version_num(), 1);
     let again = stored(&store, unkeyed("a", "8v9iSKnj", Status::Completed)).await.document;
-    assert_eq!(again, minted, "minted once for each client, vendor and vendor's id");
+    assert_eq!(again, generated, "generated once for each client, vendor and vendor id");
 }
 
 pub(crate) async fn generated_id_is_accepted_as_vendor_uuid(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["a", "b"]).await;
-    let minted = stored(&store, unkeyed("a", "8v9iSKnj", Status::Pending)).await.document;
-    // The relay feeds itself: one client's event is another client's webhook.
-    let mut chained = unkeyed("b", &minted.to_string(), Status::Pending);
+    let generated = stored(&store, unkeyed("a", "8v9iSKnj", Status::Pending)).await.document;
+    // One client's event may be another client's webhook.
+    let mut chained = unkeyed("b", &generated.to_string(), Status::Pending);
     chained.vendor = Vendor::Gini;
-    assert_eq!(stored(&store, chained.clone()).await.document, minted);
-    assert!(store.log.document(&id("b"), minted).await.unwrap().is_some());
+    assert_eq!(stored(&store, chained.clone()).await.document, generated);
+    assert!(store.log.document(&id("b"), generated).await.unwrap().is_some());
     chained.client = id("a");
     let event = stored(&store, chained).await;
-    assert_ne!(event.document, minted, "taken by the document that it was minted for");
+    assert_ne!(event.document, generated, "the id belongs to the first document");
     assert!(store.log.document(&id("a"), event.document).await.unwrap().is_some());
 }
 
@@ -131,7 +131,7 @@ pub(crate) async fn tail_and_log_agree_under_concurrent_senders(factory: impl St
                     arrival.raw = Some(raw("x"));
                     mine.push(stored(&store, arrival).await.id);
                 }
-                assert!(mine.is_sorted_by_key(|id| id.sequence), "a sender's own events keep their order");
+                assert!(mine.is_sorted_by_key(|id| id.sequence), "events of one sender keep their order");
             })
         })
         .collect();
@@ -152,7 +152,7 @@ pub(crate) async fn every_tail_gets_all_events_after_one_drops(factory: impl Sto
     let (left, slow, quick) = (store.log.tail(), store.log.tail(), store.log.tail());
     drop(left);
     let mut expected = Vec::new();
-    // More batches than a tail can hold would wait for the slow one: stay below.
+    // Fewer batches than a tail can hold: more would wait for the slow tail.
     for number in 0..30 {
         expected.push(stored(&store, new_document("a", number)).await.id.sequence);
     }
@@ -190,10 +190,10 @@ pub(crate) async fn unread_tail_blocks_senders_and_skips_nothing(factory: impl S
 pub(crate) async fn append_for_unknown_client_is_refused(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["a"]).await;
     let head = store.log.head();
-    let refused = store.log.append(new_document("nobody", 1)).await;
+    let refused = store.log.append(new_document("unknown", 1)).await;
     assert!(matches!(refused, Err(StoreError::NotFound("client"))), "{refused:?}");
     assert_eq!(store.log.head(), head);
-    let refused = store.log.events_after(&id("nobody"), 0, ALL).await;
+    let refused = store.log.events_after(&id("unknown"), 0, ALL).await;
     assert!(matches!(refused, Err(StoreError::NotFound("client"))));
 }
 
@@ -224,17 +224,17 @@ pub(crate) async fn event_time_follows_clock_set_back_far(factory: impl StoreFac
         let mut arrival = new_document("a", number);
         arrival.now = at(ms);
         let event = stored(&store, arrival).await;
-        assert!(event.id.sequence > last, "the order is not the clock's");
+        assert!(event.id.sequence > last, "the order does not depend on the clock");
         last = event.id.sequence;
         times.push(json(&event)["time"].as_str().unwrap().to_owned());
         documents.push(event.document);
-        // What a restart reads is no more stubborn than what was in memory.
+        // The time that a reopened store reads is treated like the one in memory.
         store.log.close().await;
         store = factory.open(retention()).await;
     }
     let expected = [365 * DAY, 5_000, 15_000, 15_000, 4_999].map(|ms| at(ms).to_string());
-    assert_eq!(times, expected, "ten seconds are jitter, more is a clock set back");
+    assert_eq!(times, expected, "a step back of up to ten seconds is jitter, more is a clock that was set");
     documents.sort_unstable();
     documents.dedup();
-    assert_eq!(documents.len(), 5, "ids are minted once, whatever the clock says");
+    assert_eq!(documents.len(), 5, "generated ids are distinct, whatever the time");
 }

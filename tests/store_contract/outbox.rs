@@ -1,4 +1,4 @@
-//! Promises about what is due: when, in which order, and what an attempt makes of it.
+//! Contract of due deliveries: their time and order, and the state after an attempt.
 
 use docrelay::domain::{Format, Notification, NotificationState, Status, Target, Timestamp};
 use docrelay::store::{Attempt, Backlog, Disposition, DuePage, QueueKey, Store, StoreError};
@@ -6,7 +6,7 @@ use futures::FutureExt;
 
 use crate::factory::{StoreFactory, at, id, keyed, new_document, raw, record, retention, store_with, stored, unkeyed};
 
-/// A notification that takes what names no other.
+/// A default notification.
 pub(crate) fn default_notification(name: &str, format: Format) -> Notification {
     Notification {
         id: format!("id of {name}"),
@@ -22,12 +22,12 @@ pub(crate) fn default_notification(name: &str, format: Format) -> Notification {
     }
 }
 
-/// The lane of a notification.
+/// The delivery queue of a notification.
 pub(crate) fn lane(client: &str, name: &str) -> QueueKey {
     QueueKey { client: id(client), target: Target::Notification(name.parse().unwrap()) }
 }
 
-/// A store whose client `a` has the default notification `main`, in the words of the stream.
+/// A store whose client `a` has the default notification `main` in the format `gini`.
 pub(crate) async fn store_with_main(factory: &impl StoreFactory) -> Store {
     let store = store_with(factory, retention(), &["a", "b"]).await;
     store.registry.add_notification(&id("a"), default_notification("main", Format::Gini)).await.unwrap();
@@ -38,12 +38,12 @@ pub(crate) async fn page(store: &Store, lane: &QueueKey, now: Timestamp) -> DueP
     store.outbox.due(lane, now, 1_000, Vec::new()).await.unwrap()
 }
 
-/// The numbers of what is due.
+/// The ids of the due deliveries.
 pub(crate) async fn due(store: &Store, lane: &QueueKey, now: Timestamp) -> Vec<u64> {
     page(store, lane, now).await.deliveries.iter().map(|due| due.id).collect()
 }
 
-/// The sequences of the events that are due.
+/// The sequences of the events of the due deliveries.
 pub(crate) async fn due_events(store: &Store, lane: &QueueKey, now: Timestamp) -> Vec<u64> {
     let page = page(store, lane, now).await;
     page.deliveries.iter().map(|due| due.event.as_ref().unwrap().id.sequence).collect()
@@ -76,7 +76,7 @@ pub(crate) async fn deliveries_are_stored_with_event_and_survive_reopen(factory:
             store.clone()
         };
         let page = page(&store, &main, at(0)).await;
-        assert_eq!((page.deliveries.len(), page.next), (1, None), "a repeat goes nowhere, nor does {other:?}");
+        assert_eq!((page.deliveries.len(), page.next), (1, None), "a duplicate is not delivered, nor is {other:?}");
         let due = &page.deliveries[0];
         assert_eq!((due.id, &due.event, &due.raw), (first[0], &Some(event.clone()), &arrival.raw));
         assert_eq!((due.failures, &due.callback), (0, &None));
@@ -93,19 +93,19 @@ pub(crate) async fn events_of_one_document_are_delivered_in_order(factory: impl 
         expected.push(stored(&store, keyed("a", "x", status, &number.to_string())).await.id.sequence);
     }
     let other = stored(&store, new_document("a", 1)).await.id.sequence;
-    assert_eq!(due_events(&store, &main, at(0)).await, [expected[0], other], "another document does not wait");
+    assert_eq!(due_events(&store, &main, at(0)).await, [expected[0], other], "another document is not held back");
     let ids = due(&store, &main, at(0)).await;
     settle(&store, &main, ids[1], Disposition::Delivered, at(1)).await;
-    // A retry of the first holds back the others.
+    // A retry of the first delivery holds back the others.
     settle(&store, &main, ids[0], Disposition::Retry(at(5_000)), at(1)).await;
     let waiting = page(&store, &main, at(4_999)).await;
     assert_eq!((waiting.deliveries.len(), waiting.next), (0, Some(at(5_000))));
     assert_eq!(due(&store, &main, at(5_000)).await, [ids[0]]);
     settle(&store, &main, ids[0], Disposition::Delivered, at(5_001)).await;
-    assert_eq!(due_events(&store, &main, at(5_001)).await, [expected[1]], "delivered lets the next go");
+    assert_eq!(due_events(&store, &main, at(5_001)).await, [expected[1]], "the next is due after a success");
     let second = due(&store, &main, at(5_001)).await[0];
     settle(&store, &main, second, Disposition::Dead, at(5_002)).await;
-    assert_eq!(due_events(&store, &main, at(5_002)).await, [expected[2]], "and so does dead");
+    assert_eq!(due_events(&store, &main, at(5_002)).await, [expected[2]], "the next is due after a final failure");
     assert_eq!(store.outbox.backlog().await.unwrap(), Backlog { pending: 1, oldest_due: Some(at(5_002)) });
 }
 
@@ -117,7 +117,7 @@ pub(crate) async fn first_attempts_precede_retries_each_by_due_time(factory: imp
             .await;
     }
     let ids = due(&store, &main, at(1_000)).await;
-    assert!(ids.is_sorted_by(|a, b| a > b), "the last was due first: {ids:?}");
+    assert!(ids.is_sorted_by(|a, b| a > b), "the newest is due first: {ids:?}");
     settle(&store, &main, ids[0], Disposition::Retry(at(50)), at(40)).await;
     settle(&store, &main, ids[1], Disposition::Retry(at(45)), at(40)).await;
     let again = page(&store, &main, at(1_000)).await;
@@ -134,10 +134,10 @@ pub(crate) async fn due_page_reports_next_due_time(factory: impl StoreFactory) {
     }
     let ids = due(&store, &main, at(0)).await;
     let cut = store.outbox.due(&main, at(10), 2, Vec::new()).await.unwrap();
-    assert_eq!((cut.deliveries.len(), cut.next), (2, Some(at(0))), "in the past when the limit cut it");
+    assert_eq!((cut.deliveries.len(), cut.next), (2, Some(at(0))), "a page that is cut reports a time in the past");
     let except = store.outbox.due(&main, at(10), 2, ids[..2].to_vec()).await.unwrap();
     let found: Vec<_> = except.deliveries.iter().map(|due| due.id).collect();
-    assert_eq!((found, except.next), (ids[2..].to_vec(), None), "what is excepted is no reason to look");
+    assert_eq!((found, except.next), (ids[2..].to_vec(), None), "excluded deliveries do not count");
     settle(&store, &main, ids[0], Disposition::Retry(at(9_000)), at(10)).await;
     settle(&store, &main, ids[1], Disposition::Retry(at(7_000)), at(10)).await;
     let later = store.outbox.due(&main, at(10), 9, vec![ids[1]]).await.unwrap();
@@ -160,8 +160,8 @@ pub(crate) async fn delivery_queues_are_isolated(factory: impl StoreFactory) {
         let refused = store.outbox.record_attempt(record(lane, number, None, Disposition::Delivered, at(0))).await;
         assert!(matches!(refused, Err(StoreError::NotFound("delivery"))), "{refused:?}");
     }
-    let nobody = lane("nobody", "main");
-    assert!(matches!(store.outbox.due(&nobody, at(0), 1, Vec::new()).await, Err(StoreError::NotFound("client"))));
+    let unknown = lane("unknown", "main");
+    assert!(matches!(store.outbox.due(&unknown, at(0), 1, Vec::new()).await, Err(StoreError::NotFound("client"))));
     assert_eq!(store.outbox.backlog().await.unwrap().pending, 301);
 }
 
@@ -183,7 +183,7 @@ pub(crate) async fn finished_delivery_cannot_be_recorded_again(factory: impl Sto
 pub(crate) async fn making_queue_due_keeps_document_order(factory: impl StoreFactory) {
     let store = store_with_main(&factory).await;
     let main = lane("a", "main");
-    // The events of one document wait for each other.
+    // Events of one document are delivered one after the other.
     let name = |number| format!("x{}", number % 1_100);
     let arrivals = (0..1_200).map(|number| keyed("a", &name(number), Status::Completed, &number.to_string()));
     futures::future::join_all(arrivals.map(|arrival| store.log.append(arrival))).await;
@@ -199,7 +199,10 @@ pub(crate) async fn making_queue_due_keeps_document_order(factory: impl StoreFac
     hurried.sort_unstable();
     assert_eq!(hurried, ids);
     assert!(store.outbox.ready().now_or_never().is_some());
-    assert!(matches!(store.outbox.make_due(&lane("nobody", "main"), at(0)).await, Err(StoreError::NotFound("client"))));
+    assert!(matches!(
+        store.outbox.make_due(&lane("unknown", "main"), at(0)).await,
+        Err(StoreError::NotFound("client"))
+    ));
 }
 
 async fn due_all(store: &Store, lane: &QueueKey) -> Vec<u64> {
@@ -211,7 +214,7 @@ pub(crate) async fn ready_queues_are_reported_once_without_loss(factory: impl St
     let store = store_with_main(&factory).await;
     let main = lane("a", "main");
     assert!(store.outbox.ready().now_or_never().is_none());
-    // One that waits and leaves takes nothing with it.
+    // A waiting call that is dropped loses nothing.
     let mut waiting = store.outbox.ready();
     assert!((&mut waiting).now_or_never().is_none());
     stored(&store, new_document("a", 1)).await;
@@ -219,18 +222,18 @@ pub(crate) async fn ready_queues_are_reported_once_without_loss(factory: impl St
     stored(&store, new_document("b", 1)).await;
     stored(&store, unkeyed("a", "x", Status::Pending)).await;
     stored(&store, unkeyed("a", "x", Status::Completed)).await;
-    assert_eq!(store.outbox.ready().await, std::slice::from_ref(&main), "once, however much has changed");
+    assert_eq!(store.outbox.ready().await, std::slice::from_ref(&main), "reported once for several changes");
     assert!(store.outbox.ready().now_or_never().is_none());
     let ids = due(&store, &main, at(0)).await;
     settle(&store, &main, ids[0], Disposition::Dead, at(0)).await;
-    assert!(store.outbox.ready().now_or_never().is_none(), "nothing waited for it");
+    assert!(store.outbox.ready().now_or_never().is_none(), "no delivery was held back");
     settle(&store, &main, ids[1], Disposition::Delivered, at(0)).await;
-    assert_eq!(store.outbox.ready().await, std::slice::from_ref(&main), "the next may go");
+    assert_eq!(store.outbox.ready().await, std::slice::from_ref(&main), "the next delivery is due");
     store.outbox.retry(&id("a"), ids[0], at(0)).await.unwrap();
-    assert_eq!(store.outbox.ready().await, std::slice::from_ref(&main), "a retry by hand");
+    assert_eq!(store.outbox.ready().await, std::slice::from_ref(&main), "a manual retry");
     store.log.close().await;
     let store = factory.open(retention()).await;
-    assert_eq!(store.outbox.ready().await, [main], "all lanes at first");
+    assert_eq!(store.outbox.ready().await, [main], "all queues after opening");
     let (heard, _) = tokio::join!(store.outbox.ready(), stored(&store, new_document("a", 2)));
-    assert_eq!(heard.len(), 1, "who waits is woken");
+    assert_eq!(heard.len(), 1, "a waiting call is woken");
 }

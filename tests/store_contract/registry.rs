@@ -1,4 +1,4 @@
-//! Promises about clients and hooks, and about what a removed client leaves: nothing.
+//! Contract of clients and hooks, and of the removal of a client with all its data.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use docrelay::store::{DocumentQuery, Store, StoreError};
 use crate::factory::{StoreFactory, at, client, id, keyed, new_document, retention, sequences, store_with, stored};
 use crate::rejects::reject;
 
-/// A hook that makes use of everything that a hook can have.
+/// A hook with every optional field set.
 pub(crate) fn hook(name: &str) -> Hook {
     Hook {
         id: format!("id-{name}"),
@@ -64,7 +64,7 @@ pub(crate) async fn clients_and_hooks_survive_reopen(factory: impl StoreFactory)
         assert_eq!(store.registry.hook_by_key("key-2"), Some((id("a"), second.clone().into())));
         assert_eq!(store.registry.hook_by_key("key-9"), None);
         assert_eq!(store.registry.hook_by_key(""), None);
-        assert!(ids(&store, "b").is_empty() && ids(&store, "nobody").is_empty());
+        assert!(ids(&store, "b").is_empty() && ids(&store, "unknown").is_empty());
     }
 }
 
@@ -83,14 +83,14 @@ pub(crate) async fn duplicate_names_and_keys_are_refused(factory: impl StoreFact
 pub(crate) async fn change_of_unknown_client_or_hook_is_refused(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["a", "b"]).await;
     store.registry.add_hook(&id("a"), hook("1")).await.unwrap();
-    let nobody = id("nobody");
+    let unknown = id("unknown");
     for refused in [
-        store.registry.update_client(client("nobody")).await,
-        store.registry.remove_client(&nobody).await,
-        store.registry.add_hook(&nobody, hook("2")).await,
-        store.registry.update_hook(&nobody, hook("1")).await,
+        store.registry.update_client(client("unknown")).await,
+        store.registry.remove_client(&unknown).await,
+        store.registry.add_hook(&unknown, hook("2")).await,
+        store.registry.update_hook(&unknown, hook("1")).await,
         store.registry.update_hook(&id("b"), hook("1")).await,
-        store.registry.remove_hook(&nobody, "id-1").await,
+        store.registry.remove_hook(&unknown, "id-1").await,
         store.registry.remove_hook(&id("b"), "id-1").await,
     ] {
         assert!(matches!(refused, Err(StoreError::NotFound(_))), "{refused:?}");
@@ -103,9 +103,9 @@ pub(crate) async fn changed_hook_keeps_url_and_list_position(factory: impl Store
         store.registry.add_hook(&id("a"), hook(name)).await.unwrap();
     }
     let changed = Hook { name: Some("changed".to_owned()), ..hook("1") };
-    // Neither the address nor when the hook was made is for the caller to change.
-    let told = Hook { key: Secret::new("k"), created: at(5), ..changed.clone() };
-    store.registry.update_hook(&id("a"), told).await.unwrap();
+    // The caller can change neither the key nor the time of creation.
+    let requested = Hook { key: Secret::new("k"), created: at(5), ..changed.clone() };
+    store.registry.update_hook(&id("a"), requested).await.unwrap();
     for reopened in [false, true] {
         let store = if reopened {
             store.log.close().await;
@@ -123,7 +123,7 @@ pub(crate) async fn rotated_client_secret_survives_reopen(factory: impl StoreFac
     let store = store_with(&factory, retention(), &["a"]).await;
     let rotated =
         Client { secret: Secret::new("new"), previous: Some((Secret::new("old"), at(86_400_000))), ..client("a") };
-    // When the client was made is not for the caller to change.
+    // The caller cannot change the time of creation.
     store.registry.update_client(Client { created: at(5), ..rotated.clone() }).await.unwrap();
     assert_eq!(*store.registry.client(&id("a")).unwrap(), rotated);
     store.log.close().await;
@@ -140,7 +140,7 @@ pub(crate) async fn removed_client_disappears_at_once_with_its_data(factory: imp
     stored(&store, new_document("b", 1)).await;
     let head = store.log.head();
 
-    // Behind the removal in the queue: an append that must not be stored.
+    // An append behind the removal in the writer's queue must not be stored.
     let (removed, late) =
         tokio::join!(store.registry.remove_client(&id("a")), store.log.append(new_document("a", 9_999)));
     removed.unwrap();
@@ -151,7 +151,7 @@ pub(crate) async fn removed_client_disappears_at_once_with_its_data(factory: imp
     assert!(matches!(store.rejects.list(&id("a"), 1, None).await, Err(StoreError::NotFound("client"))));
     assert_eq!(store.log.head(), head);
 
-    // The same name again is somebody else.
+    // A new client of the same name inherits nothing.
     store.registry.add_client(client("a")).await.unwrap();
     assert!(sequences(&store, "a").await.is_empty());
     assert!(ids(&store, "a").is_empty());
@@ -163,5 +163,5 @@ pub(crate) async fn removed_client_disappears_at_once_with_its_data(factory: imp
     assert!(again.id.sequence > head && again.document != event.document);
     store.registry.add_hook(&id("a"), hook("1")).await.unwrap();
     assert_eq!(sequences(&store, "b").await.len(), 1);
-    assert!(store.rejects.add(&id("a"), reject(2)).await.unwrap() > kept, "ids are not used again");
+    assert!(store.rejects.add(&id("a"), reject(2)).await.unwrap() > kept, "ids are not reused");
 }

@@ -1,4 +1,4 @@
-//! Promises about rejects: kept whole, listed newest first, bounded.
+//! Contract of rejects: stored completely, listed newest first, limited.
 
 use std::time::Duration;
 
@@ -63,7 +63,7 @@ pub(crate) async fn oldest_rejects_are_pruned_by_count_bytes_and_age(factory: im
     let ids = async |store: &docrelay::store::Store, client| -> Vec<u64> {
         store.rejects.list(&id(client), 100, None).await.unwrap().iter().rev().map(|reject| reject.id).collect()
     };
-    assert_eq!(ids(&store, "a").await, kept[3..], "by number");
+    assert_eq!(ids(&store, "a").await, kept[3..], "by count");
     store.log.close().await;
     let store = factory.open(bounds).await;
     kept.push(store.rejects.add(&id("a"), reject(8)).await.unwrap());
@@ -72,20 +72,23 @@ pub(crate) async fn oldest_rejects_are_pruned_by_count_bytes_and_age(factory: im
     assert_eq!(ids(&store, "a").await, kept[7..], "by age");
     let large = Reject { raw: raw(&"x".repeat(5_000)), ..reject(DAY + 8) };
     let large = store.rejects.add(&id("a"), large).await.unwrap();
-    assert_eq!(ids(&store, "a").await, [large], "the newest is kept, however large");
-    assert_eq!(ids(&store, "b").await, [other], "bounds are each client's own");
+    assert_eq!(ids(&store, "a").await, [large], "the newest is kept, whatever its size");
+    assert_eq!(ids(&store, "b").await, [other], "limits apply to each client separately");
     store.log.prune(at(3 * DAY)).await.unwrap();
-    assert!(ids(&store, "a").await.is_empty() && ids(&store, "b").await.is_empty(), "and they age without company");
+    assert!(
+        ids(&store, "a").await.is_empty() && ids(&store, "b").await.is_empty(),
+        "a prune removes the newest by age, too"
+    );
 }
 
 pub(crate) async fn reject_is_removed_by_its_client_only(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["a", "b"]).await;
     let kept = store.rejects.add(&id("a"), reject(1)).await.unwrap();
-    for (client, number) in [("b", kept), ("a", kept + 1), ("nobody", kept)] {
+    for (client, number) in [("b", kept), ("a", kept + 1), ("unknown", kept)] {
         let refused = store.rejects.remove(&id(client), number).await;
         assert!(matches!(refused, Err(StoreError::NotFound(_))), "{refused:?}");
     }
     store.rejects.remove(&id("a"), kept).await.unwrap();
     assert_eq!(store.rejects.get(&id("a"), kept).await.unwrap(), None);
-    assert!(matches!(store.rejects.add(&id("nobody"), reject(1)).await, Err(StoreError::NotFound("client"))));
+    assert!(matches!(store.rejects.add(&id("unknown"), reject(1)).await, Err(StoreError::NotFound("client"))));
 }

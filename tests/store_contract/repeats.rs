@@ -1,4 +1,4 @@
-//! Promises about repeats: what is known, for how long, and to whom.
+//! Contract of deduplication: which keys are known, for how long, and to which client.
 
 use docrelay::domain::{Status, Vendor};
 use docrelay::store::{AppendOutcome, DuplicateRule, Retention};
@@ -21,7 +21,7 @@ pub(crate) async fn deduplication_key_expires_after_thirty_days(factory: impl St
     again.now = at(30 * DAY + 1);
     let second = stored(&store, again.clone()).await;
     assert_eq!(second.document, first.document);
-    assert_eq!(repeated(&store, again).await, second.id.sequence, "and counts anew from there");
+    assert_eq!(repeated(&store, again).await, second.id.sequence, "the period starts again");
 }
 
 pub(crate) async fn deduplication_key_survives_reopen(factory: impl StoreFactory) {
@@ -97,7 +97,7 @@ pub(crate) async fn deduplication_key_outlives_its_pruned_event(factory: impl St
     stored(&store, new_document("a", 1)).await;
     assert_eq!(store.log.prune(at(DAY)).await.unwrap(), 1);
     assert_eq!(repeated(&store, keyed("a", "x", Status::Completed, "k")).await, first.id.sequence);
-    // Past the window, pruning forgets it.
+    // Pruning removes the key after its period.
     store.log.prune(at(31 * DAY)).await.unwrap();
     stored(&store, keyed("a", "x", Status::Completed, "k")).await;
 }
@@ -109,7 +109,7 @@ pub(crate) async fn key_with_future_time_expires_with_its_successors(factory: im
         arrival.now = now;
         arrival
     };
-    // More than pruning looks at in one step.
+    // More than one slice of pruning.
     let answers =
         futures::future::join_all((0..1_300).map(|number| store.log.append(ahead(number, at(365 * DAY))))).await;
     assert!(answers.iter().all(|answer| matches!(answer, Ok(AppendOutcome::Stored(_)))));

@@ -1,4 +1,4 @@
-//! Promises about reading the past: pages, what they promise about the rest, and what pruning takes away.
+//! Contract of reading the log: pages, the position that each page reaches, and pruning.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ fn limit(events: usize, bytes: usize) -> PageLimit {
     PageLimit { events, bytes }
 }
 
-/// Reads page after page, from the beginning to an uncut one.
+/// Reads all pages from the beginning to the first empty one.
 async fn pages(log: &dyn Log, limit: PageLimit) -> Vec<u64> {
     let (mut after, mut seen) = (0, Vec::new());
     loop {
@@ -50,7 +50,7 @@ pub(crate) async fn event_beyond_byte_limit_ends_its_page(factory: impl StoreFac
     assert_eq!(page.events.len(), 3);
     assert_eq!(page.through, page.events[2].id.sequence);
     let page = store.log.events_after(&id("a"), 0, limit(0, 0)).await.unwrap();
-    assert_eq!(page.events.len(), 1, "a page always gets on");
+    assert_eq!(page.events.len(), 1, "a page has at least one event");
 }
 
 pub(crate) async fn complete_page_reaches_head_written_by_other_clients(factory: impl StoreFactory) {
@@ -64,13 +64,13 @@ pub(crate) async fn complete_page_reaches_head_written_by_other_clients(factory:
         assert_eq!(page.pruned_through, 0);
     }
     let cut = store.log.events_after(&id("a"), 0, limit(1, usize::MAX)).await.unwrap();
-    assert!(cut.through == mine || cut.through == head, "never less than what was read");
+    assert!(cut.through == mine || cut.through == head, "a page reaches at least its last event");
     for ahead in [head + 1, u64::MAX] {
         assert!(store.log.events_after(&id("a"), ahead, ALL).await.unwrap().events.is_empty());
     }
 }
 
-/// Whoever comes back at once with an id that an answer has shown must not be told that it is ahead of the log.
+/// A client that resumes at once with an id from a response must not be refused as being ahead of the log.
 pub(crate) async fn head_is_never_behind_read_results(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["a"]).await;
     let sender = tokio::spawn({
@@ -114,7 +114,7 @@ pub(crate) async fn complete_page_skips_no_concurrent_event(factory: impl StoreF
         after = page.through;
     }
     writer.await.unwrap();
-    assert_eq!(seen, sequences(&store, "a").await, "what was committed meanwhile came with a later page");
+    assert_eq!(seen, sequences(&store, "a").await, "events committed meanwhile are in a later page");
 }
 
 pub(crate) async fn oldest_events_are_pruned_by_count_bytes_and_age(factory: impl StoreFactory) {
@@ -147,7 +147,7 @@ pub(crate) async fn oldest_events_are_pruned_by_count_bytes_and_age(factory: imp
         assert!(store.log.raw_request(&id("a"), all[gone]).await.unwrap().is_some());
         assert_eq!(store.log.prune(now).await.unwrap(), 0, "nothing more");
         let page = store.log.events_after(&id("b"), 0, ALL).await.unwrap();
-        assert_eq!((page.events.len(), page.pruned_through), (1, 0), "bounds are each client's own");
+        assert_eq!((page.events.len(), page.pruned_through), (1, 0), "limits apply to each client separately");
         store.log.close().await;
     }
 }
@@ -197,14 +197,18 @@ pub(crate) async fn events_with_future_time_are_pruned_with_their_successors(fac
         arrival.now = at(ms);
         store.log.append(arrival)
     };
-    // More than pruning looks at in one step.
+    // More than one slice of pruning.
     futures::future::join_all((0..1_300).map(|number| append(number, 365 * DAY))).await;
-    // Other clients' events lie between.
+    // Events of other clients lie between.
     stored(&store, new_document("b", 1)).await;
     for (number, day) in [(1_300, 1), (1_301, 2), (1_302, 9)] {
         append(number, day * DAY).await.unwrap();
     }
-    assert_eq!(store.log.prune(at(8 * DAY)).await.unwrap(), 1, "of the other client: what came after is young");
+    assert_eq!(
+        store.log.prune(at(8 * DAY)).await.unwrap(),
+        1,
+        "the event of the other client; the successors of the rest are too young"
+    );
     assert_eq!(store.log.prune(at(9 * DAY - 1)).await.unwrap(), 1_301);
     assert_eq!(store.log.prune(at(9 * DAY + 1)).await.unwrap(), 1);
     assert_eq!(sequences(&store, "a").await.len(), 1);
@@ -220,7 +224,7 @@ pub(crate) async fn slow_clock_prunes_no_newer_events(factory: impl StoreFactory
         assert_eq!(store.log.prune(now).await.unwrap(), 0);
     }
     assert_eq!(store.log.prune(at(7 * DAY)).await.unwrap(), 0);
-    assert_eq!(store.log.prune(at(7 * DAY + 1)).await.unwrap(), 2, "the first, and the second when it is in front");
+    assert_eq!(store.log.prune(at(7 * DAY + 1)).await.unwrap(), 2, "the first, and the second once it is the oldest");
 }
 
 pub(crate) async fn prune_completes_under_constant_load(factory: impl StoreFactory) {
@@ -236,7 +240,7 @@ pub(crate) async fn prune_completes_under_constant_load(factory: impl StoreFacto
     for number in 0..10 {
         wave(number).await;
     }
-    // Twice as many arrive as there are to prune, unless pruning ends.
+    // Twice as many events as there are to prune, unless pruning ends first.
     let mut pruning = store.log.prune(at(0));
     for number in 10..30 {
         let mut arriving = wave(number);
@@ -245,5 +249,5 @@ pub(crate) async fn prune_completes_under_constant_load(factory: impl StoreFacto
             return;
         }
     }
-    panic!("pruning is slower than arriving");
+    panic!("pruning is slower than appending");
 }

@@ -1,4 +1,4 @@
-//! Promises about which lanes an event goes to.
+//! Contract of routing: the delivery queues of an event.
 
 use docrelay::domain::{Callback, Credential, Format, Notification, NotificationState, Route, Secret, Status, Target};
 use docrelay::store::{Disposition, DuplicateRule, NewEvent, QueueKey, Store};
@@ -19,7 +19,7 @@ fn route_to_notification(name: &str) -> Route {
     Route { notification: Some(name.parse().unwrap()), callback: None }
 }
 
-/// An application announces a document.
+/// The registration of a document with a route.
 pub(crate) fn registration(vendor_id: &str, route: Route) -> NewEvent {
     NewEvent {
         duplicate_rule: DuplicateRule::KnownDocument,
@@ -28,7 +28,7 @@ pub(crate) fn registration(vendor_id: &str, route: Route) -> NewEvent {
     }
 }
 
-/// The lane of the callbacks to this address.
+/// The delivery queue of the callbacks to the origin of this URL.
 pub(crate) fn origin(client: &str, url: &str) -> QueueKey {
     QueueKey { client: id(client), target: Target::of(&callback(url, Format::Gini)).unwrap() }
 }
@@ -44,7 +44,7 @@ async fn store_with_two(factory: &impl StoreFactory) -> Store {
 pub(crate) async fn event_goes_to_named_else_default_notification(factory: impl StoreFactory) {
     let store = store_with_two(&factory).await;
     let named = stored(&store, registration("x", route_to_notification("other"))).await.id.sequence;
-    let unknown = stored(&store, registration("y", route_to_notification("nobody"))).await.id.sequence;
+    let unknown = stored(&store, registration("y", route_to_notification("unknown"))).await.id.sequence;
     let plain = stored(&store, unkeyed("a", "z", Status::Completed)).await.id.sequence;
     store.log.close().await;
     let store = factory.open(retention()).await;
@@ -71,7 +71,7 @@ pub(crate) async fn callback_gets_document_events_beside_notification(factory: i
         assert_eq!(found[0].callback, Some(callback(url, Format::Gini)));
         settle(&store, &app, found[0].id, Disposition::Delivered, at(0)).await;
     }
-    assert_eq!(due(&store, &lane("a", "main"), at(0)).await.len(), 2, "and the lane of its own");
+    assert_eq!(due(&store, &lane("a", "main"), at(0)).await.len(), 2, "the notification gets them, too");
 }
 
 pub(crate) async fn late_route_gets_latest_event_once(factory: impl StoreFactory) {
@@ -85,7 +85,7 @@ pub(crate) async fn late_route_gets_latest_event_once(factory: impl StoreFactory
         assert_eq!(
             repeated(&store, registration("x", route_to_notification("main"))).await,
             latest,
-            "it went there before"
+            "it was queued there before"
         );
         match round {
             0 => assert_eq!(due_events(&store, &app, at(0)).await, [latest]),
@@ -94,8 +94,8 @@ pub(crate) async fn late_route_gets_latest_event_once(factory: impl StoreFactory
         }
         assert_eq!(due_events(&store, &lane("a", "other"), at(0)).await, [latest]);
     }
-    assert_eq!(due(&store, &lane("a", "main"), at(0)).await.len(), 1, "its first event, and the latest behind it");
-    // Each field of a route stays until it is said anew: the callback is there still.
+    assert_eq!(due(&store, &lane("a", "main"), at(0)).await.len(), 1, "its first event; the latest waits behind it");
+    // Each field of a route is kept until it is set again: the callback still applies.
     let latest = stored(&store, keyed("a", "x", Status::Error, "k")).await.id.sequence;
     assert_eq!(due_events(&store, &app, at(0)).await, [latest]);
     store.log.close().await;
@@ -107,13 +107,13 @@ pub(crate) async fn delivery_uses_current_callback(factory: impl StoreFactory) {
     let store = store_with_two(&factory).await;
     stored(&store, registration("x", route_to_callback("https://app.example.com/old"))).await;
     repeated(&store, registration("x", route_to_callback("https://app.example.com/new"))).await;
-    // Another address is another lane; what waits in the old one has no callback any more.
+    // Another URL means another queue; deliveries in the old queue have no callback any more.
     let (old, new) = (origin("a", "https://app.example.com/old"), origin("a", "https://app.example.com/new"));
     let found = page(&store, &new, at(0)).await.deliveries;
     assert_eq!(found.len(), 1);
     assert_eq!(found[0].callback, Some(callback("https://app.example.com/new", Format::Gini)));
     assert_eq!(page(&store, &old, at(0)).await.deliveries[0].callback, None);
-    // The same address with another token is the same lane.
+    // The same URL with another token means the same queue.
     let mut other = callback("https://app.example.com/new", Format::Gini);
     other.credential = None;
     repeated(&store, registration("x", Route { notification: None, callback: Some(other.clone()) })).await;

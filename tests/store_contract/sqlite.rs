@@ -1,4 +1,4 @@
-//! Promises that only the embedded store can make: about its file.
+//! Tests of the embedded store: its files, locks, crash recovery and write-ahead log.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -20,7 +20,7 @@ use crate::registry::hook;
 use crate::rejects::reject;
 use crate::routing::{registration, route_to_callback};
 
-/// Everything that the store has written, in the clear or not.
+/// All bytes of the store's files.
 fn bytes(path: &Path) -> Vec<u8> {
     let mut all = Vec::new();
     for file in std::fs::read_dir(path.parent().unwrap()).unwrap() {
@@ -46,7 +46,7 @@ async fn files_contain_no_plaintext_secret() {
             store.log.close().await;
         }
         let bytes = bytes(&files.path());
-        assert!(holds(&bytes, "job-1"), "the search itself works");
+        assert!(holds(&bytes, "job-1"), "the search finds plaintext");
         let of_hooks = ["secret of a", "key-1", "hmac-1"];
         let of_notifications =
             ["notification-secret", "token of the notification", "token of the callback", "path-of-the-callback"];
@@ -86,8 +86,11 @@ fn refusal(options: Options) -> OpenError {
 #[tokio::test]
 async fn foreign_file_is_refused_and_left_unchanged() {
     let files = SqliteFiles::new();
-    std::fs::write(files.path(), "a letter to my aunt, which is longer than the header of a database".repeat(9))
-        .unwrap();
+    std::fs::write(
+        files.path(),
+        "a text that is longer than the header of a SQLite database file, so that the header is read".repeat(9),
+    )
+    .unwrap();
     let before = std::fs::read(files.path()).unwrap();
     assert!(matches!(refusal(files.options(None)), OpenError::Foreign(_)));
     assert_eq!(std::fs::read(files.path()).unwrap(), before);
@@ -97,7 +100,7 @@ async fn foreign_file_is_refused_and_left_unchanged() {
     assert!(matches!(refusal(files.options(None)), OpenError::Foreign(_)));
 
     let options = Options { path: files.path().join("docrelay.db"), ..files.options(None) };
-    assert!(matches!(refusal(options), OpenError::Unusable { .. }), "a file is no directory");
+    assert!(matches!(refusal(options), OpenError::Unusable { .. }), "a file in place of the directory");
 }
 
 #[tokio::test]
@@ -114,7 +117,7 @@ async fn secrets_do_not_open_with_another_key() {
     store_with(&files, retention(), &["a"]).await.log.close().await;
     let other = Options { seal: Arc::new(Mask(1)), ..files.options(None) };
     assert!(matches!(refusal(other), OpenError::Sealed { .. }));
-    // A sealed text that was put in another one's place does not open either.
+    // A sealed secret that was copied to another row does not open either.
     let store = store_with(&files, retention(), &["b"]).await;
     store.log.close().await;
     let sql = "UPDATE client SET secrets = (SELECT secrets FROM client WHERE name = 'a') WHERE name = 'b'";
@@ -136,16 +139,16 @@ async fn failed_write_is_refused_and_next_succeeds() {
     let files = SqliteFiles::new();
     let store = store_with(&files, retention(), &["a"]).await;
     let before = stored(&store, new_document("a", 1)).await.id.sequence;
-    // Somebody else writes the file: nobody can, until they are done.
-    let stranger = Connection::open(files.path()).unwrap();
-    stranger.execute_batch("BEGIN IMMEDIATE").unwrap();
+    // Another connection holds the write lock.
+    let other = Connection::open(files.path()).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let refused = futures::future::join_all((2..20).map(|number| store.log.append(new_document("a", number)))).await;
     assert!(refused.iter().all(|answer| matches!(answer, Err(StoreError::Unavailable(_)))), "{refused:?}");
     assert!(matches!(store.log.probe().await, Err(StoreError::Unavailable(_))));
     assert!(matches!(store.registry.remove_client(&id("a")).await, Err(StoreError::Unavailable(_))));
     assert!(matches!(store.log.prune(at(0)).await, Err(StoreError::Unavailable(_))));
-    assert_eq!(sequences(&store, "a").await, [before], "reading goes on");
-    stranger.execute_batch("COMMIT").unwrap();
+    assert_eq!(sequences(&store, "a").await, [before], "reads still succeed");
+    other.execute_batch("COMMIT").unwrap();
     store.log.probe().await.unwrap();
     assert_eq!(stored(&store, new_document("a", 2)).await.id.sequence, before + 1);
     assert_eq!(sequences(&store, "a").await, [before, before + 1]);
@@ -165,13 +168,13 @@ async fn interrupted_client_removal_completes_on_reopen() {
     stored(&store, registration("x", route_to_callback("https://app.example.com/"))).await;
     let other = stored(&store, new_document("b", 1)).await.id.sequence;
     store.log.close().await;
-    // As if the power had failed right after the removal was committed.
+    // The state after a power failure right after the removal was committed.
     let db = Connection::open(files.path()).unwrap();
     assert_eq!(db.execute("UPDATE client SET name = NULL, secrets = x'' WHERE name = 'a'", []).unwrap(), 1);
     drop(db);
     let store = files.open(retention()).await;
     assert!(store.registry.client(&id("a")).is_none());
-    // Pruning comes after the erasing, so its answer means that both are done.
+    // Pruning runs after the removal, so its result means that both have completed.
     assert_eq!(store.log.prune(at(0)).await.unwrap(), 0);
     assert_eq!(sequences(&store, "b").await, [other]);
     store.log.close().await;
@@ -199,16 +202,16 @@ async fn interrupted_notification_removal_completes_on_reopen() {
     store.registry.add_notification(&id("a"), default_notification("main", Format::Gini)).await.unwrap();
     futures::future::join_all((0..1_200).map(|number| store.log.append(new_document("a", number)))).await;
     store.log.close().await;
-    // As if the power had failed right after the removal was committed.
+    // The state after a power failure right after the removal was committed.
     let db = Connection::open(files.path()).unwrap();
     let sql = "UPDATE notification SET definition = x'', removed = ?1";
     assert_eq!(db.execute(sql, [at(0).millis()]).unwrap(), 1);
     drop(db);
     let store = files.open(retention()).await;
     assert!(store.registry.notifications(&id("a")).is_empty());
-    assert!(store.outbox.ready().now_or_never().is_none(), "no lane of it is named");
+    assert!(store.outbox.ready().now_or_never().is_none(), "none of its queues is reported");
     store.registry.add_notification(&id("a"), default_notification("other", Format::Gini)).await.unwrap();
-    // Pruning comes after it, so its answer means that both are done.
+    // Pruning runs after the removal, so its result means that both have completed.
     store.log.prune(at(0)).await.unwrap();
     let query = DeliveryQuery { state: Some(DeliveryState::Dead), limit: 2_000, ..DeliveryQuery::default() };
     assert_eq!(store.outbox.deliveries(&id("a"), query).await.unwrap().len(), 1_200);
@@ -228,7 +231,7 @@ async fn copied_files_contain_all_acknowledged_events() {
     for number in 0..50 {
         expected.push(stored(&store, new_document("a", number)).await.id.sequence);
     }
-    // What a killed process leaves: no closing, no checkpoint.
+    // The files of a killed process: neither closed nor checkpointed.
     let copy = SqliteFiles::new();
     for suffix in ["", "-wal"] {
         let name = |files: &SqliteFiles| format!("{}{suffix}", files.path().display());
@@ -254,7 +257,7 @@ async fn wal_is_bounded_and_reset_under_load() {
     let store = SqliteStore::open(options).unwrap();
     store.registry.add_client(crate::factory::client("a")).await.unwrap();
     let body = "x".repeat(256 << 10);
-    // A gigabyte and a half at most: a log that is never given back shows by then.
+    // 1.5 GiB at most: enough to show a write-ahead log that is never reset.
     for round in 0..600_usize {
         let append = |number| {
             let mut arrival = new_document("a", round * 10 + number);
@@ -272,7 +275,7 @@ async fn wal_is_bounded_and_reset_under_load() {
     assert!(largest.load(Ordering::Relaxed) < 512 << 20, "{} bytes", largest.load(Ordering::Relaxed));
     store.log.close().await;
     let left = std::fs::metadata(format!("{}-wal", files.path().display())).map_or(0, |file| file.len());
-    assert_eq!(left, 0, "closing empties it");
+    assert_eq!(left, 0, "closing resets it");
 }
 
 #[tokio::test]
