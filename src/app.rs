@@ -18,8 +18,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::auth::Authenticator;
 use crate::config::Config;
-use crate::delivery::http_client::HttpEgress;
-use crate::delivery::{Deliverer, Notify};
+use crate::delivery::http_client::ReqwestClient;
+use crate::delivery::{DeliveryHandle, DeliveryWorker};
 use crate::domain::Timestamp;
 use crate::http::transport::handoff::{StreamWorker, StreamWorkers};
 use crate::http::transport::server::{Server, listen};
@@ -80,15 +80,15 @@ pub async fn serve(config: Config, on_listening: OnListening<'_>) -> anyhow::Res
     let tail = store.log.tail();
     let hub = Hub::new(options::hub(&config), store.log.head());
     let stream_options = stream::Options { idle_interval: config.idle_interval, ..stream::Options::default() };
-    let egress = Arc::new(HttpEgress::new(options::egress(&config))?);
-    let notify = Notify::new(store.clone(), egress, options::notify(&config), metrics.clone());
+    let http_client = Arc::new(ReqwestClient::new(options::http_client(&config))?);
+    let delivery = DeliveryHandle::new(store.clone(), http_client, options::delivery(&config), metrics.clone());
     let auth = Authenticator::new(keys.clone(), store.registry.clone());
     let parts = Parts {
         store: store.clone(),
         hub: hub.clone(),
         ingest: Ingest::new(store.clone(), metrics.clone()),
         streams: Streams::new(store.clone(), hub.clone(), stream_options, metrics.clone()),
-        notify: notify.clone(),
+        delivery: delivery.clone(),
         auth,
         keys: keys.clone(),
         admin,
@@ -117,7 +117,7 @@ pub async fn serve(config: Config, on_listening: OnListening<'_>) -> anyhow::Res
     let mut public_task = JoinSet::new();
     public_task.spawn(server(&stop_public, streams, options::server(&config)).run(public, public_service));
     let mut deliveries = JoinSet::new();
-    deliveries.spawn(named("deliveries", Deliverer::new(notify).run(stop_deliveries.clone())));
+    deliveries.spawn(named("deliveries", DeliveryWorker::new(delivery).run(stop_deliveries.clone())));
     let mut rest = JoinSet::new();
     // Nothing is followed on the admin address: its hand-offs lead nowhere.
     let admin_server =

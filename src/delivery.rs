@@ -1,19 +1,19 @@
 //! Passing events on: every delivery in the outbox is put into its receiver's words, sent, and settled, until it has
-//! arrived or has failed for good. Knows the ports of the store and of egress; knows neither HTTP clients nor SQL.
+//! arrived or has failed for good. Knows the ports of the store and of http_client; knows neither HTTP clients nor SQL.
 
 mod attempt;
-mod deliver;
+mod commands;
 mod draft;
-mod gates;
 pub mod http_client;
+mod in_flight;
 mod lane;
 mod manage;
-mod nudges;
 mod places;
 mod receiver;
 mod schedule;
 mod verify;
 mod window;
+mod worker;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,54 +21,54 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 
-use gates::Gates;
-use nudges::{Nudge, Nudges};
+use commands::{Commands, SchedulerCommand};
+use in_flight::InFlight;
 
 use crate::domain::{ClientId, NotificationName, Target};
 use crate::metrics::Metrics;
 use crate::store::{QueueKey, Store};
 use crate::vendor::Outbound;
 
-pub use attempt::{SENDER, sender};
-pub use deliver::Deliverer;
+pub use attempt::{SENDER_HEADER, sender_id};
 pub use manage::{NewCallback, NewNotification, NotificationChange, NotificationRefusal, Secrets};
+pub use worker::DeliveryWorker;
 
 /// Bytes of an answer that are read at most.
-pub const ANSWER_BYTES: usize = 16 << 10;
+pub const MAX_RESPONSE_BODY_BYTES: usize = 16 << 10;
 
 /// The only way out: whatever the relay calls, it calls through this.
-pub trait Egress: Send + Sync {
+pub trait HttpClient: Send + Sync {
     /// Whether an address may be called, as far as can be told without calling it: `http` or `https`, no credentials in
     /// it, and a host that is not, and does not stand for, an address in a range that is closed. A name that cannot be
     /// resolved now is let through: it is looked at again when it is called.
-    fn check<'a>(&'a self, endpoint: &'a str) -> BoxFuture<'a, Result<(), Forbidden>>;
+    fn check<'a>(&'a self, endpoint: &'a str) -> BoxFuture<'a, Result<(), ForbiddenEndpoint>>;
     /// Sends one request and reads the answer, all within one deadline. No redirect is followed.
-    fn exchange(&self, request: Outbound) -> BoxFuture<'_, Exchange>;
+    fn exchange(&self, request: Outbound) -> BoxFuture<'_, HttpExchange>;
 }
 
 /// Why an address may not be called: one clause that says what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct Forbidden(pub String);
+pub struct ForbiddenEndpoint(pub String);
 
 /// What came of one request.
 #[derive(Debug, Clone)]
-pub struct Exchange {
+pub struct HttpExchange {
     /// From the first look at the address to the last byte read.
     pub took: Duration,
     /// The answer's status, as soon as there was one.
     pub status: Option<u16>,
-    /// The first [`ANSWER_BYTES`] of its body, as they came over the wire.
+    /// The first [`MAX_RESPONSE_BODY_BYTES`] of its body, as they came over the wire.
     pub answer: Bytes,
     /// What `Retry-After` asked for, in seconds or as an HTTP date; not clamped yet.
     pub retry_after: Option<Duration>,
     /// What went wrong before there was a status.
-    pub failure: Option<Failure>,
+    pub failure: Option<HttpError>,
 }
 
 /// Why there was no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Failure {
+pub enum HttpError {
     /// The address is not one that may be called.
     #[error("not called: {0}")]
     Forbidden(String),
@@ -95,43 +95,43 @@ pub struct Options {
 
 /// A cheap handle to the use cases of notifications.
 #[derive(Clone)]
-pub struct Notify {
+pub struct DeliveryHandle {
     store: Store,
-    egress: Arc<dyn Egress>,
+    http_client: Arc<dyn HttpClient>,
     metrics: Metrics,
     options: Options,
-    gates: Gates,
-    nudges: Nudges,
+    in_flight: InFlight,
+    commands: Commands,
 }
 
-impl Notify {
+impl DeliveryHandle {
     /// Puts the parts together.
-    pub fn new(store: Store, egress: Arc<dyn Egress>, options: Options, metrics: Metrics) -> Self {
-        Self { store, egress, metrics, options, gates: Gates::default(), nudges: Nudges::new() }
+    pub fn new(store: Store, http_client: Arc<dyn HttpClient>, options: Options, metrics: Metrics) -> Self {
+        Self { store, http_client, metrics, options, in_flight: InFlight::default(), commands: Commands::new() }
     }
 
     /// Calls back what is on its way to a notification that was removed; when this returns, nothing is.
-    pub(crate) async fn forget(&self, client: &ClientId, name: &NotificationName) {
+    pub(crate) async fn cancel_queue(&self, client: &ClientId, name: &NotificationName) {
         let lane = QueueKey { client: client.clone(), target: Target::Notification(name.clone()) };
-        self.nudges.tell(Nudge::Gone(lane.clone())).await;
-        self.gates.evict(&lane).await;
+        self.commands.send(SchedulerCommand::QueueRemoved(lane.clone())).await;
+        self.in_flight.cancel(&lane).await;
     }
 
     /// The same for everything of a client that was removed.
-    pub async fn forget_client(&self, client: &ClientId) {
-        self.nudges.tell(Nudge::ClientGone(client.clone())).await;
-        self.gates.evict_client(client).await;
+    pub async fn cancel_client(&self, client: &ClientId) {
+        self.commands.send(SchedulerCommand::ClientRemoved(client.clone())).await;
+        self.in_flight.cancel_client(client).await;
     }
 
     /// One request to a receiver, broken off when the receiver is removed meanwhile.
-    async fn call(&self, lane: &QueueKey, request: Outbound) -> Exchange {
-        let passage = self.gates.enter(lane);
+    async fn call(&self, lane: &QueueKey, request: Outbound) -> HttpExchange {
+        let guard = self.in_flight.enter(lane);
         tokio::select! {
             biased;
-            () = passage.called_back() => {
-                Exchange { failure: Some(Failure::Broken("the receiver was removed meanwhile".to_owned())), ..Exchange::nothing() }
+            () = guard.cancelled() => {
+                HttpExchange { failure: Some(HttpError::Broken("the receiver was removed meanwhile".to_owned())), ..HttpExchange::nothing() }
             }
-            exchange = self.egress.exchange(request) => exchange,
+            exchange = self.http_client.exchange(request) => exchange,
         }
     }
 }

@@ -24,7 +24,7 @@ use warp::reply::Response;
 use warp::{Filter, Rejection};
 
 use crate::auth::{AdminToken, Authenticator, Keys, QueryToken};
-use crate::delivery::Notify;
+use crate::delivery::DeliveryHandle;
 use crate::ingest::Ingest;
 use crate::metrics::Metrics;
 use crate::store::Store;
@@ -63,7 +63,7 @@ pub struct Context {
     hub: Hub,
     ingest: Ingest,
     streams: Streams,
-    notify: Notify,
+    delivery: DeliveryHandle,
     auth: Authenticator,
     keys: Keys,
     admin: AdminToken,
@@ -86,7 +86,7 @@ pub struct Parts {
     /// Opens streams.
     pub streams: Streams,
     /// The use cases of notifications.
-    pub notify: Notify,
+    pub delivery: DeliveryHandle,
     /// Who may do what.
     pub auth: Authenticator,
     /// What own tokens are signed with.
@@ -101,9 +101,9 @@ impl Context {
     /// Puts the parts together.
     pub fn new(parts: Parts, options: Options) -> Arc<Self> {
         let rates = RateLimiter::keyed(Quota::per_second(options.hook_rate));
-        let Parts { store, hub, ingest, streams, notify, auth, keys, admin, metrics } = parts;
+        let Parts { store, hub, ingest, streams, delivery, auth, keys, admin, metrics } = parts;
         let calls = api::calls::Calls::default();
-        Arc::new(Self { store, hub, ingest, streams, notify, auth, keys, admin, options, metrics, rates, calls })
+        Arc::new(Self { store, hub, ingest, streams, delivery, auth, keys, admin, options, metrics, rates, calls })
     }
 
     /// Forgets the buckets of hooks that have been quiet and the calls of those that are gone, and looks whether keys were added or retired; call it now

@@ -50,11 +50,11 @@ pub(crate) fn bare_store(config: &Config, directory: &DataDirectory) -> anyhow::
     })
 }
 
-pub(crate) fn egress(config: &Config) -> http_client::Options {
+pub(crate) fn http_client(config: &Config) -> http_client::Options {
     http_client::Options { timeout: config.delivery_timeout, allow_private: config.allow_private_endpoints.clone() }
 }
 
-pub(crate) fn notify(config: &Config) -> delivery::Options {
+pub(crate) fn delivery(config: &Config) -> delivery::Options {
     delivery::Options { concurrency: config.delivery_concurrency }
 }
 

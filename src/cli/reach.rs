@@ -9,11 +9,11 @@ use reqwest::Method;
 use serde_json::Value;
 
 use crate::app::data::{DataDirectory, Holder};
-use crate::app::options::{bare_store, egress, notify};
+use crate::app::options::{bare_store, delivery, http_client};
 use crate::auth::{Scope, Scopes};
 use crate::config::Config;
-use crate::delivery::Notify;
-use crate::delivery::http_client::HttpEgress;
+use crate::delivery::DeliveryHandle;
+use crate::delivery::http_client::ReqwestClient;
 use crate::domain::{ClientId, Timestamp};
 use crate::metrics::Metrics;
 use crate::store::Store;
@@ -61,9 +61,14 @@ impl<'a> Desk<'a> {
     }
 
     /// The use cases over a store that no relay has.
-    pub(super) fn notify(&self, store: &Store) -> anyhow::Result<Notify> {
-        let egress = HttpEgress::new(egress(self.config))?;
-        Ok(Notify::new(store.clone(), Arc::new(egress), notify(self.config), Metrics::new(env!("CARGO_PKG_VERSION"))))
+    pub(super) fn delivery(&self, store: &Store) -> anyhow::Result<DeliveryHandle> {
+        let http_client = ReqwestClient::new(http_client(self.config))?;
+        Ok(DeliveryHandle::new(
+            store.clone(),
+            Arc::new(http_client),
+            delivery(self.config),
+            Metrics::new(env!("CARGO_PKG_VERSION")),
+        ))
     }
 }
 

@@ -2,10 +2,10 @@
 
 use bytes::Bytes;
 
-use super::gates::Passage;
+use super::in_flight::AttemptGuard;
 use super::receiver::{Gone, Receiver};
 use super::window::Health;
-use super::{Exchange, Failure, Notify, schedule};
+use super::{DeliveryHandle, HttpError, HttpExchange, schedule};
 use crate::domain::{ClientId, Epoch, EventId, Notification, NotificationState, Timestamp};
 use crate::metrics::DeliveryOutcome;
 use crate::store::{Attempt, Disposition, DueDelivery, QueueKey, RawRequest, StoreError};
@@ -21,21 +21,21 @@ pub(super) struct Ended {
 }
 
 /// The header that says who sent a request, see [`sender`].
-pub const SENDER: &str = "docrelay-sender";
+pub const SENDER_HEADER: &str = "docrelay-sender";
 
 /// The relay and the client whose event it is.
-pub fn sender(epoch: Epoch, client: &ClientId) -> String {
+pub fn sender_id(epoch: Epoch, client: &ClientId) -> String {
     format!("{epoch}/{client}")
 }
 
 const CALLED_BACK: Ended = Ended { health: None, verdict: None };
 
-impl Notify {
-    /// Attempts a delivery. Whoever removes its receiver meanwhile calls it back through `passage`.
-    pub(super) async fn attempt(&self, lane: &QueueKey, due: &DueDelivery, passage: &Passage) -> Ended {
+impl DeliveryHandle {
+    /// Attempts a delivery. Whoever removes its receiver meanwhile calls it back through `guard`.
+    pub(super) async fn attempt(&self, lane: &QueueKey, due: &DueDelivery, guard: &AttemptGuard) -> Ended {
         tokio::select! {
             biased;
-            () = passage.called_back() => CALLED_BACK,
+            () = guard.cancelled() => CALLED_BACK,
             ended = self.try_once(lane, due) => ended,
         }
     }
@@ -50,7 +50,7 @@ impl Notify {
         if let Some(notification) = receiver.unverified()
             && let Err(reason) = self.handshake(&lane.client, notification, now).await
         {
-            let exchange = Exchange { failure: None, ..Exchange::nothing() };
+            let exchange = HttpExchange { failure: None, ..HttpExchange::nothing() };
             self.metrics.delivery_attempts.inc(DeliveryOutcome::Unverified);
             return self.failed(due, exchange, now, format!("not verified: {reason}"));
         }
@@ -60,7 +60,7 @@ impl Notify {
             Ok(request) => request,
             Err(reason) => return dead(now, &reason),
         };
-        let exchange = self.egress.exchange(request).await;
+        let exchange = self.http_client.exchange(request).await;
         self.metrics.delivery_seconds.observe(exchange.took.as_secs_f64());
         self.metrics.delivery_attempts.inc(outcome(&exchange));
         let Some(reason) = reason(&exchange) else { return delivered(exchange, now) };
@@ -101,11 +101,11 @@ impl Notify {
         .map_err(|e| e.to_string())?;
         request.headers.extend(receiver.credential());
         // A hook of the same client refuses it: otherwise an event would go round for ever.
-        request.headers.push((SENDER.to_owned(), sender(self.store.log.epoch(), &lane.client)));
+        request.headers.push((SENDER_HEADER.to_owned(), sender_id(self.store.log.epoch(), &lane.client)));
         Ok(request)
     }
 
-    fn failed(&self, due: &DueDelivery, exchange: Exchange, now: Timestamp, reason: String) -> Ended {
+    fn failed(&self, due: &DueDelivery, exchange: HttpExchange, now: Timestamp, reason: String) -> Ended {
         let health = match exchange.status {
             // Too many requests, and too early ones, are about the endpoint; what else begins with 4 is about the message.
             Some(408 | 425 | 429) => Health::Unwell,
@@ -176,14 +176,14 @@ impl Ended {
     }
 }
 
-fn delivered(exchange: Exchange, now: Timestamp) -> Ended {
-    let Exchange { took, status, answer, .. } = exchange;
+fn delivered(exchange: HttpExchange, now: Timestamp) -> Ended {
+    let HttpExchange { took, status, answer, .. } = exchange;
     let attempt = Attempt { time: now, duration: took, status, response_body: answer, error: None };
     Ended { health: Some(Health::Well), verdict: Some((attempt, Disposition::Delivered)) }
 }
 
 /// Why it failed, in words for the client's owner; `None` when it did not.
-pub(super) fn reason(exchange: &Exchange) -> Option<String> {
+pub(super) fn reason(exchange: &HttpExchange) -> Option<String> {
     match (exchange.status, &exchange.failure) {
         (Some(200..=299), _) => None,
         (Some(410), _) => Some("it is gone: the endpoint answered 410".to_owned()),
@@ -196,7 +196,7 @@ pub(super) fn reason(exchange: &Exchange) -> Option<String> {
 
 /// Without a request: nothing that the endpoint could answer would help.
 fn dead(now: Timestamp, reason: &str) -> Ended {
-    let Exchange { took, status, answer, .. } = Exchange::nothing();
+    let HttpExchange { took, status, answer, .. } = HttpExchange::nothing();
     let attempt = Attempt { time: now, duration: took, status, response_body: answer, error: Some(reason.to_owned()) };
     Ended { health: None, verdict: Some((attempt, Disposition::Dead)) }
 }
@@ -210,19 +210,19 @@ pub(super) fn message_id(event: EventId) -> String {
     format!("msg_{}", event.to_string().replace('.', "_"))
 }
 
-fn outcome(exchange: &Exchange) -> DeliveryOutcome {
+fn outcome(exchange: &HttpExchange) -> DeliveryOutcome {
     match (exchange.status, &exchange.failure) {
         (Some(200..=299), _) => DeliveryOutcome::Delivered,
         (Some(300..=399), _) => DeliveryOutcome::Redirected,
         (Some(400..=499), _) => DeliveryOutcome::Refused,
         (Some(_), _) => DeliveryOutcome::Failed,
-        (None, Some(Failure::Timeout(_))) => DeliveryOutcome::TimedOut,
-        (None, Some(Failure::Forbidden(_))) => DeliveryOutcome::Forbidden,
+        (None, Some(HttpError::Timeout(_))) => DeliveryOutcome::TimedOut,
+        (None, Some(HttpError::Forbidden(_))) => DeliveryOutcome::Forbidden,
         (None, _) => DeliveryOutcome::Unreachable,
     }
 }
 
-impl Exchange {
+impl HttpExchange {
     /// What there is when nothing was sent.
     pub(super) fn nothing() -> Self {
         Self { took: std::time::Duration::ZERO, status: None, answer: Bytes::new(), retry_after: None, failure: None }

@@ -17,7 +17,7 @@ use tokio::time::{Instant, timeout};
 
 use self::guard::{Closed, Guard, Names, SystemNames};
 use self::ranges::Ranges;
-use super::{Egress, Exchange, Failure, Forbidden};
+use super::{ForbiddenEndpoint, HttpClient, HttpError, HttpExchange};
 use crate::domain::Timestamp;
 use crate::vendor::Outbound;
 
@@ -29,7 +29,7 @@ const IDLE: Duration = Duration::from_secs(30);
 /// Connections that are kept per host; one more than that is closed after its answer.
 const IDLE_PER_HOST: usize = 64;
 
-/// What egress needs to know.
+/// What http_client needs to know.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// For one exchange as a whole: resolving, connecting, TLS, sending, the answer's head and its body.
@@ -42,31 +42,31 @@ pub struct Options {
 /// The client cannot be built.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot set up the HTTP client for notifications")]
-pub struct Unusable(#[source] reqwest::Error);
+pub struct SetupError(#[source] reqwest::Error);
 
 /// A handle to the client; one for the whole program, so that connections are shared.
-pub struct HttpEgress {
+pub struct ReqwestClient {
     client: reqwest::Client,
     guard: Guard,
     timeout: Duration,
 }
 
-impl HttpEgress {
+impl ReqwestClient {
     /// Sets the client up; nothing is called yet.
-    pub fn new(options: Options) -> Result<Self, Unusable> {
+    pub fn new(options: Options) -> Result<Self, SetupError> {
         Self::with_names(options, Arc::new(SystemNames))
     }
 
-    fn with_names(options: Options, names: Arc<dyn Names>) -> Result<Self, Unusable> {
+    fn with_names(options: Options, names: Arc<dyn Names>) -> Result<Self, SetupError> {
         let guard = Guard::new(Ranges { opened: options.allow_private }, names);
-        let client = client(&guard, options.timeout).map_err(Unusable)?;
+        let client = client(&guard, options.timeout).map_err(SetupError)?;
         Ok(Self { client, guard, timeout: options.timeout })
     }
 
     /// Sends the request and waits for the head of the answer. Waiting is given up by dropping: a connection that
     /// still owes an answer is closed.
-    async fn send(&self, request: Outbound) -> Result<reqwest::Response, Failure> {
-        let url = self.guard.admit(&request.url).map_err(|Forbidden(why)| Failure::Forbidden(why))?;
+    async fn send(&self, request: Outbound) -> Result<reqwest::Response, HttpError> {
+        let url = self.guard.admit(&request.url).map_err(|ForbiddenEndpoint(why)| HttpError::Forbidden(why))?;
         let mut builder = self.client.request(request.method.clone(), url.clone());
         for (name, value) in &request.headers {
             // As bytes: a token may hold any character, as long as it keeps to its line.
@@ -77,28 +77,33 @@ impl HttpEgress {
             builder = builder.body(request.body);
         }
         let sent = timeout(self.timeout, builder.send()).await;
-        let answered = sent.map_err(|_| Failure::Timeout(self.timeout))?;
+        let answered = sent.map_err(|_| HttpError::Timeout(self.timeout))?;
         answered.map_err(|error| failure::of(&error, &url, self.timeout))
     }
 }
 
-impl Egress for HttpEgress {
-    fn check<'a>(&'a self, endpoint: &'a str) -> BoxFuture<'a, Result<(), Forbidden>> {
+impl HttpClient for ReqwestClient {
+    fn check<'a>(&'a self, endpoint: &'a str) -> BoxFuture<'a, Result<(), ForbiddenEndpoint>> {
         Box::pin(async move {
             let url = self.guard.admit(endpoint)?;
             let Some(url::Host::Domain(name)) = url.host() else { return Ok(()) };
             match timeout(CHECK, self.guard.addresses(name)).await {
-                Ok(Err(Closed::Forbidden(why))) => Err(why),
+                Ok(Err(Closed::ForbiddenEndpoint(why))) => Err(why),
                 Ok(Ok(_) | Err(Closed::Unresolved(_))) | Err(_) => Ok(()),
             }
         })
     }
 
-    fn exchange(&self, request: Outbound) -> BoxFuture<'_, Exchange> {
+    fn exchange(&self, request: Outbound) -> BoxFuture<'_, HttpExchange> {
         Box::pin(async move {
             let began = Instant::now();
-            let mut exchange =
-                Exchange { took: Duration::ZERO, status: None, answer: Bytes::new(), retry_after: None, failure: None };
+            let mut exchange = HttpExchange {
+                took: Duration::ZERO,
+                status: None,
+                answer: Bytes::new(),
+                retry_after: None,
+                failure: None,
+            };
             match self.send(request).await {
                 Ok(response) => {
                     exchange.status = Some(response.status().as_u16());

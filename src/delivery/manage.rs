@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::nudges::Nudge;
-use super::{Notify, draft};
+use super::commands::SchedulerCommand;
+use super::{DeliveryHandle, draft};
 use crate::domain::{
     ClientId, Format, Notification, NotificationName, NotificationState, Route, Secret, Target, Timestamp,
 };
@@ -98,7 +98,7 @@ pub enum NotificationRefusal {
     Store(#[from] StoreError),
 }
 
-impl Notify {
+impl DeliveryHandle {
     /// A client's notifications, oldest first.
     pub fn notifications(&self, client: &ClientId) -> Vec<Arc<Notification>> {
         self.store.registry.notifications(client)
@@ -154,7 +154,7 @@ impl Notify {
     /// Removes a notification. What is pending for it is dead, and what is on its way to it is broken off.
     pub async fn remove(&self, client: &ClientId, name: &NotificationName) -> Result<(), StoreError> {
         self.store.registry.remove_notification(client, name.as_str()).await?;
-        self.forget(client, name).await;
+        self.cancel_queue(client, name).await;
         Ok(())
     }
 
@@ -185,7 +185,7 @@ impl Notify {
     ) -> Result<u64, NotificationRefusal> {
         self.enabled(client, name)?;
         let lane = QueueKey { client: client.clone(), target: Target::Notification(name.clone()) };
-        self.nudges.tell(Nudge::Anew(lane)).await;
+        self.commands.send(SchedulerCommand::Reset(lane)).await;
         Ok(self.store.outbox.retry_failed(client, name, since, now).await?)
     }
 
@@ -198,7 +198,7 @@ impl Notify {
             self.notification(client, name)?;
         }
         let lane = QueueKey { client: client.clone(), target: known.target.clone() };
-        self.nudges.tell(Nudge::Again(lane, id)).await;
+        self.commands.send(SchedulerCommand::RetryNow(lane, id)).await;
         self.store.outbox.retry(client, id, now).await?;
         self.store.outbox.delivery(client, id).await?.ok_or(UNKNOWN)
     }
@@ -227,7 +227,7 @@ impl Notify {
     }
 
     async fn admit(&self, endpoint: &str, field: &'static str) -> Result<(), NotificationRefusal> {
-        let checked = self.egress.check(endpoint).await;
+        let checked = self.http_client.check(endpoint).await;
         checked.map_err(|forbidden| NotificationRefusal::Invalid { field, reason: forbidden.0 })
     }
 
@@ -266,7 +266,7 @@ impl Notify {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let lane = QueueKey { client: client.clone(), target: Target::Notification(name.clone()) };
-        self.nudges.tell(Nudge::Anew(lane.clone())).await;
+        self.commands.send(SchedulerCommand::Reset(lane.clone())).await;
         self.store.outbox.make_due(&lane, now).await
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Notify;
+use super::DeliveryHandle;
 use crate::domain::{Callback, Credential, Format, Notification, NotificationState, Secret, Target, Timestamp};
 use crate::store::{DueDelivery, QueueKey};
 
@@ -24,7 +24,7 @@ pub(super) enum Gone {
     Settings(&'static str),
 }
 
-impl Notify {
+impl DeliveryHandle {
     /// Looks up who receives this.
     pub(super) fn receiver(&self, lane: &QueueKey, due: &DueDelivery) -> Result<Receiver, Gone> {
         let registry = &self.store.registry;
@@ -55,7 +55,7 @@ impl Notify {
     }
 }
 
-impl Notify {
+impl DeliveryHandle {
     /// Whether the lane's endpoint has yet to pass PPJ's handshake: then one attempt at a time is enough to find out.
     pub(super) fn is_unverified(&self, lane: &QueueKey) -> bool {
         let Target::Notification(name) = &lane.target else { return false };

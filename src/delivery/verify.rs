@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::attempt::reason;
 use super::manage::NotificationRefusal;
 use super::receiver::Receiver;
-use super::{Exchange, Notify};
+use super::{DeliveryHandle, HttpExchange};
 use crate::auth::fresh_secret;
 use crate::domain::{
     ClientId, DocumentId, Draft, Notification, NotificationName, NotificationState, Status, Target, Timestamp, Vendor,
@@ -17,7 +17,7 @@ use crate::domain::{
 use crate::store::{Attempt, QueueKey, StoreError};
 use crate::vendor::{self, Telling};
 
-impl Notify {
+impl DeliveryHandle {
     /// Asks an endpoint to bring a nonce back. When it does, the notification is active, and what has waited for that is
     /// due. The error is one clause that says what went wrong.
     pub(super) async fn handshake(
@@ -71,7 +71,7 @@ impl Notify {
         let lane = QueueKey { client: client.clone(), target: Target::Notification(name.clone()) };
         let exchange = self.call(&lane, request).await;
         let reason = reason(&exchange);
-        let Exchange { took, status, answer, .. } = exchange;
+        let HttpExchange { took, status, answer, .. } = exchange;
         Ok(Attempt { time: now, duration: took, status, response_body: answer, error: reason })
     }
 }

@@ -9,7 +9,7 @@ fn now() -> Timestamp {
 }
 
 fn made(extra: serde_json::Value) -> Result<Notification, NotificationRefusal> {
-    let mut body = json!({"name": "main", "endpoint": "https://app.example/notify"});
+    let mut body = json!({"name": "main", "endpoint": "https://app.example/handle"});
     for (key, value) in extra.as_object().expect("an object") {
         body[key] = value.clone();
     }

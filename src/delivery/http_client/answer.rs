@@ -8,7 +8,7 @@ use http::HeaderMap;
 use http::header::RETRY_AFTER;
 use reqwest::Response;
 
-use crate::delivery::ANSWER_BYTES;
+use crate::delivery::MAX_RESPONSE_BODY_BYTES;
 use crate::domain::Timestamp;
 
 /// The beginning of the body: what has come when it ended, broke off, reached its bound, or `patience` was over. A body
@@ -16,11 +16,11 @@ use crate::domain::Timestamp;
 pub(super) async fn beginning(mut response: Response, patience: Duration) -> Bytes {
     let mut kept = BytesMut::new();
     let reading = async {
-        while kept.len() < ANSWER_BYTES
+        while kept.len() < MAX_RESPONSE_BODY_BYTES
             && let Ok(Some(chunk)) = response.chunk().await
         {
             // Copied, because a slice would keep all of hyper's read buffer, which grows far beyond the bound.
-            kept.extend_from_slice(&chunk[..chunk.len().min(ANSWER_BYTES - kept.len())]);
+            kept.extend_from_slice(&chunk[..chunk.len().min(MAX_RESPONSE_BODY_BYTES - kept.len())]);
         }
     };
     if tokio::time::timeout(patience, reading).await.is_err() {

@@ -1,4 +1,4 @@
-//! What went wrong, in the words of notifications: turns the client's errors into [`Failure`]. Names host and port, or
+//! What went wrong, in the words of notifications: turns the client's errors into [`HttpError`]. Names host and port, or
 //! the cause at the root, and never the address as a whole: its path and query may hold tokens.
 
 use std::error::Error;
@@ -8,17 +8,17 @@ use std::time::Duration;
 use url::Url;
 
 use super::guard::Closed;
-use crate::delivery::Failure;
+use crate::delivery::HttpError;
 
 /// Says why a request brought no answer.
-pub(super) fn of(error: &reqwest::Error, url: &Url, timeout: Duration) -> Failure {
+pub(super) fn of(error: &reqwest::Error, url: &Url, timeout: Duration) -> HttpError {
     match causes(error).find_map(|cause| cause.downcast_ref::<Closed>()) {
-        Some(Closed::Forbidden(why)) => Failure::Forbidden(why.to_string()),
-        Some(Closed::Unresolved(host)) => Failure::Unresolved(host.clone()),
-        None if error.is_builder() => Failure::Forbidden(format!("the request is not valid HTTP: {}", root(error))),
-        None if error.is_timeout() => Failure::Timeout(timeout),
-        None if error.is_connect() => Failure::Connection(at(url, error)),
-        None => Failure::Broken(at(url, error)),
+        Some(Closed::ForbiddenEndpoint(why)) => HttpError::Forbidden(why.to_string()),
+        Some(Closed::Unresolved(host)) => HttpError::Unresolved(host.clone()),
+        None if error.is_builder() => HttpError::Forbidden(format!("the request is not valid HTTP: {}", root(error))),
+        None if error.is_timeout() => HttpError::Timeout(timeout),
+        None if error.is_connect() => HttpError::Connection(at(url, error)),
+        None => HttpError::Broken(at(url, error)),
     }
 }
 

@@ -10,7 +10,7 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
 use super::ranges::Ranges;
-use crate::delivery::Forbidden;
+use crate::delivery::ForbiddenEndpoint;
 
 /// Where the addresses of a name come from: the system, or a test.
 pub(super) trait Names: Send + Sync {
@@ -34,7 +34,7 @@ impl Names for SystemNames {
 pub(super) enum Closed {
     /// At least one of its addresses is closed.
     #[error(transparent)]
-    Forbidden(#[from] Forbidden),
+    ForbiddenEndpoint(#[from] ForbiddenEndpoint),
     /// It has no addresses.
     #[error("the name {0} could not be resolved")]
     Unresolved(String),
@@ -54,15 +54,15 @@ impl Guard {
 
     /// Judges an address as it is written. This must happen on each call, not only when the address is registered: a
     /// host that is an IP address never reaches the resolver, where names are judged.
-    pub(super) fn admit(&self, endpoint: &str) -> Result<Url, Forbidden> {
+    pub(super) fn admit(&self, endpoint: &str) -> Result<Url, ForbiddenEndpoint> {
         // What `url` reads is what reqwest dials: one parser for both, so decimal, octal and hexadecimal spellings,
         // full-width digits and brackets are all normal form by the time they are judged.
-        let url = Url::parse(endpoint).map_err(|e| Forbidden(format!("the address is not a URL: {e}")))?;
+        let url = Url::parse(endpoint).map_err(|e| ForbiddenEndpoint(format!("the address is not a URL: {e}")))?;
         if !matches!(url.scheme(), "http" | "https") {
-            return Err(Forbidden("the address must begin with http:// or https://".to_owned()));
+            return Err(ForbiddenEndpoint("the address must begin with http:// or https://".to_owned()));
         }
         if !url.username().is_empty() || url.password().is_some() {
-            return Err(Forbidden("the address must not hold a user name or password: use a token".to_owned()));
+            return Err(ForbiddenEndpoint("the address must not hold a user name or password: use a token".to_owned()));
         }
         match url.host() {
             Some(Host::Ipv4(address)) => self.judge(&address.to_string(), &[address.into()])?,
@@ -70,7 +70,7 @@ impl Guard {
             // RFC 6761: these names are the machine itself, whatever a resolver makes of them.
             Some(Host::Domain(name)) if is_localhost(name) => self.judge(name, &[Ipv4Addr::LOCALHOST.into()])?,
             Some(Host::Domain(_)) => {}
-            None => return Err(Forbidden("the address has no host".to_owned())),
+            None => return Err(ForbiddenEndpoint("the address has no host".to_owned())),
         }
         Ok(url)
     }
@@ -88,12 +88,14 @@ impl Guard {
 
     /// The refusal names the host and the kind of range, never the address behind a name: a client that may register
     /// endpoints must not learn from refusals how the operator's network is numbered.
-    fn judge(&self, host: &str, addresses: &[IpAddr]) -> Result<(), Forbidden> {
+    fn judge(&self, host: &str, addresses: &[IpAddr]) -> Result<(), ForbiddenEndpoint> {
         let Some((address, range)) = addresses.iter().find_map(|a| Some((a, self.ranges.closed(*a)?))) else {
             return Ok(());
         };
         tracing::debug!(host, %address, range, "a closed address is not called");
-        Err(Forbidden(format!("{host} is not a public address ({range}): use allow_private_endpoints to open a range")))
+        Err(ForbiddenEndpoint(format!(
+            "{host} is not a public address ({range}): use allow_private_endpoints to open a range"
+        )))
     }
 }
 

@@ -1,4 +1,4 @@
-//! What egress promises, each promise against a real server on this machine that misbehaves. Here: the setting. Names
+//! What http_client promises, each promise against a real server on this machine that misbehaves. Here: the setting. Names
 //! are answered by the test; nothing leaves the machine.
 
 mod addresses;
@@ -18,7 +18,7 @@ use futures::future::BoxFuture;
 use http::Method;
 
 use super::guard::Names;
-use super::{HttpEgress, Options};
+use super::{Options, ReqwestClient};
 use crate::vendor::Outbound;
 
 /// Longer than anything that comes to its end here; what hits it hangs.
@@ -48,14 +48,14 @@ fn options(timeout: Duration, open: &[&str]) -> Options {
     Options { timeout, allow_private: open.iter().map(|range| range.parse().expect("a range")).collect() }
 }
 
-/// An egress that may call servers of this machine.
-fn local(timeout: Duration) -> HttpEgress {
-    HttpEgress::new(options(timeout, &["127.0.0.0/8"])).expect("a client")
+/// An http_client that may call servers of this machine.
+fn local(timeout: Duration) -> ReqwestClient {
+    ReqwestClient::new(options(timeout, &["127.0.0.0/8"])).expect("a client")
 }
 
-/// An egress that may call public addresses only, or those in `open`, and knows what `names` says.
-fn named(open: &[&str], names: Arc<dyn Names>) -> HttpEgress {
-    HttpEgress::with_names(options(LONG, open), names).expect("a client")
+/// An http_client that may call public addresses only, or those in `open`, and knows what `names` says.
+fn named(open: &[&str], names: Arc<dyn Names>) -> ReqwestClient {
+    ReqwestClient::with_names(options(LONG, open), names).expect("a client")
 }
 
 fn post(url: &str) -> Outbound {

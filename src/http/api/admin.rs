@@ -115,7 +115,7 @@ pub(in crate::http) async fn client(context: Arc<Context>, request: Request, id:
     let id: ClientId = id.parse().map_err(|_| Problem::not_found("client"))?;
     context.store.registry.remove_client(&id).await?;
     context.hub.revoke(&id);
-    context.notify.forget_client(&id).await;
+    context.delivery.cancel_client(&id).await;
     // Tokens count whole seconds, and one of a client's first second is taken. A successor of the same name may be made
     // once this is answered: by then the second is over, and no token of the removed client fits the new one.
     let left = 1000 - Timestamp::now().millis().rem_euclid(1000);

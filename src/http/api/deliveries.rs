@@ -158,7 +158,7 @@ pub(in crate::http) async fn retry(context: Arc<Context>, request: Request, id: 
     }
     let now = Timestamp::now();
     let grant = access::grant(&context, &request, Scope::Manage, now)?;
-    let delivery = context.notify.retry(&grant.client, number(&id)?, now).await?;
+    let delivery = context.delivery.retry(&grant.client, number(&id)?, now).await?;
     Ok(answer::json(StatusCode::ACCEPTED, &DeliveryView::new(&delivery)))
 }
 

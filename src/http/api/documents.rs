@@ -60,7 +60,7 @@ async fn register(context: Arc<Context>, mut request: Request) -> Outcome {
     let new: NewDocument =
         serde_json::from_slice(&bytes).map_err(|e| Problem::bad_request(format!("the body: {e}")))?;
     let vendor_id: VendorId = new.vendor_id.parse().map_err(|e| Problem::bad_request(format!("vendorId: {e}")))?;
-    let route = context.notify.route(&grant.client, new.notification.as_deref(), new.callback).await?;
+    let route = context.delivery.route(&grant.client, new.notification.as_deref(), new.callback).await?;
     let registration = Registration { vendor: new.vendor, vendor_id: vendor_id.clone(), title: new.title, route };
     let appended = context.ingest.register(&grant.client, registration, now).await?;
     let (code, document_id, status, event_id) = match appended {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use warp::reply::Response;
 
-use crate::delivery::{SENDER, sender};
+use crate::delivery::{SENDER_HEADER, sender_id};
 use crate::domain::{ClientId, EventId, Hook, Timestamp, Vendor};
 use crate::http::Context;
 use crate::http::answer::{self, Outcome};
@@ -39,7 +39,7 @@ async fn taken(context: &Context, request: &mut Request, client: &ClientId, hook
         let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "this hook is called too often");
         return Err((Counted::RateLimited, problem.with("retry-after", "1")));
     }
-    if request.header(SENDER).is_some_and(|sent| sent == sender(context.store.log.epoch(), client)) {
+    if request.header(SENDER_HEADER).is_some_and(|sent| sent == sender_id(context.store.log.epoch(), client)) {
         let why = "this is an event of this relay and this client: a notification leads back to a hook of its own";
         return Err((Counted::Looped, Problem::new(StatusCode::LOOP_DETECTED, why)));
     }

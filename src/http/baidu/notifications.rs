@@ -96,7 +96,7 @@ async fn route(context: &Context, request: &mut Request) -> Result<Response, Bce
     let name = percent_decode_str(name).decode_utf8().ok().and_then(|name| name.parse().ok());
     let name: NotificationName = name.ok_or_else(BceError::no_such_notification)?;
     match action {
-        "verify" => Ok(shown(&context.notify.verify(&client, &name, now).await?)),
+        "verify" => Ok(shown(&context.delivery.verify(&client, &name, now).await?)),
         "recover" => recover(context, request, &client, &name, now).await,
         "test" => test(context, &client, &name, now).await,
         _ => one(context, request, &client, &name, now).await,
@@ -112,13 +112,13 @@ async fn collection(
     if request.method == Method::POST {
         let new: NewNotification = read(context, request).await?;
         // Baidu answers with nothing; every SDK ignores what it does not know, and a person with curl wants to see it.
-        return Ok(shown(&context.notify.add(client, new, now).await?));
+        return Ok(shown(&context.delivery.add(client, new, now).await?));
     }
     #[derive(Serialize)]
     struct List<'a> {
         notifications: Vec<NotificationView<'a>>,
     }
-    let notifications = context.notify.notifications(client);
+    let notifications = context.delivery.notifications(client);
     let list = List { notifications: notifications.iter().map(|n| NotificationView::new(n)).collect() };
     Ok(answer::json(StatusCode::OK, &list))
 }
@@ -132,15 +132,15 @@ async fn one(
 ) -> Result<Response, BceError> {
     match request.method {
         Method::DELETE => {
-            context.notify.remove(client, name).await?;
+            context.delivery.remove(client, name).await?;
             // Baidu says 200 with nothing, not 204.
             Ok(StatusCode::OK.into_response())
         }
         Method::PUT => {
             let change: NotificationChange = read(context, request).await?;
-            Ok(shown(&context.notify.change(client, name, change, now).await?))
+            Ok(shown(&context.delivery.change(client, name, change, now).await?))
         }
-        _ => Ok(shown(context.notify.notification(client, name)?.as_ref())),
+        _ => Ok(shown(context.delivery.notification(client, name)?.as_ref())),
     }
 }
 
@@ -164,7 +164,7 @@ async fn recover(
     let asked: Recovery = read(context, request).await?;
     let since = Timestamp::parse(&asked.since)
         .ok_or_else(|| BceError::invalid("since", "must be a time as in 2026-11-22T12:43:00Z"))?;
-    let recovered = context.notify.recover(client, name, since, now).await?;
+    let recovered = context.delivery.recover(client, name, since, now).await?;
     Ok(answer::json(StatusCode::OK, &Recovered { recovered }))
 }
 
@@ -175,7 +175,7 @@ async fn test(
     name: &NotificationName,
     now: Timestamp,
 ) -> Result<Response, BceError> {
-    let attempt = context.notify.test(client, name, now).await?;
+    let attempt = context.delivery.test(client, name, now).await?;
     Ok(answer::json(StatusCode::OK, &AttemptView::new(&attempt)))
 }
 

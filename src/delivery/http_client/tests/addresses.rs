@@ -10,25 +10,25 @@ use futures::future::BoxFuture;
 
 use super::servers::{answer, beside, bind, nobody_called};
 use super::{LONG, SHORT, Script, get, local, named, options, post};
-use crate::delivery::http_client::HttpEgress;
+use crate::delivery::http_client::ReqwestClient;
 use crate::delivery::http_client::guard::{Names, SystemNames};
-use crate::delivery::{Egress, Failure};
+use crate::delivery::{HttpClient, HttpError};
 
 const PUBLIC: &str = "93.184.216.34";
 
 /// Refused by `check` and by `exchange`, both before any connection.
-async fn refused(egress: &HttpEgress, url: &str) -> String {
-    let Err(checked) = egress.check(url).await else { panic!("{url} passed the check") };
-    let exchange = egress.exchange(post(url)).await;
+async fn refused(http_client: &ReqwestClient, url: &str) -> String {
+    let Err(checked) = http_client.check(url).await else { panic!("{url} passed the check") };
+    let exchange = http_client.exchange(post(url)).await;
     assert_eq!(exchange.status, None, "{url}");
-    let Some(Failure::Forbidden(called)) = exchange.failure else { panic!("{url}: {:?}", exchange.failure) };
+    let Some(HttpError::Forbidden(called)) = exchange.failure else { panic!("{url}: {:?}", exchange.failure) };
     assert_eq!(checked.to_string(), called, "{url}");
     called
 }
 
 #[tokio::test]
 async fn only_http_and_https_without_credentials_are_called() {
-    let egress = named(&[], Script::of(&[&[PUBLIC]]));
+    let http_client = named(&[], Script::of(&[&[PUBLIC]]));
     for url in [
         "",
         "example.com",
@@ -48,17 +48,17 @@ async fn only_http_and_https_without_credentials_are_called() {
         "http://user:word@example.com",
         "https://:word@example.com",
     ] {
-        refused(&egress, url).await;
+        refused(&http_client, url).await;
     }
     for url in ["http://example.com", "HTTPS://EXAMPLE.com:8443/x?y=z", "http://93.184.216.34/"] {
-        assert_eq!(egress.check(url).await, Ok(()), "{url}");
+        assert_eq!(http_client.check(url).await, Ok(()), "{url}");
     }
 }
 
 #[tokio::test]
 async fn every_spelling_of_a_closed_address_is_refused() {
     // A resolver that would let everything pass: literals never reach it.
-    let egress = named(&[], Script::of(&[&[PUBLIC]]));
+    let http_client = named(&[], Script::of(&[&[PUBLIC]]));
     for host in [
         "127.0.0.1",
         "127.1",
@@ -96,7 +96,7 @@ async fn every_spelling_of_a_closed_address_is_refused() {
         "ｌocalhost",
     ] {
         for url in [format!("http://{host}/"), format!("https://{host}:8443/hook?token=secret")] {
-            let why = refused(&egress, &url).await;
+            let why = refused(&http_client, &url).await;
             assert!(why.contains("use allow_private_endpoints to open a range"), "{why}");
             assert!(!why.contains("secret"), "{why}");
         }
@@ -112,8 +112,8 @@ async fn one_closed_address_among_several_closes_the_name() {
         &[PUBLIC, "2606:4700::1111", "::ffff:169.254.169.254"],
         &["2606:4700::1111", "fe80::1"],
     ] {
-        let egress = named(&[], Script::of(&[answer]));
-        let why = refused(&egress, "http://hooks.example.com/x?token=secret").await;
+        let http_client = named(&[], Script::of(&[answer]));
+        let why = refused(&http_client, "http://hooks.example.com/x?token=secret").await;
         assert!(why.starts_with("hooks.example.com is not a public address ("), "{why}");
         assert!(!why.contains("10.0.0.1") && !why.contains("secret"), "{why}");
     }
@@ -124,10 +124,10 @@ async fn a_name_that_turns_private_after_its_check_is_refused_when_it_is_called(
     let (listener, base) = bind().await;
     let port = base.rsplit(':').next().expect("a port");
     let url = format!("http://hooks.example.com:{port}/");
-    let egress = named(&[], Script::of(&[&[PUBLIC], &["127.0.0.1"]]));
-    assert_eq!(egress.check(&url).await, Ok(()));
-    let exchange = egress.exchange(post(&url)).await;
-    assert!(matches!(exchange.failure, Some(Failure::Forbidden(_))), "{:?}", exchange.failure);
+    let http_client = named(&[], Script::of(&[&[PUBLIC], &["127.0.0.1"]]));
+    assert_eq!(http_client.check(&url).await, Ok(()));
+    let exchange = http_client.exchange(post(&url)).await;
+    assert!(matches!(exchange.failure, Some(HttpError::Forbidden(_))), "{:?}", exchange.failure);
     nobody_called(&listener).await;
 }
 
@@ -136,10 +136,10 @@ async fn a_name_is_looked_up_once_and_what_was_looked_at_is_dialled() {
     let (listener, base) = bind().await;
     let port = base.rsplit(':').next().expect("a port");
     // A second lookup would be refused.
-    let egress = named(&["127.0.0.0/8"], Script::of(&[&["127.0.0.1"], &["10.0.0.1"]]));
+    let http_client = named(&["127.0.0.0/8"], Script::of(&[&["127.0.0.1"], &["10.0.0.1"]]));
     let url = format!("http://hooks.example.com:{port}/a?b=c");
     let (request, exchange) =
-        tokio::join!(answer(&listener, b"HTTP/1.1 204 \r\nconnection: close\r\n\r\n"), egress.exchange(get(&url)));
+        tokio::join!(answer(&listener, b"HTTP/1.1 204 \r\nconnection: close\r\n\r\n"), http_client.exchange(get(&url)));
     assert_eq!(exchange.status, Some(204), "{:?}", exchange.failure);
     assert!(request.starts_with("GET /a?b=c HTTP/1.1\r\n"), "{request}");
     assert!(request.contains(&format!("\r\nhost: hooks.example.com:{port}\r\n")), "{request}");
@@ -150,34 +150,34 @@ async fn a_name_with_a_dead_address_is_reached_at_its_next() {
     let (listener, base) = bind().await;
     let port = base.rsplit(':').next().expect("a port");
     // The listener is bound to the second address only.
-    let egress = named(&["127.0.0.0/8"], Script::of(&[&["127.0.0.2", "127.0.0.1"]]));
+    let http_client = named(&["127.0.0.0/8"], Script::of(&[&["127.0.0.2", "127.0.0.1"]]));
     let served = async { drop(answer(&listener, b"HTTP/1.1 204 \r\n\r\n").await) };
-    let exchange = beside(served, egress.exchange(post(&format!("http://hooks.example.com:{port}/")))).await;
+    let exchange = beside(served, http_client.exchange(post(&format!("http://hooks.example.com:{port}/")))).await;
     assert_eq!(exchange.status, Some(204), "{:?}", exchange.failure);
 }
 
 #[tokio::test]
 async fn an_opened_range_is_called_and_the_rest_stays_closed() {
     let (listener, base) = bind().await;
-    let egress = local(LONG);
+    let http_client = local(LONG);
     let mapped = base.replace("127.0.0.1", "[::ffff:127.0.0.1]");
     for url in [&base, &base.replace("127.0.0.1", "0x7f.1"), &mapped] {
-        assert_eq!(egress.check(url).await, Ok(()));
+        assert_eq!(http_client.check(url).await, Ok(()));
     }
     let served = answer(&listener, b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
-    let exchange = beside(async { drop(served.await) }, egress.exchange(post(&base))).await;
+    let exchange = beside(async { drop(served.await) }, http_client.exchange(post(&base))).await;
     assert_eq!((exchange.status, &exchange.answer[..]), (Some(200), &b"ok"[..]));
     for url in ["http://10.0.0.1/", "http://[::1]/", "http://169.254.169.254/"] {
-        refused(&egress, url).await;
+        refused(&http_client, url).await;
     }
 }
 
 #[tokio::test]
 async fn a_name_that_cannot_be_resolved_passes_the_check_and_fails_the_call() {
-    let egress = named(&[], Script::of(&[]));
-    assert_eq!(egress.check("http://nowhere.example/").await, Ok(()));
-    let exchange = egress.exchange(post("http://nowhere.example/?token=secret")).await;
-    assert_eq!(exchange.failure, Some(Failure::Unresolved("nowhere.example".to_owned())));
+    let http_client = named(&[], Script::of(&[]));
+    assert_eq!(http_client.check("http://nowhere.example/").await, Ok(()));
+    let exchange = http_client.exchange(post("http://nowhere.example/?token=secret")).await;
+    assert_eq!(exchange.failure, Some(HttpError::Unresolved("nowhere.example".to_owned())));
 }
 
 /// A resolver that never answers.
@@ -191,11 +191,11 @@ impl Names for Silent {
 
 #[tokio::test]
 async fn a_resolver_that_never_answers_holds_neither_the_check_nor_the_call() {
-    let egress = HttpEgress::with_names(options(SHORT, &[]), Arc::new(Silent)).expect("a client");
-    let checked = tokio::time::timeout(LONG, egress.check("http://slow.example/")).await;
+    let http_client = ReqwestClient::with_names(options(SHORT, &[]), Arc::new(Silent)).expect("a client");
+    let checked = tokio::time::timeout(LONG, http_client.check("http://slow.example/")).await;
     assert_eq!(checked.expect("an end"), Ok(()));
-    let exchange = egress.exchange(post("http://slow.example/")).await;
-    assert_eq!(exchange.failure, Some(Failure::Timeout(SHORT)));
+    let exchange = http_client.exchange(post("http://slow.example/")).await;
+    assert_eq!(exchange.failure, Some(HttpError::Timeout(SHORT)));
 }
 
 #[tokio::test]

@@ -6,13 +6,13 @@ use tokio::io::AsyncWriteExt;
 
 use super::servers::{answer, beside, bind, flood, nobody_called, receive, until_closed};
 use super::{LONG, SHORT, get, local, post};
-use crate::delivery::{ANSWER_BYTES, Egress, Exchange, Failure};
+use crate::delivery::{HttpClient, HttpError, HttpExchange, MAX_RESPONSE_BODY_BYTES};
 
 /// Far more than the deadline, far less than a hang.
 const SOON: Duration = Duration::from_secs(10);
 
 /// The exchange with a server that answers with these bytes.
-async fn answered(bytes: &[u8]) -> Exchange {
+async fn answered(bytes: &[u8]) -> HttpExchange {
     let (listener, base) = bind().await;
     beside(async { drop(answer(&listener, bytes).await) }, local(LONG).exchange(post(&base))).await
 }
@@ -44,7 +44,7 @@ async fn of_an_endless_answer_16_kib_are_read_and_the_connection_is_dropped() {
         ("connection: close", &plain),
     ] {
         let (listener, base) = bind().await;
-        let egress = local(LONG);
+        let http_client = local(LONG);
         let server = async {
             let (mut socket, _) = receive(&listener).await;
             let head = format!("HTTP/1.1 200 OK\r\n{framing}\r\n\r\n");
@@ -52,8 +52,8 @@ async fn of_an_endless_answer_16_kib_are_read_and_the_connection_is_dropped() {
             // Ends only when the client closes the connection.
             flood(&mut socket, piece).await
         };
-        let (written, exchange) = tokio::join!(server, egress.exchange(post(&base)));
-        assert_eq!((exchange.status, exchange.answer.len()), (Some(200), ANSWER_BYTES), "{framing}");
+        let (written, exchange) = tokio::join!(server, http_client.exchange(post(&base)));
+        assert_eq!((exchange.status, exchange.answer.len()), (Some(200), MAX_RESPONSE_BODY_BYTES), "{framing}");
         assert!(exchange.answer.iter().all(|b| *b == b'x') && exchange.took < SOON, "{framing}");
         assert!(written < 32 << 20, "{framing}: {written}");
     }
@@ -62,7 +62,7 @@ async fn of_an_endless_answer_16_kib_are_read_and_the_connection_is_dropped() {
 #[tokio::test]
 async fn an_answer_that_drips_holds_nothing_longer_than_the_deadline() {
     let (listener, base) = bind().await;
-    let egress = local(SHORT);
+    let http_client = local(SHORT);
     let server = async {
         let (mut socket, _) = receive(&listener).await;
         socket.write_all(b"HTTP/1.1 202 OK\r\ncontent-length: 1000000\r\n\r\nbegin").await.expect("sent");
@@ -71,7 +71,7 @@ async fn an_answer_that_drips_holds_nothing_longer_than_the_deadline() {
             tick.tick().await;
         }
     };
-    let ((), exchange) = tokio::join!(server, egress.exchange(post(&base)));
+    let ((), exchange) = tokio::join!(server, http_client.exchange(post(&base)));
     assert_eq!((exchange.status, exchange.failure), (Some(202), None));
     assert!(exchange.answer.starts_with(b"begin") && exchange.answer.len() < 1000);
     assert!(exchange.took >= SHORT && exchange.took < SOON, "{:?}", exchange.took);
@@ -86,9 +86,9 @@ async fn no_answer_within_the_deadline_is_a_time_out_and_closes_the_connection()
             socket.write_all(beginning.as_bytes()).await.expect("sent");
             until_closed(socket).await;
         };
-        let egress = local(SHORT);
-        let ((), exchange) = tokio::join!(server, egress.exchange(post(&base)));
-        assert_eq!((exchange.status, exchange.failure), (None, Some(Failure::Timeout(SHORT))));
+        let http_client = local(SHORT);
+        let ((), exchange) = tokio::join!(server, http_client.exchange(post(&base)));
+        assert_eq!((exchange.status, exchange.failure), (None, Some(HttpError::Timeout(SHORT))));
         assert!(exchange.took >= SHORT && exchange.took < SOON, "{:?}", exchange.took);
     }
 }
@@ -100,9 +100,9 @@ async fn interim_answers_without_end_are_over_at_the_deadline() {
         let (mut socket, _) = receive(&listener).await;
         flood(&mut socket, b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n").await
     };
-    let egress = local(SHORT);
-    let (_, exchange) = tokio::join!(server, egress.exchange(post(&base)));
-    assert_eq!((exchange.status, exchange.failure), (None, Some(Failure::Timeout(SHORT))));
+    let http_client = local(SHORT);
+    let (_, exchange) = tokio::join!(server, http_client.exchange(post(&base)));
+    assert_eq!((exchange.status, exchange.failure), (None, Some(HttpError::Timeout(SHORT))));
     assert!(exchange.took < SOON, "{:?}", exchange.took);
 }
 
@@ -116,9 +116,9 @@ async fn a_head_of_many_megabytes_is_a_failure_and_is_not_read_to_its_end() {
             socket.write_all(b"HTTP/1.1 200 OK\r\nx-long: ").await.expect("sent");
             flood(&mut socket, &piece).await
         };
-        let egress = local(LONG);
-        let (written, exchange) = tokio::join!(server, egress.exchange(post(&base)));
-        let Some(Failure::Broken(why)) = exchange.failure else { panic!("{:?}", exchange.failure) };
+        let http_client = local(LONG);
+        let (written, exchange) = tokio::join!(server, http_client.exchange(post(&base)));
+        let Some(HttpError::Broken(why)) = exchange.failure else { panic!("{:?}", exchange.failure) };
         assert!(why.starts_with("127.0.0.1:"), "{why}");
         assert!(exchange.took < SOON && written < 32 << 20, "{written}");
     }
@@ -129,13 +129,13 @@ async fn a_compressed_answer_is_not_asked_for_and_not_unpacked() {
     let (listener, base) = bind().await;
     let packed = [&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3][..], &[0xff; 90]].concat();
     let head = format!("HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: {}\r\n\r\n", packed.len());
-    let egress = local(LONG);
+    let http_client = local(LONG);
     let server = async {
         let (mut socket, request) = receive(&listener).await;
         socket.write_all(&[head.as_bytes(), &packed].concat()).await.expect("sent");
         request
     };
-    let (request, exchange) = tokio::join!(server, egress.exchange(get(&base)));
+    let (request, exchange) = tokio::join!(server, http_client.exchange(get(&base)));
     assert_eq!(exchange.answer, packed);
     assert!(!request.to_ascii_lowercase().contains("accept-encoding"), "{request}");
 }
@@ -154,7 +154,7 @@ async fn a_redirect_is_a_status_and_is_not_followed() {
 async fn what_is_not_http_is_told_as_such() {
     for bytes in ["SSH-2.0-OpenSSH_9.2\r\n", "<html>hello</html>\r\n\r\n", "HTTP/9.9 200 OK\r\n\r\n"] {
         let exchange = answered(bytes.as_bytes()).await;
-        let Some(Failure::Broken(why)) = exchange.failure else { panic!("{bytes}: {:?}", exchange.failure) };
+        let Some(HttpError::Broken(why)) = exchange.failure else { panic!("{bytes}: {:?}", exchange.failure) };
         assert!(why.starts_with("127.0.0.1:"), "{why}");
     }
 }

@@ -4,13 +4,13 @@ use tokio::io::AsyncWriteExt;
 
 use super::servers::{answer, beside, bind, let_news_arrive, nobody_called, read, receive, until_closed};
 use super::{LONG, SHORT, get, local, post};
-use crate::delivery::{Egress, Exchange, Failure};
+use crate::delivery::{HttpClient, HttpError, HttpExchange};
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
-fn no_connection(exchange: &Exchange) -> &str {
+fn no_connection(exchange: &HttpExchange) -> &str {
     match &exchange.failure {
-        Some(Failure::Connection(why)) => why,
+        Some(HttpError::Connection(why)) => why,
         other => panic!("{other:?}"),
     }
 }
@@ -20,9 +20,9 @@ async fn a_request_goes_out_as_it_was_written() {
     let (listener, base) = bind().await;
     let mut request = post(&format!("{base}/hook?x=%20y"));
     request.headers.push(("authorization".to_owned(), "Bearer tökën".to_owned()));
-    let egress = local(LONG);
+    let http_client = local(LONG);
     let head = b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
-    let (seen, exchange) = tokio::join!(answer(&listener, head), egress.exchange(request));
+    let (seen, exchange) = tokio::join!(answer(&listener, head), http_client.exchange(request));
     assert_eq!(exchange.status, Some(200));
     assert!(seen.starts_with("POST /hook?x=%20y HTTP/1.1\r\n") && seen.ends_with("\r\n\r\n{\"n\":1}"), "{seen}");
     for line in [
@@ -33,7 +33,7 @@ async fn a_request_goes_out_as_it_was_written() {
     ] {
         assert!(seen.contains(&format!("\r\n{line}\r\n")), "{line} in {seen}");
     }
-    let (seen, _) = tokio::join!(answer(&listener, head), egress.exchange(get(&base)));
+    let (seen, _) = tokio::join!(answer(&listener, head), http_client.exchange(get(&base)));
     assert!(seen.starts_with("GET / HTTP/1.1\r\n") && !seen.contains("content-length"), "{seen}");
     assert!(!seen.contains("cookie") && !seen.contains("referer"), "{seen}");
 }
@@ -45,7 +45,7 @@ async fn a_header_that_would_break_its_line_is_not_sent() {
         let mut request = post(&base);
         request.headers.push((name.to_owned(), value.to_owned()));
         let exchange = local(LONG).exchange(request).await;
-        assert!(matches!(exchange.failure, Some(Failure::Forbidden(_))), "{:?}", exchange.failure);
+        assert!(matches!(exchange.failure, Some(HttpError::Forbidden(_))), "{:?}", exchange.failure);
     }
     nobody_called(&listener).await;
 }
@@ -53,7 +53,7 @@ async fn a_header_that_would_break_its_line_is_not_sent() {
 #[tokio::test]
 async fn a_connection_whose_answer_was_read_serves_the_next_request() {
     let (listener, base) = bind().await;
-    let egress = local(LONG);
+    let http_client = local(LONG);
     let server = async {
         loop {
             let (mut socket, _) = receive(&listener).await;
@@ -67,7 +67,7 @@ async fn a_connection_whose_answer_was_read_serves_the_next_request() {
         }
     };
     let calls = async {
-        while egress.exchange(post(&base)).await.status != Some(299) {
+        while http_client.exchange(post(&base)).await.status != Some(299) {
             let_news_arrive().await;
         }
     };
@@ -77,7 +77,7 @@ async fn a_connection_whose_answer_was_read_serves_the_next_request() {
 #[tokio::test]
 async fn a_kept_connection_that_the_server_has_closed_is_no_failed_attempt() {
     let (listener, base) = bind().await;
-    let egress = local(LONG);
+    let http_client = local(LONG);
     let server = async {
         loop {
             let (mut socket, _) = receive(&listener).await;
@@ -87,7 +87,7 @@ async fn a_kept_connection_that_the_server_has_closed_is_no_failed_attempt() {
     };
     let calls = async {
         for round in 0..50 {
-            let exchange = egress.exchange(post(&base)).await;
+            let exchange = http_client.exchange(post(&base)).await;
             assert_eq!((exchange.status, exchange.failure), (Some(200), None), "round {round}");
             let_news_arrive().await;
         }
@@ -126,10 +126,10 @@ async fn the_deadline_spans_the_handshake_of_tls() {
         let (socket, _) = listener.accept().await.expect("a connection");
         until_closed(socket).await;
     };
-    let egress = local(SHORT);
+    let http_client = local(SHORT);
     let secure = base.replace("http:", "https:");
-    let ((), exchange) = tokio::join!(server, egress.exchange(post(&secure)));
-    assert_eq!(exchange.failure, Some(Failure::Timeout(SHORT)));
+    let ((), exchange) = tokio::join!(server, http_client.exchange(post(&secure)));
+    assert_eq!(exchange.failure, Some(HttpError::Timeout(SHORT)));
 }
 
 #[tokio::test]
@@ -137,6 +137,6 @@ async fn a_connection_that_breaks_before_the_answer_is_told_with_its_port() {
     let (listener, base) = bind().await;
     let server = async { drop(receive(&listener).await) };
     let exchange = beside(server, local(LONG).exchange(post(&format!("{base}/?token=secret")))).await;
-    let Some(Failure::Broken(why)) = exchange.failure else { panic!("{:?}", exchange.failure) };
+    let Some(HttpError::Broken(why)) = exchange.failure else { panic!("{:?}", exchange.failure) };
     assert!(why.starts_with(base.trim_start_matches("http://")) && !why.contains("secret"), "{why}");
 }

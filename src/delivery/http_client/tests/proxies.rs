@@ -7,7 +7,7 @@ use tokio::io::AsyncWriteExt;
 
 use super::servers::{beside, bind, receive};
 use super::{LONG, get, local};
-use crate::delivery::Egress;
+use crate::delivery::HttpClient;
 
 /// Tells the child whom to call.
 const TARGET: &str = "DOCRELAY_TEST_TARGET";

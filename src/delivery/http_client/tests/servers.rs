@@ -1,4 +1,4 @@
-//! Servers for the tests of egress, and what they can tell afterwards.
+//! Servers for the tests of http_client, and what they can tell afterwards.
 
 use std::future::pending;
 use std::pin::pin;

@@ -13,37 +13,37 @@ use crate::store::QueueKey;
 
 /// All lanes that somebody is on the way to; the last one's leaving removes the entry.
 #[derive(Clone, Default)]
-pub(super) struct Gates(Arc<Mutex<HashMap<QueueKey, Gate>>>);
+pub(super) struct InFlight(Arc<Mutex<HashMap<QueueKey, QueueAttempts>>>);
 
 #[derive(Clone, Default)]
-struct Gate {
+struct QueueAttempts {
     calling_back: CancellationToken,
     inside: TaskTracker,
 }
 
 /// One attempt on its way; dropping it says that it is over.
-pub(super) struct Passage {
-    gates: Gates,
+pub(super) struct AttemptGuard {
+    in_flight: InFlight,
     lane: QueueKey,
-    called_back: CancellationToken,
+    cancelled: CancellationToken,
     token: Option<TaskTrackerToken>,
 }
 
-impl Gates {
+impl InFlight {
     /// Begins an attempt.
-    pub(super) fn enter(&self, lane: &QueueKey) -> Passage {
-        let mut gates = self.lock();
-        let gate = gates.entry(lane.clone()).or_default();
-        Passage {
-            gates: self.clone(),
+    pub(super) fn enter(&self, lane: &QueueKey) -> AttemptGuard {
+        let mut in_flight = self.lock();
+        let gate = in_flight.entry(lane.clone()).or_default();
+        AttemptGuard {
+            in_flight: self.clone(),
             lane: lane.clone(),
-            called_back: gate.calling_back.clone(),
+            cancelled: gate.calling_back.clone(),
             token: Some(gate.inside.token()),
         }
     }
 
     /// Calls back everybody on the way to this lane; when this returns, nobody is. Who enters from now on was not meant.
-    pub(super) async fn evict(&self, lane: &QueueKey) {
+    pub(super) async fn cancel(&self, lane: &QueueKey) {
         let gate = self.lock().remove(lane);
         if let Some(gate) = gate {
             gate.empty().await;
@@ -51,19 +51,20 @@ impl Gates {
     }
 
     /// The same for all lanes of a client.
-    pub(super) async fn evict_client(&self, client: &ClientId) {
-        let mine: Vec<Gate> = self.lock().extract_if(|lane, _| lane.client == *client).map(|(_, gate)| gate).collect();
+    pub(super) async fn cancel_client(&self, client: &ClientId) {
+        let mine: Vec<QueueAttempts> =
+            self.lock().extract_if(|lane, _| lane.client == *client).map(|(_, gate)| gate).collect();
         for gate in mine {
             gate.empty().await;
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<QueueKey, Gate>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<QueueKey, QueueAttempts>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Gate {
+impl QueueAttempts {
     async fn empty(self) {
         self.calling_back.cancel();
         self.inside.close();
@@ -71,20 +72,20 @@ impl Gate {
     }
 }
 
-impl Passage {
+impl AttemptGuard {
     /// Ready when the attempt is called back.
-    pub(super) async fn called_back(&self) {
-        self.called_back.cancelled().await;
+    pub(super) async fn cancelled(&self) {
+        self.cancelled.cancelled().await;
     }
 }
 
-impl Drop for Passage {
+impl Drop for AttemptGuard {
     fn drop(&mut self) {
         self.token = None;
-        let mut gates = self.gates.lock();
+        let mut in_flight = self.in_flight.lock();
         // After an eviction the entry may be another one, of those that came later.
-        if gates.get(&self.lane).is_some_and(|gate| gate.inside.is_empty()) {
-            gates.remove(&self.lane);
+        if in_flight.get(&self.lane).is_some_and(|gate| gate.inside.is_empty()) {
+            in_flight.remove(&self.lane);
         }
     }
 }
@@ -103,33 +104,33 @@ mod tests {
 
     #[tokio::test]
     async fn an_eviction_waits_until_nobody_is_on_the_way() {
-        let gates = Gates::default();
-        let (mine, other) = (gates.enter(&lane("a")), gates.enter(&lane("b")));
+        let in_flight = InFlight::default();
+        let (mine, other) = (in_flight.enter(&lane("a")), in_flight.enter(&lane("b")));
         let place = lane("a");
-        let evicting = gates.evict(&place);
+        let evicting = in_flight.cancel(&place);
         let leaving = async {
-            mine.called_back().await;
+            mine.cancelled().await;
             drop(mine);
         };
         tokio::join!(evicting, leaving);
-        assert!(!other.called_back.is_cancelled());
-        assert_eq!(gates.lock().len(), 1);
+        assert!(!other.cancelled.is_cancelled());
+        assert_eq!(in_flight.lock().len(), 1);
         drop(other);
-        assert!(gates.lock().is_empty(), "the last one's leaving removes the entry");
+        assert!(in_flight.lock().is_empty(), "the last one's leaving removes the entry");
     }
 
     #[tokio::test]
     async fn who_comes_after_an_eviction_is_not_called_back() {
-        let gates = Gates::default();
-        let early = gates.enter(&lane("a"));
+        let in_flight = InFlight::default();
+        let early = in_flight.enter(&lane("a"));
         let client = lane("a").client;
-        let mut evicting = std::pin::pin!(gates.evict_client(&client));
+        let mut evicting = std::pin::pin!(in_flight.cancel_client(&client));
         assert!(evicting.as_mut().now_or_never().is_none(), "somebody is on the way");
-        let late = gates.enter(&lane("a"));
-        assert!(early.called_back.is_cancelled() && !late.called_back.is_cancelled());
+        let late = in_flight.enter(&lane("a"));
+        assert!(early.cancelled.is_cancelled() && !late.cancelled.is_cancelled());
         drop(early);
         evicting.await;
-        assert_eq!(gates.lock().len(), 1, "the one that came later");
+        assert_eq!(in_flight.lock().len(), 1, "the one that came later");
         drop(late);
     }
 }

@@ -1,7 +1,7 @@
 //! The one owner of all deliveries under way. It decides whose turn it is: every lane within its window and its client's
 //! places, first attempts before retries, one after the other, so that no endpoint, slow or dead, holds up another.
 
-mod nudged;
+mod command;
 mod settle;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
@@ -14,7 +14,7 @@ use futures::{FutureExt, StreamExt};
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::Notify;
+use super::DeliveryHandle;
 use super::attempt::Ended;
 use super::lane::Workplace;
 use super::places::Places;
@@ -33,8 +33,8 @@ const LOOK_AGAIN: Duration = Duration::from_secs(60);
 const RETRY_TURN: usize = 8;
 
 /// Delivers until it is told to stop.
-pub struct Deliverer {
-    notify: Notify,
+pub struct DeliveryWorker {
+    handle: DeliveryHandle,
     lanes: HashMap<QueueKey, Workplace>,
     /// Lanes that have a first attempt to make, in turn.
     first: VecDeque<QueueKey>,
@@ -58,12 +58,12 @@ enum Done {
     Revived,
 }
 
-impl Deliverer {
+impl DeliveryWorker {
     /// One for all lanes; there must not be two over one store.
-    pub fn new(notify: Notify) -> Self {
+    pub fn new(handle: DeliveryHandle) -> Self {
         Self {
-            places: Places::new(notify.options.concurrency),
-            notify,
+            places: Places::new(handle.options.concurrency),
+            handle,
             lanes: HashMap::new(),
             first: VecDeque::new(),
             again: VecDeque::new(),
@@ -75,15 +75,15 @@ impl Deliverer {
 
     /// Delivers. After `stop` nothing new begins, and it ends when what is under way has ended and is settled.
     pub async fn run(mut self, stop: CancellationToken) {
-        let store = self.notify.store.clone();
-        let mut nudges = self.notify.nudges.listen();
+        let store = self.handle.store.clone();
+        let mut commands = self.handle.commands.listen();
         while !stop.is_cancelled() {
             self.take_turns();
             let alarm = self.alarms.first().map(|(at, _)| *at);
             let ring = async { sleep_until(alarm.unwrap_or_else(Instant::now)).await };
             tokio::select! {
                 () = stop.cancelled() => {}
-                Some(nudge) = nudges.recv() => self.nudged(nudge),
+                Some(commands) = commands.recv() => self.command(commands),
                 Some(done) = self.work.next(), if !self.work.is_empty() => self.done(done),
                 lanes = store.outbox.ready() => {
                     for lane in lanes {
@@ -94,7 +94,7 @@ impl Deliverer {
             }
         }
         // Whoever tells something now must not wait for an answer that nobody gives.
-        drop(nudges);
+        drop(commands);
         while let Some(done) = self.work.next().await {
             if let Done::Ended(lane, due, era, ended) = done {
                 self.ended(lane, due, era, ended);
@@ -153,7 +153,7 @@ impl Deliverer {
             return;
         }
         let wanted = place.wanted(now);
-        place.show(&self.notify.metrics);
+        place.show(&self.handle.metrics);
         if wanted == 0 {
             // Nobody else would wake a lane whose breaker is open and whose attempts have all ended.
             if let (true, Breaker::Open(until)) = (place.more, place.window.breaker()) {
@@ -163,7 +163,7 @@ impl Deliverer {
         }
         place.more = false;
         place.loading = true;
-        let (store, except) = (self.notify.store.clone(), place.busy.iter().copied().collect());
+        let (store, except) = (self.handle.store.clone(), place.busy.iter().copied().collect());
         self.work.push(Box::pin(async move {
             let page = store.outbox.due(&lane, Timestamp::now(), wanted, except).await;
             if matches!(page, Err(StoreError::Unavailable(_))) {
@@ -243,7 +243,7 @@ impl Deliverer {
     /// One attempt of a lane, when its window has room and its client a place; it stands in line again when it has more. A
     /// lane without room comes back when one of its attempts ends or its breaker's pause is over.
     fn take_turn(&mut self, lane: QueueKey, retry: bool) {
-        let unverified = self.notify.is_unverified(&lane);
+        let unverified = self.handle.is_unverified(&lane);
         let Some(place) = self.lanes.get_mut(&lane) else { return };
         *(if retry { &mut place.in_again } else { &mut place.in_first }) = false;
         let line = if retry { &mut place.again } else { &mut place.first };
@@ -253,7 +253,7 @@ impl Deliverer {
         let room = place.window.room(Instant::now());
         let breaker = place.window.breaker();
         if room == 0 || unverified && place.window.running() > 0 {
-            place.show(&self.notify.metrics);
+            place.show(&self.handle.metrics);
             if let Breaker::Open(until) = breaker {
                 self.alarm(&lane, until);
             }
@@ -272,14 +272,14 @@ impl Deliverer {
     }
 
     fn begin(&mut self, lane: QueueKey, due: DueDelivery, era: u32) {
-        let notify = self.notify.clone();
-        let passage = notify.gates.enter(&lane);
-        let running = GaugeGuard::new(&notify.metrics.deliveries_running);
+        let handle = self.handle.clone();
+        let guard = handle.in_flight.enter(&lane);
+        let running = GaugeGuard::new(&handle.metrics.deliveries_running);
         self.work.push(Box::pin(async move {
             // One that panics must not end all others with it, nor be tried again at once for ever.
-            let attempt = AssertUnwindSafe(notify.attempt(&lane, &due, &passage)).catch_unwind().await;
+            let attempt = AssertUnwindSafe(handle.attempt(&lane, &due, &guard)).catch_unwind().await;
             let ended = attempt.unwrap_or_else(|_| Ended::panicked(&due));
-            drop((passage, running));
+            drop((guard, running));
             Done::Ended(lane, due, era, ended)
         }));
     }
@@ -293,7 +293,7 @@ impl Deliverer {
             if let Breaker::Open(_) = place.window.breaker() {
                 place.unstock();
             }
-            place.show(&self.notify.metrics);
+            place.show(&self.handle.metrics);
         }
         match ended.verdict {
             Some((attempt, fate)) => self.settle(lane.clone(), due, attempt, fate),

@@ -2,16 +2,16 @@
 
 use tokio::time::{Instant, sleep};
 
-use super::{Deliverer, Done, STORE_PAUSE};
+use super::{DeliveryWorker, Done, STORE_PAUSE};
 use crate::domain::Timestamp;
 use crate::store::{Attempt, AttemptRecord, Disposition, DueDelivery, QueueKey, StoreError};
 
-impl Deliverer {
+impl DeliveryWorker {
     /// Stores what has become of an attempt. While the store cannot accept it the delivery keeps its place: it must not
     /// be sent again for that.
     pub(super) fn settle(&mut self, lane: QueueKey, due: DueDelivery, attempt: Attempt, fate: Disposition) {
-        self.notify.log_attempt(&lane, &due, &attempt, fate);
-        let store = self.notify.store.clone();
+        self.handle.log_attempt(&lane, &due, &attempt, fate);
+        let store = self.handle.store.clone();
         self.work.push(Box::pin(async move {
             loop {
                 let record = AttemptRecord {
@@ -41,7 +41,7 @@ impl Deliverer {
             self.alarm_at(&lane, at);
         }
         if again && outcome.is_ok() && fate != Disposition::Delivered {
-            let (store, client, id) = (self.notify.store.clone(), lane.client.clone(), due.id);
+            let (store, client, id) = (self.handle.store.clone(), lane.client.clone(), due.id);
             self.work.push(Box::pin(async move {
                 if let Err(error) = store.outbox.retry(&client, id, Timestamp::now()).await {
                     tracing::warn!(%error, delivery = id, "a delivery that was sent again by hand waits for its time");

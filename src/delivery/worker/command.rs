@@ -1,16 +1,16 @@
 //! What the deliverer does when those who manage notifications have changed something: its memory of a lane follows.
 
-use super::Deliverer;
-use crate::delivery::nudges::Nudge;
+use super::DeliveryWorker;
+use crate::delivery::commands::SchedulerCommand;
 use crate::store::QueueKey;
 
-impl Deliverer {
-    pub(super) fn nudged(&mut self, nudge: Nudge) {
-        match nudge {
-            Nudge::Anew(lane) => {
+impl DeliveryWorker {
+    pub(super) fn command(&mut self, commands: SchedulerCommand) {
+        match commands {
+            SchedulerCommand::Reset(lane) => {
                 if let Some(place) = self.lanes.get_mut(&lane) {
                     place.window.renew();
-                    place.show(&self.notify.metrics);
+                    place.show(&self.handle.metrics);
                     place.unstock();
                     // What is left was sent to the endpoint as it was.
                     place.wanted_again.extend(place.busy.iter().copied());
@@ -18,18 +18,18 @@ impl Deliverer {
                     self.load(lane);
                 }
             }
-            Nudge::Again(lane, id) => {
+            SchedulerCommand::RetryNow(lane, id) => {
                 if let Some(place) = self.lanes.get_mut(&lane) {
                     place.window.renew();
-                    place.show(&self.notify.metrics);
+                    place.show(&self.handle.metrics);
                     if place.busy.contains(&id) {
                         place.wanted_again.insert(id);
                     }
                     self.line_up(&lane);
                 }
             }
-            Nudge::Gone(lane) => self.dismiss(&lane),
-            Nudge::ClientGone(client) => {
+            SchedulerCommand::QueueRemoved(lane) => self.dismiss(&lane),
+            SchedulerCommand::ClientRemoved(client) => {
                 let mine: Vec<QueueKey> = self.lanes.keys().filter(|lane| lane.client == client).cloned().collect();
                 for lane in mine {
                     self.dismiss(&lane);
@@ -43,7 +43,7 @@ impl Deliverer {
         if let Some(place) = self.lanes.get_mut(lane) {
             place.unstock();
             place.window.renew();
-            place.show(&self.notify.metrics);
+            place.show(&self.handle.metrics);
             place.more = true;
             self.load(lane.clone());
         }
