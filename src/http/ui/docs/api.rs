@@ -33,7 +33,7 @@ fn one(root: &Value, path: &str, method: &str, item: &Value, operation: &Value) 
     out += "\n\n";
     let wanted = operation["security"].as_array().into_iter().flatten().map(requirement).collect::<Vec<_>>();
     if !wanted.is_empty() {
-        out += &format!("Wants {}.\n\n", wanted.join(" or "));
+        out += &format!("Authentication: {}.\n\n", wanted.join(" or "));
     }
     let parameters: Vec<&Value> =
         [item, operation].iter().flat_map(|o| o["parameters"].as_array().into_iter().flatten()).collect();
@@ -51,7 +51,7 @@ fn one(root: &Value, path: &str, method: &str, item: &Value, operation: &Value) 
     if !bodies.is_empty() {
         out += &format!("\nBody: {}.\n", bodies.join(" or "));
     }
-    out += "\n| answer | what it means | body |\n|---|---|---|\n";
+    out += "\n| status | meaning | body |\n|---|---|---|\n";
     for (status, response) in members(&operation["responses"]) {
         let response = resolved(root, response);
         let bodies: Vec<String> =
@@ -61,7 +61,7 @@ fn one(root: &Value, path: &str, method: &str, item: &Value, operation: &Value) 
     out + "\n"
 }
 
-/// `bearer` with the scope `manage`; nothing at all.
+/// `bearer` with `manage`; `none` for an operation without authentication.
 fn requirement(one: &Value) -> String {
     let schemes: Vec<String> = members(one)
         .map(|(name, scopes)| {
@@ -70,7 +70,7 @@ fn requirement(one: &Value) -> String {
             if scopes.is_empty() { format!("`{name}`") } else { format!("`{name}` with {scopes}") }
         })
         .collect();
-    if schemes.is_empty() { "nothing".to_owned() } else { schemes.join(" and ") }
+    if schemes.is_empty() { "none".to_owned() } else { schemes.join(" and ") }
 }
 
 /// A link to the schema that is referred to.
@@ -102,7 +102,7 @@ mod tests {
         for part in [
             "### `POST /hooks`\n",
             "### `DELETE /v1/notification/{name}`\n",
-            "Wants `bearer` with `manage` or `bceAuthV1`.",
+            "Authentication: `bearer` with `manage` or `bceAuthV1`.",
             "| `limit` | query | At most 1000; larger values count as 1000. |",
             "Body: `application/json` [NewHook](#newhook).",
             "| `404` | Not found, or owned by another client. | `application/problem+json` [Problem](#problem) |",
