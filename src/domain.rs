@@ -1,6 +1,7 @@
 //! The plain values of the product: clients, hooks, documents, events, notifications and their identifiers.
 //! Values are valid by construction. This module knows nothing of HTTP, SQL or any vendor's format.
 
+pub mod delivery;
 pub mod event;
 pub mod hook;
 pub mod id;
@@ -8,6 +9,7 @@ pub mod notification;
 pub mod time;
 pub mod update;
 
+pub use delivery::{Disposition, QueueKey};
 pub use event::{Event, SharedEvent, Status, UnknownWord, Vendor};
 pub use hook::{Client, Encoding, Hook, HookChange, Mapping, NewHook, Secret, Verify};
 pub use id::{ClientId, DocumentId, Epoch, EventId, InvalidId, VendorId};

@@ -16,9 +16,9 @@ use crate::domain::{
     Timestamp, Update, Vendor, VendorId,
 };
 
+pub use crate::domain::{Disposition, QueueKey};
 pub use outbox::{
-    Attempt, AttemptRecord, Backlog, Delivery, DeliveryQuery, DeliveryState, Disposition, DueDelivery, DuePage, Outbox,
-    QueueKey,
+    Attempt, AttemptRecord, Backlog, Delivery, DeliveryQuery, DeliveryState, DueDelivery, DuePage, Outbox,
 };
 
 /// Why the store did not do what it was asked.

@@ -8,16 +8,9 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 
 use super::{RawRequest, StoreFuture};
-use crate::domain::{Callback, ClientId, DocumentId, EventId, NotificationName, SharedEvent, Target, Timestamp};
-
-/// A client's deliveries to one target: what waits together, and what one slow endpoint may hold up.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct QueueKey {
-    /// Whose.
-    pub client: ClientId,
-    /// Where to.
-    pub target: Target,
-}
+use crate::domain::{
+    Callback, ClientId, Disposition, DocumentId, EventId, NotificationName, QueueKey, SharedEvent, Target, Timestamp,
+};
 
 /// A delivery that may be attempted: no earlier one of its document to the same target is pending.
 #[derive(Debug, Clone)]
@@ -60,17 +53,6 @@ pub struct Attempt {
     pub response_body: Bytes,
     /// Why it failed, in words for the client's owner; `None` when it did not.
     pub error: Option<String>,
-}
-
-/// What an attempt makes of its delivery.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Disposition {
-    /// It has arrived.
-    Delivered,
-    /// It failed, and is due again at this time.
-    Retry(Timestamp),
-    /// It failed for good.
-    Dead,
 }
 
 /// The result of one attempt, to be recorded.
