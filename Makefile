@@ -3,7 +3,7 @@
 # these tests with a visible line where it cannot.
 
 .DEFAULT_GOAL := help
-.PHONY: help run check test bench toolchain
+.PHONY: help run check test bench bundle toolchain
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 BENCH_TARGET := $(TARGET)/bench
@@ -31,7 +31,11 @@ test: toolchain ## everything that must hold; installs what it needs (tests/setu
 	cargo fmt --check --manifest-path tools/bench/Cargo.toml
 	cargo clippy --all-targets --locked --manifest-path tools/bench/Cargo.toml --target-dir $(BENCH_TARGET) -- -D warnings
 	cargo test --locked --manifest-path tools/bench/Cargo.toml --target-dir $(BENCH_TARGET)
+	tests/setup/with-tools.sh tests/javascript/check.sh
 	tests/setup/with-tools.sh cargo test --locked
+
+bundle: ## write static/dist after a change of the modules in static; needs Node.js
+	tests/setup/with-tools.sh node tests/javascript/bundle.js
 
 # BASELINE=path/to/docrelay measures an older binary in turn with this one, and adds the ratios.
 bench: ## speed compared with nginx and nchan, or with BASELINE=an/older/docrelay (ten minutes, a quiet machine)

@@ -1,4 +1,4 @@
-// Every state of the widget, told by canned sources in place of a relay. What is shown here is what the tests look at.
+// Shows the widget in each of its states, with fixed events instead of a relay. The tests use this page, too.
 
 import "/widget.js";
 
@@ -8,7 +8,16 @@ let number = 0;
 function event(status, title, more = {}) {
   number += 1;
   const documentId = `626626a0-749f-11e2-bfd6-${String(number).padStart(12, "0")}`;
-  return { id: `demo.${number}`, documentId, status, vendor: "gini", vendorId: `job-${number}`, time: `${day}${number % 10}.000Z`, title, ...more };
+  return {
+    id: `demo.${number}`,
+    documentId,
+    status,
+    vendor: "gini",
+    vendorId: `job-${number}`,
+    time: `${day}${number % 10}.000Z`,
+    title,
+    ...more,
+  };
 }
 
 const pending = event("PENDING", "Quarterly report.docx");
@@ -21,30 +30,34 @@ const hostile = [
   event("ERROR", "W".repeat(10_000), { error: { message: "<b>bold</b> ".repeat(1000) } }),
   event("PENDING", undefined, { vendorId: "no-title-only-a-vendor-id" }),
 ];
-const mixed = [event("PENDING", "年度报告（终稿）.docx"), event("COMPLETED", "slides.pptx"), event("ERROR", "scan.tiff", { error: { code: "113", message: "password protected" } })];
+const mixed = [
+  event("PENDING", "年度报告（终稿）.docx"),
+  event("COMPLETED", "slides.pptx"),
+  event("ERROR", "scan.tiff", { error: { code: "113", message: "password protected" } }),
+];
 
 const live = { state: "live" };
 const one = (document) => [{ documents: [document] }, live];
 
-/** Heading, what the source tells, attributes. */
+/** `[name, heading, messages of the source, attributes]`. */
 const STATES = [
   ["connecting", "Connecting", [{ state: "connecting" }]],
   ["empty", "Live, no documents", [{ documents: [] }, live]],
-  ["unknown", "A document nobody knows", [{ documents: [] }, live], { document: "none" }],
+  ["unknown", "A document without a status", [{ documents: [] }, live], { document: "none" }],
   ["pending", "In progress", one(pending)],
   ["completed", "Completed", one(completed)],
   ["failed", "Failed", one(failed)],
-  ["list", "Summary of the latest", [{ documents: mixed }, live]],
+  ["list", "Latest documents", [{ documents: mixed }, live]],
   ["reset", "After a reset", [{ documents: mixed.slice(1) }, live, { reset: true }, { documents: mixed.slice(1) }]],
   ["offline", "Offline", [...one(pending), { state: "offline", code: "offline" }]],
-  ["unreachable", "Relay away", [...one(completed), { state: "offline", code: "unreachable" }]],
+  ["unreachable", "Relay unreachable", [...one(completed), { state: "offline", code: "unreachable" }]],
   ["busy", "Relay busy", [{ documents: [pending] }, { state: "connecting", code: "busy" }]],
-  ["auth_failed", "Refused", [{ state: "error", code: "auth_failed" }]],
+  ["auth_failed", "Token rejected", [{ state: "error", code: "auth_failed" }]],
   ["auth_required", "No token", [{ state: "error", code: "auth_required" }]],
   ["ticket_refused", "Signed out", [...one(completed), { state: "error", code: "ticket_refused" }]],
-  ["ticket_failed", "No ticket", [...one(completed), { state: "offline", code: "ticket_failed" }]],
-  ["not_accepted", "Not accepted", [{ state: "error", code: "not_accepted" }]],
-  ["bad_relay", "No web address", [{ state: "error", code: "bad_relay" }]],
+  ["ticket_failed", "Ticket not renewed", [...one(completed), { state: "offline", code: "ticket_failed" }]],
+  ["not_accepted", "Request rejected", [{ state: "error", code: "not_accepted" }]],
+  ["bad_relay", "Invalid relay URL", [{ state: "error", code: "bad_relay" }]],
   ["hostile", "Hostile titles", [{ documents: hostile }, live]],
   ["styled", "Styled from outside", one(completed)],
 ];
@@ -56,7 +69,9 @@ for (const [name, heading, messages, attributes = {}] of STATES) {
   title.textContent = heading;
   const widget = document.createElement("docrelay-status");
   for (const [key, value] of Object.entries(attributes)) widget.setAttribute(key, value);
-  widget.source = (tell) => messages.forEach(tell);
+  widget.source = (notify) => {
+    for (const message of messages) notify(message);
+  };
   section.append(title, widget);
   document.querySelector("main").append(section);
 }

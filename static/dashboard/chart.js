@@ -1,67 +1,107 @@
-// Events per minute over the last hour, as inline SVG: colours come from the style sheet, numbers from the store. What the
-// picture says is also said in words.
+// The chart of events per minute, as inline SVG; colors come from the style sheet. A text alternative gives the totals.
 
-const CHART = { height: 112, left: 38, bottom: 20, top: 6, bars: 60 };
+import { MINUTE_MS } from "./document-store.js";
+import { element } from "./dom.js";
+import { formatNumber, language, text } from "./i18n.js";
+import { noCounts, STATUSES } from "./statuses.js";
 
-function shape(name, attributes, ...children) {
-  const element = document.createElementNS("http://www.w3.org/2000/svg", name);
-  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, String(value));
-  element.append(...children);
-  return element;
+const HEIGHT = 112;
+const LEFT = 38;
+const TOP = 6;
+const BASELINE = HEIGHT - 20;
+const BARS = 60;
+/** From the baseline upward. */
+const STACK_ORDER = ["COMPLETED", "PENDING", "ERROR"];
+
+/** Draws the hour that ends with the present minute. `minutes` maps minutes to counts by status. */
+export function drawChart(container, minutes, now = Date.now()) {
+  const columns = lastHour(minutes, now);
+  const maximum = Math.max(...columns.map(({ counts }) => sum(counts)));
+  const totals = noCounts();
+  for (const { counts } of columns) for (const status of STATUSES) totals[status] += counts[status];
+  const caption = element("figcaption", {}, element("h2", {}, text("perMinute")), legend(totals));
+  container.replaceChildren(caption, picture(columns, { width: availableWidth(container), maximum, totals }));
 }
 
-/** A round number that is not below: 1, 2, 5, 10, 20 … */
-function roundUp(value) {
+/** The smallest of 1, 2, 5, 10, 20, … that is not below `value`. */
+export function roundUp(value) {
   const power = 10 ** Math.floor(Math.log10(Math.max(value, 1)));
-  return [1, 2, 5, 10].map((step) => step * power).find((step) => step >= value) ?? value;
+  return [1, 2, 5, 10].map((step) => step * power).find((step) => step >= value);
 }
 
-/** Draws the hour that ends with the present minute. */
-function drawChart(place, minutes, now = Date.now()) {
-  const { height, left, bottom, top, bars } = CHART;
-  // As wide as there is room, so that letters and bars keep their size.
-  const width = Math.max(260, place.clientWidth - 34);
-  const last = now - (now % MINUTE);
-  const columns = Array.from({ length: bars }, (_, at) => {
-    const time = last - (bars - 1 - at) * MINUTE;
-    return { time, counts: minutes.get(time) };
+function lastHour(minutes, now) {
+  const last = now - (now % MINUTE_MS);
+  return Array.from({ length: BARS }, (_, index) => {
+    const time = last - (BARS - 1 - index) * MINUTE_MS;
+    return { time, counts: minutes.get(time) ?? noCounts() };
   });
-  const sum = (counts) => (counts ? STATUSES.reduce((all, status) => all + counts[status], 0) : 0);
-  const most = Math.max(...columns.map(({ counts }) => sum(counts)));
-  const scale = roundUp(most);
-  const floor = height - bottom;
-  const high = (count) => (count / scale) * (floor - top);
-  const step = (width - left) / bars;
-  const svg = shape("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", class: "chart" });
-  for (const [value, y] of most > 0 ? [[scale, top], [0, floor]] : [[0, floor]]) {
-    svg.append(shape("line", { x1: left, x2: width, y1: y, y2: y, class: "grid" }));
-    svg.append(shape("text", { x: left - 6, y: y + 3.5, class: "axis end" }, number(value)));
+}
+
+function sum(counts) {
+  return STATUSES.reduce((total, status) => total + counts[status], 0);
+}
+
+/** One unit of the picture is one pixel, so that texts and bars keep their size. */
+function availableWidth(container) {
+  return Math.max(260, container.clientWidth - 34);
+}
+
+function picture(columns, { width, maximum, totals }) {
+  const scale = roundUp(maximum);
+  const step = (width - LEFT) / BARS;
+  const root = svg("svg", { viewBox: `0 0 ${width} ${HEIGHT}`, role: "img", class: "chart" });
+  root.append(gridLine(0, BASELINE, width));
+  if (maximum > 0) root.append(gridLine(scale, TOP, width));
+  columns.forEach((column, index) => {
+    if (sum(column.counts) > 0) root.append(bar(column, { x: LEFT + index * step + 1, width: step - 2, scale }));
+  });
+  for (const minutes of [60, 45, 30, 15]) {
+    const label = text("minutesAgo", { count: minutes });
+    const anchor = minutes === BARS ? "axis" : "axis middle";
+    root.append(svg("text", { x: LEFT + (BARS - minutes) * step, y: HEIGHT - 3, class: anchor }, label));
   }
-  const totals = { PENDING: 0, COMPLETED: 0, ERROR: 0 };
-  for (const [at, { time, counts }] of columns.entries()) {
-    if (!counts) continue;
-    const clock = new Date(time).toLocaleTimeString(language, { hour: "2-digit", minute: "2-digit" });
-    const said = STATUSES.filter((status) => counts[status] > 0).map((status) => `${word(status)} ${number(counts[status])}`);
-    const column = shape("g", {}, shape("title", {}, `${clock}: ${said.join(", ")}`));
-    let y = floor;
-    for (const status of ["COMPLETED", "PENDING", "ERROR"]) {
-      totals[status] += counts[status];
-      if (counts[status] === 0) continue;
-      // A single event among thousands is still to be seen.
-      const tall = Math.max(high(counts[status]), 1.5);
-      y -= tall;
-      column.append(shape("rect", { x: left + at * step + 1, y, width: step - 2, height: tall, rx: 1, "data-kind": status }));
-    }
-    svg.append(column);
-  }
-  for (const ahead of [60, 45, 30, 15]) {
-    const text = word("minutesAgo", { count: ahead });
-    svg.append(shape("text", { x: left + (bars - ahead) * step, y: height - 3, class: ahead === 60 ? "axis" : "axis middle" }, text));
-  }
-  svg.append(shape("text", { x: width, y: height - 3, class: "axis end" }, word("now")));
+  root.append(svg("text", { x: width, y: HEIGHT - 3, class: "axis end" }, text("now")));
   const total = sum(totals);
-  svg.setAttribute("aria-label", total === 0 ? word("chartQuiet") : word("chartSays", { total, most, ...totals }));
-  const legend = build("p", { class: "legend" }, ...["COMPLETED", "PENDING", "ERROR"].map((status) =>
-    build("span", { "data-kind": status }, `${word(status)} ${number(totals[status])}`)));
-  place.replaceChildren(build("figcaption", {}, build("h2", {}, word("perMinute")), legend), svg);
+  const summary = total === 0 ? text("chartEmpty") : text("chartSummary", { total, maximum, ...totals });
+  root.setAttribute("aria-label", summary);
+  return root;
+}
+
+function gridLine(value, y, width) {
+  return svg(
+    "g",
+    {},
+    svg("line", { x1: LEFT, x2: width, y1: y, y2: y, class: "grid" }),
+    svg("text", { x: LEFT - 6, y: y + 3.5, class: "axis end" }, formatNumber(value)),
+  );
+}
+
+/** The events of one minute, stacked by status. */
+function bar({ time, counts }, { x, width, scale }) {
+  const clock = new Date(time).toLocaleTimeString(language(), { hour: "2-digit", minute: "2-digit" });
+  const parts = STATUSES.filter((status) => counts[status] > 0);
+  const tooltip = parts.map((status) => `${text(status)} ${formatNumber(counts[status])}`).join(", ");
+  const group = svg("g", {}, svg("title", {}, `${clock}: ${tooltip}`));
+  let y = BASELINE;
+  for (const status of STACK_ORDER.filter((status) => counts[status] > 0)) {
+    // A single event among thousands must stay visible.
+    const height = Math.max((counts[status] / scale) * (BASELINE - TOP), 1.5);
+    y -= height;
+    group.append(svg("rect", { x, y, width, height, rx: 1, "data-kind": status }));
+  }
+  return group;
+}
+
+function legend(totals) {
+  const entries = STACK_ORDER.map((status) =>
+    element("span", { "data-kind": status }, `${text(status)} ${formatNumber(totals[status])}`),
+  );
+  return element("p", { class: "legend" }, entries);
+}
+
+function svg(name, attributes, ...children) {
+  const created = document.createElementNS("http://www.w3.org/2000/svg", name);
+  for (const [key, value] of Object.entries(attributes)) created.setAttribute(key, String(value));
+  created.append(...children);
+  return created;
 }

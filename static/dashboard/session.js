@@ -1,98 +1,95 @@
-// Who is signed in: the token, kept for this tab and sent in a header only, and requests to the relay with it. A client's
-// secret is held in memory while the page is open, to get the next token; it is kept nowhere.
+// The session of a client: its token, and requests to the relay with it. A client secret is kept in memory only, to get the
+// next token.
 
-const KEPT_AS = "docrelay-token";
-/** A token that was just got and is refused all the same is not got again at once. */
-const RENEW_AT_MOST_EVERY = 30_000;
+import { RefusedError } from "../stream/errors.js";
+import { deleteToken, saveToken } from "./token-storage.js";
 
-/** A relay that says no: coming back would not help. */
-class Refused extends Error {}
+/** A token that is refused right after it was issued is not renewed again before this time has passed. */
+const MIN_RENEWAL_INTERVAL_MS = 30_000;
 
-/** An answer that is none of what was hoped for; `status` says which. */
-class Unexpected extends Error {
+/** An error response; `detail` is the relay's own text, if there is one. */
+export class ApiError extends Error {
   constructor(status, detail) {
-    super(detail);
+    super(detail ?? `the relay responded with status ${status}`);
     this.status = status;
+    this.detail = detail;
   }
 }
 
-class Session {
+export class Session {
+  #client;
+  #renewedAt = Date.now();
+  #renewal;
+  #isClosed = false;
+
+  /** `client` is `{id, secret}`, or undefined if only a token is known. */
   constructor(token, client) {
     this.token = token;
-    this.client = client;
-    this.renewed = Date.now();
-    this.ended = false;
+    this.#client = client;
   }
 
-  /** Asks for a token with a client's secret: in a form, never in an address. */
-  static async of(client) {
-    const form = new URLSearchParams({ grant_type: "client_credentials", client_id: client.id, client_secret: client.secret });
-    const response = await fetch("/oauth/token", { method: "POST", body: form, cache: "no-store", credentials: "omit" });
-    if (response.status === 400 || response.status === 401) throw new Refused(word("badClient"));
-    if (!response.ok) throw new Unexpected(response.status, word("answered", { status: String(response.status) }));
-    return new Session((await response.json()).access_token, client);
+  /** Requests a token with a client secret. Throws a RefusedError if the secret is wrong. */
+  static async fromSecret(client) {
+    return new Session(await requestToken(client), client);
   }
 
-  /** Whether there is another token now than the one that was refused. Whoever asks meanwhile waits for the same one. */
+  /**
+   * Returns whether there is now another token than the `refused` one. Concurrent callers share one request. Throws if
+   * the relay cannot be reached.
+   */
   async renew(refused) {
     if (refused !== this.token) return true;
-    if (!this.client || Date.now() - this.renewed < RENEW_AT_MOST_EVERY) return false;
-    this.renewing ??= Session.of(this.client).finally(() => { this.renewing = undefined; });
-    const { token } = await this.renewing;
-    // Signed out meanwhile: nothing is kept any more.
-    if (this.ended) return false;
+    if (!this.#client || Date.now() - this.#renewedAt < MIN_RENEWAL_INTERVAL_MS) return false;
+    this.#renewal ??= requestToken(this.#client).finally(() => {
+      this.#renewal = undefined;
+    });
+    const token = await this.#renewal;
+    // The user has signed out in the meantime.
+    if (this.#isClosed) return false;
     this.token = token;
-    this.renewed = Date.now();
-    keep(token);
+    this.#renewedAt = Date.now();
+    saveToken(token);
     return true;
   }
 
   /** Signs out. */
-  end() {
-    this.ended = true;
-    this.client = undefined;
-    keep(null);
+  close() {
+    this.#isClosed = true;
+    this.#client = undefined;
+    deleteToken();
   }
 
-  get headers() {
-    return { Authorization: `Bearer ${this.token}` };
-  }
-
-  /** The JSON of an answer; everything that is not good is thrown. */
-  async ask(path, { method = "GET", body, signal } = {}) {
-    const sent = body === undefined ? undefined : JSON.stringify(body);
-    const request = () => fetch(path, { method, body: sent, headers: this.headers, signal, cache: "no-store", credentials: "omit" });
+  /**
+   * The JSON of a response, undefined for 204. Throws a RefusedError when the token is not accepted and cannot be renewed,
+   * an ApiError for every other error response, and a TypeError when the relay cannot be reached.
+   */
+  async request(path, { method = "GET", body, signal } = {}) {
     const used = this.token;
-    let response = await request();
-    if (response.status === 401 && (await this.renew(used))) response = await request();
-    if (response.status === 401) throw new Refused(word("auth_failed"));
+    let response = await this.#send(path, { method, body, signal });
+    if (response.status === 401 && (await this.renew(used)))
+      response = await this.#send(path, { method, body, signal });
+    if (response.status === 401) throw new RefusedError("auth_failed");
     if (response.ok) return response.status === 204 ? undefined : response.json();
     const problem = await response.json().catch(() => ({}));
-    const detail = problem.detail ?? problem.message ?? word("answered", { status: String(response.status) });
-    throw new Unexpected(response.status, response.status === 403 ? word("noScope") : detail);
+    throw new ApiError(response.status, problem.detail ?? problem.message);
+  }
+
+  #send(path, { method, body, signal }) {
+    return fetch(path, {
+      method,
+      body: body === undefined ? undefined : JSON.stringify(body),
+      headers: { Authorization: `Bearer ${this.token}` },
+      signal,
+      cache: "no-store",
+      credentials: "omit",
+    });
   }
 }
 
-/** A browser may forbid storage: then the token is good until the page is left. */
-function keep(token) {
-  try {
-    if (token) sessionStorage.setItem(KEPT_AS, token);
-    else sessionStorage.removeItem(KEPT_AS);
-  } catch { /* kept nowhere */ }
-}
-
-function kept() {
-  try {
-    return sessionStorage.getItem(KEPT_AS);
-  } catch {
-    return null;
-  }
-}
-
-/** The token of the fragment, which is taken out of the address at once: addresses are shown, shared and kept. */
-function fromFragment() {
-  if (!location.hash.startsWith("#token=")) return null;
-  const token = new URLSearchParams(location.hash.slice(1)).get("token");
-  history.replaceState(null, "", location.pathname);
-  return token;
+async function requestToken({ id, secret }) {
+  const body = new URLSearchParams({ grant_type: "client_credentials", client_id: id, client_secret: secret });
+  const response = await fetch("/oauth/token", { method: "POST", body, cache: "no-store", credentials: "omit" });
+  if (response.status === 400 || response.status === 401) throw new RefusedError("bad_client");
+  if (!response.ok) throw new ApiError(response.status);
+  return (await response.json()).access_token;
 }

@@ -82,7 +82,7 @@ fn the_start_page_shows_an_event_within_a_second_and_keeps_the_token_out_of_ever
     browser.wait_until(IS_OPEN);
     browser.wait_until(&shows(&id));
     pictures(&mut browser, &relay, &hook);
-    browser.evaluate("document.querySelector('#forget').click()");
+    browser.evaluate("document.querySelector('#sign-out').click()");
     assert_eq!(browser.evaluate("sessionStorage.length"), json!(0));
     nothing_to_complain_of(&browser);
 }
@@ -134,7 +134,7 @@ fn the_start_page_misses_nothing_when_the_relay_is_killed() {
     let (mut relay, hook, token) = acme();
     browser.navigate(&format!("http://{}/", relay.listen));
     browser.evaluate(&format!(
-        "document.querySelector('#token').value = {}; document.querySelector('#sign-in').requestSubmit()",
+        "document.querySelector('#token').value = {}; document.querySelector('#sign-in-token').requestSubmit()",
         json!(token)
     ));
     browser.wait_until(IS_OPEN);
@@ -155,7 +155,7 @@ fn the_start_page_says_in_words_what_is_wrong_with_a_token() {
     // The relay's word for a bad token comes in the body of a 200; the list of documents says 401, which the browser
     // reports by itself.
     browser.navigate(&format!("http://{}/#token=wrong", relay.listen));
-    browser.wait_until("document.querySelector('#state').innerText.startsWith('The token was not accepted')");
+    browser.wait_until("document.querySelector('#state').innerText.startsWith('The token is invalid')");
     browser.navigate(&format!("http://{}/#token={token}", relay.listen));
     browser.wait_until(IS_OPEN);
     let admin = std::fs::read_to_string(relay.data_dir().join("admin.token")).expect("the admin token");

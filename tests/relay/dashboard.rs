@@ -169,7 +169,7 @@ fn a_documents_page_shows_all_that_is_known_of_it() {
     desk.visit(&format!("#/documents/{}", id(1)));
     desk.browser.wait_until("document.querySelectorAll('#page .history li').length === 2");
     let page = desk.browser.evaluate("document.querySelector('#page').innerText");
-    for text in ["offer.docx", "source file error", &id(1), "Nothing has gone out."] {
+    for text in ["offer.docx", "source file error", &id(1), "No deliveries."] {
         assert!(page.as_str().is_some_and(|p| p.contains(text)), "{text}: {page}");
     }
     desk.browser.evaluate("document.querySelector('#page .history details').open = true");

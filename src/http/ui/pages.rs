@@ -49,43 +49,14 @@ const STYLE: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 const JSON: &str = "application/json";
 
-/// The dashboard's script: one module in one request, without a build. What stands further down uses what stands above.
-const DASHBOARD: &str = concat!(
-    include_str!("../../../static/sse.js"),
-    include_str!("../../../static/dashboard/words.js"),
-    include_str!("../../../static/dashboard/build.js"),
-    include_str!("../../../static/dashboard/session.js"),
-    include_str!("../../../static/dashboard/stream.js"),
-    include_str!("../../../static/dashboard/store.js"),
-    include_str!("../../../static/dashboard/address.js"),
-    include_str!("../../../static/dashboard/table.js"),
-    include_str!("../../../static/dashboard/list.js"),
-    include_str!("../../../static/dashboard/chart.js"),
-    include_str!("../../../static/dashboard/document.js"),
-    include_str!("../../../static/dashboard/hooks.js"),
-    include_str!("../../../static/dashboard/notifications.js"),
-    include_str!("../../../static/dashboard/rejects.js"),
-    include_str!("../../../static/dashboard/main.js"),
-);
-
-/// The widget's, which has no imports either, so that one address is all that a page of another origin has to load.
-const WIDGET: &str = concat!(
-    include_str!("../../../static/sse.js"),
-    include_str!("../../../static/widget/words.js"),
-    include_str!("../../../static/widget/position.js"),
-    include_str!("../../../static/widget/ticket.js"),
-    include_str!("../../../static/widget/share.js"),
-    include_str!("../../../static/widget/source.js"),
-    include_str!("../../../static/widget/element.js"),
-);
-
+/// The scripts in `static/dist` are bundles of the modules in `static`: `make bundle` writes them.
 static PAGES: [Page; 15] = [
     page!("/", HTML, include_str!("../../../static/index.html")),
     page!("/dashboard.css", STYLE, include_str!("../../../static/dashboard.css")),
-    page!("/dashboard.js", SCRIPT, DASHBOARD),
-    page!("/sse.js", SCRIPT, include_str!("../../../static/sse.js")),
+    page!("/dashboard.js", SCRIPT, include_str!("../../../static/dist/dashboard.js")),
+    page!("/sse.js", SCRIPT, include_str!("../../../static/stream/sse.js")),
     page!("/icon.svg", "image/svg+xml", include_str!("../../../static/icon.svg")),
-    page!("/widget.js", SCRIPT, without_comments(WIDGET)),
+    page!("/widget.js", SCRIPT, include_str!("../../../static/dist/widget.js")),
     page!("/demo.html", HTML, include_str!("../../../static/demo.html")),
     page!("/demo.css", STYLE, include_str!("../../../static/demo.css")),
     page!("/demo.js", SCRIPT, include_str!("../../../static/demo.js")),
@@ -96,16 +67,6 @@ static PAGES: [Page; 15] = [
     page!("/openapi.json", JSON, include_str!("../../../docs/openapi.json")),
     page!("/asyncapi.json", JSON, include_str!("../../../docs/asyncapi.json")),
 ];
-
-/// A script without the lines that are comments: a widget is a guest on other people's pages, and has to be small. No
-/// line of a text in its files may begin with `//` or be all `/** … */`.
-fn without_comments(script: &str) -> String {
-    let lines = script.lines().filter(|line| {
-        let line = line.trim_start();
-        !(line.is_empty() || line.starts_with("//") || line.starts_with("/**") && line.ends_with("*/"))
-    });
-    lines.flat_map(|line| [line, "\n"]).collect()
-}
 
 /// Every address that no other route knows.
 pub(in crate::http) async fn page(_: Arc<Context>, request: Request) -> Outcome {

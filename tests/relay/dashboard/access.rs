@@ -18,13 +18,13 @@ fn one_signs_in_with_a_token_or_with_a_clients_secret() {
     let client = desk.relay.add_client("other");
     desk.browser.navigate(&desk.url(""));
     desk.browser.evaluate(&format!(
-        "document.querySelector('#token').value = {}; document.querySelector('#sign-in').requestSubmit()",
+        "document.querySelector('#token').value = {}; document.querySelector('#sign-in-token').requestSubmit()",
         json!(desk.token)
     ));
     desk.browser.wait_until(OPEN);
     desk.tell(1, "COMPLETED", "paper");
     desk.browser.wait_until("document.querySelectorAll('#documents tbody tr').length === 1");
-    desk.browser.evaluate("document.querySelector('#forget').click()");
+    desk.browser.evaluate("document.querySelector('#sign-out').click()");
     desk.browser.wait_until("!document.querySelector('#welcome').hidden");
     let rows = desk.browser.evaluate("document.querySelectorAll('#documents tbody tr').length");
     assert_eq!(rows, json!(0), "nothing stays behind");
@@ -37,7 +37,8 @@ fn one_signs_in_with_a_token_or_with_a_clients_secret() {
         )
     };
     desk.browser.evaluate(&sign_in("wrong"));
-    desk.browser.wait_until("document.querySelector('#denied').innerText === 'The client id or its secret is wrong.'");
+    desk.browser
+        .wait_until("document.querySelector('#sign-in-error').innerText === 'The client ID or the secret is wrong.'");
     desk.browser.errors.clear();
     desk.browser.evaluate(&sign_in(&client.secret));
     desk.browser.wait_until(OPEN);
@@ -59,9 +60,12 @@ fn the_page_speaks_chinese() {
     desk.browser.evaluate("document.querySelector('#language').click()");
     assert_eq!(desk.browser.evaluate("document.documentElement.lang"), json!("zh"));
     desk.browser.wait_until("document.querySelector('#documents').innerText.includes('已完成')");
-    assert_eq!(desk.browser.evaluate("document.querySelector('#state').innerText"), json!("已连接：事件会即时显示。"));
+    assert_eq!(
+        desk.browser.evaluate("document.querySelector('#state').innerText"),
+        json!("已连接。新事件会即时显示。")
+    );
     // Every word has both languages, and none is missing.
-    let missing = "[...document.querySelectorAll('[data-word], [data-label], [data-hint]')]
+    let missing = "[...document.querySelectorAll('[data-text], [data-aria-label], [data-placeholder]')]
         .flatMap((e) => Object.values(e.dataset)).filter((key) => document.body.innerText.split('\\n').includes(key))";
     assert_eq!(desk.browser.evaluate(missing), json!([]));
     desk.is_clean();
@@ -83,7 +87,7 @@ fn axe_finds_no_violation_in_light_and_dark() {
     let places = [
         ("", "document.querySelector('#token').offsetParent !== null"),
         ("#/", "document.querySelectorAll('#documents tbody tr').length === 3"),
-        ("#/?q=nothing", "document.querySelector('#nothing .empty') !== null"),
+        ("#/?q=nothing", "document.querySelector('#no-rows .empty') !== null"),
         (&document, "document.querySelector('#page .history li') !== null"),
         ("#/hooks", "document.querySelector('#page .card') !== null"),
         ("#/notifications", "document.querySelector('#page .card') !== null"),

@@ -72,8 +72,8 @@ fn filters_are_kept_in_the_address() {
     desk.browser.wait_until(&rows(1));
     assert_eq!(desk.browser.evaluate("document.querySelector('#search').value"), json!("paper 4"));
     desk.visit("#/?vendor=ppj");
-    desk.browser.wait_until("document.querySelector('#nothing').innerText.includes('No document matches')");
-    desk.browser.evaluate("document.querySelector('#nothing button').click()");
+    desk.browser.wait_until("document.querySelector('#no-rows').innerText.includes('No document matches')");
+    desk.browser.evaluate("document.querySelector('#no-rows button').click()");
     desk.browser.wait_until(&rows(6));
     desk.is_clean();
 }
@@ -131,7 +131,7 @@ fn ten_thousand_documents_scroll_in_a_table_of_few_rows() {
     });
     let url = desk.url(&format!("#token={}", desk.token));
     desk.browser.navigate(&url);
-    desk.browser.wait_until("document.querySelector('#shown').innerText === '10,000 documents'");
+    desk.browser.wait_until("document.querySelector('#row-count').innerText === '10,000 documents'");
     let told = desk.browser.evaluate(
         "(async () => {
            const frame = () => new Promise(requestAnimationFrame);
@@ -161,7 +161,7 @@ fn ten_thousand_documents_scroll_in_a_table_of_few_rows() {
     let seen = "document.elementFromPoint(innerWidth / 2, innerHeight / 2).closest('tr')?.dataset.id";
     let before = desk.browser.evaluate(seen);
     desk.tell(20_000, "ERROR", "newest");
-    desk.browser.wait_until("!document.querySelector('#newer').hidden");
+    desk.browser.wait_until("!document.querySelector('#new-events').hidden");
     assert_eq!(desk.browser.evaluate(seen), before);
     desk.is_clean();
 }

@@ -20,7 +20,7 @@ fn the_widget_misses_nothing_when_the_relay_is_killed() {
     browser.wait_until(&shows("1.pdf"));
     nothing_to_complain_of(&browser);
     site.relay.kill();
-    browser.wait_until(&shows("The relay cannot be reached. Trying again."));
+    browser.wait_until(&shows("Updates are unavailable right now. Retrying."));
     site.relay.restart();
     for number in 2..=5 {
         site.tell(number, "COMPLETED", &format!("{number}.pdf"));
@@ -52,12 +52,12 @@ fn after_a_reset_the_widget_looks_at_the_present_state_and_says_so() {
     site.tell(1, "COMPLETED", "1.pdf");
     browser.wait_until(&shows("1.pdf"));
     browser.evaluate("lose = true; dispatchEvent(new Event('offline'))");
-    browser.wait_until(&shows("Some events in between are no longer kept."));
+    browser.wait_until(&shows("Some earlier updates are no longer available."));
     browser.wait_until(&format!("{} && {LIVE}", shows("1.pdf")));
     site.tell(2, "COMPLETED", "2.pdf");
     browser.wait_until(&heard("2.pdf"));
     assert_eq!(titles(&mut browser), json!(["1.pdf", "2.pdf"]));
-    assert_eq!(browser.evaluate(&format!("{SHOWN}.includes('no longer kept')")), json!(false));
+    assert_eq!(browser.evaluate(&format!("{SHOWN}.includes('no longer available')")), json!(false));
     nothing_to_complain_of(&browser);
 }
 

@@ -1,0 +1,28 @@
+// The line that shows the state of the connection.
+
+import { byId } from "./dom.js";
+import { errorText } from "./error-text.js";
+import { text } from "./i18n.js";
+
+export class ConnectionState {
+  #present = { state: "off", key: "off" };
+
+  /** Whether the relay has rejected the token. */
+  get isRefused() {
+    return this.#present.state === "refused";
+  }
+
+  /** `{state, key, values}` or `{state, error}`; `state` is `off`, `waiting`, `open` or `refused`. */
+  show(present) {
+    this.#present = present;
+    this.render();
+  }
+
+  /** Renders the present state, in a new language perhaps. */
+  render() {
+    const { state, key, values, error } = this.#present;
+    const line = byId("state");
+    line.dataset.state = state;
+    line.textContent = error ? errorText(error) : text(key, values);
+  }
+}
