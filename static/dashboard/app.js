@@ -1,21 +1,21 @@
 // The page as a whole: the session that is signed in, the part of the page that the route shows, and rendering at most once
 // per frame.
 
-import { drawChart } from "./chart.js";
 import { ConnectionState } from "./connection-state.js";
-import { REFRESH_INTERVAL_MS } from "./delivery-row.js";
-import { DocumentList } from "./document-list.js";
-import { DocumentPage } from "./document-page.js";
 import { DocumentStore } from "./document-store.js";
-import { byId, element, pageHeader } from "./dom.js";
-import { errorNotice } from "./error-text.js";
 import { follow } from "./event-stream.js";
-import { HooksPage } from "./hooks-page.js";
-import { switchLanguage, text } from "./i18n.js";
-import { NotificationsPage } from "./notifications-page.js";
-import { RejectsPage } from "./rejects-page.js";
+import { drawChart } from "./list/chart.js";
+import { DocumentList } from "./list/document-list.js";
+import { REFRESH_INTERVAL_MS } from "./pages/delivery-row.js";
+import { DocumentPage } from "./pages/document-page.js";
+import { HooksPage } from "./pages/hooks-page.js";
+import { NotificationsPage } from "./pages/notifications-page.js";
+import { RejectsPage } from "./pages/rejects-page.js";
 import { listRoute, parseRoute } from "./route.js";
 import { saveToken } from "./token-storage.js";
+import { byId, element, pageHeader } from "./ui/dom.js";
+import { errorNotice } from "./ui/error-text.js";
+import { switchLanguage, text } from "./ui/i18n.js";
 
 const PAGES = { hooks: HooksPage, notifications: NotificationsPage, rejects: RejectsPage };
 

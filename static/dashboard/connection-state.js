@@ -1,8 +1,8 @@
 // The line that shows the state of the connection.
 
-import { byId } from "./dom.js";
-import { errorText } from "./error-text.js";
-import { text } from "./i18n.js";
+import { byId } from "./ui/dom.js";
+import { errorText } from "./ui/error-text.js";
+import { text } from "./ui/i18n.js";
 
 export class ConnectionState {
   #present = { state: "off", key: "off" };

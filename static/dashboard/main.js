@@ -1,12 +1,12 @@
 // The entry point of the dashboard: connects the elements of index.html to the App.
 
 import { App } from "./app.js";
-import { byId } from "./dom.js";
-import { errorText } from "./error-text.js";
-import { translate } from "./i18n.js";
 import { Session } from "./session.js";
-import { updateTimes } from "./time.js";
 import { savedToken, takeTokenFromUrl } from "./token-storage.js";
+import { byId } from "./ui/dom.js";
+import { errorText } from "./ui/error-text.js";
+import { translate } from "./ui/i18n.js";
+import { updateTimes } from "./ui/time.js";
 
 translate();
 const app = new App();

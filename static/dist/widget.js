@@ -9,20 +9,23 @@ if(t.status===401||t.status===403)throw new f("ticket_refused");let s=at(e);if(!
 s.token,this.fetchedAt=Date.now(),this.#e=s.expires_in>0?this.fetchedAt+s.expires_in*1e3:1/0,this.#t}async#r(){try{let t=await fetch(this.ticketUrl,{headers:{Accept:"\
 application/json, text/plain"},mode:"same-origin",credentials:"same-origin",cache:"no-store",signal:AbortSignal.timeout(2e4)});return{response:t,text:(await t.text()).
 trim()}}catch{throw new f(navigator.onLine?"ticket_failed":"offline")}}};function at(i){if(!i.startsWith("{"))return{token:i};try{return JSON.parse(i)}catch{throw new f(
-"ticket_failed")}}var x=class{constructor(t=""){this.lastEventId=t,this.retry=void 0,this.pending="",this.afterCr=!1,this.startEvent()}startEvent(){this.type="",this.data=[],this.
+"ticket_failed")}}function w(i){try{let t=atob(i.split(".")[1].replace(/-/g,"+").replace(/_/g,"/")),e=new TextDecoder().decode(Uint8Array.from(t,s=>s.charCodeAt(0)));return Object(
+JSON.parse(e))}catch{return{}}}function X(i){let{exp:t,iat:e,nbf:s,jti:r,...n}=w(i);return Object.keys(n).length>0?JSON.stringify(n):i}function F(i){let{scope:t,
+use:e}=w(i);return e!=="ticket"&&/(^| )(events|manage)( |$)/.test(t)}var x=class{constructor(t=""){this.lastEventId=t,this.retry=void 0,this.pending="",this.afterCr=!1,this.startEvent()}startEvent(){this.type="",this.data=[],this.
 id=this.lastEventId}*push(t){this.afterCr&&t.startsWith(`
 `)&&(t=t.slice(1)),t!==""&&(this.afterCr=t.endsWith("\r"));let e=(this.pending+t).split(/\r\n|\n|\r/);this.pending=e.pop();for(let s of e){if(s!==""){this.parseField(
 s);continue}this.lastEventId=this.id,this.data.length>0&&(yield{type:this.type||"message",data:this.data.join(`
 `),lastEventId:this.lastEventId}),this.startEvent()}}parseField(t){let e=t.indexOf(":"),s=e<0?t:t.slice(0,e),r=e<0?"":t.slice(e+1).replace(/^ /,"");s==="data"?this.
-data.push(r):s==="event"?this.type=r:s==="id"&&!r.includes("\0")?this.id=r:s==="retry"&&/^[0-9]+$/.test(r)&&(this.retry=Number(r))}};async function X(i,{headers:t,
+data.push(r):s==="event"?this.type=r:s==="id"&&!r.includes("\0")?this.id=r:s==="retry"&&/^[0-9]+$/.test(r)&&(this.retry=Number(r))}};async function H(i,{headers:t,
 parser:e,signal:s,silence:r,onOpen:n,onEvent:o,onChunk:a}){let c=new AbortController,h=()=>c.abort(new DOMException(`no data for ${r} ms`,"TimeoutError")),u=setTimeout(
 h,r);try{let z=e.lastEventId?{"Last-Event-ID":e.lastEventId}:{},m=await fetch(i,{headers:{Accept:"text/event-stream",...z,...t},cache:"no-store",credentials:"om\
 it",signal:AbortSignal.any([s,c.signal])}),P=m.headers.get("content-type")??"";if(m.status!==200||!/^text\/event-stream\s*(;|$)/i.test(P))throw new Error(`expec\
 ted an event stream, got status ${m.status} and content type ${JSON.stringify(P)}`);n?.();let st=new TextDecoder,it=m.body.getReader();for(;;){let{done:rt,value:nt}=await it.
-read();if(rt)return;clearTimeout(u),u=setTimeout(h,r);let j=st.decode(nt,{stream:!0});for(let ot of e.push(j))o(ot);a?.(j)}}finally{clearTimeout(u),c.abort()}}var ct=9e4;function F(i,{token:t,parser:e,signal:s,onOpen:r,onEvent:n,onChunk:o}){return X(i,{headers:{Authorization:`Bearer ${t}`},parser:e,signal:s,silence:ct,
+read();if(rt)return;clearTimeout(u),u=setTimeout(h,r);let j=st.decode(nt,{stream:!0});for(let ot of e.push(j))o(ot);a?.(j)}}finally{clearTimeout(u),c.abort()}}var ct=9e4;function G(i,{token:t,parser:e,signal:s,onOpen:r,onEvent:n,onChunk:o}){return H(i,{headers:{Authorization:`Bearer ${t}`},parser:e,signal:s,silence:ct,
 onOpen:r,onChunk:o,onEvent:({type:a,data:c,lastEventId:h})=>{if(a==="error")throw new l(c);if(a==="reset")throw new g("events after this position are no longer \
-available");a==="message"&&n({...JSON.parse(c),id:h})}})}function H(i){return Number(i.split(".")[1])}function p(i,t){return i===t||i===""||t==="earliest"?!1:t===""||i==="earliest"?!0:i.split(".")[0]!==t.split(".")[0]||
-H(i)<H(t)}function S(i,t){return i===null?!0:t?.every(e=>i.includes(e))??!1}var w=class{#t=new Map;#e="";constructor(){this.documents=[],this.position="",this.backlog=new Set}get isEmpty(){
+available");a==="message"&&n({...JSON.parse(c),id:h})}})}function y(i){if(i instanceof l)return{state:"error",code:i.code};if(!navigator.onLine)return{state:"offline",code:"offline"};let t=i instanceof f?i.code:"unrea\
+chable";return{state:t==="ticket_refused"?"error":"offline",code:t}}function W(i){return Number(i.split(".")[1])}function p(i,t){return i===t||i===""||t==="earliest"?!1:t===""||i==="earliest"?!0:i.split(".")[0]!==t.split(".")[0]||
+W(i)<W(t)}function S(i,t){return i===null?!0:t?.every(e=>i.includes(e))??!1}var v=class{#t=new Map;#e="";constructor(){this.documents=[],this.position="",this.backlog=new Set}get isEmpty(){
 return this.documents?.length===0}add({documents:t,after:e}){let s=this.isEmpty,r=S(this.documents,t);r||this.#s(t);let n=[],o=e;if(e==="earliest"){for(let c of t)
 this.#t.has(c)?n.push(this.#t.get(c)):this.documents===null&&this.backlog.add(c);this.documents===null&&(o="")}let a=s?o!=="":p(o,this.#e);return a&&(this.#e=o),
 (a||!r&&p(o,this.position))&&(this.position=o),{replay:n,reconnect:!r||a||this.backlog.size>0}}#s(t){let e=t===null?null:[...new Set([...this.documents,...t])];
@@ -30,25 +33,22 @@ if(e!==null&&e.length<=100){this.documents=e;return}if(this.position==="earliest
 position=""),this.#e==="earliest"&&(this.#e=""),this.documents=null}nextStream(){let t=this.documents===null&&this.backlog.size>0;return t?{documents:[...this.backlog],
 after:"earliest",isBacklog:t}:{documents:this.documents,after:this.position,isBacklog:t}}received(t,{isBacklog:e}){e||(this.position=t.id),this.#t.delete(t.documentId),
 this.#t.set(t.documentId,t),this.#t.size>1e3&&this.#t.delete(this.#t.keys().next().value)}backlogRead(t,e=""){for(let s of t)this.backlog.delete(s);this.position===
-""&&(this.position=e)}};function y(i){if(i instanceof l)return{state:"error",code:i.code};if(!navigator.onLine)return{state:"offline",code:"offline"};let t=i instanceof f?i.code:"unrea\
-chable";return{state:t==="ticket_refused"?"error":"offline",code:t}}var ut=2**31-1,T=class{#t;#e=new w;#s=new k;#i=new AbortController;#r=new AbortController;#n;constructor(t){this.#t=t}async run(){let{signal:t}=this.#t;for(this.#t.
+""&&(this.position=e)}};var ut=2**31-1,T=class{#t;#e=new v;#s=new k;#i=new AbortController;#r=new AbortController;#n;constructor(t){this.#t=t}async run(){let{signal:t}=this.#t;for(this.#t.
 broadcast({requestInterests:!0}),await b(this.#t.hasOtherTabs?30:0,t);!t.aborted;){if(this.#e.isEmpty){await this.#o(ut);continue}let e=await this.#a();if(e==="\
 stop"||t.aborted)return;e!=="reconnect"&&(this.#t.broadcast(e),await this.#o(this.#s.delay,this.#i.signal))}}addInterest(t){let{replay:e,reconnect:s}=this.#e.add(
 t);for(let r of e)this.#t.broadcast({event:r,isReplay:!0});s&&this.reconnect(),this.#t.broadcast(this.#t.status)}reconnect(){this.#i.abort(),this.retryNow()}retryNow(){
 this.#r.abort()}#o(t,...e){return this.#r=new AbortController,b(t,this.#t.signal,this.#r.signal,...e)}async#a(){let t=Date.now(),{credentials:e}=this.#t,s={isLive:!1,
 isBusy:!1};this.#i=new AbortController;try{if(!navigator.onLine)throw new f("offline");return s.token=await e.token(this.#n),this.#t.isFor(s.token)?(await this.#c(
 s),s.isBusy?{state:"connecting",code:"busy"}:{state:"connecting"}):(this.#t.accessChanged(),"stop")}catch(r){return this.#d(r,s,{credentials:e,startedAt:t})}}#d(t,e,{
-credentials:s,startedAt:r}){if(t instanceof g)return this.#e=new w,this.#t.broadcast({reset:!0}),this.#s.resetReceived()?"reconnect":y(t);if(this.#i.signal.aborted&&
+credentials:s,startedAt:r}){if(t instanceof g)return this.#e=new v,this.#t.broadcast({reset:!0}),this.#s.resetReceived()?"reconnect":y(t);if(this.#i.signal.aborted&&
 navigator.onLine)return"reconnect";let n=y(t);if(t instanceof l){if(this.#n=e.token,s.ticketUrl&&(e.isLive||s.fetchedAt<r))return"reconnect";if(!s.ticketUrl)return this.#t.
 stepDown(n),"stop"}return this.#s.failed(),n}async#c(t){let e=this.#e.nextStream(),s=new x(e.after),r=new URL(`${this.#t.relay}/events/client`);for(let n of e.documents??
-[])r.searchParams.append("document",n);e.isBacklog||this.#t.broadcast({connectionStarted:{documents:e.documents,after:e.after}}),await F(r,{token:t.token,parser:s,
+[])r.searchParams.append("document",n);e.isBacklog||this.#t.broadcast({connectionStarted:{documents:e.documents,after:e.after}}),await G(r,{token:t.token,parser:s,
 signal:AbortSignal.any([this.#t.signal,this.#i.signal]),onEvent:n=>{t.lastId=n.id,this.#s.received(),this.#e.received(n,e),this.#t.broadcast({event:n,isReplay:e.
 isBacklog})},onChunk:n=>this.#l(n,s,e,t)})}#l(t,e,s,r){this.#s.retry=e.retry??this.#s.retry,r.isBusy||=!r.isLive&&t.startsWith(":"),!r.isLive&&!r.isBusy&&e.retry!==
 void 0?(r.isLive=!0,this.#s.connected(),this.#t.broadcast({state:"live"})):s.isBacklog&&/^\n+$/.test(t)&&e.pending===""&&e.data.length===0&&(this.#e.backlogRead(
-s.documents,r.lastId),this.reconnect())}};async function G({locks:i,name:t,signal:e,lead:s,leadAlone:r}){if(!i)return r();let n=!1,o=()=>(n=!0,s());try{return await i.request(t,{signal:e},o)}catch(a){if(e.
-aborted)return;if(n)throw a;return r()}}function v(i){try{let t=atob(i.split(".")[1].replace(/-/g,"+").replace(/_/g,"/")),e=new TextDecoder().decode(Uint8Array.from(t,s=>s.charCodeAt(0)));return Object(
-JSON.parse(e))}catch{return{}}}function W(i){let{exp:t,iat:e,nbf:s,jti:r,...n}=v(i);return Object.keys(n).length>0?JSON.stringify(n):i}function Y(i){let{scope:t,
-use:e}=v(i);return e!=="ticket"&&/(^| )(events|manage)( |$)/.test(t)}var ft=2,J=(i,t)=>`docrelay ${ft} ${i} ${W(t)}`,R=class i{static#t=new Map;#e;#s;#i;#r=!1;#n=new Set;#o=new AbortController;static of(t,e){let s=J(t,e);return i.#t.
+s.documents,r.lastId),this.reconnect())}};async function Y({locks:i,name:t,signal:e,lead:s,leadAlone:r}){if(!i)return r();let n=!1,o=()=>(n=!0,s());try{return await i.request(t,{signal:e},o)}catch(a){if(e.
+aborted)return;if(n)throw a;return r()}}var ft=2,J=(i,t)=>`docrelay ${ft} ${i} ${X(t)}`,R=class i{static#t=new Map;#e;#s;#i;#r=!1;#n=new Set;#o=new AbortController;static of(t,e){let s=J(t,e);return i.#t.
 has(s)||i.#t.set(s,new i(s,t)),i.#t.get(s)}constructor(t,e){this.#e=t,this.relay=e,this.status={state:"connecting"},navigator.locks&&globalThis.BroadcastChannel&&
 (this.#s=new BroadcastChannel(t),this.#s.onmessage=({data:n})=>this.#a(n));let{signal:s}=this,r=()=>document.visibilityState==="visible"&&this.broadcast({retryNow:!0});
 document.addEventListener("visibilitychange",r,{signal:s}),addEventListener("offline",()=>this.#i?.reconnect(),{signal:s})}get signal(){return this.#o.signal}get hasOtherTabs(){
@@ -58,16 +58,16 @@ status),this.#c()}unsubscribe(t){!this.#n.delete(t)||this.#n.size>0||(this.#o.ab
 notify(t)}accessChanged(){for(let t of[...this.#n])t.notify({accessChanged:!0})}#a(t){t.state&&(this.status=t),t.state==="live"&&this.#n.size>0&&this.#c(),t.retryNow&&
 this.#i?.retryNow(),t.requestInterests&&this.#d(),t.interest&&this.#i?.addInterest(t.interest);for(let e of[...this.#n])e.receive(t)}#d(){for(let{remainingInterest:t}of this.#n)
 t&&this.broadcast({interest:t})}#c(){if(this.#r)return;this.#r=!0;let t=()=>(this.#i=new T(this),this.#i.run()),e=()=>(this.#s?.close(),this.#s=void 0,t()),s=this.#s&&
-navigator.locks;G({locks:s,name:this.#e,signal:this.signal,lead:t,leadAlone:e})}};async function Q({relay:i,credentials:t,documents:e,vendor:s},r){let n=await t.token(),o=e??v(n).documents??null,a=()=>({documents:e===null?[]:void 0,interest:{
-documents:o,after:o===null?"":"earliest"},newsSince:Math.min(v(n).iat*1e3||Date.now(),Date.now())});if(!Y(n))return a();let c=new URLSearchParams({limit:o?1:20});
+navigator.locks;Y({locks:s,name:this.#e,signal:this.signal,lead:t,leadAlone:e})}};var A=class{#t;#e="";#s=!1;constructor(t,e){this.credentials=t,this.notify=e}set interest(t){this.#t=t,this.#e=t?.after??"",this.#s=!1}get remainingInterest(){return this.#t&&
+{documents:this.#t.documents,after:this.#e}}receive(t){t.connectionStarted?this.#i(t.connectionStarted):t.event?this.#r(t):(t.state||t.reset)&&this.notify(t)}#i({
+documents:t,after:e}){!this.#t||this.#s||(this.#s=S(t,this.#t.documents)&&!p(this.#t.after,e))}#r(t){let{event:e,isReplay:s}=t;if(this.#t){if(!s){if(this.#e!==""&&
+!p(this.#e,e.id))return;this.#s&&(this.#e=e.id)}S(this.#t.documents,[e.documentId])&&this.notify(t)}}};async function Q({relay:i,credentials:t,documents:e,vendor:s},r){let n=await t.token(),o=e??w(n).documents??null,a=()=>({documents:e===null?[]:void 0,interest:{
+documents:o,after:o===null?"":"earliest"},newsSince:Math.min(w(n).iat*1e3||Date.now(),Date.now())});if(!F(n))return a();let c=new URLSearchParams({limit:o?1:20});
 s&&!o&&c.set("vendor",s);let h=m=>gt(i+m,n,r),u=await h(`/documents?${c}`);return u===null&&t.ticketUrl&&(n=await t.token(n),u=await h(`/documents?${c}`)),u===null?
 a():{documents:(o?await Promise.all(o.map(m=>h(`/documents/${encodeURIComponent(m)}`))):u.documents).filter(Boolean).map(mt),interest:{documents:o,after:u.lastEventId},
 newsSince:0}}function mt({eventId:i,...t}){return{...t,id:i}}async function gt(i,t,e){let s=await fetch(i,{headers:{Authorization:`Bearer ${t}`},cache:"no-store",
 credentials:"omit",signal:AbortSignal.any([e,AbortSignal.timeout(2e4)])});if([400,401,403,404].includes(s.status))return null;if(!s.ok)throw new Error(`the rela\
-y responded with status ${s.status}`);return s.json()}var A=class{#t;#e="";#s=!1;constructor(t,e){this.credentials=t,this.notify=e}set interest(t){this.#t=t,this.#e=t?.after??"",this.#s=!1}get remainingInterest(){return this.#t&&
-{documents:this.#t.documents,after:this.#e}}receive(t){t.connectionStarted?this.#i(t.connectionStarted):t.event?this.#r(t):(t.state||t.reset)&&this.notify(t)}#i({
-documents:t,after:e}){!this.#t||this.#s||(this.#s=S(t,this.#t.documents)&&!p(this.#t.after,e))}#r(t){let{event:e,isReplay:s}=t;if(this.#t){if(!s){if(this.#e!==""&&
-!p(this.#e,e.id))return;this.#s&&(this.#e=e.id)}S(this.#t.documents,[e.documentId])&&this.notify(t)}}};function V(i){return t=>{let e=new D(i,t);return e.subscribe(),()=>e.stop()}}var D=class{#t;#e;#s;#i;#r;#n=new AbortController;#o=new AbortController;#a=0;constructor(t,e){
+y responded with status ${s.status}`);return s.json()}function V(i){return t=>{let e=new D(i,t);return e.subscribe(),()=>e.stop()}}var D=class{#t;#e;#s;#i;#r;#n=new AbortController;#o=new AbortController;#a=0;constructor(t,e){
 this.#t=t,this.#e=e,this.#s=new E(t.token,t.ticketUrl),this.#i=new A(this.#s,s=>this.#d(s))}async subscribe(){this.#r?.unsubscribe(this.#i);let{signal:t}=this.#n,
 e=await this.#l(()=>this.#s.token(),t);t.aborted||e===void 0||(this.#r=R.of(this.#t.relay,e),this.#r.subscribe(this.#i),await this.#c())}stop(){this.#n.abort(),
 this.#r?.unsubscribe(this.#i)}#d(t){t.accessChanged?this.subscribe():t.event?this.#e({event:t.event,isNews:Date.parse(t.event.time)>=this.#a}):(this.#e(t),t.reset&&

@@ -4,10 +4,10 @@
 import { backoffDelay, DEFAULT_RETRY_MS, wait } from "../stream/backoff.js";
 import { RefusedError } from "../stream/errors.js";
 import { Credentials } from "./credentials.js";
-import { SharedStream } from "./shared-stream.js";
+import { SharedStream } from "./sharing/shared-stream.js";
+import { Subscription } from "./sharing/subscription.js";
 import { loadSnapshot } from "./snapshot.js";
 import { statusOf } from "./status.js";
-import { Subscription } from "./subscription.js";
 
 /** `options` is `{relay, token, ticketUrl, documents, vendor}`; null documents mean all. */
 export function relaySource(options) {

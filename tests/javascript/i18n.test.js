@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { test } from "node:test";
-import { TEXTS as DASHBOARD_TEXTS } from "../../static/dashboard/texts.js";
+import { TEXTS as DASHBOARD_TEXTS } from "../../static/dashboard/ui/texts.js";
 import { codeText, languageOf, TEXTS } from "../../static/widget/i18n.js";
 
 function keysOf(value) {

@@ -1,13 +1,13 @@
 // The leader's side of a shared stream: holds the connection to the relay, broadcasts what it brings, and reconnects.
 // Which tab leads is decided by leader-election.js, what is followed by coverage.js.
 
-import { RetrySchedule, wait } from "../stream/backoff.js";
-import { readRelayStream } from "../stream/connection.js";
-import { RefusedError, ResetError, TemporaryError } from "../stream/errors.js";
-import { Parser } from "../stream/sse.js";
+import { RetrySchedule, wait } from "../../stream/backoff.js";
+import { readRelayStream } from "../../stream/connection.js";
+import { RefusedError, ResetError, TemporaryError } from "../../stream/errors.js";
+import { Parser } from "../../stream/sse.js";
+import { INTERESTS_TIMEOUT_MS } from "../limits.js";
+import { statusOf } from "../status.js";
 import { Coverage } from "./coverage.js";
-import { INTERESTS_TIMEOUT_MS } from "./limits.js";
-import { statusOf } from "./status.js";
 
 /** The longest delay that setTimeout() accepts. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;

@@ -1,9 +1,9 @@
 // Errors in the language of the page.
 
-import { RefusedError } from "../stream/errors.js";
+import { RefusedError } from "../../stream/errors.js";
+import { ApiError } from "../session.js";
 import { element } from "./dom.js";
 import { text } from "./i18n.js";
-import { ApiError } from "./session.js";
 import { TEXTS } from "./texts.js";
 
 /** A sentence that tells what is wrong and what to do. */

@@ -1,6 +1,6 @@
 // Which documents the filters of the list let through: `{q, vendor, status}`, where an empty string filters nothing.
 
-import { noCounts } from "./statuses.js";
+import { noCounts } from "../statuses.js";
 
 export const NO_FILTERS = { q: "", vendor: "", status: "" };
 

@@ -11,9 +11,9 @@
 //   {state, code}                            the state of the connection
 //   {retryNow: true}                         the user looks at a tab: do not wait for the next attempt
 
+import { accessKey } from "../token.js";
 import { Leader } from "./leader.js";
 import { runForLeader } from "./leader-election.js";
-import { accessKey } from "./token.js";
 
 /** Part of the names of the lock and the channel. Change it when the messages change: old and new tabs must not meet. */
 const PROTOCOL_VERSION = 2;

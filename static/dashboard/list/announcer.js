@@ -1,6 +1,6 @@
 // Announces new events to screen readers, at a bounded rate: a busy stream must not talk without a pause.
 
-import { text } from "./i18n.js";
+import { text } from "../ui/i18n.js";
 
 const FIRST_DELAY_MS = 500;
 const MIN_INTERVAL_MS = 10_000;

@@ -1,12 +1,12 @@
 // The page of rejects: requests that could not be parsed, and a button that replays each after its hook was changed.
 
-import { codeBlock, element, emptyState, facts, foreign, pageHeader } from "./dom.js";
-import { errorText } from "./error-text.js";
+import { documentRoute } from "../route.js";
+import { codeBlock, element, emptyState, facts, foreign, pageHeader } from "../ui/dom.js";
+import { errorText } from "../ui/error-text.js";
+import { text } from "../ui/i18n.js";
+import { requestText } from "../ui/request-text.js";
+import { exactTime, timeElement } from "../ui/time.js";
 import { hookName } from "./hooks-page.js";
-import { text } from "./i18n.js";
-import { requestText } from "./request-text.js";
-import { documentRoute } from "./route.js";
-import { exactTime, timeElement } from "./time.js";
 
 export class RejectsPage {
   #container;

@@ -1,8 +1,8 @@
 // The page of hooks: the URLs that vendors call, and the last call of each.
 
-import { copyButton, createHookCommand, element, emptyState, facts, foreign, pageHeader } from "./dom.js";
-import { text } from "./i18n.js";
-import { timeElement } from "./time.js";
+import { copyButton, createHookCommand, element, emptyState, facts, foreign, pageHeader } from "../ui/dom.js";
+import { text } from "../ui/i18n.js";
+import { timeElement } from "../ui/time.js";
 
 export class HooksPage {
   #container;

@@ -1,11 +1,11 @@
 // The list of all documents: the filters, which live in the URL, the table, and what is shown when no document matches.
 
+import { documentRoute, listRoute, parseRoute } from "../route.js";
+import { byId, createHookCommand, element, emptyState } from "../ui/dom.js";
+import { formatNumber, text } from "../ui/i18n.js";
 import { Announcer } from "./announcer.js";
 import { DocumentTable } from "./document-table.js";
-import { byId, createHookCommand, element, emptyState } from "./dom.js";
 import { applyFilters, countByStatus, NO_FILTERS, vendorsOf } from "./filters.js";
-import { formatNumber, text } from "./i18n.js";
-import { documentRoute, listRoute, parseRoute } from "./route.js";
 
 export class DocumentList {
   #store;

@@ -1,8 +1,8 @@
 // The page of notifications: the endpoints that get events, their last deliveries, and the deliveries that have failed.
 
+import { badge, codeBlock, element, emptyState, facts, foreign, pageHeader } from "../ui/dom.js";
+import { language, text } from "../ui/i18n.js";
 import { deliveryRow, documentLink, targetName } from "./delivery-row.js";
-import { badge, codeBlock, element, emptyState, facts, foreign, pageHeader } from "./dom.js";
-import { language, text } from "./i18n.js";
 
 const RECENT_DELIVERIES = 5;
 const FAILED_DELIVERIES = 20;

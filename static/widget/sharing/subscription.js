@@ -1,6 +1,6 @@
 // One element's part of a shared stream: its credentials, what it wants to receive, and how far it has received it.
 
-import { isBefore } from "../stream/position.js";
+import { isBefore } from "../../stream/position.js";
 import { covers } from "./coverage.js";
 
 export class Subscription {

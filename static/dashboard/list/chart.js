@@ -1,9 +1,9 @@
 // The chart of events per minute, as inline SVG; colors come from the style sheet. A text alternative gives the totals.
 
-import { MINUTE_MS } from "./document-store.js";
-import { element } from "./dom.js";
-import { formatNumber, language, text } from "./i18n.js";
-import { noCounts, STATUSES } from "./statuses.js";
+import { MINUTE_MS } from "../document-store.js";
+import { noCounts, STATUSES } from "../statuses.js";
+import { element } from "../ui/dom.js";
+import { formatNumber, language, text } from "../ui/i18n.js";
 
 const HEIGHT = 112;
 const LEFT = 38;

@@ -1,8 +1,8 @@
 // A row of the table of documents.
 
-import { badge, element, foreign } from "./dom.js";
-import { documentRoute } from "./route.js";
-import { timeElement } from "./time.js";
+import { documentRoute } from "../route.js";
+import { badge, element, foreign } from "../ui/dom.js";
+import { timeElement } from "../ui/time.js";
 
 const MAX_TEXT_LENGTH = 200;
 

@@ -1,11 +1,11 @@
 // The page of one document: its present state, its history, and its deliveries.
 
+import { badge, codeBlock, copyButton, element, emptyState, facts, foreign } from "../ui/dom.js";
+import { errorNotice, errorText } from "../ui/error-text.js";
+import { language, text } from "../ui/i18n.js";
+import { requestText } from "../ui/request-text.js";
+import { exactTime, timeElement } from "../ui/time.js";
 import { deliveryRow, documentLink, REFRESH_INTERVAL_MS, targetName } from "./delivery-row.js";
-import { badge, codeBlock, copyButton, element, emptyState, facts, foreign } from "./dom.js";
-import { errorNotice, errorText } from "./error-text.js";
-import { language, text } from "./i18n.js";
-import { requestText } from "./request-text.js";
-import { exactTime, timeElement } from "./time.js";
 
 const MAX_TITLE_LENGTH = 300;
 const MAX_DELIVERIES = 50;

@@ -1,10 +1,10 @@
 // One delivery of an event to an endpoint, with its last attempt and a button that repeats it.
 
-import { badge, element, foreign } from "./dom.js";
-import { errorText } from "./error-text.js";
-import { text } from "./i18n.js";
-import { documentRoute } from "./route.js";
-import { relativeTime, timeElement } from "./time.js";
+import { documentRoute } from "../route.js";
+import { badge, element, foreign } from "../ui/dom.js";
+import { errorText } from "../ui/error-text.js";
+import { text } from "../ui/i18n.js";
+import { relativeTime, timeElement } from "../ui/time.js";
 
 /** An attempt that was just queued needs about this long. */
 const REFRESH_AFTER_RETRY_MS = 1000;

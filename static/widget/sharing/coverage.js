@@ -1,8 +1,8 @@
 // Which documents the leader's stream follows, and from which position, so that it covers the interests of all tabs.
 // An interest is `{documents, after}`; null documents mean all, and `earliest` is used with named documents only.
 
-import { isBefore } from "../stream/position.js";
-import { MAX_CACHED_EVENTS, MAX_NAMED_DOCUMENTS } from "./limits.js";
+import { isBefore } from "../../stream/position.js";
+import { MAX_CACHED_EVENTS, MAX_NAMED_DOCUMENTS } from "../limits.js";
 
 /** Whether a stream of the `followed` documents brings all `wanted` documents. Null means all documents. */
 export function covers(followed, wanted) {

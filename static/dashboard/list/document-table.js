@@ -1,8 +1,8 @@
 // The table of documents. Only the rows in and near the viewport are in the page. The window scrolls; all rows have the
 // height that the style sheet sets. One row at a time is in the tab order, and the arrow keys move between rows.
 
+import { language } from "../ui/i18n.js";
 import { createRow } from "./document-row.js";
-import { language } from "./i18n.js";
 
 /** Rows beyond each edge of the viewport, so that no gap is seen while scrolling. */
 const OVERSCAN_ROWS = 8;
