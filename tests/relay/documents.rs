@@ -8,11 +8,11 @@ use crate::harness::connection::Connection;
 use crate::harness::request::Request;
 use crate::harness::response::{assert_problem, stored_event_id, string_at};
 
-fn register(tenant: &TestClient<'_>, body: &str, status: u16) -> Value {
-    let answer = tenant.post("/documents", body);
-    assert_eq!(answer.status, status, "{answer:?}");
-    let json = answer.json();
-    assert_eq!(answer.header("location"), Some(format!("/documents/{}", string_at(&json, "documentId")).as_str()));
+fn register(client: &TestClient<'_>, body: &str, status: u16) -> Value {
+    let response = client.post("/documents", body);
+    assert_eq!(response.status, status, "{response:?}");
+    let json = response.json();
+    assert_eq!(response.header("location"), Some(format!("/documents/{}", string_at(&json, "documentId")).as_str()));
     json
 }
 
@@ -72,9 +72,9 @@ fn document_list_is_newest_first_filtered_and_paged() {
     let hook = acme.add_unverified_hook("gini").path;
     stored_event_id(&relay.send(&Request::post(&hook).json(r#"{"documentId":"job-7","status":"ERROR"}"#)));
     let ids = |target: &str| -> Vec<String> {
-        let answer = acme.get(target);
-        assert_eq!(answer.status, 200, "{target} {answer:?}");
-        answer.json()["documents"].as_array().expect("a list").iter().map(|d| string_at(d, "vendorId")).collect()
+        let response = acme.get(target);
+        assert_eq!(response.status, 200, "{target} {response:?}");
+        response.json()["documents"].as_array().expect("a list").iter().map(|d| string_at(d, "vendorId")).collect()
     };
     let (mut all, mut cursor) = (Vec::new(), String::new());
     loop {
@@ -160,12 +160,12 @@ fn documents_require_scope_and_owning_client() {
         Request::get("/rejects"),
         Request::post("/rejects/1/replay"),
     ] {
-        let answer = ask(request.clone(), &events);
-        assert!(assert_problem(&answer, 403).contains("manage"));
-        assert!(answer.header("www-authenticate").is_some_and(|v| v.contains("insufficient_scope")), "{answer:?}");
-        let answer = relay.send(&request.header("Authorization", "Bearer x.y.z"));
-        assert_problem(&answer, 401);
-        assert!(answer.header("www-authenticate").is_some_and(|v| v.contains("invalid_token")), "{answer:?}");
+        let response = ask(request.clone(), &events);
+        assert!(assert_problem(&response, 403).contains("manage"));
+        assert!(response.header("www-authenticate").is_some_and(|v| v.contains("insufficient_scope")), "{response:?}");
+        let response = relay.send(&request.header("Authorization", "Bearer x.y.z"));
+        assert_problem(&response, 401);
+        assert!(response.header("www-authenticate").is_some_and(|v| v.contains("invalid_token")), "{response:?}");
     }
     for bad in [
         "",

@@ -18,6 +18,7 @@ pub(crate) mod signature;
 pub(crate) mod sse;
 mod token;
 pub(crate) mod tool;
+pub(crate) mod vendor_bodies;
 mod wait;
 
 pub(crate) use relay::TestRelay;

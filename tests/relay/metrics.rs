@@ -84,8 +84,8 @@ fn secrets_appear_in_no_log_metric_or_response() {
     ];
     let hooks = hooks.map(|body| acme.add_hook(&body));
     let [zoffice, gini, ppj, standard] = [0, 1, 2, 3].map(|n| hooks[n].path.as_str());
-    let mut answers = Vec::new();
-    let mut ask = |request: Request| answers.push(relay.send(&request));
+    let mut responses = Vec::new();
+    let mut ask = |request: Request| responses.push(relay.send(&request));
     let zoffice_call = Request::post(zoffice).header("Cookie", cookie);
     ask(zoffice_call.clone().json(r#"{"taskId":"s3cr3t-free","code":"TaskSuccessNotify"}"#));
     ask(zoffice_call.json(r#"{"taskId":"t","code":"?"}"#));
@@ -110,10 +110,10 @@ fn secrets_appear_in_no_log_metric_or_response() {
     relay.follow(&acme.token);
 
     let metrics = relay.send_admin(&Request::get("/metrics")).text().to_owned();
-    let answers: String = answers.iter().map(|a| format!("{a:?} {}\n", a.text())).collect();
+    let responses: String = responses.iter().map(|a| format!("{a:?} {}\n", a.text())).collect();
     let said = relay.output();
     assert!(said.contains("a call proved nothing") && said.contains("a request was answered"), "{said}");
-    for (place, text) in [("log", &said), ("metrics", &metrics), ("answers", &answers)] {
+    for (place, text) in [("log", &said), ("metrics", &metrics), ("answers", &responses)] {
         let keys = hooks.iter().map(|h| &h.path[4..]).filter(|_| place != "answers");
         let tokens = [acme.token.as_str(), &acme.secret, &relay.admin_token()].map(str::to_owned);
         for secret in ["s3cr3t", "czNjcjN0"].into_iter().chain(keys).chain(tokens.iter().map(String::as_str)) {

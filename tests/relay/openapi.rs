@@ -1,4 +1,4 @@
-//! The OpenAPI document against the running relay: generated requests find no answer that it does not describe, and each
+//! The OpenAPI document against the running relay: generated requests find no response that it does not describe, and each
 //! address takes the methods that it names.
 
 use std::collections::BTreeSet;
@@ -23,7 +23,7 @@ const PYTHON: &str = "DOCRELAY_PYTHON";
 /// Thousands of requests of a debug build, on a machine that has other things to do.
 const TIMEOUT: Duration = Duration::from_secs(240);
 
-/// Has schemathesis send what the document allows, and what it does not allow, and look at every answer.
+/// Has schemathesis send what the document allows, and what it does not allow, and look at every response.
 #[track_caller]
 fn conforms(python: &str, url: &str, token: &str, configuration: &str, flags: &[&str]) {
     let here =
@@ -129,12 +129,12 @@ fn each_route_allows_exactly_the_documented_methods() {
         let segments = path.split('/').map(|segment| if segment.starts_with('{') { "1" } else { segment });
         let target = segments.collect::<Vec<_>>().join("/");
         let asked = Request::new("PURGE", &target);
-        let answer = match admin {
+        let response = match admin {
             true => relay.send_admin(&asked.bearer(&admin_token)),
             false => relay.send(&asked.bearer(&acme.token)),
         };
-        assert_eq!(answer.status, 405, "{path} as {target}: {answer:?}");
-        let allowed = answer.header("allow").expect("methods").split(", ").filter(|m| *m != "OPTIONS");
+        assert_eq!(response.status, 405, "{path} as {target}: {response:?}");
+        let allowed = response.header("allow").expect("methods").split(", ").filter(|m| *m != "OPTIONS");
         assert_eq!(allowed.map(str::to_owned).collect::<BTreeSet<_>>(), methods, "{path}");
     }
 }
@@ -144,10 +144,10 @@ fn openapi_and_asyncapi_documents_are_served_with_etag() {
     let relay = TestRelay::start();
     let asyncapi = include_str!("../../docs/asyncapi.json");
     for (path, document) in [("/openapi.json", DOCUMENT), ("/asyncapi.json", asyncapi)] {
-        let answer = relay.send(&Request::get(path));
-        assert_eq!((answer.status, answer.header("content-type")), (200, Some("application/json")));
-        assert_eq!(answer.text(), document);
-        let tag = answer.header("etag").expect("a tag");
+        let response = relay.send(&Request::get(path));
+        assert_eq!((response.status, response.header("content-type")), (200, Some("application/json")));
+        assert_eq!(response.text(), document);
+        let tag = response.header("etag").expect("a tag");
         let again = relay.send(&Request::get(path).header("If-None-Match", tag));
         assert_eq!((again.status, again.header("etag")), (304, Some(tag)));
     }

@@ -7,8 +7,8 @@ use crate::harness::response::{assert_problem, stored_event_id, string_at};
 
 const JOB: &str = r#"{"id":"job-1","state":"finished"}"#;
 
-fn send(tenant: &TestClient<'_>, path: &str, body: &str) -> String {
-    assert_problem(&tenant.relay.send(&Request::post(path).header("X-Trace", "t-1").json(body)), 422)
+fn send(client: &TestClient<'_>, path: &str, body: &str) -> String {
+    assert_problem(&client.relay.send(&Request::post(path).header("X-Trace", "t-1").json(body)), 422)
 }
 
 #[test]

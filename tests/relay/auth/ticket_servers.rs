@@ -1,4 +1,4 @@
-//! The servers of the reference that hand out tickets, run as they stand there.
+//! The ticket servers in the reference, run without changes.
 
 use std::io::{ErrorKind, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -15,7 +15,7 @@ use crate::harness::request::Request;
 use crate::harness::response::{stored_event_id, string_at};
 use crate::harness::{TestRelay, wait_until};
 
-/// The first block of this language in the section on handing out tickets.
+/// The first code block of this language in the section on tickets.
 #[track_caller]
 fn example(language: &str) -> String {
     let reference = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/REFERENCE.md"));
@@ -25,7 +25,7 @@ fn example(language: &str) -> String {
     block.split_once("\n```\n").expect("its end").0.to_owned()
 }
 
-/// A server of the reference, killed when this is dropped.
+/// A running server of the reference. Dropping it kills the process.
 struct Server {
     child: Child,
     listen: SocketAddr,
@@ -39,7 +39,7 @@ impl Server {
         let code = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
         let path = code.path().join(file);
         std::fs::write(&path, example(language)).expect("written");
-        // Nobody else takes the port so soon after.
+        // The port stays free between this check and the start of the server.
         let listen = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|l| l.local_addr()).expect("a port");
         let mut command = Command::new(program);
         command.arg(path).env("RELAY", format!("http://{}", acme.relay.listen)).env("PORT", listen.port().to_string());
@@ -72,7 +72,7 @@ impl Drop for Server {
 }
 
 #[track_caller]
-fn hands_out(program: &str, language: &str, file: &str) {
+fn assert_issues_tickets(program: &str, language: &str, file: &str) {
     let relay = TestRelay::with_config(&[("query_token", "ticket")]);
     let acme = TestClient::new(&relay, "acme");
     let Some(server) = Server::start(program, language, file, &acme) else { return };
@@ -82,32 +82,32 @@ fn hands_out(program: &str, language: &str, file: &str) {
         stored_event_id(&relay.send(&Request::post(&hook).json(&body)))
     };
     tell(1);
-    let told = tell(2);
+    let id = tell(2);
     let page = Request::get(&format!("/my/ticket?document={}", document_id(2)));
-    assert_eq!(Connection::open(server.listen).send(&page).status, 403, "a stranger gets nothing");
+    assert_eq!(Connection::open(server.listen).send(&page).status, 403, "a request without a session is refused");
     let page = page.header("Cookie", "session=1");
-    // Twice: the second time with the token of the first.
+    // The server reuses its token for the second request.
     for _ in 0..2 {
-        let answer = Connection::open(server.listen).send(&page);
-        assert_eq!((answer.status, answer.header("content-type")), (200, Some("application/json")), "{answer:?}");
-        assert_eq!(answer.header("cache-control"), Some("no-store"));
-        let json: Value = answer.json();
+        let response = Connection::open(server.listen).send(&page);
+        assert_eq!((response.status, response.header("content-type")), (200, Some("application/json")), "{response:?}");
+        assert_eq!(response.header("cache-control"), Some("no-store"));
+        let json: Value = response.json();
         assert_eq!(json["expires_in"], 300);
         let address = format!("/events/client?token={}&last_event_id=earliest", string_at(&json, "token"));
         assert_eq!(
             Follower::open(relay.listen, &Request::get(&address)).next_event().id,
-            told,
-            "its document, and no other"
+            id,
+            "only events of the document"
         );
     }
 }
 
 #[test]
 fn python_ticket_server_in_reference_issues_tickets() {
-    hands_out("python3", "python", "server.py");
+    assert_issues_tickets("python3", "python", "server.py");
 }
 
 #[test]
 fn node_ticket_server_in_reference_issues_tickets() {
-    hands_out("node", "js", "server.mjs");
+    assert_issues_tickets("node", "js", "server.mjs");
 }

@@ -1,4 +1,5 @@
-//! Tickets: what a page may hold. They follow, and do nothing else; and what an address may carry is the operator's say.
+//! Tickets: short-lived tokens for a page, which open streams and nothing else. The operator decides which tokens a URL
+//! may carry.
 
 use std::collections::BTreeSet;
 
@@ -10,15 +11,15 @@ use crate::harness::follower::{Follower, Next};
 use crate::harness::request::Request;
 use crate::harness::response::{Response, assert_problem};
 
-fn ask(fixture: &Fixture, token: &str, body: &Value) -> Response {
+fn request_ticket(fixture: &Fixture, token: &str, body: &Value) -> Response {
     fixture.relay.send(&Request::post("/events/ticket").bearer(token).json(&body.to_string()))
 }
 
 #[track_caller]
 fn ticket(fixture: &Fixture, body: &Value) -> String {
-    let answer = ask(fixture, &fixture.token, body);
-    assert_eq!(answer.status, 200, "{answer:?} {}", answer.text());
-    answer.json()["token"].as_str().expect("a token").to_owned()
+    let response = request_ticket(fixture, &fixture.token, body);
+    assert_eq!(response.status, 200, "{response:?} {}", response.text());
+    response.json()["token"].as_str().expect("a token").to_owned()
 }
 
 fn claims(token: &str) -> Value {
@@ -27,34 +28,34 @@ fn claims(token: &str) -> Value {
     serde_json::from_slice(&bytes).expect("claims")
 }
 
-fn by_query(fixture: &Fixture, token: &str, query: &str) -> Follower {
+fn follow_by_query(fixture: &Fixture, token: &str, query: &str) -> Follower {
     Follower::open(fixture.relay.listen, &Request::get(&format!("/events/client?token={token}{query}")))
 }
 
-/// What the body of a stream that ends at once says.
+/// The error code in the body of a refused stream.
 #[track_caller]
-fn refusal(fixture: &Fixture, request: &Request) -> String {
-    let answer = fixture.relay.send(request);
-    assert_eq!(answer.status, 200, "{answer:?}");
-    let text = answer.text();
-    let word = text.split_once("event: error\ndata: ").and_then(|(_, rest)| rest.strip_suffix("\n\n"));
-    word.unwrap_or_else(|| panic!("no refusal: {text:?}")).to_owned()
+fn refusal_code(fixture: &Fixture, request: &Request) -> String {
+    let response = fixture.relay.send(request);
+    assert_eq!(response.status, 200, "{response:?}");
+    let text = response.text();
+    let code = text.split_once("event: error\ndata: ").and_then(|(_, rest)| rest.strip_suffix("\n\n"));
+    code.unwrap_or_else(|| panic!("no refusal: {text:?}")).to_owned()
 }
 
 #[test]
 fn ticket_opens_streams_and_nothing_else() {
     let fixture = Fixture::start();
     let event = fixture.complete(1);
-    let answer = ask(&fixture, &fixture.token, &json!({}));
-    assert_eq!((answer.status, answer.json()["expires_in"].as_u64()), (200, Some(300)), "{answer:?}");
-    assert_eq!(answer.header("cache-control"), Some("no-store"));
-    assert_eq!(answer.json().as_object().map(serde_json::Map::len), Some(2));
-    let token = answer.json()["token"].as_str().expect("a token").to_owned();
-    let said = claims(&token);
-    assert_eq!((&said["use"], &said["scope"], &said["sub"]), (&"ticket".into(), &"events".into(), &"acme".into()));
-    assert!(said["documents"].is_null() && said["jti"].is_string(), "{said}");
+    let response = request_ticket(&fixture, &fixture.token, &json!({}));
+    assert_eq!((response.status, response.json()["expires_in"].as_u64()), (200, Some(300)), "{response:?}");
+    assert_eq!(response.header("cache-control"), Some("no-store"));
+    assert_eq!(response.json().as_object().map(serde_json::Map::len), Some(2));
+    let token = response.json()["token"].as_str().expect("a token").to_owned();
+    let claims = claims(&token);
+    assert_eq!((&claims["use"], &claims["scope"], &claims["sub"]), (&"ticket".into(), &"events".into(), &"acme".into()));
+    assert!(claims["documents"].is_null() && claims["jti"].is_string(), "{claims}");
 
-    assert_eq!(by_query(&fixture, &token, "&last_event_id=earliest").next_event().id, event);
+    assert_eq!(follow_by_query(&fixture, &token, "&last_event_id=earliest").next_event().id, event);
     assert_eq!(fixture.relay.follow_from(&token, "earliest").next_event().id, event);
     let posted = Request::post("/events/client").bearer(&token).header("Last-Event-ID", "earliest");
     assert_eq!(Follower::open(fixture.relay.listen, &posted).next_event().id, event);
@@ -92,8 +93,8 @@ fn ticket_limits_stream_to_its_documents() {
     }
     let token = ticket(&fixture, &json!({"documents": [document_id(1), document_id(2).to_uppercase()], "ttl": 60}));
     let seen = |query: &str| {
-        let mut follower = by_query(&fixture, &token, &format!("&last_event_id=earliest{query}"));
-        // Live, and of every document: what is told last ends the wait.
+        let mut follower = follow_by_query(&fixture, &token, &format!("&last_event_id=earliest{query}"));
+        // Live events of every document; the last one that the ticket allows ends the wait.
         let live: Vec<_> = (1..=3)
             .map(|number| fixture.post(&json!({"documentId": document_id(number), "status": "ERROR"})))
             .collect();
@@ -118,44 +119,44 @@ fn ticket_limits_stream_to_its_documents() {
         BTreeSet::from([document_id(2)])
     );
 
-    // Nothing of what was asked for is in the ticket; and a ticket for nothing opens nothing.
+    // A filter outside the ticket, and a ticket without documents, match no event.
     let nothing = ticket(&fixture, &json!({"documents": []}));
     for (token, query) in [(&token, format!("&document={}", document_id(3))), (&nothing, String::new())] {
-        let mut follower = by_query(&fixture, token, &format!("&last_event_id=earliest{query}"));
-        // The client's removal ends the stream: by then it would have replayed everything.
+        let mut follower = follow_by_query(&fixture, token, &format!("&last_event_id=earliest{query}"));
+        // The first block follows the replay, which must be empty.
         assert!(matches!(follower.next(TIMEOUT), Next::Block(_)));
         assert!(!follower.raw().contains("data:"), "{}", follower.raw());
     }
-    let mut follower = by_query(&fixture, &nothing, "&last_event_id=earliest");
+    let mut follower = follow_by_query(&fixture, &nothing, "&last_event_id=earliest");
     follower.next(TIMEOUT);
     fixture.relay.remove_client("acme");
     let rest = follower.read_to_end();
     let data: Vec<_> = rest.iter().filter_map(|block| block.data.as_deref()).collect();
-    assert_eq!(data, ["auth_failed"], "and tickets of a removed client end");
-    assert_eq!(refusal(&fixture, &Request::get("/events/client").bearer(&token)), "auth_failed");
-    assert_eq!(ask(&fixture, &fixture.token, &json!({})).status, 401);
+    assert_eq!(data, ["auth_failed"], "the removal of the client ends the stream");
+    assert_eq!(refusal_code(&fixture, &Request::get("/events/client").bearer(&token)), "auth_failed");
+    assert_eq!(request_ticket(&fixture, &fixture.token, &json!({})).status, 401);
 }
 
 #[test]
 fn ticket_expires_with_its_ttl_and_its_token() {
     let fixture = Fixture::start();
-    let mut short = by_query(&fixture, &ticket(&fixture, &json!({"ttl": 1})), "");
+    let mut short = follow_by_query(&fixture, &ticket(&fixture, &json!({"ttl": 1})), "");
     assert_eq!(short.next_event().data, "auth_failed");
     assert!(short.ends());
 
     let now = jsonwebtoken::get_current_timestamp();
     let bearer = fixture.relay.sign_token(&json!({"exp": now + 100, "scope": "events"}));
-    let answer = ask(&fixture, &bearer, &json!({"ttl": 3600})).json();
-    let lasts = answer["expires_in"].as_u64().expect("seconds");
-    assert!((90..=100).contains(&lasts), "{answer}");
-    assert_eq!(claims(answer["token"].as_str().expect("a token"))["exp"], now + 100);
+    let response = request_ticket(&fixture, &bearer, &json!({"ttl": 3600})).json();
+    let lasts = response["expires_in"].as_u64().expect("seconds");
+    assert!((90..=100).contains(&lasts), "{response}");
+    assert_eq!(claims(response["token"].as_str().expect("a token"))["exp"], now + 100);
 }
 
 #[test]
 fn invalid_ticket_request_gets_400_with_reason() {
     let fixture = Fixture::start();
     let many: Vec<_> = (0..101).map(document_id).collect();
-    for (body, says) in [
+    for (body, expected) in [
         (json!({"ttl": 0}), "ttl: seconds, from 1 to 3600"),
         (json!({"ttl": 3601}), "ttl: seconds, from 1 to 3600"),
         (json!({"ttl": -1}), "the body"),
@@ -168,23 +169,23 @@ fn invalid_ticket_request_gets_400_with_reason() {
         (json!({"document": [document_id(1)]}), "unknown field `document`"),
         (json!([]), "the body"),
     ] {
-        let detail = assert_problem(&ask(&fixture, &fixture.token, &body), 400);
-        assert!(detail.contains(says), "{body}: {detail}");
+        let detail = assert_problem(&request_ticket(&fixture, &fixture.token, &body), 400);
+        assert!(detail.contains(expected), "{body}: {detail}");
     }
-    let asked = |request: Request| fixture.relay.send(&request);
-    assert_eq!(asked(Request::post("/events/ticket").bearer(&fixture.token)).status, 200, "no body asks for the usual");
-    assert_eq!(ask(&fixture, &fixture.token, &json!({"ttl": 3600, "documents": &many[..100]})).status, 200);
-    assert_problem(&asked(Request::get("/events/ticket").bearer(&fixture.token)), 405);
-    assert_problem(&asked(Request::post("/events/ticket").json("{}")), 401);
-    assert_problem(&asked(Request::post(&format!("/events/ticket?token={}", fixture.token)).json("{}")), 401);
-    assert_problem(&ask(&fixture, &fixture.relay.sign_token(&json!({"scope": "manage"})), &json!({})), 403);
-    assert_problem(&ask(&fixture, "x.y.z", &json!({})), 401);
+    let send = |request: Request| fixture.relay.send(&request);
+    assert_eq!(send(Request::post("/events/ticket").bearer(&fixture.token)).status, 200, "the body is optional");
+    assert_eq!(request_ticket(&fixture, &fixture.token, &json!({"ttl": 3600, "documents": &many[..100]})).status, 200);
+    assert_problem(&send(Request::get("/events/ticket").bearer(&fixture.token)), 405);
+    assert_problem(&send(Request::post("/events/ticket").json("{}")), 401);
+    assert_problem(&send(Request::post(&format!("/events/ticket?token={}", fixture.token)).json("{}")), 401);
+    assert_problem(&request_ticket(&fixture, &fixture.relay.sign_token(&json!({"scope": "manage"})), &json!({})), 403);
+    assert_problem(&request_ticket(&fixture, "x.y.z", &json!({})), 401);
 }
 
-/// Trap 30: a token in a URL leaks.
+/// A token in a URL may leak.
 #[test]
 fn query_token_setting_limits_tokens_in_urls() {
-    for (rule, token_says, ticket_says) in [
+    for (rule, token_error, ticket_error) in [
         ("any", None, None),
         ("ticket", Some("auth_failed"), None),
         ("off", Some("auth_required"), Some("auth_required")),
@@ -192,18 +193,18 @@ fn query_token_setting_limits_tokens_in_urls() {
         let fixture = Fixture::with_config(&[("query_token", rule)]);
         let event = fixture.complete(1);
         let ticket = ticket(&fixture, &json!({}));
-        for (token, says) in [(&fixture.token, token_says), (&ticket, ticket_says)] {
+        for (token, error) in [(&fixture.token, token_error), (&ticket, ticket_error)] {
             for name in ["token", "access_token"] {
                 let request = Request::get(&format!("/events/client?{name}={token}&last_event_id=earliest"));
-                match says {
+                match error {
                     None => assert_eq!(Follower::open(fixture.relay.listen, &request).next_event().id, event, "{rule}"),
-                    Some(word) => assert_eq!(refusal(&fixture, &request), word, "{rule}"),
+                    Some(code) => assert_eq!(refusal_code(&fixture, &request), code, "{rule}"),
                 }
             }
-            assert_eq!(fixture.relay.follow_from(token, "earliest").next_event().id, event, "the header takes both");
+            assert_eq!(fixture.relay.follow_from(token, "earliest").next_event().id, event, "the header accepts both");
         }
-        let bad = refusal(&fixture, &Request::get("/events/client?token=x.y.z"));
+        let bad = refusal_code(&fixture, &Request::get("/events/client?token=x.y.z"));
         assert_eq!(bad, if rule == "off" { "auth_required" } else { "auth_failed" }, "{rule}");
-        assert!(!fixture.relay.output().contains(&ticket), "a ticket is a token, and not for the log");
+        assert!(!fixture.relay.output().contains(&ticket), "the log contains a ticket");
     }
 }

@@ -1,4 +1,4 @@
-//! Tokens and clients: client credentials after RFC 6749, keys that anybody can verify with, rotation, removal.
+//! Tokens and clients: the client credentials grant of RFC 6749, published keys, rotation of secrets, removal.
 
 use std::time::Instant;
 
@@ -17,11 +17,11 @@ fn basic(id: &str, secret: &str) -> String {
 }
 
 #[track_caller]
-fn refused(answer: &Response, status: u16, error: &str) {
-    assert_eq!((answer.status, &answer.json()["error"]), (status, &Value::from(error)), "{answer:?}");
-    assert_eq!(answer.header("content-type"), Some("application/json"));
-    assert_eq!((answer.header("cache-control"), answer.header("pragma")), (Some("no-store"), Some("no-cache")));
-    assert_eq!(answer.header("www-authenticate").is_some(), status == 401);
+fn assert_oauth_error(response: &Response, status: u16, error: &str) {
+    assert_eq!((response.status, &response.json()["error"]), (status, &Value::from(error)), "{response:?}");
+    assert_eq!(response.header("content-type"), Some("application/json"));
+    assert_eq!((response.header("cache-control"), response.header("pragma")), (Some("no-store"), Some("no-cache")));
+    assert_eq!(response.header("www-authenticate").is_some(), status == 401);
 }
 
 #[test]
@@ -49,15 +49,15 @@ fn token_endpoint_accepts_get_post_basic_and_form() {
         ),
     ];
     for (request, scope) in requests {
-        let answer = relay.send(&request);
-        let json = answer.json();
+        let response = relay.send(&request);
+        let json = response.json();
         assert_eq!(
-            (answer.status, &json["token_type"], &json["expires_in"]),
+            (response.status, &json["token_type"], &json["expires_in"]),
             (200, &"bearer".into(), &3599.into()),
-            "{answer:?}"
+            "{response:?}"
         );
         assert_eq!(json["scope"], scope);
-        assert_eq!(answer.header("cache-control"), Some("no-store"));
+        assert_eq!(response.header("cache-control"), Some("no-store"));
         let list = relay.send(&Request::get("/documents").bearer(&string_at(&json, "access_token")));
         assert_eq!(list.status, 200);
     }
@@ -71,15 +71,15 @@ fn invalid_token_request_gets_rfc_6749_error() {
     let post = |form: &str, header: &str| {
         relay.send(&Request::post("/oauth/token").header("Authorization", header).form(form))
     };
-    refused(&post("grant_type=client_credentials", &basic("acme", "wrong")), 401, "invalid_client");
-    refused(&post("grant_type=client_credentials", &basic("nobody", &acme.secret)), 401, "invalid_client");
-    refused(&post("grant_type=client_credentials", "Basic !!"), 401, "invalid_client");
-    refused(&relay.send(&Request::get("/oauth/token?grant_type=client_credentials")), 401, "invalid_client");
-    refused(&post("", &good), 400, "invalid_request");
-    refused(&post("grant_type=client_credentials&grant_type=client_credentials", &good), 400, "invalid_request");
-    refused(&post("grant_type=client_credentials&client_secret=x", &good), 400, "invalid_request");
-    refused(&post("grant_type=password", &good), 400, "unsupported_grant_type");
-    refused(&post("grant_type=client_credentials&scope=admin", &good), 400, "invalid_scope");
+    assert_oauth_error(&post("grant_type=client_credentials", &basic("acme", "wrong")), 401, "invalid_client");
+    assert_oauth_error(&post("grant_type=client_credentials", &basic("unknown", &acme.secret)), 401, "invalid_client");
+    assert_oauth_error(&post("grant_type=client_credentials", "Basic !!"), 401, "invalid_client");
+    assert_oauth_error(&relay.send(&Request::get("/oauth/token?grant_type=client_credentials")), 401, "invalid_client");
+    assert_oauth_error(&post("", &good), 400, "invalid_request");
+    assert_oauth_error(&post("grant_type=client_credentials&grant_type=client_credentials", &good), 400, "invalid_request");
+    assert_oauth_error(&post("grant_type=client_credentials&client_secret=x", &good), 400, "invalid_request");
+    assert_oauth_error(&post("grant_type=password", &good), 400, "unsupported_grant_type");
+    assert_oauth_error(&post("grant_type=client_credentials&scope=admin", &good), 400, "invalid_scope");
     assert_problem(&relay.send(&Request::new("DELETE", "/oauth/token")), 405);
     assert_problem(&relay.send(&Request::post("/oauth/token").form(&"x".repeat(20_000))), 413);
 }
@@ -88,16 +88,16 @@ fn invalid_token_request_gets_rfc_6749_error() {
 fn token_verifies_with_published_key_and_claims() {
     let relay = TestRelay::start();
     let acme = TestClient::new(&relay, "acme");
-    let answer = relay.send(&Request::get("/.well-known/jwks.json"));
-    let set: JwkSet = serde_json::from_slice(&answer.body).expect("a set of keys");
-    assert!(!answer.text().contains("\"d\""), "the private half stays here");
+    let response = relay.send(&Request::get("/.well-known/jwks.json"));
+    let set: JwkSet = serde_json::from_slice(&response.body).expect("a set of keys");
+    assert!(!response.text().contains("\"d\""), "the private key is not published");
     let header = decode_header(&acme.token).expect("a header");
     assert_eq!(header.alg, Algorithm::EdDSA);
     let key = set.find(header.kid.as_deref().expect("a kid")).expect("published");
     let mut rules = Validation::new(Algorithm::EdDSA);
     rules.validate_aud = false;
     let claims =
-        decode::<Value>(&acme.token, &DecodingKey::from_jwk(key).expect("a key"), &rules).expect("genuine").claims;
+        decode::<Value>(&acme.token, &DecodingKey::from_jwk(key).expect("a key"), &rules).expect("a valid signature").claims;
     for name in ["iss", "aud", "sub", "scope", "exp", "iat", "jti"] {
         assert!(!claims[name].is_null(), "{name} is missing: {claims}");
     }
@@ -123,7 +123,7 @@ fn rotated_secret_stays_valid_for_one_rotation() {
     assert_eq!([&acme.secret, &second, "x"].map(&status), [200, 200, 401]);
     let third = rotate();
     assert_eq!([&acme.secret, &second, &third].map(|s| status(s)), [401, 200, 200]);
-    assert_eq!(acme.get("/documents").status, 200, "tokens are not secrets: they go on");
+    assert_eq!(acme.get("/documents").status, 200, "a rotated secret does not invalidate tokens");
 }
 
 #[test]
@@ -145,29 +145,29 @@ fn removed_client_is_erased_and_name_is_reusable() {
     assert_problem(&acme.get("/documents"), 401);
     assert_problem(&relay.send_admin(&Request::new("DELETE", "/admin/clients/acme").bearer(&admin)), 404);
 
-    // Made anew at once: the tokens of the same second belong to the one that is gone.
-    let heir = TestClient::new(&relay, "acme");
+    // A client of the same name, created in the same second, does not accept the old tokens.
+    let recreated = TestClient::new(&relay, "acme");
     assert_problem(&acme.get("/documents"), 401);
     assert_problem(&acme.get("/hooks"), 401);
-    assert!(heir.documents().is_empty() && heir.rejects().is_empty());
-    assert_eq!(heir.get("/hooks").json()["hooks"], serde_json::json!([]));
+    assert!(recreated.documents().is_empty() && recreated.rejects().is_empty());
+    assert_eq!(recreated.get("/hooks").json()["hooks"], serde_json::json!([]));
     for target in [format!("/documents/{document}"), format!("/events/{id}/raw"), format!("/hooks/{}", hook.id)] {
-        assert_problem(&heir.get(&target), 404);
+        assert_problem(&recreated.get(&target), 404);
     }
-    let fresh = stored_event_id(&relay.send(&Request::post(&heir.add_unverified_hook("gini").path).json(body)));
-    assert_ne!(fresh, id, "what the other had been told is no repeat");
-    assert_eq!(heir.events(1)[0].id, fresh);
+    let fresh = stored_event_id(&relay.send(&Request::post(&recreated.add_unverified_hook("gini").path).json(body)));
+    assert_ne!(fresh, id, "messages of the removed client count for no repeat");
+    assert_eq!(recreated.events(1)[0].id, fresh);
 
-    // Erased in the file, too, as soon as the writer comes to it: what is left is the heir's.
+    // The writer erases the rows of the removed client; those of the new client remain.
     let file = rusqlite::Connection::open(relay.data_dir().join("docrelay.db")).expect("opened");
-    let left = || {
+    let row_counts = || {
         ["client", "hook", "event", "raw", "document", "reject"].map(|table| {
             file.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get::<_, i64>(0)).expect("a count")
         })
     };
     let deadline = Instant::now() + TIMEOUT;
-    while left() != [1, 1, 1, 1, 1, 0] {
-        assert!(Instant::now() < deadline, "{:?}", left());
+    while row_counts() != [1, 1, 1, 1, 1, 0] {
+        assert!(Instant::now() < deadline, "{:?}", row_counts());
     }
 }
 
@@ -200,11 +200,11 @@ fn admin_address_requires_admin_token_and_is_separate() {
 fn thousand_hooks_per_client_is_the_limit() {
     let relay = TestRelay::start();
     let acme = TestClient::new(&relay, "acme");
-    let mut wire = Connection::open(relay.listen);
+    let mut connection = Connection::open(relay.listen);
     let mut last = String::new();
     for n in 0..1000 {
         let body = format!(r#"{{"vendor":"gini","name":"hook {n}"}}"#);
-        let made = wire.send(&Request::post("/hooks").bearer(&acme.token).json(&body));
+        let made = connection.send(&Request::post("/hooks").bearer(&acme.token).json(&body));
         assert_eq!(made.status, 201, "{made:?}");
         last = string_at(&made.json(), "url");
     }

@@ -14,10 +14,10 @@ fn restart_after_sigkill_keeps_ports_and_acknowledged_events() {
     assert_eq!(follower.head.status, 200);
     assert_eq!(follower.head.header("content-type"), Some("text/event-stream"));
     let body = r#"{"documentId":"626626a0-749f-11e2-bfd6-000000000000","status":"COMPLETED"}"#;
-    let answer = relay.send(&Request::post(&hook.path).json(body));
-    assert_eq!(answer.status, 200, "{answer:?}");
+    let response = relay.send(&Request::post(&hook.path).json(body));
+    assert_eq!(response.status, 200, "{response:?}");
     let event = follower.next_event();
-    assert_eq!(Some(event.id.as_str()), answer.header("docrelay-event-id"));
+    assert_eq!(Some(event.id.as_str()), response.header("docrelay-event-id"));
     assert!(event.data.starts_with(&body[..body.len() - 1]), "{}", event.data);
 
     relay.kill();

@@ -14,19 +14,19 @@ fn relay() -> TestRelay {
     TestRelay::allowing_loopback_endpoints()
 }
 
-fn list(tenant: &TestClient<'_>, query: &str) -> Value {
-    let answer = tenant.get(&format!("/deliveries{query}"));
-    assert_eq!(answer.status, 200, "{query} {answer:?}");
-    answer.json()
+fn list(client: &TestClient<'_>, query: &str) -> Value {
+    let response = client.get(&format!("/deliveries{query}"));
+    assert_eq!(response.status, 200, "{query} {response:?}");
+    response.json()
 }
 
 fn ids(list: &Value) -> Vec<String> {
     list["deliveries"].as_array().expect("a list").iter().map(|d| string_at(d, "id")).collect()
 }
 
-fn tell(tenant: &TestClient<'_>, hook: &str, document: &str) -> String {
+fn tell(client: &TestClient<'_>, hook: &str, document: &str) -> String {
     let body = format!(r#"{{"documentId":"{document}","status":"COMPLETED"}}"#);
-    stored_event_id(&tenant.relay.send(&Request::post(hook).json(&body)))
+    stored_event_id(&client.relay.send(&Request::post(hook).json(&body)))
 }
 
 #[test]
@@ -104,9 +104,9 @@ fn retry_without_notification_gets_404() {
     tell(&acme, &hook, "job-1");
     let id = ids(&list(&acme, "")).remove(0);
     let retry = || acme.send(Request::post(&format!("/deliveries/{id}/retry")));
-    let answer = retry();
-    assert_eq!((answer.status, string_at(&answer.json(), "id")), (202, id.clone()), "{answer:?}");
-    assert_eq!(answer.json()["state"], "pending");
+    let response = retry();
+    assert_eq!((response.status, string_at(&response.json(), "id")), (202, id.clone()), "{response:?}");
+    assert_eq!(response.json()["state"], "pending");
 
     assert_eq!(acme.delete("/v1/notification/main").status, 200);
     assert_eq!(acme.get(&format!("/deliveries/{id}")).json()["state"], "dead");

@@ -18,13 +18,13 @@ fn fails() -> Receiver {
 }
 
 /// A default notification to an endpoint that fails, with forty events that wait for it and an open breaker.
-fn in_trouble(tenant: &TestClient<'_>, endpoint: &Receiver) -> String {
-    let hook = tenant.add_unverified_hook("gini").path;
-    tenant.add_default_notification("gini", &endpoint.url("/"));
+fn in_trouble(client: &TestClient<'_>, endpoint: &Receiver) -> String {
+    let hook = client.add_unverified_hook("gini").path;
+    client.add_default_notification("gini", &endpoint.url("/"));
     for n in 0..40 {
-        tenant.post_gini(&hook, &format!("d{n}"), "COMPLETED");
+        client.post_gini(&hook, &format!("d{n}"), "COMPLETED");
     }
-    tenant.relay.wait_for_metric("docrelay_endpoints_open", 1);
+    client.relay.wait_for_metric("docrelay_endpoints_open", 1);
     hook
 }
 
@@ -97,9 +97,9 @@ fn changed_endpoint_receives_pending_deliveries_at_once() {
     acme.wait_for_delivery_count("state=delivered&limit=100", 40);
 }
 
-fn change(tenant: &TestClient<'_>, endpoint: &str) -> String {
+fn change(client: &TestClient<'_>, endpoint: &str) -> String {
     let body = json!({ "endpoint": endpoint }).to_string();
-    let changed = tenant.send(Request::new("PUT", "/v2/notification/main").json(&body));
+    let changed = client.send(Request::new("PUT", "/v2/notification/main").json(&body));
     assert_eq!(changed.status, 200, "{changed:?}");
     string_at(&changed.json(), "state")
 }
@@ -114,7 +114,7 @@ fn late_410_of_old_endpoint_does_not_disable_new_one() {
     acme.post_gini(&hook, "a", "COMPLETED");
     old.wait(1);
     assert_eq!(change(&acme, &new.url("/")), "active");
-    // Its answer comes, and the event goes to where it belongs now.
+    // Its response comes, and the event goes to where it belongs now.
     new.wait(1);
     acme.wait_for_delivery_count("state=delivered", 1);
     assert_eq!(acme.get("/v2/notification/main").json()["state"], "active");

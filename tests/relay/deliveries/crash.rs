@@ -28,9 +28,9 @@ fn sigkill_during_deliveries_loses_no_event() {
     let mut acknowledged = Vec::new();
     for round in 0..KILLS {
         let enough = fastrand::usize(20..200);
-        let mut wire = Connection::open(relay.listen);
+        let mut connection = Connection::open(relay.listen);
         for n in 0..enough {
-            acknowledged.extend(send(&mut wire, &hook, &format!("r{round}-{n}")));
+            acknowledged.extend(send(&mut connection, &hook, &format!("r{round}-{n}")));
         }
         // Sometimes at once, sometimes when most has gone out.
         let seen = receiver.received().len();
@@ -60,12 +60,12 @@ fn sigkill_during_deliveries_loses_no_event() {
 }
 
 /// The message id of the stored event.
-fn send(wire: &mut Connection, hook: &str, document: &str) -> Option<String> {
+fn send(connection: &mut Connection, hook: &str, document: &str) -> Option<String> {
     let body = format!(r#"{{"documentId":"{document}","status":"COMPLETED"}}"#);
-    wire.try_write(Request::post(hook).json(&body).bytes()).ok()?;
+    connection.try_write(Request::post(hook).json(&body).bytes()).ok()?;
     let mut read = Vec::new();
     while !read.ends_with(b"\r\n\r\n{}") {
-        match wire.read(Duration::from_secs(30)) {
+        match connection.read(Duration::from_secs(30)) {
             ReadOutcome::Bytes(bytes) => read.extend(bytes),
             ReadOutcome::Closed | ReadOutcome::TimedOut => return None,
         }

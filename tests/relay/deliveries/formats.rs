@@ -24,9 +24,9 @@ const SEEDS: [(&str, &str, &str); 5] = [
     ("standard", STANDARD, "job-1"),
 ];
 
-fn play(tenant: &TestClient<'_>, vendor: &str, message: &str) -> String {
-    let hook = tenant.add_unverified_hook(vendor).path;
-    stored_event_id(&tenant.relay.send(&match vendor {
+fn play(client: &TestClient<'_>, vendor: &str, message: &str) -> String {
+    let hook = client.add_unverified_hook(vendor).path;
+    stored_event_id(&client.relay.send(&match vendor {
         "ppj" => Request::get(&format!("{hook}?{message}")),
         _ => Request::post(&hook).json(message),
     }))

@@ -59,7 +59,7 @@ fn hanging_endpoints_do_not_delay_healthy_ones() {
     receiver.wait_until(Duration::from_secs(60), |all| {
         all.iter().filter(|r| r.target.starts_with("/hears")).count() >= healthy
     });
-    let mut wire = Connection::open(relay.listen);
+    let mut connection = Connection::open(relay.listen);
     let began = Instant::now();
     for event in 0..EVENTS {
         let due = began + Duration::from_secs(1) / RATE * u32::try_from(event).expect("small");
@@ -67,7 +67,7 @@ fn hanging_endpoints_do_not_delay_healthy_ones() {
         let (_, hook) = &hooks[event % ENDPOINTS / (ENDPOINTS / CLIENTS)];
         let body = json!({ "type": "document.completed", "data": { "id": format!("d{event}") } }).to_string();
         sent.lock().expect("times").insert(format!("d{event}"), Instant::now());
-        assert_eq!(wire.send(&Request::post(hook).json(&body)).status, 200);
+        assert_eq!(connection.send(&Request::post(hook).json(&body)).status, 200);
     }
     receiver.wait_until(Duration::from_secs(60), |all| {
         all.iter().filter(|r| r.target.starts_with("/hears")).count() >= 2 * healthy

@@ -27,7 +27,7 @@ fn sigkill_under_load_loses_and_duplicates_nothing() {
     let mut acknowledged: HashMap<String, String> = HashMap::new();
     let mut unanswered: Vec<String> = Vec::new();
     for round in 0..KILLS {
-        // After so many answers of this round the power goes: sometimes at once, sometimes in full flight.
+        // After so many responses of this round the power goes: sometimes at once, sometimes in full flight.
         let enough = fastrand::usize(0..400);
         let load = load(relay.listen, &path, round, enough, std::mem::take(&mut unanswered), || relay.kill());
         for (job, id) in load.answered {
@@ -58,35 +58,35 @@ struct Load {
     unanswered: Vec<String>,
 }
 
-/// Sends from all sides, begins with what was left unanswered, and cuts the power after `enough` answers.
+/// Sends from all sides, begins with what was left unanswered, and cuts the power after `enough` responses.
 fn load(to: SocketAddr, path: &str, round: usize, enough: usize, again: Vec<String>, cut: impl FnOnce()) -> Load {
-    let answers = AtomicUsize::new(0);
+    let responses = AtomicUsize::new(0);
     let mut all = Load { answered: Vec::new(), unanswered: Vec::new() };
     thread::scope(|scope| {
         let senders: Vec<_> = (0..SENDERS)
             .map(|sender| {
                 let mut jobs: Vec<String> = again.iter().skip(sender).step_by(SENDERS).cloned().collect();
-                let answers = &answers;
+                let responses = &responses;
                 scope.spawn(move || {
-                    let mut wire = Connection::open(to);
+                    let mut connection = Connection::open(to);
                     let mut answered = Vec::new();
                     for n in 0.. {
                         let job = jobs.pop().unwrap_or_else(|| format!("r{round}-s{sender}-{n}"));
-                        match send(&mut wire, path, &job) {
+                        match send(&mut connection, path, &job) {
                             Some(id) => answered.push((job, id)),
                             None => {
                                 jobs.push(job);
                                 break;
                             }
                         }
-                        answers.fetch_add(1, Ordering::Relaxed);
+                        responses.fetch_add(1, Ordering::Relaxed);
                     }
                     Load { answered, unanswered: jobs }
                 })
             })
             .collect();
         let deadline = Instant::now() + Duration::from_secs(30);
-        while answers.load(Ordering::Relaxed) < enough && Instant::now() < deadline {
+        while responses.load(Ordering::Relaxed) < enough && Instant::now() < deadline {
             thread::yield_now();
         }
         cut();
@@ -98,13 +98,13 @@ fn load(to: SocketAddr, path: &str, round: usize, enough: usize, again: Vec<Stri
     all
 }
 
-/// The id of the stored event; `None` when the connection ended without a whole answer.
-fn send(wire: &mut Connection, path: &str, job: &str) -> Option<String> {
+/// The id of the stored event; `None` when the connection ended without a whole response.
+fn send(connection: &mut Connection, path: &str, job: &str) -> Option<String> {
     let body = format!(r#"{{"documentId":"{job}","status":"COMPLETED"}}"#);
-    wire.try_write(Request::post(path).json(&body).bytes()).ok()?;
+    connection.try_write(Request::post(path).json(&body).bytes()).ok()?;
     let mut read = Vec::new();
     while !read.ends_with(b"\r\n\r\n{}") {
-        match wire.read(Duration::from_secs(30)) {
+        match connection.read(Duration::from_secs(30)) {
             ReadOutcome::Bytes(bytes) => read.extend(bytes),
             ReadOutcome::Closed | ReadOutcome::TimedOut => return None,
         }

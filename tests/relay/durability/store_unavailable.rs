@@ -26,9 +26,9 @@ fn send(relay: &TestRelay, hook: &Hook, n: usize) -> Response {
 /// While the store is away: everything that needs it is 503, the rest works.
 #[track_caller]
 fn is_away(relay: &TestRelay, acme: &TestClient<'_>, hook: &Hook) {
-    let answer = send(relay, hook, 1);
-    let why = assert_problem(&answer, 503);
-    assert!(answer.header("retry-after").is_some_and(|s| s.parse::<u32>().is_ok_and(|s| s > 0)), "{answer:?}");
+    let response = send(relay, hook, 1);
+    let why = assert_problem(&response, 503);
+    assert!(response.header("retry-after").is_some_and(|s| s.parse::<u32>().is_ok_and(|s| s > 0)), "{response:?}");
     assert!(!why.contains("docrelay.db") && !why.contains("SQL"), "what is wrong is the operator's: {why}");
     assert_problem(&acme.post("/documents", r#"{"vendor":"ppj","vendorId":"x"}"#), 503);
     assert_problem(&acme.post("/hooks", r#"{"vendor":"ppj"}"#), 503);
@@ -131,21 +131,25 @@ fn senders_beyond_writer_queue_capacity_all_get_responses() {
     let (acme, hook, _) = prepared(&relay);
     let stranger = rusqlite::Connection::open(relay.data_dir().join("docrelay.db")).expect("opened");
     stranger.execute_batch("BEGIN IMMEDIATE").expect("the write lock");
-    let mut wires: Vec<Connection> = (0..1500).map(|_| Connection::open(relay.listen)).collect();
-    let send = |wires: &mut [Connection]| {
-        wires.iter_mut().enumerate().for_each(|(n, wire)| wire.write(job(n + 1).with_target(&hook.path).bytes()));
+    let mut connections: Vec<Connection> = (0..1500).map(|_| Connection::open(relay.listen)).collect();
+    let send = |connections: &mut [Connection]| {
+        connections
+            .iter_mut()
+            .enumerate()
+            .for_each(|(n, connection)| connection.write(job(n + 1).with_target(&hook.path).bytes()));
     };
-    send(&mut wires);
-    for wire in &mut wires {
-        assert_problem(&wire.read_response(), 503);
+    send(&mut connections);
+    for connection in &mut connections {
+        assert_problem(&connection.read_response(), 503);
     }
     assert_eq!(acme.documents().len(), 1);
     stranger.execute_batch("ROLLBACK").expect("let go");
-    send(&mut wires);
-    let mut ids: Vec<String> = wires.iter_mut().map(|wire| stored_event_id(&wire.read_response())).collect();
+    send(&mut connections);
+    let mut ids: Vec<String> =
+        connections.iter_mut().map(|connection| stored_event_id(&connection.read_response())).collect();
     ids.sort();
     ids.dedup();
-    assert_eq!(ids.len(), wires.len());
+    assert_eq!(ids.len(), connections.len());
     relay.wait_for_metric("docrelay_store_head", 1501);
 }
 
@@ -158,9 +162,9 @@ fn shutdown_does_not_wait_for_idle_or_unfinished_requests() {
     };
     let resting: Vec<Connection> = (0..20)
         .map(|n| {
-            let mut wire = Connection::open(relay.listen);
-            stored_event_id(&wire.send(&job(n).with_target(&path)));
-            wire
+            let mut connection = Connection::open(relay.listen);
+            stored_event_id(&connection.send(&job(n).with_target(&path)));
+            connection
         })
         .collect();
     let began = Instant::now();
@@ -190,9 +194,9 @@ fn shutdown_fails_readiness_and_completes_running_requests() {
     relay.wait_for_output("stopping");
     let deadline = Instant::now() + TIMEOUT;
     let unready = loop {
-        let answer = admin.send(&Request::get("/readyz"));
-        if answer.status != 200 || Instant::now() > deadline {
-            break answer;
+        let response = admin.send(&Request::get("/readyz"));
+        if response.status != 200 || Instant::now() > deadline {
+            break response;
         }
     };
     assert!(assert_problem(&unready, 503).contains("stopping"));
@@ -208,12 +212,12 @@ fn shutdown_fails_readiness_and_completes_running_requests() {
 fn begun(relay: &TestRelay, path: &str) -> (Connection, Vec<u8>) {
     let bytes = job(9).header("Expect", "100-continue").with_target(path).bytes();
     let body = bytes.windows(4).position(|four| four == b"\r\n\r\n").expect("a head") + 4;
-    let mut wire = Connection::open(relay.listen);
-    wire.write(&bytes[..body]);
+    let mut connection = Connection::open(relay.listen);
+    connection.write(&bytes[..body]);
     // The relay says this when it waits for the body, and not before.
-    assert_eq!(wire.read_head().status, 100);
-    wire.write(&bytes[body..body + 10]);
-    (wire, bytes[body + 10..].to_vec())
+    assert_eq!(connection.read_head().status, 100);
+    connection.write(&bytes[body..body + 10]);
+    (connection, bytes[body + 10..].to_vec())
 }
 
 /// A disk of four megabytes over a directory, for as long as this lives.

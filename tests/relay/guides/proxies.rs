@@ -131,8 +131,8 @@ fn caddy(listen: SocketAddr, relay: SocketAddr) -> String {
 fn passes_at_once(proxy: &Proxy, follower: &mut Follower, hook: &str, number: usize) -> String {
     let body = json!({"documentId": format!("626626a0-749f-11e2-bfd6-{number:012}"), "status": "COMPLETED"});
     let told = Instant::now();
-    let answer = Connection::open(proxy.listen).send(&Request::post(hook).json(&body.to_string()));
-    let id = stored_event_id(&answer);
+    let response = Connection::open(proxy.listen).send(&Request::post(hook).json(&body.to_string()));
+    let id = stored_event_id(&response);
     // What others were told comes here, too.
     while follower.next_event().id != id {}
     let took = told.elapsed();

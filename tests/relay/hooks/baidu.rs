@@ -1,4 +1,4 @@
-//! Baidu DOC through the socket: the seed's envelope, its variants, and the signature of its sibling products.
+//! Hooks for Baidu DOC: the documented envelope, its variants, and the signature of related Baidu products.
 
 use serde_json::json;
 
@@ -6,15 +6,8 @@ use crate::harness::TestRelay;
 use crate::harness::client::TestClient;
 use crate::harness::request::Request;
 use crate::harness::response::{assert_problem, stored_event_id};
+use crate::harness::vendor_bodies::BAIDU_PUBLISHED;
 use crate::harness::signature::{hex_hmac, now};
-
-/// The seed's own example.
-const SEED: &str = r#"{
-    "messageId": "<message_id>",
-    "messageBody": "{\"documentId\":\"doc-gkideq542yb44diy\",\"title\":\"doc_title\",\"status\":\"PUBLISHED\",\"publishInfo\":{\"pageCount\":1,\"sizeInBytes\":33,\"publishTime\":\"2016-12-08T08:45:37Z\"},\"notifyTime\":\"2016-12-08T08:45:37Z\"}",
-    "notification": "<notification_name>",
-    "server": "doc.bj.baidubce.com"
-}"#;
 
 #[test]
 fn baidu_sample_message_keeps_publish_info_and_body() {
@@ -22,12 +15,12 @@ fn baidu_sample_message_keeps_publish_info_and_body() {
     let acme = TestClient::new(&relay, "acme");
     let hook = acme.add_unverified_hook("baidu").path;
     let id = stored_event_id(
-        &relay.send(&Request::post(&hook).header("Content-Type", "application/json; charset=utf-8").body(SEED)),
+        &relay.send(&Request::post(&hook).header("Content-Type", "application/json; charset=utf-8").body(BAIDU_PUBLISHED)),
     );
     assert_eq!(
-        stored_event_id(&relay.send(&Request::post(&hook).body(SEED))),
+        stored_event_id(&relay.send(&Request::post(&hook).body(BAIDU_PUBLISHED))),
         id,
-        "whatever its content type, it is a repeat"
+        "the content type does not matter"
     );
 
     let event = acme.events(1).remove(0);
@@ -38,7 +31,7 @@ fn baidu_sample_message_keeps_publish_info_and_body() {
     assert_eq!(json["result"], json!({"pageCount": 1, "sizeInBytes": 33, "publishTime": "2016-12-08T08:45:37Z"}));
     assert_eq!(json["vendorTime"], "2016-12-08T08:45:37.000Z");
     let raw = acme.get(&format!("/events/{id}/raw"));
-    assert_eq!(raw.json()["body"], SEED);
+    assert_eq!(raw.json()["body"], BAIDU_PUBLISHED);
 }
 
 #[test]
@@ -52,7 +45,7 @@ fn baidu_message_body_object_and_missing_keys_are_accepted() {
     let id =
         stored_event_id(&send(json!({"messageId": "m1", "messageBody": failed, "version": "v1", "signature": ""})));
     assert_eq!(stored_event_id(&send(json!({"messageId": "m1", "messageBody": failed.to_string()}))), id);
-    // Without a messageId, what was said and when is what makes it the same message.
+    // Without a messageId, status and time identify the message.
     let bare =
         json!({"messageBody": {"documentId": "doc-2", "status": "PUBLISHED", "notifyTime": "2016-12-08T08:45:37Z"}});
     let bare_id = stored_event_id(&send(bare.clone()));
@@ -81,19 +74,19 @@ fn baidu_signature_covers_url_body_expiry_and_user() {
             .header("notification-auth-expire", expire)
             .header("notification-auth-user", "user-1")
             .header("notification-auth-token", &hex_hmac(token, text))
-            .json(SEED)
+            .json(BAIDU_PUBLISHED)
     };
-    stored_event_id(&relay.send(&signed(SEED, &expire, "t0ken")));
+    stored_event_id(&relay.send(&signed(BAIDU_PUBLISHED, &expire, "t0ken")));
     let stale = ((now() - 3600) * 1000).to_string();
     let far = ((now() + 25 * 3600) * 1000).to_string();
     for bad in [
-        signed(SEED, &expire, "another"),
+        signed(BAIDU_PUBLISHED, &expire, "another"),
         signed("{}", &expire, "t0ken"),
-        signed(SEED, &stale, "t0ken"),
-        signed(SEED, &far, "t0ken"),
-        signed(SEED, "soon", "t0ken"),
-        signed(SEED, &expire, "t0ken").header("notification-auth-user", "user-2"),
-        Request::post(&hook.path).json(SEED),
+        signed(BAIDU_PUBLISHED, &stale, "t0ken"),
+        signed(BAIDU_PUBLISHED, &far, "t0ken"),
+        signed(BAIDU_PUBLISHED, "soon", "t0ken"),
+        signed(BAIDU_PUBLISHED, &expire, "t0ken").header("notification-auth-user", "user-2"),
+        Request::post(&hook.path).json(BAIDU_PUBLISHED),
     ] {
         assert_problem(&relay.send(&bad), 401);
     }
@@ -107,11 +100,11 @@ fn clients_do_not_share_documents_or_repeat_detection() {
     let (acme, other) = (TestClient::new(&relay, "acme"), TestClient::new(&relay, "other"));
     let (mine, twin, theirs) =
         (acme.add_unverified_hook("baidu"), acme.add_unverified_hook("baidu"), other.add_unverified_hook("baidu"));
-    let send = |path: &str| stored_event_id(&relay.send(&Request::post(path).json(SEED)));
+    let send = |path: &str| stored_event_id(&relay.send(&Request::post(path).json(BAIDU_PUBLISHED)));
     let id = send(&mine.path);
-    assert_eq!(send(&twin.path), id, "two hooks of one client are one ear");
+    assert_eq!(send(&twin.path), id, "repeats are detected across the hooks of a client");
     assert_ne!(send(&theirs.path), id);
-    let document = |tenant: &TestClient<'_>| tenant.documents()[0]["documentId"].as_str().expect("an id").to_owned();
+    let document = |client: &TestClient<'_>| client.documents()[0]["documentId"].as_str().expect("an id").to_owned();
     assert_ne!(document(&acme), document(&other));
     for target in
         [format!("/documents/{}", document(&acme)), format!("/events/{id}/raw"), format!("/hooks/{}", mine.id)]

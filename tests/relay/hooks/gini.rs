@@ -24,5 +24,5 @@ fn gini_document_id_is_kept_and_repeats_are_detected() {
     assert_eq!([&events[0].id, &events[1].id], [&ids[0], &ids[1]]);
     let json = events[1].json();
     assert_eq!(json["documentId"], "626626a0-749f-11e2-bfd6-000000000000");
-    assert_eq!(json["result"], json!({"progress": 1}), "unknown keys are not lost");
+    assert_eq!(json["result"], json!({"progress": 1}), "unknown keys become the result");
 }

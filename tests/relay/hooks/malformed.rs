@@ -1,12 +1,11 @@
-//! What no vendor should send and somebody will: nothing of it stops the relay, is lost, or forges anything.
+//! Malformed requests to hooks: none stops the relay, is lost, or forges a field.
 
 use crate::harness::TestRelay;
 use crate::harness::client::TestClient;
 use crate::harness::connection::Connection;
 use crate::harness::request::Request;
+use crate::harness::vendor_bodies::GINI_COMPLETED;
 use crate::harness::response::{Response, assert_problem, stored_event_id};
-
-const GOOD: &str = r#"{"documentId":"626626a0-749f-11e2-bfd6-000000000000","status":"COMPLETED"}"#;
 
 #[test]
 fn malformed_body_gets_422_and_is_kept_verbatim() {
@@ -34,9 +33,9 @@ fn malformed_body_gets_422_and_is_kept_verbatim() {
     for path in &hooks {
         for body in bodies {
             let shown = String::from_utf8_lossy(&body[..body.len().min(60)]).into_owned();
-            let answer = relay.send(&Request::post(path).header("Content-Encoding", "gzip").json("").body(body));
-            let why = assert_problem(&answer, 422);
-            let id = why.rsplit_once("kept as reject ").map(|(_, id)| id.trim_end_matches(')')).expect("its number");
+            let response = relay.send(&Request::post(path).header("Content-Encoding", "gzip").json("").body(body));
+            let why = assert_problem(&response, 422);
+            let id = why.rsplit_once("kept as reject ").map(|(_, id)| id.trim_end_matches(')')).expect("the id of the reject");
             let kept = acme.rejects().remove(0);
             assert_eq!(kept["id"], id, "{shown}");
             match std::str::from_utf8(body) {
@@ -46,36 +45,36 @@ fn malformed_body_gets_422_and_is_kept_verbatim() {
         }
     }
     assert!(acme.documents().is_empty());
-    stored_event_id(&relay.send(&Request::post(&hooks[2]).json(GOOD)));
+    stored_event_id(&relay.send(&Request::post(&hooks[2]).json(GINI_COMPLETED)));
 }
 
 #[test]
 fn control_characters_in_vendor_strings_forge_no_field() {
     let relay = TestRelay::start();
     let acme = TestClient::new(&relay, "acme");
-    // As JSON writes them: CR LF, NUL, the line separators of JavaScript, the end of a script element.
-    let evil = r"x\r\nid: 9.9\r\n\r\ndata: forged\n\n\u0000\u2028\u2029\u0085</script>";
+    // In JSON escapes: CR LF, NUL, the line separators of JavaScript. Then the end of a script element.
+    let malicious = r"x\r\nid: 9.9\r\n\r\ndata: forged\n\n\u0000\u2028\u2029\u0085</script>";
     let inner = format!(
-        r#"{{"documentId":"d","title":"{evil}","status":"FAILED","error":{{"code":"{evil}","message":"{evil}"}},"{evil}":"{evil}"}}"#
+        r#"{{"documentId":"d","title":"{malicious}","status":"FAILED","error":{{"code":"{malicious}","message":"{malicious}"}},"{malicious}":"{malicious}"}}"#
     );
     let inner = serde_json::to_string(&inner).expect("text");
     let bodies = [
-        ("baidu", format!(r#"{{"messageId":"{evil}","messageBody":{inner}}}"#)),
+        ("baidu", format!(r#"{{"messageId":"{malicious}","messageBody":{inner}}}"#)),
         (
             "zoffice",
             format!(
-                r#"{{"taskId":"d","code":"TaskFailNotify","detail":{{"msg":"{evil}","filename":"{evil}","{evil}":1}}}}"#
+                r#"{{"taskId":"d","code":"TaskFailNotify","detail":{{"msg":"{malicious}","filename":"{malicious}","{malicious}":1}}}}"#
             ),
         ),
         (
             "gini",
-            format!(r#"{{"documentId":"d","status":"ERROR","title":"{evil}","error":"{evil}","{evil}":"{evil}"}}"#),
+            format!(r#"{{"documentId":"d","status":"ERROR","title":"{malicious}","error":"{malicious}","{malicious}":"{malicious}"}}"#),
         ),
         (
             "standard",
-            format!(r#"{{"type":"a.failed","data":{{"id":"d","title":"{evil}","error":"{evil}","{evil}":1}}}}"#),
+            format!(r#"{{"type":"a.failed","data":{{"id":"d","title":"{malicious}","error":"{malicious}","{malicious}":1}}}}"#),
         ),
-        ("generic", format!(r#"{{"id":"d","state":"done","{evil}":"{evil}"}}"#)),
+        ("generic", format!(r#"{{"id":"d","state":"done","{malicious}":"{malicious}"}}"#)),
     ];
     for (vendor, body) in &bodies {
         stored_event_id(&relay.send(&Request::post(&acme.add_unverified_hook(vendor).path).json(body)));
@@ -87,7 +86,7 @@ fn control_characters_in_vendor_strings_forge_no_field() {
     }
     assert!(!follower.raw().contains("\nid: 9.9") && !follower.raw().contains("\ndata: forged"));
 
-    // An identifier stands in addresses, headers and logs: there such a character is refused.
+    // Identifiers appear in URLs, headers and logs, and must not contain control characters.
     let hook = |vendor| acme.add_unverified_hook(vendor).path;
     let ids = [r"a\nb", r"a\u0000", r"\r", r"\u0085", "", &"x".repeat(257)];
     for id in ids {
@@ -104,7 +103,7 @@ fn control_characters_in_vendor_strings_forge_no_field() {
     }
     assert!(
         !relay.output().contains("\nid: 9.9") && !relay.output().contains('\0'),
-        "the log is one line for each thing"
+        "a log entry is one line"
     );
 }
 
@@ -121,7 +120,7 @@ fn unknown_status_is_rejected_and_unknown_keys_are_kept() {
     ];
     for (vendor, body) in unknown {
         let why = assert_problem(&relay.send(&Request::post(&acme.add_unverified_hook(vendor).path).json(body)), 422);
-        assert!(why.contains("\""), "the word itself is named: {why}");
+        assert!(why.contains("\""), "the reason contains the unknown status: {why}");
     }
     let ppj = acme.add_unverified_hook("ppj").path;
     assert_problem(&relay.send(&Request::get(&format!("{ppj}?type=paused&token=d"))), 422);
@@ -139,9 +138,9 @@ fn duplicate_parameters_and_length_headers_are_refused() {
     let ppj = acme.add_unverified_hook("ppj").path;
     assert_problem(&relay.send(&Request::get(&format!("{ppj}?type=complete&token=a&token=b"))), 422);
     let gini = acme.add_unverified_hook("gini").path;
-    let refused = |answer: Response| assert_eq!(answer.status, 400, "{answer:?}");
-    // Two lengths are how requests are smuggled past a proxy.
-    refused(relay.send(&Request::post(&gini).header("Content-Length", "5").body(GOOD)));
+    let refused = |response: Response| assert_eq!(response.status, 400, "{response:?}");
+    // Conflicting lengths allow request smuggling through a proxy.
+    refused(relay.send(&Request::post(&gini).header("Content-Length", "5").body(GINI_COMPLETED)));
     refused(relay.send(&Request::post(&gini).header("Content-Length", "-1")));
     assert!(acme.documents().is_empty());
 }
@@ -168,9 +167,9 @@ fn numbers_beyond_integer_precision_are_no_document_id() {
 fn unusual_request_lines_get_errors_without_panic() {
     let relay = TestRelay::start();
     let send = |bytes: &[u8]| {
-        let mut wire = Connection::open(relay.listen);
-        wire.write(bytes);
-        wire.read_head().status
+        let mut connection = Connection::open(relay.listen);
+        connection.write(bytes);
+        connection.read_head().status
     };
     assert_eq!(send(b"CONNECT example.com:443 HTTP/1.1\r\nHost: h\r\n\r\n"), 405);
     assert_eq!(send(b"OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n"), 204);
@@ -181,9 +180,9 @@ fn unusual_request_lines_get_errors_without_panic() {
     let long = [b"GET / HTTP/1.1\r\nX: ".to_vec(), vec![b'x'; 20_000], b"\r\n\r\n".to_vec()].concat();
     assert_eq!(send(&long), 431);
     assert_eq!(send(&[b"GET /".to_vec(), vec![b'y'; 10_000], b" HTTP/1.1\r\n\r\n".to_vec()].concat()), 404);
-    let said = relay.output();
-    assert!(!said.contains("panicked"), "{said}");
-    assert!(said.lines().all(|line| line.len() < 1000), "no address fills the log");
+    let log = relay.output();
+    assert!(!log.contains("panicked"), "{log}");
+    assert!(log.lines().all(|line| line.len() < 1000), "long targets are truncated in the log");
 }
 
 #[test]
@@ -191,7 +190,7 @@ fn concurrent_copies_of_one_message_store_one_event() {
     let relay = TestRelay::start();
     let acme = TestClient::new(&relay, "acme");
     for (hook, body) in [
-        (acme.add_unverified_hook("gini").path, GOOD),
+        (acme.add_unverified_hook("gini").path, GINI_COMPLETED),
         (acme.add_unverified_hook("zoffice").path, r#"{"taskId":"t","code":"TaskSuccessNotify"}"#),
         (
             acme.add_unverified_hook("baidu").path,
@@ -199,9 +198,10 @@ fn concurrent_copies_of_one_message_store_one_event() {
         ),
     ] {
         let request = Request::post(&hook).json(body);
-        let mut wires: Vec<Connection> = (0..50).map(|_| Connection::open(relay.listen)).collect();
-        wires.iter_mut().for_each(|wire| wire.write(request.bytes()));
-        let ids: Vec<String> = wires.iter_mut().map(|wire| stored_event_id(&wire.read_response())).collect();
+        let mut connections: Vec<Connection> = (0..50).map(|_| Connection::open(relay.listen)).collect();
+        connections.iter_mut().for_each(|connection| connection.write(request.bytes()));
+        let ids: Vec<String> =
+            connections.iter_mut().map(|connection| stored_event_id(&connection.read_response())).collect();
         assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
     }
     assert_eq!(acme.documents().len(), 3);
@@ -221,19 +221,20 @@ fn wrong_method_unknown_key_and_rate_limit_differ() {
         ("generic", "POST"),
     ];
     for (vendor, allow) in allowed {
-        let answer = relay.send(&Request::new("PUT", &acme.add_unverified_hook(vendor).path).json(GOOD));
-        assert_problem(&answer, 405);
-        assert_eq!(answer.header("allow"), Some(allow));
+        let response = relay.send(&Request::new("PUT", &acme.add_unverified_hook(vendor).path).json(GINI_COMPLETED));
+        assert_problem(&response, 405);
+        assert_eq!(response.header("allow"), Some(allow));
     }
-    for path in ["/in/nobody", "/in/", "/in", "/in/a/b", "/in/%00", "/in/..%2Fhooks"] {
-        assert_problem(&relay.send(&Request::post(path).json(GOOD)), 404);
+    for path in ["/in/unknown", "/in/", "/in", "/in/a/b", "/in/%00", "/in/..%2Fhooks"] {
+        assert_problem(&relay.send(&Request::post(path).json(GINI_COMPLETED)), 404);
     }
     let hook = acme.add_unverified_hook("gini").path;
-    let answers: Vec<Response> = (0..3).map(|_| relay.send(&Request::post(&hook).json(GOOD))).collect();
-    stored_event_id(&answers[0]);
-    let limited = answers.iter().find(|a| a.status == 429).expect("three calls at once are too many for two a second");
+    let responses: Vec<Response> = (0..3).map(|_| relay.send(&Request::post(&hook).json(GINI_COMPLETED))).collect();
+    stored_event_id(&responses[0]);
+    let limited =
+        responses.iter().find(|a| a.status == 429).expect("three requests at once exceed two a second");
     assert_problem(limited, 429);
     assert!(limited.header("retry-after").is_some_and(|s| s.parse::<u32>().is_ok_and(|s| s > 0)), "{limited:?}");
-    // Another hook has a bucket of its own.
-    stored_event_id(&relay.send(&Request::post(&acme.add_unverified_hook("gini").path).json(GOOD)));
+    // Each hook has its own rate limit.
+    stored_event_id(&relay.send(&Request::post(&acme.add_unverified_hook("gini").path).json(GINI_COMPLETED)));
 }

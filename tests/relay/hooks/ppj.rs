@@ -1,11 +1,15 @@
-//! PPJ through the socket, edition by edition, with the requests of its own pages.
+//! Hooks for PPJ, in every edition of its documentation.
 
 use crate::harness::TestRelay;
 use crate::harness::client::TestClient;
 use crate::harness::request::Request;
 use crate::harness::response::{assert_problem, stored_event_id};
+use crate::harness::vendor_bodies::{
+    PPJ_COMPLETE, PPJ_COMPLETE_FORM, PPJ_COMPLETED, PPJ_VALIDATION, PPJ_VERIFY, PPJ_VERIFY_UNSIGNED,
+};
 use crate::harness::signature::{now, ppj_signature};
 
+/// The secret of PPJ's documentation.
 const SECRET: &str = "kKdBnfSJNnBjex9gczp6P9g2";
 
 #[test]
@@ -13,13 +17,11 @@ fn ppj_handshake_returns_nonce_and_stores_nothing() {
     let relay = TestRelay::start();
     let acme = TestClient::new(&relay, "acme");
     let hook = acme.add_unverified_hook("ppj").path;
-    let vector = "type=verify&timestamp=1489820220&nonce=7bzaglsx2y1nmujw\
-                  &signature=988b7b1bdd05d10a0b21840561097f2dbbabeaf7e2bbe0dc960856a5fcdeb84e";
-    for query in ["type=validation&nonce=7bzaglsx2y1nmujw", vector, "type=verify&nonce=7bzaglsx2y1nmujw"] {
-        let answer = relay.send(&Request::get(&format!("{hook}?{query}")));
-        assert_eq!((answer.status, answer.text()), (200, r#"{"nonce":"7bzaglsx2y1nmujw"}"#), "{query}");
-        assert_eq!(answer.header("content-type"), Some("application/json"));
-        assert_eq!(answer.header("docrelay-event-id"), None);
+    for query in [PPJ_VALIDATION, PPJ_VERIFY, PPJ_VERIFY_UNSIGNED] {
+        let response = relay.send(&Request::get(&format!("{hook}?{query}")));
+        assert_eq!((response.status, response.text()), (200, r#"{"nonce":"7bzaglsx2y1nmujw"}"#), "{query}");
+        assert_eq!(response.header("content-type"), Some("application/json"));
+        assert_eq!(response.header("docrelay-event-id"), None);
     }
     let form = relay.send(&Request::post(&hook).form("type=verify&nonce=n%22%2B+1"));
     assert_eq!((form.status, form.json()["nonce"].as_str()), (200, Some("n\"+ 1")));
@@ -34,12 +36,12 @@ fn ppj_query_and_form_editions_are_one_event() {
     let get = |query: &str| relay.send(&Request::get(&format!("{hook}?{query}")));
     let post = |form: &str| relay.send(&Request::post(&hook).form(form));
 
-    let first = stored_event_id(&get("type=complete&token=8v9iSKnj&code=0"));
+    let first = stored_event_id(&get(PPJ_COMPLETE));
     for again in [
-        get("type=complete&token=8v9iSKnj&code=0"),
-        get("agent=06875f8b&code=0&token=8v9iSKnj&type=completed"),
-        post("type=complete&token=8v9iSKnj"),
-        get("type=complete&token=8v9iSKnj"),
+        get(PPJ_COMPLETE),
+        get(PPJ_COMPLETED),
+        post(PPJ_COMPLETE_FORM),
+        get(PPJ_COMPLETE_FORM),
     ] {
         assert_eq!(stored_event_id(&again), first);
     }
@@ -65,12 +67,12 @@ fn ppj_signature_covers_query_of_configured_url() {
     let acme = TestClient::new(&relay, "acme");
     let hook = acme.add_hook(&format!(r#"{{"vendor":"ppj","verify":{{"type":"ppj","secret":"{SECRET}"}}}}"#)).path;
     let time = now().to_string();
-    let text = format!("GET\n{hook}\nagent=06875f8b&code=0&token=8v9iSKnj&type=completed");
+    let text = format!("GET\n{hook}\n{PPJ_COMPLETED}");
     let signed = Request::get(&format!("{hook}?agent=06875f8b&type=completed&token=8v9iSKnj&code=0&_=1"))
         .header("X-PPJ-Timestamp", &time)
         .header("X-PPJ-Signature", &ppj_signature(SECRET, &time, &text));
     let first = stored_event_id(&relay.send(&signed));
-    assert_eq!(stored_event_id(&relay.send(&signed)), first, "a repeat proves itself like the first");
+    assert_eq!(stored_event_id(&relay.send(&signed)), first, "a repeat has the same signature");
 }
 
 #[test]
@@ -100,7 +102,7 @@ fn invalid_ppj_signature_gets_401_and_stores_nothing() {
     let relay = TestRelay::start();
     let acme = TestClient::new(&relay, "acme");
     let hook = acme.add_hook(&format!(r#"{{"vendor":"ppj","verify":{{"type":"ppj","secret":"{SECRET}"}}}}"#)).path;
-    let call = Request::get(&format!("{hook}?type=complete&token=8v9iSKnj&code=0"));
+    let call = Request::get(&format!("{hook}?{PPJ_COMPLETE}"));
     let text = format!("GET\n{hook}\ncode=0&token=8v9iSKnj&type=complete");
     let signed = |time: &str| {
         let signature = ppj_signature(SECRET, time, &text);

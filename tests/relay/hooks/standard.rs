@@ -6,16 +6,17 @@ use crate::harness::TestRelay;
 use crate::harness::client::TestClient;
 use crate::harness::request::Request;
 use crate::harness::response::{assert_problem, stored_event_id};
+use crate::harness::vendor_bodies::{CLOUDEVENT_BINARY, CLOUDEVENT_STRUCTURED};
 use crate::harness::signature::{now, webhook_signature};
 
-const OLD: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
-const NEW: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
+const OLD_SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+const NEW_SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
 
 #[test]
 fn standard_webhook_verifies_with_either_of_two_secrets() {
     let relay = TestRelay::start();
     let acme = TestClient::new(&relay, "acme");
-    let verify = format!(r#"{{"type":"standard","secrets":["{NEW}","{OLD}"]}}"#);
+    let verify = format!(r#"{{"type":"standard","secrets":["{NEW_SECRET}","{OLD_SECRET}"]}}"#);
     let hook = acme.add_hook(&format!(r#"{{"vendor":"standard","verify":{verify}}}"#)).path;
     let body = r#"{"type":"document.completed","timestamp":"2026-01-01T00:00:00Z","data":{"vendorId":"job-1","title":"t","pages":3}}"#;
     let send = |id: &str, time: &str, signature: &str| {
@@ -24,12 +25,12 @@ fn standard_webhook_verifies_with_either_of_two_secrets() {
     };
     let time = now().to_string();
     let by = |secret: &str, id: &str| format!("v1,{}", webhook_signature(secret, id, &time, body));
-    let first = stored_event_id(&send("msg_1", &time, &by(OLD, "msg_1")));
-    assert_eq!(stored_event_id(&send("msg_1", &time, &format!("v1a,AAAA v2,x {}", by(NEW, "msg_1")))), first);
-    assert_ne!(stored_event_id(&send("msg_2", &time, &by(NEW, "msg_2"))), first);
+    let first = stored_event_id(&send("msg_1", &time, &by(OLD_SECRET, "msg_1")));
+    assert_eq!(stored_event_id(&send("msg_1", &time, &format!("v1a,AAAA v2,x {}", by(NEW_SECRET, "msg_1")))), first);
+    assert_ne!(stored_event_id(&send("msg_2", &time, &by(NEW_SECRET, "msg_2"))), first);
 
     let stale = (now() - 400).to_string();
-    let old = format!("v1,{}", webhook_signature(NEW, "msg_3", &stale, body));
+    let old = format!("v1,{}", webhook_signature(NEW_SECRET, "msg_3", &stale, body));
     let forged = by("whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "msg_3");
     for (time, signature) in
         [(&*stale, &*old), (&time, &forged), (&time, "v1,"), (&time, ""), ("-9223372036854775808", "v1,AAAA")]
@@ -53,13 +54,13 @@ fn messages_with_empty_webhook_id_are_not_merged() {
     };
     let first = send("job-1");
     assert_ne!(send("job-2"), first);
-    assert_eq!(send("job-1"), first, "the same state again is still a repeat");
+    assert_eq!(send("job-1"), first, "the same status again is a repeat");
 
-    let verify = format!(r#"{{"type":"standard","secrets":["{NEW}"]}}"#);
+    let verify = format!(r#"{{"type":"standard","secrets":["{NEW_SECRET}"]}}"#);
     let signed = acme.add_hook(&format!(r#"{{"vendor":"standard","verify":{verify}}}"#)).path;
     let (time, body) = (now().to_string(), r#"{"type":"document.completed","data":{"vendorId":"job-3"}}"#);
     let request = Request::post(&signed).header("webhook-id", "").header("webhook-timestamp", &time);
-    let signature = format!("v1,{}", webhook_signature(NEW, "", &time, body));
+    let signature = format!("v1,{}", webhook_signature(NEW_SECRET, "", &time, body));
     assert_problem(&relay.send(&request.header("webhook-signature", &signature).json(body)), 401);
     assert_eq!(acme.documents().len(), 2);
 }
@@ -69,19 +70,15 @@ fn cloudevent_modes_are_equal_and_handshake_is_answered() {
     let relay = TestRelay::start();
     let acme = TestClient::new(&relay, "acme");
     let hook = acme.add_unverified_hook("standard").path;
-    let data = r#"{"title":"t","result":{"pages":3}}"#;
-    let structured = format!(
-        r#"{{"specversion":"1.0","id":"e1","source":"/jobs","type":"com.example.document.failed.v1","subject":"job-9","time":"2026-01-01T00:00:00Z","data":{data}}}"#
-    );
     let post = Request::post(&hook).header("Content-Type", "application/cloudevents+json; charset=utf-8");
-    let id = stored_event_id(&relay.send(&post.clone().body(structured)));
+    let id = stored_event_id(&relay.send(&post.clone().body(CLOUDEVENT_STRUCTURED)));
     let binary = Request::post(&hook)
         .header("ce-specversion", "1.0")
         .header("ce-id", "e1")
         .header("ce-source", "/jobs")
         .header("ce-type", "com.example.document.failed.v1")
         .header("ce-subject", "job-9");
-    assert_eq!(stored_event_id(&relay.send(&binary.json(data))), id, "source and id make the event");
+    assert_eq!(stored_event_id(&relay.send(&binary.json(CLOUDEVENT_BINARY))), id, "source and id identify the event");
     let json = acme.events(1)[0].json();
     assert_eq!([&json["status"], &json["vendorId"]], ["ERROR", "job-9"]);
     assert_eq!(json["result"], json!({"pages": 3}));

@@ -1,24 +1,19 @@
-//! zOffice through the socket: it calls once, so everything it is known to say must be taken.
+//! Hooks for zOffice, which sends each callback once: every known variant must be accepted.
 
 use serde_json::json;
 
 use crate::harness::TestRelay;
 use crate::harness::client::TestClient;
 use crate::harness::request::Request;
+use crate::harness::vendor_bodies::{ZOFFICE_FAILURE, ZOFFICE_HANDING, ZOFFICE_SUCCESS};
 use crate::harness::response::{assert_problem, stored_event_id};
-
-const SUCCESS: &str = r#"{"taskId": "1c1cf10b-d9e6-4927-b75e-dddf6b441445", "code": "TaskSuccessNotify", "detail": {
-"taskStatus": "SUCCESS", "defaultDownloadPath": "/docs/open/v1/convert/download",
-"contentId": "640eeac02a9baf5dbc69d426", "filename": "demo-docx.pdf"}}"#;
-const FAILURE: &str = r#"{"taskId": "1c1cf10b-d9e6-4927-b75e-dddf6b441446", "code": "TaskFailNotify",
-"detail": {"taskStatus": "FAIL", "msg": "conversion format err", "filename": "demo-docx.pdf"}}"#;
 
 #[test]
 fn zoffice_sample_success_and_failure_keep_task_uuid() {
     let relay = TestRelay::start();
     let acme = TestClient::new(&relay, "acme");
     let hook = acme.add_unverified_hook("zoffice").path;
-    for body in [SUCCESS, FAILURE] {
+    for body in [ZOFFICE_SUCCESS, ZOFFICE_FAILURE] {
         let id = stored_event_id(&relay.send(&Request::post(&hook).json(body)));
         assert_eq!(stored_event_id(&relay.send(&Request::post(&hook).json(body))), id);
     }
@@ -39,8 +34,11 @@ fn zoffice_spelling_variants_and_details_are_accepted() {
     let acme = TestClient::new(&relay, "acme");
     let hook = acme.add_unverified_hook("zoffice").path;
     let bodies = [
-        (r#"{"taskId":"t1","code":"TaskHandingNotify","detail":null}"#, "PENDING"),
-        (r#"{"taskId":"t1","code":"convertFailNotify","detail":{"taskStatus":"FAIL","msg":-7}}"#, "ERROR"),
+        (ZOFFICE_HANDING, "PENDING"),
+        (
+            r#"{"taskId":"1c1cf10b-d9e6-4927-b75e-dddf6b441445","code":"convertFailNotify","detail":{"taskStatus":"FAIL","msg":-7}}"#,
+            "ERROR",
+        ),
         (r#"{"taskId":"t2","code":"ConvertSuccessNotify"}"#, "COMPLETED"),
         (r#"{"taskId":"t3","code":"ConvertFailNotify","detail":{"taskStatus":"FAIL","msg":"{\"a\":1}"}}"#, "ERROR"),
         (r#"{"taskId":"t4","code":"TaskSuccessNotify","detail":"ready","extra":{"a":[1]}}"#, "COMPLETED"),
@@ -55,7 +53,7 @@ fn zoffice_spelling_variants_and_details_are_accepted() {
     assert_eq!(events[1].json()["error"]["message"], "-7");
     assert_eq!(events[3].json()["error"]["message"], r#"{"a":1}"#);
     assert_eq!(events[4].json()["result"], json!({"detail": "ready", "extra": {"a": [1]}}));
-    // In progress, then failed: one document, two events.
+    // In progress, then failed: two events of one document.
     assert_eq!(events[0].json()["documentId"], events[1].json()["documentId"]);
 }
 
@@ -83,12 +81,12 @@ fn label_cookies_become_labels_and_others_are_dropped() {
         r#"{"vendor":"zoffice","verify":{"type":"cookie","secret":"fileZTaskId=row-7; sid=s3cr3t-cookie"},
             "labels":{"env":"test"},"labelCookies":["fileZTaskId"]}"#,
     );
-    let send = |cookie: &str| relay.send(&Request::post(&hook.path).header("Cookie", cookie).json(SUCCESS));
+    let send = |cookie: &str| relay.send(&Request::post(&hook.path).header("Cookie", cookie).json(ZOFFICE_SUCCESS));
     for wrong in ["fileZTaskId=row-7", "fileZTaskId=row-7; sid=s3cr3t-cookies", "sid=s3cr3t-cookie; fileZTaskId=row-7"]
     {
         assert_problem(&send(wrong), 401);
     }
-    assert_problem(&relay.send(&Request::post(&hook.path).json(SUCCESS)), 401);
+    assert_problem(&relay.send(&Request::post(&hook.path).json(ZOFFICE_SUCCESS)), 401);
     let id = stored_event_id(&send("fileZTaskId=row-7; sid=s3cr3t-cookie"));
     assert_eq!(acme.events(1)[0].json()["labels"], json!({"env": "test", "fileZTaskId": "row-7"}));
     let raw = acme.get(&format!("/events/{id}/raw"));
@@ -101,7 +99,7 @@ fn authorization_credential_is_compared_whole_and_never_stored() {
     let relay = TestRelay::start();
     let acme = TestClient::new(&relay, "acme");
     let hook = acme.add_hook(r#"{"vendor":"zoffice","verify":{"type":"authorization","secret":"Token s3cr3t-value"}}"#);
-    let with = |value: &str| Request::post(&hook.path).header("Authorization", value).json(SUCCESS);
+    let with = |value: &str| Request::post(&hook.path).header("Authorization", value).json(ZOFFICE_SUCCESS);
     for wrong in ["Token s3cr3t-valu", "token s3cr3t-value", "Token s3cr3t-value2", "", "Bearer x"] {
         let why = assert_problem(&relay.send(&with(wrong)), 401);
         assert!(!why.contains("s3cr3t"), "{why}");

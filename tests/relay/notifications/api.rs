@@ -139,9 +139,9 @@ fn notification_api_errors_share_baidus_body_shape() {
         "POST /v2/notification HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nContent-Length: 9\r\n\r\n{{",
         acme.token
     );
-    let mut wire = Connection::open(relay.listen);
-    wire.write(head);
-    assert_bce_error(&wire.read_response(), 408, "RequestTimeout");
+    let mut connection = Connection::open(relay.listen);
+    connection.write(head);
+    assert_bce_error(&connection.read_response(), 408, "RequestTimeout");
     for (method, target, allow) in [
         ("PUT", "/v1/notification", "GET, POST"),
         ("DELETE", "/v2/notification/", "GET, POST"),

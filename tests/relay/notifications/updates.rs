@@ -62,16 +62,16 @@ fn secrets_are_never_shown_again_nor_logged() {
     let relay = TestRelay::allowing_loopback_endpoints();
     let acme = TestClient::new(&relay, "acme");
     let hidden = ["hush-secret", "hush-token", WHSEC, "hush-later"];
-    let mut answers = vec![
+    let mut responses = vec![
         add(&acme, "one", &json!({"secret": hidden[0], "tokenType": "header", "tokenValue": hidden[1]})),
         add(&acme, "two", &json!({"format": "standard", "secret": [WHSEC]})),
         put(&acme, "one", &json!({"secret": hidden[3]})),
         put(&acme, "one", &json!({"tokenValue": "hush-later\n"})),
         add(&acme, "bad name", &json!({"secret": hidden[0]})),
     ];
-    assert_eq!(answers.iter().map(|a| a.status).collect::<Vec<_>>(), [200, 200, 200, 400, 400]);
-    answers.extend(["/v2/notification", "/v1/notification/one", "/v1/notification/two"].map(|t| acme.get(t)));
-    for response in answers {
+    assert_eq!(responses.iter().map(|a| a.status).collect::<Vec<_>>(), [200, 200, 200, 400, 400]);
+    responses.extend(["/v2/notification", "/v1/notification/one", "/v1/notification/two"].map(|t| acme.get(t)));
+    for response in responses {
         for secret in hidden {
             assert!(!response.text().contains(secret), "{response:?}");
         }
@@ -86,7 +86,7 @@ fn ppj_notification_is_unverified_until_handshake_succeeds() {
     let relay = TestRelay::allowing_loopback_endpoints();
     let acme = TestClient::new(&relay, "acme");
     let made = add(&acme, "main", &json!({"format": "ppj"}));
-    assert_eq!((made.status, &made.json()["state"]), (200, &json!("unverified")), "nobody answers there");
+    assert_eq!((made.status, &made.json()["state"]), (200, &json!("unverified")), "nobody responses there");
     let verify = || with_request_id(acme.send(Request::post("/v2/notification/main/verify")));
     assert!(!assert_bce_error(&verify(), 400, "DocExceptions.NotificationNotVerified").is_empty());
     let other = put(&acme, "main", &json!({"format": "gini"}));
@@ -106,7 +106,7 @@ fn test_call_reports_the_attempt_result() {
     let json = response.json();
     let keys: Vec<&String> = json.as_object().expect("an object").keys().collect();
     assert_eq!(keys, ["time", "duration", "response", "reason"], "as an attempt of a delivery is shown");
-    assert_eq!(json["response"], "", "nobody answers there");
+    assert_eq!(json["response"], "", "nobody responses there");
     assert!(json["duration"].is_u64() && json["reason"].is_string(), "{json}");
     assert!(acme.documents().is_empty(), "a test is no event");
 }

@@ -1,25 +1,25 @@
-//! Who gets a stream and who is told why not: in the body, with status 200, because an EventSource reads nothing else.
+//! Authentication of streams. A refusal is an event in the body of a response with status 200, because an EventSource
+//! reads nothing else.
 
 use serde_json::json;
 
 use crate::harness::connection::Connection;
 use crate::harness::fixture::Fixture;
-use crate::harness::follower::Follower;
 use crate::harness::request::Request;
 use crate::harness::response::{Response, split_response};
 
-/// What an in-body error looks like, byte for byte but for the jittered number.
+/// Asserts the exact bytes of an error in the body; only the value of `retry` is random.
 #[track_caller]
-fn assert_refused(answer: &Response, code: &str) {
-    assert_eq!(answer.status, 200, "{answer:?}");
-    assert_eq!(answer.header("content-type"), Some("text/event-stream"));
-    assert_eq!(answer.header("cache-control"), Some("no-cache, no-transform"));
-    assert_eq!(answer.header("x-accel-buffering"), Some("no"));
-    let text = answer.text();
-    let number =
+fn assert_refused(response: &Response, code: &str) {
+    assert_eq!(response.status, 200, "{response:?}");
+    assert_eq!(response.header("content-type"), Some("text/event-stream"));
+    assert_eq!(response.header("cache-control"), Some("no-cache, no-transform"));
+    assert_eq!(response.header("x-accel-buffering"), Some("no"));
+    let text = response.text();
+    let retry =
         text.strip_prefix("retry: ").and_then(|t| t.strip_suffix(&format!("\nevent: error\ndata: {code}\n\n")));
-    let number: u64 = number.and_then(|n| n.parse().ok()).unwrap_or_else(|| panic!("not {code}: {text:?}"));
-    assert!((30_000..60_000).contains(&number), "{number}");
+    let retry: u64 = retry.and_then(|n| n.parse().ok()).unwrap_or_else(|| panic!("not {code}: {text:?}"));
+    assert!((30_000..60_000).contains(&retry), "{retry}");
 }
 
 fn stream() -> Request {
@@ -29,7 +29,7 @@ fn stream() -> Request {
 #[test]
 fn missing_bearer_token_gets_auth_required() {
     let fixture = Fixture::start();
-    let good = &fixture.token;
+    let valid = &fixture.token;
     let with = |value: &str| stream().header("Authorization", value);
     for request in [
         stream(),
@@ -37,14 +37,14 @@ fn missing_bearer_token_gets_auth_required() {
         with("Basic YWNtZTpzZWNyZXQ="),
         with("Bearer"),
         with("Bearer "),
-        with(good),
-        with(&format!("Token {good}")),
+        with(valid),
+        with(&format!("Token {valid}")),
         Request::get("/events/client?token="),
         Request::get("/events/client?access_token="),
-        Request::get(&format!("/events/client?Token={good}")),
-        // The header wins, also when it is of another scheme.
-        Request::get(&format!("/events/client?token={good}")).header("Authorization", "Basic YWNtZTpzZWNyZXQ="),
-        // The first check comes first.
+        Request::get(&format!("/events/client?Token={valid}")),
+        // The header takes precedence over the query, even with another scheme.
+        Request::get(&format!("/events/client?token={valid}")).header("Authorization", "Basic YWNtZTpzZWNyZXQ="),
+        // Authentication is checked before the Accept header.
         stream().header("Accept", "application/json"),
     ] {
         assert_refused(&fixture.relay.send(&request), "auth_required");
@@ -52,51 +52,51 @@ fn missing_bearer_token_gets_auth_required() {
     assert_eq!(fixture.relay.metric("docrelay_stream_refusals_total{reason=\"auth_required\"}"), 12);
 }
 
-/// Trap 28: an invalid credential treated as anonymous. Trap 29: issuer and audience unchecked.
+/// An invalid credential is not treated as a missing one; issuer, audience, scope and subject are checked.
 #[test]
 fn invalid_token_gets_auth_failed_and_is_never_anonymous() {
     let fixture = Fixture::start();
-    fixture.relay.add_client("gone");
-    let gone = fixture.relay.token("gone");
-    fixture.relay.remove_client("gone");
+    fixture.relay.add_client("removed");
+    let removed = fixture.relay.token("removed");
+    fixture.relay.remove_client("removed");
     let (start, signature) = fixture.token.rsplit_once('.').expect("a JWT");
     let (header, claims) = start.split_once('.').expect("a JWT");
-    let none = "eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0";
+    let alg_none = "eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0";
     let bad = [
         "nonsense".to_owned(),
         "a.b.c".to_owned(),
         "ü".to_owned(),
         format!("{start}."),
         format!("{start}.{}", signature.chars().rev().collect::<String>()),
-        format!("{none}.{claims}."),
-        format!("{none}.{claims}.{signature}"),
+        format!("{alg_none}.{claims}."),
+        format!("{alg_none}.{claims}.{signature}"),
         format!("{header}.{header}.{signature}"),
         "x".repeat(9_000),
-        gone,
+        removed,
         fixture.relay.sign_token(&json!({"exp": 1_000_000_000})),
         fixture.relay.sign_token(&json!({"exp": null})),
         fixture.relay.sign_token(&json!({"nbf": 32_503_680_000_u64})),
-        fixture.relay.sign_token(&json!({"iss": "somebody else"})),
+        fixture.relay.sign_token(&json!({"iss": "another issuer"})),
         fixture.relay.sign_token(&json!({"iss": null})),
-        fixture.relay.sign_token(&json!({"aud": "somebody else"})),
+        fixture.relay.sign_token(&json!({"aud": "another audience"})),
         fixture.relay.sign_token(&json!({"aud": null})),
         fixture.relay.sign_token(&json!({"scope": "manage"})),
         fixture.relay.sign_token(&json!({"scope": ""})),
-        fixture.relay.sign_token(&json!({"sub": "nobody"})),
+        fixture.relay.sign_token(&json!({"sub": "unknown"})),
         fixture.relay.sign_token(&json!({"sub": "../acme"})),
     ];
     for token in &bad {
-        // Not before `not_accepted`, and not hidden by a good token in the query.
+        // Neither an unacceptable Accept header nor a valid token in the query changes the error.
         let request = Request::get(&format!("/events/client?token={}", fixture.token)).bearer(token);
         assert_refused(&fixture.relay.send(&request.header("Accept", "text/html")), "auth_failed");
         let escaped: String = form_urlencoded::byte_serialize(token.as_bytes()).collect();
         assert_refused(&fixture.relay.send(&Request::get(&format!("/events/client?token={escaped}"))), "auth_failed");
     }
-    let said = fixture.relay.output();
+    let log = fixture.relay.output();
     for token in bad.iter().filter(|token| token.len() > 8) {
-        assert!(!said.contains(token.as_str()), "the log holds {token}");
+        assert!(!log.contains(token.as_str()), "the log contains {token}");
     }
-    // The forgery itself is a good one: only the changes were refused.
+    // A token that the test signs is valid otherwise.
     assert_eq!(
         fixture.relay.follow(&fixture.relay.sign_token(&json!({"aud": ["x", "docrelay"]}))).head.header("connection"),
         Some("close")
@@ -114,14 +114,14 @@ fn unacceptable_accept_header_gets_not_accepted() {
         "text/*;q=0, */*",
         "text/event-stream; q=0.0, text/*",
     ] {
-        let answer = fixture.relay.send(&stream().bearer(&fixture.token).header("Accept", refused));
-        assert_refused(&answer, "not_accepted");
+        let response = fixture.relay.send(&stream().bearer(&fixture.token).header("Accept", refused));
+        assert_refused(&response, "not_accepted");
     }
     for accepted in
         ["", "*/*", "text/*", "text/event-stream", "TEXT/Event-Stream;charset=utf-8", "application/json, */*;q=0.1"]
     {
         let request = stream().bearer(&fixture.token).header("Accept", accepted);
-        let follower = Follower::open(fixture.relay.listen, &request);
+        let follower = fixture.relay.open_stream(&request);
         assert!(follower.head.is_chunked(), "{accepted}");
     }
 }
@@ -129,34 +129,34 @@ fn unacceptable_accept_header_gets_not_accepted() {
 #[test]
 fn refused_stream_keeps_only_http_1_1_connection_open() {
     let fixture = Fixture::start();
-    let mut wire = Connection::open(fixture.relay.listen);
-    assert_refused(&wire.send(&stream()), "auth_required");
-    assert_refused(&wire.send(&stream().bearer("nonsense")), "auth_failed");
+    let mut connection = Connection::open(fixture.relay.listen);
+    assert_refused(&connection.send(&stream()), "auth_required");
+    assert_refused(&connection.send(&stream().bearer("nonsense")), "auth_failed");
     let (head, body) = split_response(&fixture.write("GET /events/client HTTP/1.0\r\n\r\n").read_to_end());
     assert!(head.starts_with("HTTP/1.0 200 OK\r\n") && !head.contains("chunked"), "{head}");
     assert!(body.starts_with(b"retry: 3") && body.ends_with(b"\nevent: error\ndata: auth_required\n\n"), "{body:?}");
 }
 
-/// Trap 30: a token in a URL leaks.
+/// A token in a URL must not leak.
 #[test]
 fn stream_tokens_appear_in_no_log_metric_or_response() {
     let fixture = Fixture::with_config(&[("log_level", "trace")]);
     let token = fixture.token.clone();
     let targets = [format!("/events/client?token={token}"), format!("/events/client?access_token={token}&document=x")];
-    let mut answers = String::new();
+    let mut responses = String::new();
     for target in &targets {
         for method in ["GET", "POST", "PUT", "OPTIONS", "HEAD"] {
-            let mut wire = fixture.write(Request::new(method, target).bytes());
-            answers += &format!("{:?}", wire.read_head());
+            let mut connection = fixture.write(Request::new(method, target).bytes());
+            responses += &format!("{:?}", connection.read_head());
         }
-        answers += &format!("{:?}", fixture.relay.send(&Request::get(&target.replace("/client", ""))));
+        responses += &format!("{:?}", fixture.relay.send(&Request::get(&target.replace("/client", ""))));
     }
-    answers += &format!("{:?}", fixture.relay.send(&stream().bearer(&format!("{token}x"))));
+    responses += &format!("{:?}", fixture.relay.send(&stream().bearer(&format!("{token}x"))));
     fixture.relay.wait_for_metric("docrelay_followers", 0);
-    answers += fixture.relay.send_admin(&Request::get("/metrics")).text();
+    responses += fixture.relay.send_admin(&Request::get("/metrics")).text();
     let secret = token.rsplit_once('.').expect("a JWT").1;
-    for text in [answers, fixture.relay.output()] {
+    for text in [responses, fixture.relay.output()] {
         assert!(!text.contains(secret) && !text.contains(&token[..40]), "{text}");
     }
-    assert!(fixture.relay.output().contains("/events/client"), "the log tells of requests at all");
+    assert!(fixture.relay.output().contains("/events/client"), "the log contains requests");
 }

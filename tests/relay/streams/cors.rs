@@ -1,4 +1,4 @@
-//! Streams across origins: which pages may read them, and what the preflight of a resume is told.
+//! Streams across origins: the pages that may read them, and the response to the preflight of a resume.
 
 use crate::harness::fixture::Fixture;
 use crate::harness::request::Request;
@@ -14,26 +14,26 @@ fn preflight(fixture: &Fixture, origin: &str) -> Response {
     fixture.relay.send(&request)
 }
 
-fn assert_lets_a_resume_through(answer: &Response) {
-    let allowed = answer.header("access-control-allow-headers").unwrap_or_default().to_ascii_lowercase();
+fn assert_allows_resume(response: &Response) {
+    let allowed = response.header("access-control-allow-headers").unwrap_or_default().to_ascii_lowercase();
     for name in ["authorization", "last-event-id", "cache-control"] {
         assert!(allowed.split(", ").any(|a| a == name), "{name} is not in {allowed}");
     }
-    let methods = answer.header("access-control-allow-methods").unwrap_or_default();
+    let methods = response.header("access-control-allow-methods").unwrap_or_default();
     assert!(methods.contains("GET") && methods.contains("POST"), "{methods}");
-    // No cookie is ever used, so no page may send one.
-    assert_eq!(answer.header("access-control-allow-credentials"), None);
+    // The relay uses no cookies.
+    assert_eq!(response.header("access-control-allow-credentials"), None);
 }
 
 #[test]
 fn any_origin_may_follow_by_default() {
     let fixture = Fixture::start();
-    let answer = preflight(&fixture, "https://app.example");
-    assert_eq!((answer.status, answer.header(ALLOW)), (204, Some("*")));
-    assert_lets_a_resume_through(&answer);
+    let response = preflight(&fixture, "https://app.example");
+    assert_eq!((response.status, response.header(ALLOW)), (204, Some("*")));
+    assert_allows_resume(&response);
     for request in [Request::get("/events/client"), Request::get("/events/client").bearer(&fixture.token)] {
-        let mut wire = fixture.write(request.header("Origin", "https://app.example").bytes());
-        let head = wire.read_head();
+        let mut connection = fixture.write(request.header("Origin", "https://app.example").bytes());
+        let head = connection.read_head();
         assert_eq!((head.header(ALLOW), head.header("vary")), (Some("*"), None));
     }
 }
@@ -48,12 +48,12 @@ fn only_configured_origins_may_follow_and_vary_is_sent() {
         ("http://app.example", false),
         ("null", false),
     ] {
-        let answer = preflight(&fixture, origin);
-        assert_eq!((answer.header(ALLOW), answer.header("vary")), (allowed.then_some(origin), Some("Origin")));
+        let response = preflight(&fixture, origin);
+        assert_eq!((response.header(ALLOW), response.header("vary")), (allowed.then_some(origin), Some("Origin")));
         if allowed {
-            assert_lets_a_resume_through(&answer);
+            assert_allows_resume(&response);
         }
-        // The in-body error is for the page to read, as far as the stream would be.
+        // An error in the body is readable for the same origins.
         let refused = fixture.relay.send(&Request::get("/events/client").header("Origin", origin));
         assert_eq!((refused.header(ALLOW), refused.header("vary")), (allowed.then_some(origin), Some("Origin")));
     }

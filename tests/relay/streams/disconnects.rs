@@ -1,4 +1,4 @@
-//! Followers that leave without a word: they are gone from the gauges within seconds, and so is what they held.
+//! Followers that disconnect without notice: the relay releases their resources within seconds.
 
 use std::time::{Duration, Instant};
 
@@ -8,37 +8,37 @@ use crate::harness::fixture::Fixture;
 use crate::harness::follower::Follower;
 use crate::harness::request::Request;
 
-/// Trap 7: half-open connections pile up. Trap 12: what a follower leaves behind.
+/// Half-open connections do not accumulate, and a closed follower leaves nothing behind.
 #[test]
 fn abruptly_closed_followers_are_removed_within_seconds() {
     let fixture = Fixture::start();
     let chunked = Request::get("/events/client").bearer(&fixture.token);
     let bare = chunked.clone().http_1_0();
-    let mut wires: Vec<Connection> = (0..500)
+    let mut connections: Vec<Connection> = (0..500)
         .map(|n| {
-            let mut wire = Connection::open(fixture.relay.listen);
-            wire.write(if n % 5 == 0 { &bare } else { &chunked }.bytes());
-            wire
+            let mut connection = Connection::open(fixture.relay.listen);
+            connection.write(if n % 5 == 0 { &bare } else { &chunked }.bytes());
+            connection
         })
         .collect();
-    for wire in &mut wires {
-        assert_eq!(wire.read_head().status, 200);
+    for connection in &mut connections {
+        assert_eq!(connection.read_head().status, 200);
     }
     fixture.relay.wait_for_metric("docrelay_followers", 500);
     let began = Instant::now();
-    for (n, wire) in wires.into_iter().enumerate() {
+    for (n, connection) in connections.into_iter().enumerate() {
         match n % 3 {
-            0 => wire.reset(),
-            1 => drop(wire),
-            // Half an end: whoever says that it will say nothing more has left, as far as a stream goes.
-            _ => wire.shutdown_write(),
+            0 => connection.reset(),
+            1 => drop(connection),
+            // A half-closed connection ends the stream, too.
+            _ => connection.shutdown_write(),
         }
     }
     fixture.relay.wait_for_metric("docrelay_followers", 0);
-    // The one that asks.
+    // The remaining connection is that of the metrics request.
     fixture.relay.wait_for_metric("docrelay_connections", 1);
     assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
-    assert_eq!(fixture.relay.metric("docrelay_disconnects_total{reason=\"closed\"}"), 500, "every end is counted");
+    assert_eq!(fixture.relay.metric("docrelay_disconnects_total{reason=\"closed\"}"), 500, "every disconnect is counted");
     assert_eq!(fixture.relay.metric("docrelay_followers_opened_total"), 500);
     let list = fixture.relay.admin("GET", "/admin/followers").json();
     assert_eq!(list["followers"].as_array().map(Vec::len), Some(0));
@@ -64,9 +64,9 @@ fn follower_sending_endless_data_is_disconnected() {
     let fixture = Fixture::start();
     let mut follower = Follower::open(fixture.relay.listen, &Request::get("/events/client").bearer(&fixture.token));
     follower.next(TIMEOUT);
-    let mut talker = fixture.write(fixture.stream_request_head() + "\r\n");
-    assert_eq!(talker.read_head().status, 200);
-    while talker.try_write([b'x'; 4096]).is_ok() {}
+    let mut sender = fixture.write(fixture.stream_request_head() + "\r\n");
+    assert_eq!(sender.read_head().status, 200);
+    while sender.try_write([b'x'; 4096]).is_ok() {}
     fixture.relay.wait_for_metric("docrelay_followers", 1);
     assert_eq!(fixture.complete(1), follower.next_event().id);
 }

@@ -1,4 +1,4 @@
-//! Streams that are narrower than the client's: by document, by status, by fields.
+//! Filters of a stream: documents, statuses, and the fields of an event.
 
 use serde_json::json;
 
@@ -26,7 +26,7 @@ fn document_and_status_filters_select_matching_events() {
     assert_eq!(got(&mut two, 6), pick(&[3, 4, 5, 9, 10, 11]));
     assert_eq!(got(&mut errors, 8), pick(&[0, 2, 3, 5, 6, 8, 9, 11]));
     assert_eq!(got(&mut both, 1), pick(&[8]));
-    // The same from the log, after a position that the filter would not have passed.
+    // The replay applies the same filters, also after an event that they exclude.
     let query = format!("last_event_id={}&document={}&document={}", ids[4], document_id(2), document_id(4));
     assert_eq!(got(&mut fixture.follow_with_query(&query), 4), pick(&[5, 9, 10, 11]));
     assert_eq!(got(&mut fixture.follow_with_query("last_event_id=earliest&status=COMPLETED"), 4), pick(&[1, 4, 7, 10]));
@@ -34,7 +34,7 @@ fn document_and_status_filters_select_matching_events() {
     let event = gini.next_event();
     assert_eq!(event.id, ids[11]);
     assert_eq!(event.data, format!("{{\"documentId\":\"{}\",\"status\":\"ERROR\"}}", document_id(4)));
-    // And live, after the replay.
+    // Live events after the replay.
     let live = fixture.post(&json!({"documentId": document_id(4), "status": "COMPLETED", "title": "not for gini"}));
     let event = gini.next_event();
     assert_eq!(
@@ -47,9 +47,9 @@ fn document_and_status_filters_select_matching_events() {
 fn event_ids_increase_and_fit_cors_safelisted_header() {
     let fixture = Fixture::start();
     let mut follower = fixture.follow();
-    let told: Vec<String> = (0..20).map(|n| fixture.complete(n)).collect();
+    let sent: Vec<String> = (0..20).map(|n| fixture.complete(n)).collect();
     let seen: Vec<String> = follower.events(20).into_iter().map(|e| e.id).collect();
-    assert_eq!(seen, told);
+    assert_eq!(seen, sent);
     let sequences: Vec<u64> =
         seen.iter().map(|id| id.split_once('.').expect("epoch.sequence").1.parse().expect("a number")).collect();
     assert!(sequences.is_sorted_by(|a, b| a < b), "{sequences:?}");
@@ -58,7 +58,7 @@ fn event_ids_increase_and_fit_cors_safelisted_header() {
     }
 }
 
-/// Any other status than 200 would make an EventSource give up for good.
+/// An EventSource does not reconnect after any status but 200.
 #[test]
 fn unknown_filter_value_matches_nothing_but_stays_open() {
     let fixture = Fixture::start();
@@ -68,10 +68,10 @@ fn unknown_filter_value_matches_nothing_but_stays_open() {
     let mut narrowed =
         fixture.follow_with_query(&format!("document=x&document={one}&status=DONE&status=COMPLETED&fields=what"));
     fixture.complete(2);
-    let told = fixture.complete(1);
+    let id = fixture.complete(1);
     let event = narrowed.next_event();
-    assert_eq!((event.id.as_str(), event.json()["vendor"].as_str()), (told.as_str(), Some("gini")));
-    // When the relay has stopped, nothing more can come.
+    assert_eq!((event.id.as_str(), event.json()["vendor"].as_str()), (id.as_str(), Some("gini")));
+    // The stop of the relay ends the wait for an event that must not arrive.
     let mut relay = fixture.relay;
     assert_eq!(relay.stop().code(), Some(0));
     for (stream, query) in silent.iter_mut().zip(never) {

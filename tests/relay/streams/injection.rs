@@ -1,5 +1,5 @@
-//! What vendors and hooks say can be anything; what comes out is one event with that in it. The stream is read by a
-//! parser that is not ours.
+//! Injection through values of vendors and hooks: each webhook becomes exactly one event. The stream is read by a
+//! third-party parser.
 
 use std::cell::RefCell;
 use std::convert::Infallible;
@@ -16,8 +16,8 @@ use crate::harness::fixture::Fixture;
 use crate::harness::follower::Next;
 use crate::harness::request::Request;
 
-/// What forges fields where values are not encoded.
-const EVIL: [&str; 16] = [
+/// Text that forges fields where values are not encoded.
+const MALICIOUS: [&str; 16] = [
     "\n",
     "\r",
     "\r\n",
@@ -37,7 +37,7 @@ const EVIL: [&str; 16] = [
 ];
 
 fn hostile() -> impl Strategy<Value = String> {
-    let piece = prop_oneof![3 => prop::sample::select(&EVIL[..]).prop_map(str::to_owned), 1 => any::<String>()];
+    let piece = prop_oneof![3 => prop::sample::select(&MALICIOUS[..]).prop_map(str::to_owned), 1 => any::<String>()];
     prop::collection::vec(piece, 1..5).prop_map(|pieces| pieces.concat())
 }
 
@@ -53,45 +53,45 @@ fn result() -> impl Strategy<Value = Map<String, Value>> {
     prop::collection::vec((hostile(), value), 1..4).prop_map(|pairs| pairs.into_iter().collect())
 }
 
-/// Everything that the reference parser sees in these bytes.
+/// The events that the third-party parser reads from these bytes.
 fn read(stream: &str) -> Vec<Sse> {
     let bytes = futures::stream::iter([Ok::<_, Infallible>(bytes::Bytes::copy_from_slice(stream.as_bytes()))]);
     let blocks = SseByteStream::new(bytes).map(|block| block.expect("a stream that can be parsed"));
-    let blocks: Vec<Sse> = blocks.collect().now_or_never().expect("everything is there");
+    let blocks: Vec<Sse> = blocks.collect().now_or_never().expect("a stream that is complete");
     blocks.into_iter().filter(|block| block.data.is_some() || block.event.is_some()).collect()
 }
 
-/// Trap 10: CR, LF or NUL forges fields.
+/// CR, LF and NUL must not forge fields.
 #[test]
 fn vendor_strings_cannot_forge_stream_fields() {
     let fixture = Fixture::start();
-    let label = EVIL.concat();
-    let hook = json!({"vendor": "gini", "labels": {"evil": label}}).to_string();
+    let label = MALICIOUS.concat();
+    let hook = json!({"vendor": "gini", "labels": {"malicious": label}}).to_string();
     let hook = fixture.relay.send(&Request::post("/hooks").bearer(&fixture.token).json(&hook));
     assert_eq!(hook.status, 201, "{hook:?}");
     let url = hook.json()["url"].as_str().expect("a url").to_owned();
     let path = url[url.find("/in/").expect("a hook's path")..].to_owned();
-    let ends = RefCell::new((fixture.follow(), Connection::open(fixture.relay.listen), 0));
-    // An empty title is none.
-    let says = (hostile(), hostile().prop_filter("a title", |title| !title.is_empty()), result());
+    let state = RefCell::new((fixture.follow(), Connection::open(fixture.relay.listen), 0));
+    // An empty title counts as no title.
+    let values = (hostile(), hostile().prop_filter("a title", |title| !title.is_empty()), result());
     let config = ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() };
-    let outcome = TestRunner::new(config).run(&says, |(name, title, result)| {
-        let (follower, vendor, number) = &mut *ends.borrow_mut();
+    let outcome = TestRunner::new(config).run(&values, |(name, title, result)| {
+        let (follower, vendor, number) = &mut *state.borrow_mut();
         *number += 1;
-        // An identifier holds no control character, all else is fair.
+        // Identifiers with control characters are rejected; all other text is valid.
         let name: String = name.chars().filter(|c| !c.is_control()).take(200).collect();
         let id = format!("{number} {name}");
         let body = json!({"documentId": id, "status": "ERROR", "title": title, "result": result,
             "error": {"code": title, "message": title}});
-        let answer = vendor.send(&Request::post(&path).json(&body.to_string()));
-        prop_assert_eq!(answer.status, 200, "{}", answer.text());
-        let told = answer.header("docrelay-event-id").expect("an id").to_owned();
+        let response = vendor.send(&Request::post(&path).json(&body.to_string()));
+        prop_assert_eq!(response.status, 200, "{}", response.text());
+        let event_id = response.header("docrelay-event-id").expect("an id").to_owned();
         let from = follower.raw().len();
         let event = follower.next_event();
         let seen = read(&follower.raw()[from..]);
         prop_assert_eq!(seen.len(), 1, "{:?}", seen);
         let seen = &seen[0];
-        prop_assert_eq!(seen.id.as_deref(), Some(told.as_str()));
+        prop_assert_eq!(seen.id.as_deref(), Some(event_id.as_str()));
         prop_assert_eq!((seen.event.as_deref(), seen.retry), (None, None));
         prop_assert_eq!(seen.data.as_deref(), Some(event.data.as_str()));
         let data: Value = serde_json::from_str(seen.data.as_deref().unwrap_or_default()).expect("JSON");
@@ -99,7 +99,7 @@ fn vendor_strings_cannot_forge_stream_fields() {
         prop_assert_eq!(&data["title"], &Value::from(title.clone()));
         prop_assert_eq!(&data["error"], &json!({"code": title, "message": title}));
         prop_assert_eq!(&data["result"], &Value::Object(result));
-        prop_assert_eq!(&data["labels"], &json!({"evil": label}));
+        prop_assert_eq!(&data["labels"], &json!({"malicious": label}));
         Ok(())
     });
     if let Err(failure) = outcome {
@@ -121,8 +121,8 @@ fn invalid_unicode_escapes_are_rejected_and_not_streamed() {
         r#"{"documentId":"","status":"COMPLETED"}"#,
         "{\"documentId\":\"a\",\"status\":\"COMPLETED\",\"title\":\"a\nb\"}",
     ] {
-        let answer = fixture.relay.send(&Request::post(&fixture.hook).json(bad));
-        assert_eq!(answer.status, 422, "{bad}: {answer:?}");
+        let response = fixture.relay.send(&Request::post(&fixture.hook).json(bad));
+        assert_eq!(response.status, 422, "{bad}: {response:?}");
     }
     let pair =
         fixture.relay.send(&Request::post(&fixture.hook).json(r#"{"documentId":"\ud83d\ude00","status":"COMPLETED"}"#));

@@ -1,5 +1,5 @@
-//! The exact bytes with which a stream opens, idles and carries its first event, however it was asked for. Whoever
-//! updates hyper, which writes the first of them, reads here what must not change.
+//! The exact bytes of a stream: response head, opening, idle lines and first event. An update of hyper, which writes the
+//! head, must not change them.
 
 use std::time::Duration;
 
@@ -22,29 +22,29 @@ const HEAD: &str = "HTTP/1.1 200 OK\r\n\
     transfer-encoding: chunked\r\n\
     \r\n";
 
-/// Reads until there is at least so much behind the head.
+/// Reads until at least `body_length` bytes follow the head. Returns head and body.
 #[track_caller]
-fn read(wire: &mut Connection, behind_head: usize) -> (String, Vec<u8>) {
+fn read(connection: &mut Connection, body_length: usize) -> (String, Vec<u8>) {
     let mut all = Vec::new();
     loop {
-        match wire.read(TIMEOUT) {
+        match connection.read(TIMEOUT) {
             ReadOutcome::Bytes(bytes) => all.extend(bytes),
             other => panic!("{other:?} after {:?}", String::from_utf8_lossy(&all)),
         }
         let head = all.windows(4).position(|four| four == b"\r\n\r\n");
-        if head.is_some_and(|at| all.len() >= at + 4 + behind_head) {
+        if head.is_some_and(|at| all.len() >= at + 4 + body_length) {
             return split_response(&all);
         }
     }
 }
 
-/// `E␍␊␊retry: <2000…4000>␊␊␍␊`: one chunk.
+/// Asserts that the chunk is `E␍␊␊retry: <2000…4000>␊␊␍␊`.
 #[track_caller]
 fn assert_first_chunk(chunk: &[u8]) {
     let text = std::str::from_utf8(chunk).expect("text");
-    let number = text.strip_prefix("E\r\n\nretry: ").and_then(|rest| rest.strip_suffix("\n\n\r\n"));
-    let number: u32 = number.and_then(|n| n.parse().ok()).unwrap_or_else(|| panic!("not the opening: {text:?}"));
-    assert!((2000..=4000).contains(&number), "{number}");
+    let retry = text.strip_prefix("E\r\n\nretry: ").and_then(|rest| rest.strip_suffix("\n\n\r\n"));
+    let retry: u32 = retry.and_then(|n| n.parse().ok()).unwrap_or_else(|| panic!("not the opening: {text:?}"));
+    assert!((2000..=4000).contains(&retry), "{retry}");
 }
 
 const FIRST_CHUNK: usize = "E\r\n\nretry: 2000\n\n\r\n".len();
@@ -65,7 +65,7 @@ fn stream_opening_bytes_are_equal_for_every_request_form() {
         get(&format!("{path}?token={token}"), ""),
         get(&format!("{path}?access_token={token}"), ""),
         get(&format!("{path}?document={}&token={}", document_id(1), token.replace('.', "%2E")), ""),
-        // The header wins, over a bad token in the query too.
+        // The header takes precedence over an invalid token in the query.
         get(&format!("{path}?token=nonsense"), &format!("Authorization: Bearer {token}\r\n")),
         format!(
             "POST {path} HTTP/1.1\r\nHost: relay.test\r\nAuthorization: Bearer {token}\r\nContent-Length: 0\r\n\r\n"
@@ -76,15 +76,15 @@ fn stream_opening_bytes_are_equal_for_every_request_form() {
     ];
     let mut opened: Vec<Connection> = Vec::new();
     for request in &requests {
-        let mut wire = fixture.write(request);
-        let (head, body) = read(&mut wire, FIRST_CHUNK);
+        let mut connection = fixture.write(request);
+        let (head, body) = read(&mut connection, FIRST_CHUNK);
         assert_eq!(head, HEAD, "after {request}");
         assert_first_chunk(&body);
-        opened.push(wire);
+        opened.push(connection);
     }
     let id = fixture.complete(1);
-    for (wire, request) in opened.iter_mut().zip(&requests) {
-        let ReadOutcome::Bytes(bytes) = wire.read(TIMEOUT) else { panic!("no event after {request}") };
+    for (connection, request) in opened.iter_mut().zip(&requests) {
+        let ReadOutcome::Bytes(bytes) = connection.read(TIMEOUT) else { panic!("no event after {request}") };
         let text = String::from_utf8(bytes).expect("text");
         let (size, rest) = text.split_once("\r\n").expect("a chunk");
         let payload = rest.strip_suffix("\r\n").expect("the end of a chunk");
@@ -101,7 +101,7 @@ fn stream_opening_bytes_are_equal_for_every_request_form() {
 #[test]
 fn opening_retry_value_is_jittered() {
     let fixture = Fixture::start();
-    let numbers: Vec<u64> = (0..12)
+    let values: Vec<u64> = (0..12)
         .map(|_| {
             let mut follower = fixture.follow();
             follower.next(TIMEOUT);
@@ -109,21 +109,21 @@ fn opening_retry_value_is_jittered() {
             block.retry.expect("a retry")
         })
         .collect();
-    assert!(numbers.iter().any(|n| *n != numbers[0]), "{numbers:?}");
+    assert!(values.iter().any(|n| *n != values[0]), "{values:?}");
 }
 
 #[test]
 fn http_1_0_stream_is_unchunked_and_closes_connection() {
     let fixture = Fixture::start();
-    for connection in ["", "Connection: keep-alive\r\n"] {
-        let mut wire =
-            fixture.write(format!("GET /events/client?token={} HTTP/1.0\r\n{connection}\r\n", fixture.token));
-        let (head, opening) = read(&mut wire, "\nretry: 2000\n\n".len());
+    for header in ["", "Connection: keep-alive\r\n"] {
+        let mut connection =
+            fixture.write(format!("GET /events/client?token={} HTTP/1.0\r\n{header}\r\n", fixture.token));
+        let (head, opening) = read(&mut connection, "\nretry: 2000\n\n".len());
         let bare = HEAD.replace("HTTP/1.1", "HTTP/1.0").replace("transfer-encoding: chunked\r\n", "");
         assert_eq!(head, bare);
         assert!(opening.starts_with(b"\nretry: ") && opening.ends_with(b"\n\n"), "{opening:?}");
-        let id = fixture.complete(if connection.is_empty() { 1 } else { 2 });
-        let ReadOutcome::Bytes(event) = wire.read(TIMEOUT) else { panic!("no event") };
+        let id = fixture.complete(if header.is_empty() { 1 } else { 2 });
+        let ReadOutcome::Bytes(event) = connection.read(TIMEOUT) else { panic!("no event") };
         assert!(event.starts_with(format!("id: {id}\ndata: {{").as_bytes()), "{:?}", String::from_utf8_lossy(&event));
     }
 }
@@ -131,16 +131,16 @@ fn http_1_0_stream_is_unchunked_and_closes_connection() {
 #[test]
 fn head_request_returns_stream_headers_and_opens_nothing() {
     let fixture = Fixture::start();
-    let mut wire = Connection::open(fixture.relay.listen);
+    let mut connection = Connection::open(fixture.relay.listen);
     for _ in 0..2 {
-        let answer = wire.send(&Request::new("HEAD", "/events/client").bearer(&fixture.token));
-        assert_eq!((answer.status, answer.header("content-type")), (200, Some("text/event-stream")));
-        assert_eq!(answer.header("cache-control"), Some("no-cache, no-transform"));
+        let response = connection.send(&Request::new("HEAD", "/events/client").bearer(&fixture.token));
+        assert_eq!((response.status, response.header("content-type")), (200, Some("text/event-stream")));
+        assert_eq!(response.header("cache-control"), Some("no-cache, no-transform"));
     }
     assert_eq!(fixture.relay.metric("docrelay_followers_opened_total"), 0);
 }
 
-/// Trap 5: a heartbeat slower than a proxy's time-out. Trap 4: a heartbeat that carries an id.
+/// Idle lines keep a proxy from closing the stream. They must not carry an id, which would move the resume position.
 #[test]
 fn idle_stream_receives_only_empty_lines() {
     let fixture = Fixture::with_config(&[("idle_interval", "100ms")]);
@@ -153,7 +153,7 @@ fn idle_stream_receives_only_empty_lines() {
     assert_eq!(idle.split_off(opening)[..3], *b"\n\n\n");
 }
 
-/// Trap 6: buffering and compression in between; also by ourselves.
+/// Neither the relay nor a proxy may buffer or compress the stream.
 #[test]
 fn first_byte_is_immediate_and_never_compressed() {
     let fixture = Fixture::with_config(&[("idle_interval", "60s")]);

@@ -1,48 +1,42 @@
-//! Coming back: from an id, from the beginning, from ids that lead nowhere.
+//! Resume of a stream: after an event id, from the earliest event, and after ids that are unknown or expired.
 
 use crate::harness::fixture::{Fixture, document_id};
 use crate::harness::follower::Follower;
 use crate::harness::request::Request;
 use crate::harness::sse::Event;
 
-#[track_caller]
-fn ids(follower: &mut Follower, count: usize) -> Vec<String> {
-    follower.events(count).into_iter().map(|e| e.id).collect()
-}
-
-/// A stream that begins after `id`, given in the header.
+/// Opens a stream that resumes after `id`, sent in the header.
 fn after(fixture: &Fixture, id: &str) -> Follower {
     fixture.relay.follow_from(&fixture.token, id)
 }
 
-/// That nothing was replayed: the next event is the one that is told now.
+/// Asserts that nothing is replayed: the next event is one that is stored now.
 #[track_caller]
 fn assert_live_only(fixture: &Fixture, mut follower: Follower, number: u32) {
-    let told = fixture.complete(number);
-    assert_eq!(follower.next_event().id, told);
+    let id = fixture.complete(number);
+    assert_eq!(follower.next_event().id, id);
 }
 
 #[test]
 fn reconnecting_follower_misses_nothing() {
     let fixture = Fixture::start();
     let mut first = fixture.follow();
-    let mut told = vec![fixture.complete(1)];
+    let mut sent = vec![fixture.complete(1)];
     let last = first.next_event().id;
     drop(first);
-    told.extend((2..=5).map(|n| fixture.complete(n)));
+    sent.extend((2..=5).map(|n| fixture.complete(n)));
     let query = |name: &str, id: &str| fixture.follow_with_query(&format!("{name}={id}"));
     let mut streams = vec![
         after(&fixture, &last),
         query("last_event_id", &last),
         query("lastEventId", &last),
-        // The header wins, whatever the query says.
-        Follower::open(
-            fixture.relay.listen,
+        // The header takes precedence over the query.
+        fixture.relay.open_stream(
             &Request::get("/events/client?last_event_id=earliest")
                 .bearer(&fixture.token)
                 .header("Last-Event-ID", &last),
         ),
-        // An empty header is none: a browser that has no id yet.
+        // An empty header counts as none: a browser sends it before the first event.
         Follower::open(
             fixture.relay.listen,
             &Request::get(&format!("/events/client?last_event_id={last}"))
@@ -55,16 +49,16 @@ fn reconnecting_follower_misses_nothing() {
         ),
     ];
     for stream in &mut streams {
-        assert_eq!(ids(stream, 4), told[1..]);
+        assert_eq!(stream.event_ids(4), sent[1..]);
     }
-    // And goes on live.
-    told.push(fixture.complete(6));
+    // Live events follow the replay.
+    sent.push(fixture.complete(6));
     for stream in &mut streams {
-        assert_eq!(stream.next_event().id, told[5]);
+        assert_eq!(stream.next_event().id, sent[5]);
     }
-    assert_eq!(ids(&mut after(&fixture, "earliest"), 6), told);
-    assert_eq!(ids(&mut query("last_event_id", "earliest"), 6), told);
-    assert_live_only(&fixture, after(&fixture, &told[5]), 7);
+    assert_eq!(after(&fixture, "earliest").event_ids(6), sent);
+    assert_eq!(query("last_event_id", "earliest").event_ids(6), sent);
+    assert_live_only(&fixture, after(&fixture, &sent[5]), 7);
     assert_live_only(&fixture, after(&fixture, ""), 8);
     assert_live_only(&fixture, query("last_event_id", ""), 9);
     assert_live_only(&fixture, fixture.follow(), 10);
@@ -76,12 +70,12 @@ fn assert_reset(event: &Event, reason: &str, earliest: &str) {
     assert_eq!(event.data, format!("{{\"reason\":\"{reason}\",\"earliest\":\"{earliest}\"}}"));
 }
 
-/// Trap 3: the gap told in a header that an EventSource cannot read.
+/// A gap is reported as an event, because an EventSource cannot read headers.
 #[test]
 fn unknown_event_id_gets_reset_and_full_replay() {
     let fixture = Fixture::start();
-    let told: Vec<String> = (1..=3).map(|n| fixture.complete(n)).collect();
-    let (epoch, sequence) = told[2].split_once('.').expect("epoch.sequence");
+    let sent: Vec<String> = (1..=3).map(|n| fixture.complete(n)).collect();
+    let (epoch, sequence) = sent[2].split_once('.').expect("epoch.sequence");
     let ahead = format!("{epoch}.{}", sequence.parse::<u64>().expect("a number") + 1);
     let elsewhere = format!("{}1.1", &epoch[..epoch.len() - 1]);
     let elsewhere =
@@ -99,20 +93,20 @@ fn unknown_event_id_gets_reset_and_full_replay() {
         (&format!("{epoch}.18446744073709551616"), "unknown"),
         (&format!("{epoch}.-1"), "unknown"),
         (&format!("{epoch}.01"), "unknown"),
-        (&told[0].to_uppercase().replace('.', ":"), "unknown"),
+        (&sent[0].to_uppercase().replace('.', ":"), "unknown"),
         (elsewhere.as_str(), "epoch"),
         ("0.1", "epoch"),
     ] {
         let escaped: String = form_urlencoded::byte_serialize(id.as_bytes()).collect();
         for mut stream in [after(&fixture, id), fixture.follow_with_query(&format!("lastEventId={escaped}"))] {
-            assert_reset(&stream.next_event(), reason, &told[0]);
-            assert_eq!(ids(&mut stream, 3), told, "after {}", &id[..id.len().min(40)]);
+            assert_reset(&stream.next_event(), reason, &sent[0]);
+            assert_eq!(stream.event_ids(3), sent, "after {}", &id[..id.len().min(40)]);
         }
     }
     for escaped in ["%00", "%0A", "%0D%0Aid:%201", "%FF%FE", "a%00b"] {
         let mut stream = fixture.follow_with_query(&format!("last_event_id={escaped}"));
-        assert_reset(&stream.next_event(), "unknown", &told[0]);
-        assert_eq!(ids(&mut stream, 3), told);
+        assert_reset(&stream.next_event(), "unknown", &sent[0]);
+        assert_eq!(stream.event_ids(3), sent);
     }
     assert!(fixture.relay.metric("docrelay_resets_total{reason=\"unknown\"}") > 20);
     assert_eq!(fixture.relay.metric("docrelay_resets_total{reason=\"epoch\"}"), 4);
@@ -125,35 +119,35 @@ fn reset_without_history_gives_a_resumable_position() {
     let reset = stream.next_event();
     let earliest = reset.json()["earliest"].as_str().expect("an id").to_owned();
     assert_reset(&reset, "unknown", &earliest);
-    let mut from_there = after(&fixture, &earliest);
-    let told = fixture.complete(1);
-    assert_eq!((stream.next_event().id, from_there.next_event().id), (told.clone(), told));
+    let mut resumed = after(&fixture, &earliest);
+    let id = fixture.complete(1);
+    assert_eq!((stream.next_event().id, resumed.next_event().id), (id.clone(), id));
 }
 
 #[test]
 fn resume_after_prune_gets_reset_expired() {
     let mut fixture = Fixture::start();
-    let told: Vec<String> = (1..=10).map(|n| fixture.complete(n)).collect();
-    // What is too much goes when the relay starts.
+    let sent: Vec<String> = (1..=10).map(|n| fixture.complete(n)).collect();
+    // Retention prunes at the start of the relay.
     fixture.relay.set_config("history_events_per_client", "4");
     fixture.relay.restart();
     fixture.relay.wait_for_metric("docrelay_pruned_events_total", 6);
-    for gone in &told[..5] {
-        let mut stream = after(&fixture, gone);
-        assert_reset(&stream.next_event(), "expired", &told[6]);
-        assert_eq!(ids(&mut stream, 4), told[6..]);
+    for pruned in &sent[..5] {
+        let mut stream = after(&fixture, pruned);
+        assert_reset(&stream.next_event(), "expired", &sent[6]);
+        assert_eq!(stream.event_ids(4), sent[6..]);
     }
-    // The last dropped one is a position like any other: nothing after it is missing.
-    for (at, kept) in told.iter().enumerate().skip(5) {
+    // A resume after the last pruned event misses nothing.
+    for (at, kept) in sent.iter().enumerate().skip(5) {
         let mut stream = after(&fixture, kept);
-        let missed = told.len() - 1 - at;
-        assert_eq!(ids(&mut stream, missed), told[at + 1..]);
+        let missed = sent.len() - 1 - at;
+        assert_eq!(stream.event_ids(missed), sent[at + 1..]);
     }
-    assert_eq!(ids(&mut after(&fixture, "earliest"), 4), told[6..]);
+    assert_eq!(after(&fixture, "earliest").event_ids(4), sent[6..]);
     assert_eq!(fixture.relay.metric("docrelay_resets_total{reason=\"expired\"}"), 5);
 }
 
-/// Trap 31: a cursor that opens another tenant's history.
+/// An event id of another client must not open that client's history.
 #[test]
 fn foreign_event_id_gives_position_but_no_events() {
     let fixture = Fixture::start();
@@ -165,17 +159,17 @@ fn foreign_event_id_gives_position_but_no_events() {
     for number in 1..=3 {
         ours.push(fixture.complete(number));
         let body = format!(r#"{{"documentId":"{}","status":"ERROR"}}"#, document_id(number));
-        let answer = fixture.relay.send(&Request::post(&other_hook).json(&body));
-        theirs.push(answer.header("docrelay-event-id").expect("an id").to_owned());
+        let response = fixture.relay.send(&Request::post(&other_hook).json(&body));
+        theirs.push(response.header("docrelay-event-id").expect("an id").to_owned());
     }
     let mut stream = fixture.relay.follow_from(&other_token, &ours[0]);
-    assert_eq!(ids(&mut stream, 3), theirs);
+    assert_eq!(stream.event_ids(3), theirs);
     let mut stream = after(&fixture, &theirs[0]);
     let events = stream.events(2);
     assert_eq!(events.iter().map(|e| e.id.clone()).collect::<Vec<_>>(), ours[1..]);
     assert!(events.iter().all(|e| e.json()["status"] == "COMPLETED"));
     let mut all = fixture.relay.follow_from(&other_token, "earliest");
-    assert_eq!(ids(&mut all, 3), theirs);
+    assert_eq!(all.event_ids(3), theirs);
     let mut reset = fixture.relay.follow_from(&other_token, "garbage");
     assert_reset(&reset.next_event(), "unknown", &theirs[0]);
 }

@@ -1,5 +1,5 @@
-//! The hand-off of a connection from hyper to the streams' own tasks, seen from the socket: whatever surrounds the
-//! request, the bytes are those of one ordinary chunked answer.
+//! The takeover of a connection from hyper by the stream writer: whatever surrounds the request, the bytes are those of
+//! one chunked response.
 
 use std::io::Read;
 use std::net::TcpStream;
@@ -11,23 +11,23 @@ use crate::harness::follower::Follower;
 use crate::harness::request::Request;
 use crate::harness::response::split_response;
 
-/// Reads the whole answer until the stream is ended by the administrator, and takes it apart.
+/// Reads the stream until it contains the event, ends it by an admin request, and returns the body of the response.
 #[track_caller]
-fn whole(fixture: &Fixture, mut wire: Connection, told: &str) -> String {
+fn read_whole_stream(fixture: &Fixture, mut connection: Connection, event_id: &str) -> String {
     let mut all = Vec::new();
-    while !String::from_utf8_lossy(&all).contains(&format!("id: {told}\n")) {
-        match wire.read(TIMEOUT) {
+    while !String::from_utf8_lossy(&all).contains(&format!("id: {event_id}\n")) {
+        match connection.read(TIMEOUT) {
             ReadOutcome::Bytes(bytes) => all.extend(bytes),
-            other => panic!("{other:?} instead of {told}, after {:?}", String::from_utf8_lossy(&all)),
+            other => panic!("{other:?} instead of {event_id}, after {:?}", String::from_utf8_lossy(&all)),
         }
     }
     let list = fixture.relay.admin("GET", "/admin/followers").json();
     let id = list["followers"][0]["id"].as_str().expect("one follower").to_owned();
     assert_eq!(fixture.relay.admin("DELETE", &format!("/admin/followers/{id}")).status, 204);
-    all.extend(wire.read_to_end());
+    all.extend(connection.read_to_end());
     let (head, body) = split_response(&all);
     assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
-    assert_eq!(String::from_utf8_lossy(&all).matches("HTTP/1.1").count(), 1, "one answer");
+    assert_eq!(String::from_utf8_lossy(&all).matches("HTTP/1.1").count(), 1, "one response");
     let body = String::from_utf8(body).expect("text");
     assert!(body.ends_with("\r\n0\r\n\r\n"), "{body:?}");
     body
@@ -47,16 +47,16 @@ fn extra_request_bytes_do_not_disturb_the_stream() {
         fixture.stream_request_head() + "Connection: keep-alive\r\n\r\n",
         post("Content-Length: 5\r\n", "a=b&c"),
         post("Content-Length: 20000\r\n", &"b".repeat(20_000)),
-        // A body of which half never comes.
+        // An incomplete body.
         post("Content-Length: 5\r\n", "a="),
         post("Transfer-Encoding: chunked\r\n", "5\r\na=b&c\r\n0\r\n\r\n"),
         post("Content-Length: 5\r\nExpect: 100-continue\r\n", ""),
     ];
     for (number, request) in requests.iter().enumerate() {
-        let wire = fixture.write(request);
+        let connection = fixture.write(request);
         fixture.relay.wait_for_metric("docrelay_followers", 1);
-        let told = fixture.complete(u32::try_from(number).expect("small"));
-        whole(&fixture, wire, &told);
+        let id = fixture.complete(u32::try_from(number).expect("small"));
+        read_whole_stream(&fixture, connection, &id);
         fixture.relay.wait_for_metric("docrelay_followers", 0);
     }
 }
@@ -65,30 +65,30 @@ fn extra_request_bytes_do_not_disturb_the_stream() {
 fn requests_pipelined_before_the_stream_are_answered_first() {
     let fixture = Fixture::start();
     let page = Request::get("/.well-known/jwks.json");
-    let mut wire = Connection::open(fixture.relay.listen);
-    assert_eq!(wire.send(&page).status, 200);
-    // Two in one go: the second becomes the stream.
-    wire.write([page.bytes(), (fixture.stream_request_head() + "\r\n").into_bytes()].concat());
-    assert_eq!(wire.read_response().status, 200);
+    let mut connection = Connection::open(fixture.relay.listen);
+    assert_eq!(connection.send(&page).status, 200);
+    // Two pipelined requests: the second opens the stream.
+    connection.write([page.bytes(), (fixture.stream_request_head() + "\r\n").into_bytes()].concat());
+    assert_eq!(connection.read_response().status, 200);
     fixture.relay.wait_for_metric("docrelay_followers", 1);
-    let told = fixture.complete(1);
-    whole(&fixture, wire, &told);
+    let id = fixture.complete(1);
+    read_whole_stream(&fixture, connection, &id);
 }
 
 #[test]
 fn byte_by_byte_head_opens_the_same_stream() {
     let fixture = Fixture::start();
-    let mut wire = Connection::open(fixture.relay.listen);
-    wire.shrink_receive_buffer();
+    let mut connection = Connection::open(fixture.relay.listen);
+    connection.shrink_receive_buffer();
     for byte in (fixture.stream_request_head() + "\r\n").bytes() {
-        wire.write([byte]);
+        connection.write([byte]);
     }
     fixture.relay.wait_for_metric("docrelay_followers", 1);
-    let told = fixture.complete(1);
-    let mut stream: TcpStream = wire.into_stream();
+    let id = fixture.complete(1);
+    let mut stream: TcpStream = connection.into_stream();
     let mut read = Vec::new();
     let mut byte = [0];
-    let wanted = format!("id: {told}\ndata: ");
+    let wanted = format!("id: {id}\ndata: ");
     while !read.ends_with(wanted.as_bytes()) {
         stream.read_exact(&mut byte).expect("one more byte");
         read.push(byte[0]);
@@ -103,18 +103,18 @@ fn two_thousand_streams_open_quickly_and_receive_events() {
     let fixture = Fixture::start();
     let request = Request::get("/events/client").bearer(&fixture.token);
     let began = std::time::Instant::now();
-    let mut wires: Vec<Connection> = (0..2000)
+    let mut connections: Vec<Connection> = (0..2000)
         .map(|_| {
-            let mut wire = Connection::open(fixture.relay.listen);
-            wire.write(request.bytes());
-            wire
+            let mut connection = Connection::open(fixture.relay.listen);
+            connection.write(request.bytes());
+            connection
         })
         .collect();
-    let mut followers: Vec<Follower> = wires.drain(..).map(Follower::over).collect();
+    let mut followers: Vec<Follower> = connections.drain(..).map(Follower::over).collect();
     fixture.relay.wait_for_metric("docrelay_followers", 2000);
     assert!(began.elapsed() < std::time::Duration::from_secs(15), "{:?}", began.elapsed());
-    let told = fixture.complete(1);
+    let id = fixture.complete(1);
     for follower in &mut followers {
-        assert_eq!(follower.next_event().id, told);
+        assert_eq!(follower.next_event().id, id);
     }
 }
