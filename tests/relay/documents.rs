@@ -1,4 +1,4 @@
-//! Documents: announced before the vendor calls, listed as they stand, followed from there without a gap.
+//! Documents: registered before the webhook arrives, listed with their status, and followed from there without a gap.
 
 use serde_json::Value;
 
@@ -25,7 +25,7 @@ fn registered_document_is_pending_until_its_webhook() {
     let document = string_at(&made, "documentId");
     assert_eq!(uuid::Uuid::parse_str(&document).expect("a UUID").get_version_num(), 1);
     assert_eq!([&made["status"], &made["vendor"], &made["vendorId"]], ["PENDING", "ppj", "8v9iSKnj"]);
-    assert_eq!(register(&acme, body, 200), made, "known already");
+    assert_eq!(register(&acme, body, 200), made, "registered already");
 
     let hook = acme.add_unverified_hook("ppj").path;
     let done = stored_event_id(&relay.send(&Request::get(&format!("{hook}?type=complete&token=8v9iSKnj"))));
@@ -42,7 +42,7 @@ fn registered_document_is_pending_until_its_webhook() {
     let history = acme.get(&format!("/documents/{}/events", document.to_uppercase())).json();
     let states: Vec<_> = history["events"].as_array().expect("a list").iter().map(|e| string_at(e, "status")).collect();
     assert_eq!(states, ["PENDING", "COMPLETED"]);
-    // Nobody called: there is no request behind the first event.
+    // The first event comes from the registration, so it has no webhook request.
     assert_problem(&acme.get(&format!("/events/{}/raw", events[0].id)), 404);
 }
 
@@ -88,16 +88,16 @@ fn document_list_is_newest_first_filtered_and_paged() {
     let mut sorted = all.clone();
     sorted.sort();
     sorted.dedup();
-    assert_eq!((all.len(), sorted.len()), (25, 25), "each once: {all:?}");
+    assert_eq!((all.len(), sorted.len()), (25, 25), "a document is missing or listed twice: {all:?}");
     assert_eq!(ids("/documents?vendor=baidu"), ["job-20", "job-15", "job-10", "job-5", "job-0"]);
     assert_eq!(ids("/documents?status=ERROR"), ["job-7"]);
     assert_eq!(ids("/documents?vendorId=job-7&vendor=gini&status=ERROR"), ["job-7"]);
     assert!(ids("/documents?vendorId=job-7&vendor=baidu").is_empty());
-    assert!(ids("/documents?vendorId=nobody").is_empty());
+    assert!(ids("/documents?vendorId=unknown").is_empty());
     assert_eq!(ids("/documents?limit=99999").len(), 25);
     for bad in ["limit=0", "limit=x", "limit=-1", "cursor=x", "vendor=acme", "status=DONE"] {
-        let why = assert_problem(&acme.get(&format!("/documents?{bad}")), 400);
-        assert!(why.contains(bad.split('=').next().expect("a name")), "{why}");
+        let detail = assert_problem(&acme.get(&format!("/documents?{bad}")), 400);
+        assert!(detail.contains(bad.split('=').next().expect("a name")), "{detail}");
     }
 }
 
@@ -124,7 +124,7 @@ fn stream_resumes_after_document_list_without_gap() {
         let ids = sender.join().expect("sent");
         assert_eq!(ids, acme.events(200).into_iter().map(|e| e.id).collect::<Vec<_>>());
     });
-    // An empty log has a head, too.
+    // An empty log has a position, too.
     let other = TestClient::new(&relay, "other");
     let list = other.get("/documents").json();
     assert_eq!(list["documents"], serde_json::json!([]));
@@ -144,14 +144,13 @@ fn documents_require_scope_and_owning_client() {
     for target in [format!("/documents/{document}"), format!("/documents/{document}/events")] {
         assert_problem(&other.get(&target), 404);
         assert_problem(&relay.send(&Request::get(&target)), 401);
-        // A token in the query is for streams alone.
+        // Only streams accept a token in the query.
         assert_problem(&relay.send(&Request::get(&format!("{target}?token={}", acme.token))), 401);
     }
-    let only = |scope: &str| relay.token_with_scope("acme", scope);
-    let (events, manage) = (only("events"), only("manage"));
-    let ask = |request: Request, token: &str| relay.send(&request.bearer(token));
-    assert_eq!(ask(Request::get("/documents"), &events).status, 200);
-    assert_eq!(ask(Request::get("/documents"), &manage).status, 200);
+    let (events, manage) = (relay.token_with_scope("acme", "events"), relay.token_with_scope("acme", "manage"));
+    let send = |request: Request, token: &str| relay.send(&request.bearer(token));
+    assert_eq!(send(Request::get("/documents"), &events).status, 200);
+    assert_eq!(send(Request::get("/documents"), &manage).status, 200);
     let body = r#"{"vendor":"ppj","vendorId":"b"}"#;
     for request in [
         Request::post("/documents").json(body),
@@ -160,7 +159,7 @@ fn documents_require_scope_and_owning_client() {
         Request::get("/rejects"),
         Request::post("/rejects/1/replay"),
     ] {
-        let response = ask(request.clone(), &events);
+        let response = send(request.clone(), &events);
         assert!(assert_problem(&response, 403).contains("manage"));
         assert!(response.header("www-authenticate").is_some_and(|v| v.contains("insufficient_scope")), "{response:?}");
         let response = relay.send(&request.header("Authorization", "Bearer x.y.z"));
@@ -171,7 +170,7 @@ fn documents_require_scope_and_owning_client() {
         "",
         "[]",
         r#"{"vendor":"ppj"}"#,
-        r#"{"vendor":"nobody","vendorId":"x"}"#,
+        r#"{"vendor":"unknown","vendorId":"x"}"#,
         r#"{"vendor":"ppj","vendorId":"a\nb"}"#,
     ] {
         assert_problem(&acme.post("/documents", bad), 400);

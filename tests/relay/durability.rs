@@ -1,4 +1,6 @@
-//! Acknowledged events survive crashes and failing disks.
+//! Acknowledged events survive crashes and failing disks, and a shutdown completes what is running.
 
 mod crash;
+mod disk;
+mod shutdown;
 mod store_unavailable;

@@ -1,5 +1,4 @@
-//! The guides, done as they say: their blocks are taken out of the text and run, with nothing changed but addresses,
-//! certificates and the token.
+//! The guides: their code blocks are run with only addresses, certificates and the token replaced.
 
 mod consumers;
 mod proxies;
@@ -7,7 +6,7 @@ mod vendors;
 
 const GUIDES: &str = include_str!("../../docs/GUIDES.md");
 
-/// The first block of a language below a heading.
+/// The first code block of a language below a heading.
 #[track_caller]
 fn block(heading: &str, language: &str) -> String {
     let (_, below) = GUIDES.split_once(&format!("\n### {heading}\n")).expect(heading);
@@ -17,9 +16,9 @@ fn block(heading: &str, language: &str) -> String {
     format!("{block}\n")
 }
 
-/// The text with each of these in the place of the other; each must be there.
+/// Replaces each text by another. Panics when the text does not contain it.
 #[track_caller]
-fn with(text: String, changes: &[(&str, &str)]) -> String {
+fn replace_all(text: String, changes: &[(&str, &str)]) -> String {
     changes.iter().fold(text, |text, (from, to)| {
         assert!(text.contains(from), "no {from:?} in:\n{text}");
         text.replace(from, to)

@@ -1,4 +1,4 @@
-//! What the relay tells about itself: metrics with the values that known traffic must leave, and no secret anywhere.
+//! Metrics with the values of known traffic, and the absence of secrets in metrics, logs and responses.
 
 use std::collections::BTreeMap;
 
@@ -7,8 +7,7 @@ use crate::harness::client::TestClient;
 use crate::harness::connection::Connection;
 use crate::harness::request::Request;
 use crate::harness::response::{assert_problem, stored_event_id};
-
-const GOOD: &str = r#"{"documentId":"626626a0-749f-11e2-bfd6-000000000000","status":"COMPLETED"}"#;
+use crate::harness::vendor_bodies::GINI_COMPLETED;
 
 fn samples(relay: &TestRelay) -> BTreeMap<String, f64> {
     let page = relay.send_admin(&Request::get("/metrics"));
@@ -30,14 +29,14 @@ fn known_traffic_produces_expected_metrics() {
     let hook = acme.add_hook(r#"{"vendor":"gini","verify":{"type":"authorization","secret":"s"}}"#).path;
     let send = |body: &str| relay.send(&Request::post(&hook).header("Authorization", "s").json(body));
     let mut follower = relay.follow(&acme.token);
-    let first = stored_event_id(&send(GOOD));
-    assert_eq!(stored_event_id(&send(GOOD)), first);
-    stored_event_id(&send(&GOOD.replace("COMPLETED", "ERROR")));
+    let first = stored_event_id(&send(GINI_COMPLETED));
+    assert_eq!(stored_event_id(&send(GINI_COMPLETED)), first);
+    stored_event_id(&send(&GINI_COMPLETED.replace("COMPLETED", "ERROR")));
     assert_problem(&send("{"), 422);
     assert_problem(&send(&" ".repeat(5000)), 413);
-    assert_problem(&relay.send(&Request::post(&hook).json(GOOD)), 401);
+    assert_problem(&relay.send(&Request::post(&hook).json(GINI_COMPLETED)), 401);
     assert_problem(&relay.send(&Request::get(&hook)), 405);
-    assert_problem(&relay.send(&Request::post("/in/nobody").json(GOOD)), 404);
+    assert_problem(&relay.send(&Request::post("/in/unknown").json(GINI_COMPLETED)), 404);
     let ppj = acme.add_unverified_hook("ppj").path;
     assert_eq!(relay.send(&Request::get(&format!("{ppj}?type=verify&nonce=a"))).status, 200);
     let mut slow = Connection::open(relay.listen);
@@ -51,9 +50,9 @@ fn known_traffic_produces_expected_metrics() {
             .copied()
             .unwrap_or(0.0)
     };
-    let told =
+    let outcomes =
         ["stored", "repeat", "rejected", "too_large", "unproven", "wrong_method", "timeout", "aborted", "unavailable"];
-    assert_eq!(told.map(|outcome| vendor("gini", outcome)), [2.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.0, 0.0]);
+    assert_eq!(outcomes.map(|outcome| vendor("gini", outcome)), [2.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.0, 0.0]);
     assert_eq!([vendor("ppj", "handshake"), vendor("unknown", "not_found"), vendor("ppj", "stored")], [1.0, 1.0, 0.0]);
     let value = |name: &str| now.get(name).copied().unwrap_or_else(|| panic!("no {name} in {now:#?}"));
     assert_eq!(value("docrelay_events_out_total"), 2.0);
@@ -85,35 +84,35 @@ fn secrets_appear_in_no_log_metric_or_response() {
     let hooks = hooks.map(|body| acme.add_hook(&body));
     let [zoffice, gini, ppj, standard] = [0, 1, 2, 3].map(|n| hooks[n].path.as_str());
     let mut responses = Vec::new();
-    let mut ask = |request: Request| responses.push(relay.send(&request));
+    let mut send = |request: Request| responses.push(relay.send(&request));
     let zoffice_call = Request::post(zoffice).header("Cookie", cookie);
-    ask(zoffice_call.clone().json(r#"{"taskId":"s3cr3t-free","code":"TaskSuccessNotify"}"#));
-    ask(zoffice_call.json(r#"{"taskId":"t","code":"?"}"#));
-    ask(Request::post(zoffice).header("Cookie", "sid=s3cr3t-wrong").json("{}"));
+    send(zoffice_call.clone().json(r#"{"taskId":"s3cr3t-free","code":"TaskSuccessNotify"}"#));
+    send(zoffice_call.json(r#"{"taskId":"t","code":"?"}"#));
+    send(Request::post(zoffice).header("Cookie", "sid=s3cr3t-wrong").json("{}"));
     for value in ["Bearer s3cr3t-header", "Bearer s3cr3t-wrong"] {
-        ask(Request::post(gini).header("Authorization", value).json(GOOD));
-        ask(Request::post(gini).header("Authorization", value).json("{"));
-        ask(Request::new("PUT", gini).header("Authorization", value));
+        send(Request::post(gini).header("Authorization", value).json(GINI_COMPLETED));
+        send(Request::post(gini).header("Authorization", value).json("{"));
+        send(Request::new("PUT", gini).header("Authorization", value));
     }
-    ask(Request::get(&format!("{ppj}?type=complete&token=a&signature=s3cr3t-query")));
-    ask(Request::post(standard).header("webhook-signature", "v1,s3cr3t").json("{}"));
-    // A proxy that leaves its prefix, a token where it does not belong, a wrong secret.
-    ask(Request::post(&format!("/relay{gini}")).json(GOOD));
-    ask(Request::get(&format!("/documents?token={}", acme.token)));
-    ask(Request::get("/documents").bearer("s3cr3t.s3cr3t.s3cr3t"));
-    ask(Request::get("/oauth/token?grant_type=client_credentials&client_id=acme-corp&client_secret=s3cr3t-client"));
-    ask(Request::get(&format!("/events/client?token={}x", acme.token)));
-    ask(Request::get("/hooks").bearer(&acme.token));
-    ask(Request::get("/rejects").bearer(&acme.token));
-    ask(Request::get("/events/client?token=s3cr3t"));
+    send(Request::get(&format!("{ppj}?type=complete&token=a&signature=s3cr3t-query")));
+    send(Request::post(standard).header("webhook-signature", "v1,s3cr3t").json("{}"));
+    // A wrong path prefix, a token in the wrong place, a wrong secret.
+    send(Request::post(&format!("/relay{gini}")).json(GINI_COMPLETED));
+    send(Request::get(&format!("/documents?token={}", acme.token)));
+    send(Request::get("/documents").bearer("s3cr3t.s3cr3t.s3cr3t"));
+    send(Request::get("/oauth/token?grant_type=client_credentials&client_id=acme-corp&client_secret=s3cr3t-client"));
+    send(Request::get(&format!("/events/client?token={}x", acme.token)));
+    send(Request::get("/hooks").bearer(&acme.token));
+    send(Request::get("/rejects").bearer(&acme.token));
+    send(Request::get("/events/client?token=s3cr3t"));
     assert_problem(&relay.send_admin(&Request::get("/admin/clients").bearer("s3cr3t-admin")), 401);
     relay.follow(&acme.token);
 
     let metrics = relay.send_admin(&Request::get("/metrics")).text().to_owned();
     let responses: String = responses.iter().map(|a| format!("{a:?} {}\n", a.text())).collect();
-    let said = relay.output();
-    assert!(said.contains("a call proved nothing") && said.contains("a request was answered"), "{said}");
-    for (place, text) in [("log", &said), ("metrics", &metrics), ("answers", &responses)] {
+    let log = relay.output();
+    assert!(log.contains("a call proved nothing") && log.contains("a request was answered"), "{log}");
+    for (place, text) in [("log", &log), ("metrics", &metrics), ("answers", &responses)] {
         let keys = hooks.iter().map(|h| &h.path[4..]).filter(|_| place != "answers");
         let tokens = [acme.token.as_str(), &acme.secret, &relay.admin_token()].map(str::to_owned);
         for secret in ["s3cr3t", "czNjcjN0"].into_iter().chain(keys).chain(tokens.iter().map(String::as_str)) {
@@ -121,9 +120,9 @@ fn secrets_appear_in_no_log_metric_or_response() {
             assert_eq!(line, None, "{secret} in the {place}");
         }
     }
-    assert!(!metrics.contains("acme"), "labels never hold a client");
-    for line in said.lines().filter(|line| line.starts_with('{')) {
-        let json: serde_json::Value = serde_json::from_str(line).expect("one object a line");
+    assert!(!metrics.contains("acme"), "labels contain no client");
+    for line in log.lines().filter(|line| line.starts_with('{')) {
+        let json: serde_json::Value = serde_json::from_str(line).expect("one JSON object a line");
         assert!(json["timestamp"].is_string() && json["message"].is_string(), "{line}");
     }
 }

@@ -1,5 +1,5 @@
-//! The OpenAPI document against the running relay: generated requests find no response that it does not describe, and each
-//! address takes the methods that it names.
+//! The OpenAPI document and the running relay: generated requests get only documented responses, and each route allows
+//! exactly the documented methods.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -13,35 +13,50 @@ use crate::harness::client::TestClient;
 use crate::harness::command::run_within;
 use crate::harness::request::Request;
 use crate::harness::response::{stored_event_id, string_at};
-use crate::harness::tool::find_tool;
+use crate::harness::tool::{find_tool, without_proxy};
 
 const DOCUMENT: &str = include_str!("../../docs/openapi.json");
 
 /// A Python that has schemathesis; set by `make test`.
 const PYTHON: &str = "DOCRELAY_PYTHON";
 
-/// Thousands of requests of a debug build, on a machine that has other things to do.
+/// For thousands of requests to a debug build on a busy machine.
 const TIMEOUT: Duration = Duration::from_secs(240);
 
-/// Has schemathesis send what the document allows, and what it does not allow, and look at every response.
-#[track_caller]
-fn conforms(python: &str, url: &str, token: &str, configuration: &str, flags: &[&str]) {
-    let here =
-        tempfile::Builder::new().prefix("openapi-").tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
-    std::fs::write(here.path().join("schemathesis.toml"), configuration).expect("a configuration");
-    let mut command = Command::new(Path::new(python).with_file_name("schemathesis"));
-    command.current_dir(here.path()).arg("run").arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/openapi.json"));
-    command.args(["--url", url, "--header", &format!("Authorization: Bearer {token}")]);
-    let checks = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance";
-    command.args(["--checks", checks, "--max-examples", "25", "--no-color", "--generation-database", "none"]);
-    // The same requests at every run: what fails here fails everywhere.
-    command.args(["--seed", "1"]).args(flags);
-    for proxy in ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"] {
-        command.env_remove(proxy);
+/// A run of schemathesis, which generates valid and invalid requests and checks each response against the document.
+struct Schemathesis<'a> {
+    python: &'a str,
+    url: &'a str,
+    token: &'a str,
+    /// The content of `schemathesis.toml`.
+    config: &'a str,
+    flags: &'a [&'a str],
+}
+
+impl Schemathesis<'_> {
+    #[track_caller]
+    fn assert_conformance(&self) {
+        let directory = tempfile::Builder::new().prefix("openapi-").tempdir_in(env!("CARGO_TARGET_TMPDIR"));
+        let directory = directory.expect("a directory");
+        std::fs::write(directory.path().join("schemathesis.toml"), self.config).expect("a configuration");
+        let mut command = Command::new(Path::new(self.python).with_file_name("schemathesis"));
+        command.current_dir(directory.path()).arg("run");
+        command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/openapi.json"));
+        command.args(["--url", self.url, "--header", &format!("Authorization: Bearer {}", self.token)]);
+        let checks = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance";
+        command.args(["--checks", checks, "--max-examples", "25", "--no-color", "--generation-database", "none"]);
+        // A fixed seed makes every run send the same requests.
+        command.args(["--seed", "1"]).args(self.flags);
+        let output = run_within(without_proxy(&mut command), TIMEOUT);
+        assert!(
+            output.status.success(),
+            "{}
+{}",
+            output.stdout,
+            output.stderr
+        );
+        assert!(output.stdout.contains("passed"), "{}", output.stdout);
     }
-    let ran = run_within(&mut command, TIMEOUT);
-    assert!(ran.status.success(), "{}\n{}", ran.stdout, ran.stderr);
-    assert!(ran.stdout.contains("passed"), "{}", ran.stdout);
 }
 
 const ADMIN: &str = "^/(livez|readyz|metrics|admin)";
@@ -49,13 +64,13 @@ const ADMIN: &str = "^/(livez|readyz|metrics|admin)";
 #[test]
 fn generated_requests_match_the_openapi_document() {
     let Some(python) = find_tool(PYTHON) else { return };
-    // Endpoints that are made up lead nowhere, and need not be waited for.
+    // Generated endpoints do not exist; the timeout keeps attempts short.
     let relay = TestRelay::with_config(&[("delivery_timeout", "1s")]);
     let acme = TestClient::new(&relay, "acme");
     let url = relay.url("");
-    // The stream never ends; other tests hold it to every byte.
+    // A stream does not end, and has its own tests.
     let flags = ["--exclude-path", "/events/client", "--exclude-path-regex", ADMIN];
-    conforms(&python, &url, &acme.token, "", &flags);
+    Schemathesis { python: &python, url: &url, token: &acme.token, config: "", flags: &flags }.assert_conformance();
 }
 
 #[test]
@@ -72,11 +87,11 @@ fn generated_requests_for_existing_resources_match_openapi_document() {
     let document = string_at(&acme.documents()[0], "documentId");
     let delivery = string_at(&acme.deliveries("")[0], "id");
     let reject = string_at(&acme.rejects()[0], "id");
-    let mut known = format!(
+    let mut config = format!(
         "[parameters]\n\"path.key\" = \"{key}\"\n\"path.documentId\" = \"{document}\"\n\"path.name\" = \"main\"\n"
     );
     for (paths, id) in [("events", &event), ("hooks", &hook.id), ("deliveries", &delivery), ("rejects", &reject)] {
-        known += &format!(
+        config += &format!(
             "[[operations]]\ninclude-path-regex = \"^/{paths}/\"\nparameters = {{ \"path.id\" = \"{id}\" }}\n"
         );
     }
@@ -90,7 +105,9 @@ fn generated_requests_for_existing_resources_match_openapi_document() {
         "--phases",
         "examples,coverage,fuzzing",
     ];
-    conforms(&python, &relay.url(""), &acme.token, &known, &flags);
+    let url = relay.url("");
+    Schemathesis { python: &python, url: &url, token: &acme.token, config: &config, flags: &flags }
+        .assert_conformance();
 }
 
 #[test]
@@ -98,18 +115,30 @@ fn generated_admin_requests_match_the_openapi_document() {
     let Some(python) = find_tool(PYTHON) else { return };
     let relay = TestRelay::start();
     let url = format!("http://{}", relay.admin_listen);
-    conforms(&python, &url, &relay.admin_token(), "", &["--include-path-regex", ADMIN]);
+    let token = relay.admin_token();
+    let flags = ["--include-path-regex", ADMIN];
+    Schemathesis { python: &python, url: &url, token: &token, config: "", flags: &flags }.assert_conformance();
 }
 
-/// Each path of the document with its methods, and whether it is on the admin address.
-fn documented() -> Vec<(String, BTreeSet<String>, bool)> {
+/// A path of the document.
+struct Route {
+    path: String,
+    methods: BTreeSet<String>,
+    on_admin_address: bool,
+}
+
+fn documented_routes() -> Vec<Route> {
     let root: Value = serde_json::from_str(DOCUMENT).expect("JSON");
     let paths = root["paths"].as_object().expect("paths");
     let read = |(path, item): (&String, &Value)| {
         let shared = item["$ref"].as_str().and_then(|r| root.pointer(r.trim_start_matches('#')));
         let item = shared.unwrap_or(item).as_object().expect("an item");
         let methods = item.keys().filter(|key| !["parameters", "servers"].contains(&key.as_str()));
-        (path.clone(), methods.map(|m| m.to_uppercase()).collect(), item.contains_key("servers"))
+        Route {
+            path: path.clone(),
+            methods: methods.map(|m| m.to_uppercase()).collect(),
+            on_admin_address: item.contains_key("servers"),
+        }
     };
     paths.iter().map(read).collect()
 }
@@ -120,18 +149,18 @@ fn each_route_allows_exactly_the_documented_methods() {
     let acme = TestClient::new(&relay, "acme");
     let hook = acme.add_unverified_hook("standard");
     let admin_token = relay.admin_token();
-    for (path, methods, admin) in documented() {
-        // A hook takes the methods of its vendor.
+    for Route { path, methods, on_admin_address } in documented_routes() {
+        // The methods of a hook depend on its vendor.
         if path == "/in/{key}" {
             assert_eq!(relay.send(&Request::new("PURGE", &hook.path)).status, 405);
             continue;
         }
         let segments = path.split('/').map(|segment| if segment.starts_with('{') { "1" } else { segment });
         let target = segments.collect::<Vec<_>>().join("/");
-        let asked = Request::new("PURGE", &target);
-        let response = match admin {
-            true => relay.send_admin(&asked.bearer(&admin_token)),
-            false => relay.send(&asked.bearer(&acme.token)),
+        let request = Request::new("PURGE", &target);
+        let response = match on_admin_address {
+            true => relay.send_admin(&request.bearer(&admin_token)),
+            false => relay.send(&request.bearer(&acme.token)),
         };
         assert_eq!(response.status, 405, "{path} as {target}: {response:?}");
         let allowed = response.header("allow").expect("methods").split(", ").filter(|m| *m != "OPTIONS");

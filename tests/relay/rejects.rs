@@ -1,4 +1,4 @@
-//! What a vendor says only once and nobody understands: kept, listed, bounded, and an event after a fix.
+//! Rejects: webhooks that the relay cannot parse are kept, listed, bounded, and replayed after a fix.
 
 use crate::harness::TestRelay;
 use crate::harness::client::TestClient;
@@ -7,7 +7,8 @@ use crate::harness::response::{assert_problem, stored_event_id, string_at};
 
 const JOB: &str = r#"{"id":"job-1","state":"finished"}"#;
 
-fn send(client: &TestClient<'_>, path: &str, body: &str) -> String {
+/// Sends a webhook that is rejected. Returns the detail of the problem.
+fn send_rejected(client: &TestClient<'_>, path: &str, body: &str) -> String {
     assert_problem(&client.relay.send(&Request::post(path).header("X-Trace", "t-1").json(body)), 422)
 }
 
@@ -16,20 +17,24 @@ fn reject_is_listed_and_replayed_after_mapping_fix() {
     let relay = TestRelay::start();
     let acme = TestClient::new(&relay, "acme");
     let hook = acme.add_unverified_hook("generic");
-    let why = send(&acme, &hook.path, JOB);
+    let detail = send_rejected(&acme, &hook.path, JOB);
     let reject = acme.rejects().remove(0);
     let replay = format!("/rejects/{}/replay", string_at(&reject, "id"));
-    assert!(why.starts_with(&string_at(&reject, "reason")), "{why} {reject}");
+    assert!(detail.starts_with(&string_at(&reject, "reason")), "{detail} {reject}");
     assert_eq!([&reject["hook"], &reject["method"], &reject["body"]], [&hook.id, "POST", JOB]);
     assert_eq!([&reject["headers"]["x-trace"], &reject["query"]], [&"t-1".into(), &serde_json::Value::Null]);
 
-    // Nothing has changed: it is still not understood, and still there.
+    // A replay without a change fails, and the reject stays.
     assert_problem(&acme.post(&replay, ""), 422);
     assert_eq!(acme.rejects().len(), 1);
 
     let mapping = r#"{"mapping":{"vendorId":"/id","status":"/state","statuses":{"finished":"COMPLETED"}}}"#;
     let changed = acme.send(Request::new("PATCH", &format!("/hooks/{}", hook.id)).json(mapping));
-    assert_eq!((changed.status, &string_at(&changed.json(), "url")), (200, &hook.url), "the vendor keeps its address");
+    assert_eq!(
+        (changed.status, &string_at(&changed.json(), "url")),
+        (200, &hook.url),
+        "the URL of the hook does not change"
+    );
     let replayed = acme.post(&replay, "");
     assert_eq!((replayed.status, &replayed.json()["repeat"]), (200, &false.into()), "{replayed:?}");
     let event = acme.events(1).remove(0);
@@ -40,7 +45,7 @@ fn reject_is_listed_and_replayed_after_mapping_fix() {
     assert_eq!(acme.get(&format!("/events/{}/raw", event.id)).json()["body"], JOB);
     assert!(acme.rejects().is_empty());
     assert_problem(&acme.post(&replay, ""), 404);
-    // The address takes the new words at once.
+    // The hook accepts the message from now on.
     assert_eq!(stored_event_id(&relay.send(&Request::post(&hook.path).json(JOB))), event.id);
 }
 
@@ -49,7 +54,7 @@ fn reject_outlives_its_hook_and_replays_elsewhere() {
     let relay = TestRelay::start();
     let (acme, other) = (TestClient::new(&relay, "acme"), TestClient::new(&relay, "other"));
     let hook = acme.add_unverified_hook("generic");
-    send(&acme, &hook.path, JOB);
+    send_rejected(&acme, &hook.path, JOB);
     assert_eq!(acme.delete(&format!("/hooks/{}", hook.id)).status, 204);
     assert_problem(&relay.send(&Request::post(&hook.path).json(JOB)), 404);
     let replay = format!("/rejects/{}/replay", string_at(&acme.rejects()[0], "id"));
@@ -79,7 +84,7 @@ fn replayed_reject_keeps_label_cookies_and_skips_verification() {
     let reject = acme.rejects().remove(0);
     assert_eq!(reject["headers"]["cookie"], "fileZTaskId=row-7");
     assert!(!reject.to_string().contains("s3cr3t"), "{reject}");
-    // The same bytes as another vendor's, so that this test needs no fix of the relay itself.
+    // A generic hook parses the body, which stands for a later version of the relay that does.
     let mapping = r#"{"vendorId":"/code","status":"/code","statuses":{"TaskSuccessNotify":"COMPLETED"}}"#;
     let generic = acme.add_hook(&format!(r#"{{"vendor":"generic","mapping":{mapping}}}"#));
     let replayed = acme.post(&format!("/rejects/{}/replay?hook={}", string_at(&reject, "id"), generic.id), "");
@@ -109,7 +114,7 @@ fn rejects_are_bounded_and_oldest_are_dropped() {
     let (acme, other) = (TestClient::new(&relay, "acme"), TestClient::new(&relay, "other"));
     let hook = acme.add_unverified_hook("gini").path;
     for n in 0..70 {
-        send(&acme, &hook, &format!("{{{n}"));
+        send_rejected(&acme, &hook, &format!("{{{n}"));
     }
     let page = acme.get("/rejects").json();
     let bodies = |page: &serde_json::Value| -> Vec<String> {

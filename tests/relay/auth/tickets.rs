@@ -52,7 +52,10 @@ fn ticket_opens_streams_and_nothing_else() {
     assert_eq!(response.json().as_object().map(serde_json::Map::len), Some(2));
     let token = response.json()["token"].as_str().expect("a token").to_owned();
     let claims = claims(&token);
-    assert_eq!((&claims["use"], &claims["scope"], &claims["sub"]), (&"ticket".into(), &"events".into(), &"acme".into()));
+    assert_eq!(
+        (&claims["use"], &claims["scope"], &claims["sub"]),
+        (&"ticket".into(), &"events".into(), &"acme".into())
+    );
     assert!(claims["documents"].is_null() && claims["jti"].is_string(), "{claims}");
 
     assert_eq!(follow_by_query(&fixture, &token, "&last_event_id=earliest").next_event().id, event);

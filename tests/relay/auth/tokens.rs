@@ -76,7 +76,11 @@ fn invalid_token_request_gets_rfc_6749_error() {
     assert_oauth_error(&post("grant_type=client_credentials", "Basic !!"), 401, "invalid_client");
     assert_oauth_error(&relay.send(&Request::get("/oauth/token?grant_type=client_credentials")), 401, "invalid_client");
     assert_oauth_error(&post("", &good), 400, "invalid_request");
-    assert_oauth_error(&post("grant_type=client_credentials&grant_type=client_credentials", &good), 400, "invalid_request");
+    assert_oauth_error(
+        &post("grant_type=client_credentials&grant_type=client_credentials", &good),
+        400,
+        "invalid_request",
+    );
     assert_oauth_error(&post("grant_type=client_credentials&client_secret=x", &good), 400, "invalid_request");
     assert_oauth_error(&post("grant_type=password", &good), 400, "unsupported_grant_type");
     assert_oauth_error(&post("grant_type=client_credentials&scope=admin", &good), 400, "invalid_scope");
@@ -96,8 +100,9 @@ fn token_verifies_with_published_key_and_claims() {
     let key = set.find(header.kid.as_deref().expect("a kid")).expect("published");
     let mut rules = Validation::new(Algorithm::EdDSA);
     rules.validate_aud = false;
-    let claims =
-        decode::<Value>(&acme.token, &DecodingKey::from_jwk(key).expect("a key"), &rules).expect("a valid signature").claims;
+    let claims = decode::<Value>(&acme.token, &DecodingKey::from_jwk(key).expect("a key"), &rules)
+        .expect("a valid signature")
+        .claims;
     for name in ["iss", "aud", "sub", "scope", "exp", "iat", "jti"] {
         assert!(!claims[name].is_null(), "{name} is missing: {claims}");
     }

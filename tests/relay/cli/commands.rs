@@ -1,4 +1,4 @@
-//! Commands that manage: the same, whether a relay runs and is asked, or none runs and the data is opened.
+//! Management commands: online they call the running relay, offline they open its data. Both have the same effect.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,31 +10,72 @@ use crate::harness::command::CommandOutput;
 use crate::harness::request::Request;
 use crate::harness::response::assert_problem;
 
-/// A vendor, the type of its proof, the secret, further flags for `hook add`, and those for `send` to prove itself so.
-type Row = (&'static str, &'static str, &'static str, &'static [&'static str], &'static [&'static str]);
+/// A hook, and the flags with which `send` passes its verification.
+struct HookCase {
+    vendor: &'static str,
+    /// The type of verification.
+    verify: &'static str,
+    /// Empty without verification.
+    secret: &'static str,
+    add_flags: &'static [&'static str],
+    send_flags: &'static [&'static str],
+}
 
-/// Every vendor with every proof it has.
-const HOOKS: [Row; 14] = [
-    ("ppj", "none", "", &[], &[]),
-    ("ppj", "ppj", "kKdBnfSJNnBjex9gczp6P9g2", &[], &["--edition", "b"]),
-    ("baidu", "none", "", &["--name", "from baidu"], &[]),
-    ("baidu", "baidu", "t0ken", &[], &[]),
-    ("zoffice", "none", "", &["--label-cookie", "row"], &[]),
-    ("zoffice", "cookie", "row=7; sid=s3cr3t", &["--label-cookie", "row"], &["--proof", "cookie"]),
-    ("zoffice", "authorization", "Token s3cr3t", &["--label", "a=1", "--label", "b="], &[]),
-    ("gini", "none", "", &[], &[]),
-    ("gini", "authorization", "Bearer s3cr3t", &[], &[]),
-    ("standard", "none", "", &[], &["--mode", "binary"]),
-    ("standard", "standard", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", &[], &["--mode", "webhook"]),
-    ("generic", "none", "", &["--mapping", MAPPING], &[]),
-    ("generic", "authorization", "s3cr3t", &["--mapping", MAPPING], &["--proof", "authorization"]),
-    (
-        "generic",
-        "hmac-sha256",
-        "s3cr3t",
-        &["--mapping", MAPPING, "--header", "X-Sig", "--prefix", "sha256=", "--encoding", "base64"],
-        &["--signature-header", "X-Sig", "--signature-prefix", "sha256=", "--signature-encoding", "base64"],
-    ),
+/// A hook without verification.
+const UNVERIFIED: HookCase = HookCase { vendor: "", verify: "none", secret: "", add_flags: &[], send_flags: &[] };
+
+/// Every vendor with every type of verification that it supports.
+const HOOKS: [HookCase; 14] = [
+    HookCase { vendor: "ppj", ..UNVERIFIED },
+    HookCase {
+        vendor: "ppj",
+        verify: "ppj",
+        secret: "kKdBnfSJNnBjex9gczp6P9g2",
+        send_flags: &["--edition", "b"],
+        ..UNVERIFIED
+    },
+    HookCase { vendor: "baidu", add_flags: &["--name", "from baidu"], ..UNVERIFIED },
+    HookCase { vendor: "baidu", verify: "baidu", secret: "t0ken", ..UNVERIFIED },
+    HookCase { vendor: "zoffice", add_flags: &["--label-cookie", "row"], ..UNVERIFIED },
+    HookCase {
+        vendor: "zoffice",
+        verify: "cookie",
+        secret: "row=7; sid=s3cr3t",
+        add_flags: &["--label-cookie", "row"],
+        send_flags: &["--proof", "cookie"],
+    },
+    HookCase {
+        vendor: "zoffice",
+        verify: "authorization",
+        secret: "Token s3cr3t",
+        add_flags: &["--label", "a=1", "--label", "b="],
+        ..UNVERIFIED
+    },
+    HookCase { vendor: "gini", ..UNVERIFIED },
+    HookCase { vendor: "gini", verify: "authorization", secret: "Bearer s3cr3t", ..UNVERIFIED },
+    HookCase { vendor: "standard", send_flags: &["--mode", "binary"], ..UNVERIFIED },
+    HookCase {
+        vendor: "standard",
+        verify: "standard",
+        secret: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+        send_flags: &["--mode", "webhook"],
+        ..UNVERIFIED
+    },
+    HookCase { vendor: "generic", add_flags: &["--mapping", MAPPING], ..UNVERIFIED },
+    HookCase {
+        vendor: "generic",
+        verify: "authorization",
+        secret: "s3cr3t",
+        add_flags: &["--mapping", MAPPING],
+        send_flags: &["--proof", "authorization"],
+    },
+    HookCase {
+        vendor: "generic",
+        verify: "hmac-sha256",
+        secret: "s3cr3t",
+        add_flags: &["--mapping", MAPPING, "--header", "X-Sig", "--prefix", "sha256=", "--encoding", "base64"],
+        send_flags: &["--signature-header", "X-Sig", "--signature-prefix", "sha256=", "--signature-encoding", "base64"],
+    },
 ];
 
 const MAPPING: &str = r#"{"vendorId":"/vendorId","status":"/status","title":"/title","errorCode":"/error/code",
@@ -46,20 +87,20 @@ fn secret_file(directory: &Path, secret: &str) -> PathBuf {
     path
 }
 
-/// Adds all hooks of [`HOOKS`]; returns their paths.
+/// Adds all hooks of [`HOOKS`]. Returns their paths.
 fn add_hooks(relay: &TestRelay, client: &str) -> Vec<String> {
     let home = tempfile::tempdir().expect("a directory");
-    let add = |(vendor, verify, secret, flags, _): &Row| {
-        let file = secret_file(home.path(), secret);
-        let mut words = vec!["--verify", verify];
-        if !secret.is_empty() {
-            words.extend(["--secret-file", file.to_str().expect("text")]);
+    let add = |case: &HookCase| {
+        let file = secret_file(home.path(), case.secret);
+        let mut flags = vec!["--verify", case.verify];
+        if !case.secret.is_empty() {
+            flags.extend(["--secret-file", file.to_str().expect("text")]);
         }
-        words.extend(*flags);
-        let hook = relay.add_hook(client, vendor, &words);
-        assert_eq!([&hook.json["vendor"], &hook.json["verify"]["type"]], [vendor, verify], "{}", hook.json);
+        flags.extend(case.add_flags);
+        let hook = relay.add_hook(client, case.vendor, &flags);
+        assert_eq!([&hook.json["vendor"], &hook.json["verify"]["type"]], [case.vendor, case.verify], "{}", hook.json);
         let shown = hook.json.to_string();
-        assert!(secret.is_empty() || !shown.contains(secret), "{shown}");
+        assert!(case.secret.is_empty() || !shown.contains(case.secret), "{shown}");
         hook.path
     };
     HOOKS.iter().map(add).collect()
@@ -68,25 +109,25 @@ fn add_hooks(relay: &TestRelay, client: &str) -> Vec<String> {
 #[test]
 fn add_commands_work_online_and_offline() {
     let mut relay = TestRelay::start();
-    let running = relay.add_client("running");
-    let asked = add_hooks(&relay, "running");
+    let online = relay.add_client("online");
+    let online_hooks = add_hooks(&relay, "online");
     relay.stop();
-    let stopped = relay.add_client("stopped");
-    assert_eq!((running.id.as_str(), stopped.id.as_str()), ("running", "stopped"));
-    let opened = add_hooks(&relay, "stopped");
-    let tokens = ["running", "stopped"].map(|client| relay.token(client));
+    let offline = relay.add_client("offline");
+    assert_eq!((online.id.as_str(), offline.id.as_str()), ("online", "offline"));
+    let offline_hooks = add_hooks(&relay, "offline");
+    let tokens = ["online", "offline"].map(|client| relay.token(client));
     relay.restart();
-    for ((token, hooks), client) in tokens.iter().zip([&asked, &opened]).zip(["running", "stopped"]) {
+    for ((token, hooks), client) in tokens.iter().zip([&online_hooks, &offline_hooks]).zip(["online", "offline"]) {
         let listed = relay.send(&Request::get("/hooks").bearer(token)).json();
         let urls: Vec<_> = listed["hooks"].as_array().expect("a list").iter().map(|h| h["url"].to_string()).collect();
         assert_eq!(urls.len(), HOOKS.len());
-        assert!(urls.iter().zip(hooks).all(|(url, path)| url.contains(path)), "in the order they were made");
+        assert!(urls.iter().zip(hooks).all(|(url, path)| url.contains(path)), "in the order of their creation");
         let labels = &listed["hooks"][6]["labels"];
         assert_eq!((labels, &listed["hooks"][2]["name"]), (&json!({"a": "1", "b": ""}), &json!("from baidu")));
-        let again = relay.token(client);
-        assert_eq!(relay.send(&Request::get("/documents").bearer(&again)).status, 200);
+        let second = relay.token(client);
+        assert_eq!(relay.send(&Request::get("/documents").bearer(&second)).status, 200);
     }
-    for new in [running, stopped] {
+    for new in [online, offline] {
         let form = format!("grant_type=client_credentials&client_id={}&client_secret={}", new.id, new.secret);
         assert_eq!(relay.send(&Request::post("/oauth/token").form(&form)).status, 200);
     }
@@ -96,40 +137,40 @@ fn add_commands_work_online_and_offline() {
 fn add_command_errors_are_equal_online_and_offline() {
     let mut relay = TestRelay::start();
     relay.add_client("acme");
-    let mut told: Vec<Vec<String>> = Vec::new();
-    for stopped in [false, true] {
-        if stopped {
+    let mut errors: Vec<Vec<String>> = Vec::new();
+    for offline in [false, true] {
+        if offline {
             relay.stop();
         }
         let wrong: [&[&str]; 6] = [
             &["client", "add", "acme"],
-            &["token", "--client", "nobody"],
-            &["hook", "add", "--client", "nobody", "--vendor", "ppj"],
+            &["token", "--client", "unknown"],
+            &["hook", "add", "--client", "unknown", "--vendor", "ppj"],
             &["hook", "add", "--client", "acme", "--vendor", "generic"],
             &["hook", "add", "--client", "acme", "--vendor", "ppj", "--label-cookie", "a"],
             &["hook", "add", "--client", "acme", "--vendor", "ppj", "--verify", "ppj"],
         ];
-        let sentence = |words: &&[&str]| {
-            let CommandOutput { status, stdout, stderr } = relay.cli(words);
+        let error = |arguments: &&[&str]| {
+            let CommandOutput { status, stdout, stderr } = relay.cli(arguments);
             assert_eq!(
                 (status.code(), stdout.as_str(), stderr.lines().count()),
                 (Some(1), "", 1),
-                "{words:?} {stderr}"
+                "{arguments:?} {stderr}"
             );
             stderr
         };
-        told.push(wrong.iter().map(sentence).collect());
+        errors.push(wrong.iter().map(error).collect());
     }
-    assert_eq!(told[0], told[1]);
-    assert!(told[0][1].contains("docrelay client add nobody") && told[0][2] == told[0][1], "{told:?}");
-    let asked_wrongly: [&[&str]; 4] = [
+    assert_eq!(errors[0], errors[1]);
+    assert!(errors[0][1].contains("docrelay client add unknown") && errors[0][2] == errors[0][1], "{errors:?}");
+    let usage_errors: [&[&str]; 4] = [
         &["client", "add", "a b"],
         &["token"],
         &["token", "--client", "acme", "--ttl", "0s"],
         &["hook", "add", "--client", "acme", "--vendor", "acme"],
     ];
-    for words in asked_wrongly {
-        assert_eq!(relay.cli(words).status.code(), Some(2), "{words:?}");
+    for arguments in usage_errors {
+        assert_eq!(relay.cli(arguments).status.code(), Some(2), "{arguments:?}");
     }
 }
 
@@ -137,12 +178,16 @@ fn add_command_errors_are_equal_online_and_offline() {
 fn token_command_honours_scope_and_ttl() {
     let relay = TestRelay::start();
     relay.add_client("acme");
-    let ran = relay.cli(&["token", "--client", "acme", "--scope", "events", "--ttl", "1s"]).succeeded();
-    assert_eq!((ran.stdout.lines().count(), ran.stderr.as_str()), (1, ""), "alone on stdout");
-    let token = ran.stdout.trim();
+    let output = relay.cli(&["token", "--client", "acme", "--scope", "events", "--ttl", "1s"]).succeeded();
+    assert_eq!(
+        (output.stdout.lines().count(), output.stderr.as_str()),
+        (1, ""),
+        "standard output holds the token alone"
+    );
+    let token = output.stdout.trim();
     assert_problem(&relay.send(&Request::get("/hooks").bearer(token)), 403);
     let mut follower = relay.follow(token);
-    assert_eq!(follower.next_event().data, "auth_failed", "it expires while it follows");
+    assert_eq!(follower.next_event().data, "auth_failed", "the token expires while the stream is open");
     assert_problem(&relay.send(&Request::get("/documents").bearer(token)), 401);
 }
 
@@ -153,37 +198,39 @@ fn send_command_signs_for_every_vendor() {
     let token = relay.token("acme");
     let home = tempfile::tempdir().expect("a directory");
     let hooks = add_hooks(&relay, "acme");
-    let (mut expected, url) = (Vec::new(), |path: &str| format!("http://{}{path}", relay.listen));
-    for ((vendor, verify, secret, _, flags), path) in HOOKS.iter().zip(&hooks) {
+    let mut expected = Vec::new();
+    for (case, path) in HOOKS.iter().zip(&hooks) {
+        let HookCase { vendor, verify, secret, send_flags, .. } = case;
         let file = secret_file(home.path(), secret);
-        let proof = ["--secret-file", file.to_str().expect("text")];
-        let proof: &[&str] = if secret.is_empty() { &[] } else { &proof };
-        let url = url(path);
+        let secret_flags = ["--secret-file", file.to_str().expect("text")];
+        let secret_flags: &[&str] = if secret.is_empty() { &[] } else { &secret_flags };
+        let url = relay.url(path);
         for (status, more) in [("completed", &["--title", "a b.docx"][..]), ("error", &["--error-code", "2"])] {
-            let words = [&["send", vendor, &url, "--status", status], more, proof, flags].concat();
-            let ran = relay.cli_without_data(&words).succeeded();
-            assert!(ran.stdout.starts_with("HTTP/1.1 200 OK\n{}"), "{ran:?}");
+            let arguments = [&["send", vendor, &url, "--status", status], more, secret_flags, send_flags].concat();
+            let output = relay.cli_without_data(&arguments).succeeded();
+            assert!(output.stdout.starts_with("HTTP/1.1 200 OK\n{}"), "{output:?}");
             expected.push((*vendor, status.to_uppercase()));
         }
         if !secret.is_empty() {
-            let unproven = relay.cli_without_data(&["send", vendor, &url, "--proof", "none"]);
-            assert_eq!(unproven.status.code(), Some(1), "{vendor} {verify}");
-            assert!(unproven.stdout.contains("401"), "{unproven:?}");
-            assert!(!format!("{unproven:?}").contains(path), "the key is not repeated");
+            let unsigned = relay.cli_without_data(&["send", vendor, &url, "--proof", "none"]);
+            assert_eq!(unsigned.status.code(), Some(1), "{vendor} {verify}");
+            assert!(unsigned.stdout.contains("401"), "{unsigned:?}");
+            assert!(!format!("{unsigned:?}").contains(path), "the error contains the key of the hook");
         }
         if *vendor == "ppj" {
             let edition: &[&str] = if secret.is_empty() { &["--edition", "0"] } else { &["--edition", "a"] };
-            let ran =
-                relay.cli_without_data(&[&["send", "ppj", &url, "--verify"], edition, proof].concat()).succeeded();
-            assert!(ran.stderr.contains("the nonce came back"), "{ran:?}");
+            let output = relay
+                .cli_without_data(&[&["send", "ppj", &url, "--verify"], edition, secret_flags].concat())
+                .succeeded();
+            assert!(output.stderr.contains("the nonce came back"), "{output:?}");
         }
     }
     let events = relay.follow_from(&token, "earliest").events(expected.len());
-    let told: Vec<_> = events.iter().map(|e| e.json()).collect();
-    for (json, (vendor, status)) in told.iter().zip(expected) {
+    let received: Vec<_> = events.iter().map(|e| e.json()).collect();
+    for (json, (vendor, status)) in received.iter().zip(expected) {
         assert_eq!([&json["vendor"], &json["status"]], [&json!(vendor), &json!(status)]);
     }
-    assert_eq!(told[10]["labels"], json!({"row": "7"}));
-    let nobody = relay.cli_without_data(&["send", "ppj", &url("/in/nobody")]);
-    assert_eq!(nobody.status.code(), Some(1), "{nobody:?}");
+    assert_eq!(received[10]["labels"], json!({"row": "7"}));
+    let unknown = relay.cli_without_data(&["send", "ppj", &relay.url("/in/unknown")]);
+    assert_eq!(unknown.status.code(), Some(1), "{unknown:?}");
 }

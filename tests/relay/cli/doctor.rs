@@ -1,21 +1,21 @@
-//! `docrelay doctor` against a real relay: what is well is said to be, and what a relay refuses is said with a remedy.
+//! `docrelay doctor` against a relay: every check of a healthy relay passes, and every refusal comes with a remedy.
 
 use crate::harness::TestRelay;
 use crate::harness::client::TestClient;
 use crate::harness::command::{CommandOutput, docrelay, run};
 
-/// The command with a token in the environment, listening for a second.
+/// Runs the command with a token in the environment, for one second of listening.
 fn doctor(url: &str, token: Option<&str>) -> CommandOutput {
     let config: Vec<_> = token.map(|token| ("token", token)).into_iter().collect();
     run(&mut docrelay(&["doctor", url, "--idle", "1s"], &config))
 }
 
 #[track_caller]
-fn fails(ran: &CommandOutput, words: &str) {
-    assert_eq!(ran.status.code(), Some(1), "{ran:?}");
-    let failed: Vec<_> = ran.stdout.lines().filter(|line| line.starts_with("fail  ")).collect();
-    assert!(failed.len() == 1 && failed[0].contains(words), "not {words:?} alone: {ran:?}");
-    assert_eq!(ran.stderr, "docrelay: one thing has to be changed\n");
+fn assert_fails(output: &CommandOutput, text: &str) {
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let failed: Vec<_> = output.stdout.lines().filter(|line| line.starts_with("fail  ")).collect();
+    assert!(failed.len() == 1 && failed[0].contains(text), "not {text:?} alone: {output:?}");
+    assert_eq!(output.stderr, "docrelay: one thing has to be changed\n");
 }
 
 #[test]
@@ -24,13 +24,16 @@ fn healthy_relay_passes_every_doctor_check() {
     let acme = TestClient::new(&relay, "acme");
     let base = relay.url("");
     for url in [base.clone(), format!("{base}/"), format!("{base}/events/client")] {
-        let ran = doctor(&url, Some(&acme.token)).succeeded();
-        assert!(ran.stdout.lines().all(|line| line.starts_with("ok    ")), "{ran:?}");
-        assert!(ran.stdout.contains("the token is good until 2") && ran.stdout.contains("keep-alive lines"), "{ran:?}");
+        let output = doctor(&url, Some(&acme.token)).succeeded();
+        assert!(output.stdout.lines().all(|line| line.starts_with("ok    ")), "{output:?}");
+        assert!(
+            output.stdout.contains("the token is good until 2") && output.stdout.contains("keep-alive lines"),
+            "{output:?}"
+        );
     }
     let ticket = acme.post("/events/ticket", "{}").json()["token"].as_str().expect("a token").to_owned();
-    let ran = doctor(&format!("{base}/?token={ticket}"), None).succeeded();
-    assert!(ran.stdout.contains("the ticket is good until 2") && !ran.stdout.contains(&ticket), "{ran:?}");
+    let output = doctor(&format!("{base}/?token={ticket}"), None).succeeded();
+    assert!(output.stdout.contains("the ticket is good until 2") && !output.stdout.contains(&ticket), "{output:?}");
 }
 
 #[test]
@@ -39,13 +42,13 @@ fn doctor_reports_refusals_with_remedy_and_exit_code_1() {
     let acme = TestClient::new(&relay, "acme");
     let token = acme.token.clone();
     let base = relay.url("");
-    fails(&doctor(&base, None), "set DOCRELAY_TOKEN");
-    fails(&doctor(&base, Some("x.y.z")), "auth_failed: the token is no JWT");
-    fails(&doctor(&format!("{base}/?token={token}"), None), "the relay takes no token from the address");
-    let managing = relay.token_with_scope("acme", "manage");
-    fails(&doctor(&base, Some(managing.trim())), "needs `events`");
-    fails(&doctor(&format!("{base}/docs"), Some(&token)), "is the path right?");
-    fails(&doctor(&format!("http://{}", relay.admin_listen), Some(&token)), "is the path right?");
+    assert_fails(&doctor(&base, None), "set DOCRELAY_TOKEN");
+    assert_fails(&doctor(&base, Some("x.y.z")), "auth_failed: the token is no JWT");
+    assert_fails(&doctor(&format!("{base}/?token={token}"), None), "the relay takes no token from the address");
+    let manage_token = relay.token_with_scope("acme", "manage");
+    assert_fails(&doctor(&base, Some(manage_token.trim())), "needs `events`");
+    assert_fails(&doctor(&format!("{base}/docs"), Some(&token)), "is the path right?");
+    assert_fails(&doctor(&format!("http://{}", relay.admin_listen), Some(&token)), "is the path right?");
     relay.stop();
-    fails(&doctor(&base, Some(&token)), "cannot be reached: Connection refused");
+    assert_fails(&doctor(&base, Some(&token)), "cannot be reached: Connection refused");
 }

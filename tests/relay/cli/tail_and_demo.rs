@@ -1,64 +1,45 @@
-//! Commands that play: `tail` follows over restarts, the demo keeps something going.
+//! `docrelay tail`, which follows over restarts, and the demo of `docrelay serve --demo`.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::process::{Command, Stdio};
+use std::sync::mpsc::Receiver;
 
 use serde_json::Value;
 
+use crate::harness::child::{ChildProcess, read_lines};
 use crate::harness::client::TestClient;
 use crate::harness::command::{docrelay, run};
 use crate::harness::request::Request;
 use crate::harness::response::stored_event_id;
-use crate::harness::{TIMEOUT, TestRelay, spawn_thread};
+use crate::harness::{TIMEOUT, TestRelay};
 
-/// `docrelay tail`, killed when this is dropped.
+/// A running `docrelay tail`. Dropping it kills the process.
 struct Tail {
-    child: Child,
-    lines: Receiver<String>,
-    said: Receiver<String>,
+    _process: ChildProcess,
+    stdout: Receiver<String>,
+    stderr: Receiver<String>,
 }
 
 impl Tail {
-    fn start(words: &[&str], token: &str) -> Self {
-        let mut command = docrelay(&[&["tail"], words].concat(), &[("token", token)]);
-        let piped = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = piped.spawn().expect("a start");
-        let lines = lines_of(child.stdout.take().expect("piped"));
-        let said = lines_of(child.stderr.take().expect("piped"));
-        Self { child, lines, said }
+    fn start(arguments: &[&str], token: &str) -> Self {
+        let mut command = docrelay(&[&["tail"], arguments].concat(), &[("token", token)]);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut process = ChildProcess::spawn(&mut command).expect("the command starts");
+        let (stdout, stderr) = (read_lines(process.take_stdout()), read_lines(process.take_stderr()));
+        Self { _process: process, stdout, stderr }
     }
 
-    /// Waits for a line on the standard error; those before it are thrown away.
+    /// Waits for a line on standard error; discards the lines before it.
     #[track_caller]
     fn wait_for_stderr(&self, text: &str) {
-        while !self.said.recv_timeout(TIMEOUT).unwrap_or_else(|e| panic!("{e}: never said {text:?}")).contains(text) {}
+        while !self.stderr.recv_timeout(TIMEOUT).unwrap_or_else(|e| panic!("{e}: no {text:?}")).contains(text) {}
     }
 
+    /// The next event, as standard output shows it.
     #[track_caller]
-    fn line(&self) -> Value {
-        let line = self.lines.recv_timeout(TIMEOUT).expect("a line in time");
+    fn next_event(&self) -> Value {
+        let line = self.stdout.recv_timeout(TIMEOUT).expect("a line in time");
         serde_json::from_str(&line).unwrap_or_else(|e| panic!("{e}: {line}"))
-    }
-}
-
-fn lines_of(pipe: impl Read + Send + 'static) -> Receiver<String> {
-    let (tell, lines) = sync_channel(1000);
-    spawn_thread("tail", move || {
-        for line in BufReader::new(pipe).lines().map_while(Result::ok) {
-            if tell.send(line).is_err() {
-                return;
-            }
-        }
-    });
-    lines
-}
-
-impl Drop for Tail {
-    fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
     }
 }
 
@@ -75,21 +56,21 @@ fn tail_prints_each_event_once_across_restart_and_sigkill() {
     };
     send(&relay, 0);
     let tail = Tail::start(&[&relay.url("/"), "--from", "earliest"], &token);
-    let next = |n: usize| assert_eq!(tail.line()["vendorId"], format!("job-{n}"));
-    next(0);
+    let assert_next = |n: usize| assert_eq!(tail.next_event()["vendorId"], format!("job-{n}"));
+    assert_next(0);
     send(&relay, 1);
-    next(1);
+    assert_next(1);
     relay.restart();
     send(&relay, 2);
     send(&relay, 3);
-    next(2);
-    next(3);
+    assert_next(2);
+    assert_next(3);
     send(&relay, 4);
     relay.kill();
     relay.restart();
     send(&relay, 5);
-    next(4);
-    next(5);
+    assert_next(4);
+    assert_next(5);
 }
 
 #[test]
@@ -112,7 +93,7 @@ fn tail_disconnected_before_first_event_misses_nothing() {
         stored_event_id(&relay.send(&Request::post(&hook).json(&body)))
     });
     for (id, name) in ids.iter().zip(["a", "b"]) {
-        let line = tail.line();
+        let line = tail.next_event();
         assert_eq!((&line["id"], &line["vendorId"]), (&Value::from(id.as_str()), &Value::from(name)), "{line}");
     }
     tail.wait_for_stderr("connected again");
@@ -122,14 +103,14 @@ fn tail_disconnected_before_first_event_misses_nothing() {
 fn tail_exits_with_1_when_refused() {
     let relay = TestRelay::start();
     let url = format!("http://{}/events/client", relay.listen);
-    let ran = relay.cli_without_data(&["tail", &url]);
-    assert_eq!(ran.status.code(), Some(1));
-    assert!(ran.stderr.contains("auth_required") && ran.stderr.contains("DOCRELAY_TOKEN"), "{ran:?}");
-    let ran = relay.cli_without_data(&["tail", &format!("{url}?token=x.y.z")]);
-    assert!(ran.status.code() == Some(1) && ran.stderr.contains("auth_failed"), "{ran:?}");
-    assert!(!format!("{ran:?}").contains("x.y.z"), "{ran:?}");
-    let ran = relay.cli_without_data(&["tail", &format!("http://{}/docs", relay.listen)]);
-    assert!(ran.status.code() == Some(1) && ran.stderr.contains("not with an event stream"), "{ran:?}");
+    let output = relay.cli_without_data(&["tail", &url]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(output.stderr.contains("auth_required") && output.stderr.contains("DOCRELAY_TOKEN"), "{output:?}");
+    let output = relay.cli_without_data(&["tail", &format!("{url}?token=x.y.z")]);
+    assert!(output.status.code() == Some(1) && output.stderr.contains("auth_failed"), "{output:?}");
+    assert!(!format!("{output:?}").contains("x.y.z"), "{output:?}");
+    let output = relay.cli_without_data(&["tail", &format!("http://{}/docs", relay.listen)]);
+    assert!(output.status.code() == Some(1) && output.stderr.contains("not with an event stream"), "{output:?}");
 }
 
 #[test]
@@ -152,14 +133,14 @@ fn demo_calls_every_vendor_hook_successfully() {
 #[test]
 fn curl_lines_printed_by_demo_run_as_printed() {
     let relay = TestRelay::with_config(&[("demo", "true")]);
-    // The last of them.
+    // The last line of the banner.
     relay.wait_for_output(r#"{"vendorId":"job-1","status":"done"}"#);
-    let said = relay.output();
+    let banner = relay.output();
     let calls: Vec<&str> =
-        said.lines().map(str::trim).filter(|l| l.starts_with("curl ") && l.contains("/in/")).collect();
-    assert!(calls.len() >= 7, "{said}");
+        banner.lines().map(str::trim).filter(|l| l.starts_with("curl ") && l.contains("/in/")).collect();
+    assert!(calls.len() >= 7, "{banner}");
     for call in calls {
-        let ran = run(Command::new("sh").arg("-c").arg(format!("{call} -sS -w ' %{{http_code}}'"))).succeeded();
-        assert!(ran.stdout.ends_with("} 200"), "{call}: {ran:?}");
+        let output = run(Command::new("sh").arg("-c").arg(format!("{call} -sS -w ' %{{http_code}}'"))).succeeded();
+        assert!(output.stdout.ends_with("} 200"), "{call}: {output:?}");
     }
 }

@@ -1,18 +1,14 @@
-//! The API of deliveries: what it shows and what it refuses. What is sent, and when, is told elsewhere.
+//! The API of deliveries: list, paging, filters, retry and access.
 
 use serde_json::{Value, json};
 
 use crate::harness::TestRelay;
 use crate::harness::client::TestClient;
 use crate::harness::request::Request;
-use crate::harness::response::{assert_problem, stored_event_id, string_at};
+use crate::harness::response::{assert_problem, string_at};
 
-/// A port of this machine at which nobody listens.
-const NOBODY: &str = "http://127.0.0.1:9/notify?secret=1";
-
-fn relay() -> TestRelay {
-    TestRelay::allowing_loopback_endpoints()
-}
+/// An endpoint on which nothing listens.
+const CLOSED_ENDPOINT: &str = "http://127.0.0.1:9/notify?secret=1";
 
 fn list(client: &TestClient<'_>, query: &str) -> Value {
     let response = client.get(&format!("/deliveries{query}"));
@@ -24,20 +20,14 @@ fn ids(list: &Value) -> Vec<String> {
     list["deliveries"].as_array().expect("a list").iter().map(|d| string_at(d, "id")).collect()
 }
 
-fn tell(client: &TestClient<'_>, hook: &str, document: &str) -> String {
-    let body = format!(r#"{{"documentId":"{document}","status":"COMPLETED"}}"#);
-    stored_event_id(&client.relay.send(&Request::post(hook).json(&body)))
-}
-
 #[test]
 fn delivery_shows_event_document_and_destination() {
-    let relay = relay();
+    let relay = TestRelay::allowing_loopback_endpoints();
     let acme = TestClient::new(&relay, "acme");
     assert_eq!(acme.get("/deliveries").text(), r#"{"deliveries":[],"next":null}"#);
-    let new = format!(r#"{{"name":"main","endpoint":"{NOBODY}","format":"gini","isDefault":true}}"#);
-    assert_eq!(acme.post("/v2/notification", &new).status, 200);
+    acme.add_default_notification("gini", CLOSED_ENDPOINT);
     let hook = acme.add_unverified_hook("gini").path;
-    let event = tell(&acme, &hook, "job-1");
+    let event = acme.post_gini(&hook, "job-1", "COMPLETED");
 
     let all = list(&acme, "");
     let one = &all["deliveries"][0];
@@ -48,8 +38,8 @@ fn delivery_shows_event_document_and_destination() {
     let id = string_at(one, "id");
     assert_eq!(string_at(&acme.get(&format!("/deliveries/{id}")).json(), "eventId"), event);
 
-    // A callback shows its origin alone: the rest of its address may be a secret.
-    let body = json!({"vendor": "gini", "vendorId": "job-2", "callback": {"url": NOBODY, "format": "gini"}});
+    // A callback shows only the origin of its URL: path and query may be secret.
+    let body = json!({"vendor": "gini", "vendorId": "job-2", "callback": {"url": CLOSED_ENDPOINT, "format": "gini"}});
     assert_eq!(acme.post("/documents", &body.to_string()).status, 201);
     let all = acme.get("/deliveries");
     assert!(!all.text().contains("secret"), "{}", all.text());
@@ -61,12 +51,11 @@ fn delivery_shows_event_document_and_destination() {
 
 #[test]
 fn delivery_list_is_newest_first_filtered_and_paged() {
-    let relay = relay();
+    let relay = TestRelay::allowing_loopback_endpoints();
     let acme = TestClient::new(&relay, "acme");
-    let new = format!(r#"{{"name":"main","endpoint":"{NOBODY}","format":"gini","isDefault":true}}"#);
-    assert_eq!(acme.post("/v2/notification", &new).status, 200);
+    acme.add_default_notification("gini", CLOSED_ENDPOINT);
     let hook = acme.add_unverified_hook("gini").path;
-    let events: Vec<String> = (0..5).map(|n| tell(&acme, &hook, &format!("job-{n}"))).collect();
+    let events: Vec<String> = (0..5).map(|n| acme.post_gini(&hook, &format!("job-{n}"), "COMPLETED")).collect();
     let all = list(&acme, "");
     let shown: Vec<String> =
         all["deliveries"].as_array().expect("a list").iter().rev().map(|d| string_at(d, "eventId")).collect();
@@ -84,24 +73,23 @@ fn delivery_list_is_newest_first_filtered_and_paged() {
     }
     assert_eq!(paged, ids(&all));
     assert_eq!(ids(&list(&acme, "?limit=5"))[..], paged[..]);
-    assert_eq!(list(&acme, "?limit=5")["next"], Value::Null, "there is no empty page at the end");
+    assert_eq!(list(&acme, "?limit=5")["next"], Value::Null, "the last page has no cursor");
     assert_eq!(ids(&list(&acme, "?state=pending&notification=main")), paged);
     assert!(ids(&list(&acme, "?state=dead")).is_empty());
     assert!(ids(&list(&acme, "?notification=another")).is_empty());
     for bad in ["limit=0", "limit=x", "cursor=x", "state=DEAD", "notification=No"] {
-        let why = assert_problem(&acme.get(&format!("/deliveries?{bad}")), 400);
-        assert!(why.contains(bad.split('=').next().expect("a name")), "{why}");
+        let detail = assert_problem(&acme.get(&format!("/deliveries?{bad}")), 400);
+        assert!(detail.contains(bad.split('=').next().expect("a name")), "{detail}");
     }
 }
 
 #[test]
 fn retry_without_notification_gets_404() {
-    let relay = relay();
+    let relay = TestRelay::allowing_loopback_endpoints();
     let acme = TestClient::new(&relay, "acme");
-    let new = format!(r#"{{"name":"main","endpoint":"{NOBODY}","format":"gini","isDefault":true}}"#);
-    assert_eq!(acme.post("/v2/notification", &new).status, 200);
+    acme.add_default_notification("gini", CLOSED_ENDPOINT);
     let hook = acme.add_unverified_hook("gini").path;
-    tell(&acme, &hook, "job-1");
+    acme.post_gini(&hook, "job-1", "COMPLETED");
     let id = ids(&list(&acme, "")).remove(0);
     let retry = || acme.send(Request::post(&format!("/deliveries/{id}/retry")));
     let response = retry();
@@ -115,11 +103,10 @@ fn retry_without_notification_gets_404() {
 
 #[test]
 fn deliveries_require_manage_scope_and_owning_client() {
-    let relay = relay();
+    let relay = TestRelay::allowing_loopback_endpoints();
     let (acme, other) = (TestClient::new(&relay, "acme"), TestClient::new(&relay, "other"));
-    let new = format!(r#"{{"name":"main","endpoint":"{NOBODY}","format":"gini","isDefault":true}}"#);
-    assert_eq!(acme.post("/v2/notification", &new).status, 200);
-    tell(&acme, &acme.add_unverified_hook("gini").path, "job-1");
+    acme.add_default_notification("gini", CLOSED_ENDPOINT);
+    acme.post_gini(&acme.add_unverified_hook("gini").path, "job-1", "COMPLETED");
     let id = ids(&list(&acme, "")).remove(0);
     assert!(ids(&list(&other, "")).is_empty());
     assert!(ids(&list(&other, &format!("?cursor={}", u64::MAX))).is_empty());
@@ -134,9 +121,9 @@ fn deliveries_require_manage_scope_and_owning_client() {
         assert_problem(&relay.send(&request), 401);
         assert!(assert_problem(&relay.send(&request.bearer(events.trim())), 403).contains("manage"));
     }
-    for nobody in ["/deliveries/0", "/deliveries/x", "/deliveries/-1", "/deliveries/99999999999999999999"] {
-        assert_problem(&acme.get(nobody), 404);
-        assert_problem(&acme.send(Request::post(&format!("{nobody}/retry"))), 404);
+    for unknown in ["/deliveries/0", "/deliveries/x", "/deliveries/-1", "/deliveries/99999999999999999999"] {
+        assert_problem(&acme.get(unknown), 404);
+        assert_problem(&acme.send(Request::post(&format!("{unknown}/retry"))), 404);
     }
     assert_problem(&acme.send(Request::post("/deliveries")), 405);
     assert_problem(&acme.delete(&format!("/deliveries/{id}")), 405);

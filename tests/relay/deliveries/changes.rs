@@ -1,5 +1,5 @@
-//! What comes in between: an endpoint that fails while more waits for it, owners who change their minds while a request is
-//! under way, a receiver whose name is taken by the next.
+//! Changes during deliveries: a notification, callback or client is changed, removed or created again while deliveries are
+//! pending or in flight.
 
 use std::time::{Duration, Instant};
 
@@ -12,13 +12,14 @@ use crate::harness::receiver::{Receiver, Reply};
 use crate::harness::request::Request;
 use crate::harness::response::{assert_problem, stored_event_id, string_at};
 
-/// Waits for a while, so that a few fail at the same time.
-fn fails() -> Receiver {
+/// Answers with 500 after a delay, so that several attempts fail at the same time.
+fn failing_endpoint() -> Receiver {
     Receiver::start(|_, _| Reply { after: Duration::from_millis(300), ..Reply::status(500) })
 }
 
-/// A default notification to an endpoint that fails, with forty events that wait for it and an open breaker.
-fn in_trouble(client: &TestClient<'_>, endpoint: &Receiver) -> String {
+/// Creates a default notification to a failing endpoint, with 40 pending deliveries and an open circuit breaker. Returns
+/// the path of a hook.
+fn open_breaker(client: &TestClient<'_>, endpoint: &Receiver) -> String {
     let hook = client.add_unverified_hook("gini").path;
     client.add_default_notification("gini", &endpoint.url("/"));
     for n in 0..40 {
@@ -33,12 +34,12 @@ fn failing_endpoint_does_not_delay_other_clients() {
     let mut relay = TestRelay::allowing_loopback_endpoints();
     {
         let (acme, other) = (TestClient::new(&relay, "acme"), TestClient::new(&relay, "other"));
-        let (bad, good) = (fails(), Receiver::ok());
-        in_trouble(&acme, &bad);
+        let (bad, good) = (failing_endpoint(), Receiver::ok());
+        open_breaker(&acme, &bad);
         let seen = bad.received().len();
         other.add_default_notification("gini", &good.url("/"));
         let hook = other.add_unverified_hook("gini").path;
-        // Until the pause of the breaker is over and the endpoint is tried once more.
+        // Until the circuit breaker is half open and the endpoint gets another attempt.
         let mut n = 0;
         while bad.received().len() == seen {
             let began = Instant::now();
@@ -57,8 +58,8 @@ fn failing_endpoint_does_not_delay_other_clients() {
 fn recreated_notification_does_not_inherit_breaker_state() {
     let relay = TestRelay::allowing_loopback_endpoints();
     let acme = TestClient::new(&relay, "acme");
-    let (bad, next) = (fails(), Receiver::ok());
-    let hook = in_trouble(&acme, &bad);
+    let (bad, next) = (failing_endpoint(), Receiver::ok());
+    let hook = open_breaker(&acme, &bad);
     assert_eq!(acme.delete("/v2/notification/main").status, 200);
     acme.add_default_notification("standard", &next.url("/next"));
     let began = Instant::now();
@@ -66,15 +67,15 @@ fn recreated_notification_does_not_inherit_breaker_state() {
     next.wait(1);
     assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
     acme.wait_for_delivery_count("state=delivered", 1);
-    assert_eq!(next.received().len(), 1, "the old one's events are dead");
+    assert_eq!(next.received().len(), 1, "the deliveries of the removed notification are dead");
     assert_eq!(acme.deliveries("state=dead&limit=100").len(), 40);
 }
 
 #[test]
 fn recreated_client_does_not_inherit_deliveries() {
     let relay = TestRelay::allowing_loopback_endpoints();
-    let bad = fails();
-    in_trouble(&TestClient::new(&relay, "acme"), &bad);
+    let bad = failing_endpoint();
+    open_breaker(&TestClient::new(&relay, "acme"), &bad);
     relay.remove_client("acme");
     let again = TestClient::new(&relay, "acme");
     let (next, hook) = (Receiver::ok(), again.add_unverified_hook("gini").path);
@@ -88,16 +89,17 @@ fn recreated_client_does_not_inherit_deliveries() {
 fn changed_endpoint_receives_pending_deliveries_at_once() {
     let relay = TestRelay::allowing_loopback_endpoints();
     let acme = TestClient::new(&relay, "acme");
-    let (bad, next) = (fails(), Receiver::ok());
-    in_trouble(&acme, &bad);
+    let (bad, next) = (failing_endpoint(), Receiver::ok());
+    open_breaker(&acme, &bad);
     let began = Instant::now();
-    change(&acme, &next.url("/next"));
+    change_endpoint(&acme, &next.url("/next"));
     next.wait(40);
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
     acme.wait_for_delivery_count("state=delivered&limit=100", 40);
 }
 
-fn change(client: &TestClient<'_>, endpoint: &str) -> String {
+/// Changes the endpoint of the notification `main`. Returns its state.
+fn change_endpoint(client: &TestClient<'_>, endpoint: &str) -> String {
     let body = json!({ "endpoint": endpoint }).to_string();
     let changed = client.send(Request::new("PUT", "/v2/notification/main").json(&body));
     assert_eq!(changed.status, 200, "{changed:?}");
@@ -113,8 +115,8 @@ fn late_410_of_old_endpoint_does_not_disable_new_one() {
     acme.add_default_notification("gini", &old.url("/"));
     acme.post_gini(&hook, "a", "COMPLETED");
     old.wait(1);
-    assert_eq!(change(&acme, &new.url("/")), "active");
-    // Its response comes, and the event goes to where it belongs now.
+    assert_eq!(change_endpoint(&acme, &new.url("/")), "active");
+    // After the late response the event goes to the new endpoint.
     new.wait(1);
     acme.wait_for_delivery_count("state=delivered", 1);
     assert_eq!(acme.get("/v2/notification/main").json()["state"], "active");
@@ -126,7 +128,7 @@ fn handshake_of_old_endpoint_does_not_verify_new_one() {
     let acme = TestClient::new(&relay, "acme");
     let old = Receiver::start(|received, before| {
         let body = received.parameter("nonce").map(|nonce| format!(r#"{{"nonce":"{nonce}"}}"#)).unwrap_or_default();
-        // The first is that of the notification's making.
+        // The first request is the handshake at the creation of the notification.
         Reply { body, after: Duration::from_secs(if before == 0 { 0 } else { 2 }), ..Reply::status(200) }
     });
     let (new, hook) = (Receiver::ok(), acme.add_unverified_hook("gini").path);
@@ -135,7 +137,7 @@ fn handshake_of_old_endpoint_does_not_verify_new_one() {
         let (to, request) = (relay.listen, Request::post("/v2/notification/main/verify").bearer(&acme.token));
         let verifying = scope.spawn(move || Connection::open(to).send(&request));
         old.wait(2);
-        assert_eq!(change(&acme, &new.url("/")), "unverified");
+        assert_eq!(change_endpoint(&acme, &new.url("/")), "unverified");
         assert_eq!(verifying.join().expect("an answer").status, 400);
     });
     assert_eq!(acme.get("/v2/notification/main").json()["state"], "unverified");
@@ -194,39 +196,10 @@ fn event_loop_through_own_hook_is_refused() {
     stored_event_id(&relay.send(&Request::post(&own.path).json(&message)));
     let delivery = acme.wait_for_attempt("state=pending");
     assert_eq!(delivery["attempts"][0]["status"], 508, "{delivery:?}");
-    // To another client of the same relay it is a webhook like any other.
-    change(&acme, &theirs.url);
+    // A delivery to a hook of another client is a webhook like any other.
+    change_endpoint(&acme, &theirs.url);
     acme.wait_for_delivery_count("state=delivered", 1);
     assert_eq!((other.documents().len(), acme.documents().len()), (1, 1));
-}
-
-#[test]
-fn slow_callbacks_do_not_delay_other_clients_deliveries() {
-    let relay = TestRelay::with_config(&[
-        ("allow_private_endpoints", "127.0.0.0/8"),
-        ("delivery_concurrency", "8"),
-        ("delivery_timeout", "2s"),
-    ]);
-    let (many, one) = (TestClient::new(&relay, "many"), TestClient::new(&relay, "one"));
-    let (hangs, well) =
-        (Receiver::start(|_, _| Reply { after: Duration::from_secs(3), ..Reply::status(200) }), Receiver::ok());
-    one.add_default_notification("gini", &well.url("/"));
-    let hook = one.add_unverified_hook("gini").path;
-    for n in 0..60 {
-        let callback = json!({ "url": hangs.url(&format!("/{n}")), "format": "gini" });
-        let body = json!({ "vendor": "gini", "vendorId": format!("e{n}"), "callback": callback }).to_string();
-        assert_eq!(many.post("/documents", &body).status, 201);
-    }
-    let began = Instant::now();
-    one.post_gini(&hook, "mine", "COMPLETED");
-    well.wait(1);
-    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
-    // And those of one address do not delay the same client's others.
-    let quick = Receiver::ok();
-    let callback = json!({ "url": quick.url("/"), "format": "gini" });
-    let body = json!({ "vendor": "gini", "vendorId": "quick", "callback": callback }).to_string();
-    assert_eq!(one.post("/documents", &body).status, 201);
-    quick.wait(1);
 }
 
 #[test]
@@ -235,20 +208,20 @@ fn changed_callback_on_same_host_replaces_old_one() {
     let acme = TestClient::new(&relay, "acme");
     let receiver = Receiver::start(|received, _| Reply::status(if received.target == "/old" { 500 } else { 200 }));
     let hook = acme.add_unverified_hook("zoffice").path;
-    let announce = |path: &str, token: &str| {
+    let register = |path: &str, token: &str| {
         let callback =
             json!({ "url": receiver.url(path), "format": "gini", "tokenType": "header", "tokenValue": token });
         acme.post("/documents", &json!({ "vendor": "zoffice", "vendorId": "a", "callback": callback }).to_string())
     };
     let done = json!({ "taskId": "a", "code": "TaskSuccessNotify", "detail": {} }).to_string();
     stored_event_id(&relay.send(&Request::post(&hook).json(&done)));
-    assert_eq!(announce("/old", "old").status, 200);
+    assert_eq!(register("/old", "old").status, 200);
     receiver.wait(1);
-    assert_eq!(announce("/new", "new").status, 200);
-    let told = receiver.wait(2);
-    assert_eq!((told[1].target.as_str(), told[1].header("authorization")), ("/new", Some("new")));
-    // The old one's next attempt finds that it is no longer the document's.
+    assert_eq!(register("/new", "new").status, 200);
+    let received = receiver.wait(2);
+    assert_eq!((received[1].target.as_str(), received[1].header("authorization")), ("/new", Some("new")));
+    // The next attempt finds that the old callback does not belong to the document any more.
     acme.wait_for_delivery_count("state=dead", 1);
     assert_eq!(receiver.received().iter().filter(|r| r.target == "/old").count(), 1);
-    assert_problem(&announce("/x\\y", "x"), 400);
+    assert_problem(&register("/x\\y", "x"), 400);
 }

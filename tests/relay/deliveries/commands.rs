@@ -1,4 +1,4 @@
-//! The commands about what goes out: the same, whether a relay runs and is asked, or none runs and the data is opened.
+//! Commands for notifications and deliveries: online they call the running relay, offline they open its data.
 
 use std::fs;
 
@@ -10,19 +10,19 @@ use crate::harness::command::CommandOutput;
 use crate::harness::receiver::{Receiver, Reply};
 use crate::harness::response::string_at;
 
-/// One JSON value a line.
+/// The output of a command that prints one JSON value a line.
 #[track_caller]
-fn lines(ran: CommandOutput) -> Vec<Value> {
-    ran.succeeded().stdout.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+fn json_lines(output: CommandOutput) -> Vec<Value> {
+    output.succeeded().stdout.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
 }
 
-/// Adds, lists and tests notifications of acme, whose names begin with `name`.
-fn manage(relay: &TestRelay, name: &str, receiver: &Receiver) {
+/// Adds, lists and tests two notifications of `acme`, whose names start with `name`.
+fn manage_notifications(relay: &TestRelay, name: &str, receiver: &Receiver) {
     let secret = relay.data_dir().join("secret");
     fs::write(&secret, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n").expect("written");
     let (plain, signed) = (format!("{name}_plain"), format!("{name}_signed"));
     let endpoint = receiver.url(&format!("/{name}"));
-    let add = |words: &[&str]| relay.cli(&[&["notification", "add", "--client", "acme"], words].concat());
+    let add = |arguments: &[&str]| relay.cli(&[&["notification", "add", "--client", "acme"], arguments].concat());
     let added = add(&[&plain, &endpoint]).json();
     assert_eq!(
         (&added["name"], &added["format"], &added["isDefault"]),
@@ -44,10 +44,10 @@ fn manage(relay: &TestRelay, name: &str, receiver: &Receiver) {
     let request = receiver.wait(before + 1).pop().expect("one");
     assert!(request.header("webhook-signature").is_some_and(|s| s.starts_with("v1,")), "{request:?}");
     assert_eq!(request.json()["type"], "document.completed");
-    let listed = lines(relay.cli(&["notification", "list", "--client", "acme"]));
+    let listed = json_lines(relay.cli(&["notification", "list", "--client", "acme"]));
     let named = |name: &str| listed.iter().any(|one| one["name"] == *name);
     assert!(named(&plain) && named(&signed), "{listed:?}");
-    assert!(!relay.cli(&["notification", "list", "--client", "nobody"]).status.success());
+    assert!(!relay.cli(&["notification", "list", "--client", "unknown"]).status.success());
 }
 
 #[test]
@@ -55,14 +55,14 @@ fn notification_commands_work_online_and_offline() {
     let mut relay = TestRelay::allowing_loopback_endpoints();
     TestClient::new(&relay, "acme");
     let receiver = Receiver::ok();
-    manage(&relay, "running", &receiver);
+    manage_notifications(&relay, "online", &receiver);
     relay.stop();
-    manage(&relay, "stopped", &receiver);
+    manage_notifications(&relay, "offline", &receiver);
     relay.restart();
-    let listed = lines(relay.cli(&["notification", "list", "--client", "acme"]));
+    let listed = json_lines(relay.cli(&["notification", "list", "--client", "acme"]));
     assert_eq!(
         listed.iter().map(|one| string_at(one, "name")).collect::<Vec<_>>(),
-        ["running_plain", "running_signed", "stopped_plain", "stopped_signed"]
+        ["online_plain", "online_signed", "offline_plain", "offline_signed"]
     );
     assert_eq!(listed.iter().filter(|one| one["isDefault"] == true).count(), 1);
 }
@@ -75,7 +75,7 @@ fn delivery_commands_work_online_and_offline() {
     acme.add_default_notification("gini", &receiver.url("/"));
     let hook = acme.add_unverified_hook("gini").path;
     let list = |relay: &TestRelay, words: &[&str]| {
-        lines(relay.cli(&[&["delivery", "list", "--client", "acme"], words].concat()))
+        json_lines(relay.cli(&[&["delivery", "list", "--client", "acme"], words].concat()))
     };
     acme.post_gini(&hook, "a", "COMPLETED");
     acme.wait_for_delivery_count("state=dead", 1);
@@ -89,7 +89,7 @@ fn delivery_commands_work_online_and_offline() {
     let id = string_at(&dead[0], "id");
     let retried = relay.cli(&["delivery", "retry", &id, "--client", "acme"]).json();
     assert_eq!((&retried["id"], &retried["state"]), (&json!(id), &json!("pending")));
-    // 410 once more.
+    // The second attempt gets 410, too.
     receiver.wait(2);
     acme.wait_for_delivery_count("state=dead", 1);
     verify();

@@ -1,4 +1,7 @@
-//! Every vendor's message arrives in every format, its own byte for byte.
+//! Formats of deliveries: every vendor's message in every format, unchanged in the vendor's own format.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value, json};
 
@@ -7,24 +10,21 @@ use crate::harness::client::TestClient;
 use crate::harness::receiver::{Received, Receiver, Reply};
 use crate::harness::request::Request;
 use crate::harness::response::{assert_problem, stored_event_id, string_at};
+use crate::harness::vendor_bodies::{
+    BAIDU_PUBLISHED, GINI_COMPLETED, PPJ_COMPLETE, STANDARD_COMPLETED, ZOFFICE_SUCCESS,
+};
 
-const BAIDU: &str = r#"{"messageId": "m-1", "messageBody": "{\"documentId\":\"doc-gkideq542yb44diy\",\"title\":\"doc_title\",\"status\":\"PUBLISHED\",\"publishInfo\":{\"pageCount\":1,\"sizeInBytes\":33,\"publishTime\":\"2016-12-08T08:45:37Z\"},\"notifyTime\":\"2016-12-08T08:45:37Z\"}", "notification": "theirs", "server": "doc.bj.baidubce.com"}"#;
-const ZOFFICE: &str = r#"{"taskId":"1c1cf10b-2b5c-4a39-8a0a-1f0f5a3c2f5e", "code":"TaskSuccessNotify","detail":{"taskStatus":"SUCCESS","defaultDownloadPath":"/x","contentId":"5f5f5f5f5f5f5f5f5f5f5f5f","filename":"a.docx"}}"#;
-const GINI: &str = r#"{ "documentId":"626626a0-749f-11e2-bfd6-000000000000","status":"COMPLETED" }"#;
-const STANDARD: &str =
-    r#"{"type":"document.completed","timestamp":"2026-11-22T12:00:00Z","data":{"id":"job-1","title":"t"}}"#;
-const PPJ: &str = "type=complete&token=8v9iSKnj&code=0";
-
-/// The vendor, what it says, and how it calls the document.
-const SEEDS: [(&str, &str, &str); 5] = [
-    ("ppj", PPJ, "8v9iSKnj"),
-    ("baidu", BAIDU, "doc-gkideq542yb44diy"),
-    ("zoffice", ZOFFICE, "1c1cf10b-2b5c-4a39-8a0a-1f0f5a3c2f5e"),
-    ("gini", GINI, "626626a0-749f-11e2-bfd6-000000000000"),
-    ("standard", STANDARD, "job-1"),
+/// A vendor, a message of success, and the id of its document.
+const MESSAGES: [(&str, &str, &str); 5] = [
+    ("ppj", PPJ_COMPLETE, "8v9iSKnj"),
+    ("baidu", BAIDU_PUBLISHED, "doc-gkideq542yb44diy"),
+    ("zoffice", ZOFFICE_SUCCESS, "1c1cf10b-d9e6-4927-b75e-dddf6b441445"),
+    ("gini", GINI_COMPLETED, "626626a0-749f-11e2-bfd6-000000000000"),
+    ("standard", STANDARD_COMPLETED, "job_1"),
 ];
 
-fn play(client: &TestClient<'_>, vendor: &str, message: &str) -> String {
+/// Posts a message to a new hook of the vendor.
+fn post_message(client: &TestClient<'_>, vendor: &str, message: &str) -> String {
     let hook = client.add_unverified_hook(vendor).path;
     stored_event_id(&client.relay.send(&match vendor {
         "ppj" => Request::get(&format!("{hook}?{message}")),
@@ -32,8 +32,8 @@ fn play(client: &TestClient<'_>, vendor: &str, message: &str) -> String {
     }))
 }
 
-/// What a request says, in the words of its format: the document and whether it is done.
-fn said(format: &str, request: &Received) -> (String, bool) {
+/// Reads a delivery in its format: the document and whether it is complete.
+fn document_and_success(format: &str, request: &Received) -> (String, bool) {
     match format {
         "ppj" => {
             (request.parameter("token").expect("a token"), request.parameter("type").as_deref() == Some("complete"))
@@ -64,24 +64,28 @@ fn every_vendor_message_is_delivered_in_every_format() {
     for format in ["ppj", "baidu", "zoffice", "gini", "standard"] {
         let acme = TestClient::new(&relay, format);
         let receiver = Receiver::passing_handshake();
-        let shown = acme.add_default_notification(format, &receiver.url("/hear?mine=1"));
+        let shown = acme.add_default_notification(format, &receiver.url("/notify?mine=1"));
         assert_eq!((shown["format"].as_str(), shown["state"].as_str()), (Some(format), Some("active")), "{shown}");
         let handshakes = usize::from(format == "ppj");
-        for (nth, (vendor, message, id)) in SEEDS.iter().enumerate() {
-            play(&acme, vendor, message);
+        for (nth, (vendor, message, id)) in MESSAGES.iter().enumerate() {
+            post_message(&acme, vendor, message);
             let request = receiver.wait(handshakes + nth + 1).pop().expect("one more");
-            assert_eq!(said(format, &request), ((*id).to_owned(), true), "{vendor} to {format}: {request:?}");
+            assert_eq!(
+                document_and_success(format, &request),
+                ((*id).to_owned(), true),
+                "{vendor} to {format}: {request:?}"
+            );
             assert_eq!(request.method, if format == "ppj" { "GET" } else { "POST" });
-            assert!(request.target.starts_with("/hear?mine=1"), "{request:?}");
+            assert!(request.target.starts_with("/notify?mine=1"), "{request:?}");
             if *vendor != format {
                 continue;
             }
             match format {
-                "ppj" => assert_eq!(request.target, format!("/hear?mine=1&{message}")),
+                "ppj" => assert_eq!(request.target, format!("/notify?mine=1&{message}")),
                 _ => assert_eq!(String::from_utf8_lossy(&request.body), *message, "byte for byte"),
             }
         }
-        acme.wait_for_deliveries("state=delivered", |all| all.len() == SEEDS.len());
+        acme.wait_for_deliveries("state=delivered", |all| all.len() == MESSAGES.len());
     }
 }
 
@@ -100,9 +104,9 @@ fn deliveries_carry_credentials_signatures_and_message_ids() {
         let body = json!({ "vendor": "gini", "vendorId": name, "notification": name });
         assert_eq!(acme.post("/documents", &body.to_string()).status, 201);
     }
-    // zOffice's words tell of a document that waits, Baidu's do not.
-    let waits = receiver.wait(1).pop().expect("one");
-    assert_eq!((waits.target.as_str(), &waits.json()["code"]), ("/office", &json!("TaskHandingNotify")));
+    // zOffice's format has a message for PENDING, Baidu's has none.
+    let pending = receiver.wait(1).pop().expect("one");
+    assert_eq!((pending.target.as_str(), &pending.json()["code"]), ("/office", &json!("TaskHandingNotify")));
     let mut ids = Vec::new();
     for name in ["office", "baidus", "other"] {
         ids.push(acme.post_gini(&hook, name, "COMPLETED"));
@@ -117,7 +121,7 @@ fn deliveries_carry_credentials_signatures_and_message_ids() {
     let main = of("/main");
     assert_eq!(main.header("webhook-id"), Some(format!("msg_{}", ids[2].replace('.', "_")).as_str()));
     assert!(main.header("webhook-signature").is_some_and(|s| s.starts_with("v1,") && !s.contains(' ')));
-    // While it is rotated, both sign.
+    // During a rotation, both secrets sign.
     let fresh = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oDazfgh5bs";
     let changed = acme.send(Request::new("PUT", "/v2/notification/main").json(&json!({ "secret": fresh }).to_string()));
     assert_eq!(changed.status, 200, "{changed:?}");
@@ -144,13 +148,13 @@ fn document_callback_is_called_besides_default_notification() {
         ["TaskHandingNotify", "TaskFailNotify"]
     );
     assert!(own.iter().all(|r| r.target == "/own" && r.header("authorization") == Some("Basic x")), "{own:?}");
-    assert_eq!(default.wait(3).len(), 3, "both events of a, and that of b");
-    // The vendor was quicker than the application that announces the document.
+    assert_eq!(default.wait(3).len(), 3, "two events of a and one of b");
+    // The webhook may arrive before the application registers the document.
     let late = Receiver::ok();
     let callback = json!({ "url": late.url("/late"), "format": "gini" });
     let body = json!({ "vendor": "gini", "vendorId": "b", "callback": callback });
     assert_eq!(acme.post("/documents", &body.to_string()).status, 200);
-    // In the vendor's own words, which were Gini's.
+    // The original message, because the vendor's format is that of the callback.
     assert_eq!(late.wait(1)[0].json(), json!({ "documentId": "b", "status": "COMPLETED" }));
     assert_problem(&acme.post("/documents", r#"{"vendor":"gini","vendorId":"c","notification":"nobody"}"#), 400);
 }
@@ -159,11 +163,11 @@ fn document_callback_is_called_besides_default_notification() {
 fn ppj_endpoint_receives_nothing_before_handshake_succeeds() {
     let relay = TestRelay::allowing_loopback_endpoints();
     let acme = TestClient::new(&relay, "acme");
-    let knows = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
-    let learns = knows.clone();
+    let passes = Arc::new(AtomicBool::new(false));
+    let endpoint_passes = passes.clone();
     let receiver = Receiver::start(move |received, _| {
         let mut reply = Reply::status(200);
-        if let (Some(nonce), true) = (received.parameter("nonce"), knows.load(std::sync::atomic::Ordering::SeqCst)) {
+        if let (Some(nonce), true) = (received.parameter("nonce"), endpoint_passes.load(Ordering::SeqCst)) {
             reply.body = format!(r#"{{"nonce":"{nonce}"}}"#);
         }
         reply
@@ -171,17 +175,17 @@ fn ppj_endpoint_receives_nothing_before_handshake_succeeds() {
     let hook = acme.add_unverified_hook("gini").path;
     assert_eq!(acme.add_default_notification("ppj", &receiver.url("/n"))["state"], "unverified");
     acme.post_gini(&hook, "a", "COMPLETED");
-    // Once when it was made, once before the first attempt.
-    let asked = receiver.wait(2);
-    assert!(asked.iter().all(|r| r.parameter("type").as_deref() == Some("verify")), "{asked:?}");
+    // One handshake at the creation, one before the first attempt.
+    let handshakes = receiver.wait(2);
+    assert!(handshakes.iter().all(|r| r.parameter("type").as_deref() == Some("verify")), "{handshakes:?}");
     let delivery = acme.wait_for_attempt("state=pending");
     assert!(string_at(&delivery["attempts"][0], "reason").contains("verif"), "{delivery:?}");
     let refused = acme.post("/v2/notification/main/verify", "");
     assert_eq!((refused.status, refused.json()["message"].is_string()), (400, true), "{refused:?}");
-    learns.store(true, std::sync::atomic::Ordering::SeqCst);
+    passes.store(true, Ordering::SeqCst);
     let passed = acme.post("/v2/notification/main/verify", "");
     assert_eq!((passed.status, passed.json()["state"].as_str()), (200, Some("active")), "{passed:?}");
-    // What has waited goes at once, not when its turn would have come.
+    // Pending deliveries are sent at once, before their scheduled time.
     let all = receiver.wait(5);
     assert_eq!(all[4].target, "/n?type=complete&token=a&code=0");
     assert_eq!(all.len(), 5);

@@ -1,4 +1,4 @@
-//! Where nothing goes: to closed addresses, after redirects, to who was removed.
+//! Endpoints that get no delivery: private addresses, redirect targets, removed notifications and clients.
 
 use std::time::Duration;
 
@@ -85,8 +85,8 @@ fn redirect_is_a_failure_and_not_followed() {
     assert_eq!(receiver.received().len(), 1);
 }
 
-/// Answers after ten seconds or so: whatever was under way is, still.
-fn hangs() -> Receiver {
+/// Answers after 9 s, so that attempts stay in flight.
+fn slow_endpoint() -> Receiver {
     Receiver::start(|_, _| Reply { after: Duration::from_secs(9), ..Reply::status(200) })
 }
 
@@ -94,7 +94,7 @@ fn hangs() -> Receiver {
 fn deleted_notification_receives_nothing_more() {
     let relay = TestRelay::allowing_loopback_endpoints();
     let acme = TestClient::new(&relay, "acme");
-    let (receiver, hook) = (hangs(), acme.add_unverified_hook("gini").path);
+    let (receiver, hook) = (slow_endpoint(), acme.add_unverified_hook("gini").path);
     acme.add_default_notification("gini", &receiver.url("/"));
     for n in 0..50 {
         acme.post_gini(&hook, &format!("d{n}"), "COMPLETED");
@@ -103,10 +103,10 @@ fn deleted_notification_receives_nothing_more() {
     let deleted = acme.delete("/v2/notification/main");
     assert_eq!((deleted.status, deleted.body.len()), (200, 0), "{deleted:?}");
     let before = receiver.received().len();
-    assert_eq!(relay.metric("docrelay_deliveries_running"), 0, "what was under way is called back");
+    assert_eq!(relay.metric("docrelay_deliveries_running"), 0, "attempts in flight are cancelled");
     let dead = acme.deliveries("state=dead&limit=1000");
     assert_eq!((dead.len(), acme.deliveries("state=pending").len()), (50, 0));
-    // The name is free again, and its new owner inherits nothing.
+    // A new notification of the same name inherits nothing.
     let next = Receiver::ok();
     acme.add_default_notification("gini", &next.url("/next"));
     acme.post_gini(&hook, "last", "COMPLETED");
@@ -119,7 +119,7 @@ fn deleted_notification_receives_nothing_more() {
 fn removed_client_receives_nothing_more() {
     let relay = TestRelay::allowing_loopback_endpoints();
     let acme = TestClient::new(&relay, "acme");
-    let (receiver, hook) = (hangs(), acme.add_unverified_hook("gini").path);
+    let (receiver, hook) = (slow_endpoint(), acme.add_unverified_hook("gini").path);
     acme.add_default_notification("gini", &receiver.url("/"));
     let callback = json!({ "vendor": "standard", "vendorId": "x",
         "callback": { "url": receiver.url("/own"), "format": "zoffice" } });
@@ -131,12 +131,12 @@ fn removed_client_receives_nothing_more() {
     relay.remove_client("acme");
     let before = receiver.received().len();
     assert_eq!(relay.metric("docrelay_deliveries_running"), 0);
-    let again = TestClient::new(&relay, "acme");
-    assert!(again.deliveries("").is_empty());
-    let (next, hook) = (Receiver::ok(), again.add_unverified_hook("gini").path);
-    again.add_default_notification("gini", &next.url("/"));
-    again.post_gini(&hook, "first", "COMPLETED");
-    again.wait_for_delivery_count("state=delivered", 1);
+    let recreated = TestClient::new(&relay, "acme");
+    assert!(recreated.deliveries("").is_empty());
+    let (next, hook) = (Receiver::ok(), recreated.add_unverified_hook("gini").path);
+    recreated.add_default_notification("gini", &next.url("/"));
+    recreated.post_gini(&hook, "first", "COMPLETED");
+    recreated.wait_for_delivery_count("state=delivered", 1);
     assert_eq!((receiver.received().len(), next.received().len()), (before, 1));
     relay.wait_for_metric("docrelay_deliveries_pending", 0);
 }
@@ -145,9 +145,9 @@ fn removed_client_receives_nothing_more() {
 fn deliveries_are_private_and_log_holds_no_secret() {
     let relay = TestRelay::allowing_loopback_endpoints();
     let (acme, other) = (TestClient::new(&relay, "acme"), TestClient::new(&relay, "other"));
-    let receiver = Receiver::start(|_, _| Reply { body: "answer-with-a-secret".into(), ..Reply::status(500) });
+    let receiver = Receiver::start(|_, _| Reply { body: "response-with-a-secret".into(), ..Reply::status(500) });
     acme.add_notification(
-        &json!({ "name": "main", "endpoint": receiver.url("/hear?key=endpoint-secret"), "format": "zoffice",
+        &json!({ "name": "main", "endpoint": receiver.url("/notify?key=endpoint-secret"), "format": "zoffice",
         "tokenType": "header", "tokenValue": "token-value-secret", "isDefault": true }),
     );
     acme.post_gini(&acme.add_unverified_hook("gini").path, "a", "COMPLETED");
@@ -158,9 +158,9 @@ fn deliveries_are_private_and_log_holds_no_secret() {
     assert_problem(&other.post(&format!("/deliveries/{id}/retry"), ""), 404);
     assert_problem(&relay.send(&Request::get("/deliveries")), 401);
     relay.wait_for_output("a delivery failed");
-    let said = relay.output();
-    for secret in ["endpoint-secret", "token-value-secret", "answer-with-a-secret"] {
-        assert!(!said.contains(secret), "{secret} in the log:\n{said}");
+    let log = relay.output();
+    for secret in ["endpoint-secret", "token-value-secret", "response-with-a-secret"] {
+        assert!(!log.contains(secret), "{secret} in the log:\n{log}");
     }
     let metrics = relay.send_admin(&Request::get("/metrics"));
     assert!(metrics.text().contains("docrelay_delivery_attempts_total{outcome=\"failed\"} 1"), "{}", metrics.text());

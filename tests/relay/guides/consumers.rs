@@ -1,19 +1,20 @@
-//! The guide's consumers, with the client libraries themselves: none loses or repeats an event over a killed relay, and
-//! all of them stop when they are refused.
+//! The guide's consumers with their client libraries: none loses or repeats an event when the relay is killed, and all stop
+//! when they are refused.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::Read;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
 
 use serde_json::json;
 
-use super::{block, with};
-use crate::browser::{acme, serve, tell};
+use super::{block, replace_all};
+use crate::harness::TIMEOUT;
+use crate::harness::child::{ChildProcess, read_lines};
 use crate::harness::chromium::Browser;
-use crate::harness::request::Request;
-use crate::harness::tool::find_tool;
-use crate::harness::{TIMEOUT, TestRelay, spawn_thread};
+use crate::harness::fixture::{Fixture, document_id};
+use crate::harness::receiver::{Receiver, Reply};
+use crate::harness::tool::{find_tool, without_proxy};
 
 /// A Python that has httpx-sse; set by `make test`.
 const PYTHON: &str = "DOCRELAY_PYTHON";
@@ -21,128 +22,121 @@ const PYTHON: &str = "DOCRELAY_PYTHON";
 /// A directory of Node.js packages that has eventsource; set by `make test`.
 const NODE: &str = "DOCRELAY_NODE_MODULES";
 
-/// A running consumer; ended when this is dropped.
+/// A running consumer.
 struct Consumer {
-    child: Child,
-    lines: Receiver<String>,
-}
-
-impl Drop for Consumer {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        self.child.kill().ok();
-        self.child.wait().ok();
-    }
+    process: ChildProcess,
+    stdout: mpsc::Receiver<String>,
 }
 
 impl Consumer {
     #[track_caller]
-    fn start(command: &mut Command, relay: &TestRelay, token: &str) -> Self {
-        for proxy in ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"] {
-            command.env_remove(proxy);
-        }
-        command.env("RELAY", relay.url("")).env("TOKEN", token).env("LAST_ID", "earliest");
+    fn start(command: &mut Command, fixture: &Fixture) -> Self {
+        without_proxy(command)
+            .env("RELAY", fixture.relay.url(""))
+            .env("TOKEN", &fixture.token)
+            .env("LAST_ID", "earliest");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().expect("the consumer's start");
-        let output = child.stdout.take().expect("piped");
-        let (tell, lines) = sync_channel(64);
-        spawn_thread("consumer", move || {
-            for line in BufReader::new(output).lines().map_while(Result::ok) {
-                if tell.send(line).is_err() {
-                    return;
-                }
-            }
-        });
-        Self { child, lines }
+        let mut process = ChildProcess::spawn(command).expect("the consumer starts");
+        let stdout = read_lines(process.take_stdout());
+        Self { process, stdout }
     }
 
-    /// The documents of the next lines.
+    /// The document ids of the next lines.
     #[track_caller]
     fn documents(&mut self, count: usize) -> Vec<String> {
-        let line = || self.lines.recv_timeout(TIMEOUT).expect("a line of the consumer");
-        (0..count).map(|_| line().split(' ').nth(1).expect("a document").to_owned()).collect()
+        let line = || self.stdout.recv_timeout(TIMEOUT).expect("a line of the consumer");
+        (0..count).map(|_| line().split(' ').nth(1).expect("a document id").to_owned()).collect()
     }
 
-    /// Its end, at which it has nothing more to say than why.
+    /// Waits for the consumer to exit with a failure and no further line. Returns its standard error.
     #[track_caller]
-    fn refused(&mut self) -> String {
-        assert!(self.lines.recv_timeout(TIMEOUT).is_err(), "nothing more than was told");
-        let mut said = String::new();
-        self.child.stderr.take().expect("piped").read_to_string(&mut said).expect("text");
-        assert!(!self.child.wait().expect("its end").success(), "{said}");
-        said
+    fn wait_for_failure(&mut self) -> String {
+        assert!(self.stdout.recv_timeout(TIMEOUT).is_err(), "the consumer has written another line");
+        let mut stderr = String::new();
+        self.process.take_stderr().read_to_string(&mut stderr).expect("UTF-8 output");
+        assert!(!self.process.wait().success(), "{stderr}");
+        stderr
     }
 }
 
-#[track_caller]
-fn remove_acme(relay: &TestRelay) {
-    let removed = relay.send_admin(&Request::new("DELETE", "/admin/clients/acme").bearer(&relay.admin_token()));
-    assert_eq!(removed.status, 204, "{removed:?}");
+/// Posts webhooks for these documents. Returns their ids.
+fn complete_documents(fixture: &Fixture, numbers: std::ops::RangeInclusive<u32>) -> Vec<String> {
+    let complete = |number| {
+        fixture.complete(number);
+        document_id(number)
+    };
+    numbers.map(complete).collect()
 }
 
 #[track_caller]
-fn resumes(command: &mut Command) {
-    let (mut relay, hook, token) = acme();
-    let mut told: Vec<String> = (1..=3).map(|n| tell(&relay, &hook, n)).collect();
-    let mut consumer = Consumer::start(command, &relay, &token);
-    let mut seen = consumer.documents(3);
-    relay.kill();
-    relay.restart();
-    told.extend((4..=6).map(|n| tell(&relay, &hook, n)));
-    seen.extend(consumer.documents(3));
-    assert_eq!(seen, told, "no gap, no repeat, in order");
-    remove_acme(&relay);
-    let said = consumer.refused();
-    assert!(said.contains("auth_failed"), "{said}");
+fn assert_consumer_resumes(command: &mut Command) {
+    let mut fixture = Fixture::start();
+    let mut sent = complete_documents(&fixture, 1..=3);
+    let mut consumer = Consumer::start(command, &fixture);
+    let mut received = consumer.documents(3);
+    fixture.relay.kill();
+    fixture.relay.restart();
+    sent.extend(complete_documents(&fixture, 4..=6));
+    received.extend(consumer.documents(3));
+    assert_eq!(received, sent, "no gap, no repeat, in order");
+    fixture.relay.remove_client("acme");
+    let stderr = consumer.wait_for_failure();
+    assert!(stderr.contains("auth_failed"), "{stderr}");
 }
 
 #[test]
 fn python_consumer_in_guide_misses_and_repeats_nothing() {
     let Some(python) = find_tool(PYTHON) else { return };
-    resumes(Command::new(python).args(["-c", &block("Python", "python")]));
+    assert_consumer_resumes(Command::new(python).args(["-c", &block("Python", "python")]));
 }
 
 #[test]
 fn node_consumer_in_guide_misses_and_repeats_nothing() {
     let Some(packages) = find_tool(NODE) else { return };
-    // A module finds its packages by where it lies.
+    // A module finds packages relative to its own directory.
     let beside = Path::new(&packages).parent().expect("a directory");
     let here = tempfile::Builder::new().prefix("consumer-").tempdir_in(beside).expect("a directory");
     let program = here.path().join("consumer.mjs");
     std::fs::write(&program, block("Node.js", "js")).expect("a program");
-    resumes(Command::new("node").arg(program));
+    assert_consumer_resumes(Command::new("node").arg(program));
 }
 
 #[track_caller]
-fn page_resumes(heading: &str) {
+fn assert_page_resumes(heading: &str) {
     let Some(mut browser) = Browser::start() else { return };
-    let (mut relay, hook, token) = acme();
-    let origin = relay.url("");
-    let page = with(block(heading, "html"), &[("https://relay.example.com", &origin), ("YOUR_TOKEN", &token)]);
-    browser.navigate(&serve(page));
+    let mut fixture = Fixture::start();
+    let (origin, token) = (fixture.relay.url(""), &fixture.token);
+    let page = replace_all(block(heading, "html"), &[("https://relay.example.com", &origin), ("YOUR_TOKEN", token)]);
+    // A site of another origin than the relay's.
+    let site = Receiver::start(move |_, _| Reply {
+        headers: "Content-Type: text/html; charset=utf-8\r\n",
+        body: page.clone(),
+        ..Reply::status(200)
+    });
+    browser.navigate(&site.url("/"));
     let state = |text: &str| format!("document.querySelector('#state').innerText === {}", json!(text));
     let has = |n: usize| format!("document.querySelectorAll('#events li').length >= {n}");
     browser.wait_until(&state("connected"));
-    let mut told: Vec<String> = (1..=3).map(|n| tell(&relay, &hook, n)).collect();
+    let mut sent = complete_documents(&fixture, 1..=3);
     browser.wait_until(&has(3));
-    assert!(browser.errors.is_empty(), "{:#?}", browser.errors);
-    relay.kill();
+    browser.assert_no_errors();
+    fixture.relay.kill();
     browser.wait_until(&state("connecting again"));
-    relay.restart();
-    told.extend((4..=6).map(|n| tell(&relay, &hook, n)));
+    fixture.relay.restart();
+    sent.extend(complete_documents(&fixture, 4..=6));
     browser.wait_until(&has(6));
     let list = "[...document.querySelectorAll('#events li')].map((item) => item.innerText.split(' ')[0])";
-    assert_eq!(browser.evaluate(list), json!(told), "no gap, no repeat, in order");
-    remove_acme(&relay);
+    assert_eq!(browser.evaluate(list), json!(sent), "no gap, no repeat, in order");
+    fixture.relay.remove_client("acme");
     browser.wait_until(&state("refused: auth_failed"));
 }
 
 #[test]
 fn event_source_page_in_guide_misses_and_repeats_nothing() {
-    page_resumes("In a browser: EventSource");
+    assert_page_resumes("In a browser: EventSource");
 }
 
 #[test]
 fn fetch_page_in_guide_misses_and_repeats_nothing() {
-    page_resumes("In a browser: fetch");
+    assert_page_resumes("In a browser: fetch");
 }

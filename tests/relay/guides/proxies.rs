@@ -1,35 +1,36 @@
-//! The guide's blocks for nginx, HAProxy and Caddy, in the programs themselves: events pass at once and as they are, and an
-//! idle stream stays. Around each block stands a configuration that compresses, so that the block has to prevent it.
+//! The guide's configuration of nginx, HAProxy and Caddy: events pass at once and unchanged, and an idle stream stays
+//! open. The surrounding configuration enables compression, which the guide's block must prevent.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tempfile::TempDir;
 
-use super::{block, with};
+use super::{block, replace_all};
+use crate::harness::child::ChildProcess;
 use crate::harness::client::TestClient;
 use crate::harness::connection::Connection;
 use crate::harness::follower::{Follower, Next};
 use crate::harness::request::{HOST, Request};
 use crate::harness::response::stored_event_id;
 use crate::harness::tool::find_tool;
-use crate::harness::{TIMEOUT, TestRelay};
+use crate::harness::{TestRelay, wait_until};
 
-/// The paths of the three; set by `make test`.
+/// The paths of the three programs; set by `make test`.
 const PROXIES: &str = "DOCRELAY_PROXIES";
 
-/// Longer than the 30 s that the guide's blocks wait, so that only the empty lines keep a stream.
+/// Longer than the timeout of 30 s in the guide's configuration, so that only idle lines keep a stream open.
 const IDLE: Duration = Duration::from_secs(35);
 
-/// A running proxy; ended when this is dropped.
+/// A running proxy.
 struct Proxy {
     name: &'static str,
     listen: SocketAddr,
-    child: Child,
+    process: ChildProcess,
     directory: TempDir,
 }
 
@@ -38,7 +39,7 @@ impl Proxy {
     fn start(name: &'static str, program: &str, relay: SocketAddr) -> Self {
         let directory = tempfile::Builder::new().prefix(name).tempdir_in(env!("CARGO_TARGET_TMPDIR"));
         let directory = directory.expect("a directory");
-        // Free a moment ago; nobody else asks for it.
+        // The port stays free between this check and the start of the proxy.
         let free = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr());
         let listen = free.expect("a port");
         let (file, here) = (directory.path().join("configuration"), directory.path());
@@ -61,20 +62,19 @@ impl Proxy {
         let log = std::fs::File::create(here.join("log")).expect("a log");
         command.env("HOME", here).env("XDG_DATA_HOME", here).env("XDG_CONFIG_HOME", here);
         command.stdin(Stdio::null()).stdout(log.try_clone().expect("a log")).stderr(log);
-        let child = command.spawn().expect("the proxy's start");
-        let mut proxy = Self { name, listen, child, directory };
+        let process = ChildProcess::spawn(&mut command).expect("the proxy starts");
+        let mut proxy = Self { name, listen, process, directory };
         proxy.wait_until_it_listens();
         proxy
     }
 
     #[track_caller]
     fn wait_until_it_listens(&mut self) {
-        let deadline = Instant::now() + TIMEOUT;
-        while TcpStream::connect(self.listen).is_err() {
-            let ended = self.child.try_wait().expect("a child to ask");
-            assert!(ended.is_none() && Instant::now() < deadline, "{}: {ended:?}; {}", self.name, self.output());
-            thread::park_timeout(Duration::from_millis(20));
-        }
+        wait_until("the proxy listens", || {
+            let exit = self.process.exit_status();
+            assert!(exit.is_none(), "{}: {exit:?}; {}", self.name, self.output());
+            TcpStream::connect(self.listen).is_ok()
+        });
     }
 
     fn output(&self) -> String {
@@ -84,18 +84,15 @@ impl Proxy {
 
 impl Drop for Proxy {
     fn drop(&mut self) {
-        // It may have ended by itself.
-        self.child.kill().ok();
-        self.child.wait().ok();
         if thread::panicking() {
-            eprintln!("--- {} said ---\n{}---", self.name, self.output());
+            eprintln!("--- output of {} ---\n{}---", self.name, self.output());
         }
     }
 }
 
 fn nginx(listen: SocketAddr, relay: SocketAddr) -> String {
     let (listen, relay) = (format!("listen {listen};"), relay.to_string());
-    let inside = with(
+    let inside = replace_all(
         block("nginx", "nginx"),
         &[
             ("listen 443 ssl http2;", &listen),
@@ -115,28 +112,30 @@ fn nginx(listen: SocketAddr, relay: SocketAddr) -> String {
 fn haproxy(listen: SocketAddr, relay: SocketAddr) -> String {
     let (listen, relay) = (format!("bind {listen}"), relay.to_string());
     let bind = "bind :443 ssl crt /etc/haproxy/certs/relay.example.com.pem alpn h2,http/1.1";
-    let inside = with(block("HAProxy", "haproxy"), &[(bind, &listen), ("127.0.0.1:8080", &relay)]);
+    let inside = replace_all(block("HAProxy", "haproxy"), &[(bind, &listen), ("127.0.0.1:8080", &relay)]);
     format!("defaults\n    compression algo gzip\n    compression type text/event-stream application/json\n\n{inside}")
 }
 
 fn caddy(listen: SocketAddr, relay: SocketAddr) -> String {
     let site = format!("http://:{} {{\n    bind 127.0.0.1\n    encode gzip", listen.port());
-    let inside =
-        with(block("Caddy", "caddyfile"), &[("relay.example.com {", &site), ("127.0.0.1:8080", &relay.to_string())]);
+    let inside = replace_all(
+        block("Caddy", "caddyfile"),
+        &[("relay.example.com {", &site), ("127.0.0.1:8080", &relay.to_string())],
+    );
     format!("{{\n    admin off\n}}\n\n{inside}")
 }
 
-/// A webhook through the proxy, and the event back through it.
+/// Posts a webhook through the proxy, and asserts that its event arrives through the proxy within a second.
 #[track_caller]
-fn passes_at_once(proxy: &Proxy, follower: &mut Follower, hook: &str, number: usize) -> String {
+fn assert_passes_at_once(proxy: &Proxy, follower: &mut Follower, hook: &str, number: usize) -> String {
     let body = json!({"documentId": format!("626626a0-749f-11e2-bfd6-{number:012}"), "status": "COMPLETED"});
-    let told = Instant::now();
+    let began = Instant::now();
     let response = Connection::open(proxy.listen).send(&Request::post(hook).json(&body.to_string()));
     let id = stored_event_id(&response);
-    // What others were told comes here, too.
+    // The stream also has the events of the other proxies.
     while follower.next_event().id != id {}
-    let took = told.elapsed();
-    assert!(took < Duration::from_secs(1), "{}: {took:?}", proxy.name);
+    let elapsed = began.elapsed();
+    assert!(elapsed < Duration::from_secs(1), "{}: {elapsed:?}", proxy.name);
     id
 }
 
@@ -161,13 +160,13 @@ fn guide_proxies_pass_events_at_once_and_keep_idle_streams() {
     }
     assert_eq!(all.len(), 3);
     for (number, (proxy, follower)) in all.iter_mut().enumerate() {
-        let id = passes_at_once(proxy, follower, &hook, number);
+        let id = assert_passes_at_once(proxy, follower, &hook, number);
         let raw = acme.get(&format!("/events/{id}/raw")).json();
         assert_eq!(raw["headers"]["host"], HOST, "{} changes the Host, which signatures cover", proxy.name);
     }
     let quiet = Instant::now();
     for (proxy, follower) in &mut all {
-        // The first waits; what the others got meanwhile waits for them.
+        // The first iteration waits; the other streams are read afterwards.
         loop {
             match follower.next((quiet + IDLE).saturating_duration_since(Instant::now())) {
                 Next::Block(_) => {}
@@ -177,6 +176,6 @@ fn guide_proxies_pass_events_at_once_and_keep_idle_streams() {
         }
     }
     for (number, (proxy, follower)) in all.iter_mut().enumerate() {
-        passes_at_once(proxy, follower, &hook, 10 + number);
+        assert_passes_at_once(proxy, follower, &hook, 10 + number);
     }
 }

@@ -1,11 +1,11 @@
-//! From a vendor's console to the first event: each vendor's block of the guide, in a shell.
+//! The commands of each vendor's guide, from the hook to the first event, in a shell.
 
 use std::path::Path;
 use std::process::Command;
 
 use super::block;
 use crate::harness::TestRelay;
-use crate::harness::command::run;
+use crate::harness::command::{remove_docrelay_variables, run};
 
 #[test]
 fn guide_vendor_commands_produce_stream_events() {
@@ -23,16 +23,14 @@ fn guide_vendor_commands_produce_stream_events() {
         ("Anything else that posts JSON", "generic", "job-1"),
     ] {
         let mut shell = Command::new("sh");
-        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("DOCRELAY_")) {
-            shell.env_remove(name);
-        }
-        // The directory in which `docrelay serve` would have made `./data`.
+        remove_docrelay_variables(&mut shell);
+        // `docrelay serve` creates `./data` in this directory.
         shell
             .current_dir(relay.data_dir().parent().expect("a directory"))
             .env("PATH", &path)
             .env("no_proxy", "127.0.0.1");
-        let ran = run(shell.args(["-euc", &block(heading, "sh")])).succeeded();
-        assert!(ran.stdout.contains("/in/"), "{heading}: {ran:?}");
+        let output = run(shell.args(["-euc", &block(heading, "sh")])).succeeded();
+        assert!(output.stdout.contains("/in/"), "{heading}: {output:?}");
         let event = follower.next_event().json();
         assert_eq!(
             (&event["vendor"], &event["vendorId"], &event["status"]),

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::command::hook_path;
+use super::connection::{Connection, ReadOutcome};
 use super::request::Request;
 use super::response::{Response, array_at, stored_event_id, string_at};
 use super::sse::Event;
@@ -18,6 +19,24 @@ pub(crate) struct TestClient<'a> {
     /// Empty for a client that another `TestClient` has created.
     pub(crate) secret: String,
     pub(crate) token: String,
+}
+
+/// Posts a webhook to a relay that may be killed meanwhile. Returns the event id; `None` when the connection ends before
+/// the response is complete.
+#[track_caller]
+pub(crate) fn try_store_event(connection: &mut Connection, request: &Request) -> Option<String> {
+    connection.try_write(request.bytes()).ok()?;
+    let mut response = Vec::new();
+    while !response.ends_with(b"\r\n\r\n{}") {
+        match connection.read(TIMEOUT) {
+            ReadOutcome::Bytes(bytes) => response.extend(bytes),
+            ReadOutcome::Closed | ReadOutcome::TimedOut => return None,
+        }
+    }
+    let head = String::from_utf8(response).expect("a response in UTF-8");
+    assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+    let id = head.lines().find_map(|line| line.strip_prefix("docrelay-event-id: "));
+    Some(id.expect("the event id").to_owned())
 }
 
 /// A hook of a client.

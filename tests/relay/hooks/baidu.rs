@@ -6,17 +6,18 @@ use crate::harness::TestRelay;
 use crate::harness::client::TestClient;
 use crate::harness::request::Request;
 use crate::harness::response::{assert_problem, stored_event_id};
-use crate::harness::vendor_bodies::BAIDU_PUBLISHED;
 use crate::harness::signature::{hex_hmac, now};
+use crate::harness::vendor_bodies::BAIDU_PUBLISHED;
 
 #[test]
 fn baidu_sample_message_keeps_publish_info_and_body() {
     let relay = TestRelay::start();
     let acme = TestClient::new(&relay, "acme");
     let hook = acme.add_unverified_hook("baidu").path;
-    let id = stored_event_id(
-        &relay.send(&Request::post(&hook).header("Content-Type", "application/json; charset=utf-8").body(BAIDU_PUBLISHED)),
-    );
+    let id =
+        stored_event_id(&relay.send(
+            &Request::post(&hook).header("Content-Type", "application/json; charset=utf-8").body(BAIDU_PUBLISHED),
+        ));
     assert_eq!(
         stored_event_id(&relay.send(&Request::post(&hook).body(BAIDU_PUBLISHED))),
         id,

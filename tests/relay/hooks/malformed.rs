@@ -4,8 +4,8 @@ use crate::harness::TestRelay;
 use crate::harness::client::TestClient;
 use crate::harness::connection::Connection;
 use crate::harness::request::Request;
-use crate::harness::vendor_bodies::GINI_COMPLETED;
 use crate::harness::response::{Response, assert_problem, stored_event_id};
+use crate::harness::vendor_bodies::GINI_COMPLETED;
 
 #[test]
 fn malformed_body_gets_422_and_is_kept_verbatim() {
@@ -35,7 +35,10 @@ fn malformed_body_gets_422_and_is_kept_verbatim() {
             let shown = String::from_utf8_lossy(&body[..body.len().min(60)]).into_owned();
             let response = relay.send(&Request::post(path).header("Content-Encoding", "gzip").json("").body(body));
             let why = assert_problem(&response, 422);
-            let id = why.rsplit_once("kept as reject ").map(|(_, id)| id.trim_end_matches(')')).expect("the id of the reject");
+            let id = why
+                .rsplit_once("kept as reject ")
+                .map(|(_, id)| id.trim_end_matches(')'))
+                .expect("the id of the reject");
             let kept = acme.rejects().remove(0);
             assert_eq!(kept["id"], id, "{shown}");
             match std::str::from_utf8(body) {
@@ -68,11 +71,15 @@ fn control_characters_in_vendor_strings_forge_no_field() {
         ),
         (
             "gini",
-            format!(r#"{{"documentId":"d","status":"ERROR","title":"{malicious}","error":"{malicious}","{malicious}":"{malicious}"}}"#),
+            format!(
+                r#"{{"documentId":"d","status":"ERROR","title":"{malicious}","error":"{malicious}","{malicious}":"{malicious}"}}"#
+            ),
         ),
         (
             "standard",
-            format!(r#"{{"type":"a.failed","data":{{"id":"d","title":"{malicious}","error":"{malicious}","{malicious}":1}}}}"#),
+            format!(
+                r#"{{"type":"a.failed","data":{{"id":"d","title":"{malicious}","error":"{malicious}","{malicious}":1}}}}"#
+            ),
         ),
         ("generic", format!(r#"{{"id":"d","state":"done","{malicious}":"{malicious}"}}"#)),
     ];
@@ -101,10 +108,7 @@ fn control_characters_in_vendor_strings_forge_no_field() {
     ] {
         assert_problem(&relay.send(&Request::get(&format!("{}?{query}", hook("ppj")))), 422);
     }
-    assert!(
-        !relay.output().contains("\nid: 9.9") && !relay.output().contains('\0'),
-        "a log entry is one line"
-    );
+    assert!(!relay.output().contains("\nid: 9.9") && !relay.output().contains('\0'), "a log entry is one line");
 }
 
 #[test]
@@ -231,8 +235,7 @@ fn wrong_method_unknown_key_and_rate_limit_differ() {
     let hook = acme.add_unverified_hook("gini").path;
     let responses: Vec<Response> = (0..3).map(|_| relay.send(&Request::post(&hook).json(GINI_COMPLETED))).collect();
     stored_event_id(&responses[0]);
-    let limited =
-        responses.iter().find(|a| a.status == 429).expect("three requests at once exceed two a second");
+    let limited = responses.iter().find(|a| a.status == 429).expect("three requests at once exceed two a second");
     assert_problem(limited, 429);
     assert!(limited.header("retry-after").is_some_and(|s| s.parse::<u32>().is_ok_and(|s| s > 0)), "{limited:?}");
     // Each hook has its own rate limit.

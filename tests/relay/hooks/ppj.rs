@@ -4,10 +4,10 @@ use crate::harness::TestRelay;
 use crate::harness::client::TestClient;
 use crate::harness::request::Request;
 use crate::harness::response::{assert_problem, stored_event_id};
+use crate::harness::signature::{now, ppj_signature};
 use crate::harness::vendor_bodies::{
     PPJ_COMPLETE, PPJ_COMPLETE_FORM, PPJ_COMPLETED, PPJ_VALIDATION, PPJ_VERIFY, PPJ_VERIFY_UNSIGNED,
 };
-use crate::harness::signature::{now, ppj_signature};
 
 /// The secret of PPJ's documentation.
 const SECRET: &str = "kKdBnfSJNnBjex9gczp6P9g2";
@@ -37,12 +37,7 @@ fn ppj_query_and_form_editions_are_one_event() {
     let post = |form: &str| relay.send(&Request::post(&hook).form(form));
 
     let first = stored_event_id(&get(PPJ_COMPLETE));
-    for again in [
-        get(PPJ_COMPLETE),
-        get(PPJ_COMPLETED),
-        post(PPJ_COMPLETE_FORM),
-        get(PPJ_COMPLETE_FORM),
-    ] {
+    for again in [get(PPJ_COMPLETE), get(PPJ_COMPLETED), post(PPJ_COMPLETE_FORM), get(PPJ_COMPLETE_FORM)] {
         assert_eq!(stored_event_id(&again), first);
     }
     let failed = stored_event_id(&post("type=error&token=Ab3dEf9h&code=2"));

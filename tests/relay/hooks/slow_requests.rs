@@ -6,8 +6,8 @@ use crate::harness::TestRelay;
 use crate::harness::client::TestClient;
 use crate::harness::connection::{Connection, ReadOutcome};
 use crate::harness::request::Request;
-use crate::harness::vendor_bodies::GINI_COMPLETED;
 use crate::harness::response::{assert_problem, stored_event_id};
+use crate::harness::vendor_bodies::GINI_COMPLETED;
 
 /// Larger than any limit.
 const LARGE_BYTES: usize = 10 << 20;

@@ -6,8 +6,8 @@ use crate::harness::TestRelay;
 use crate::harness::client::TestClient;
 use crate::harness::request::Request;
 use crate::harness::response::{assert_problem, stored_event_id};
-use crate::harness::vendor_bodies::{CLOUDEVENT_BINARY, CLOUDEVENT_STRUCTURED};
 use crate::harness::signature::{now, webhook_signature};
+use crate::harness::vendor_bodies::{CLOUDEVENT_BINARY, CLOUDEVENT_STRUCTURED};
 
 const OLD_SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const NEW_SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";

@@ -5,8 +5,8 @@ use serde_json::json;
 use crate::harness::TestRelay;
 use crate::harness::client::TestClient;
 use crate::harness::request::Request;
-use crate::harness::vendor_bodies::{ZOFFICE_FAILURE, ZOFFICE_HANDING, ZOFFICE_SUCCESS};
 use crate::harness::response::{assert_problem, stored_event_id};
+use crate::harness::vendor_bodies::{ZOFFICE_FAILURE, ZOFFICE_HANDING, ZOFFICE_SUCCESS};
 
 #[test]
 fn zoffice_sample_success_and_failure_keep_task_uuid() {

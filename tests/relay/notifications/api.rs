@@ -1,4 +1,4 @@
-//! What Baidu's pages promise: create, get, list, delete, and a code for every mistake.
+//! The documented calls of Baidu's API: create, get, list, delete, and an error code for every mistake.
 
 use serde_json::json;
 
@@ -20,7 +20,7 @@ fn notification_crud_matches_baidu_documentation() {
         let body = format!(r#"{{"name":"{name}","endpoint":"{CLOSED_ENDPOINT}"}}"#);
         let made = with_request_id(acme.post(&format!("/{version}/notification"), &body));
         assert_eq!(made.status, 200, "{made:?}");
-        // Java's SDK reads a body only when its length is told.
+        // The Java SDK reads only bodies with a Content-Length.
         assert!(made.header("content-length").is_some() && !made.is_chunked(), "{made:?}");
         assert_eq!(made.json(), get(&acme, name));
     }
@@ -37,11 +37,11 @@ fn notification_crud_matches_baidu_documentation() {
         json!({"notifications": [get(&acme, "doc_notification"), get(&acme, "new_notification")]}),
         "oldest first"
     );
-    assert_eq!(acme.get("/v2/notification/").json(), list, "the JavaScript SDK asks so when it has no name");
+    assert_eq!(acme.get("/v2/notification/").json(), list, "the JavaScript SDK sends this path without a name");
 
     let delete = |name: &str| acme.delete(&format!("/v1/notification/{name}"));
-    let gone = with_request_id(delete("doc_notification"));
-    assert_eq!((gone.status, gone.text(), gone.header("content-length")), (200, "", Some("0")));
+    let deleted = with_request_id(delete("doc_notification"));
+    assert_eq!((deleted.status, deleted.text(), deleted.header("content-length")), (200, "", Some("0")));
     assert_bce_error(&delete("doc_notification"), 404, "DocExceptions.NoSuchNotification");
     assert_bce_error(&acme.get("/v2/notification/doc_notification"), 404, "DocExceptions.NoSuchNotification");
 }
@@ -56,8 +56,8 @@ fn notification_names_are_unique_and_limited_to_five() {
     assert_bce_error(&add(&acme, "n6", &json!({})), 400, "DocExceptions.NotificationQuotaExceeded");
     assert_eq!(acme.delete("/v2/notification/n1").status, 200);
     assert_bce_error(&add(&acme, "n2", &json!({})), 400, "DocExceptions.DuplicateNotification");
-    assert_eq!(add(&acme, "n1", &json!({})).status, 200, "a name that is free again");
-    assert_eq!(add(&other, "n2", &json!({})).status, 200, "another client has names of its own");
+    assert_eq!(add(&acme, "n1", &json!({})).status, 200, "the name of a deleted notification");
+    assert_eq!(add(&other, "n2", &json!({})).status, 200, "names are unique per client");
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn malformed_json_and_wrong_shape_get_distinct_codes() {
     ] {
         assert_bce_error(&acme.post("/v2/notification", body), 400, "InappropriateJSON");
     }
-    // What SDKs say of the content type, or do not say, decides nothing.
+    // SDKs send different content types, or none.
     let body = |name: &str| format!(r#"{{"name":"{name}","endpoint":"{CLOSED_ENDPOINT}"}}"#);
     let typed = ["application/json", "application/json;charset=utf-8", "application/json; charset=UTF-8", "text/plain"];
     for (n, content_type) in typed.into_iter().enumerate() {
@@ -169,11 +169,11 @@ fn notification_name_is_percent_decoded_before_lookup() {
         assert_bce_error(&acme.get(&format!("/v1/notification/{name}")), 404, "DocExceptions.NoSuchNotification");
     }
     for action in ["verify", "test"] {
-        let response = acme.send(Request::post(&format!("/v2/notification/nobody/{action}")));
+        let response = acme.send(Request::post(&format!("/v2/notification/unknown/{action}")));
         assert_bce_error(&response, 404, "DocExceptions.NoSuchNotification");
     }
     let since = r#"{"since":"2026-11-22T12:43:00Z"}"#;
-    assert_bce_error(&acme.post("/v2/notification/nobody/recover", since), 404, "DocExceptions.NoSuchNotification");
+    assert_bce_error(&acme.post("/v2/notification/unknown/recover", since), 404, "DocExceptions.NoSuchNotification");
     let response = with_request_id(acme.post("/v2/notification/main/recover", since));
     assert_eq!((response.status, response.text()), (200, r#"{"recovered":0}"#));
 }

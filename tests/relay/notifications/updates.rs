@@ -1,4 +1,4 @@
-//! What the relay adds to Baidu's API: formats, a default, secrets that are never shown, and PUT.
+//! The relay's extensions of Baidu's API: formats, a default, secrets that are never shown, and PUT.
 
 use serde_json::json;
 
@@ -7,7 +7,7 @@ use crate::harness::TestRelay;
 use crate::harness::client::TestClient;
 use crate::harness::request::Request;
 
-/// Of Standard Webhooks' own documentation.
+/// The secret of the Standard Webhooks specification.
 const WHSEC: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
 #[test]
@@ -28,11 +28,11 @@ fn update_keeps_fields_that_are_not_named() {
     let bare = put(&acme, "main", &json!({"tokenType": "", "format": "baidu", "isDefault": false})).json();
     assert_eq!((bare.get("tokenType"), &bare["isDefault"], &bare["format"]), (None, &json!(false), &json!("baidu")));
 
-    assert_bce_error(&put(&acme, "nobody", &json!({})), 404, "DocExceptions.NoSuchNotification");
+    assert_bce_error(&put(&acme, "unknown", &json!({})), 404, "DocExceptions.NoSuchNotification");
     assert_bce_error(&put(&acme, "main", &json!({"endpoint": "http://10.0.0.1/"})), 400, "BceValidationException");
     assert_bce_error(&put(&acme, "main", &json!({"name": "other"})), 400, "InappropriateJSON");
     assert_bce_error(&acme.send(Request::new("PUT", "/v1/notification/main").body("{")), 400, "MalformedJSON");
-    assert_eq!(get(&acme, "main"), bare, "what is refused changes nothing");
+    assert_eq!(get(&acme, "main"), bare, "a refused change has an effect");
 }
 
 #[test]
@@ -46,7 +46,7 @@ fn at_most_one_notification_is_default() {
         names.collect()
     };
     assert_eq!(add(&acme, "one", &json!({})).status, 200);
-    assert!(defaults().is_empty(), "Baidu's is made by hand, too");
+    assert!(defaults().is_empty(), "a notification is not the default unless it says so");
     assert_eq!(add(&acme, "two", &json!({"isDefault": true})).status, 200);
     assert_eq!(defaults(), ["two"]);
     assert_eq!(put(&acme, "one", &json!({"isDefault": true})).status, 200);
@@ -86,13 +86,13 @@ fn ppj_notification_is_unverified_until_handshake_succeeds() {
     let relay = TestRelay::allowing_loopback_endpoints();
     let acme = TestClient::new(&relay, "acme");
     let made = add(&acme, "main", &json!({"format": "ppj"}));
-    assert_eq!((made.status, &made.json()["state"]), (200, &json!("unverified")), "nobody responses there");
+    assert_eq!((made.status, &made.json()["state"]), (200, &json!("unverified")), "nothing listens there");
     let verify = || with_request_id(acme.send(Request::post("/v2/notification/main/verify")));
     assert!(!assert_bce_error(&verify(), 400, "DocExceptions.NotificationNotVerified").is_empty());
     let other = put(&acme, "main", &json!({"format": "gini"}));
     assert_eq!(other.json()["state"], "active");
     let response = verify();
-    assert_eq!((response.status, response.json()), (200, get(&acme, "main")), "nothing to verify is no mistake");
+    assert_eq!((response.status, response.json()), (200, get(&acme, "main")), "a format without a handshake passes");
     assert_eq!(put(&acme, "main", &json!({"format": "ppj"})).json()["state"], "unverified");
 }
 
@@ -105,8 +105,8 @@ fn test_call_reports_the_attempt_result() {
     assert_eq!(response.status, 200, "{response:?}");
     let json = response.json();
     let keys: Vec<&String> = json.as_object().expect("an object").keys().collect();
-    assert_eq!(keys, ["time", "duration", "response", "reason"], "as an attempt of a delivery is shown");
-    assert_eq!(json["response"], "", "nobody responses there");
+    assert_eq!(keys, ["time", "duration", "answer", "reason"], "the keys of a delivery attempt");
+    assert_eq!(json["answer"], "", "nothing listens there");
     assert!(json["duration"].is_u64() && json["reason"].is_string(), "{json}");
-    assert!(acme.documents().is_empty(), "a test is no event");
+    assert!(acme.documents().is_empty(), "a test stores no event");
 }

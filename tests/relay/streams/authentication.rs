@@ -16,8 +16,7 @@ fn assert_refused(response: &Response, code: &str) {
     assert_eq!(response.header("cache-control"), Some("no-cache, no-transform"));
     assert_eq!(response.header("x-accel-buffering"), Some("no"));
     let text = response.text();
-    let retry =
-        text.strip_prefix("retry: ").and_then(|t| t.strip_suffix(&format!("\nevent: error\ndata: {code}\n\n")));
+    let retry = text.strip_prefix("retry: ").and_then(|t| t.strip_suffix(&format!("\nevent: error\ndata: {code}\n\n")));
     let retry: u64 = retry.and_then(|n| n.parse().ok()).unwrap_or_else(|| panic!("not {code}: {text:?}"));
     assert!((30_000..60_000).contains(&retry), "{retry}");
 }

@@ -38,7 +38,11 @@ fn abruptly_closed_followers_are_removed_within_seconds() {
     // The remaining connection is that of the metrics request.
     fixture.relay.wait_for_metric("docrelay_connections", 1);
     assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
-    assert_eq!(fixture.relay.metric("docrelay_disconnects_total{reason=\"closed\"}"), 500, "every disconnect is counted");
+    assert_eq!(
+        fixture.relay.metric("docrelay_disconnects_total{reason=\"closed\"}"),
+        500,
+        "every disconnect is counted"
+    );
     assert_eq!(fixture.relay.metric("docrelay_followers_opened_total"), 500);
     let list = fixture.relay.admin("GET", "/admin/followers").json();
     assert_eq!(list["followers"].as_array().map(Vec::len), Some(0));
