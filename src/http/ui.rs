@@ -1,4 +1,3 @@
 //! The pages: the dashboard, the widget and the documents.
 
-pub(in crate::http) mod docs;
 pub(in crate::http) mod pages;

@@ -3,6 +3,12 @@
 
 #![allow(clippy::expect_used, reason = "a document that cannot be read is a failed test")]
 
+// The tests of the build script run here: Cargo runs none in a build script itself.
+#[path = "../../build/document.rs"]
+mod document;
+#[path = "../../build/openapi.rs"]
+mod openapi;
+
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::Path;
@@ -22,7 +28,7 @@ const DOCUMENTS: [&str; 7] = [
 ];
 
 /// Directories of the repository: text in code marks that begins with one of them is a path.
-const DIRECTORIES: [&str; 7] = ["src/", "tests/", "docs/", "static/", "tools/", ".ci/", ".cargo/"];
+const DIRECTORIES: [&str; 8] = ["src/", "tests/", "docs/", "static/", "tools/", "build/", ".ci/", ".cargo/"];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -24,7 +24,7 @@ const EXCEPTIONS: [(&str, &str, &str); 1] = [(
 
 /// The parts that may use a crate, or one of its items. The first entry that fits decides, so an item stands before its
 /// crate. A crate that is not listed may be used everywhere.
-const HOMES: [(&str, &[&str]); 28] = [
+const HOMES: [(&str, &[&str]); 27] = [
     ("warp", &["http"]),
     ("hyper", &["http"]),
     ("hyper_util", &["http"]),
@@ -32,7 +32,6 @@ const HOMES: [(&str, &[&str]); 28] = [
     ("http_body_util", &["http"]),
     ("tower_service", &["http"]),
     ("governor", &["http"]),
-    ("pulldown_cmark", &["http"]),
     ("rusqlite", &["store/sqlite"]),
     ("jsonwebtoken", &["auth"]),
     ("aws_lc_rs", &["domain", "auth", "vendor", "store/sqlite", "http"]),

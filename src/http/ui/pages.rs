@@ -1,5 +1,5 @@
 //! The pages that people see, and the documents that programs read: embedded in the binary, with an entity tag each and
-//! no request to anywhere else. What the documents look like as pages is the business of `docs`.
+//! no request to anywhere else. `build/document.rs` renders the documents.
 
 use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
@@ -12,7 +12,6 @@ use crate::http::Context;
 use crate::http::answer::{self, Outcome};
 use crate::http::problem::Problem;
 use crate::http::request::Request;
-use crate::http::ui::docs;
 
 /// Scripts, styles and connections from this origin only; nobody may put a page into a frame.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
@@ -60,9 +59,9 @@ static PAGES: [Page; 15] = [
     page!("/demo.html", HTML, include_str!("../../../static/demo.html")),
     page!("/demo.css", STYLE, include_str!("../../../static/demo.css")),
     page!("/demo.js", SCRIPT, include_str!("../../../static/demo.js")),
-    page!("/docs", HTML, docs::reference()),
-    page!("/docs/guides", HTML, docs::guides()),
-    page!("/docs/api", HTML, docs::api()),
+    page!("/docs", HTML, include_str!(concat!(env!("OUT_DIR"), "/reference.html"))),
+    page!("/docs/guides", HTML, include_str!(concat!(env!("OUT_DIR"), "/guides.html"))),
+    page!("/docs/api", HTML, include_str!(concat!(env!("OUT_DIR"), "/api.html"))),
     page!("/docs.css", STYLE, include_str!("../../../static/docs.css")),
     page!("/openapi.json", JSON, include_str!("../../../docs/openapi.json")),
     page!("/asyncapi.json", JSON, include_str!("../../../docs/asyncapi.json")),

@@ -1,11 +1,15 @@
-//! The OpenAPI document as Markdown: each operation with what it takes and answers, each schema as it stands. Knows the
-//! parts of OpenAPI that our own document uses, and no others.
+//! An OpenAPI document as Markdown: each operation with its parameters, bodies and responses, and each schema. Covers the
+//! parts of OpenAPI that `docs/openapi.json` uses.
 
 use serde_json::Value;
 
-/// The whole document; nothing where it cannot be read, which a test excludes.
-pub(in crate::http) fn markdown(document: &str) -> String {
-    let Ok(root) = serde_json::from_str::<Value>(document) else { return String::new() };
+/// Writes the whole document.
+///
+/// # Errors
+///
+/// A document that is not JSON.
+pub(crate) fn to_markdown(document: &str) -> Result<String, serde_json::Error> {
+    let root: Value = serde_json::from_str(document)?;
     let mut out = format!("# API\n\n{}\n\n", text(&root["info"]["description"]));
     out += "For programs: [openapi.json](openapi.json), and [asyncapi.json](asyncapi.json) for the stream.\n\n";
     for tag in root["tags"].as_array().into_iter().flatten() {
@@ -13,7 +17,7 @@ pub(in crate::http) fn markdown(document: &str) -> String {
         for (path, item) in members(&root["paths"]) {
             let shared = resolved(&root, item);
             for (method, operation) in members(shared).filter(|(_, o)| o["tags"][0] == tag["name"]) {
-                out += &one(&root, path, method, shared, operation);
+                out += &operation_section(&root, path, method, shared, operation);
             }
         }
     }
@@ -22,18 +26,18 @@ pub(in crate::http) fn markdown(document: &str) -> String {
         let json = serde_json::to_string_pretty(schema).unwrap_or_default();
         out += &format!("### {name}\n\n```json\n{json}\n```\n\n");
     }
-    out
+    Ok(out)
 }
 
-fn one(root: &Value, path: &str, method: &str, item: &Value, operation: &Value) -> String {
+fn operation_section(root: &Value, path: &str, method: &str, item: &Value, operation: &Value) -> String {
     let mut out = format!("### `{} {path}`\n\n{}.", method.to_uppercase(), text(&operation["summary"]));
     if let Some(more) = operation["description"].as_str() {
         out += &format!(" {more}");
     }
     out += "\n\n";
-    let wanted = operation["security"].as_array().into_iter().flatten().map(requirement).collect::<Vec<_>>();
-    if !wanted.is_empty() {
-        out += &format!("Authentication: {}.\n\n", wanted.join(" or "));
+    let schemes = operation["security"].as_array().into_iter().flatten().map(requirement).collect::<Vec<_>>();
+    if !schemes.is_empty() {
+        out += &format!("Authentication: {}.\n\n", schemes.join(" or "));
     }
     let parameters: Vec<&Value> =
         [item, operation].iter().flat_map(|o| o["parameters"].as_array().into_iter().flatten()).collect();
@@ -79,7 +83,7 @@ fn named(schema: &Value) -> String {
     name.map_or_else(String::new, |name| format!(" [{name}](#{})", name.to_lowercase()))
 }
 
-/// What a reference inside the document means; anything else means itself.
+/// The target of a reference within the document; any other value is its own target.
 fn resolved<'a>(root: &'a Value, value: &'a Value) -> &'a Value {
     let target = value["$ref"].as_str().and_then(|r| r.strip_prefix('#'));
     target.and_then(|pointer| root.pointer(pointer)).unwrap_or(value)
@@ -89,7 +93,7 @@ fn members(object: &Value) -> impl Iterator<Item = (&String, &Value)> {
     object.as_object().into_iter().flatten()
 }
 
-/// A text, on one line: it may stand in a table.
+/// The text of a value, or nothing.
 fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
@@ -97,8 +101,9 @@ fn text(value: &Value) -> &str {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn every_operation_is_told_with_its_parameters_and_answers() {
-        let told = super::markdown(include_str!("../../../../docs/openapi.json"));
+    fn operations_list_parameters_and_responses() {
+        let document = std::fs::read_to_string("docs/openapi.json").expect("a document");
+        let markdown = super::to_markdown(&document).expect("JSON");
         for part in [
             "### `POST /hooks`\n",
             "### `DELETE /v1/notification/{name}`\n",
@@ -107,7 +112,7 @@ mod tests {
             "Body: `application/json` [NewHook](#newhook).",
             "| `404` | Not found, or owned by another client. | `application/problem+json` [Problem](#problem) |",
         ] {
-            assert!(told.contains(part), "{part}");
+            assert!(markdown.contains(part), "{part}");
         }
     }
 }
