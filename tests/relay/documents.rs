@@ -139,8 +139,8 @@ fn documents_require_scope_and_owning_client() {
     let relay = TestRelay::start();
     let (acme, other) = (TestClient::new(&relay, "acme"), TestClient::new(&relay, "other"));
     let document = string_at(&register(&acme, r#"{"vendor":"ppj","vendorId":"a"}"#, 201), "documentId");
-    let theirs = string_at(&register(&other, r#"{"vendor":"ppj","vendorId":"a"}"#, 201), "documentId");
-    assert_ne!(document, theirs);
+    let foreign = string_at(&register(&other, r#"{"vendor":"ppj","vendorId":"a"}"#, 201), "documentId");
+    assert_ne!(document, foreign);
     for target in [format!("/documents/{document}"), format!("/documents/{document}/events")] {
         assert_problem(&other.get(&target), 404);
         assert_problem(&relay.send(&Request::get(&target)), 401);

@@ -78,7 +78,7 @@ fn generated_requests_for_existing_resources_match_openapi_document() {
     let Some(python) = find_tool(PYTHON) else { return };
     let relay = TestRelay::with_config(&[("delivery_timeout", "1s"), ("allow_private_endpoints", "127.0.0.0/8")]);
     let acme = TestClient::new(&relay, "acme");
-    acme.add_default_notification("gini", "http://127.0.0.1:9/hear");
+    acme.add_default_notification("gini", "http://127.0.0.1:9/notify");
     let hook = acme.add_unverified_hook("standard");
     let body = json!({"type": "document.completed", "data": {"id": "job-1"}}).to_string();
     let event = stored_event_id(&relay.send(&Request::post(&hook.path).json(&body)));

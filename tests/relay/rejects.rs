@@ -61,10 +61,10 @@ fn reject_outlives_its_hook_and_replays_elsewhere() {
     assert_problem(&acme.post(&replay, ""), 404);
     let mapping = r#"{"vendorId":"/id","status":"/state","statuses":{"finished":"ERROR"}}"#;
     let body = format!(r#"{{"vendor":"generic","mapping":{mapping},"labels":{{"from":"reject"}}}}"#);
-    let (mine, theirs) = (acme.add_hook(&body), other.add_hook(&body));
-    assert_problem(&acme.post(&format!("{replay}?hook={}", theirs.id), ""), 404);
-    assert_problem(&other.post(&format!("{replay}?hook={}", theirs.id), ""), 404);
-    assert_eq!(acme.post(&format!("{replay}?hook={}", mine.id), "").status, 200);
+    let (own, foreign) = (acme.add_hook(&body), other.add_hook(&body));
+    assert_problem(&acme.post(&format!("{replay}?hook={}", foreign.id), ""), 404);
+    assert_problem(&other.post(&format!("{replay}?hook={}", foreign.id), ""), 404);
+    assert_eq!(acme.post(&format!("{replay}?hook={}", own.id), "").status, 200);
     let json = acme.events(1)[0].json();
     assert_eq!([&json["status"], &json["labels"]["from"]], ["ERROR", "reject"]);
     assert!(other.documents().is_empty());

@@ -34,18 +34,18 @@ fn failing_endpoint_does_not_delay_other_clients() {
     let mut relay = TestRelay::allowing_loopback_endpoints();
     {
         let (acme, other) = (TestClient::new(&relay, "acme"), TestClient::new(&relay, "other"));
-        let (bad, good) = (failing_endpoint(), Receiver::ok());
-        open_breaker(&acme, &bad);
-        let seen = bad.received().len();
-        other.add_default_notification("gini", &good.url("/"));
+        let (failing, healthy) = (failing_endpoint(), Receiver::ok());
+        open_breaker(&acme, &failing);
+        let attempts = failing.received().len();
+        other.add_default_notification("gini", &healthy.url("/"));
         let hook = other.add_unverified_hook("gini").path;
         // Until the circuit breaker is half open and the endpoint gets another attempt.
         let mut n = 0;
-        while bad.received().len() == seen {
+        while failing.received().len() == attempts {
             let began = Instant::now();
             n += 1;
             other.post_gini(&hook, &format!("x{n}"), "COMPLETED");
-            good.wait(n);
+            healthy.wait(n);
             assert_eq!(relay.send_admin(&Request::get("/readyz")).status, 200);
             assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
         }
@@ -58,8 +58,8 @@ fn failing_endpoint_does_not_delay_other_clients() {
 fn recreated_notification_does_not_inherit_breaker_state() {
     let relay = TestRelay::allowing_loopback_endpoints();
     let acme = TestClient::new(&relay, "acme");
-    let (bad, next) = (failing_endpoint(), Receiver::ok());
-    let hook = open_breaker(&acme, &bad);
+    let (failing, next) = (failing_endpoint(), Receiver::ok());
+    let hook = open_breaker(&acme, &failing);
     assert_eq!(acme.delete("/v2/notification/main").status, 200);
     acme.add_default_notification("standard", &next.url("/next"));
     let began = Instant::now();
@@ -74,8 +74,8 @@ fn recreated_notification_does_not_inherit_breaker_state() {
 #[test]
 fn recreated_client_does_not_inherit_deliveries() {
     let relay = TestRelay::allowing_loopback_endpoints();
-    let bad = failing_endpoint();
-    open_breaker(&TestClient::new(&relay, "acme"), &bad);
+    let failing = failing_endpoint();
+    open_breaker(&TestClient::new(&relay, "acme"), &failing);
     relay.remove_client("acme");
     let again = TestClient::new(&relay, "acme");
     let (next, hook) = (Receiver::ok(), again.add_unverified_hook("gini").path);
@@ -89,8 +89,8 @@ fn recreated_client_does_not_inherit_deliveries() {
 fn changed_endpoint_receives_pending_deliveries_at_once() {
     let relay = TestRelay::allowing_loopback_endpoints();
     let acme = TestClient::new(&relay, "acme");
-    let (bad, next) = (failing_endpoint(), Receiver::ok());
-    open_breaker(&acme, &bad);
+    let (failing, next) = (failing_endpoint(), Receiver::ok());
+    open_breaker(&acme, &failing);
     let began = Instant::now();
     change_endpoint(&acme, &next.url("/next"));
     next.wait(40);
@@ -190,14 +190,14 @@ fn concurrent_notification_updates_are_all_applied() {
 fn event_loop_through_own_hook_is_refused() {
     let relay = TestRelay::allowing_loopback_endpoints();
     let (acme, other) = (TestClient::new(&relay, "acme"), TestClient::new(&relay, "other"));
-    let (own, theirs) = (acme.add_unverified_hook("standard"), other.add_unverified_hook("standard"));
+    let (own, foreign) = (acme.add_unverified_hook("standard"), other.add_unverified_hook("standard"));
     acme.add_default_notification("standard", &own.url);
     let message = json!({ "type": "document.completed", "data": { "id": "a" } }).to_string();
     stored_event_id(&relay.send(&Request::post(&own.path).json(&message)));
     let delivery = acme.wait_for_attempt("state=pending");
     assert_eq!(delivery["attempts"][0]["status"], 508, "{delivery:?}");
     // A delivery to a hook of another client is a webhook like any other.
-    change_endpoint(&acme, &theirs.url);
+    change_endpoint(&acme, &foreign.url);
     acme.wait_for_delivery_count("state=delivered", 1);
     assert_eq!((other.documents().len(), acme.documents().len()), (1, 1));
 }

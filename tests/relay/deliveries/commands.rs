@@ -74,8 +74,8 @@ fn delivery_commands_work_online_and_offline() {
     let acme = TestClient::new(&relay, "acme");
     acme.add_default_notification("gini", &receiver.url("/"));
     let hook = acme.add_unverified_hook("gini").path;
-    let list = |relay: &TestRelay, words: &[&str]| {
-        json_lines(relay.cli(&[&["delivery", "list", "--client", "acme"], words].concat()))
+    let list = |relay: &TestRelay, arguments: &[&str]| {
+        json_lines(relay.cli(&[&["delivery", "list", "--client", "acme"], arguments].concat()))
     };
     acme.post_gini(&hook, "a", "COMPLETED");
     acme.wait_for_delivery_count("state=dead", 1);

@@ -64,7 +64,7 @@ fn every_vendor_message_is_delivered_in_every_format() {
     for format in ["ppj", "baidu", "zoffice", "gini", "standard"] {
         let acme = TestClient::new(&relay, format);
         let receiver = Receiver::passing_handshake();
-        let shown = acme.add_default_notification(format, &receiver.url("/notify?mine=1"));
+        let shown = acme.add_default_notification(format, &receiver.url("/notify?own=1"));
         assert_eq!((shown["format"].as_str(), shown["state"].as_str()), (Some(format), Some("active")), "{shown}");
         let handshakes = usize::from(format == "ppj");
         for (nth, (vendor, message, id)) in MESSAGES.iter().enumerate() {
@@ -76,12 +76,12 @@ fn every_vendor_message_is_delivered_in_every_format() {
                 "{vendor} to {format}: {request:?}"
             );
             assert_eq!(request.method, if format == "ppj" { "GET" } else { "POST" });
-            assert!(request.target.starts_with("/notify?mine=1"), "{request:?}");
+            assert!(request.target.starts_with("/notify?own=1"), "{request:?}");
             if *vendor != format {
                 continue;
             }
             match format {
-                "ppj" => assert_eq!(request.target, format!("/notify?mine=1&{message}")),
+                "ppj" => assert_eq!(request.target, format!("/notify?own=1&{message}")),
                 _ => assert_eq!(String::from_utf8_lossy(&request.body), *message, "byte for byte"),
             }
         }
@@ -156,7 +156,7 @@ fn document_callback_is_called_besides_default_notification() {
     assert_eq!(acme.post("/documents", &body.to_string()).status, 200);
     // The original message, because the vendor's format is that of the callback.
     assert_eq!(late.wait(1)[0].json(), json!({ "documentId": "b", "status": "COMPLETED" }));
-    assert_problem(&acme.post("/documents", r#"{"vendor":"gini","vendorId":"c","notification":"nobody"}"#), 400);
+    assert_problem(&acme.post("/documents", r#"{"vendor":"gini","vendorId":"c","notification":"unknown"}"#), 400);
 }
 
 #[test]

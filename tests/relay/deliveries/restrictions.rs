@@ -151,8 +151,8 @@ fn deliveries_are_private_and_log_holds_no_secret() {
         "tokenType": "header", "tokenValue": "token-value-secret", "isDefault": true }),
     );
     acme.post_gini(&acme.add_unverified_hook("gini").path, "a", "COMPLETED");
-    let mine = acme.wait_for_attempt("");
-    let id = string_at(&mine[0], "id");
+    let delivery = acme.wait_for_attempt("");
+    let id = string_at(&delivery, "id");
     assert!(other.deliveries("").is_empty());
     assert_problem(&other.get(&format!("/deliveries/{id}")), 404);
     assert_problem(&other.post(&format!("/deliveries/{id}/retry"), ""), 404);

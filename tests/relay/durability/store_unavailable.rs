@@ -26,9 +26,9 @@ fn send(relay: &TestRelay, hook: &Hook, n: usize) -> Response {
 #[track_caller]
 fn assert_unavailable(relay: &TestRelay, acme: &TestClient<'_>, hook: &Hook) {
     let response = send(relay, hook, 1);
-    let why = assert_problem(&response, 503);
+    let detail = assert_problem(&response, 503);
     assert!(response.header("retry-after").is_some_and(|s| s.parse::<u32>().is_ok_and(|s| s > 0)), "{response:?}");
-    assert!(!why.contains("docrelay.db") && !why.contains("SQL"), "the detail tells internals: {why}");
+    assert!(!detail.contains("docrelay.db") && !detail.contains("SQL"), "the detail reveals internals: {detail}");
     assert_problem(&acme.post("/documents", r#"{"vendor":"ppj","vendorId":"x"}"#), 503);
     assert_problem(&acme.post("/hooks", r#"{"vendor":"ppj"}"#), 503);
     assert_problem(&relay.send(&Request::post(&hook.path).json("{")), 503);

@@ -94,9 +94,9 @@ fn python_consumer_in_guide_misses_and_repeats_nothing() {
 fn node_consumer_in_guide_misses_and_repeats_nothing() {
     let Some(packages) = find_tool(NODE) else { return };
     // A module finds packages relative to its own directory.
-    let beside = Path::new(&packages).parent().expect("a directory");
-    let here = tempfile::Builder::new().prefix("consumer-").tempdir_in(beside).expect("a directory");
-    let program = here.path().join("consumer.mjs");
+    let directory = Path::new(&packages).parent().expect("a directory");
+    let package = tempfile::Builder::new().prefix("consumer-").tempdir_in(directory).expect("a directory");
+    let program = package.path().join("consumer.mjs");
     std::fs::write(&program, block("Node.js", "js")).expect("a program");
     assert_consumer_resumes(Command::new("node").arg(program));
 }

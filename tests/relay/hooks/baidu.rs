@@ -99,16 +99,16 @@ fn baidu_signature_covers_url_body_expiry_and_user() {
 fn clients_do_not_share_documents_or_repeat_detection() {
     let relay = TestRelay::start();
     let (acme, other) = (TestClient::new(&relay, "acme"), TestClient::new(&relay, "other"));
-    let (mine, twin, theirs) =
+    let (first, second, foreign) =
         (acme.add_unverified_hook("baidu"), acme.add_unverified_hook("baidu"), other.add_unverified_hook("baidu"));
     let send = |path: &str| stored_event_id(&relay.send(&Request::post(path).json(BAIDU_PUBLISHED)));
-    let id = send(&mine.path);
-    assert_eq!(send(&twin.path), id, "repeats are detected across the hooks of a client");
-    assert_ne!(send(&theirs.path), id);
+    let id = send(&first.path);
+    assert_eq!(send(&second.path), id, "repeats are detected across the hooks of a client");
+    assert_ne!(send(&foreign.path), id);
     let document = |client: &TestClient<'_>| client.documents()[0]["documentId"].as_str().expect("an id").to_owned();
     assert_ne!(document(&acme), document(&other));
     for target in
-        [format!("/documents/{}", document(&acme)), format!("/events/{id}/raw"), format!("/hooks/{}", mine.id)]
+        [format!("/documents/{}", document(&acme)), format!("/events/{id}/raw"), format!("/hooks/{}", first.id)]
     {
         assert_eq!(acme.get(&target).status, 200);
         assert_problem(&other.get(&target), 404);

@@ -84,11 +84,11 @@ fn cloudevent_modes_are_equal_and_handshake_is_answered() {
     assert_eq!(json["result"], json!({"pages": 3}));
 
     let options = Request::new("OPTIONS", &hook);
-    let asked = options.clone().header("WebHook-Request-Origin", "eventemitter.example.com");
-    let greeting = relay.send(&asked.header("WebHook-Request-Rate", "120"));
-    assert_eq!(greeting.status, 200, "{greeting:?}");
-    assert_eq!(greeting.header("webhook-allowed-origin"), Some("eventemitter.example.com"));
-    assert!(greeting.header("webhook-allowed-rate").is_some(), "{greeting:?}");
+    let handshake = options.clone().header("WebHook-Request-Origin", "eventemitter.example.com");
+    let response = relay.send(&handshake.header("WebHook-Request-Rate", "120"));
+    assert_eq!(response.status, 200, "{response:?}");
+    assert_eq!(response.header("webhook-allowed-origin"), Some("eventemitter.example.com"));
+    assert!(response.header("webhook-allowed-rate").is_some(), "{response:?}");
     assert_problem(&relay.send(&options), 405);
     let unnamed = r#"{"specversion":"1.0","id":"","source":"/jobs","type":"a.failed","subject":"job-9"}"#;
     assert_problem(&relay.send(&post.clone().body(unnamed)), 422);

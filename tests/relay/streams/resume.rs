@@ -154,22 +154,22 @@ fn foreign_event_id_gives_position_but_no_events() {
     fixture.relay.add_client("other");
     let other_hook = fixture.relay.add_hook("other", "gini", &[]).path;
     let other_token = fixture.relay.token("other");
-    let mut theirs = Vec::new();
-    let mut ours = Vec::new();
+    let mut foreign = Vec::new();
+    let mut own = Vec::new();
     for number in 1..=3 {
-        ours.push(fixture.complete(number));
+        own.push(fixture.complete(number));
         let body = format!(r#"{{"documentId":"{}","status":"ERROR"}}"#, document_id(number));
         let response = fixture.relay.send(&Request::post(&other_hook).json(&body));
-        theirs.push(response.header("docrelay-event-id").expect("an id").to_owned());
+        foreign.push(response.header("docrelay-event-id").expect("an id").to_owned());
     }
-    let mut stream = fixture.relay.follow_from(&other_token, &ours[0]);
-    assert_eq!(stream.event_ids(3), theirs);
-    let mut stream = after(&fixture, &theirs[0]);
+    let mut stream = fixture.relay.follow_from(&other_token, &own[0]);
+    assert_eq!(stream.event_ids(3), foreign);
+    let mut stream = after(&fixture, &foreign[0]);
     let events = stream.events(2);
-    assert_eq!(events.iter().map(|e| e.id.clone()).collect::<Vec<_>>(), ours[1..]);
+    assert_eq!(events.iter().map(|e| e.id.clone()).collect::<Vec<_>>(), own[1..]);
     assert!(events.iter().all(|e| e.json()["status"] == "COMPLETED"));
     let mut all = fixture.relay.follow_from(&other_token, "earliest");
-    assert_eq!(all.event_ids(3), theirs);
+    assert_eq!(all.event_ids(3), foreign);
     let mut reset = fixture.relay.follow_from(&other_token, "garbage");
-    assert_reset(&reset.next_event(), "unknown", &theirs[0]);
+    assert_reset(&reset.next_event(), "unknown", &foreign[0]);
 }

@@ -46,15 +46,15 @@ fn removed_client_ends_only_its_own_streams() {
     let fixture = Fixture::start();
     fixture.relay.add_client("removed");
     let token = fixture.relay.token("removed");
-    let mut theirs = open_both(&fixture, &token);
-    let mut ours = fixture.follow();
+    let mut removed = open_both(&fixture, &token);
+    let mut unaffected = fixture.follow();
     fixture.relay.remove_client("removed");
-    for follower in &mut theirs {
+    for follower in &mut removed {
         assert_auth_failed(&follower.read_to_end());
     }
     assert_auth_failed(&fixture.relay.follow_from(&token, "earliest").read_to_end());
     let id = fixture.complete(1);
-    assert_eq!(ours.next_event().id, id);
+    assert_eq!(unaffected.next_event().id, id);
     assert_eq!(fixture.relay.metric("docrelay_disconnects_total{reason=\"revoked\"}"), 2);
     // A new client of the same name inherits neither the streams nor their end.
     fixture.relay.add_client("removed");
