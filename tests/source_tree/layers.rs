@@ -15,6 +15,9 @@ const LAYERS: [&[&str]; 6] = [
     &["app", "config", "cli", "lib", "main"],
 ];
 
+/// Plain values: knows no other part of the crate.
+const LEAF: &str = "domain";
+
 /// References within one layer that are allowed all the same, and why.
 const EXCEPTIONS: [(&str, &str, &str); 1] = [(
     "auth",
@@ -22,9 +25,9 @@ const EXCEPTIONS: [(&str, &str, &str); 1] = [(
     "a token is only good while its client is registered, and the registry's port is already the narrowest way to ask",
 )];
 
-/// The parts that may use a crate, or one of its items. The first entry that fits decides, so an item stands before its
-/// crate. A crate that is not listed may be used everywhere.
-const HOMES: [(&str, &[&str]); 27] = [
+/// The parts that may use a crate, or one of its items; none if the list is empty. The first entry that fits decides, so an
+/// item stands before its crate. A crate that is not listed may be used everywhere.
+static HOMES: [(&str, &[&str]); 27] = [
     ("warp", &["http"]),
     ("hyper", &["http"]),
     ("hyper_util", &["http"]),
@@ -35,21 +38,21 @@ const HOMES: [(&str, &[&str]); 27] = [
     ("rusqlite", &["store/sqlite"]),
     ("jsonwebtoken", &["auth"]),
     ("aws_lc_rs", &["domain", "auth", "vendor", "store/sqlite", "http"]),
-    ("dashmap", &["stream/hub", "auth", "store/sqlite"]),
-    ("tokio::sync::broadcast", &["stream/hub"]),
+    ("dashmap", &["stream/hub", "auth"]),
+    ("tokio::sync::broadcast", &[]),
     ("tokio::sync::Notify", &["stream/hub"]),
-    ("tokio_stream", &["stream/hub", "stream", "delivery", "store/sqlite", "http"]),
+    ("tokio_stream", &["store/sqlite"]),
     ("prometheus_client", &["metrics"]),
     ("time", &["domain"]),
     ("reqwest", &["cli", "delivery/http_client"]),
-    ("url", &["domain", "vendor", "cli", "delivery/http_client"]),
+    ("url", &["domain", "vendor", "delivery/http_client"]),
     ("sse_stream", &["cli"]),
     ("clap", &["cli", "config", "main"]),
     ("toml", &["config"]),
     ("humantime", &["cli", "config"]),
-    ("bytesize", &["cli", "config"]),
+    ("bytesize", &["config"]),
     ("tracing_subscriber", &["app"]),
-    ("anyhow", &["app", "config", "cli", "lib", "main"]),
+    ("anyhow", &["app", "cli"]),
     ("rustix", &["app", "config", "http"]),
     ("tikv_jemallocator", &["main"]),
 ];
@@ -57,59 +60,84 @@ const HOMES: [(&str, &[&str]); 27] = [
 /// What in `modules` breaks the table.
 pub(crate) fn violations(modules: &[Module]) -> Vec<String> {
     let mut found = Vec::new();
-    let mut used_exceptions = Vec::new();
     for module in modules {
         let Some(part) = part_of(&module.path) else {
             found.push(format!("{}: is in no layer: add it to tests/source_tree/layers.rs", module.file));
             continue;
         };
         for reference in &module.source.references {
-            let at = format!("{}:{}", module.file, reference.line);
-            if !reference.ours {
-                found.extend(stray_crate(part, reference).map(|why| format!("{at}: {why}")));
-                continue;
-            }
-            // What is neither a part nor below one is an item of the root.
-            let target = part_of(&reference.path).unwrap_or("lib");
-            if let Some(exception) = EXCEPTIONS.iter().find(|(from, to, _)| (*from, *to) == (part, target)) {
-                used_exceptions.push(*exception);
-            } else if let Some(why) = wrong_direction(part, target) {
-                found.push(format!("{at}: {why}"));
-            }
-        }
-    }
-    let has = |part: &str| modules.iter().any(|module| part_of(&module.path) == Some(part));
-    for exception in EXCEPTIONS.iter().filter(|(from, to, _)| has(from) && has(to)) {
-        if !used_exceptions.contains(exception) {
-            let (from, to, _) = exception;
-            found.push(format!("tests/source_tree/layers.rs: {from} no longer refers to {to}: remove the exception"));
+            let why =
+                if reference.ours { wrong_direction(part, target_of(reference)) } else { stray_crate(part, reference) };
+            found.extend(why.map(|why| format!("{}:{}: {why}", module.file, reference.line)));
         }
     }
     found.dedup();
     found
 }
 
+/// Entries of the tables that apply to nothing in `modules`: a part without a module, an exception or a crate's part that
+/// is no longer needed.
+pub(crate) fn unused_entries(modules: &[Module]) -> Vec<String> {
+    let references = |part: &'static str| {
+        let modules = modules.iter().filter(move |module| part_of(&module.path) == Some(part));
+        modules.flat_map(|module| &module.source.references)
+    };
+    let mut unused = Vec::new();
+    for part in LAYERS.iter().copied().flatten() {
+        if !modules.iter().any(|module| module.path.join("/") == *part) {
+            unused.push(format!("{part} is no module: remove it from its layer"));
+        }
+    }
+    for (from, to, _) in EXCEPTIONS {
+        if !references(from).any(|reference| reference.ours && target_of(reference) == to) {
+            unused.push(format!("{from} no longer refers to {to}: remove the exception"));
+        }
+    }
+    for (name, parts) in HOMES {
+        for part in parts {
+            if !references(part).any(|reference| home_of(reference).is_some_and(|(home, _)| *home == name)) {
+                unused.push(format!("{part} does not use {name}: remove it from the homes of the crate"));
+            }
+        }
+    }
+    unused
+}
+
+/// The part that a reference leads to. What is neither a part nor below one is an item of the root.
+fn target_of(reference: &Reference) -> &'static str {
+    part_of(&reference.path).unwrap_or("lib")
+}
+
 fn wrong_direction(from: &str, to: &str) -> Option<String> {
     let (lower, upper) = (layer_of(from), layer_of(to));
-    if from == to || upper < lower {
+    if from == to || EXCEPTIONS.iter().any(|(a, b, _)| (*a, *b) == (from, to)) {
         None
+    } else if from == LEAF {
+        Some(format!("{LEAF} must not refer to {to}, nor to any other part"))
     } else if upper > lower {
         Some(format!("{from} (layer {lower}) must not refer to {to} (layer {upper}): references point down"))
     } else {
         let inner = 1..LAYERS.len() - 1;
-        inner
-            .contains(&lower)
+        (upper == lower && inner.contains(&lower))
             .then(|| format!("{from} and {to} are both in layer {lower}: they do not refer to each other"))
     }
 }
 
 fn stray_crate(part: &str, reference: &Reference) -> Option<String> {
+    let (name, homes) = home_of(reference)?;
+    (!homes.contains(&part)).then(|| match homes {
+        [] => format!("{name} is used in {part}: no part may use it"),
+        homes => format!("{name} is used in {part}: it belongs to {}", homes.join(", ")),
+    })
+}
+
+/// The first entry of `HOMES` that a reference to another crate begins with.
+fn home_of(reference: &Reference) -> Option<&'static (&'static str, &'static [&'static str])> {
     let begins = |name: &str| {
         let wanted: Vec<&str> = name.split("::").collect();
         wanted.len() <= reference.path.len() && wanted.iter().zip(&reference.path).all(|(a, b)| a == b)
     };
-    let (name, homes) = HOMES.iter().find(|(name, _)| begins(name))?;
-    (!homes.contains(&part)).then(|| format!("{name} is used in {part}: it belongs to {}", homes.join(", ")))
+    HOMES.iter().find(|(name, _)| !reference.ours && begins(name))
 }
 
 /// The part that a path belongs to: the longest entry of the table that it begins with.
@@ -209,9 +237,26 @@ mod tests {
     }
 
     #[test]
-    fn unused_exception_is_found() {
-        assert_none(&violations_of(&[("src/auth.rs", "use crate::store::Registry;"), ("src/store.rs", "")]));
-        assert_eq!(violations_of(&[("src/auth.rs", ""), ("src/store.rs", "")]).len(), 1);
+    fn reference_of_domain_to_another_part_is_found() {
+        assert_one("src/domain/event.rs", "use crate::metrics::Metrics;");
+        assert_none(&violations_of(&[("src/metrics.rs", "use crate::domain::Vendor;")]));
+    }
+
+    #[test]
+    fn unused_entry_of_a_table_is_found() {
+        let unused = |text: &str| {
+            let file = SourceFile { path: "src/auth.rs".into(), text: text.into() };
+            unused_entries(&modules::parse(&[file]).expect("Rust"))
+        };
+        let before = unused("");
+        for (text, entry) in [
+            ("", "store is no module: remove it from its layer"),
+            ("use crate::store::Registry;", "auth no longer refers to store: remove the exception"),
+            ("use dashmap::DashMap;", "auth does not use dashmap: remove it from the homes of the crate"),
+        ] {
+            assert!(before.iter().any(|found| found == entry), "{entry}");
+            assert_eq!(unused(text).iter().any(|found| found == entry), text.is_empty(), "{entry}");
+        }
     }
 
     #[test]

@@ -84,6 +84,11 @@ fn references_point_down_the_layers_and_crates_stay_in_their_parts() {
 }
 
 #[test]
+fn layer_table_has_no_unused_entry() {
+    report("layers", &layers::unused_entries(&modules()));
+}
+
+#[test]
 fn sibling_modules_have_no_import_cycle() {
     report("import cycles", &cycles::find(&modules()).iter().map(ToString::to_string).collect::<Vec<_>>());
 }
