@@ -29,7 +29,9 @@ pub(crate) fn parse(files: &[SourceFile]) -> Result<Vec<Module>, String> {
     }
     let of_tests: Vec<Vec<String>> = modules
         .iter()
-        .flat_map(|module| module.source.test_modules.iter().map(|name| [&module.path[..], &[name.clone()]].concat()))
+        .flat_map(|module| {
+            module.source.test_modules.iter().map(|name| [&module.path[..], std::slice::from_ref(name)].concat())
+        })
         .collect();
     for module in &mut modules {
         module.is_test = of_tests.iter().any(|test| module.path.starts_with(test));
