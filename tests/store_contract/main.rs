@@ -4,17 +4,17 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a broken contract ends the test")]
 #![allow(clippy::disallowed_methods, reason = "a test spawns its senders and joins them")]
 
+mod append;
 mod bench;
+mod deduplication;
 mod deliveries;
 mod documents;
 mod factory;
 mod lifecycle;
 mod notifications;
-mod order;
 mod outbox;
 mod registry;
 mod rejects;
-mod repeats;
 mod replay;
 mod routing;
 mod sqlite;
@@ -34,7 +34,7 @@ macro_rules! test_store {
     ($store:ident, $fresh:expr) => {
         mod $store {
             tests_of! { $fresh;
-                order {
+                append {
                     sequences_increase_and_head_is_the_last
                     event_json_has_documented_keys_in_order
                     vendor_uuid_becomes_document_id_else_version_1
@@ -49,7 +49,7 @@ macro_rules! test_store {
                     append_for_unknown_client_is_refused
                     hostile_text_is_stored_unchanged
                 }
-                repeats {
+                deduplication {
                     deduplication_key_expires_after_thirty_days
                     deduplication_key_survives_reopen
                     concurrent_duplicates_store_one_event
