@@ -25,6 +25,7 @@ use crate::http::transport::handoff::{StreamWorker, StreamWorkers};
 use crate::http::transport::server::{Server, listen};
 use crate::http::{self, Parts, RequestMiddleware};
 use crate::ingest::Ingest;
+use crate::manage::{Clients, Deliveries, Documents, Hooks, Notifications, Rejects};
 use crate::metrics::Metrics;
 use crate::store::Store;
 use crate::store::sqlite::OpenError;
@@ -46,8 +47,8 @@ pub type Companion = Option<BoxFuture<'static, anyhow::Result<()>>>;
 pub struct Listening {
     /// Where.
     pub reached: Reached,
-    /// Its store.
-    pub store: Store,
+    pub clients: Clients,
+    pub hooks: Hooks,
     /// What own tokens are signed with.
     pub keys: crate::auth::Keys,
 }
@@ -83,12 +84,20 @@ pub async fn serve(config: Config, on_listening: OnListening<'_>) -> anyhow::Res
     let http_client = Arc::new(ReqwestClient::new(options::http_client(&config))?);
     let delivery = DeliveryHandle::new(store.clone(), http_client, options::delivery(&config), metrics.clone());
     let auth = Authenticator::new(keys.clone(), store.registry.clone());
+    let ingest = Ingest::new(store.clone(), metrics.clone());
+    let notifications = Notifications::new(store.registry.clone(), delivery.clone());
+    let hooks = Hooks::new(store.registry.clone());
+    let clients = Clients::new(store.registry.clone(), hub.clone(), delivery.clone());
     let parts = Parts {
-        store: store.clone(),
-        hub: hub.clone(),
-        ingest: Ingest::new(store.clone(), metrics.clone()),
+        clients: clients.clone(),
+        hooks: hooks.clone(),
+        documents: Documents::new(store.log.clone(), ingest.clone(), notifications.clone()),
+        rejects: Rejects::new(store.rejects.clone(), store.registry.clone(), ingest.clone()),
+        notifications,
+        deliveries: Deliveries::new(store.outbox.clone(), store.registry.clone(), delivery.clone()),
+        ingest,
         streams: Streams::new(store.clone(), hub.clone(), stream_options, metrics.clone()),
-        delivery: delivery.clone(),
+        hub: hub.clone(),
         auth,
         keys: keys.clone(),
         admin,
@@ -129,7 +138,7 @@ pub async fn serve(config: Config, on_listening: OnListening<'_>) -> anyhow::Res
     directory.announce(&reached)?;
     tracing::info!(listen = %reached.listen, admin = %reached.admin, data = %config.data.display(), "the relay listens");
     let mut companions = JoinSet::new();
-    let companion = on_listening(Listening { reached, store: store.clone(), keys }).await?;
+    let companion = on_listening(Listening { reached, clients, hooks, keys }).await?;
     companions.spawn(companion.unwrap_or_else(|| Box::pin(std::future::pending())));
 
     let ended = tokio::select! {

@@ -1,6 +1,8 @@
 //! The configuration: one flat struct, filled from flags, environment and file over the defaults of `config/keys.rs`.
 //! Only wiring reads it; every part declares options of its own.
 
+#![warn(missing_docs)]
+
 mod flags;
 mod keys;
 mod layers;

@@ -3,11 +3,9 @@
 
 mod attempt;
 mod commands;
-mod draft;
 pub mod http_client;
 mod in_flight;
 mod lane;
-mod manage;
 mod places;
 mod receiver;
 mod schedule;
@@ -24,13 +22,13 @@ use futures::future::BoxFuture;
 use commands::{Commands, SchedulerCommand};
 use in_flight::InFlight;
 
-use crate::domain::{ClientId, NotificationName, Target};
+use crate::domain::{ClientId, NotificationName, Target, Timestamp};
 use crate::metrics::Metrics;
-use crate::store::{QueueKey, Store};
+use crate::store::{QueueKey, Store, StoreError};
 use crate::vendor::Outbound;
 
 pub use attempt::{SENDER_HEADER, sender_id};
-pub use manage::{NewCallback, NewNotification, NotificationChange, NotificationRefusal, Secrets};
+pub use verify::TestError;
 pub use worker::DeliveryWorker;
 
 /// Bytes of an answer that are read at most.
@@ -110,8 +108,50 @@ impl DeliveryHandle {
         Self { store, http_client, metrics, options, in_flight: InFlight::default(), commands: Commands::new() }
     }
 
+    /// Whether an endpoint may be called, as far as that can be decided without a call.
+    ///
+    /// # Errors
+    /// [`ForbiddenEndpoint`] with one clause that says what to do.
+    pub async fn check_endpoint(&self, endpoint: &str) -> Result<(), ForbiddenEndpoint> {
+        self.http_client.check(endpoint).await
+    }
+
+    /// Discards what is known of the health of a queue's endpoint, and makes all its pending deliveries due now.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] or [`StoreError::Stopped`].
+    pub async fn reset(&self, lane: &QueueKey, now: Timestamp) -> Result<(), StoreError> {
+        self.commands.send(SchedulerCommand::Reset(lane.clone())).await;
+        self.store.outbox.make_due(lane, now).await
+    }
+
+    /// Makes all deliveries to a notification pending that failed for good at `since` or later; returns how many.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] or [`StoreError::Stopped`].
+    pub async fn retry_failed(
+        &self,
+        client: &ClientId,
+        name: &NotificationName,
+        since: Timestamp,
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
+        let lane = QueueKey { client: client.clone(), target: Target::Notification(name.clone()) };
+        self.commands.send(SchedulerCommand::Reset(lane)).await;
+        self.store.outbox.retry_failed(client, name, since, now).await
+    }
+
+    /// Makes one delivery of a queue pending and due now, whatever its state.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] if the client has no such delivery.
+    pub async fn retry(&self, lane: &QueueKey, id: u64, now: Timestamp) -> Result<(), StoreError> {
+        self.commands.send(SchedulerCommand::RetryNow(lane.clone(), id)).await;
+        self.store.outbox.retry(&lane.client, id, now).await
+    }
+
     /// Calls back what is on its way to a notification that was removed; when this returns, nothing is.
-    pub(crate) async fn cancel_queue(&self, client: &ClientId, name: &NotificationName) {
+    pub async fn cancel_queue(&self, client: &ClientId, name: &NotificationName) {
         let lane = QueueKey { client: client.clone(), target: Target::Notification(name.clone()) };
         self.commands.send(SchedulerCommand::QueueRemoved(lane.clone())).await;
         self.in_flight.cancel(&lane).await;

@@ -2,15 +2,15 @@
 //! use cases; a rejection means "try the next route", never "error".
 
 mod accept_header;
-mod access;
-mod answer;
 mod api;
+mod auth;
 mod baidu;
 mod body;
 mod cors;
 mod middleware;
 mod problem;
 mod request;
+mod response;
 pub mod transport;
 mod ui;
 
@@ -24,10 +24,9 @@ use warp::reply::Response;
 use warp::{Filter, Rejection};
 
 use crate::auth::{AdminToken, Authenticator, Keys, QueryToken};
-use crate::delivery::DeliveryHandle;
 use crate::ingest::Ingest;
+use crate::manage::{Clients, Deliveries, Documents, Hooks, Notifications, Rejects};
 use crate::metrics::Metrics;
-use crate::store::Store;
 use crate::stream::Streams;
 use crate::stream::hub::Hub;
 
@@ -37,8 +36,8 @@ pub use baidu::notifications::NotificationView;
 pub use cors::Origins;
 pub use middleware::RequestMiddleware;
 
-use answer::Outcome;
 use request::{Request, request};
+use response::HandlerResult;
 
 /// What the routes need to know.
 #[derive(Debug, Clone)]
@@ -59,11 +58,15 @@ pub struct Options {
 
 /// What the handlers share.
 pub struct Context {
-    store: Store,
-    hub: Hub,
+    clients: Clients,
+    hooks: Hooks,
+    documents: Documents,
+    rejects: Rejects,
+    notifications: Notifications,
+    deliveries: Deliveries,
     ingest: Ingest,
     streams: Streams,
-    delivery: DeliveryHandle,
+    hub: Hub,
     auth: Authenticator,
     keys: Keys,
     admin: AdminToken,
@@ -72,28 +75,24 @@ pub struct Context {
     /// One bucket for each hook that was called lately.
     rates: DefaultKeyedRateLimiter<String>,
     /// When each hook was last called, and last refused.
-    calls: api::calls::Calls,
+    activity: api::hook_activity::HookActivity,
 }
 
-/// The parts that the routes stand on.
+/// The use cases that the handlers call, and what requests are authenticated with.
 pub struct Parts {
-    /// The store's ports.
-    pub store: Store,
-    /// The open streams.
-    pub hub: Hub,
-    /// Stores what vendors and applications send.
+    pub clients: Clients,
+    pub hooks: Hooks,
+    pub documents: Documents,
+    pub rejects: Rejects,
+    pub notifications: Notifications,
+    pub deliveries: Deliveries,
     pub ingest: Ingest,
-    /// Opens streams.
     pub streams: Streams,
-    /// The use cases of notifications.
-    pub delivery: DeliveryHandle,
-    /// Who may do what.
+    pub hub: Hub,
     pub auth: Authenticator,
-    /// What own tokens are signed with.
+    /// Sign the tokens of `/oauth/token` and the tickets.
     pub keys: Keys,
-    /// What the administrator presents.
     pub admin: AdminToken,
-    /// What is counted.
     pub metrics: Metrics,
 }
 
@@ -101,18 +100,32 @@ impl Context {
     /// Puts the parts together.
     pub fn new(parts: Parts, options: Options) -> Arc<Self> {
         let rates = RateLimiter::keyed(Quota::per_second(options.hook_rate));
-        let Parts { store, hub, ingest, streams, delivery, auth, keys, admin, metrics } = parts;
-        let calls = api::calls::Calls::default();
-        Arc::new(Self { store, hub, ingest, streams, delivery, auth, keys, admin, options, metrics, rates, calls })
+        let activity = api::hook_activity::HookActivity::default();
+        Arc::new(Self {
+            clients: parts.clients,
+            hooks: parts.hooks,
+            documents: parts.documents,
+            rejects: parts.rejects,
+            notifications: parts.notifications,
+            deliveries: parts.deliveries,
+            ingest: parts.ingest,
+            streams: parts.streams,
+            hub: parts.hub,
+            auth: parts.auth,
+            keys: parts.keys,
+            admin: parts.admin,
+            metrics: parts.metrics,
+            options,
+            rates,
+            activity,
+        })
     }
 
     /// Forgets the buckets of hooks that have been quiet and the calls of those that are gone, and looks whether keys were added or retired; call it now
     /// and then.
     pub fn sweep(&self) {
         self.rates.retain_recent();
-        let registry = &self.store.registry;
-        let hooks = registry.clients().into_iter().flat_map(|client| registry.hooks(&client.id));
-        self.calls.retain(&hooks.map(|hook| hook.id.clone()).collect());
+        self.activity.retain(&self.hooks.ids());
         if let Err(error) = self.auth.reload_keys() {
             tracing::warn!(%error, "the signing keys could not be read again: those known stay in force");
         }
@@ -126,7 +139,7 @@ pub fn public(context: &Arc<Context>) -> BoxedFilter<(Response,)> {
     at_one(warp::path!("in" / String), c, api::ingest::receive)
         .or(at(warp::path!("events" / "client"), c, api::events::stream))
         .unify()
-        .or(at(warp::path!("events" / "counts"), c, api::counts::counts))
+        .or(at(warp::path!("events" / "counts"), c, api::stats::counts))
         .unify()
         .or(at_one(warp::path!("events" / String / "raw"), c, api::events::raw))
         .unify()
@@ -198,7 +211,7 @@ fn at<P, H, F>(path: P, context: &Arc<Context>, handler: H) -> BoxedFilter<(Resp
 where
     P: Filter<Extract = (), Error = Rejection> + Clone + Send + Sync + 'static,
     H: Fn(Arc<Context>, Request) -> F + Clone + Send + Sync + 'static,
-    F: Future<Output = Outcome> + Send,
+    F: Future<Output = HandlerResult> + Send,
 {
     let context = context.clone();
     path.and(request())
@@ -215,7 +228,7 @@ fn at_one<P, H, F>(path: P, context: &Arc<Context>, handler: H) -> BoxedFilter<(
 where
     P: Filter<Extract = (String,), Error = Rejection> + Clone + Send + Sync + 'static,
     H: Fn(Arc<Context>, Request, String) -> F + Clone + Send + Sync + 'static,
-    F: Future<Output = Outcome> + Send,
+    F: Future<Output = HandlerResult> + Send,
 {
     let context = context.clone();
     path.and(request())

@@ -1,9 +1,10 @@
 //! Accepting: what a vendor or an application says becomes an arrival, and is durable when this returns.
 
-use crate::domain::{ClientId, Hook, Route, Status, Timestamp, Update, Vendor, VendorId};
+use std::sync::Arc;
+
+use crate::domain::{ClientId, Epoch, Hook, Route, Status, Timestamp, Update, Vendor, VendorId};
 use crate::metrics::Metrics;
 use crate::store::{AppendOutcome, DuplicateRule, NewEvent, RawRequest, Reject, Store, StoreError};
-use crate::vendor::{self, Message, Refusal};
 
 /// A document that an application announces before the vendor calls back.
 #[derive(Debug)]
@@ -18,20 +19,6 @@ pub struct Registration {
     pub route: Option<Route>,
 }
 
-/// Why a reject could not be replayed.
-#[derive(Debug, thiserror::Error)]
-pub enum RejectFailure {
-    /// There is none of this number, or its hook is gone.
-    #[error("no such {0}")]
-    NotFound(&'static str),
-    /// It still cannot be understood.
-    #[error("{0}")]
-    Unintelligible(String),
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
 /// Stores what vendors and applications send. Cheap to clone.
 #[derive(Clone)]
 pub struct Ingest {
@@ -43,6 +30,24 @@ impl Ingest {
     /// Stores into this store.
     pub fn new(store: Store, metrics: Metrics) -> Self {
         Self { store, metrics }
+    }
+
+    /// The hook with this key, and its client.
+    pub fn hook(&self, key: &str) -> Option<(ClientId, Arc<Hook>)> {
+        self.store.registry.hook_by_key(key)
+    }
+
+    /// The epoch of the log that events are stored in.
+    pub fn epoch(&self) -> Epoch {
+        self.store.log.epoch()
+    }
+
+    /// Checks that events can be stored, with a small commit.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] with the reason, [`StoreError::Stopped`].
+    pub async fn check_ready(&self) -> Result<(), StoreError> {
+        self.store.log.probe().await
     }
 
     /// Stores what a vendor said through a hook.
@@ -105,56 +110,5 @@ impl Ingest {
         let id = self.store.rejects.add(client, reject).await?;
         self.metrics.rejects.inc();
         Ok(id)
-    }
-
-    /// Reads a kept request again, with its hook as it is now, or with the client's hook of the id `instead`; what is
-    /// understood is stored and no longer a reject.
-    pub async fn replay_reject(
-        &self,
-        client: &ClientId,
-        id: u64,
-        instead: Option<&str>,
-        now: Timestamp,
-    ) -> Result<AppendOutcome, RejectFailure> {
-        let reject = self.store.rejects.get(client, id).await?.ok_or(RejectFailure::NotFound("reject"))?;
-        let hooks = self.store.registry.hooks(client);
-        let wanted = instead.unwrap_or(&reject.hook);
-        let hook = hooks
-            .iter()
-            .find(|h| h.id == wanted)
-            .ok_or(RejectFailure::NotFound("hook: name another of this client's with ?hook="))?;
-        let update = understand(hook, &reject.raw)?;
-        let appended = self.accept(client, hook, update, reject.raw, now).await?;
-        // When this fails the reject stays, and a second replay finds a repeat. Another replay may have been quicker.
-        match self.store.rejects.remove(client, id).await {
-            Ok(()) | Err(StoreError::NotFound(_)) => {}
-            Err(error) => return Err(error.into()),
-        }
-        Ok(appended)
-    }
-}
-
-/// Its origin was proven when it arrived, and the proof may be stale by now: only the meaning is looked at.
-fn understand(hook: &Hook, raw: &RawRequest) -> Result<Update, RejectFailure> {
-    let bad = |what: &str| RejectFailure::Unintelligible(format!("the kept request has a bad {what}"));
-    let method = raw.method.parse().map_err(|_| bad("method"))?;
-    let mut headers = http::HeaderMap::new();
-    for (name, value) in &raw.headers {
-        let name: http::HeaderName = name.parse().map_err(|_| bad("header"))?;
-        headers.append(name, http::HeaderValue::from_bytes(value.as_bytes()).map_err(|_| bad("header"))?);
-    }
-    let request = vendor::Inbound {
-        method: &method,
-        path: "/",
-        query: raw.query.as_deref(),
-        endpoint: None,
-        headers: &headers,
-        body: &raw.body,
-    };
-    match vendor::parse_kept(hook, &request) {
-        Ok(Message::Update(update)) => Ok(*update),
-        Ok(Message::Handshake(_)) => Err(RejectFailure::Unintelligible("it is a handshake, not news".into())),
-        Err(Refusal::Unproven(why) | Refusal::Method(why)) => Err(RejectFailure::Unintelligible(why.into())),
-        Err(Refusal::Unintelligible(why)) => Err(RejectFailure::Unintelligible(why)),
     }
 }

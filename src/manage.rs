@@ -1,6 +1,16 @@
-//! The use cases of a client's owner: hooks and, step by step, everything else that an owner or an administrator
-//! changes. Knows the ports of the store; knows neither HTTP nor SQL.
+//! The use cases of a client's owner and of the administrator. Each part is a handle over the ports of the store, cheap to
+//! clone. Knows neither HTTP nor SQL.
 
+mod clients;
+mod deliveries;
+mod documents;
 mod hooks;
+mod notifications;
+mod rejects;
 
-pub use hooks::{HookRefusal, add_hook, change_hook};
+pub use clients::{ClientError, ClientWithSecret, Clients};
+pub use deliveries::Deliveries;
+pub use documents::{Documents, NewDocument};
+pub use hooks::{HookError, Hooks};
+pub use notifications::{NewCallback, NewNotification, NotificationChange, NotificationError, Notifications, Secrets};
+pub use rejects::{Rejects, ReplayError};

@@ -1,6 +1,8 @@
 //! The ports of the store: the log, the registry, the rejects and the outbox. Use cases know only these;
 //! `store/sqlite` implements them, and one contract suite (`tests/store_contract/main.rs`) runs against every implementation.
 
+#![warn(missing_docs)]
+
 mod outbox;
 pub mod sqlite;
 
@@ -285,7 +287,7 @@ pub struct Reject {
 }
 
 /// The rejects: bounded by number, bytes and age for each client; the oldest go first.
-pub trait Rejects: Send + Sync {
+pub trait RejectStore: Send + Sync {
     /// Keeps one; durable when it answers. Returns its id.
     fn add(&self, client: &ClientId, reject: Reject) -> StoreFuture<'_, u64>;
     /// Newest first; `before` is the id that the page before ended with.
@@ -313,7 +315,7 @@ pub struct Store {
     /// Clients, hooks and notifications.
     pub registry: Arc<dyn Registry>,
     /// What could not be understood.
-    pub rejects: Arc<dyn Rejects>,
+    pub rejects: Arc<dyn RejectStore>,
     /// What goes out again.
     pub outbox: Arc<dyn Outbox>,
 }

@@ -8,10 +8,9 @@ use anyhow::Context;
 use serde_json::json;
 
 use crate::app::Listening;
-use crate::auth::{Scopes, fresh_secret};
-use crate::domain::{Client, ClientId, Failure, Hook, NewHook, Status, Timestamp, Update, Vendor, Verify};
-use crate::manage::add_hook;
-use crate::store::{Store, StoreError};
+use crate::auth::Scopes;
+use crate::domain::{ClientId, Failure, Hook, NewHook, Status, Timestamp, Update, Vendor, Verify};
+use crate::manage::Hooks;
 use crate::vendor::{self, Telling};
 
 /// Between two calls.
@@ -34,15 +33,12 @@ impl Demo {
     pub(super) async fn prepare(listening: &Listening) -> anyhow::Result<Self> {
         let id: ClientId = "demo".parse()?;
         let now = Timestamp::now();
-        let registry = &listening.store.registry;
-        let client = Client { id: id.clone(), created: now, secret: fresh_secret()?, previous: None };
-        match registry.add_client(client).await {
-            Ok(()) | Err(StoreError::Conflict(_)) => {}
-            Err(error) => return Err(error).context("the demo's client could not be made"),
+        if listening.clients.get(&id).is_none() {
+            listening.clients.add(id.clone(), now).await.context("cannot create the client of the demo")?;
         }
         let mut hooks = Vec::new();
         for vendor in Vendor::ALL {
-            let hook = demo_hook(&listening.store, &id, vendor, now).await?;
+            let hook = demo_hook(&listening.hooks, &id, vendor, now).await?;
             hooks.push((vendor, format!("{}/in/{}", listening.reached.public_url, hook.key.expose())));
         }
         let token = listening.keys.issue(&id, &Scopes::ALL, TOKEN_TTL, now)?;
@@ -91,9 +87,9 @@ impl Demo {
     }
 }
 
-async fn demo_hook(store: &Store, client: &ClientId, vendor: Vendor, now: Timestamp) -> anyhow::Result<Hook> {
+async fn demo_hook(hooks: &Hooks, client: &ClientId, vendor: Vendor, now: Timestamp) -> anyhow::Result<Hook> {
     let name = format!("demo-{vendor}");
-    if let Some(hook) = store.registry.hooks(client).iter().find(|h| h.name.as_deref() == Some(&name)) {
+    if let Some(hook) = hooks.list(client).iter().find(|h| h.name.as_deref() == Some(&name)) {
         return Ok(hook.as_ref().clone());
     }
     let mapping = json!({
@@ -109,7 +105,7 @@ async fn demo_hook(store: &Store, client: &ClientId, vendor: Vendor, now: Timest
         label_cookies: Vec::new(),
         mapping: (vendor == Vendor::Generic).then(|| serde_json::from_value(mapping)).transpose()?,
     };
-    Ok(add_hook(store.registry.as_ref(), client, new, now).await?)
+    Ok(hooks.add(client, new, now).await?)
 }
 
 fn telling(number: u32, document: uuid::Uuid, status: Status) -> Option<Telling> {

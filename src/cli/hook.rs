@@ -15,7 +15,7 @@ use crate::auth::{Scope, Scopes};
 use crate::config::{Config, Flags};
 use crate::domain::{ClientId, Mapping, NewHook, Timestamp, Vendor, Verify};
 use crate::http::HookView;
-use crate::manage::add_hook;
+use crate::manage::Hooks;
 
 /// The environment variable that may hold the secret.
 const SECRET: &str = "DOCRELAY_HOOK_SECRET";
@@ -101,7 +101,7 @@ impl Hook {
             }
             Holder::Us(store) => {
                 let added = runtime.block_on(async {
-                    let added = add_hook(store.registry.as_ref(), &add.client, new, now).await;
+                    let added = Hooks::new(store.registry.clone()).add(&add.client, new, now).await;
                     store.log.close().await;
                     added
                 })?;

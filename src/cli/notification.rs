@@ -111,7 +111,7 @@ impl Add {
             }
             Holder::Us(store) => {
                 let new = serde_json::from_value(body)?;
-                let added = desk.delivery(store)?.add(&self.client, new, Timestamp::now()).await;
+                let added = desk.notifications(store)?.add(&self.client, new, Timestamp::now()).await;
                 store.log.close().await;
                 serde_json::to_value(NotificationView::new(&added?))?
             }
@@ -175,7 +175,7 @@ async fn test(named: &Named, config: &Config) -> anyhow::Result<()> {
             ask(Method::POST, &url, &desk.token()?, None).await?
         }
         Holder::Us(store) => {
-            let tested = desk.delivery(store)?.test(&named.client, &named.name, Timestamp::now()).await;
+            let tested = desk.notifications(store)?.test(&named.client, &named.name, Timestamp::now()).await;
             store.log.close().await;
             serde_json::to_value(AttemptView::new(&tested?))?
         }

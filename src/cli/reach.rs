@@ -15,6 +15,7 @@ use crate::config::Config;
 use crate::delivery::DeliveryHandle;
 use crate::delivery::http_client::ReqwestClient;
 use crate::domain::{ClientId, Timestamp};
+use crate::manage::Notifications;
 use crate::metrics::Metrics;
 use crate::store::Store;
 
@@ -61,14 +62,11 @@ impl<'a> Desk<'a> {
     }
 
     /// The use cases over a store that no relay has.
-    pub(super) fn delivery(&self, store: &Store) -> anyhow::Result<DeliveryHandle> {
+    pub(super) fn notifications(&self, store: &Store) -> anyhow::Result<Notifications> {
         let http_client = ReqwestClient::new(http_client(self.config))?;
-        Ok(DeliveryHandle::new(
-            store.clone(),
-            Arc::new(http_client),
-            delivery(self.config),
-            Metrics::new(env!("CARGO_PKG_VERSION")),
-        ))
+        let metrics = Metrics::new(env!("CARGO_PKG_VERSION"));
+        let delivery = DeliveryHandle::new(store.clone(), Arc::new(http_client), delivery(self.config), metrics);
+        Ok(Notifications::new(store.registry.clone(), delivery))
     }
 }
 

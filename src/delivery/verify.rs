@@ -1,26 +1,36 @@
-//! Calls that are made because somebody asks for them: PPJ's handshake and the test of a notification. They go out the
-//! same way as deliveries do.
+//! Requests to an endpoint that are not deliveries: PPJ's handshake and the test event. They use the same HTTP client and
+//! are cancelled like deliveries.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use uuid::Uuid;
 
 use super::attempt::reason;
-use super::manage::NotificationRefusal;
 use super::receiver::Receiver;
 use super::{DeliveryHandle, HttpExchange};
 use crate::auth::fresh_secret;
 use crate::domain::{
-    ClientId, DocumentId, Draft, Notification, NotificationName, NotificationState, Status, Target, Timestamp, Vendor,
-    VendorId,
+    ClientId, DocumentId, Draft, Notification, NotificationState, Status, Target, Timestamp, Vendor, VendorId,
 };
 use crate::store::{Attempt, QueueKey, StoreError};
 use crate::vendor::{self, Telling};
 
+/// Why a test event was not sent.
+#[derive(Debug, thiserror::Error)]
+pub enum TestError {
+    /// The endpoint did not pass PPJ's handshake.
+    #[error("{0}")]
+    Unverified(String),
+    /// The notification's format cannot express the event.
+    #[error("{0}")]
+    Unsupported(String),
+}
+
 impl DeliveryHandle {
     /// Asks an endpoint to bring a nonce back. When it does, the notification is active, and what has waited for that is
     /// due. The error is one clause that says what went wrong.
-    pub(super) async fn handshake(
+    pub async fn handshake(
         &self,
         client: &ClientId,
         notification: &Notification,
@@ -44,7 +54,7 @@ impl DeliveryHandle {
             marked => marked.map_err(|e| e.to_string())?,
         }
         tracing::info!(%client, notification = %notification.name, "an endpoint has passed the handshake");
-        match self.anew(client, &notification.name, now).await {
+        match self.reset(&lane, now).await {
             Ok(()) | Err(StoreError::NotFound(_)) => {}
             // They are due in their own time, all the same.
             Err(error) => tracing::warn!(%error, "deliveries that have waited could not be hurried"),
@@ -52,23 +62,28 @@ impl DeliveryHandle {
         Ok(())
     }
 
-    /// Sends a made-up event of a completed document to a notification, now and once; nothing of it is stored.
-    pub async fn test(
+    /// Sends a test event of a completed document to a notification, once. Nothing is stored. A failed attempt is not an
+    /// error: it is returned.
+    ///
+    /// # Errors
+    /// [`TestError`] if nothing was sent.
+    pub async fn send_test(
         &self,
         client: &ClientId,
-        name: &NotificationName,
+        notification: Arc<Notification>,
         now: Timestamp,
-    ) -> Result<Attempt, NotificationRefusal> {
-        let receiver = Receiver::Notification(self.notification(client, name)?);
+    ) -> Result<Attempt, TestError> {
+        let lane = QueueKey { client: client.clone(), target: Target::Notification(notification.name.clone()) };
+        let receiver = Receiver::Notification(notification);
         if let Some(notification) = receiver.unverified() {
-            self.handshake(client, notification, now).await.map_err(NotificationRefusal::Unverified)?;
+            self.handshake(client, notification, now).await.map_err(TestError::Unverified)?;
         }
-        let telling = made_up(&receiver, now).ok_or(StoreError::NotFound("test event"))?;
+        let unsupported = |why: &str| TestError::Unsupported(why.to_owned());
+        let telling = test_event(&receiver, now).ok_or_else(|| unsupported("the test event cannot be encoded"))?;
         let mut request =
             vendor::tell(receiver.format(), &telling, None, receiver.endpoint(), &receiver.secrets(now), now)
-                .map_err(|e| NotificationRefusal::Invalid { field: "endpoint", reason: e.to_string() })?;
+                .map_err(|e| unsupported(&e.to_string()))?;
         request.headers.extend(receiver.credential());
-        let lane = QueueKey { client: client.clone(), target: Target::Notification(name.clone()) };
         let exchange = self.call(&lane, request).await;
         let reason = reason(&exchange);
         let HttpExchange { took, status, answer, .. } = exchange;
@@ -76,8 +91,7 @@ impl DeliveryHandle {
     }
 }
 
-/// An event that never was, of a document that does not exist.
-fn made_up(receiver: &Receiver, now: Timestamp) -> Option<Telling> {
+fn test_event(receiver: &Receiver, now: Timestamp) -> Option<Telling> {
     let vendor_id: VendorId = "docrelay-test".parse().ok()?;
     let id = Uuid::new_v4();
     let draft = Draft {

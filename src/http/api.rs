@@ -1,14 +1,14 @@
 //! The handlers of the public and the admin address: plain functions over the use cases.
 
 pub(in crate::http) mod admin;
-pub(in crate::http) mod calls;
-pub(in crate::http) mod counts;
 pub(in crate::http) mod deliveries;
 pub(in crate::http) mod documents;
 pub(in crate::http) mod events;
+pub(in crate::http) mod hook_activity;
 pub(in crate::http) mod hooks;
 pub(in crate::http) mod ingest;
+pub(in crate::http) mod json;
 pub(in crate::http) mod oauth;
 pub(in crate::http) mod rejects;
+pub(in crate::http) mod stats;
 pub(in crate::http) mod tickets;
-pub(in crate::http) mod view;

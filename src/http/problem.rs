@@ -8,10 +8,8 @@ use warp::reply::Response;
 
 use super::body::BodyError;
 use super::request::RequestId;
-use crate::auth::{Denied, TooManyDocuments};
-use crate::delivery::NotificationRefusal;
-use crate::ingest::RejectFailure;
-use crate::manage::HookRefusal;
+use crate::auth::{Denied, KeyError, TooManyDocuments};
+use crate::manage::{ClientError, HookError, NotificationError, ReplayError};
 use crate::store::StoreError;
 
 /// How long a caller is asked to wait when nothing can be stored.
@@ -89,7 +87,7 @@ impl Problem {
             detail: &self.detail,
             request_id: &id.0,
         };
-        let mut response = super::answer::json(self.status, &body);
+        let mut response = super::response::json(self.status, &body);
         let headers = response.headers_mut();
         headers.insert("content-type", http::HeaderValue::from_static("application/problem+json"));
         for (name, value) in self.headers {
@@ -117,33 +115,49 @@ impl From<StoreError> for Problem {
     }
 }
 
-impl From<RejectFailure> for Problem {
-    fn from(failure: RejectFailure) -> Self {
+impl From<KeyError> for Problem {
+    fn from(error: KeyError) -> Self {
+        tracing::error!(%error, "the system's random source failed");
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "no key can be made at present: try again later")
+    }
+}
+
+impl From<ClientError> for Problem {
+    fn from(error: ClientError) -> Self {
+        match error {
+            ClientError::Key(error) => error.into(),
+            ClientError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<ReplayError> for Problem {
+    fn from(failure: ReplayError) -> Self {
         match failure {
-            RejectFailure::NotFound(_) => Self::new(StatusCode::NOT_FOUND, failure.to_string()),
-            RejectFailure::Unintelligible(why) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, why),
-            RejectFailure::Store(error) => error.into(),
+            ReplayError::NotFound(_) => Self::new(StatusCode::NOT_FOUND, failure.to_string()),
+            ReplayError::Malformed(why) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, why),
+            ReplayError::Store(error) => error.into(),
         }
     }
 }
 
-impl From<HookRefusal> for Problem {
-    fn from(refusal: HookRefusal) -> Self {
+impl From<HookError> for Problem {
+    fn from(refusal: HookError) -> Self {
         match refusal {
-            HookRefusal::Invalid(why) => Self::bad_request(why),
-            HookRefusal::TooMany(_) => Self::new(StatusCode::CONFLICT, refusal.to_string()),
-            HookRefusal::Key(error) => super::api::hooks::no_random(error),
-            HookRefusal::Store(error) => error.into(),
+            HookError::Invalid(why) => Self::bad_request(why),
+            HookError::TooMany(_) => Self::new(StatusCode::CONFLICT, refusal.to_string()),
+            HookError::Key(error) => error.into(),
+            HookError::Store(error) => error.into(),
         }
     }
 }
 
-impl From<NotificationRefusal> for Problem {
-    fn from(refusal: NotificationRefusal) -> Self {
+impl From<NotificationError> for Problem {
+    fn from(refusal: NotificationError) -> Self {
         match refusal {
-            NotificationRefusal::Invalid { .. } => Self::bad_request(refusal.to_string()),
-            NotificationRefusal::Unverified(why) => Self::new(StatusCode::CONFLICT, why),
-            NotificationRefusal::Store(error) => error.into(),
+            NotificationError::Invalid { .. } => Self::bad_request(refusal.to_string()),
+            NotificationError::Unverified(why) => Self::new(StatusCode::CONFLICT, why),
+            NotificationError::Store(error) => error.into(),
         }
     }
 }

@@ -1,4 +1,7 @@
-//! Adding and changing hooks: the same checks whether they come by the management API or by the command line.
+//! Hooks: add, change, remove, show.
+
+use std::collections::HashSet;
+use std::sync::Arc;
 
 use uuid::Uuid;
 
@@ -7,19 +10,18 @@ use crate::domain::{ClientId, Hook, HookChange, NewHook, Timestamp};
 use crate::store::{Registry, StoreError};
 use crate::vendor;
 
-/// How many hooks one client may have.
 const HOOKS_PER_CLIENT: usize = 1000;
 
-/// Why a hook was not added or changed.
+/// Why a hook was not added, changed or removed.
 #[derive(Debug, thiserror::Error)]
-pub enum HookRefusal {
-    /// Something in it makes no sense; says what.
+pub enum HookError {
+    /// A field is invalid; the text names it.
     #[error("{0}")]
     Invalid(String),
-    /// The client has as many as it may have.
+    /// The client has reached the limit.
     #[error("a client has at most {0} hooks: delete one first")]
     TooMany(usize),
-    /// The system gave no random bytes for its key.
+    /// The system's random source failed.
     #[error(transparent)]
     Key(#[from] KeyError),
     /// The store failed.
@@ -27,71 +29,106 @@ pub enum HookRefusal {
     Store(#[from] StoreError),
 }
 
-/// Checks a new hook, gives it an id and a key, and stores it.
-pub async fn add_hook(
-    registry: &dyn Registry,
-    client: &ClientId,
-    new: NewHook,
-    now: Timestamp,
-) -> Result<Hook, HookRefusal> {
-    check(&new).map_err(HookRefusal::Invalid)?;
-    if registry.hooks(client).len() >= HOOKS_PER_CLIENT {
-        return Err(HookRefusal::TooMany(HOOKS_PER_CLIENT));
+/// The use cases of hooks.
+#[derive(Clone)]
+pub struct Hooks {
+    registry: Arc<dyn Registry>,
+}
+
+impl Hooks {
+    /// Over the registry that also answers the look-up by key.
+    pub fn new(registry: Arc<dyn Registry>) -> Self {
+        Self { registry }
     }
-    let hook = Hook {
-        id: Uuid::new_v4().to_string(),
-        key: fresh_secret()?,
-        vendor: new.vendor,
-        name: new.name,
-        labels: new.labels,
-        label_cookies: new.label_cookies,
-        verify: new.verify,
-        mapping: new.mapping,
-        created: now,
-    };
-    registry.add_hook(client, hook.clone()).await?;
-    Ok(hook)
+
+    /// A client's hooks, oldest first.
+    pub fn list(&self, client: &ClientId) -> Vec<Arc<Hook>> {
+        self.registry.hooks(client)
+    }
+
+    /// One hook.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] if the client has no such hook.
+    pub fn get(&self, client: &ClientId, id: &str) -> Result<Arc<Hook>, StoreError> {
+        self.list(client).into_iter().find(|hook| hook.id == id).ok_or(StoreError::NotFound("hook"))
+    }
+
+    /// The ids of all clients' hooks.
+    pub fn ids(&self) -> HashSet<String> {
+        let clients = self.registry.clients().into_iter();
+        clients.flat_map(|client| self.registry.hooks(&client.id)).map(|hook| hook.id.clone()).collect()
+    }
+
+    /// Validates a new hook and stores it with a random id and key.
+    ///
+    /// # Errors
+    /// [`HookError::Invalid`] and [`HookError::TooMany`].
+    pub async fn add(&self, client: &ClientId, new: NewHook, now: Timestamp) -> Result<Hook, HookError> {
+        validate(&new).map_err(HookError::Invalid)?;
+        if self.list(client).len() >= HOOKS_PER_CLIENT {
+            return Err(HookError::TooMany(HOOKS_PER_CLIENT));
+        }
+        let hook = Hook {
+            id: Uuid::new_v4().to_string(),
+            key: fresh_secret()?,
+            vendor: new.vendor,
+            name: new.name,
+            labels: new.labels,
+            label_cookies: new.label_cookies,
+            verify: new.verify,
+            mapping: new.mapping,
+            created: now,
+        };
+        self.registry.add_hook(client, hook.clone()).await?;
+        Ok(hook)
+    }
+
+    /// Changes the given fields of a hook. Its URL stays the same.
+    ///
+    /// # Errors
+    /// [`HookError::Invalid`], and [`StoreError::NotFound`] if the client has no such hook.
+    pub async fn change(&self, client: &ClientId, id: &str, change: HookChange) -> Result<Hook, HookError> {
+        let known = self.get(client, id)?;
+        let new = NewHook {
+            vendor: known.vendor,
+            verify: change.verify.unwrap_or_else(|| known.verify.clone()),
+            name: change.name.or_else(|| known.name.clone()),
+            labels: change.labels.unwrap_or_else(|| known.labels.clone()),
+            label_cookies: change.label_cookies.unwrap_or_else(|| known.label_cookies.clone()),
+            mapping: change.mapping.or_else(|| known.mapping.clone()),
+        };
+        validate(&new).map_err(HookError::Invalid)?;
+        let hook = Hook {
+            verify: new.verify,
+            name: new.name,
+            labels: new.labels,
+            label_cookies: new.label_cookies,
+            mapping: new.mapping,
+            ..known.as_ref().clone()
+        };
+        self.registry.update_hook(client, hook.clone()).await?;
+        Ok(hook)
+    }
+
+    /// Removes a hook. Calls to its URL are answered `404` from then on.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] if the client has no such hook.
+    pub async fn remove(&self, client: &ClientId, id: &str) -> Result<(), StoreError> {
+        self.registry.remove_hook(client, id).await
+    }
 }
 
-/// Changes a hook under the same checks. Its address stays, so nobody has to be told.
-pub async fn change_hook(
-    registry: &dyn Registry,
-    client: &ClientId,
-    id: &str,
-    change: HookChange,
-) -> Result<Hook, HookRefusal> {
-    let hooks = registry.hooks(client);
-    let known = hooks.iter().find(|hook| hook.id == id).ok_or(StoreError::NotFound("hook"))?;
-    let new = NewHook {
-        vendor: known.vendor,
-        verify: change.verify.unwrap_or_else(|| known.verify.clone()),
-        name: change.name.or_else(|| known.name.clone()),
-        labels: change.labels.unwrap_or_else(|| known.labels.clone()),
-        label_cookies: change.label_cookies.unwrap_or_else(|| known.label_cookies.clone()),
-        mapping: change.mapping.or_else(|| known.mapping.clone()),
-    };
-    check(&new).map_err(HookRefusal::Invalid)?;
-    let hook = Hook {
-        verify: new.verify,
-        name: new.name,
-        labels: new.labels,
-        label_cookies: new.label_cookies,
-        mapping: new.mapping,
-        ..known.as_ref().clone()
-    };
-    registry.update_hook(client, hook.clone()).await?;
-    Ok(hook)
-}
-
-fn check(new: &NewHook) -> Result<(), String> {
+fn validate(new: &NewHook) -> Result<(), String> {
     if let Some(name) = &new.name {
-        text("name", name, 100)?;
+        validate_text("name", name, 100)?;
     }
     if new.labels.len() > 32 {
         return Err("labels: at most 32".into());
     }
     for (key, value) in &new.labels {
-        text("labels: a key", key, 64)?;
+        validate_text("labels: a key", key, 64)?;
         if value.chars().count() > 256 {
             return Err("labels: a value has at most 256 characters".into());
         }
@@ -99,10 +136,10 @@ fn check(new: &NewHook) -> Result<(), String> {
     vendor::check_settings(new.vendor, &new.verify, new.mapping.as_ref(), &new.label_cookies)
 }
 
-fn text(what: &str, value: &str, most: usize) -> Result<(), String> {
+fn validate_text(field: &str, value: &str, max_chars: usize) -> Result<(), String> {
     let length = value.chars().count();
-    if length == 0 || length > most || value.chars().any(char::is_control) {
-        return Err(format!("{what}: 1 to {most} characters without control characters"));
+    if length == 0 || length > max_chars || value.chars().any(char::is_control) {
+        return Err(format!("{field}: 1 to {max_chars} characters without control characters"));
     }
     Ok(())
 }

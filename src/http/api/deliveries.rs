@@ -8,10 +8,10 @@ use serde::Serialize;
 
 use crate::auth::Scope;
 use crate::domain::{DocumentId, EventId, Target, Timestamp};
-use crate::http::answer::{self, Outcome};
 use crate::http::problem::Problem;
 use crate::http::request::Request;
-use crate::http::{Context, access};
+use crate::http::response::{self, HandlerResult};
+use crate::http::{Context, auth};
 use crate::store::{Attempt, Delivery, DeliveryQuery, DeliveryState};
 
 /// Deliveries on a page unless asked otherwise, and at most: each may hold a dozen answers of 16 KiB.
@@ -87,7 +87,7 @@ impl<'a> AttemptView<'a> {
 }
 
 /// `GET /deliveries`, newest first; `?cursor=` goes on.
-pub(in crate::http) async fn list(context: Arc<Context>, request: Request) -> Outcome {
+pub(in crate::http) async fn list(context: Arc<Context>, request: Request) -> HandlerResult {
     #[derive(Serialize)]
     struct List<'a> {
         deliveries: Vec<DeliveryView<'a>>,
@@ -96,20 +96,16 @@ pub(in crate::http) async fn list(context: Arc<Context>, request: Request) -> Ou
     if request.method != Method::GET {
         return Err(Problem::method("GET"));
     }
-    let grant = access::grant(&context, &request, Scope::Manage, Timestamp::now())?;
+    let grant = auth::require(&context, &request, Scope::Manage, Timestamp::now())?;
     let query = query(&request)?;
     let limit = query.limit;
     // One more than wanted tells whether there is another page.
     let more = DeliveryQuery { limit: limit + 1, ..query };
-    let outbox = &context.store.outbox;
-    let mut deliveries = match document(&request)? {
-        Some(document) => outbox.deliveries_of(&grant.client, document, more).await?,
-        None => outbox.deliveries(&grant.client, more).await?,
-    };
+    let mut deliveries = context.deliveries.list(&grant.client, document(&request)?, more).await?;
     let goes_on = deliveries.len() > limit;
     deliveries.truncate(limit);
     let next = deliveries.last().filter(|_| goes_on).map(|last| last.id.to_string());
-    Ok(answer::json(StatusCode::OK, &List { deliveries: deliveries.iter().map(DeliveryView::new).collect(), next }))
+    Ok(response::json(StatusCode::OK, &List { deliveries: deliveries.iter().map(DeliveryView::new).collect(), next }))
 }
 
 fn document(request: &Request) -> Result<Option<DocumentId>, Problem> {
@@ -141,25 +137,24 @@ fn query(request: &Request) -> Result<DeliveryQuery, Problem> {
 }
 
 /// `GET /deliveries/{id}`
-pub(in crate::http) async fn one(context: Arc<Context>, request: Request, id: String) -> Outcome {
+pub(in crate::http) async fn one(context: Arc<Context>, request: Request, id: String) -> HandlerResult {
     if request.method != Method::GET {
         return Err(Problem::method("GET"));
     }
-    let grant = access::grant(&context, &request, Scope::Manage, Timestamp::now())?;
-    let delivery = context.store.outbox.delivery(&grant.client, number(&id)?).await?;
-    let delivery = delivery.ok_or_else(|| Problem::not_found("delivery"))?;
-    Ok(answer::json(StatusCode::OK, &DeliveryView::new(&delivery)))
+    let grant = auth::require(&context, &request, Scope::Manage, Timestamp::now())?;
+    let delivery = context.deliveries.get(&grant.client, number(&id)?).await?;
+    Ok(response::json(StatusCode::OK, &DeliveryView::new(&delivery)))
 }
 
 /// `POST /deliveries/{id}/retry`: pending again and due now, whatever became of it; what comes of that is seen later.
-pub(in crate::http) async fn retry(context: Arc<Context>, request: Request, id: String) -> Outcome {
+pub(in crate::http) async fn retry(context: Arc<Context>, request: Request, id: String) -> HandlerResult {
     if request.method != Method::POST {
         return Err(Problem::method("POST"));
     }
     let now = Timestamp::now();
-    let grant = access::grant(&context, &request, Scope::Manage, now)?;
-    let delivery = context.delivery.retry(&grant.client, number(&id)?, now).await?;
-    Ok(answer::json(StatusCode::ACCEPTED, &DeliveryView::new(&delivery)))
+    let grant = auth::require(&context, &request, Scope::Manage, now)?;
+    let delivery = context.deliveries.retry(&grant.client, number(&id)?, now).await?;
+    Ok(response::json(StatusCode::ACCEPTED, &DeliveryView::new(&delivery)))
 }
 
 fn number(id: &str) -> Result<u64, Problem> {

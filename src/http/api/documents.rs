@@ -7,14 +7,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::auth::Scope;
-use crate::delivery::NewCallback;
 use crate::domain::{DocumentId, EventId, Status, Timestamp, Vendor, VendorId};
-use crate::http::answer::{self, Outcome};
-use crate::http::api::view;
+use crate::http::api::json;
 use crate::http::problem::Problem;
 use crate::http::request::Request;
-use crate::http::{Context, access, body};
-use crate::ingest::Registration;
+use crate::http::response::{self, HandlerResult};
+use crate::http::{Context, auth, body};
+use crate::manage::{NewCallback, NewDocument};
 use crate::store::{AppendOutcome, DocumentQuery};
 
 /// Documents on a page unless asked otherwise, and at most.
@@ -24,7 +23,7 @@ const MOST: usize = 1000;
 /// The body of `POST /documents`.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct NewDocument {
+struct Registration {
     vendor: Vendor,
     vendor_id: String,
     title: Option<String>,
@@ -35,7 +34,7 @@ struct NewDocument {
 }
 
 /// `/documents`
-pub(in crate::http) async fn collection(context: Arc<Context>, request: Request) -> Outcome {
+pub(in crate::http) async fn collection(context: Arc<Context>, request: Request) -> HandlerResult {
     match request.method {
         Method::GET => list(context, request).await,
         Method::POST => register(context, request).await,
@@ -43,7 +42,7 @@ pub(in crate::http) async fn collection(context: Arc<Context>, request: Request)
     }
 }
 
-async fn register(context: Arc<Context>, mut request: Request) -> Outcome {
+async fn register(context: Arc<Context>, mut request: Request) -> HandlerResult {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
     struct Registered<'a> {
@@ -54,28 +53,28 @@ async fn register(context: Arc<Context>, mut request: Request) -> Outcome {
         event_id: EventId,
     }
     let now = Timestamp::now();
-    let grant = access::grant(&context, &request, Scope::Manage, now)?;
+    let grant = auth::require(&context, &request, Scope::Manage, now)?;
     let bytes = body::read(&mut request, context.options.max_body_bytes, context.options.body_timeout).await?;
     body::object(&bytes).map_err(Problem::bad_request)?;
-    let new: NewDocument =
+    let body: Registration =
         serde_json::from_slice(&bytes).map_err(|e| Problem::bad_request(format!("the body: {e}")))?;
-    let vendor_id: VendorId = new.vendor_id.parse().map_err(|e| Problem::bad_request(format!("vendorId: {e}")))?;
-    let route = context.delivery.route(&grant.client, new.notification.as_deref(), new.callback).await?;
-    let registration = Registration { vendor: new.vendor, vendor_id: vendor_id.clone(), title: new.title, route };
-    let appended = context.ingest.register(&grant.client, registration, now).await?;
+    let vendor_id: VendorId = body.vendor_id.parse().map_err(|e| Problem::bad_request(format!("vendorId: {e}")))?;
+    let Registration { vendor, title, notification, callback, .. } = body;
+    let new = NewDocument { vendor, vendor_id: vendor_id.clone(), title, notification, callback };
+    let appended = context.documents.register(&grant.client, new, now).await?;
     let (code, document_id, status, event_id) = match appended {
         AppendOutcome::Stored(event) => (StatusCode::CREATED, event.document, event.status, event.id),
         AppendOutcome::Duplicate { id, document, status } => (StatusCode::OK, document, status, id),
     };
-    let registered = Registered { document_id, status, vendor: new.vendor, vendor_id: &vendor_id, event_id };
-    let mut response = answer::json(code, &registered);
+    let registered = Registered { document_id, status, vendor, vendor_id: &vendor_id, event_id };
+    let mut response = response::json(code, &registered);
     if let Ok(location) = format!("/documents/{document_id}").parse() {
         response.headers_mut().insert("location", location);
     }
     Ok(response)
 }
 
-async fn list(context: Arc<Context>, request: Request) -> Outcome {
+async fn list(context: Arc<Context>, request: Request) -> HandlerResult {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
     struct List {
@@ -83,11 +82,11 @@ async fn list(context: Arc<Context>, request: Request) -> Outcome {
         next: Option<String>,
         last_event_id: EventId,
     }
-    let grant = access::reader(&context, &request, Timestamp::now())?;
-    let page = context.store.log.documents(&grant.client, query(&request)?).await?;
-    let documents = page.documents.iter().map(view::document).collect();
+    let grant = auth::require_reader(&context, &request, Timestamp::now())?;
+    let page = context.documents.list(&grant.client, query(&request)?).await?;
+    let documents = page.documents.iter().map(json::document).collect();
     let next = page.next.map(|cursor| cursor.to_string());
-    Ok(answer::json(StatusCode::OK, &List { documents, next, last_event_id: page.head }))
+    Ok(response::json(StatusCode::OK, &List { documents, next, last_event_id: page.head }))
 }
 
 fn query(request: &Request) -> Result<DocumentQuery, Problem> {
@@ -111,19 +110,18 @@ fn query(request: &Request) -> Result<DocumentQuery, Problem> {
 }
 
 /// `/documents/{documentId}`
-pub(in crate::http) async fn one(context: Arc<Context>, request: Request, id: String) -> Outcome {
+pub(in crate::http) async fn one(context: Arc<Context>, request: Request, id: String) -> HandlerResult {
     if request.method != Method::GET {
         return Err(Problem::method("GET"));
     }
-    let grant = access::reader(&context, &request, Timestamp::now())?;
+    let grant = auth::require_reader(&context, &request, Timestamp::now())?;
     let id: DocumentId = id.parse().map_err(|_| Problem::not_found("document"))?;
-    let document = context.store.log.document(&grant.client, id).await?;
-    let document = document.ok_or_else(|| Problem::not_found("document"))?;
-    Ok(answer::json(StatusCode::OK, &view::document(&document)))
+    let document = context.documents.get(&grant.client, id).await?;
+    Ok(response::json(StatusCode::OK, &json::document(&document)))
 }
 
 /// `/documents/{documentId}/events`
-pub(in crate::http) async fn history(context: Arc<Context>, request: Request, id: String) -> Outcome {
+pub(in crate::http) async fn history(context: Arc<Context>, request: Request, id: String) -> HandlerResult {
     #[derive(Serialize)]
     struct History {
         events: Vec<Box<RawValue>>,
@@ -131,12 +129,8 @@ pub(in crate::http) async fn history(context: Arc<Context>, request: Request, id
     if request.method != Method::GET {
         return Err(Problem::method("GET"));
     }
-    let grant = access::reader(&context, &request, Timestamp::now())?;
+    let grant = auth::require_reader(&context, &request, Timestamp::now())?;
     let id: DocumentId = id.parse().map_err(|_| Problem::not_found("document"))?;
-    let log = &context.store.log;
-    if log.document(&grant.client, id).await?.is_none() {
-        return Err(Problem::not_found("document"));
-    }
-    let events = log.history(&grant.client, id).await?;
-    Ok(answer::json(StatusCode::OK, &History { events: events.iter().map(view::event).collect() }))
+    let events = context.documents.events(&grant.client, id).await?;
+    Ok(response::json(StatusCode::OK, &History { events: events.iter().map(json::event).collect() }))
 }

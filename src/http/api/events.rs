@@ -8,19 +8,19 @@ use warp::reply::Response;
 
 use crate::auth::{Grant, QueryToken, Scope, presented};
 use crate::domain::{EventId, Timestamp};
-use crate::http::answer::{self, Outcome};
-use crate::http::api::view;
+use crate::http::api::json;
 use crate::http::problem::Problem;
 use crate::http::request::Request;
+use crate::http::response::{self, HandlerResult};
 use crate::http::transport::handoff::Offer;
-use crate::http::{Context, accept_header, access};
+use crate::http::{Context, accept_header, auth};
 use crate::metrics::{Disconnect, Label, Refusal};
 use crate::stream::hub::{Fields, Filter, Full};
 use crate::stream::{FollowRequest, busy, refused};
 
 /// `GET|POST /events/client`: always 200; what is wrong is said in the body, because an EventSource cannot read
 /// anything else and gives up for good on any other status.
-pub(in crate::http) async fn stream(context: Arc<Context>, request: Request) -> Outcome {
+pub(in crate::http) async fn stream(context: Arc<Context>, request: Request) -> HandlerResult {
     if ![Method::GET, Method::POST, Method::HEAD].contains(&request.method) {
         return Err(Problem::method("GET, POST, HEAD, OPTIONS"));
     }
@@ -124,7 +124,7 @@ fn fields(request: &Request) -> Fields {
 
 /// An event stream's head: nothing on the way may keep, change or hold back what follows.
 fn sse(body: impl Into<bytes::Bytes>) -> Response {
-    let mut response = answer::text(StatusCode::OK, "text/event-stream", body);
+    let mut response = response::text(StatusCode::OK, "text/event-stream", body);
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
@@ -132,17 +132,12 @@ fn sse(body: impl Into<bytes::Bytes>) -> Response {
 }
 
 /// `GET /events/{id}/raw`: the vendor's request as it came.
-pub(in crate::http) async fn raw(context: Arc<Context>, request: Request, id: String) -> Outcome {
+pub(in crate::http) async fn raw(context: Arc<Context>, request: Request, id: String) -> HandlerResult {
     if request.method != Method::GET {
         return Err(Problem::method("GET"));
     }
-    let grant = access::grant(&context, &request, Scope::Manage, Timestamp::now())?;
+    let grant = auth::require(&context, &request, Scope::Manage, Timestamp::now())?;
     let id: EventId = id.parse().map_err(|_| Problem::not_found("event"))?;
-    let log = &context.store.log;
-    if id.epoch != log.epoch() {
-        return Err(Problem::not_found("event"));
-    }
-    let raw =
-        log.raw_request(&grant.client, id.sequence).await?.ok_or_else(|| Problem::not_found("event with a request"))?;
-    Ok(answer::json(StatusCode::OK, &view::RawView::new(&raw)))
+    let raw = context.documents.raw_request(&grant.client, id).await?;
+    Ok(response::json(StatusCode::OK, &json::RawRequestJson::new(&raw)))
 }

@@ -8,12 +8,11 @@ use serde::Serialize;
 
 use crate::auth::Scope;
 use crate::domain::{Hook, HookChange, Mapping, NewHook, Timestamp, Vendor};
-use crate::http::answer::{self, Outcome};
-use crate::http::api::calls::LastCalls;
+use crate::http::api::hook_activity::LastCalls;
 use crate::http::problem::Problem;
 use crate::http::request::Request;
-use crate::http::{Context, access, body};
-use crate::manage::{add_hook, change_hook};
+use crate::http::response::{self, HandlerResult};
+use crate::http::{Context, auth, body};
 
 /// A hook as its owner sees it, without secrets. The address is one, and has to be shown.
 #[derive(Serialize)]
@@ -57,32 +56,31 @@ impl<'a> HookView<'a> {
     }
 
     fn with_calls(hook: &'a Hook, context: &Context) -> Self {
-        Self { calls: context.calls.of(&hook.id), ..Self::new(hook, &context.options.public_url) }
+        Self { calls: context.activity.of(&hook.id), ..Self::new(hook, &context.options.public_url) }
     }
 }
 
 /// `/hooks`
-pub(in crate::http) async fn collection(context: Arc<Context>, mut request: Request) -> Outcome {
+pub(in crate::http) async fn collection(context: Arc<Context>, mut request: Request) -> HandlerResult {
     let now = Timestamp::now();
     if ![Method::GET, Method::POST].contains(&request.method) {
         return Err(Problem::method("GET, POST"));
     }
-    let grant = access::grant(&context, &request, Scope::Manage, now)?;
-    let registry = &context.store.registry;
+    let grant = auth::require(&context, &request, Scope::Manage, now)?;
     if request.method == Method::GET {
         #[derive(Serialize)]
         struct List<'a> {
             hooks: Vec<HookView<'a>>,
         }
-        let hooks = registry.hooks(&grant.client);
+        let hooks = context.hooks.list(&grant.client);
         let hooks = hooks.iter().map(|h| HookView::with_calls(h, &context)).collect();
-        return Ok(answer::json(StatusCode::OK, &List { hooks }));
+        return Ok(response::json(StatusCode::OK, &List { hooks }));
     }
     let bytes = body::read(&mut request, context.options.max_body_bytes, context.options.body_timeout).await?;
     body::object(&bytes).map_err(Problem::bad_request)?;
     let new: NewHook = serde_json::from_slice(&bytes).map_err(|e| Problem::bad_request(format!("the body: {e}")))?;
-    let hook = add_hook(registry.as_ref(), &grant.client, new, now).await?;
-    let mut response = answer::json(StatusCode::CREATED, &HookView::new(&hook, &context.options.public_url));
+    let hook = context.hooks.add(&grant.client, new, now).await?;
+    let mut response = response::json(StatusCode::CREATED, &HookView::new(&hook, &context.options.public_url));
     if let Ok(location) = format!("/hooks/{}", hook.id).parse() {
         response.headers_mut().insert("location", location);
     }
@@ -90,30 +88,23 @@ pub(in crate::http) async fn collection(context: Arc<Context>, mut request: Requ
 }
 
 /// `/hooks/{id}`
-pub(in crate::http) async fn one(context: Arc<Context>, mut request: Request, id: String) -> Outcome {
+pub(in crate::http) async fn one(context: Arc<Context>, mut request: Request, id: String) -> HandlerResult {
     if ![Method::GET, Method::PATCH, Method::DELETE].contains(&request.method) {
         return Err(Problem::method("GET, PATCH, DELETE"));
     }
-    let grant = access::grant(&context, &request, Scope::Manage, Timestamp::now())?;
-    let registry = &context.store.registry;
+    let grant = auth::require(&context, &request, Scope::Manage, Timestamp::now())?;
     if request.method == Method::DELETE {
-        registry.remove_hook(&grant.client, &id).await?;
-        return Ok(answer::nothing());
+        context.hooks.remove(&grant.client, &id).await?;
+        return Ok(response::no_content());
     }
     if request.method == Method::PATCH {
         let bytes = body::read(&mut request, context.options.max_body_bytes, context.options.body_timeout).await?;
         body::object(&bytes).map_err(Problem::bad_request)?;
         let change: HookChange =
             serde_json::from_slice(&bytes).map_err(|e| Problem::bad_request(format!("the body: {e}")))?;
-        let hook = change_hook(registry.as_ref(), &grant.client, &id, change).await?;
-        return Ok(answer::json(StatusCode::OK, &HookView::with_calls(&hook, &context)));
+        let hook = context.hooks.change(&grant.client, &id, change).await?;
+        return Ok(response::json(StatusCode::OK, &HookView::with_calls(&hook, &context)));
     }
-    let hooks = registry.hooks(&grant.client);
-    let hook = hooks.iter().find(|h| h.id == id).ok_or_else(|| Problem::not_found("hook"))?;
-    Ok(answer::json(StatusCode::OK, &HookView::with_calls(hook, &context)))
-}
-
-pub(in crate::http) fn no_random(error: impl std::fmt::Display) -> Problem {
-    tracing::error!(%error, "the system gave no random bytes");
-    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "no key can be made at present: try again later")
+    let hook = context.hooks.get(&grant.client, &id)?;
+    Ok(response::json(StatusCode::OK, &HookView::with_calls(&hook, &context)))
 }

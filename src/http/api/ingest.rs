@@ -9,17 +9,17 @@ use warp::reply::Response;
 use crate::delivery::{SENDER_HEADER, sender_id};
 use crate::domain::{ClientId, EventId, Hook, Timestamp, Vendor};
 use crate::http::Context;
-use crate::http::answer::{self, Outcome};
 use crate::http::body::{self, BodyError};
 use crate::http::problem::Problem;
 use crate::http::request::Request;
+use crate::http::response::{self, HandlerResult};
 use crate::metrics::Outcome as Counted;
 use crate::store::{AppendOutcome, RawRequest};
 use crate::vendor::{self, Inbound, Message, Refusal, Reply};
 
 /// `GET|POST|OPTIONS /in/{key}`
-pub(in crate::http) async fn receive(context: Arc<Context>, mut request: Request, key: String) -> Outcome {
-    let Some((client, hook)) = context.store.registry.hook_by_key(&key) else {
+pub(in crate::http) async fn receive(context: Arc<Context>, mut request: Request, key: String) -> HandlerResult {
+    let Some((client, hook)) = context.ingest.hook(&key) else {
         context.metrics.event_in("unknown", Counted::NotFound);
         return Err(Problem::not_found("hook"));
     };
@@ -28,7 +28,7 @@ pub(in crate::http) async fn receive(context: Arc<Context>, mut request: Request
         Err((outcome, problem)) => (outcome, Err(problem)),
     };
     context.metrics.event_in(hook.vendor.as_str(), outcome);
-    context.calls.note(&hook.id, Timestamp::now(), answer.as_ref().map(Response::status));
+    context.activity.note(&hook.id, Timestamp::now(), answer.as_ref().map(Response::status));
     answer
 }
 
@@ -39,7 +39,7 @@ async fn taken(context: &Context, request: &mut Request, client: &ClientId, hook
         let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "this hook is called too often");
         return Err((Counted::RateLimited, problem.with("retry-after", "1")));
     }
-    if request.header(SENDER_HEADER).is_some_and(|sent| sent == sender_id(context.store.log.epoch(), client)) {
+    if request.header(SENDER_HEADER).is_some_and(|sent| sent == sender_id(context.ingest.epoch(), client)) {
         let why = "this is an event of this relay and this client: a notification leads back to a hook of its own";
         return Err((Counted::Looped, Problem::new(StatusCode::LOOP_DETECTED, why)));
     }
@@ -97,7 +97,7 @@ async fn taken(context: &Context, request: &mut Request, client: &ClientId, hook
 
 /// `200 {}`, naming the stored event.
 fn thanks(id: EventId) -> Response {
-    let mut response = answer::raw_json(StatusCode::OK, &b"{}"[..]);
+    let mut response = response::json_bytes(StatusCode::OK, &b"{}"[..]);
     if let Ok(value) = HeaderValue::from_str(&id.to_string()) {
         response.headers_mut().insert("docrelay-event-id", value);
     }
@@ -105,7 +105,7 @@ fn thanks(id: EventId) -> Response {
 }
 
 fn handshake(reply: Reply) -> Response {
-    let mut response = answer::raw_json(StatusCode::OK, reply.body);
+    let mut response = response::json_bytes(StatusCode::OK, reply.body);
     for (name, value) in reply.headers {
         if let Ok(value) = value.parse() {
             response.headers_mut().insert(name, value);

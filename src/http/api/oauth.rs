@@ -9,9 +9,9 @@ use warp::reply::Response;
 
 use crate::auth::{Scopes, basic, check_client_secret, expires_in};
 use crate::domain::{ClientId, Timestamp};
-use crate::http::answer::{self, Outcome};
 use crate::http::problem::Problem;
 use crate::http::request::Request;
+use crate::http::response::{self, HandlerResult};
 use crate::http::{Context, body};
 
 /// An error of RFC 6749, 5.2.
@@ -37,7 +37,7 @@ impl OauthError {
             "server_error" => StatusCode::INTERNAL_SERVER_ERROR,
             _ => StatusCode::BAD_REQUEST,
         };
-        let mut response = answer::json(status, &Body { error: self.code, error_description: self.description });
+        let mut response = response::json(status, &Body { error: self.code, error_description: self.description });
         if status == StatusCode::UNAUTHORIZED {
             let challenge = HeaderValue::from_static("Basic realm=\"docrelay\"");
             response.headers_mut().insert("www-authenticate", challenge);
@@ -47,7 +47,7 @@ impl OauthError {
 }
 
 /// `GET|POST /oauth/token?grant_type=client_credentials`: parameters in the query or, with POST, in a form.
-pub(in crate::http) async fn token(context: Arc<Context>, mut request: Request) -> Outcome {
+pub(in crate::http) async fn token(context: Arc<Context>, mut request: Request) -> HandlerResult {
     let mut pairs: Vec<(String, String)> = match request.method {
         Method::GET => Vec::new(),
         Method::POST => {
@@ -103,7 +103,7 @@ fn issue(context: &Context, request: &Request, pairs: Vec<(String, String)>) -> 
         OauthError::new("server_error", "no token can be signed at present")
     })?;
     let token = Token { access_token, token_type: "bearer", expires_in: expires_in(ttl), scope: scopes.to_string() };
-    Ok(answer::json(StatusCode::OK, &token))
+    Ok(response::json(StatusCode::OK, &token))
 }
 
 /// HTTP Basic, or the form's `client_id` and `client_secret`, but not both.
@@ -125,16 +125,16 @@ fn authenticated(
         (None, Some(secret)) => (parameters.get("client_id").cloned().ok_or_else(failed)?, secret.clone()),
         (None, None) => return Err(failed()),
     };
-    let client = id.parse().ok().and_then(|id| context.store.registry.client(&id)).ok_or_else(failed)?;
+    let client = id.parse().ok().and_then(|id| context.clients.get(&id)).ok_or_else(failed)?;
     if check_client_secret(&client, &secret, now) { Ok(client.id.clone()) } else { Err(failed()) }
 }
 
 /// `GET /.well-known/jwks.json`
-pub(in crate::http) async fn jwks(context: Arc<Context>, request: Request) -> Outcome {
+pub(in crate::http) async fn jwks(context: Arc<Context>, request: Request) -> HandlerResult {
     if request.method != Method::GET {
         return Err(Problem::method("GET"));
     }
-    let mut response = answer::raw_json(StatusCode::OK, context.keys.jwks_json());
+    let mut response = response::json_bytes(StatusCode::OK, context.keys.jwks_json());
     response.headers_mut().insert("cache-control", HeaderValue::from_static("public, max-age=300"));
     Ok(response)
 }

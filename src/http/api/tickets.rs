@@ -9,10 +9,10 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::auth::{Scope, Ticket};
 use crate::domain::Timestamp;
-use crate::http::answer::{self, Outcome};
 use crate::http::problem::Problem;
 use crate::http::request::Request;
-use crate::http::{Context, access, body};
+use crate::http::response::{self, HandlerResult};
+use crate::http::{Context, auth, body};
 
 /// A hundred documents have some 4 KiB.
 const LARGEST: usize = 64 << 10;
@@ -34,7 +34,7 @@ fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(d: D) -> Result<Option<
 }
 
 /// `POST /events/ticket`, with a token that may follow and is no ticket itself.
-pub(in crate::http) async fn issue(context: Arc<Context>, mut request: Request) -> Outcome {
+pub(in crate::http) async fn issue(context: Arc<Context>, mut request: Request) -> HandlerResult {
     #[derive(Serialize)]
     struct Issued {
         token: String,
@@ -43,7 +43,7 @@ pub(in crate::http) async fn issue(context: Arc<Context>, mut request: Request) 
     if request.method != Method::POST {
         return Err(Problem::method("POST"));
     }
-    access::grant(&context, &request, Scope::Events, Timestamp::now())?;
+    auth::require(&context, &request, Scope::Events, Timestamp::now())?;
     let limit = LARGEST.min(context.options.max_body_bytes);
     let bytes = body::read(&mut request, limit, context.options.body_timeout).await?;
     let wanted = match bytes.trim_ascii() {
@@ -59,12 +59,12 @@ pub(in crate::http) async fn issue(context: Arc<Context>, mut request: Request) 
     let ticket = Ticket::new(documents)?;
     // Looked at again: the body may have taken its time, and what has ended meanwhile makes no tickets.
     let now = Timestamp::now();
-    let grant = access::grant(&context, &request, Scope::Events, now)?;
+    let grant = auth::require(&context, &request, Scope::Events, now)?;
     let (token, lasts) = context.keys.ticket(&grant, &ticket, ttl, now).map_err(|error| {
         tracing::error!(%error, "a ticket could not be signed");
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "no ticket can be signed at present: try again later")
     })?;
-    Ok(answer::json(StatusCode::OK, &Issued { token, expires_in: lasts.as_secs() }))
+    Ok(response::json(StatusCode::OK, &Issued { token, expires_in: lasts.as_secs() }))
 }
 
 fn ttl(seconds: Option<u64>) -> Result<Duration, Problem> {

@@ -6,12 +6,12 @@ use serde::Serialize;
 use warp::reply::Response;
 
 use crate::auth::{BceAuthorization, BceDenied, BceRequest, Scope, bearer};
-use crate::delivery::NotificationRefusal;
 use crate::domain::{ClientId, Timestamp};
 use crate::http::body::BodyError;
 use crate::http::problem::RETRY_AFTER;
 use crate::http::request::{Request, RequestId};
-use crate::http::{Context, answer};
+use crate::http::{Context, response};
+use crate::manage::NotificationError;
 use crate::store::StoreError;
 
 /// The header that names a request in Baidu's answers.
@@ -73,7 +73,7 @@ impl BceError {
             message: &'a str,
         }
         let body = Body { request_id: &id.0, code: self.code, message: &self.message };
-        let mut response = answer::json(self.status, &body);
+        let mut response = response::json(self.status, &body);
         for (name, value) in self.headers {
             if let Ok(value) = value.parse() {
                 response.headers_mut().insert(name, value);
@@ -103,7 +103,7 @@ pub(in crate::http) fn client(context: &Context, request: &Request, now: Timesta
     }
     let authorization = BceAuthorization::parse(header)?;
     let key: Option<ClientId> = authorization.access_key().parse().ok();
-    let client = key.and_then(|id| context.store.registry.client(&id));
+    let client = key.and_then(|id| context.clients.get(&id));
     let signed = BceRequest {
         method: request.method.as_str(),
         path: &request.path,
@@ -181,14 +181,14 @@ impl From<StoreError> for BceError {
     }
 }
 
-impl From<NotificationRefusal> for BceError {
-    fn from(refusal: NotificationRefusal) -> Self {
+impl From<NotificationError> for BceError {
+    fn from(refusal: NotificationError) -> Self {
         match refusal {
-            NotificationRefusal::Invalid { field, reason } => Self::invalid(field, &reason),
-            NotificationRefusal::Unverified(why) => {
+            NotificationError::Invalid { field, reason } => Self::invalid(field, &reason),
+            NotificationError::Unverified(why) => {
                 Self::new(StatusCode::BAD_REQUEST, "DocExceptions.NotificationNotVerified", why)
             }
-            NotificationRefusal::Store(error) => error.into(),
+            NotificationError::Store(error) => error.into(),
         }
     }
 }

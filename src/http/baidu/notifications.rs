@@ -10,13 +10,13 @@ use serde::{Deserialize, Serialize};
 use warp::Reply;
 use warp::reply::Response;
 
-use crate::delivery::{NewNotification, NotificationChange};
 use crate::domain::{ClientId, Credential, Format, Notification, NotificationName, Timestamp};
-use crate::http::answer::{self, Outcome};
 use crate::http::api::deliveries::AttemptView;
 use crate::http::baidu::bce::{self, BceError};
 use crate::http::request::Request;
+use crate::http::response::{self, HandlerResult};
 use crate::http::{Context, body};
+use crate::manage::{NewNotification, NotificationChange};
 
 /// A notification as its owner sees it: never a secret, nor the value of a token.
 #[derive(Serialize)]
@@ -59,7 +59,7 @@ fn to_the_second(time: Timestamp) -> String {
 
 /// Everything below `/v{n}/notification`. Whatever goes wrong has Baidu's shape, so nothing is left to the problems of
 /// the other routes.
-pub(in crate::http) async fn api(context: Arc<Context>, mut request: Request) -> Outcome {
+pub(in crate::http) async fn api(context: Arc<Context>, mut request: Request) -> HandlerResult {
     let answered = route(&context, &mut request).await;
     let response = answered.unwrap_or_else(|error| error.into_response(&request.id));
     Ok(bce::named(response, &request.id))
@@ -96,7 +96,7 @@ async fn route(context: &Context, request: &mut Request) -> Result<Response, Bce
     let name = percent_decode_str(name).decode_utf8().ok().and_then(|name| name.parse().ok());
     let name: NotificationName = name.ok_or_else(BceError::no_such_notification)?;
     match action {
-        "verify" => Ok(shown(&context.delivery.verify(&client, &name, now).await?)),
+        "verify" => Ok(shown(&context.notifications.verify(&client, &name, now).await?)),
         "recover" => recover(context, request, &client, &name, now).await,
         "test" => test(context, &client, &name, now).await,
         _ => one(context, request, &client, &name, now).await,
@@ -112,15 +112,15 @@ async fn collection(
     if request.method == Method::POST {
         let new: NewNotification = read(context, request).await?;
         // Baidu answers with nothing; every SDK ignores what it does not know, and a person with curl wants to see it.
-        return Ok(shown(&context.delivery.add(client, new, now).await?));
+        return Ok(shown(&context.notifications.add(client, new, now).await?));
     }
     #[derive(Serialize)]
     struct List<'a> {
         notifications: Vec<NotificationView<'a>>,
     }
-    let notifications = context.delivery.notifications(client);
+    let notifications = context.notifications.list(client);
     let list = List { notifications: notifications.iter().map(|n| NotificationView::new(n)).collect() };
-    Ok(answer::json(StatusCode::OK, &list))
+    Ok(response::json(StatusCode::OK, &list))
 }
 
 async fn one(
@@ -132,15 +132,15 @@ async fn one(
 ) -> Result<Response, BceError> {
     match request.method {
         Method::DELETE => {
-            context.delivery.remove(client, name).await?;
+            context.notifications.remove(client, name).await?;
             // Baidu says 200 with nothing, not 204.
             Ok(StatusCode::OK.into_response())
         }
         Method::PUT => {
             let change: NotificationChange = read(context, request).await?;
-            Ok(shown(&context.delivery.change(client, name, change, now).await?))
+            Ok(shown(&context.notifications.change(client, name, change, now).await?))
         }
-        _ => Ok(shown(context.delivery.notification(client, name)?.as_ref())),
+        _ => Ok(shown(context.notifications.get(client, name)?.as_ref())),
     }
 }
 
@@ -164,8 +164,8 @@ async fn recover(
     let asked: Recovery = read(context, request).await?;
     let since = Timestamp::parse(&asked.since)
         .ok_or_else(|| BceError::invalid("since", "must be a time as in 2026-11-22T12:43:00Z"))?;
-    let recovered = context.delivery.recover(client, name, since, now).await?;
-    Ok(answer::json(StatusCode::OK, &Recovered { recovered }))
+    let recovered = context.notifications.retry_failed(client, name, since, now).await?;
+    Ok(response::json(StatusCode::OK, &Recovered { recovered }))
 }
 
 /// Sends one made-up event now. What comes of it is the answer, not an error of this request.
@@ -175,12 +175,12 @@ async fn test(
     name: &NotificationName,
     now: Timestamp,
 ) -> Result<Response, BceError> {
-    let attempt = context.delivery.test(client, name, now).await?;
-    Ok(answer::json(StatusCode::OK, &AttemptView::new(&attempt)))
+    let attempt = context.notifications.test(client, name, now).await?;
+    Ok(response::json(StatusCode::OK, &AttemptView::new(&attempt)))
 }
 
 fn shown(notification: &Notification) -> Response {
-    answer::json(StatusCode::OK, &NotificationView::new(notification))
+    response::json(StatusCode::OK, &NotificationView::new(notification))
 }
 
 /// The body as JSON, whatever `Content-Type` says: SDKs spell it in three ways, and some leave it out.

@@ -9,9 +9,9 @@ use data_encoding::HEXLOWER;
 use http::{HeaderValue, Method, StatusCode};
 
 use crate::http::Context;
-use crate::http::answer::{self, Outcome};
 use crate::http::problem::Problem;
 use crate::http::request::Request;
+use crate::http::response::{self, HandlerResult};
 
 /// Scripts, styles and connections from this origin only; nobody may put a page into a frame.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
@@ -68,7 +68,7 @@ static PAGES: [Page; 15] = [
 ];
 
 /// Every address that no other route knows.
-pub(in crate::http) async fn page(_: Arc<Context>, request: Request) -> Outcome {
+pub(in crate::http) async fn page(_: Arc<Context>, request: Request) -> HandlerResult {
     let page = PAGES.iter().find(|p| p.path == request.path).ok_or_else(|| Problem::not_found("address"))?;
     if ![Method::GET, Method::HEAD].contains(&request.method) {
         return Err(Problem::method("GET, HEAD"));
@@ -78,8 +78,8 @@ pub(in crate::http) async fn page(_: Arc<Context>, request: Request) -> Outcome 
         .header("if-none-match")
         .is_some_and(|tags| tags.split(',').any(|t| t.trim().trim_start_matches("W/") == content.tag));
     let mut response = match unchanged {
-        true => answer::text(StatusCode::NOT_MODIFIED, page.content_type, ""),
-        false => answer::text(StatusCode::OK, page.content_type, content.body.as_ref()),
+        true => response::text(StatusCode::NOT_MODIFIED, page.content_type, ""),
+        false => response::text(StatusCode::OK, page.content_type, content.body.as_ref()),
     };
     let headers = response.headers_mut();
     headers.insert("cache-control", HeaderValue::from_static("no-cache"));

@@ -5,9 +5,9 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::writer::{Command, Item};
 use super::{SqliteStore, append, columns};
 use crate::domain::{ClientId, Timestamp};
-use crate::store::{Reject, Rejects, Retention, StoreFuture};
+use crate::store::{Reject, RejectStore, Retention, StoreFuture};
 
-impl Rejects for SqliteStore {
+impl RejectStore for SqliteStore {
     fn add(&self, client: &ClientId, reject: Reject) -> StoreFuture<'_, u64> {
         let client = client.clone();
         Box::pin(self.ask(move |reply| Command::Item(Item::Keep(client, Box::new(reject), reply))))

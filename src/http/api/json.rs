@@ -13,7 +13,7 @@ use crate::store::{Document, RawRequest};
 /// A vendor's request.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(in crate::http) struct RawView<'a> {
+pub(in crate::http) struct RawRequestJson<'a> {
     method: &'a str,
     query: Option<&'a str>,
     headers: BTreeMap<&'a str, String>,
@@ -25,7 +25,7 @@ pub(in crate::http) struct RawView<'a> {
     body_base64: Option<String>,
 }
 
-impl<'a> RawView<'a> {
+impl<'a> RawRequestJson<'a> {
     pub(in crate::http) fn new(raw: &'a RawRequest) -> Self {
         let mut headers: BTreeMap<&str, String> = BTreeMap::new();
         for (name, value) in &raw.headers {

@@ -6,7 +6,7 @@ mod tests;
 
 use uuid::Uuid;
 
-use super::manage::{NewCallback, NewNotification, NotificationChange, NotificationRefusal, Secrets};
+use super::{NewCallback, NewNotification, NotificationChange, NotificationError, Secrets};
 use crate::auth::PREVIOUS_FOR;
 use crate::domain::{
     Callback, Credential, Format, Notification, NotificationState, Retired, Secret, Timestamp, check_endpoint,
@@ -14,10 +14,10 @@ use crate::domain::{
 use crate::vendor;
 
 /// Bytes of a `tokenValue` at most: receivers refuse longer header lines.
-const TOKEN_BYTES: usize = 4096;
+const MAX_TOKEN_BYTES: usize = 4096;
 
 /// A new notification, with an id of its own.
-pub(super) fn fresh(new: NewNotification, now: Timestamp) -> Result<Notification, NotificationRefusal> {
+pub(super) fn validate_new(new: NewNotification, now: Timestamp) -> Result<Notification, NotificationError> {
     let format = new.format.unwrap_or_default();
     let secrets = list(new.secret);
     check_endpoint(&new.endpoint).map_err(|reason| invalid("endpoint", reason))?;
@@ -37,11 +37,11 @@ pub(super) fn fresh(new: NewNotification, now: Timestamp) -> Result<Notification
 }
 
 /// The notification with this change.
-pub(super) fn changed(
+pub(super) fn apply_change(
     known: &Notification,
     change: NotificationChange,
     now: Timestamp,
-) -> Result<Notification, NotificationRefusal> {
+) -> Result<Notification, NotificationError> {
     let format = change.format.unwrap_or(known.format);
     let endpoint = change.endpoint.unwrap_or_else(|| known.endpoint.clone());
     check_endpoint(&endpoint).map_err(|reason| invalid("endpoint", reason))?;
@@ -70,7 +70,7 @@ pub(super) fn changed(
 }
 
 /// A document's callback.
-pub(super) fn callback(new: NewCallback) -> Result<Callback, NotificationRefusal> {
+pub(super) fn callback(new: NewCallback) -> Result<Callback, NotificationError> {
     check_endpoint(&new.url).map_err(|reason| invalid("callback.url", reason))?;
     let format = new.format.unwrap_or_default();
     if format == Format::Ppj {
@@ -78,8 +78,8 @@ pub(super) fn callback(new: NewCallback) -> Result<Callback, NotificationRefusal
         return Err(invalid("callback.format", reason));
     }
     let credential = credential(new.token_type.as_deref(), new.token_value, None).map_err(|refusal| match refusal {
-        NotificationRefusal::Invalid { field: "tokenType", reason } => invalid("callback.tokenType", reason),
-        NotificationRefusal::Invalid { reason, .. } => invalid("callback.tokenValue", reason),
+        NotificationError::Invalid { field: "tokenType", reason } => invalid("callback.tokenType", reason),
+        NotificationError::Invalid { reason, .. } => invalid("callback.tokenValue", reason),
         other => other,
     })?;
     Ok(Callback { url: new.url, format, credential })
@@ -112,7 +112,7 @@ fn credential(
     kind: Option<&str>,
     value: Option<Secret>,
     known: Option<&Credential>,
-) -> Result<Option<Credential>, NotificationRefusal> {
+) -> Result<Option<Credential>, NotificationError> {
     let (known_kind, known_value) = match known {
         None => ("", None),
         Some(Credential::Cookie(value)) => ("cookie", Some(value)),
@@ -128,13 +128,13 @@ fn credential(
     let value = value.or_else(|| known_value.cloned()).filter(|v| !v.expose().is_empty());
     let value = value.ok_or_else(|| invalid("tokenValue", "must not be empty when there is a tokenType"))?;
     let text = value.expose();
-    if text.len() > TOKEN_BYTES || text.chars().any(char::is_control) || text.trim() != text {
-        let rule = format!("must be at most {TOKEN_BYTES} bytes without control characters or space around them");
+    if text.len() > MAX_TOKEN_BYTES || text.chars().any(char::is_control) || text.trim() != text {
+        let rule = format!("must be at most {MAX_TOKEN_BYTES} bytes without control characters or space around them");
         return Err(invalid("tokenValue", rule));
     }
     Ok(Some(make(value)))
 }
 
-fn invalid(field: &'static str, reason: impl Into<String>) -> NotificationRefusal {
-    NotificationRefusal::Invalid { field, reason: reason.into() }
+pub(super) fn invalid(field: &'static str, reason: impl Into<String>) -> NotificationError {
+    NotificationError::Invalid { field, reason: reason.into() }
 }

@@ -7,10 +7,10 @@ use http::{Method, StatusCode};
 use serde::Serialize;
 
 use crate::domain::{EventId, Status, Timestamp};
-use crate::http::answer::{self, Outcome};
 use crate::http::problem::Problem;
 use crate::http::request::Request;
-use crate::http::{Context, access};
+use crate::http::response::{self, HandlerResult};
+use crate::http::{Context, auth};
 
 /// The present minute and the 59 before it.
 const SPAN: Duration = Duration::from_secs(59 * 60);
@@ -19,7 +19,7 @@ const SPAN: Duration = Duration::from_secs(59 * 60);
 const MOST: usize = 50_000;
 
 /// `GET /events/counts`: from the stored events, so a restart changes nothing.
-pub(in crate::http) async fn counts(context: Arc<Context>, request: Request) -> Outcome {
+pub(in crate::http) async fn counts(context: Arc<Context>, request: Request) -> HandlerResult {
     #[derive(Serialize)]
     struct Minute {
         time: Timestamp,
@@ -39,8 +39,8 @@ pub(in crate::http) async fn counts(context: Arc<Context>, request: Request) -> 
         return Err(Problem::method("GET"));
     }
     let now = Timestamp::now();
-    let grant = access::reader(&context, &request, now)?;
-    let found = context.store.log.event_counts(&grant.client, now.minute().minus(SPAN), MOST).await?;
+    let grant = auth::require_reader(&context, &request, now)?;
+    let found = context.documents.event_counts(&grant.client, now.minute().minus(SPAN), MOST).await?;
     let minutes = found.minutes.into_iter().map(|(time, status, count)| Minute { time, status, count }).collect();
-    Ok(answer::json(StatusCode::OK, &Counted { since: found.since, minutes, last_event_id: found.head }))
+    Ok(response::json(StatusCode::OK, &Counted { since: found.since, minutes, last_event_id: found.head }))
 }

@@ -6,12 +6,12 @@ use warp::Reply;
 use warp::reply::Response;
 
 /// What a handler returns: an answer, or a problem that becomes one.
-pub(super) type Outcome = Result<Response, super::problem::Problem>;
+pub(super) type HandlerResult = Result<Response, super::problem::Problem>;
 
 /// A JSON answer. It is not to be stored: it may belong to one client.
 pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response {
     match serde_json::to_vec(body) {
-        Ok(bytes) => raw_json(status, bytes),
+        Ok(bytes) => json_bytes(status, bytes),
         Err(error) => {
             tracing::error!(%error, "an answer could not be written as JSON");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
@@ -20,7 +20,7 @@ pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response {
 }
 
 /// A JSON answer that is written already.
-pub(super) fn raw_json(status: StatusCode, body: impl Into<bytes::Bytes>) -> Response {
+pub(super) fn json_bytes(status: StatusCode, body: impl Into<bytes::Bytes>) -> Response {
     let mut response = text(status, "application/json", body);
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
@@ -35,6 +35,6 @@ pub(super) fn text(status: StatusCode, content_type: &'static str, body: impl In
 }
 
 /// `204`
-pub(super) fn nothing() -> Response {
+pub(super) fn no_content() -> Response {
     StatusCode::NO_CONTENT.into_response()
 }

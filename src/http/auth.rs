@@ -7,12 +7,12 @@ use crate::auth::{Denied, Grant, Scope, presented};
 use crate::domain::Timestamp;
 
 /// The client that a management request acts for.
-pub(super) fn grant(context: &Context, request: &Request, scope: Scope, now: Timestamp) -> Result<Grant, Problem> {
+pub(super) fn require(context: &Context, request: &Request, scope: Scope, now: Timestamp) -> Result<Grant, Problem> {
     any(context, request, &[scope], now)
 }
 
 /// Reading documents and events is open to whoever may follow them, and to whoever may manage them.
-pub(super) fn reader(context: &Context, request: &Request, now: Timestamp) -> Result<Grant, Problem> {
+pub(super) fn require_reader(context: &Context, request: &Request, now: Timestamp) -> Result<Grant, Problem> {
     any(context, request, &[Scope::Events, Scope::Manage], now)
 }
 

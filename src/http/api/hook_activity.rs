@@ -34,12 +34,12 @@ pub(in crate::http) struct LastCalls {
     last_refusal: Option<RefusedCall>,
 }
 
-/// One entry for each hook that was called. Hooks are bounded for each client, and [`Calls::retain`] forgets those that
+/// One entry for each hook that was called. Hooks are bounded for each client, and [`HookActivity::retain`] forgets those that
 /// are gone.
 #[derive(Default)]
-pub(in crate::http) struct Calls(Mutex<HashMap<String, LastCalls>>);
+pub(in crate::http) struct HookActivity(Mutex<HashMap<String, LastCalls>>);
 
-impl Calls {
+impl HookActivity {
     /// Notes a call of the hook with this id.
     pub(in crate::http) fn note(&self, hook: &str, time: Timestamp, answer: Result<StatusCode, &Problem>) {
         let call = Call { time, status: answer.unwrap_or_else(|problem| problem.status).as_u16() };

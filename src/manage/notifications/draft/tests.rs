@@ -8,12 +8,12 @@ fn now() -> Timestamp {
     Timestamp::from_seconds(1_800_000_000)
 }
 
-fn made(extra: serde_json::Value) -> Result<Notification, NotificationRefusal> {
-    let mut body = json!({"name": "main", "endpoint": "https://app.example/handle"});
+fn made(extra: serde_json::Value) -> Result<Notification, NotificationError> {
+    let mut body = json!({"name": "main", "endpoint": "https://app.example/notify"});
     for (key, value) in extra.as_object().expect("an object") {
         body[key] = value.clone();
     }
-    fresh(serde_json::from_value(body).expect("the shape is right"), now())
+    validate_new(serde_json::from_value(body).expect("the shape is right"), now())
 }
 
 fn standard() -> Notification {
@@ -21,13 +21,13 @@ fn standard() -> Notification {
 }
 
 fn change(known: &Notification, body: serde_json::Value) -> Notification {
-    changed(known, serde_json::from_value(body).expect("the shape is right"), now()).expect("good")
+    apply_change(known, serde_json::from_value(body).expect("the shape is right"), now()).expect("good")
 }
 
 #[track_caller]
-fn field(refused: Result<impl std::fmt::Debug, NotificationRefusal>) -> &'static str {
+fn field(refused: Result<impl std::fmt::Debug, NotificationError>) -> &'static str {
     match refused {
-        Err(NotificationRefusal::Invalid { field, reason }) if !reason.is_empty() && !reason.contains('\n') => field,
+        Err(NotificationError::Invalid { field, reason }) if !reason.is_empty() && !reason.contains('\n') => field,
         other => panic!("{other:?}"),
     }
 }

@@ -1,0 +1,91 @@
+//! Clients: add, remove, rotate the secret. The caller has checked the admin token.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::auth::{KeyError, PREVIOUS_FOR, fresh_secret, with_fresh_secret};
+use crate::delivery::DeliveryHandle;
+use crate::domain::{Client, ClientId, Timestamp};
+use crate::store::{Registry, StoreError};
+use crate::stream::hub::Hub;
+
+/// Why a client was not added, changed or removed.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The system's random source failed.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// [`StoreError::Conflict`] if the id is taken, [`StoreError::NotFound`] if there is no such client.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A client whose secret was just created: the only time that the secret can be read.
+pub struct ClientWithSecret {
+    pub client: Client,
+    /// Until when the previous secret is accepted, after a rotation.
+    pub previous_valid_until: Option<Timestamp>,
+}
+
+/// The use cases of clients.
+#[derive(Clone)]
+pub struct Clients {
+    registry: Arc<dyn Registry>,
+    hub: Hub,
+    delivery: DeliveryHandle,
+}
+
+impl Clients {
+    /// Takes the hub and the delivery, because both hold state of a client that is removed.
+    pub fn new(registry: Arc<dyn Registry>, hub: Hub, delivery: DeliveryHandle) -> Self {
+        Self { registry, hub, delivery }
+    }
+
+    /// All clients, by id.
+    pub fn list(&self) -> Vec<Arc<Client>> {
+        self.registry.clients()
+    }
+
+    /// One client.
+    pub fn get(&self, id: &ClientId) -> Option<Arc<Client>> {
+        self.registry.client(id)
+    }
+
+    /// Adds a client with a new secret.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] if the id is taken.
+    pub async fn add(&self, id: ClientId, now: Timestamp) -> Result<ClientWithSecret, ClientError> {
+        let client = Client { id, created: now, secret: fresh_secret()?, previous: None };
+        self.registry.add_client(client.clone()).await?;
+        Ok(ClientWithSecret { client, previous_valid_until: None })
+    }
+
+    /// Replaces a client's secret. The previous one is accepted for 24 hours.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] if there is no such client.
+    pub async fn rotate_secret(&self, id: &ClientId, now: Timestamp) -> Result<ClientWithSecret, ClientError> {
+        let known = self.registry.client(id).ok_or(StoreError::NotFound("client"))?;
+        let client = with_fresh_secret(&known, fresh_secret()?, now);
+        self.registry.update_client(client.clone()).await?;
+        Ok(ClientWithSecret { client, previous_valid_until: Some(now.plus(PREVIOUS_FOR)) })
+    }
+
+    /// Removes a client with everything it owns. Its streams end, its hooks stop, its deliveries in flight are cancelled.
+    ///
+    /// Returns after the current second has ended: the `iat` of a token counts whole seconds, so a token of this client
+    /// could otherwise be valid for a new client of the same id.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] if there is no such client.
+    pub async fn remove(&self, id: &ClientId) -> Result<(), ClientError> {
+        self.registry.remove_client(id).await?;
+        self.hub.revoke(id);
+        self.delivery.cancel_client(id).await;
+        let remaining_ms = 1000 - Timestamp::now().millis().rem_euclid(1000);
+        tokio::time::sleep(Duration::from_millis(remaining_ms.unsigned_abs())).await;
+        tracing::info!(client = %id, "client removed");
+        Ok(())
+    }
+}

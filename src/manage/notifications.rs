@@ -1,0 +1,289 @@
+//! Notifications: add, change, remove, verify, test, retry what has failed; and where the events of a document go. The
+//! rules for the fields are in `draft`, sending is the business of `delivery`.
+
+mod draft;
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+
+use crate::delivery::{DeliveryHandle, TestError};
+use crate::domain::{
+    ClientId, Format, Notification, NotificationName, NotificationState, Route, Secret, Target, Timestamp,
+};
+use crate::store::{Attempt, QueueKey, Registry, StoreError};
+
+/// Attempts of a change while other requests change the same notification.
+const MAX_CHANGE_ATTEMPTS: usize = 20;
+
+/// One secret, or two where the format can carry two signatures.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(untagged)]
+pub enum Secrets {
+    /// The secret.
+    One(Secret),
+    /// All of them, the newest first.
+    Many(Vec<Secret>),
+}
+
+/// What a client says of a notification it wants: the body of `POST /v2/notification`.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NewNotification {
+    /// Its name, not looked at yet.
+    pub name: String,
+    /// Where it goes, not looked at yet.
+    pub endpoint: String,
+    /// In whose words; Baidu's unless said.
+    pub format: Option<Format>,
+    /// Whether it takes what names no other.
+    pub is_default: Option<bool>,
+    /// What it is signed with.
+    pub secret: Option<Secrets>,
+    /// `cookie`, `header` or empty.
+    pub token_type: Option<String>,
+    /// What is sent as that header.
+    pub token_value: Option<Secret>,
+}
+
+/// What a client wants to be different about a notification: the body of `PUT /v2/notification/{name}`. What is left out
+/// stays as it is.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NotificationChange {
+    /// Where it goes.
+    pub endpoint: Option<String>,
+    /// In whose words.
+    pub format: Option<Format>,
+    /// Whether it takes what names no other.
+    pub is_default: Option<bool>,
+    /// What it is signed with from now on; the one before signs for 24 hours more where the format can carry two.
+    pub secret: Option<Secrets>,
+    /// `cookie`, `header` or empty.
+    pub token_type: Option<String>,
+    /// What is sent as that header.
+    pub token_value: Option<Secret>,
+}
+
+/// Where else the events of one document go: `callback` of `POST /documents`.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NewCallback {
+    /// Where, not looked at yet.
+    pub url: String,
+    /// In whose words; Baidu's unless said.
+    pub format: Option<Format>,
+    /// `cookie`, `header` or empty.
+    pub token_type: Option<String>,
+    /// What is sent as that header.
+    pub token_value: Option<Secret>,
+}
+
+/// Why a notification was not added, changed, verified or removed.
+#[derive(Debug, thiserror::Error)]
+pub enum NotificationError {
+    /// A field makes no sense.
+    #[error("{field}: {reason}")]
+    Invalid {
+        /// Which, in the wire's words.
+        field: &'static str,
+        /// What is wrong with it, and what to do.
+        reason: String,
+    },
+    /// The endpoint did not pass PPJ's handshake.
+    #[error("{0}")]
+    Unverified(String),
+    /// The store refused: [`StoreError::Conflict`] for a name that is taken, [`StoreError::TooMany`],
+    /// [`StoreError::NotFound`].
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The use cases of notifications.
+#[derive(Clone)]
+pub struct Notifications {
+    registry: Arc<dyn Registry>,
+    delivery: DeliveryHandle,
+}
+
+impl Notifications {
+    /// `delivery` sends handshakes and test events, and is informed of each change.
+    pub fn new(registry: Arc<dyn Registry>, delivery: DeliveryHandle) -> Self {
+        Self { registry, delivery }
+    }
+
+    /// A client's notifications, oldest first.
+    pub fn list(&self, client: &ClientId) -> Vec<Arc<Notification>> {
+        self.registry.notifications(client)
+    }
+
+    /// One notification.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] if the client has no notification of this name.
+    pub fn get(&self, client: &ClientId, name: &NotificationName) -> Result<Arc<Notification>, StoreError> {
+        self.list(client).into_iter().find(|n| n.name == *name).ok_or(StoreError::NotFound("notification"))
+    }
+
+    /// Validates a new notification and stores it. For the format `ppj` the handshake is sent at once; if it fails, the
+    /// notification stays unverified.
+    ///
+    /// # Errors
+    /// [`NotificationError::Invalid`]; [`StoreError::Conflict`] if the name is taken, [`StoreError::TooMany`] at the limit.
+    pub async fn add(
+        &self,
+        client: &ClientId,
+        new: NewNotification,
+        now: Timestamp,
+    ) -> Result<Notification, NotificationError> {
+        let notification = draft::validate_new(new, now)?;
+        self.check_endpoint(&notification.endpoint, "endpoint").await?;
+        self.registry.add_notification(client, notification.clone()).await?;
+        Ok(self.verify_if_needed(client, notification, now).await)
+    }
+
+    /// Changes the given fields of a notification. A disabled one becomes active, and its pending deliveries become due.
+    ///
+    /// # Errors
+    /// [`NotificationError::Invalid`]; [`StoreError::NotFound`] if the client has no notification of this name.
+    pub async fn change(
+        &self,
+        client: &ClientId,
+        name: &NotificationName,
+        change: NotificationChange,
+        now: Timestamp,
+    ) -> Result<Notification, NotificationError> {
+        // Optimistic concurrency: an update that meets a changed notification starts again from what is stored.
+        for _ in 0..MAX_CHANGE_ATTEMPTS {
+            let known = self.get(client, name)?;
+            let notification = draft::apply_change(&known, change.clone(), now)?;
+            if notification.endpoint != known.endpoint {
+                self.check_endpoint(&notification.endpoint, "endpoint").await?;
+            }
+            match self.registry.update_notification(client, &known, notification.clone()).await {
+                Err(StoreError::Conflict(_)) => {}
+                outcome => {
+                    outcome?;
+                    self.delivery.reset(&queue(client, name), now).await?;
+                    return Ok(self.verify_if_needed(client, notification, now).await);
+                }
+            }
+        }
+        Err(StoreError::Unavailable("other requests keep changing the notification".to_owned()).into())
+    }
+
+    /// Removes a notification. Its pending deliveries become dead, and its attempts in flight are cancelled.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] if the client has no notification of this name.
+    pub async fn remove(&self, client: &ClientId, name: &NotificationName) -> Result<(), StoreError> {
+        self.registry.remove_notification(client, name.as_str()).await?;
+        self.delivery.cancel_queue(client, name).await;
+        Ok(())
+    }
+
+    /// Sends PPJ's handshake; a disabled notification of another format becomes active. Returns the notification as it is
+    /// then.
+    ///
+    /// # Errors
+    /// [`NotificationError::Unverified`] if the handshake fails; [`StoreError::NotFound`].
+    pub async fn verify(
+        &self,
+        client: &ClientId,
+        name: &NotificationName,
+        now: Timestamp,
+    ) -> Result<Notification, NotificationError> {
+        let known = self.get(client, name)?;
+        if known.format == Format::Ppj {
+            self.delivery.handshake(client, &known, now).await.map_err(NotificationError::Unverified)?;
+        } else if known.state != NotificationState::Active {
+            self.registry.set_notification_state(client, &known, NotificationState::Active).await?;
+            self.delivery.reset(&queue(client, name), now).await?;
+        }
+        Ok(self.get(client, name)?.as_ref().clone())
+    }
+
+    /// Makes all deliveries to a notification pending that failed for good at `since` or later; returns how many.
+    ///
+    /// # Errors
+    /// [`NotificationError::Invalid`] if the notification is disabled; [`StoreError::NotFound`].
+    pub async fn retry_failed(
+        &self,
+        client: &ClientId,
+        name: &NotificationName,
+        since: Timestamp,
+        now: Timestamp,
+    ) -> Result<u64, NotificationError> {
+        if self.get(client, name)?.state == NotificationState::Disabled {
+            // Its deliveries would fail again at once.
+            return Err(draft::invalid("name", "the notification is disabled: change or verify it first"));
+        }
+        Ok(self.delivery.retry_failed(client, name, since, now).await?)
+    }
+
+    /// Sends a test event now, once. A failed attempt is not an error: it is returned.
+    ///
+    /// # Errors
+    /// [`NotificationError::Unverified`] if the handshake fails; [`StoreError::NotFound`].
+    pub async fn test(
+        &self,
+        client: &ClientId,
+        name: &NotificationName,
+        now: Timestamp,
+    ) -> Result<Attempt, NotificationError> {
+        let notification = self.get(client, name)?;
+        self.delivery.send_test(client, notification, now).await.map_err(|error| match error {
+            TestError::Unverified(why) => NotificationError::Unverified(why),
+            TestError::Unsupported(why) => draft::invalid("endpoint", why),
+        })
+    }
+
+    /// Where a document's events go, as its application asked for; `None` if it asked for nothing.
+    ///
+    /// # Errors
+    /// [`NotificationError::Invalid`] if the notification does not exist or the callback is not allowed.
+    pub async fn route(
+        &self,
+        client: &ClientId,
+        notification: Option<&str>,
+        callback: Option<NewCallback>,
+    ) -> Result<Option<Route>, NotificationError> {
+        let named = notification.map(|name| self.resolve(client, name)).transpose()?;
+        let callback = callback.map(draft::callback).transpose()?;
+        if let Some(callback) = &callback {
+            self.check_endpoint(&callback.url, "callback.url").await?;
+        }
+        Ok((named.is_some() || callback.is_some()).then_some(Route { notification: named, callback }))
+    }
+
+    fn resolve(&self, client: &ClientId, name: &str) -> Result<NotificationName, NotificationError> {
+        let found = self.list(client).into_iter().find(|n| n.name.as_str() == name);
+        found
+            .map(|n| n.name.clone())
+            .ok_or_else(|| draft::invalid("notification", format!("there is none called {name:?}: add it first")))
+    }
+
+    async fn check_endpoint(&self, endpoint: &str, field: &'static str) -> Result<(), NotificationError> {
+        let checked = self.delivery.check_endpoint(endpoint).await;
+        checked.map_err(|forbidden| draft::invalid(field, forbidden.0))
+    }
+
+    /// Sends the handshake if the notification needs one. Returns the notification as it is then. A failure is not an error:
+    /// the handshake is repeated before the first delivery.
+    async fn verify_if_needed(&self, client: &ClientId, notification: Notification, now: Timestamp) -> Notification {
+        if notification.state != NotificationState::Unverified {
+            return notification;
+        }
+        match self.delivery.handshake(client, &notification, now).await {
+            Ok(()) => self.get(client, &notification.name).map_or(notification, |n| n.as_ref().clone()),
+            Err(reason) => {
+                tracing::info!(%client, notification = %notification.name, reason, "notification handshake failed");
+                notification
+            }
+        }
+    }
+}
+
+fn queue(client: &ClientId, name: &NotificationName) -> QueueKey {
+    QueueKey { client: client.clone(), target: Target::Notification(name.clone()) }
+}
