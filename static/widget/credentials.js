@@ -36,8 +36,7 @@ export class Credentials {
     const { response, text } = await this.#requestTicket();
     if (response.status === 401 || response.status === 403) throw new TemporaryError("ticket_refused");
     const ticket = parseTicket(text);
-    // Other text, such as the HTML of a sign-in page, must not be sent as a header.
-    if (!response.ok || !/^[\w.~+/=-]+$/.test(ticket.token)) throw new TemporaryError("ticket_failed");
+    if (!response.ok || !isToken(ticket.token)) throw new TemporaryError("ticket_failed");
     this.#token = ticket.token;
     this.fetchedAt = Date.now();
     this.#expiresAt = ticket.expires_in > 0 ? this.fetchedAt + ticket.expires_in * 1000 : Infinity;
@@ -69,4 +68,9 @@ function parseTicket(text) {
   } catch {
     throw new TemporaryError("ticket_failed");
   }
+}
+
+/** Whether a value can be sent as a bearer token. Other text, such as the HTML of a sign-in page, must not become a header. */
+function isToken(value) {
+  return typeof value === "string" && /^[\w.~+/=-]+$/.test(value);
 }

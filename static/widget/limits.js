@@ -12,5 +12,7 @@ export const REQUEST_TIMEOUT_MS = 20_000;
 export const MAX_NAMED_DOCUMENTS = 100;
 /** Documents whose latest event a leader keeps for tabs that subscribe later. */
 export const MAX_CACHED_EVENTS = 1000;
+/** Events that an element keeps while it loads the present state. */
+export const MAX_PENDING_EVENTS = 1000;
 /** How long a new leader waits for the interests of the other tabs before it connects, in milliseconds. */
 export const INTERESTS_TIMEOUT_MS = 30;

@@ -68,7 +68,7 @@ class RelaySource {
     this.#loading.abort();
     this.#loading = new AbortController();
     const signal = AbortSignal.any([this.#stopped.signal, this.#loading.signal]);
-    this.#subscription.interest = undefined;
+    this.#subscription.pause();
     const options = { ...this.#options, credentials: this.#credentials };
     const snapshot = await this.#retry(() => loadSnapshot(options, signal), signal);
     if (signal.aborted || !snapshot) return;

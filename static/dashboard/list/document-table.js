@@ -3,9 +3,8 @@
 
 import { language } from "../ui/i18n.js";
 import { createRow } from "./document-row.js";
+import { movedRows, rowAfterKey, visibleRange } from "./visible-rows.js";
 
-/** Rows beyond each edge of the viewport, so that no gap is seen while scrolling. */
-const OVERSCAN_ROWS = 8;
 const DEFAULT_ROW_HEIGHT = 44;
 /** How long a row is highlighted after an event. */
 const HIGHLIGHT_MS = 2500;
@@ -43,11 +42,9 @@ export class DocumentTable {
     const oldIndexes = this.#indexes;
     this.documents = documents;
     this.#indexes = new Map(documents.map(({ documentId }, index) => [documentId, index]));
-    const isUnchanged = ({ documentId, position }) => documents[this.#indexes.get(documentId)]?.position === position;
-    const anchor = visible.find(isUnchanged)?.documentId;
     this.#table.setAttribute("aria-rowcount", String(documents.length + 1));
     this.#body.style.height = `${documents.length * this.#rowHeight()}px`;
-    const moved = anchor ? this.#indexes.get(anchor) - oldIndexes.get(anchor) : 0;
+    const moved = movedRows(visible, oldIndexes, documents, this.#indexes);
     if (moved !== 0) scrollBy({ top: moved * this.#height, behavior: "instant" });
     this.#render();
   }
@@ -101,6 +98,10 @@ export class DocumentTable {
     return this.#height || DEFAULT_ROW_HEIGHT;
   }
 
+  #geometry() {
+    return { rowHeight: this.#rowHeight(), viewportHeight: innerHeight, count: this.documents.length };
+  }
+
   #queueRender() {
     this.#frame ??= requestAnimationFrame(() => this.#render());
   }
@@ -110,10 +111,9 @@ export class DocumentTable {
     cancelAnimationFrame(this.#frame);
     this.#frame = undefined;
     if (this.#table.offsetParent === null) return;
-    const height = this.#rowHeight();
+    const { rowHeight: height, ...geometry } = this.#geometry();
     const firstVisible = this.firstVisible();
-    const first = Math.max(0, firstVisible - OVERSCAN_ROWS);
-    const end = Math.min(this.documents.length, first + Math.ceil(innerHeight / height) + 2 * OVERSCAN_ROWS);
+    const { first, end } = visibleRange({ ...geometry, rowHeight: height, firstVisible });
     const focused = this.#body.contains(document.activeElement) ? document.activeElement.closest("tr") : undefined;
     this.#placeRows(first, end, height);
     // The first rows decide the height.
@@ -175,20 +175,10 @@ export class DocumentTable {
 
   #onKey(event) {
     if (event.altKey || event.ctrlKey || event.metaKey) return;
-    const page = Math.max(1, Math.floor(innerHeight / this.#rowHeight()) - 2);
     const current = this.#indexes.get(this.current) ?? -1;
-    const last = this.documents.length - 1;
-    const targets = {
-      ArrowDown: current + 1,
-      ArrowUp: current - 1,
-      PageDown: current + page,
-      PageUp: current - page,
-      Home: 0,
-      End: last,
-    };
-    const target = targets[event.key];
+    const target = rowAfterKey(event.key, { ...this.#geometry(), current });
     if (target === undefined) return;
     event.preventDefault();
-    this.focus(this.documents[Math.min(Math.max(target, 0), last)]?.documentId);
+    this.focus(this.documents[target]?.documentId);
   }
 }

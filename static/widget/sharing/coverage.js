@@ -29,6 +29,11 @@ export class Coverage {
     return this.documents?.length === 0;
   }
 
+  /** The documents of which all events after a position have been passed on, and that position: `{documents, after}`. */
+  get covered() {
+    return { documents: this.documents, after: this.#start };
+  }
+
   /**
    * Extends the coverage to an interest. Returns `{replay, reconnect}`: cached events to pass on again, and whether the
    * present connection does not serve the interest.

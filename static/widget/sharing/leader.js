@@ -51,6 +51,7 @@ export class Leader {
     const { replay, reconnect } = this.#coverage.add(interest);
     for (const event of replay) this.#shared.broadcast({ event, isReplay: true });
     if (reconnect) this.reconnect();
+    else this.#shared.broadcast({ covered: this.#coverage.covered });
     this.#shared.broadcast(this.#shared.status);
   }
 
@@ -118,19 +119,22 @@ export class Leader {
     const url = new URL(`${this.#shared.relay}/events/client`);
     for (const document of stream.documents ?? []) url.searchParams.append("document", document);
     if (!stream.isBacklog) {
-      this.#shared.broadcast({ connectionStarted: { documents: stream.documents, after: stream.after } });
+      this.#shared.broadcast({ covered: { documents: stream.documents, after: stream.after } });
     }
+    const signal = AbortSignal.any([this.#shared.signal, this.#attempt.signal]);
     await readRelayStream(url, {
       token: connection.token,
       parser,
-      signal: AbortSignal.any([this.#shared.signal, this.#attempt.signal]),
+      signal,
       onEvent: (event) => {
+        // Text that was received before the abort: the next connection continues from an earlier position.
+        if (signal.aborted) return;
         connection.lastId = event.id;
         this.#schedule.received();
         this.#coverage.received(event, stream);
         this.#shared.broadcast({ event, isReplay: stream.isBacklog });
       },
-      onChunk: (text) => this.#onChunk(text, parser, stream, connection),
+      onChunk: (text) => !signal.aborted && this.#onChunk(text, parser, stream, connection),
     });
   }
 

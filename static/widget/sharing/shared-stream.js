@@ -5,7 +5,7 @@
 // Messages between tabs:
 //   {requestInterests: true}                 a new leader asks all tabs for their interests
 //   {interest: {documents, after}}           a tab wants these documents (null: all) from this position on
-//   {connectionStarted: {documents, after}}  the leader opens a connection for these documents and this position
+//   {covered: {documents, after}}            the stream brings all events of these documents after this position
 //   {event, isReplay}                        an event; a replay is not news for every tab and does not move positions
 //   {reset: true}                            continuity is lost: every tab loads its state and sends its interests again
 //   {state, code}                            the state of the connection
@@ -88,7 +88,7 @@ export class SharedStream {
 
   /** Starts the delivery of events to a subscription that has loaded its state up to `interest.after`. */
   follow(subscription, interest) {
-    subscription.interest = interest;
+    subscription.begin(interest);
     this.broadcast({ interest });
   }
 
