@@ -1,53 +1,50 @@
-//! Comments are plain technical English: the turns below may occur in less than 1 % of the comment lines.
+//! Comments and documents are plain technical English: the turns below may occur in less than 1 % of their lines.
 
 use crate::SourceFile;
 
 /// Turns of phrase that name no thing: a comment names the writer thread, the follower or the caller, and what each of
-/// them does. A turn is found as whole words, in any case, within one line. Each is put together here, so that this file
-/// is not counted for its own list.
+/// them does. A turn is found as whole words, in any case, within one line.
 const TURNS: [&str; 20] = [
-    concat!("who", "ever"),
-    concat!("nob", "ody"),
-    concat!("some", "body"),
-    concat!("ever", "ybody"),
-    concat!("an", "ew"),
-    concat!("w", "ho"),
-    concat!("wh", "om"),
-    concat!("to", "ld"),
-    concat!("in its", " words"),
-    concat!("in their", " words"),
-    concat!("in whose", " words"),
-    concat!("what was", " said"),
-    concat!("what is", " said"),
-    concat!("the answer", " is"),
-    concat!("comes of", " it"),
-    concat!("came of", " it"),
-    concat!("made of", " it"),
-    concat!("makes of", " it"),
-    concat!("what is left", " of"),
-    concat!("what became", " of"),
+    "whoever",
+    "nobody",
+    "somebody",
+    "everybody",
+    "anew",
+    "who",
+    "whom",
+    "told",
+    "in its words",
+    "in their words",
+    "in whose words",
+    "what was said",
+    "what is said",
+    "the answer is",
+    "comes of it",
+    "came of it",
+    "made of it",
+    "makes of it",
+    "what is left of",
+    "what became of",
 ];
 
 /// The share of such lines that the tree may have, in percent.
 pub(crate) const MAX_PERCENT: f64 = 1.0;
 
-/// How many comment lines there are, and which of them hold a turn.
+/// Lines of prose, and those that hold a turn.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Comments {
+pub(crate) struct Prose {
     pub(crate) lines: usize,
     /// `file:line: the line`, for each line with a turn.
     pub(crate) found: Vec<String>,
 }
 
-impl Comments {
-    /// Adds the comments of a file.
+impl Prose {
+    /// Adds the comments of a source, or all lines of a document.
     pub(crate) fn add(&mut self, file: &SourceFile) {
-        for (number, comment) in comment_lines(file) {
-            self.lines += 1;
-            if has_turn(&comment) {
-                self.found.push(format!("{}:{number}: {comment}", file.path));
-            }
-        }
+        let lines = if file.path.ends_with(".md") { document_lines(file) } else { comment_lines(file) };
+        self.lines += lines.len();
+        let found = lines.into_iter().filter(|(_, line)| has_turn(line));
+        self.found.extend(found.map(|(number, line)| format!("{}:{number}: {line}", file.path)));
     }
 
     /// The share of lines with a turn, in percent.
@@ -56,8 +53,8 @@ impl Comments {
     }
 }
 
-fn has_turn(comment: &str) -> bool {
-    let words = comment.to_lowercase();
+fn has_turn(line: &str) -> bool {
+    let words = line.to_lowercase();
     let words: Vec<&str> = words.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
     let text = format!(" {} ", words.join(" "));
     TURNS.iter().any(|turn| text.contains(&format!(" {turn} ")))
@@ -79,6 +76,12 @@ fn marks(path: &str) -> Option<Marks> {
         _ => return None,
     };
     Some(Marks { line, block })
+}
+
+/// The lines that are not empty, with their numbers counted from 1.
+fn document_lines(file: &SourceFile) -> Vec<(usize, String)> {
+    let lines = file.text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    lines.map(|(at, line)| (at + 1, line.to_owned())).collect()
 }
 
 /// The lines that are a comment from their beginning, with their numbers counted from 1.
@@ -110,9 +113,9 @@ mod tests {
     use super::*;
 
     fn count(path: &str, text: &str) -> (usize, usize) {
-        let mut comments = Comments::default();
-        comments.add(&SourceFile { path: path.into(), text: text.into() });
-        (comments.lines, comments.found.len())
+        let mut prose = Prose::default();
+        prose.add(&SourceFile { path: path.into(), text: text.into() });
+        (prose.lines, prose.found.len())
     }
 
     #[test]
@@ -131,5 +134,6 @@ mod tests {
         assert_eq!(count("tests/a.py", "\"\"\"one\ntwo\"\"\"\n# three\nx = 1\n").0, 3);
         assert_eq!(count("tests/a.sh", "#!/bin/sh\n# one\necho\n").0, 1);
         assert_eq!(count("docs/a.json", "// none\n").0, 0);
+        assert_eq!(count("docs/a.md", &format!("# One\n\nIt is {}.\n", TURNS[4])), (2, 1));
     }
 }
