@@ -1,23 +1,29 @@
 //! The plain values of the product: clients, hooks, documents, events, notifications and their identifiers.
 //! Values are valid by construction. This module knows nothing of HTTP, SQL or any vendor's format.
 
-pub mod delivery;
-pub mod event;
-pub mod hook;
-pub mod id;
-pub mod notification;
-pub mod time;
-pub mod update;
+mod client;
+mod delivery;
+mod document;
+mod event;
+mod hook;
+mod notification;
+mod route;
+mod secret;
+mod time;
+mod update;
+mod verification;
 
+pub use client::{Client, ClientId};
 pub use delivery::{Disposition, QueueKey};
-pub use event::{Event, SharedEvent, Status, UnknownWord, Vendor};
-pub use hook::{Client, Encoding, Hook, HookChange, Mapping, NewHook, Secret, Verify};
-pub use id::{ClientId, DocumentId, Epoch, EventId, InvalidId, VendorId};
+pub use document::{DocumentId, InvalidId, Status, UnknownName, Vendor, VendorId};
+pub use event::{Epoch, Event, EventId, SharedEvent};
+pub use hook::{Hook, HookChange, Mapping, NewHook};
 pub use notification::{
-    Callback, Credential, ENDPOINT_LENGTH, Format, NOTIFICATIONS_PER_CLIENT, Notification, NotificationName,
-    NotificationState, Retired, Route, Target, check_endpoint,
+    Credential, Format, InvalidName, NOTIFICATIONS_PER_CLIENT, Notification, NotificationName, NotificationState,
+    RetiredSecret,
 };
+pub use route::{Callback, MAX_ENDPOINT_CHARS, Route, Target, check_endpoint};
+pub use secret::Secret;
 pub use time::Timestamp;
-pub use update::{Draft, Failure, Update};
-
-pub(crate) use hook::millis;
+pub use update::{EventJson, Update, VendorError};
+pub use verification::{Encoding, Verify};

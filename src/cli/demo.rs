@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::app::Listening;
 use crate::auth::Scopes;
-use crate::domain::{ClientId, Failure, Hook, NewHook, Status, Timestamp, Update, Vendor, Verify};
+use crate::domain::{ClientId, Hook, NewHook, Status, Timestamp, Update, Vendor, VendorError, Verify};
 use crate::manage::Hooks;
 use crate::vendor::{self, Telling};
 
@@ -112,7 +112,7 @@ fn telling(number: u32, document: uuid::Uuid, status: Status) -> Option<Telling>
     let mut update = Update::new(format!("demo{number:08x}").parse().ok()?, status);
     update.title = Some(format!("document {number:08x}.docx"));
     if status == Status::Error {
-        update.error = Some(Failure { code: "2".into(), message: "source file error".into() });
+        update.error = Some(VendorError { code: "2".into(), message: "source file error".into() });
     }
     Some(Telling {
         message_id: format!("demo-{number:08x}-{status}"),

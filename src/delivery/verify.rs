@@ -11,7 +11,7 @@ use super::receiver::Receiver;
 use super::{DeliveryHandle, HttpExchange};
 use crate::auth::fresh_secret;
 use crate::domain::{
-    ClientId, DocumentId, Draft, Notification, NotificationState, Status, Target, Timestamp, Vendor, VendorId,
+    ClientId, DocumentId, EventJson, Notification, NotificationState, Status, Target, Timestamp, Vendor, VendorId,
 };
 use crate::store::{Attempt, QueueKey, StoreError};
 use crate::vendor::{self, Telling};
@@ -94,7 +94,7 @@ impl DeliveryHandle {
 fn test_event(receiver: &Receiver, now: Timestamp) -> Option<Telling> {
     let vendor_id: VendorId = "docrelay-test".parse().ok()?;
     let id = Uuid::new_v4();
-    let draft = Draft {
+    let draft = EventJson {
         document_id: DocumentId::new(id),
         status: Status::Completed,
         vendor: Vendor::Generic,

@@ -1,6 +1,8 @@
 //! Values of deliveries that the store, the scheduler and the use cases share.
 
-use super::{ClientId, Target, Timestamp};
+use super::client::ClientId;
+use super::route::Target;
+use super::time::Timestamp;
 
 /// Names a delivery queue: the deliveries of one client to one target. A slow endpoint delays its own queue only.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -1,5 +1,4 @@
-//! The words of the product: clients, vendors, documents, and the events that tell of them.
-//! Values here are good by construction; this module knows nothing of HTTP, SQL or any vendor's format.
+//! Events: the stored status changes of documents, and their positions in the log.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,114 +6,96 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{ClientId, DocumentId, EventId};
+use super::client::ClientId;
+use super::document::{DocumentId, InvalidId, Status};
 
-/// Who converts documents and calls hooks; the last two are vendor-neutral formats.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Vendor {
-    /// PPJ: GET query or POST form, with a verification handshake.
-    Ppj,
-    /// Baidu DOC: POST JSON with JSON inside a string.
-    Baidu,
-    /// zOffice: POST JSON, one chance of five seconds.
-    Zoffice,
-    /// Gini: `documentId` and `status`.
-    Gini,
-    /// Standard Webhooks and CloudEvents.
-    Standard,
-    /// Any JSON, mapped by JSON Pointers.
-    Generic,
-}
+/// The epoch of a log. Event ids of another epoch are positions in another log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Epoch(u64);
 
-impl Vendor {
-    /// Every vendor, in the order of the contract.
-    pub const ALL: [Vendor; 6] =
-        [Vendor::Ppj, Vendor::Baidu, Vendor::Zoffice, Vendor::Gini, Vendor::Standard, Vendor::Generic];
+impl Epoch {
+    pub fn new(number: u64) -> Self {
+        Self(number)
+    }
 
-    /// The name used in paths, JSON, flags and metrics.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Vendor::Ppj => "ppj",
-            Vendor::Baidu => "baidu",
-            Vendor::Zoffice => "zoffice",
-            Vendor::Gini => "gini",
-            Vendor::Standard => "standard",
-            Vendor::Generic => "generic",
-        }
+    pub fn number(self) -> u64 {
+        self.0
     }
 }
 
-/// Where a document's conversion stands, in Gini's words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum Status {
-    /// Submitted or being worked on.
-    Pending,
-    /// Converted.
-    Completed,
-    /// Failed for good.
-    Error,
-}
-
-impl Status {
-    /// Every status.
-    pub const ALL: [Status; 3] = [Status::Pending, Status::Completed, Status::Error];
-
-    /// The name used in JSON and queries.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Status::Pending => "PENDING",
-            Status::Completed => "COMPLETED",
-            Status::Error => "ERROR",
-        }
+impl fmt::Display for Epoch {
+    /// Lower-case hexadecimal, at most 16 characters.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:x}", self.0)
     }
 }
 
-/// A word that is not one of a closed set.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("must be one of {expected}")]
-pub struct UnknownWord {
-    expected: String,
+/// `<epoch>.<sequence>`: the position of an event in the log of one store. At most 37 characters of `[a-z0-9.]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct EventId {
+    pub epoch: Epoch,
+    /// Grows by at least one with every event of the log and is never reused.
+    pub sequence: u64,
 }
 
-macro_rules! word {
-    ($name:ident) => {
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(self.as_str())
-            }
-        }
+impl FromStr for EventId {
+    type Err = InvalidId;
 
-        impl FromStr for $name {
-            type Err = UnknownWord;
-
-            fn from_str(text: &str) -> Result<Self, UnknownWord> {
-                $name::ALL
-                    .into_iter()
-                    .find(|w| w.as_str() == text)
-                    .ok_or_else(|| UnknownWord { expected: $name::ALL.map($name::as_str).join(", ") })
-            }
-        }
-    };
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        let bad = InvalidId("an event id has the form <epoch>.<sequence>");
+        let (epoch, sequence) = text.split_once('.').ok_or_else(|| bad.clone())?;
+        let number = u64::from_str_radix(epoch, 16).map_err(|_| bad.clone())?;
+        let id = Self { epoch: Epoch(number), sequence: sequence.parse().map_err(|_| bad.clone())? };
+        // Only the canonical form: "+1", "01" and upper case were never issued.
+        if id.to_string() == text { Ok(id) } else { Err(bad) }
+    }
 }
-word!(Vendor);
-word!(Status);
+
+impl fmt::Display for EventId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.epoch, self.sequence)
+    }
+}
+
+impl serde::Serialize for EventId {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(self)
+    }
+}
 
 /// One stored event. Its JSON is rendered once, when it is stored, and never again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
-    /// Position in the log; its order is the order of delivery.
+    /// The position in the log, which is the order of delivery.
     pub id: EventId,
-    /// Whose event it is.
+    /// The owner.
     pub client: ClientId,
-    /// What it tells of.
     pub document: DocumentId,
-    /// What it says.
     pub status: Status,
     /// The `data:` line: one JSON object, `documentId` and `status` first, without a line break.
     pub json: Bytes,
 }
 
-/// Events travel through the relay shared, never copied.
+/// Events are shared, never copied.
 pub type SharedEvent = Arc<Event>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn event_id_is_canonical_and_has_no_line_break() {
+        let id = EventId { epoch: Epoch(0x1_9ab3), sequence: 42 };
+        assert_eq!(id.to_string(), "19ab3.42");
+        assert_eq!("19ab3.42".parse(), Ok(id));
+        for bad in ["", ".", "1.", ".1", "1.+1", "1.01", "1A.1", "1.1\n", "1.1 ", "1.-1", "1.18446744073709551616"] {
+            assert!(bad.parse::<EventId>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn longest_event_id_fits_into_64_characters() {
+        let id = EventId { epoch: Epoch(u64::MAX), sequence: u64::MAX };
+        assert!(id.to_string().len() <= 64);
+    }
+}

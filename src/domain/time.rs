@@ -1,5 +1,5 @@
-//! Time as the relay sees it: milliseconds since the Unix epoch, and the one place that asks the system for it.
-//! Everything else receives `now` as an argument, so that tests decide what time it is.
+//! Timestamps in milliseconds since the Unix epoch, and the only place that reads the system clock.
+//! All other code receives `now` as an argument, so that tests control the time.
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
@@ -21,14 +21,14 @@ const LATEST: i64 = 253_402_300_799_999;
 pub struct Timestamp(i64);
 
 impl Timestamp {
-    /// The system's present time.
-    #[allow(clippy::disallowed_methods, reason = "the one place that asks the system")]
+    /// The present time of the system clock.
+    #[allow(clippy::disallowed_methods, reason = "the only place that reads the system clock")]
     pub fn now() -> Self {
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         Self::from_millis(since.map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(LATEST)))
     }
 
-    /// From milliseconds since the epoch; what lies outside 1970 to 9999 is moved to the nearer end.
+    /// From milliseconds since the epoch; values outside the years 1970 to 9999 are clamped.
     pub fn from_millis(ms: i64) -> Self {
         Self(ms.clamp(0, LATEST))
     }
@@ -54,12 +54,12 @@ impl Timestamp {
         self.0 / 1000
     }
 
-    /// This instant moved into the future.
+    /// This instant plus a duration, clamped.
     pub fn plus(self, d: Duration) -> Self {
         Self::from_millis(self.0.saturating_add(i64::try_from(d.as_millis()).unwrap_or(i64::MAX)))
     }
 
-    /// This instant moved into the past.
+    /// This instant minus a duration, clamped.
     pub fn minus(self, d: Duration) -> Self {
         Self::from_millis(self.0.saturating_sub(i64::try_from(d.as_millis()).unwrap_or(i64::MAX)))
     }
@@ -69,7 +69,7 @@ impl Timestamp {
         Self(self.0 - self.0 % 60_000)
     }
 
-    /// How far `later` lies ahead of this instant; zero when it does not.
+    /// The duration from this instant to `later`; zero if `later` is not later.
     pub fn until(self, later: Timestamp) -> Duration {
         Duration::from_millis(u64::try_from(later.0.saturating_sub(self.0)).unwrap_or(0))
     }
@@ -89,19 +89,34 @@ impl serde::Serialize for Timestamp {
     }
 }
 
+/// Serde representation of a [`Timestamp`] as a number of milliseconds since the Unix epoch.
+pub(crate) mod millis {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use super::Timestamp;
+
+    pub(crate) fn serialize<S: Serializer>(t: &Timestamp, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_i64(t.millis())
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Timestamp, D::Error> {
+        Ok(Timestamp::from_millis(i64::deserialize(d)?))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn times_are_written_in_utc_to_the_millisecond() {
+    fn timestamp_is_written_in_utc_with_milliseconds() {
         assert_eq!(Timestamp::from_millis(1_481_186_737_000).to_string(), "2016-12-08T08:45:37.000Z");
         let moved = Timestamp::parse("2016-12-08T16:45:37.0015+08:00").map(|t| t.to_string());
         assert_eq!(moved.as_deref(), Some("2016-12-08T08:45:37.001Z"));
     }
 
     #[test]
-    fn arithmetic_at_the_ends_of_time_does_not_overflow() {
+    fn timestamp_arithmetic_at_its_bounds_does_not_overflow() {
         for ms in [i64::MIN, -1, 0, i64::MAX] {
             let t = Timestamp::from_millis(ms);
             let far = t.plus(Duration::MAX);

@@ -1,4 +1,4 @@
-//! What a vendor said about one document, in our words, and how that becomes an event's JSON.
+//! The parsed content of a vendor's webhook, and the JSON of the event that it becomes.
 
 use std::collections::BTreeMap;
 
@@ -6,42 +6,40 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::{DocumentId, Status, Vendor, VendorId};
-use crate::domain::Timestamp;
+use super::document::{DocumentId, Status, Vendor, VendorId};
+use super::time::Timestamp;
 
-/// Why a conversion failed, in the vendor's words.
+/// The vendor's error of a failed conversion.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Failure {
-    /// The vendor's code, as text; empty when it gave none.
+pub struct VendorError {
+    /// The code as text; empty if there is none.
     pub code: String,
-    /// The vendor's explanation; empty when it gave none.
+    /// The message; empty if there is none.
     pub message: String,
 }
 
-/// One statement of a vendor about one document.
+/// The status of one document as a vendor reports it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Update {
-    /// The vendor's own identifier.
     pub vendor_id: VendorId,
-    /// What became of the document.
     pub status: Status,
-    /// The document's title or file name, when the vendor gave one.
+    /// The title or file name of the document.
     pub title: Option<String>,
-    /// What the vendor says about the outcome, with its own keys.
+    /// The vendor's result object, with the vendor's keys.
     pub result: Option<Map<String, Value>>,
-    /// Why it failed; only with [`Status::Error`].
-    pub error: Option<Failure>,
-    /// When it happened, by the vendor's clock.
+    /// Only with [`Status::Error`].
+    pub error: Option<VendorError>,
+    /// The time of the change by the vendor's clock.
     pub vendor_time: Option<Timestamp>,
-    /// Labels taken from the message itself (zOffice's cookies).
+    /// Labels from the message itself (zOffice's cookies).
     pub labels: BTreeMap<String, String>,
-    /// The vendor's own key of this message, by which a repeat is known for 30 days. Without one, a repeat is a
-    /// message that says what the document's state already is.
+    /// The vendor's id of this message, which identifies duplicates for 30 days. Without one, a message with the
+    /// present status of the document is a duplicate.
     pub dedup_key: Option<String>,
 }
 
 impl Update {
-    /// The barest update: an identifier and a status.
+    /// An update with a vendor id and a status only.
     pub fn new(vendor_id: VendorId, status: Status) -> Self {
         Self {
             vendor_id,
@@ -56,41 +54,34 @@ impl Update {
     }
 }
 
-/// The JSON of an event before it has a position: the contract's keys, in the contract's order.
+/// The JSON of an event: the keys of the public contract, in its order.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Draft<'a> {
-    /// The document.
+pub struct EventJson<'a> {
     pub document_id: DocumentId,
-    /// Its new status.
     pub status: Status,
-    /// Who says so.
     pub vendor: Vendor,
-    /// The vendor's own identifier.
     pub vendor_id: &'a VendorId,
-    /// When the relay stored it.
+    /// The time at which the relay stored the event.
     pub time: Timestamp,
-    /// The document's title, when known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub title: Option<&'a str>,
-    /// The vendor's own result.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub result: Option<&'a Map<String, Value>>,
-    /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub error: Option<&'a Failure>,
-    /// When it happened, by the vendor's clock.
+    pub error: Option<&'a VendorError>,
+    /// The time of the change by the vendor's clock.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub vendor_time: Option<Timestamp>,
-    /// The hook's labels and the message's.
+    /// The labels of the hook and of the message.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: &'a BTreeMap<String, String>,
 }
 
-impl Draft<'_> {
+impl EventJson<'_> {
     /// The `data:` line. JSON escapes every control character, so it cannot hold a line break.
     pub fn encode(&self) -> Bytes {
-        // Serialising plain maps and strings into memory cannot fail; an empty object would be caught by every test.
+        // Serialising maps and strings into memory cannot fail; a test would notice an empty object.
         serde_json::to_vec(self).unwrap_or_default().into()
     }
 }
@@ -102,7 +93,7 @@ mod tests {
     #[test]
     fn the_two_keys_of_gini_come_first_and_line_breaks_are_escaped() {
         let vendor_id: VendorId = "8v9iSKnj".parse().expect("good");
-        let draft = Draft {
+        let draft = EventJson {
             document_id: "626626a0-749f-11e2-bfd6-000000000000".parse().expect("good"),
             status: Status::Completed,
             vendor: Vendor::Ppj,

@@ -5,7 +5,7 @@ use data_encoding::BASE64;
 use serde_json::{Map, Value, json};
 
 use super::{Dialect, Inbound, Inexpressible, Message, Outbound, Refusal, Telling, json, post, proof, unintelligible};
-use crate::domain::{Encoding, Failure, Hook, Mapping, Status, Timestamp, Update, Vendor, Verify};
+use crate::domain::{Encoding, Hook, Mapping, Status, Timestamp, Update, Vendor, VendorError, Verify};
 
 const WANTED: &str = "the hook's signature header is needed, once, with its prefix";
 const WRONG: &str = "the signature does not match";
@@ -124,13 +124,13 @@ fn missing(what: &str, pointer: &str) -> Refusal {
     unintelligible(format!("{what}: there is no string, number or boolean at {}", json::quote(pointer)))
 }
 
-fn failure(body: &Value, mapping: &Mapping) -> Option<Failure> {
+fn failure(body: &Value, mapping: &Mapping) -> Option<VendorError> {
     let code = json::text(at(body, mapping.error_code.as_deref()));
     let message = json::text(at(body, mapping.error_message.as_deref()));
     if code.is_none() && message.is_none() {
         return None;
     }
-    Some(Failure { code: code.unwrap_or_default(), message: message.unwrap_or_default() })
+    Some(VendorError { code: code.unwrap_or_default(), message: message.unwrap_or_default() })
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use data_encoding::BASE64;
 use serde_json::{Map, Number, Value};
 
 use super::{Refusal, unintelligible};
-use crate::domain::{DocumentId, Failure, Timestamp, VendorId};
+use crate::domain::{DocumentId, Timestamp, VendorError, VendorId};
 
 /// Deeper bodies are refused. What a vendor sends is nested again in an event, and readers stop at about 128 levels:
 /// an event that its readers cannot parse must not be stored.
@@ -122,13 +122,13 @@ fn from_number(n: i64) -> Option<Timestamp> {
 }
 
 /// `{"code","message"}` as most vendors write it, or a bare explanation.
-pub(super) fn failure(value: Option<&Value>) -> Option<Failure> {
+pub(super) fn failure(value: Option<&Value>) -> Option<VendorError> {
     match value? {
-        Value::Object(map) => Some(Failure {
+        Value::Object(map) => Some(VendorError {
             code: text(map.get("code")).unwrap_or_default(),
             message: text(map.get("message")).unwrap_or_default(),
         }),
-        other => text(Some(other)).map(|message| Failure { code: String::new(), message }),
+        other => text(Some(other)).map(|message| VendorError { code: String::new(), message }),
     }
 }
 

@@ -40,7 +40,7 @@ pub fn tell(
     now: Timestamp,
 ) -> Result<Outbound, Inexpressible> {
     let (vendor, status) = (format.vendor(), telling.update.status);
-    if !format.tells(status) {
+    if !format.supports(status) {
         return Err(Inexpressible::Status { vendor, status });
     }
     check_address(endpoint)?;

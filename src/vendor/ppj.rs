@@ -10,7 +10,7 @@ use serde_json::json;
 
 use self::params::Params;
 use super::{Dialect, Inbound, Inexpressible, Message, Outbound, Refusal, Reply, Telling, json, proof, unintelligible};
-use crate::domain::{Failure, Hook, Status, Timestamp, Update, Vendor, Verify};
+use crate::domain::{Hook, Status, Timestamp, Update, Vendor, VendorError, Verify};
 
 /// The dialect of PPJ.
 pub(super) struct Ppj;
@@ -41,7 +41,7 @@ impl Dialect for Ppj {
         let code = code(&params)?;
         let mut update = Update::new(json::parse_id(params.required("token")?, "token")?, status);
         if status == Status::Error {
-            update.error = Some(Failure {
+            update.error = Some(VendorError {
                 code: code.map(|c| c.to_string()).unwrap_or_default(),
                 message: meaning(code).to_owned(),
             });

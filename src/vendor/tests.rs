@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::fixture::{ENDPOINT, Request, every_hook, hook, mapping, now, open, proofs, telling};
 use super::{Inexpressible, Message, Mode, Refusal, parse_kept, render, standard_notify};
-use crate::domain::{Failure, Hook, Status, Vendor, Verify};
+use crate::domain::{Hook, Status, Vendor, VendorError, Verify};
 
 #[test]
 fn what_is_written_is_read_back_for_every_vendor_proof_and_status() {
@@ -16,8 +16,8 @@ fn what_is_written_is_read_back_for_every_vendor_proof_and_status() {
             let mut told = telling("8v9iSKnj", status);
             told.update.title = Some("Ünïcode \"title\"".into());
             told.update.result = Some(serde_json::Map::from_iter([("pages".to_owned(), json!(3))]));
-            told.update.error =
-                (status == Status::Error).then(|| Failure { code: "2".into(), message: "source file error".into() });
+            told.update.error = (status == Status::Error)
+                .then(|| VendorError { code: "2".into(), message: "source file error".into() });
             let out = match render(hook.vendor, &told, ENDPOINT, &hook.verify, now()) {
                 Ok(out) => out,
                 Err(Inexpressible::Status { .. }) if status == Status::Pending => continue,

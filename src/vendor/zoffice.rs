@@ -7,7 +7,7 @@ use http::HeaderMap;
 use serde_json::{Map, Value, json};
 
 use super::{Dialect, Inbound, Inexpressible, Message, Outbound, Refusal, Telling, json, post, proof, unintelligible};
-use crate::domain::{Failure, Hook, Status, Timestamp, Update, Vendor, Verify};
+use crate::domain::{Hook, Status, Timestamp, Update, Vendor, VendorError, Verify};
 
 /// The dialect of zOffice.
 pub(super) struct Zoffice;
@@ -57,7 +57,7 @@ impl Dialect for Zoffice {
         update.vendor_time = json::time(detail.get("endTime")).or_else(|| json::time(detail.get("startTime")));
         if status == Status::Error {
             let message = json::text(detail.get("msg")).unwrap_or_default();
-            update.error = Some(Failure { code: code.to_owned(), message });
+            update.error = Some(VendorError { code: code.to_owned(), message });
         }
         detail.shift_remove("taskStatus");
         for (key, value) in body {

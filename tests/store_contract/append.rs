@@ -1,6 +1,6 @@
 //! Contract of appending: the event that an arrival becomes, and the order of events for every reader.
 
-use docrelay::domain::{DocumentId, EventId, Failure, Status, Vendor};
+use docrelay::domain::{DocumentId, EventId, Status, Vendor, VendorError};
 use docrelay::store::{AppendOutcome, StoreError};
 use futures::StreamExt;
 use serde_json::json;
@@ -25,7 +25,7 @@ pub(crate) async fn event_json_has_documented_keys_in_order(factory: impl StoreF
     let mut arrival = unkeyed("a", "8v9iSKnj", Status::Error);
     arrival.update.title = Some("Ü \"x\"".into());
     arrival.update.result = json!({"z": 1, "a": [true, null]}).as_object().cloned();
-    arrival.update.error = Some(Failure { code: "7".into(), message: "broken".into() });
+    arrival.update.error = Some(VendorError { code: "7".into(), message: "broken".into() });
     arrival.update.vendor_time = Some(at(0));
     arrival.labels.insert("team".into(), "blue".into());
     arrival.now = at(1_234);

@@ -1,7 +1,7 @@
 //! Contract of notifications in the registry, and of the deliveries of a removed one.
 
 use docrelay::domain::{
-    Credential, Format, NOTIFICATIONS_PER_CLIENT, Notification, NotificationState, Retired, Secret, Status,
+    Credential, Format, NOTIFICATIONS_PER_CLIENT, Notification, NotificationState, RetiredSecret, Secret, Status,
 };
 use docrelay::store::{DeliveryQuery, DeliveryState, Disposition, Store, StoreError};
 
@@ -15,7 +15,7 @@ use crate::routing::{origin, registration, route_to_callback};
 pub(crate) fn full_notification(name: &str) -> Notification {
     Notification {
         secrets: vec![Secret::new("notification-secret-1"), Secret::new("notification-secret-2")],
-        previous: Some(Retired { secret: Secret::new("notification-secret-0"), until: at(5_000) }),
+        previous: Some(RetiredSecret { secret: Secret::new("notification-secret-0"), until: at(5_000) }),
         credential: Some(Credential::Header(Secret::new("token of the notification"))),
         state: NotificationState::Unverified,
         is_default: false,

@@ -129,13 +129,13 @@ pub(crate) async fn status_without_representation_in_format_is_not_queued(factor
         let document = format!("x{number}");
         let pending = stored(&store, unkeyed("a", &document, Status::Pending)).await.id.sequence;
         let last = stored(&store, unkeyed("a", &document, Status::Error)).await.id.sequence;
-        let first = if format.tells(Status::Pending) { pending } else { last };
+        let first = if format.supports(Status::Pending) { pending } else { last };
         assert_eq!(due_events(&store, &lane("a", name), at(0)).await, [first], "{name}");
         let url = format!("https://{name}.example.com/x");
         let route = Route { notification: None, callback: Some(callback(&url, format)) };
         stored(&store, registration(&format!("y{number}"), route)).await;
         let lane = origin("a", &url);
-        assert_eq!(due(&store, &lane, at(0)).await.len(), usize::from(format.tells(Status::Pending)), "{name}");
+        assert_eq!(due(&store, &lane, at(0)).await.len(), usize::from(format.supports(Status::Pending)), "{name}");
     }
 }
 

@@ -5,7 +5,7 @@ use reqwest::Url;
 use uuid::Uuid;
 
 use super::Args;
-use crate::domain::{Failure, Secret, Status, Timestamp, Update, Vendor, VendorId, Verify};
+use crate::domain::{Secret, Status, Timestamp, Update, Vendor, VendorError, VendorId, Verify};
 use crate::vendor::{Edition, Outbound, Telling, check_proof, ppj_handshake, ppj_notify, render, standard_notify};
 
 /// A request, and what to say and expect of it.
@@ -98,7 +98,7 @@ fn telling(args: &Args, now: Timestamp) -> anyhow::Result<Telling> {
     let mut update = Update::new(id, args.status);
     update.title.clone_from(&args.title);
     if args.error_code.is_some() || args.error_message.is_some() {
-        update.error = Some(Failure {
+        update.error = Some(VendorError {
             code: args.error_code.clone().unwrap_or_default(),
             message: args.error_message.clone().unwrap_or_default(),
         });

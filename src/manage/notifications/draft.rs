@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{NewCallback, NewNotification, NotificationChange, NotificationError, Secrets};
 use crate::auth::PREVIOUS_FOR;
 use crate::domain::{
-    Callback, Credential, Format, Notification, NotificationState, Retired, Secret, Timestamp, check_endpoint,
+    Callback, Credential, Format, Notification, NotificationState, RetiredSecret, Secret, Timestamp, check_endpoint,
 };
 use crate::vendor;
 
@@ -95,7 +95,7 @@ fn list(secrets: Option<Secrets>) -> Vec<Secret> {
 
 /// The secret that goes on signing for a while: only where a request carries two signatures, and only when one took
 /// the place of another. Who gives two at once rotates by hand, who gives none wants none.
-fn retired(known: &Notification, format: Format, secrets: &[Secret], now: Timestamp) -> Option<Retired> {
+fn retired(known: &Notification, format: Format, secrets: &[Secret], now: Timestamp) -> Option<RetiredSecret> {
     if [format, known.format] != [Format::Standard, Format::Standard] {
         return None;
     }
@@ -104,7 +104,7 @@ fn retired(known: &Notification, format: Format, secrets: &[Secret], now: Timest
     }
     let [fresh] = secrets else { return None };
     let old = known.secrets.first().filter(|old| *old != fresh)?;
-    Some(Retired { secret: old.clone(), until: now.plus(PREVIOUS_FOR) })
+    Some(RetiredSecret { secret: old.clone(), until: now.plus(PREVIOUS_FOR) })
 }
 
 /// `tokenType` and `tokenValue`; what is left out is that of `known`.

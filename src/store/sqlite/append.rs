@@ -11,7 +11,7 @@ use super::identity::{self, Mint};
 use super::outbox::{self, News};
 use super::registry::Audience;
 use super::usage::Changes;
-use crate::domain::{DocumentId, Draft, Epoch, Event, EventId, Timestamp};
+use crate::domain::{DocumentId, Epoch, Event, EventId, EventJson, Timestamp};
 use crate::store::{AppendOutcome, DUPLICATE_WINDOW, DuplicateRule, NewEvent, RawRequest, Seal};
 
 /// How far back a clock may step without being believed.
@@ -147,8 +147,8 @@ struct Stored<'a> {
 }
 
 impl Stored<'_> {
-    fn draft<'a>(&'a self, arrival: &'a NewEvent) -> Draft<'a> {
-        Draft {
+    fn draft<'a>(&'a self, arrival: &'a NewEvent) -> EventJson<'a> {
+        EventJson {
             document_id: self.document,
             status: arrival.update.status,
             vendor: arrival.vendor,

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::domain::{Failure, Hook, Secret, Status, Timestamp, Vendor, Verify};
+use crate::domain::{Hook, Secret, Status, Timestamp, Vendor, VendorError, Verify};
 use crate::vendor::fixture::{ENDPOINT, NOW, Request, hook, now, open, telling};
 use crate::vendor::{Inexpressible, Refusal, read, render};
 
@@ -65,7 +65,7 @@ fn every_state_of_a_document_is_known_and_no_other() {
 fn an_error_code_that_is_a_number_becomes_text() {
     let message = json!({ "documentId": "doc-1", "status": "FAILED", "error": { "code": 17, "message": "too big" } });
     let update = body(&message).update(&open(Vendor::Baidu));
-    assert_eq!(update.error, Some(Failure { code: "17".into(), message: "too big".into() }));
+    assert_eq!(update.error, Some(VendorError { code: "17".into(), message: "too big".into() }));
 }
 
 #[test]

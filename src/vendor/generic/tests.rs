@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::domain::{Encoding, Failure, Hook, Mapping, Secret, Status, Vendor, Verify};
+use crate::domain::{Encoding, Hook, Mapping, Secret, Status, Vendor, VendorError, Verify};
 use crate::vendor::fixture::{ENDPOINT, Request, hook, now, open, telling};
 use crate::vendor::render;
 
@@ -36,7 +36,7 @@ fn pointers_find_everything_wherever_it_is() {
     let update = Request::post(body.to_string()).update(&mapped(mapping()));
     assert_eq!((update.vendor_id.as_str(), update.status), ("17", Status::Error));
     assert_eq!(update.title.as_deref(), Some("a title"));
-    assert_eq!(update.error, Some(Failure { code: "5".into(), message: "broken".into() }));
+    assert_eq!(update.error, Some(VendorError { code: "5".into(), message: "broken".into() }));
     assert_eq!(update.vendor_time.map(|t| t.seconds()), Some(1_481_186_737));
     assert_eq!(update.dedup_key.as_deref(), Some("message:m-1"));
     assert_eq!(update.result.map(Value::Object), Some(body));

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::domain::{Failure, Secret, Status, Vendor, Verify};
+use crate::domain::{Secret, Status, Vendor, VendorError, Verify};
 use crate::vendor::fixture::{ENDPOINT, Request, hook, now, open, telling};
 use crate::vendor::render;
 
@@ -43,7 +43,7 @@ fn other_keys_travel_in_the_result_and_those_of_an_event_find_their_place() {
     });
     let update = Request::post(body.to_string()).update(&open(Vendor::Gini));
     assert_eq!(update.title.as_deref(), Some("t"));
-    assert_eq!(update.error, Some(Failure { code: "5".into(), message: "m".into() }));
+    assert_eq!(update.error, Some(VendorError { code: "5".into(), message: "m".into() }));
     assert_eq!(update.vendor_time.map(|t| t.seconds()), Some(1_481_186_737));
     assert_eq!(update.result.map(Value::Object), Some(json!({ "pages": 3, "progress": 7 })));
 }

@@ -1,4 +1,4 @@
-//! From a stored event's JSON back to what was said: the inverse of [`crate::domain::Draft`], as far as that keeps things.
+//! From a stored event's JSON back to what was said: the inverse of [`crate::domain::EventJson`], as far as that keeps things.
 //! The key by which a repeat is known is not among them, and nobody who is told of an event needs it.
 
 use std::collections::BTreeMap;
@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::domain::{Failure, Status, Timestamp, Update, Vendor};
+use crate::domain::{Status, Timestamp, Update, Vendor, VendorError};
 use crate::vendor::Telling;
 
 /// An event as it is stored; keys that a later version may add are passed over.
@@ -43,7 +43,7 @@ pub fn retell(event: &Bytes, message_id: String, notification: String) -> Option
     let update = Update {
         title: stored.title,
         result: stored.result,
-        error: stored.error.map(|e| Failure { code: e.code, message: e.message }),
+        error: stored.error.map(|e| VendorError { code: e.code, message: e.message }),
         vendor_time,
         labels: stored.labels,
         ..Update::new(stored.vendor_id.parse().ok()?, stored.status)

@@ -7,7 +7,7 @@ mod own_words;
 mod proofs;
 
 use super::{challenge, tell};
-use crate::domain::{Failure, Format, Secret, Status, Vendor, Verify};
+use crate::domain::{Format, Secret, Status, Vendor, VendorError, Verify};
 use crate::vendor::Inexpressible;
 use crate::vendor::fixture::{ENDPOINT, Request, hook, now, open, telling};
 
@@ -52,9 +52,10 @@ fn value<'a>(headers: &'a [(String, String)], name: &str) -> &'a str {
 #[test]
 fn what_is_told_is_understood_by_a_hook_of_the_same_vendor_and_secret() {
     for format in Format::ALL {
-        for status in Status::ALL.into_iter().filter(|s| format.tells(*s)) {
+        for status in Status::ALL.into_iter().filter(|s| format.supports(*s)) {
             let mut told = telling("8v9iSKnj", status);
-            told.update.error = (status == Status::Error).then(|| Failure { code: "2".into(), message: "m".into() });
+            told.update.error =
+                (status == Status::Error).then(|| VendorError { code: "2".into(), message: "m".into() });
             let out = tell(format, &told, None, ENDPOINT, &secrets_of(format), now()).expect("told");
             let read = Request::of(&out).update(&hook(format.vendor(), verify_of(format)));
             assert_eq!((read.vendor_id, read.status), (told.update.vendor_id, status), "{format}");
@@ -112,7 +113,7 @@ fn an_address_that_is_none_or_hides_a_control_character_is_not_called() {
 fn a_code_that_is_not_ppjs_becomes_the_servers_and_a_source_file_error_keeps_its_words() {
     for (code, sent) in [("2", "2"), ("1", "1"), ("", "1"), ("DocExceptions.Broken", "1"), ("TaskFailNotify", "1")] {
         let mut told = telling("8v9iSKnj", Status::Error);
-        told.update.error = Some(Failure { code: code.into(), message: "source file error".into() });
+        told.update.error = Some(VendorError { code: code.into(), message: "source file error".into() });
         let out = tell(Format::Ppj, &told, None, "https://h/n", &[], now()).expect("told");
         assert_eq!(out.url, format!("https://h/n?type=error&token=8v9iSKnj&code={sent}"));
         let out = tell(Format::Zoffice, &told, None, "https://h/n", &[], now()).expect("told");

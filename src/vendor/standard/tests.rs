@@ -3,7 +3,7 @@
 use data_encoding::BASE64;
 use serde_json::{Value, json};
 
-use crate::domain::{Failure, Hook, Secret, Status, Timestamp, Vendor, Verify};
+use crate::domain::{Hook, Secret, Status, Timestamp, Vendor, VendorError, Verify};
 use crate::vendor::fixture::{ENDPOINT, NOW, Request, hook, now, open, telling};
 use crate::vendor::{Message, Refusal, read};
 
@@ -122,7 +122,7 @@ fn an_envelope_is_understood() {
     });
     let update = Request::post(body.to_string()).header("webhook-id", "msg_1").update(&open(Vendor::Standard));
     assert_eq!((update.vendor_id.as_str(), update.title.as_deref()), ("v", Some("t")));
-    assert_eq!(update.error, Some(Failure { code: "7".into(), message: "m".into() }));
+    assert_eq!(update.error, Some(VendorError { code: "7".into(), message: "m".into() }));
     assert_eq!(update.result.map(Value::Object), Some(json!({ "a": 1, "pages": 2 })));
     assert_eq!(update.vendor_time.map(|t| t.seconds()), Some(1_481_186_737));
     assert_eq!(update.dedup_key.as_deref(), Some("webhook:msg_1"));

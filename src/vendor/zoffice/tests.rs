@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::domain::{Failure, Hook, Secret, Status, Vendor, Verify};
+use crate::domain::{Hook, Secret, Status, Vendor, VendorError, Verify};
 use crate::vendor::fixture::{ENDPOINT, Request, hook, now, open, telling};
 use crate::vendor::render;
 
@@ -52,7 +52,7 @@ fn the_seeds_success_is_understood() {
 #[test]
 fn the_seeds_failure_is_understood() {
     let update = Request::post(FAILURE).update(&open(Vendor::Zoffice));
-    let error = Failure { code: "TaskFailNotify".into(), message: "conversion format err".into() };
+    let error = VendorError { code: "TaskFailNotify".into(), message: "conversion format err".into() };
     assert_eq!((update.status, update.error), (Status::Error, Some(error)));
     assert_eq!(update.title.as_deref(), Some("demo-docx.pdf"));
 }

@@ -40,7 +40,7 @@ pub(in crate::store::sqlite) fn queue(
     let named = course.notification.and_then(|name| audience.named(&name));
     let chosen = named.or_else(|| audience.notifications.iter().find(|kept| kept.notification.is_default));
     for aim in chosen.map(Aim::at).into_iter().chain(course.callback.map(Aim::back)) {
-        if aim.format.tells(news.status) {
+        if aim.format.supports(news.status) {
             aim.join(db, at, changes, (coming, news))?;
         }
     }
@@ -69,7 +69,7 @@ pub(in crate::store::sqlite) fn reroute(
     let named = route.notification.as_ref().and_then(|name| audience.named(name));
     let callback = route.callback.as_ref().and_then(|callback| Some((Target::of(callback)?, callback.format)));
     for aim in named.map(Aim::at).into_iter().chain(callback.map(Aim::back)) {
-        if aim.format.tells(news.status) && !aim.track(audience.number).holds(db, news)? {
+        if aim.format.supports(news.status) && !aim.track(audience.number).holds(db, news)? {
             aim.join(db, at, changes, (coming, news))?;
         }
     }

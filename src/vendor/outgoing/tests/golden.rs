@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use super::{secrets_of, verify_of};
-use crate::domain::{DocumentId, Draft, Format, Hook, Secret, Update, Vendor, Verify};
+use crate::domain::{DocumentId, EventJson, Format, Hook, Secret, Update, Vendor, Verify};
 use crate::vendor::fixture::{Request, hook, mapping, now, open};
 use crate::vendor::{Inexpressible, Original, Outbound, retell, tell};
 
@@ -85,7 +85,7 @@ fn open_hook(vendor: Vendor) -> Hook {
 /// The event as the store keeps it: a document whose vendor names it by a UUID keeps that.
 fn stored(vendor: Vendor, update: &Update) -> bytes::Bytes {
     let minted = "c8a1f0e2-0f9c-11e7-93ae-92361f002671".parse::<DocumentId>().expect("good");
-    let draft = Draft {
+    let draft = EventJson {
         document_id: update.vendor_id.as_str().parse().unwrap_or(minted),
         status: update.status,
         vendor,

@@ -8,7 +8,7 @@ use proptest::prelude::{Strategy, any, prop, prop_assert, prop_assert_eq, propte
 use serde_json::{Map, Value};
 
 use super::{secrets_of, verify_of};
-use crate::domain::{DocumentId, Draft, Failure, Format, Status, Timestamp, Update, Vendor, VendorId};
+use crate::domain::{DocumentId, EventJson, Format, Status, Timestamp, Update, Vendor, VendorError, VendorId};
 use crate::vendor::fixture::{ENDPOINT, Request, hook, now, telling};
 use crate::vendor::{Outbound, retell, tell};
 
@@ -60,7 +60,7 @@ fn update() -> impl Strategy<Value = Update> {
         .prop_map(|(vendor_id, status, title, result, error, vendor_time, labels)| Update {
             title,
             result,
-            error: error.map(|(code, message)| Failure { code, message }),
+            error: error.map(|(code, message)| VendorError { code, message }),
             vendor_time: vendor_time.map(Timestamp::from_millis),
             labels,
             ..Update::new(vendor_id, status)
@@ -83,7 +83,7 @@ proptest! {
         time in any::<i64>(),
     ) {
         let document_id: DocumentId = "626626a0-749f-11e2-bfd6-000000000000".parse().expect("good");
-        let draft = Draft {
+        let draft = EventJson {
             document_id,
             status: update.status,
             vendor,

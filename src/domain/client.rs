@@ -1,0 +1,68 @@
+//! Clients: the applications that own documents, hooks and notifications.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use super::document::InvalidId;
+use super::secret::Secret;
+use super::time::Timestamp;
+
+/// The id of a client: 1 to 64 characters of `A-Za-z0-9._-`, the first a letter or digit.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ClientId(Arc<str>);
+
+impl ClientId {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for ClientId {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        let good = (1..=64).contains(&text.len())
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+            && text.as_bytes()[0].is_ascii_alphanumeric();
+        if good {
+            Ok(Self(text.into()))
+        } else {
+            Err(InvalidId("a client id is 1 to 64 characters of A-Z a-z 0-9 . _ - and begins with a letter or digit"))
+        }
+    }
+}
+
+impl fmt::Display for ClientId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl serde::Serialize for ClientId {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(self)
+    }
+}
+
+/// An application that owns documents, hooks and notifications.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Client {
+    pub id: ClientId,
+    /// Tokens that were issued before belong to an earlier client of the same id.
+    pub created: Timestamp,
+    pub secret: Secret,
+    /// The secret before the last rotation, and the end of its validity.
+    pub previous: Option<(Secret, Timestamp)>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn client_id_with_control_character_is_refused() {
+        assert!("a\nb".parse::<ClientId>().is_err());
+        assert!("a-1.b_c".parse::<ClientId>().is_ok());
+    }
+}
