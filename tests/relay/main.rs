@@ -9,9 +9,7 @@
 )]
 
 mod auth;
-mod browser;
 mod cli;
-mod dashboard;
 mod deliveries;
 mod documents;
 mod durability;
@@ -25,4 +23,4 @@ mod openapi;
 mod rejects;
 mod sdk;
 mod streams;
-mod widget;
+mod ui;

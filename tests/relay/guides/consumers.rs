@@ -13,7 +13,7 @@ use crate::harness::TIMEOUT;
 use crate::harness::child::{ChildProcess, read_lines};
 use crate::harness::chromium::Browser;
 use crate::harness::fixture::{Fixture, document_id};
-use crate::harness::receiver::{Receiver, Reply};
+use crate::harness::receiver::Receiver;
 use crate::harness::tool::{find_tool, without_proxy};
 
 /// A Python that has httpx-sse; set by `make test`.
@@ -108,11 +108,7 @@ fn assert_page_resumes(heading: &str) {
     let (origin, token) = (fixture.relay.url(""), &fixture.token);
     let page = replace_all(block(heading, "html"), &[("https://relay.example.com", &origin), ("YOUR_TOKEN", token)]);
     // A site of another origin than the relay's.
-    let site = Receiver::start(move |_, _| Reply {
-        headers: "Content-Type: text/html; charset=utf-8\r\n",
-        body: page.clone(),
-        ..Reply::status(200)
-    });
+    let site = Receiver::serving_page(page);
     browser.navigate(&site.url("/"));
     let state = |text: &str| format!("document.querySelector('#state').innerText === {}", json!(text));
     let has = |n: usize| format!("document.querySelectorAll('#events li').length >= {n}");

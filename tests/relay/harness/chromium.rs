@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use data_encoding::BASE64;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -18,6 +19,20 @@ const PROGRAM: &str = "DOCRELAY_CHROMIUM";
 
 /// A second browser would disturb measurements in the first.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum ColorScheme {
+    Light,
+    Dark,
+}
+
+/// Size and color scheme of the page; sizes are in CSS pixels.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Viewport {
+    pub(crate) width: u32,
+    pub(crate) height: u32,
+    pub(crate) color_scheme: ColorScheme,
+}
 
 /// A tab in the background.
 pub(crate) struct Tab {
@@ -130,16 +145,25 @@ impl Browser {
         }
     }
 
-    /// A picture of the page, as a PNG in base64.
+    /// Changes the viewport. A width below 600 emulates a phone.
     #[track_caller]
-    pub(crate) fn screenshot(&mut self, width: u32, height: u32, dark: bool) -> String {
+    pub(crate) fn set_viewport(&mut self, viewport: Viewport) {
+        let Viewport { width, height, color_scheme } = viewport;
         let size = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600});
         self.call("Emulation.setDeviceMetricsOverride", size);
-        let scheme = if dark { "dark" } else { "light" };
+        let scheme = match color_scheme {
+            ColorScheme::Light => "light",
+            ColorScheme::Dark => "dark",
+        };
         let features = json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]});
         self.call("Emulation.setEmulatedMedia", features);
+    }
+
+    /// A picture of the page as PNG.
+    #[track_caller]
+    pub(crate) fn screenshot(&mut self) -> Vec<u8> {
         let shot = self.call("Page.captureScreenshot", json!({"format": "png", "captureBeyondViewport": true}));
-        shot["data"].as_str().expect("a picture").to_owned()
+        BASE64.decode(shot["data"].as_str().expect("a picture").as_bytes()).expect("base64")
     }
 
     /// Asserts that the pages have reported no error.

@@ -87,6 +87,15 @@ impl Receiver {
         })
     }
 
+    /// Answers every request with an HTML page.
+    pub(crate) fn serving_page(page: String) -> Self {
+        Self::start(move |_, _| Reply {
+            headers: "Content-Type: text/html; charset=utf-8\r\n",
+            body: page.clone(),
+            ..Reply::status(200)
+        })
+    }
+
     /// Answers each request with the result of `respond`, which also gets the number of earlier requests.
     pub(crate) fn start(respond: impl Fn(&Received, usize) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");

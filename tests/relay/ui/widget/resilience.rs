@@ -1,31 +1,30 @@
-//! What the widget survives: a relay that is killed, a network that goes, a ticket that expires, a tab that is closed; and
-//! that all tabs together hold one stream.
+//! The widget over interruptions: a killed relay, a lost network, an expired ticket, a closed tab. All tabs share one
+//! stream.
 
 use serde_json::json;
 
-use super::{
-    FIRST, LIVE, SHOWN, Site, heard, nothing_to_complain_of, shows, titles, troubles, widget, with_ticket, with_token,
-};
+use super::{FIRST, LIVE, SHOWN, Site, error_codes, received, shows, titles, widget, with_ticket, with_token};
+use crate::harness::TIMEOUT;
 use crate::harness::chromium::Browser;
+use crate::harness::fixture::Fixture;
 use crate::harness::receiver::Received;
-use crate::harness::{TIMEOUT, TestRelay};
 
 #[test]
-fn the_widget_misses_nothing_when_the_relay_is_killed() {
+fn widget_misses_nothing_when_relay_is_killed() {
     let Some(mut browser) = Browser::start() else { return };
     let mut site = Site::new("60s", with_token(""));
-    browser.navigate(&site.site.url("/"));
+    browser.navigate(&site.server.url("/"));
     browser.wait_until(LIVE);
-    site.tell(1, "COMPLETED", "1.pdf");
+    site.post(1, "COMPLETED", "1.pdf");
     browser.wait_until(&shows("1.pdf"));
-    nothing_to_complain_of(&browser);
-    site.relay.kill();
+    browser.assert_no_errors();
+    site.fixture.relay.kill();
     browser.wait_until(&shows("Updates are unavailable right now. Retrying."));
-    site.relay.restart();
+    site.fixture.relay.restart();
     for number in 2..=5 {
-        site.tell(number, "COMPLETED", &format!("{number}.pdf"));
+        site.post(number, "COMPLETED", &format!("{number}.pdf"));
     }
-    browser.wait_until(&heard("5.pdf"));
+    browser.wait_until(&received("5.pdf"));
     assert_eq!(
         titles(&mut browser),
         json!(["1.pdf", "2.pdf", "3.pdf", "4.pdf", "5.pdf"]),
@@ -35,9 +34,9 @@ fn the_widget_misses_nothing_when_the_relay_is_killed() {
 }
 
 #[test]
-fn after_a_reset_the_widget_looks_at_the_present_state_and_says_so() {
+fn widget_reloads_state_after_reset_and_says_so() {
     let Some(mut browser) = Browser::start() else { return };
-    // The position of another store, as after one was lost.
+    // The page sends an event id of another store, as after the loss of a store.
     let lost = "<script>
         const ask = fetch;
         globalThis.fetch = (url, options) => {
@@ -46,41 +45,44 @@ fn after_a_reset_the_widget_looks_at_the_present_state_and_says_so() {
           return ask(url, options);
         };
         </script>";
-    let site = Site::new("60s", |relay, token| format!("{lost}{}", widget(relay, &format!("token=\"{token}\""))));
-    browser.navigate(&site.site.url("/"));
+    let site = Site::new("60s", |fixture| {
+        let token = format!("token=\"{}\"", fixture.token);
+        format!("{lost}{}", widget(&fixture.relay, &token))
+    });
+    browser.navigate(&site.server.url("/"));
     browser.wait_until(LIVE);
-    site.tell(1, "COMPLETED", "1.pdf");
+    site.post(1, "COMPLETED", "1.pdf");
     browser.wait_until(&shows("1.pdf"));
     browser.evaluate("lose = true; dispatchEvent(new Event('offline'))");
     browser.wait_until(&shows("Some earlier updates are no longer available."));
     browser.wait_until(&format!("{} && {LIVE}", shows("1.pdf")));
-    site.tell(2, "COMPLETED", "2.pdf");
-    browser.wait_until(&heard("2.pdf"));
+    site.post(2, "COMPLETED", "2.pdf");
+    browser.wait_until(&received("2.pdf"));
     assert_eq!(titles(&mut browser), json!(["1.pdf", "2.pdf"]));
     assert_eq!(browser.evaluate(&format!("{SHOWN}.includes('no longer available')")), json!(false));
-    nothing_to_complain_of(&browser);
+    browser.assert_no_errors();
 }
 
 #[test]
-fn an_expired_ticket_is_replaced_unseen() {
+fn expired_ticket_is_replaced_without_interruption() {
     let Some(mut browser) = Browser::start() else { return };
     let site = Site::new("2s", with_ticket(FIRST));
-    site.tell(1, "PENDING", "a.pdf");
-    browser.navigate(&site.site.url("/"));
+    site.post(1, "PENDING", "a.pdf");
+    browser.navigate(&site.server.url("/"));
     browser.wait_until(&shows("In progress"));
     let replaced = |all: &[Received]| all.iter().filter(|received| received.target == "/ticket").count() >= 3;
-    site.site.wait_until(TIMEOUT, replaced);
-    site.tell(1, "COMPLETED", "a.pdf");
+    site.server.wait_until(TIMEOUT, replaced);
+    site.post(1, "COMPLETED", "a.pdf");
     browser.wait_until(&shows("Completed"));
     assert_eq!(titles(&mut browser), json!(["a.pdf"]));
     assert_eq!(browser.evaluate("[...new Set(states.map(({ state }) => state))]"), json!(["live"]));
-    assert_eq!(troubles(&mut browser), json!([]));
-    assert!(site.tickets() >= 3);
-    nothing_to_complain_of(&browser);
+    assert_eq!(error_codes(&mut browser), json!([]));
+    assert!(site.ticket_requests() >= 3);
+    browser.assert_no_errors();
 }
 
-/// Makes the widget take every token for a ticket, which opens streams and nothing else, and was issued in the second that
-/// follows: what came before in the same second would be taken for news.
+/// Makes the widget treat every token as a ticket, which opens only streams. The token counts as issued a second later, so
+/// that earlier events of the same second do not count as new.
 const TICKETS_ONLY: &str = r#"<script>
     const decode = atob;
     const later = (text, seconds) => `"iat":${Number(seconds) + 1}`;
@@ -88,20 +90,20 @@ const TICKETS_ONLY: &str = r#"<script>
     </script>"#;
 
 #[test]
-fn a_ticket_that_reads_no_documents_shows_the_present_state_by_its_stream() {
+fn ticket_without_document_access_shows_state_from_stream() {
     let Some(mut browser) = Browser::start() else { return };
-    let page = |relay: &TestRelay, _: &str| {
-        format!("{TICKETS_ONLY}{}", widget(relay, &format!("ticket-url=\"/ticket\" {FIRST}")))
+    let page = |fixture: &Fixture| {
+        format!("{TICKETS_ONLY}{}", widget(&fixture.relay, &format!("ticket-url=\"/ticket\" {FIRST}")))
     };
     let site = Site::new("60s", page);
-    site.tell(1, "PENDING", "1.pdf");
-    site.tell(2, "COMPLETED", "2.pdf");
-    site.tell(3, "COMPLETED", "3.pdf");
-    site.tell(1, "COMPLETED", "1.pdf");
-    browser.navigate(&site.site.url("/"));
+    site.post(1, "PENDING", "1.pdf");
+    site.post(2, "COMPLETED", "2.pdf");
+    site.post(3, "COMPLETED", "3.pdf");
+    site.post(1, "COMPLETED", "1.pdf");
+    browser.navigate(&site.server.url("/"));
     browser.wait_until(&shows("1.pdf"));
     browser.wait_until(&shows("Completed"));
-    // Another element of the page wants another document, which the stream has passed by.
+    // A second element shows another document, whose events the stream has already replayed.
     browser.evaluate(
         "(() => {
            const second = document.querySelector('docrelay-status').cloneNode();
@@ -111,12 +113,13 @@ fn a_ticket_that_reads_no_documents_shows_the_present_state_by_its_stream() {
          })()",
     );
     browser.wait_until("document.querySelectorAll('docrelay-status')[1].documents[0]?.title === '2.pdf'");
-    site.tell(2, "ERROR", "2.pdf");
+    site.post(2, "ERROR", "2.pdf");
     browser.wait_until("document.querySelectorAll('docrelay-status')[1].documents[0]?.status === 'ERROR'");
-    assert_eq!(browser.evaluate("events.length"), json!(1), "the past is no news");
-    assert_eq!(site.metric("docrelay_followers"), "1");
+    assert_eq!(browser.evaluate("events.length"), json!(1), "replayed events are not dispatched");
+    assert_eq!(site.open_streams(), 1);
 
-    // One that wants all documents widens the stream, and the past of a third is still to be had beside it.
+    // An element for all documents replaces the stream by one without a filter; a fourth element still gets the replay of
+    // its document.
     browser.evaluate(
         "for (const name of ['', '626626a0-749f-11e2-bfd6-000000000003']) {
            const more = document.querySelector('docrelay-status').cloneNode();
@@ -127,65 +130,65 @@ fn a_ticket_that_reads_no_documents_shows_the_present_state_by_its_stream() {
     );
     browser.wait_until("document.querySelectorAll('docrelay-status')[3].documents[0]?.title === '3.pdf'");
     browser.wait_until("document.querySelectorAll('docrelay-status')[2].state.state === 'live'");
-    site.tell(4, "COMPLETED", "4.pdf");
+    site.post(4, "COMPLETED", "4.pdf");
     browser.wait_until("document.querySelectorAll('docrelay-status')[2].documents[0]?.title === '4.pdf'");
     assert_eq!(browser.evaluate("events.map((event) => event.title)"), json!(["2.pdf", "4.pdf"]));
     assert!(!browser.requested_urls.iter().any(|url| url.contains("/documents")), "{:?}", browser.requested_urls);
-    assert_eq!(site.metric("docrelay_followers"), "1");
-    nothing_to_complain_of(&browser);
+    assert_eq!(site.open_streams(), 1);
+    browser.assert_no_errors();
 }
 
 #[test]
-fn two_tabs_hold_one_stream_and_the_second_goes_on_without_a_gap() {
+fn second_tab_takes_over_shared_stream_without_gap() {
     let Some(mut browser) = Browser::start() else { return };
     let site = Site::new("60s", with_ticket(""));
-    site.tell(1, "COMPLETED", "1.pdf");
-    browser.navigate(&site.site.url("/"));
+    site.post(1, "COMPLETED", "1.pdf");
+    browser.navigate(&site.server.url("/"));
     browser.wait_until(LIVE);
     let first = browser.open_tab();
-    browser.navigate(&site.site.url("/"));
+    browser.navigate(&site.server.url("/"));
     browser.wait_until(LIVE);
     browser.wait_until(&shows("1.pdf"));
-    site.tell(2, "COMPLETED", "2.pdf");
-    browser.wait_until(&heard("2.pdf"));
-    assert_eq!(site.metric("docrelay_followers"), "1");
-    assert_eq!(site.metric("docrelay_followers_opened_total"), "1");
+    site.post(2, "COMPLETED", "2.pdf");
+    browser.wait_until(&received("2.pdf"));
+    assert_eq!(site.open_streams(), 1);
+    assert_eq!(site.opened_streams(), 1);
     let second = browser.switch_to(first);
-    browser.wait_until(&heard("2.pdf"));
-    nothing_to_complain_of(&browser);
+    browser.wait_until(&received("2.pdf"));
+    browser.assert_no_errors();
 
     let first = browser.switch_to(second);
     browser.close_tab(&first);
     for number in 3..=6 {
-        site.tell(number, "COMPLETED", &format!("{number}.pdf"));
+        site.post(number, "COMPLETED", &format!("{number}.pdf"));
     }
-    browser.wait_until(&heard("6.pdf"));
+    browser.wait_until(&received("6.pdf"));
     assert_eq!(
         titles(&mut browser),
         json!(["2.pdf", "3.pdf", "4.pdf", "5.pdf", "6.pdf"]),
         "no gap, no repeat, in order"
     );
-    assert_eq!(site.metric("docrelay_followers"), "1");
-    assert_eq!(site.metric("docrelay_followers_opened_total"), "2");
-    assert_eq!(troubles(&mut browser), json!([]));
+    assert_eq!(site.open_streams(), 1);
+    assert_eq!(site.opened_streams(), 2);
+    assert_eq!(error_codes(&mut browser), json!([]));
 }
 
 #[test]
-fn the_widget_says_that_it_is_offline_and_catches_up_when_it_is_back() {
+fn offline_widget_says_so_and_catches_up() {
     let Some(mut browser) = Browser::start() else { return };
     let site = Site::new("60s", with_token(""));
-    browser.navigate(&site.site.url("/"));
+    browser.navigate(&site.server.url("/"));
     browser.wait_until(LIVE);
     let network =
         |offline: bool| json!({"offline": offline, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1});
     browser.call("Network.emulateNetworkConditions", network(true));
     browser.wait_until(&shows("You are offline."));
-    site.tell(1, "COMPLETED", "1.pdf");
+    site.post(1, "COMPLETED", "1.pdf");
     browser.call("Network.emulateNetworkConditions", network(false));
-    browser.wait_until(&heard("1.pdf"));
+    browser.wait_until(&received("1.pdf"));
     assert_eq!(
         browser.evaluate("states"),
         json!([{"state": "live"}, {"state": "offline", "code": "offline"}, {"state": "live"}])
     );
-    nothing_to_complain_of(&browser);
+    browser.assert_no_errors();
 }
