@@ -14,7 +14,6 @@ mod deliveries;
 mod documents;
 mod durability;
 mod guides;
-#[allow(dead_code, reason = "tests of the harness are built with parts of it")]
 mod harness;
 mod hooks;
 mod metrics;

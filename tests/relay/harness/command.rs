@@ -18,10 +18,7 @@ pub(crate) struct NewClient {
 
 /// The response of `docrelay hook add`.
 pub(crate) struct NewHook {
-    pub(crate) id: String,
-    /// The absolute URL that a vendor is given.
-    pub(crate) url: String,
-    /// The URL without scheme and host.
+    /// The hook's URL without scheme and host.
     pub(crate) path: String,
     /// The whole response.
     pub(crate) json: Value,
@@ -39,8 +36,7 @@ impl TestRelay {
     #[track_caller]
     pub(crate) fn add_hook(&self, client: &str, vendor: &str, flags: &[&str]) -> NewHook {
         let json = self.cli(&[&["hook", "add", "--client", client, "--vendor", vendor], flags].concat()).json();
-        let url = string_at(&json, "url");
-        NewHook { id: string_at(&json, "id"), path: hook_path(&url), url, json }
+        NewHook { path: hook_path(&string_at(&json, "url")), json }
     }
 
     /// Runs `docrelay token`; the token is valid for an hour.

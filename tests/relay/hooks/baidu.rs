@@ -7,7 +7,7 @@ use crate::harness::client::TestClient;
 use crate::harness::request::Request;
 use crate::harness::response::{assert_problem, stored_event_id};
 use crate::harness::signature::{hex_hmac, now};
-use crate::harness::vendor_bodies::BAIDU_PUBLISHED;
+use crate::harness::vendor_bodies::{BAIDU_FAILED, BAIDU_PUBLISHED};
 
 #[test]
 fn baidu_sample_message_keeps_publish_info_and_body() {
@@ -33,6 +33,18 @@ fn baidu_sample_message_keeps_publish_info_and_body() {
     assert_eq!(json["vendorTime"], "2016-12-08T08:45:37.000Z");
     let raw = acme.get(&format!("/events/{id}/raw"));
     assert_eq!(raw.json()["body"], BAIDU_PUBLISHED);
+}
+
+#[test]
+fn baidu_failure_message_becomes_an_error_event() {
+    let relay = TestRelay::start();
+    let acme = TestClient::new(&relay, "acme");
+    let hook = acme.add_unverified_hook("baidu").path;
+    stored_event_id(&relay.send(&Request::post(&hook).json(BAIDU_FAILED)));
+    let json = acme.events(1)[0].json();
+    assert_eq!([&json["status"], &json["vendorId"]], ["ERROR", "doc-gkideq542yb44diy"]);
+    let error = json!({"code": "DocExceptions.ConvertFailed", "message": "the document is encrypted"});
+    assert_eq!(json["error"], error);
 }
 
 #[test]

@@ -6,6 +6,20 @@ use crate::harness::TestRelay;
 use crate::harness::client::TestClient;
 use crate::harness::request::Request;
 use crate::harness::response::{assert_problem, stored_event_id};
+use crate::harness::vendor_bodies::{GINI_COMPLETED, GINI_ERROR, GINI_PENDING};
+
+#[test]
+fn gini_documented_messages_become_events() {
+    let relay = TestRelay::start();
+    let acme = TestClient::new(&relay, "acme");
+    let hook = acme.add_unverified_hook("gini").path;
+    let ids = [GINI_PENDING, GINI_COMPLETED, GINI_ERROR]
+        .map(|body| stored_event_id(&relay.send(&Request::post(&hook).json(body))));
+    for ((event, id), status) in acme.events(3).iter().zip(ids).zip(["PENDING", "COMPLETED", "ERROR"]) {
+        assert_eq!((&event.id, &event.json()["status"]), (&id, &json!(status)));
+        assert_eq!(event.json()["documentId"], "626626a0-749f-11e2-bfd6-000000000000");
+    }
+}
 
 #[test]
 fn gini_document_id_is_kept_and_repeats_are_detected() {

@@ -6,7 +6,7 @@ use crate::harness::request::Request;
 use crate::harness::response::{assert_problem, stored_event_id};
 use crate::harness::signature::{now, ppj_signature};
 use crate::harness::vendor_bodies::{
-    PPJ_COMPLETE, PPJ_COMPLETE_FORM, PPJ_COMPLETED, PPJ_VALIDATION, PPJ_VERIFY, PPJ_VERIFY_UNSIGNED,
+    PPJ_COMPLETE, PPJ_COMPLETE_FORM, PPJ_COMPLETED, PPJ_ERROR, PPJ_VALIDATION, PPJ_VERIFY, PPJ_VERIFY_UNSIGNED,
 };
 
 /// The secret of PPJ's documentation.
@@ -40,7 +40,7 @@ fn ppj_query_and_form_editions_are_one_event() {
     for again in [get(PPJ_COMPLETE), get(PPJ_COMPLETED), post(PPJ_COMPLETE_FORM), get(PPJ_COMPLETE_FORM)] {
         assert_eq!(stored_event_id(&again), first);
     }
-    let failed = stored_event_id(&post("type=error&token=Ab3dEf9h&code=2"));
+    let failed = stored_event_id(&post(PPJ_ERROR));
     stored_event_id(&get("type=error&token=Zz3dEf9h&code=1"));
 
     let events = acme.events(3);

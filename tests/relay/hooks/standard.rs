@@ -7,7 +7,7 @@ use crate::harness::client::TestClient;
 use crate::harness::request::Request;
 use crate::harness::response::{assert_problem, stored_event_id};
 use crate::harness::signature::{now, webhook_signature};
-use crate::harness::vendor_bodies::{CLOUDEVENT_BINARY, CLOUDEVENT_STRUCTURED};
+use crate::harness::vendor_bodies::{CLOUDEVENT_BINARY, CLOUDEVENT_STRUCTURED, STANDARD_COMPLETED, STANDARD_FAILED};
 
 const OLD_SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const NEW_SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
@@ -41,6 +41,21 @@ fn standard_webhook_verifies_with_either_of_two_secrets() {
     let json = acme.events(1)[0].json();
     assert_eq!([&json["status"], &json["vendorId"], &json["title"]], ["COMPLETED", "job-1", "t"]);
     assert_eq!([&json["result"], &json["vendorTime"]], [&json!({"pages": 3}), &json!("2026-01-01T00:00:00.000Z")]);
+}
+
+#[test]
+fn standard_payloads_become_events_with_result_and_error() {
+    let relay = TestRelay::start();
+    let acme = TestClient::new(&relay, "acme");
+    let hook = acme.add_unverified_hook("standard").path;
+    for body in [STANDARD_COMPLETED, STANDARD_FAILED] {
+        stored_event_id(&relay.send(&Request::post(&hook).json(body)));
+    }
+    let events = acme.events(2);
+    let (completed, failed) = (events[0].json(), events[1].json());
+    assert_eq!([&completed["status"], &completed["title"]], ["COMPLETED", "Angebot für \"A & B\".docx"]);
+    assert_eq!([&completed["vendorId"], &failed["vendorId"]], ["job_1", "job_1"]);
+    assert_eq!((&failed["status"], &failed["error"]), (&json!("ERROR"), &json!({"code": "E17", "message": "too big"})));
 }
 
 #[test]

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use crate::harness::fixture::{Fixture, document_id};
 use crate::harness::follower::Follower;
+use crate::harness::vendor_bodies::{GINI_COMPLETED, GINI_STREAM};
 
 #[test]
 fn document_and_status_filters_select_matching_events() {
@@ -41,6 +42,15 @@ fn document_and_status_filters_select_matching_events() {
         (event.id, event.data),
         (live, format!("{{\"documentId\":\"{}\",\"status\":\"COMPLETED\"}}", document_id(4)))
     );
+}
+
+#[test]
+fn gini_fields_stream_matches_ginis_documentation() {
+    let fixture = Fixture::start();
+    let mut follower = fixture.follow_with_query("fields=gini");
+    fixture.post(&serde_json::from_str(GINI_COMPLETED).expect("JSON"));
+    let data = GINI_STREAM.lines().find_map(|line| line.strip_prefix("data: ")).expect("an event");
+    assert_eq!(follower.next_event().data, data);
 }
 
 #[test]

@@ -70,13 +70,13 @@ impl Site {
 /// Records events, states and texts of every widget. Changes the page at every change in a shadow root, because
 /// `Browser::wait_until` does not observe shadow roots.
 const RECORDER: &str = "
-    window.events = []; window.states = []; window.said = [];
+    window.events = []; window.states = []; window.texts = [];
     addEventListener('docrelay-event', ({ detail }) => events.push(detail));
     addEventListener('docrelay-state', ({ detail }) => states.push(detail));
     window.watch = (widget) => {
-      const note = () => { said.push(widget.shadowRoot.querySelector('.box').innerText); document.body.dataset.said = said.length; };
-      new MutationObserver(note).observe(widget.shadowRoot, {subtree: true, childList: true, characterData: true});
-      note();
+      const record = () => { texts.push(widget.shadowRoot.querySelector('.box').innerText); document.body.dataset.changes = texts.length; };
+      new MutationObserver(record).observe(widget.shadowRoot, {subtree: true, childList: true, characterData: true});
+      record();
     };";
 
 fn page(relay: &TestRelay, body: &str) -> String {
