@@ -107,7 +107,7 @@ fn change_endpoint(client: &TestClient<'_>, endpoint: &str) -> String {
 }
 
 #[test]
-fn late_410_of_old_endpoint_does_not_disable_new_one() {
+fn late_410_does_not_disable_the_new_endpoint() {
     let relay = TestRelay::allowing_loopback_endpoints();
     let acme = TestClient::new(&relay, "acme");
     let old = Receiver::start(|_, _| Reply { after: Duration::from_secs(2), ..Reply::status(410) });

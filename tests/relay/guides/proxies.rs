@@ -140,7 +140,7 @@ fn assert_passes_at_once(proxy: &Proxy, follower: &mut Follower, hook: &str, num
 }
 
 #[test]
-fn guide_proxies_pass_events_at_once_and_keep_idle_streams() {
+fn guide_proxies_pass_events_promptly_and_keep_streams() {
     let Some(programs) = find_tool(PROXIES) else { return };
     let relay = TestRelay::start();
     let acme = TestClient::new(&relay, "acme");

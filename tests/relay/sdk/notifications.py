@@ -1,6 +1,7 @@
-"""Baidu's Python SDK manages notifications of the relay at $ENDPOINT as client $AK with $SK; prints what it saw as JSON.
+"""Manages notifications of the relay at $ENDPOINT with Baidu's Python SDK, as client $AK with secret $SK. Prints a report as
+JSON.
 
-The SDK has no client of its own for documents: its base client signs, sends and reads as all of them do.
+The SDK has no client for documents. Its base client signs, sends and parses for all clients.
 """
 
 import functools
@@ -14,12 +15,12 @@ from baidubce.retry import retry_policy
 
 
 class DocClient(bce_base_client.BceBaseClient):
-    """What the SDK would have, were there a service of that name."""
+    """A client like those of the SDK's services."""
 
     def _compute_service_id(self):
         return b"doc"
 
-    def ask(self, method, path, body=None, signed=None):
+    def send(self, method, path, body=None, signed=None):
         headers = {http_headers.CONTENT_TYPE: http_content_types.JSON}
         sign = functools.partial(bce_v1_signer.sign, headers_to_sign=signed) if signed else bce_v1_signer.sign
         handlers = [handler.parse_error, handler.parse_json]
@@ -37,9 +38,9 @@ def client(secret):
     )
 
 
-def refused(do):
+def error_of(call):
     try:
-        do()
+        call()
     except exception.BceHttpClientError as error:
         return {"status": error.status_code, "code": error.code, "named": bool(error.request_id)}
     return None
@@ -49,22 +50,22 @@ def main():
     doc = client(os.environ["SK"])
     one, collection = b"/v2/notification/python_sdk", b"/v2/notification"
     new = {"name": "python_sdk", "endpoint": os.environ["TARGET"]}
-    made = doc.ask(http_methods.POST, collection, new)
-    again = refused(lambda: doc.ask(http_methods.POST, collection, new))
-    got = doc.ask(http_methods.GET, one)
-    listed = doc.ask(http_methods.GET, collection, signed=[b"host", b"content-type"])
-    forged = refused(lambda: client("wrong").ask(http_methods.GET, collection))
-    gone = doc.ask(http_methods.DELETE, one)
-    missing = refused(lambda: doc.ask(http_methods.GET, one))
-    seen = {
-        "named": bool(made.metadata.bce_request_id and gone.metadata.bce_request_id),
-        "again": again,
+    created = doc.send(http_methods.POST, collection, new)
+    duplicate = error_of(lambda: doc.send(http_methods.POST, collection, new))
+    got = doc.send(http_methods.GET, one)
+    listed = doc.send(http_methods.GET, collection, signed=[b"host", b"content-type"])
+    forged = error_of(lambda: client("wrong").send(http_methods.GET, collection))
+    removed = doc.send(http_methods.DELETE, one)
+    missing = error_of(lambda: doc.send(http_methods.GET, one))
+    report = {
+        "named": bool(created.metadata.bce_request_id and removed.metadata.bce_request_id),
+        "again": duplicate,
         "got": {"name": got.name, "endpoint": got.endpoint, "isDefault": got.is_default, "time": got.create_time},
         "listed": [n.name for n in listed.notifications],
         "forged": forged,
         "missing": missing,
     }
-    print(json.dumps(seen))
+    print(json.dumps(report))
 
 
 main()

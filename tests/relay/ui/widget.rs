@@ -1,132 +1,18 @@
 //! `<docrelay-status>` on a page of another origin than the relay's: content, requests and size.
 
 mod resilience;
+mod site;
 
 use serde_json::{Value, json};
 
-use super::{VIEWPORTS, post_document, save_picture};
+use super::{VIEWPORTS, save_picture};
 use crate::harness::TestRelay;
 use crate::harness::chromium::{Browser, ColorScheme, Viewport};
-use crate::harness::command::{docrelay, run};
-use crate::harness::fixture::Fixture;
-use crate::harness::receiver::{Receiver, Reply};
 use crate::harness::request::Request;
+use site::{FIRST, LIVE, SHOWN, Site, received, shows, titles, widget, with_token};
 
 /// Limit of the widget's size after compression with gzip.
 const MAX_GZIPPED_BYTES: u64 = 12 << 10;
-
-/// A site with the widget on its pages.
-struct Site {
-    fixture: Fixture,
-    server: Receiver,
-}
-
-impl Site {
-    /// Every page of the site is `body`, after the widget's script. `/ticket` returns tokens that expire after `ttl`.
-    fn new(ttl: &'static str, body: impl FnOnce(&Fixture) -> String) -> Self {
-        // The first idle line marks the end of the replay.
-        let fixture = Fixture::with_config(&[("idle_interval", "1s")]);
-        let page = page(&fixture.relay, &body(&fixture));
-        let data = fixture.relay.data_dir();
-        let server = Receiver::start(move |received, _| {
-            if received.target != "/ticket" {
-                let headers = "Content-Type: text/html; charset=utf-8\r\n";
-                return Reply { body: page.clone(), headers, ..Reply::status(200) };
-            }
-            let arguments = ["token", "--client", "acme", "--scope", "events", "--ttl", ttl];
-            let token = run(docrelay(&arguments, &[]).arg("--data").arg(&data)).succeeded().stdout;
-            let seconds: u64 = ttl.trim_end_matches('s').parse().expect("seconds");
-            // A longer lifetime than the token has, so that the token expires before the page replaces it.
-            let body = json!({"token": token.trim(), "expires_in": seconds + 60}).to_string();
-            Reply { body, headers: "Content-Type: application/json\r\n", ..Reply::status(200) }
-        });
-        Self { fixture, server }
-    }
-
-    /// Posts a webhook. Returns the id of the document.
-    #[track_caller]
-    fn post(&self, number: u32, status: &str, title: &str) -> String {
-        post_document(&self.fixture, number, status, title)
-    }
-
-    /// The number of requests for a ticket.
-    fn ticket_requests(&self) -> usize {
-        self.server.received().iter().filter(|received| received.target == "/ticket").count()
-    }
-
-    /// The number of open streams.
-    #[track_caller]
-    fn open_streams(&self) -> i64 {
-        self.fixture.relay.metric("docrelay_followers")
-    }
-
-    /// The number of streams since the start of the relay.
-    #[track_caller]
-    fn opened_streams(&self) -> i64 {
-        self.fixture.relay.metric("docrelay_followers_opened_total")
-    }
-}
-
-/// Records events, states and texts of every widget. Changes the page at every change in a shadow root, because
-/// `Browser::wait_until` does not observe shadow roots.
-const RECORDER: &str = "
-    window.events = []; window.states = []; window.texts = [];
-    addEventListener('docrelay-event', ({ detail }) => events.push(detail));
-    addEventListener('docrelay-state', ({ detail }) => states.push(detail));
-    window.watch = (widget) => {
-      const record = () => { texts.push(widget.shadowRoot.querySelector('.box').innerText); document.body.dataset.changes = texts.length; };
-      new MutationObserver(record).observe(widget.shadowRoot, {subtree: true, childList: true, characterData: true});
-      record();
-    };";
-
-fn page(relay: &TestRelay, body: &str) -> String {
-    format!(
-        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>A site</title><link rel=\"icon\" href=\"data:,\">
-         <script>{RECORDER}</script>
-         <script type=\"module\" src=\"http://{}/widget.js\"></script>
-         <body>{body}
-         <script type=\"module\">document.querySelectorAll('docrelay-status').forEach(watch)</script>",
-        relay.listen
-    )
-}
-
-/// The widget's element with these attributes besides the URL of the relay.
-fn widget(relay: &TestRelay, attributes: &str) -> String {
-    format!("<docrelay-status relay=\"http://{}\" {attributes}></docrelay-status>", relay.listen)
-}
-
-/// A widget with a token that may read documents.
-fn with_token(attributes: &'static str) -> impl FnOnce(&Fixture) -> String {
-    move |fixture| widget(&fixture.relay, &format!("token=\"{}\" {attributes}", fixture.token))
-}
-
-/// A widget with tickets of the site.
-fn with_ticket(attributes: &'static str) -> impl FnOnce(&Fixture) -> String {
-    move |fixture| widget(&fixture.relay, &format!("ticket-url=\"/ticket\" {attributes}"))
-}
-
-const SHOWN: &str = "document.querySelector('docrelay-status').shadowRoot.querySelector('.box').innerText";
-const LIVE: &str = "document.querySelector('docrelay-status').state.state === 'live'";
-const FIRST: &str = "document=\"626626a0-749f-11e2-bfd6-000000000001\"";
-
-fn shows(text: &str) -> String {
-    format!("{SHOWN}.includes({})", json!(text))
-}
-
-/// An expression: whether the page got an event of this title.
-fn received(title: &str) -> String {
-    format!("events.some((event) => event.title === {})", json!(title))
-}
-
-/// The titles of the DOM events, in order.
-fn titles(browser: &mut Browser) -> Value {
-    browser.evaluate("events.map((event) => event.title)")
-}
-
-/// The error codes of all states, in order.
-fn error_codes(browser: &mut Browser) -> Value {
-    browser.evaluate("states.filter(({ code }) => code).map(({ code }) => code)")
-}
 
 #[test]
 fn widget_shows_status_and_changes_of_a_document() {

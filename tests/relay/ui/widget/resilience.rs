@@ -3,7 +3,7 @@
 
 use serde_json::json;
 
-use super::{FIRST, LIVE, SHOWN, Site, error_codes, received, shows, titles, widget, with_ticket, with_token};
+use super::site::{FIRST, LIVE, SHOWN, Site, error_codes, received, shows, titles, widget, with_ticket, with_token};
 use crate::harness::TIMEOUT;
 use crate::harness::chromium::Browser;
 use crate::harness::fixture::Fixture;
