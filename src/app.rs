@@ -21,8 +21,8 @@ use crate::config::Config;
 use crate::delivery::http_client::ReqwestClient;
 use crate::delivery::{DeliveryHandle, DeliveryWorker};
 use crate::domain::Timestamp;
-use crate::http::transport::handoff::{StreamWorker, StreamWorkers};
 use crate::http::transport::server::{Server, listen};
+use crate::http::transport::workers::{StreamWorker, StreamWorkers};
 use crate::http::{self, Parts, RequestMiddleware};
 use crate::ingest::Ingest;
 use crate::manage::{Clients, Deliveries, Documents, Hooks, Notifications, Rejects};
@@ -105,16 +105,16 @@ pub async fn serve(config: Config, on_listening: OnListening<'_>) -> anyhow::Res
     };
     let context = http::Context::new(parts, options::http(&config, &reached));
 
-    let (streams, inboxes) = StreamWorkers::new(options::stream_threads(), config.write_timeout);
+    let (stream_workers, workers) = StreamWorkers::new(options::stream_threads(), config.write_timeout);
     let (ending, mut thread_ended) = mpsc::channel(1);
-    let thread = |(number, inbox)| stream_thread(number, inbox, Ending(ending.clone()));
-    let threads = inboxes.into_iter().enumerate().map(thread).collect::<std::io::Result<Vec<_>>>()?;
+    let thread = |(number, worker)| stream_thread(number, worker, Ending(ending.clone()));
+    let threads = workers.into_iter().enumerate().map(thread).collect::<std::io::Result<Vec<_>>>()?;
     let stop_public = CancellationToken::new();
     let stop_deliveries = CancellationToken::new();
     let stop_rest = CancellationToken::new();
-    let server = |stop: &CancellationToken, streams: StreamWorkers, options| Server {
+    let server = |stop: &CancellationToken, workers: StreamWorkers, options| Server {
         options,
-        streams,
+        workers,
         stop: stop.clone(),
         metrics: metrics.clone(),
     };
@@ -124,11 +124,11 @@ pub async fn serve(config: Config, on_listening: OnListening<'_>) -> anyhow::Res
         RequestMiddleware::new(http::private(&context), http::Origins::Only(Vec::new()), metrics.clone());
 
     let mut public_task = JoinSet::new();
-    public_task.spawn(server(&stop_public, streams, options::server(&config)).run(public, public_service));
+    public_task.spawn(server(&stop_public, stream_workers, options::server(&config)).run(public, public_service));
     let mut deliveries = JoinSet::new();
     deliveries.spawn(named("deliveries", DeliveryWorker::new(delivery).run(stop_deliveries.clone())));
     let mut rest = JoinSet::new();
-    // Nothing is followed on the admin address: its hand-offs lead nowhere.
+    // The admin address has no streams: these workers are never run.
     let admin_server =
         server(&stop_rest, StreamWorkers::new(1, config.write_timeout).0, options::admin_server(&config));
     rest.spawn(named("admin server", admin_server.run(private, admin_service)));
@@ -191,11 +191,11 @@ impl Drop for Ending {
 
 fn stream_thread(
     number: usize,
-    inbox: StreamWorker,
+    worker: StreamWorker,
     ending: Ending,
 ) -> std::io::Result<std::thread::JoinHandle<std::io::Result<()>>> {
     std::thread::Builder::new().name(format!("streams-{number}")).spawn(move || {
-        let ended = inbox.run();
+        let ended = worker.run();
         if let Err(error) = &ended {
             tracing::error!(%error, "a thread of the streams failed");
         }

@@ -6,6 +6,7 @@ use super::data::{DataDirectory, Reached};
 use crate::config::{Config, Origins};
 use crate::delivery::{self, http_client};
 use crate::http;
+use crate::http::transport::{connection, server};
 use crate::metrics::Metrics;
 use crate::store::Retention;
 use crate::store::sqlite::{self, CommitReport};
@@ -60,8 +61,8 @@ pub(crate) fn delivery(config: &Config) -> delivery::Options {
 
 pub(super) fn hub(config: &Config) -> hub::Options {
     hub::Options {
-        followers: config.max_followers,
-        followers_per_client: config.max_followers_per_client,
+        max_followers: config.max_followers,
+        max_followers_per_client: config.max_followers_per_client,
         ..hub::Options::default()
     }
 }
@@ -77,20 +78,20 @@ pub(super) fn http(config: &Config, reached: &Reached) -> http::Options {
     }
 }
 
-pub(super) fn server(config: &Config) -> http::transport::server::Options {
-    http::transport::server::Options {
-        max_connections: config.max_connections,
+pub(super) fn server(config: &Config) -> server::Options {
+    let connection = connection::Options {
         max_header_bytes: config.max_header_bytes,
         header_timeout: config.header_timeout,
         write_timeout: config.write_timeout,
-    }
+    };
+    server::Options { max_connections: config.max_connections, connection }
 }
 
 /// A flood of the public address must not lock the operator out, nor the other way round: the admin address has
 /// places of its own, out of the open files that are kept free.
-pub(super) fn admin_server(config: &Config) -> http::transport::server::Options {
+pub(super) fn admin_server(config: &Config) -> server::Options {
     let public = server(config);
-    http::transport::server::Options { max_connections: public.max_connections.min(ADMIN_CONNECTIONS), ..public }
+    server::Options { max_connections: public.max_connections.min(ADMIN_CONNECTIONS), ..public }
 }
 
 /// One thread for the streams on two cores; on larger machines half of the cores.

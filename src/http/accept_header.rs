@@ -1,14 +1,14 @@
-//! Whether an `Accept` header lets us answer with an event stream (RFC 9110, 12.5.1).
+//! Whether an `Accept` header allows an event stream as response (RFC 9110, 12.5.1).
 
 use http::HeaderMap;
 
-/// True when `text/event-stream` is acceptable: no `Accept` at all, or the most specific range that covers it does not
-/// have the weight 0.
+/// Whether `text/event-stream` is acceptable: there is no `Accept`, or the most specific range that covers the type has
+/// a weight above 0.
 pub(super) fn allows_event_stream(headers: &HeaderMap) -> bool {
     let mut best: Option<(u8, bool)> = None;
     let mut any = false;
     for value in headers.get_all("accept") {
-        // What is not text is no range that covers anything.
+        // A value that is not text covers nothing.
         for range in value.to_str().unwrap_or("-").split(',').map(str::trim).filter(|r| !r.is_empty()) {
             any = true;
             let mut parts = range.split(';').map(str::trim);
@@ -44,7 +44,7 @@ mod tests {
     }
 
     #[test]
-    fn missing_and_wildcards_include_the_stream() {
+    fn missing_header_and_wildcards_allow_event_stream() {
         for good in [
             &[][..],
             &[""],
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn a_weight_of_zero_and_other_types_exclude_it() {
+    fn zero_weight_and_other_types_exclude_event_stream() {
         for bad in [
             &["application/json"][..],
             &["text/event-stream;q=0"],

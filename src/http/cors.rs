@@ -1,21 +1,21 @@
-//! Cross-origin rules. No cookie is ever used, so an answer that any origin may read gives nothing away that the
-//! token does not give.
+//! Cross-origin headers. The relay uses no cookies, so a response that any origin may read gives no access beyond that
+//! of the token.
 
 use http::{HeaderValue, header};
 use warp::reply::Response;
 
-/// Which origins a browser may show our answers to.
+/// The origins whose pages may read responses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origins {
     /// `*`
     Any,
-    /// Only these, such as `https://app.example`.
+    /// These only, such as `https://app.example`.
     Only(Vec<String>),
 }
 
 impl Origins {
-    /// Marks an answer for the origin that asked.
-    pub(super) fn mark(&self, response: &mut Response, origin: Option<&HeaderValue>, preflight: bool) {
+    /// Adds the headers for a request of this origin.
+    pub(super) fn add_headers(&self, response: &mut Response, origin: Option<&HeaderValue>, preflight: bool) {
         let headers = response.headers_mut();
         let allowed = match self {
             Self::Any => Some(HeaderValue::from_static("*")),

@@ -1,5 +1,5 @@
-//! What every request and every answer have in common, whichever route they take: a name, cross-origin headers, a
-//! count, a log line.
+//! What every request and response have in common, on all routes: a request id, cross-origin and security headers, a
+//! metric, a log line.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -16,10 +16,12 @@ use warp::filters::BoxedFilter;
 use warp::reply::Response;
 
 use super::cors::Origins;
-use super::request::{Peer, RequestId};
+use super::request::RequestId;
+use super::transport::connection::Peer;
 use crate::metrics::Metrics;
 
-type Answering = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+/// Limit of a logged path, in characters.
+const MAX_LOGGED_PATH: usize = 200;
 
 /// The outermost service of one address.
 #[derive(Clone)]
@@ -31,72 +33,73 @@ struct Inner {
     routes: BoxedFilter<(Response,)>,
     origins: Origins,
     metrics: Metrics,
-    /// Begins at a random number, so that names are not repeated after a restart.
-    next: AtomicU64,
+    /// Starts at a random number, so that ids are not repeated after a restart.
+    next_request_id: AtomicU64,
 }
 
 impl RequestMiddleware {
-    /// Around some routes.
     pub fn new(routes: BoxedFilter<(Response,)>, origins: Origins, metrics: Metrics) -> Self {
-        Self { inner: Arc::new(Inner { routes, origins, metrics, next: AtomicU64::new(fastrand::u64(..)) }) }
+        let next_request_id = AtomicU64::new(fastrand::u64(..));
+        Self { inner: Arc::new(Inner { routes, origins, metrics, next_request_id }) }
     }
 }
 
 impl Service<Request<Incoming>> for RequestMiddleware {
     type Response = Response;
     type Error = Infallible;
-    type Future = Answering;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, mut request: Request<Incoming>) -> Answering {
+    fn call(&mut self, mut request: Request<Incoming>) -> Self::Future {
         let inner = self.inner.clone();
-        let name = format!("{:016x}", inner.next.fetch_add(1, Ordering::Relaxed));
-        let id = RequestId(name.into());
+        let number = inner.next_request_id.fetch_add(1, Ordering::Relaxed);
+        let id = RequestId(format!("{number:016x}").into());
         request.extensions_mut().insert(id.clone());
-        // CONNECT names an authority and no path, which warp's filters panic on.
+        // CONNECT has an authority and no path, on which warp's filters panic.
         if request.uri().path_and_query().is_none() {
             *request.uri_mut() = Uri::from_static("/");
         }
         let origin = request.headers().get("origin").cloned();
-        // The vendors' addresses are not for browsers; CloudEvents has an OPTIONS of its own there.
-        let hook = request.uri().path().starts_with("/in/");
-        let preflight = !hook && request.method() == Method::OPTIONS;
-        let peer = request.extensions().get::<Peer>().copied();
-        let what = (request.method().clone(), loggable(request.uri().path()));
+        // The vendors' addresses are not for browsers; CloudEvents has an OPTIONS request of its own there.
+        let is_hook = request.uri().path().starts_with("/in/");
+        let is_preflight = !is_hook && request.method() == Method::OPTIONS;
+        let logged = LoggedRequest {
+            id,
+            peer: request.extensions().get::<Peer>().copied(),
+            method: request.method().clone(),
+            path: loggable_path(request.uri().path()),
+            start: Instant::now(),
+        };
         Box::pin(async move {
-            let began = Instant::now();
-            let mut response = if preflight {
+            let mut response = if is_preflight {
                 StatusCode::NO_CONTENT.into_response()
             } else {
                 warp::service(inner.routes.clone()).call(request).await?
             };
-            if !hook {
-                inner.origins.mark(&mut response, origin.as_ref(), preflight);
+            if !is_hook {
+                inner.origins.add_headers(&mut response, origin.as_ref(), is_preflight);
             }
             let headers = response.headers_mut();
             for (name, value) in [("x-content-type-options", "nosniff"), ("referrer-policy", "no-referrer")] {
                 headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
             }
-            if let Ok(value) = HeaderValue::from_str(&id.0) {
+            if let Ok(value) = HeaderValue::from_str(&logged.id.0) {
                 headers.insert("x-request-id", value);
             }
             inner.metrics.response(response.status().as_u16());
-            log(&id, peer, &what, response.status(), began);
+            logged.log(response.status());
             Ok(response)
         })
     }
 }
 
-/// Characters of a path that are worth a place in the log.
-const LOGGED: usize = 200;
-
-/// The path as it is logged, by its first segment. A hook's key stands in its path, and a mistyped address may hold one
-/// anywhere: what is not an address of ours is not for the log. Nor is the query, which may hold a token.
-fn loggable(path: &str) -> String {
-    const OURS: [&str; 14] = [
+/// The path as it is logged, by its first segment. The path of a hook holds its key, and a mistyped address may hold one
+/// anywhere, so unknown addresses are not logged. Nor is the query, which may hold a token.
+fn loggable_path(path: &str) -> String {
+    const KNOWN: [&str; 14] = [
         "events",
         "documents",
         "hooks",
@@ -115,21 +118,30 @@ fn loggable(path: &str) -> String {
     let first = path.strip_prefix('/').unwrap_or_default().split('/').next().unwrap_or_default();
     match first {
         "in" => "/in/…".to_owned(),
-        _ if path == "/" || OURS.contains(&first) => path.chars().take(LOGGED).collect(),
+        _ if path == "/" || KNOWN.contains(&first) => path.chars().take(MAX_LOGGED_PATH).collect(),
         _ => "/…".to_owned(),
     }
 }
 
-/// What went well is told in detail only to those who ask for it.
-fn log(id: &RequestId, peer: Option<Peer>, (method, path): &(Method, String), status: StatusCode, began: Instant) {
-    let (request_id, status) = (&*id.0, status.as_u16());
-    let peer = peer.map(|p| tracing::field::display(p.0));
-    let millis = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-    match status {
-        500.. => tracing::warn!(request_id, peer, %method, path, status, duration_ms = millis, "a request failed"),
-        400..=499 => {
-            tracing::info!(request_id, peer, %method, path, status, duration_ms = millis, "a request was refused")
+/// What the log line of a request says.
+struct LoggedRequest {
+    id: RequestId,
+    peer: Option<Peer>,
+    method: Method,
+    path: String,
+    start: Instant,
+}
+
+impl LoggedRequest {
+    /// Successful requests are logged at debug level only.
+    fn log(&self, status: StatusCode) {
+        let (request_id, method, path, status) = (&*self.id.0, &self.method, &self.path, status.as_u16());
+        let peer = self.peer.map(|p| tracing::field::display(p.0));
+        let duration_ms = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
+        match status {
+            500.. => tracing::warn!(request_id, peer, %method, path, status, duration_ms, "request failed"),
+            400..=499 => tracing::info!(request_id, peer, %method, path, status, duration_ms, "request refused"),
+            _ => tracing::debug!(request_id, peer, %method, path, status, duration_ms, "request answered"),
         }
-        _ => tracing::debug!(request_id, peer, %method, path, status, duration_ms = millis, "a request was answered"),
     }
 }

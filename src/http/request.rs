@@ -1,17 +1,12 @@
 //! What a handler gets of a request, whichever route it came by: one warp filter that extracts it all.
 
-use std::net::SocketAddr;
-
 use bytes::{Buf, Bytes};
 use futures::stream::{BoxStream, StreamExt};
 use http::{HeaderMap, Method};
 use warp::{Filter, Rejection};
 
+use super::transport::takeover::Takeover;
 use crate::stream::hub::Framing;
-
-/// Who is connected, as the socket says.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Peer(pub(super) SocketAddr);
 
 /// Names one request in answers and logs.
 #[derive(Debug, Clone)]
@@ -27,8 +22,10 @@ pub(super) struct Request {
     pub(super) query: Option<String>,
     /// Its headers.
     pub(super) headers: HeaderMap,
-    /// How a stream in answer to it would be framed.
+    /// The framing of a stream in response to it.
     pub(super) framing: Framing,
+    /// What takes over the connection when the response opens a stream.
+    pub(super) takeover: Takeover,
     /// Its name.
     pub(super) id: RequestId,
     /// Its body, in pieces.
@@ -57,19 +54,22 @@ impl Request {
 pub(super) fn request() -> impl Filter<Extract = (Request,), Error = Rejection> + Clone {
     let query = warp::query::raw().map(Some).or(warp::any().map(|| None)).unify();
     let framing = warp::ext::get::<Framing>().or(warp::any().map(|| Framing::Bare)).unify();
+    let takeover = warp::ext::get::<Takeover>().or(warp::any().map(Takeover::default)).unify();
     warp::method()
         .and(warp::path::full())
         .and(query)
         .and(warp::header::headers_cloned())
         .and(framing)
+        .and(takeover)
         .and(warp::ext::get::<RequestId>())
         .and(warp::body::stream())
-        .map(|method, path: warp::path::FullPath, query, headers, framing, id, body| Request {
+        .map(|method, path: warp::path::FullPath, query, headers, framing, takeover, id, body| Request {
             method,
             path: path.as_str().to_owned(),
             query,
             headers,
             framing,
+            takeover,
             id,
             body: pieces(body),
         })

@@ -1,7 +1,9 @@
-//! The transport: accepts connections, lets hyper read requests, and takes over the sockets of streams.
+//! The transport: accepts connections, lets hyper serve requests on them, and takes over the sockets of streams.
 
-pub(in crate::http) mod attend;
-pub(in crate::http) mod connection;
-pub mod handoff;
+pub mod connection;
+mod permit;
 pub mod server;
-pub(in crate::http) mod watched;
+mod stall_timeout;
+pub(in crate::http) mod takeover;
+pub mod workers;
+mod write_loop;

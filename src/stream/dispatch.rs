@@ -8,8 +8,8 @@ use super::hub::Hub;
 use crate::metrics::Metrics;
 use crate::store::CommittedBatch;
 
-/// Carries every committed batch into the hub, until the log's tail ends. `tail` must have been taken before the
-/// first follower subscribes: what is committed earlier is only in the log.
+/// Publishes every committed batch until the log's tail ends. `tail` must have been opened before the first follower
+/// subscribes: what was committed before that is in the log only.
 pub async fn dispatch(hub: Hub, metrics: Metrics, mut tail: BoxStream<'static, CommittedBatch>) {
     while let Some(batch) = tail.next().await {
         hub.publish(&batch.events);

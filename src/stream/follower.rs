@@ -1,301 +1,265 @@
-//! Following a stream: first the log after the last id, then live, without a gap and without a repeat.
-//! A follower takes its seat in the hub before it reads the past, and skips what it has seen. Whoever falls off the
-//! hub's ring reads the log again from its own position, at its own pace: slowness costs a re-read, never an event.
+//! One open stream, apart from its connection: first the log after the start position, then live, without a gap and
+//! without a duplicate. A follower subscribes before it reads the log. One that lags behind the ring reads the log again
+//! from its own position, at its own pace: slowness costs a re-read, never an event.
 
 use std::pin::Pin;
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::Streams;
-use super::hub::{Behind, Ending, Fields, Filter, Framing, Full, Outgoing, Seat};
+use super::control::{self, IDLE_LINE};
+use super::hub::{Fields, Filter, Framing, Hub, HubFull, Lagged, Subscription, WriteBuffer};
+use super::position::{Cursor, StartPosition};
 use crate::domain::{ClientId, EventId, Timestamp};
-use crate::metrics::{Disconnect, GaugeGuard, Label, Reset};
-use crate::store::{LogPage, StoreError};
+use crate::metrics::{Disconnect, GaugeGuard, Label, Metrics};
+use crate::store::{LogPage, PageLimit, Store, StoreError};
 
-/// The most that one turn writes from the ring: a reader that has been away a little does not hold the thread.
-const TURN_BYTES: usize = 512 << 10;
+/// A follower is given this much of the ring at once, so that one that lags does not hold up the others of its thread.
+const MAX_COLLECT_BYTES: usize = 512 << 10;
 
-/// What somebody wants to follow.
+/// Options of the event streams.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// A stream that has written nothing for this long gets an empty line.
+    pub idle_interval: std::time::Duration,
+    /// Limit of one page of the log. This, times the store's readers, bounds the memory of replays.
+    pub page: PageLimit,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { idle_interval: std::time::Duration::from_secs(15), page: PageLimit { events: 512, bytes: 256 << 10 } }
+    }
+}
+
+/// What a follower asks for.
 #[derive(Debug)]
 pub struct FollowRequest {
-    /// Whose events.
     pub client: ClientId,
-    /// `Last-Event-ID` as it came; `None` or empty for live only.
-    pub last_event_id: Option<String>,
-    /// Which events.
+    pub start: StartPosition,
     pub filter: Filter,
-    /// Which keys of them.
     pub fields: Fields,
-    /// Whether the bytes are chunk-framed.
     pub framing: Framing,
-    /// When the token expires.
+    /// When its token expires.
     pub expires: Timestamp,
-    /// The present time.
     pub now: Timestamp,
 }
 
-/// What to do next for a follower.
+/// What the connection of a follower does next.
 #[derive(Debug)]
-pub enum Turn {
+pub enum StreamAction {
     /// Write this, then ask again.
-    Write(Outgoing),
-    /// Write this and end the stream.
-    End(Outgoing, Disconnect),
+    Write(WriteBuffer),
+    /// Write this and close the connection.
+    End { last: WriteBuffer, reason: Disconnect },
 }
 
-/// One open stream, apart from its connection.
-pub struct Follower {
-    streams: Streams,
-    seat: Seat,
-    /// One on the gauge.
-    _counted: GaugeGuard,
-    /// Everything up to this sequence has been handed over or was not asked for.
-    position: u64,
-    /// How the next page of the log is to be understood.
-    start: Start,
-    filter: Option<Box<Filter>>,
-    fields: Fields,
-    framing: Framing,
-    /// What the end is counted as, unless something else is said.
-    reason: Disconnect,
-    /// When something was last handed over.
-    written: Instant,
-    expires: Instant,
-    /// Fires at the nearer of idle and expiry. It is not moved at every write, but looks again when it fires.
-    alarm: Option<Pin<Box<Sleep>>>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Start {
-    /// The position is one that we gave out: what was deleted after it is a gap.
-    Continue,
-    /// All that is retained was asked for, so nothing is missing.
-    Earliest,
-    /// All that is retained, because the position given cannot be continued.
-    Reset(Reset),
+/// Opens streams over one log and one hub. Cheap to clone.
+#[derive(Clone)]
+pub struct Streams {
+    store: Store,
+    hub: Hub,
+    options: Options,
+    metrics: Metrics,
 }
 
 impl Streams {
-    /// Begins a stream. From the moment this returns, no event of the client is missed.
-    pub fn follow(&self, request: FollowRequest) -> Result<Follower, Full> {
-        let seat = self.hub.join(&request.client, request.now)?;
-        // The seat is taken: whatever is published from here on is in the ring. Only now look at the log's head.
+    pub fn new(store: Store, hub: Hub, options: Options, metrics: Metrics) -> Self {
+        Self { store, hub, options, metrics }
+    }
+
+    /// Opens a stream. From the moment this returns, the follower misses no event of its client.
+    ///
+    /// # Errors
+    ///
+    /// [`HubFull`] when a limit is reached or the relay is stopping.
+    pub fn follow(&self, request: FollowRequest) -> Result<Follower, HubFull> {
+        let subscription = self.hub.subscribe(&request.client, request.now)?;
+        // Only now, after subscribing, read the head: what is committed from here on is in the ring.
         let head = self.store.log.head();
-        let (position, start) = self.place(request.last_event_id.as_deref(), head);
-        seat.reached(position);
+        let cursor = Cursor::new(request.start, self.store.log.epoch(), head);
+        subscription.record_position(cursor.sequence());
         self.metrics.followers_opened.inc();
         let now = Instant::now();
         Ok(Follower {
             streams: self.clone(),
-            seat,
+            subscription,
             _counted: GaugeGuard::new(&self.metrics.followers),
-            position,
-            start,
+            cursor,
             filter: (!request.filter.is_open()).then(|| Box::new(request.filter)),
             fields: request.fields,
             framing: request.framing,
             reason: Disconnect::Closed,
-            written: now,
+            last_write: now,
             expires: now + request.now.until(request.expires),
-            alarm: None,
+            timer: None,
         })
-    }
-
-    fn place(&self, last_event_id: Option<&str>, head: u64) -> (u64, Start) {
-        match last_event_id {
-            None | Some("") => (head, Start::Continue),
-            Some("earliest") => (0, Start::Earliest),
-            Some(text) => match text.parse::<EventId>() {
-                Err(_) => (0, Start::Reset(Reset::Unknown)),
-                Ok(id) if id.epoch != self.store.log.epoch() => (0, Start::Reset(Reset::Epoch)),
-                Ok(id) if id.sequence > head => (0, Start::Reset(Reset::Unknown)),
-                Ok(id) => (id.sequence, Start::Continue),
-            },
-        }
     }
 }
 
+/// One open stream.
+pub struct Follower {
+    streams: Streams,
+    subscription: Subscription,
+    _counted: GaugeGuard,
+    cursor: Cursor,
+    filter: Option<Box<Filter>>,
+    fields: Fields,
+    framing: Framing,
+    /// What the end is counted as.
+    reason: Disconnect,
+    /// When something to write was last returned.
+    last_write: Instant,
+    expires: Instant,
+    /// Fires at the idle time or at expiry, whichever is first. A write does not reset it: it is set again when it fires.
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
 impl Follower {
-    /// Waits for the next thing to write. Nothing is lost when this is dropped while it waits: the position moves
-    /// only when something is returned.
-    pub async fn next(&mut self) -> Turn {
+    /// Waits until there is something to write. Cancellation safe: the position moves only when something is returned.
+    pub async fn next_action(&mut self) -> StreamAction {
         loop {
-            // Made before anything is looked at, so that an ending or a push in between wakes it.
-            let news = self.seat.news();
-            if let Some(leaving) = self.leaving() {
-                return self.end(leaving);
+            // Created before anything is looked at, so that a change in between is not missed.
+            let changed = self.subscription.changed();
+            if let Some(reason) = self.end_reason() {
+                return self.end(reason);
             }
-            let mut out = Outgoing::new(self.framing, self.fields);
-            let taken = match self.start {
-                Start::Continue => self.seat.take(self.position, self.filter.as_deref(), TURN_BYTES, &mut out),
-                Start::Earliest | Start::Reset(_) => Err(Behind),
-            };
-            match taken {
-                Ok(reached) => self.position = reached,
-                Err(Behind) => {
-                    let log = self.streams.store.log.clone();
-                    let client = self.seat.client().clone();
-                    let running = GaugeGuard::new(&self.streams.metrics.replays_running);
-                    let read = log.events_after(&client, self.position, self.streams.options.page).await;
-                    drop(running);
-                    match read {
-                        Ok(page) => self.read(page, &mut out),
-                        // The client was removed a moment ago, and the hub is about to hear of it.
-                        Err(StoreError::NotFound(_)) => return self.end(Disconnect::Revoked),
-                        Err(error) => {
-                            tracing::warn!(%error, "a replay could not read the log: the stream ends");
-                            return self.end(Disconnect::Store);
-                        }
+            let mut out = WriteBuffer::new(self.framing, self.fields);
+            let lags = self.collect(&mut out).is_err();
+            if lags {
+                match self.read_page().await {
+                    Ok(page) => self.consume_page(&page, &mut out),
+                    // The client has just been removed, and the hub is about to be informed.
+                    Err(StoreError::NotFound(_)) => return self.end(Disconnect::Revoked),
+                    Err(error) => {
+                        tracing::warn!(client = %self.subscription.client(), %error, "cannot read log: ending stream");
+                        return self.end(Disconnect::Store);
                     }
                 }
             }
             if !out.is_empty() {
-                return self.write(out);
+                return self.emit(out);
             }
-            let idle = self.written + self.streams.options.idle_interval;
-            if taken.is_err() {
-                // A long history of which the filter lets nothing through is silence to whoever is in between.
-                if Instant::now() >= idle {
-                    out.text("\n");
-                    return self.write(out);
+            let idle_at = self.last_write + self.streams.options.idle_interval;
+            if lags {
+                // A long history of which the filter lets nothing through: proxies must not take it for a dead stream.
+                if Instant::now() >= idle_at {
+                    out.push_control(IDLE_LINE);
+                    return self.emit(out);
                 }
                 continue;
             }
-            self.seat.reached(self.position);
-            let due = idle.min(self.expires);
-            let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep_until(due)));
+            self.subscription.record_position(self.cursor.sequence());
+            let due = idle_at.min(self.expires);
+            let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(due)));
             tokio::select! {
-                () = news => {}
-                () = alarm.as_mut() => {
+                () = changed => {}
+                () = timer.as_mut() => {
                     let now = Instant::now();
-                    let after = if now >= idle { now + self.streams.options.idle_interval } else { idle };
-                    alarm.as_mut().reset(after.min(self.expires));
-                    if now >= idle && now < self.expires {
-                        out.text("\n");
-                        return self.write(out);
+                    let next_idle = if now >= idle_at { now + self.streams.options.idle_interval } else { idle_at };
+                    timer.as_mut().reset(next_idle.min(self.expires));
+                    if now >= idle_at && now < self.expires {
+                        out.push_control(IDLE_LINE);
+                        return self.emit(out);
                     }
                 }
             }
         }
     }
 
-    /// Whether what it writes is chunk-framed.
+    /// The framing of what this follower writes.
     pub fn framing(&self) -> Framing {
         self.framing
     }
 
-    /// Waits until the stream has to end whatever there is to write, and says why. For a connection that is stuck in a
-    /// write and cannot ask for the next turn.
-    pub async fn has_to_end(&self) -> Disconnect {
+    /// Waits until the stream has to end, whatever there is to write. For a connection that is blocked in a write and
+    /// cannot ask for the next action. Cancellation safe.
+    pub async fn wait_for_end(&self) -> Disconnect {
         loop {
-            let news = self.seat.news();
-            if let Some(leaving) = self.leaving() {
-                return leaving;
+            let changed = self.subscription.changed();
+            if let Some(reason) = self.end_reason() {
+                return reason;
             }
             tokio::select! {
-                () = news => {}
+                () = changed => {}
                 () = sleep_until(self.expires) => {}
             }
         }
     }
 
-    /// Says why the stream ended; without a word it was the follower who closed it. Counted and logged when this
-    /// follower is dropped, however that comes about.
-    pub fn ended(&mut self, reason: Disconnect) {
+    /// Sets the reason that is counted and logged when this follower is dropped; [`Disconnect::Closed`] otherwise.
+    pub fn set_end_reason(&mut self, reason: Disconnect) {
         self.reason = reason;
     }
 
-    /// Notes that the connection has accepted so many bytes, and with them so many events.
-    pub fn wrote(&self, bytes: usize, events: usize) {
-        self.seat.wrote(bytes);
+    /// Counts bytes that the socket has accepted.
+    pub fn record_bytes(&self, bytes: usize) {
+        self.subscription.record_bytes(bytes);
         self.streams.metrics.stream_bytes.inc_by(bytes as u64);
+    }
+
+    /// Counts events that the socket has accepted completely.
+    pub fn record_events(&self, events: usize) {
         self.streams.metrics.events_out.inc_by(events as u64);
     }
 
-    /// Goes back to an event of the last turn: what came after it was not written, and is read again.
-    pub fn go_back(&mut self, through: u64) {
-        self.position = through;
-        self.seat.reached(through);
+    /// Moves back to an event of the last action: the later ones were not written and are collected again.
+    pub fn rewind(&mut self, sequence: u64) {
+        self.cursor.move_to(sequence);
+        self.subscription.record_position(sequence);
     }
 
-    fn leaving(&self) -> Option<Disconnect> {
-        match self.seat.ending() {
-            Some(Ending::Revoked) => Some(Disconnect::Revoked),
-            Some(Ending::Dismissed) => Some(Disconnect::Removed),
-            Some(Ending::Stopping) => Some(Disconnect::Stopping),
-            None => (Instant::now() >= self.expires).then_some(Disconnect::Expired),
-        }
+    fn end_reason(&self) -> Option<Disconnect> {
+        let expired = || (Instant::now() >= self.expires).then_some(Disconnect::Expired);
+        self.subscription.end_reason().or_else(expired)
     }
 
-    /// Moves over a page of the log, and says first when something is missing before it.
-    fn read(&mut self, page: LogPage, out: &mut Outgoing) {
-        let reason = match self.start {
-            Start::Continue => (self.position < page.pruned_through).then_some(Reset::Expired),
-            Start::Earliest => None,
-            Start::Reset(reason) => Some(reason),
-        };
-        if let Some(reason) = reason {
-            let sequence = page.events.first().map_or(page.through, |e| e.id.sequence);
-            let earliest = EventId { epoch: self.streams.store.log.epoch(), sequence };
-            out.text(&format!(
-                "event: reset\ndata: {{\"reason\":\"{}\",\"earliest\":\"{earliest}\"}}\n\n",
-                reason.as_str()
-            ));
-            self.streams.metrics.resets.inc(reason);
+    /// Collects from the ring, unless the log has to be read first.
+    fn collect(&mut self, out: &mut WriteBuffer) -> Result<(), Lagged> {
+        if self.cursor.needs_log() {
+            return Err(Lagged);
         }
-        self.start = Start::Continue;
-        self.position = page.through;
-        self.streams.metrics.replay_events.inc_by(page.events.len() as u64);
+        let position = self.cursor.sequence();
+        let reached = self.subscription.collect(position, self.filter.as_deref(), MAX_COLLECT_BYTES, out)?;
+        self.cursor.move_to(reached);
+        Ok(())
+    }
+
+    async fn read_page(&self) -> Result<LogPage, StoreError> {
+        let Streams { store, options, metrics, .. } = &self.streams;
+        let _running = GaugeGuard::new(&metrics.replays_running);
+        store.log.events_after(self.subscription.client(), self.cursor.sequence(), options.page).await
+    }
+
+    /// Moves over a page of the log and adds its events, after a `reset` if events before them are missing.
+    fn consume_page(&mut self, page: &LogPage, out: &mut WriteBuffer) {
+        let Streams { store, metrics, .. } = &self.streams;
+        if let Some(reason) = self.cursor.move_over(page) {
+            let sequence = page.events.first().map_or(page.through, |event| event.id.sequence);
+            out.push_control(&control::reset(reason, EventId { epoch: store.log.epoch(), sequence }));
+            metrics.resets.inc(reason);
+        }
+        metrics.replay_events.inc_by(page.events.len() as u64);
         let filter = self.filter.as_deref();
-        out.events(page.events.iter().filter(|e| filter.is_none_or(|f| f.passes(e.document, e.status))));
+        out.push_events(page.events.iter().filter(|e| filter.is_none_or(|f| f.matches(e.document, e.status))));
     }
 
-    fn write(&mut self, out: Outgoing) -> Turn {
-        self.written = Instant::now();
-        self.seat.reached(self.position);
-        Turn::Write(out)
+    fn emit(&mut self, out: WriteBuffer) -> StreamAction {
+        self.last_write = Instant::now();
+        self.subscription.record_position(self.cursor.sequence());
+        StreamAction::Write(out)
     }
 
-    fn end(&self, leaving: Disconnect) -> Turn {
-        let mut out = Outgoing::new(self.framing, self.fields);
-        match leaving {
-            // The other side's doing: nobody is there to hear more.
-            Disconnect::Closed | Disconnect::Stalled => {}
-            Disconnect::Expired | Disconnect::Revoked => out.text(&refused("auth_failed")),
-            Disconnect::Removed => {
-                out.text(&format!(": ended by the administrator\nretry: {}\n\n", retry(5_000..15_000)))
-            }
-            // Spread over some seconds, so that a restarted relay is not met by everybody at once.
-            Disconnect::Stopping => out.text(&format!("retry: {}\n\n", retry(1_000..8_000))),
-            Disconnect::Store => out.text(&format!(": the log cannot be read\nretry: {}\n\n", retry(3_000..9_000))),
-        }
-        Turn::End(out, leaving)
+    fn end(&self, reason: Disconnect) -> StreamAction {
+        let mut last = WriteBuffer::new(self.framing, self.fields);
+        last.push_control(&control::closing(reason));
+        last.push_last_chunk();
+        StreamAction::End { last, reason }
     }
 }
 
 impl Drop for Follower {
     fn drop(&mut self) {
         self.streams.metrics.disconnects.inc(self.reason);
-        tracing::info!(client = %self.seat.client(), reason = self.reason.as_str(), "a stream ended");
+        tracing::info!(client = %self.subscription.client(), reason = self.reason.as_str(), "stream ended");
     }
-}
-
-/// The opening of every stream: an empty line at once, then when to come back.
-pub fn opening() -> String {
-    format!("\nretry: {}\n\n", retry(2_000..4_001))
-}
-
-/// The whole body of a stream that is refused for a reason that the client must mend: at least 30 s, so that an
-/// EventSource, which comes back by itself, does not hammer.
-pub fn refused(code: &str) -> String {
-    format!("retry: {}\nevent: error\ndata: {code}\n\n", retry(30_000..40_000))
-}
-
-/// The whole body of a stream that is refused because there is no room.
-pub fn busy(why: Full) -> String {
-    format!(": {why}\nretry: {}\n\n", retry(5_000..20_000))
-}
-
-fn retry(range: std::ops::Range<u64>) -> u64 {
-    fastrand::u64(range)
 }

@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use docrelay::domain::{ClientId, EventId, Status, Timestamp};
 use docrelay::stream::hub::{Fields, Filter, Framing};
-use docrelay::stream::{FollowRequest, Turn};
+use docrelay::stream::{FollowRequest, StartPosition, StreamAction};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -141,10 +141,10 @@ async fn follow_and_leave(fixture: Fixture, number: usize, acknowledged: Acknowl
 async fn leg(fixture: &Fixture, round: &mut Round, position: Option<u64>, slow: bool) {
     let request = FollowRequest {
         client: CLIENTS[round.client].parse::<ClientId>().expect("a name"),
-        last_event_id: match position {
-            // The beginning of the log.
-            Some(0) => Some("earliest".to_owned()),
-            position => position.map(|sequence| EventId { epoch: fixture.store.log.epoch(), sequence }.to_string()),
+        start: match position {
+            None => StartPosition::Live,
+            Some(0) => StartPosition::Earliest,
+            Some(sequence) => StartPosition::After(EventId { epoch: fixture.store.log.epoch(), sequence }),
         },
         filter: Filter { statuses: round.only.map(|only| vec![only]), ..Filter::default() },
         fields: if fastrand::bool() { Fields::All } else { Fields::Gini },
@@ -155,14 +155,14 @@ async fn leg(fixture: &Fixture, round: &mut Round, position: Option<u64>, slow: 
     let mut follower = fixture.relay.follow(request).expect("room");
     let enough = round.seen.len() + fastrand::usize(1..120);
     while round.seen.len() < enough {
-        // Cancelling `next` while it waits loses no event.
-        let turn = match timeout(Duration::from_micros(fastrand::u64(1..2000)), follower.next()).await {
-            Ok(turn) => turn,
+        // Cancelling `next_action` while it waits loses no event.
+        let action = match timeout(Duration::from_micros(fastrand::u64(1..2000)), follower.next_action()).await {
+            Ok(action) => action,
             Err(_) => continue,
         };
-        match turn {
-            Turn::Write(out) => round.seen.extend(ids(out)),
-            Turn::End(_, why) => panic!("the stream ended: {why:?}"),
+        match action {
+            StreamAction::Write(out) => round.seen.extend(ids(out)),
+            StreamAction::End { reason, .. } => panic!("the stream ended: {reason:?}"),
         }
         if slow {
             timeout(Duration::from_millis(fastrand::u64(1..4)), pending::<()>()).await.ok();

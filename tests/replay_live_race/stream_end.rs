@@ -6,7 +6,7 @@ use std::time::Duration;
 use docrelay::domain::Timestamp;
 use docrelay::metrics::{Disconnect, Metrics};
 use docrelay::stream::hub::{Fields, Filter, Framing, Hub, Options};
-use docrelay::stream::{self, FollowRequest, Follower, Streams, Turn};
+use docrelay::stream::{self, FollowRequest, Follower, StartPosition, StreamAction, Streams};
 use tokio::time::timeout;
 
 use crate::fixture::{CLIENTS, Fixture};
@@ -14,7 +14,7 @@ use crate::fixture::{CLIENTS, Fixture};
 fn follow(relay: &Streams) -> Follower {
     let request = FollowRequest {
         client: CLIENTS[0].parse().expect("a name"),
-        last_event_id: None,
+        start: StartPosition::Live,
         filter: Filter::default(),
         fields: Fields::All,
         framing: Framing::Chunked,
@@ -37,9 +37,9 @@ fn stream_end_between_poll_and_wait_is_noticed() {
             let mut follower = follow(&relay);
             let number = hub.list()[0].number;
             let following = tokio::spawn(async move {
-                match follower.next().await {
-                    Turn::End(_, why) => why,
-                    Turn::Write(_) => panic!("no event was appended"),
+                match follower.next_action().await {
+                    StreamAction::End { reason, .. } => reason,
+                    StreamAction::Write(_) => panic!("no event was appended"),
                 }
             });
             for _ in 0..fastrand::u32(..3_000) {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
 use docrelay::domain::{ClientId, Epoch, Event, EventId, SharedEvent, Status, Timestamp};
-use docrelay::stream::hub::{Fields, Framing, Hub, Options, Outgoing};
+use docrelay::stream::hub::{Fields, Framing, Hub, Options, WriteBuffer};
 
 use crate::fixture::ids;
 
@@ -25,7 +25,7 @@ fn subscriber_during_publish_gets_all_events_or_lag() {
     let client: ClientId = "acme".parse().expect("a name");
     let hub = Hub::new(Options { ring_events: 16, ..Options::default() }, 0);
     let (head, done) = (AtomicU64::new(0), AtomicBool::new(false));
-    let (mut live, mut behind) = (0, 0);
+    let (mut live, mut lagged) = (0, 0);
     thread::scope(|scope| {
         scope.spawn(|| {
             while !done.load(Ordering::SeqCst) {
@@ -36,34 +36,34 @@ fn subscriber_during_publish_gets_all_events_or_lag() {
                 hub.publish(&(first..=last).map(|n| event(&client, n)).collect::<Vec<_>>());
             }
         });
-        let joiners: Vec<_> = (0..3)
+        let subscribers: Vec<_> = (0..3)
             .map(|_| {
                 scope.spawn(|| {
-                    let (mut live, mut behind) = (0, 0);
+                    let (mut live, mut lagged) = (0, 0);
                     for _ in 0..EACH {
-                        let seat = hub.join(&client, Timestamp::from_millis(0)).expect("room");
+                        let subscription = hub.subscribe(&client, Timestamp::from_millis(0)).expect("room");
                         let mut position = head.load(Ordering::SeqCst);
                         for _ in 0..fastrand::usize(1..12) {
-                            let mut out = Outgoing::new(Framing::Bare, Fields::All);
-                            let Ok(reached) = seat.take(position, None, 1 << 20, &mut out) else {
+                            let mut out = WriteBuffer::new(Framing::Bare, Fields::All);
+                            let Ok(reached) = subscription.collect(position, None, 1 << 20, &mut out) else {
                                 // The log has every event up to its head.
-                                (position, behind) = (head.load(Ordering::SeqCst), behind + 1);
+                                (position, lagged) = (head.load(Ordering::SeqCst), lagged + 1);
                                 continue;
                             };
                             assert_eq!(ids(out), (position + 1..=reached).collect::<Vec<_>>());
                             (position, live) = (reached, live + 1);
                         }
                     }
-                    (live, behind)
+                    (live, lagged)
                 })
             })
             .collect();
-        for joiner in joiners {
-            let (l, b) = joiner.join().expect("a joiner");
-            (live, behind) = (live + l, behind + b);
+        for subscriber in subscribers {
+            let (ring, log) = subscriber.join().expect("a subscriber");
+            (live, lagged) = (live + ring, lagged + log);
         }
         done.store(true, Ordering::SeqCst);
     });
-    assert!(live > behind, "{live} reads of the ring, {behind} of the log");
+    assert!(live > lagged, "{live} reads of the ring, {lagged} of the log");
     assert_eq!((hub.followers(), hub.clients()), (0, 0));
 }

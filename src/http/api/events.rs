@@ -1,4 +1,4 @@
-//! The stream, and the raw request behind an event.
+//! The event stream of a client, and the raw request behind an event.
 
 use std::str::FromStr;
 use std::sync::Arc;
@@ -12,29 +12,28 @@ use crate::http::api::json;
 use crate::http::problem::Problem;
 use crate::http::request::Request;
 use crate::http::response::{self, HandlerResult};
-use crate::http::transport::handoff::Offer;
 use crate::http::{Context, accept_header, auth};
 use crate::metrics::{Disconnect, Label, Refusal};
-use crate::stream::hub::{Fields, Filter, Full};
-use crate::stream::{FollowRequest, busy, refused};
+use crate::stream::hub::{Fields, Filter, HubFull};
+use crate::stream::{FollowRequest, StartPosition, control};
 
-/// `GET|POST /events/client`: always 200; what is wrong is said in the body, because an EventSource cannot read
-/// anything else and gives up for good on any other status.
+/// `GET|POST /events/client`: opens a stream. Always 200: an EventSource cannot read the body of another status, and
+/// gives up for good. Errors are `error` events in the body.
 pub(in crate::http) async fn stream(context: Arc<Context>, request: Request) -> HandlerResult {
     if ![Method::GET, Method::POST, Method::HEAD].contains(&request.method) {
         return Err(Problem::method("GET, POST, HEAD, OPTIONS"));
     }
     let now = Timestamp::now();
-    let grant = match admitted(&context, &request, now) {
+    let grant = match authorize(&context, &request, now) {
         Ok(grant) => grant,
         Err(refusal) => {
             context.metrics.stream_refusals.inc(refusal);
-            return Ok(sse(refused(refusal.as_str())));
+            return Ok(event_stream(control::refusal(refusal.as_str())));
         }
     };
     let follow = FollowRequest {
         client: grant.client.clone(),
-        last_event_id: last_event_id(&request),
+        start: start_position(&request),
         filter: filter(&request, &grant),
         fields: fields(&request),
         framing: request.framing,
@@ -42,33 +41,33 @@ pub(in crate::http) async fn stream(context: Arc<Context>, request: Request) -> 
         now,
     };
     if request.method == Method::HEAD {
-        return Ok(sse(""));
+        return Ok(event_stream(""));
     }
     match context.streams.follow(follow) {
-        // The client was removed before the seat was taken: nobody would tell this follower to go.
+        // The client was removed before the follower subscribed: the hub will not end this stream.
         Ok(mut follower) if context.auth.still_good(&grant, now).is_err() => {
-            follower.ended(Disconnect::Revoked);
-            Ok(sse(refused(Refusal::AuthFailed.as_str())))
+            follower.set_end_reason(Disconnect::Revoked);
+            Ok(event_stream(control::refusal(Refusal::AuthFailed.as_str())))
         }
         Ok(follower) => {
-            let mut response = sse("");
-            response.extensions_mut().insert(Offer::new(follower));
-            Ok(response)
+            // The connection replaces the empty body by the opening of the stream.
+            request.takeover.offer(follower);
+            Ok(event_stream(""))
         }
-        Err(full) => {
-            context.metrics.stream_refusals.inc(match full {
-                Full::Relay => Refusal::Followers,
-                Full::Client => Refusal::FollowersPerClient,
-                Full::Stopping => Refusal::Stopping,
+        Err(reason) => {
+            context.metrics.stream_refusals.inc(match reason {
+                HubFull::Relay => Refusal::Followers,
+                HubFull::Client => Refusal::FollowersPerClient,
+                HubFull::Stopping => Refusal::Stopping,
             });
-            tracing::warn!(request_id = %request.id.0, %full, "a follower was sent away");
-            Ok(sse(busy(full)))
+            tracing::warn!(request_id = %request.id.0, client = %grant.client, %reason, "follower rejected");
+            Ok(event_stream(control::hub_full(reason)))
         }
     }
 }
 
-/// The contract's order: a token at all, a good token, an acceptable type.
-fn admitted(context: &Context, request: &Request, now: Timestamp) -> Result<Grant, Refusal> {
+/// Checks in the order of the contract: a token is present, it is valid, the type is acceptable.
+fn authorize(context: &Context, request: &Request, now: Timestamp) -> Result<Grant, Refusal> {
     let header = request.headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
     let rule = context.options.query_token;
     let query = request.query.as_deref().filter(|_| rule != QueryToken::Off);
@@ -78,52 +77,59 @@ fn admitted(context: &Context, request: &Request, now: Timestamp) -> Result<Gran
         token.allowed(&grant, rule)?;
         Ok(grant)
     });
-    let grant = checked.map_err(|denied| {
-        tracing::info!(request_id = %request.id.0, %denied, "a follower's token was not accepted");
+    let grant = checked.map_err(|error| {
+        tracing::info!(request_id = %request.id.0, %error, "follower rejected: token not accepted");
         Refusal::AuthFailed
     })?;
     if accept_header::allows_event_stream(&request.headers) { Ok(grant) } else { Err(Refusal::NotAccepted) }
 }
 
-/// The header wins over the query; an empty one counts as none.
-fn last_event_id(request: &Request) -> Option<String> {
+/// Parses the header `Last-Event-ID`, else the query parameters `last_event_id` and `lastEventId`. An empty value counts
+/// as none.
+fn start_position(request: &Request) -> StartPosition {
     let header = request.headers.get("last-event-id").map(|v| String::from_utf8_lossy(v.as_bytes()).into_owned());
-    header
-        .filter(|id| !id.is_empty())
-        .or_else(|| request.parameter("last_event_id").filter(|id| !id.is_empty()))
-        .or_else(|| request.parameter("lastEventId"))
+    let present = |text: &String| !text.is_empty();
+    let text = header
+        .filter(present)
+        .or_else(|| request.parameter("last_event_id").filter(present))
+        .or_else(|| request.parameter("lastEventId").filter(present));
+    match text.as_deref() {
+        None => StartPosition::Live,
+        Some("earliest") => StartPosition::Earliest,
+        Some(text) => text.parse().map_or(StartPosition::Unknown, StartPosition::After),
+    }
 }
 
-/// A value that can never match narrows the stream to what matches the others: a stream answers 200 whatever is asked
-/// of it, because any other status would make an EventSource give up for good. A ticket narrows it further.
+/// A value that cannot match narrows the stream, because a stream cannot be refused for a bad parameter. A ticket narrows
+/// it further.
 fn filter(request: &Request, grant: &Grant) -> Filter {
-    let asked = wanted(request, "document");
+    let requested = parse_all(request, "document");
     let documents = match &grant.ticket {
-        Some(ticket) => ticket.narrow(asked),
-        None => asked,
+        Some(ticket) => ticket.narrow(requested),
+        None => requested,
     };
-    Filter { documents, statuses: wanted(request, "status") }
+    Filter { documents, statuses: parse_all(request, "status") }
 }
 
-/// The values of a parameter that make sense; `None` when it is not there at all.
-fn wanted<T: FromStr<Err: std::fmt::Display>, C: FromIterator<T>>(request: &Request, name: &str) -> Option<C> {
+/// The values of a parameter that can be parsed; `None` when the parameter is missing.
+fn parse_all<T: FromStr<Err: std::fmt::Display>, C: FromIterator<T>>(request: &Request, name: &str) -> Option<C> {
     request.parameter(name)?;
-    let read = |text: String| match text.parse() {
+    let parse = |text: String| match text.parse() {
         Ok(value) => Some(value),
         Err(error) => {
-            tracing::info!(request_id = %request.id.0, name, %error, "a filter's value can never match");
+            tracing::info!(request_id = %request.id.0, name, %error, "filter value ignored: it cannot match");
             None
         }
     };
-    Some(request.parameters(name).filter_map(read).collect())
+    Some(request.parameters(name).filter_map(parse).collect())
 }
 
 fn fields(request: &Request) -> Fields {
     if request.parameter("fields").as_deref() == Some("gini") { Fields::Gini } else { Fields::All }
 }
 
-/// An event stream's head: nothing on the way may keep, change or hold back what follows.
-fn sse(body: impl Into<bytes::Bytes>) -> Response {
+/// The response of an event stream: proxies must not store, change or buffer it.
+fn event_stream(body: impl Into<bytes::Bytes>) -> Response {
     let mut response = response::text(StatusCode::OK, "text/event-stream", body);
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
@@ -131,7 +137,7 @@ fn sse(body: impl Into<bytes::Bytes>) -> Response {
     response
 }
 
-/// `GET /events/{id}/raw`: the vendor's request as it came.
+/// `GET /events/{id}/raw`: the vendor's request of an event, unchanged.
 pub(in crate::http) async fn raw(context: Arc<Context>, request: Request, id: String) -> HandlerResult {
     if request.method != Method::GET {
         return Err(Problem::method("GET"));

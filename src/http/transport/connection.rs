@@ -1,12 +1,12 @@
-//! One connection: hyper speaks HTTP on it until it ends, or until the head of an event stream has been flushed; then
-//! the socket is taken back and handed to the streams' own runtime.
+//! One connection: hyper serves HTTP on it until it ends, or until the [`Takeover`] of a stream is due; then the socket
+//! goes to a stream worker.
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -17,128 +17,151 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioTimer;
 use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
 
-use crate::http::request::Peer;
-use crate::http::transport::handoff::{Handed, Offer, Stage, StageBody};
-use crate::http::transport::server::{Place, Server};
-use crate::http::transport::watched::Watched;
-use crate::metrics::Disconnect;
+use crate::http::transport::permit::ConnectionPermit;
+use crate::http::transport::stall_timeout::StallTimeoutIo;
+use crate::http::transport::takeover::{OpeningBody, Takeover};
+use crate::http::transport::workers::{DetachedStream, StreamWorkers};
 use crate::stream::hub::Framing;
 
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
-type Body = Either<UnsyncBoxBody<Bytes, BoxError>, StageBody>;
+/// hyper cannot have a smaller read buffer.
+const MIN_HEADER_BYTES: usize = 8192;
 
-/// Serves one connection to its end, or hands it off.
-pub(in crate::http) async fn serve<S, B>(server: Server, socket: TcpStream, peer: SocketAddr, place: Place, service: S)
-where
-    S: tower_service::Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
-        + Clone
-        + Send
-        + Unpin
-        + 'static,
-    S::Future: Send + 'static,
-    B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
-    B::Error: Into<BoxError>,
-{
-    prepare(&socket, &server);
-    let stage = Arc::new(Stage::default());
-    let io = Watched::new(socket, server.options.write_timeout, stage.clone());
-    let answer = {
-        let stage = stage.clone();
-        service_fn(move |mut request: Request<Incoming>| {
-            request.extensions_mut().insert(Peer(peer));
-            // HTTP/1.0 has no chunks: its streams end by closing.
-            let framing = match request.version() {
-                http::Version::HTTP_11 => Framing::Chunked,
-                _ => Framing::Bare,
-            };
-            request.extensions_mut().insert(framing);
-            // hyper takes a connection apart only when its service's future is Unpin.
-            Box::pin(respond(service.clone(), request, stage.clone()))
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+type ResponseBody = Either<UnsyncBoxBody<Bytes, BoxError>, OpeningBody>;
+
+/// The address of the peer, in the extensions of each request.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::http) struct Peer(pub(in crate::http) SocketAddr);
+
+/// Limits of one connection.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Limit of a request's head; at least [`MIN_HEADER_BYTES`].
+    pub max_header_bytes: usize,
+    /// How long a request's head may take, and how long a connection may idle between two requests.
+    pub header_timeout: Duration,
+    /// A connection whose peer accepts no byte for this long is closed.
+    pub write_timeout: Duration,
+}
+
+/// One accepted connection.
+pub(in crate::http) struct Connection {
+    pub(in crate::http) socket: TcpStream,
+    pub(in crate::http) peer: SocketAddr,
+    pub(in crate::http) permit: ConnectionPermit,
+    pub(in crate::http) options: Options,
+    /// Where streams go.
+    pub(in crate::http) workers: StreamWorkers,
+    /// Ends the connection after the request that is running.
+    pub(in crate::http) stop: CancellationToken,
+}
+
+impl Connection {
+    /// Serves the connection until it ends or is taken over.
+    pub(in crate::http) async fn serve<S, B>(self, service: S)
+    where
+        S: tower_service::Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
+            + Clone
+            + Send
+            + Unpin
+            + 'static,
+        S::Future: Send + 'static,
+        B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let Self { socket, peer, permit, options, workers, stop } = self;
+        set_socket_options(&socket, options.write_timeout);
+        let takeover = Takeover::default();
+        let io = StallTimeoutIo::new(socket, options.write_timeout, takeover.clone());
+        let respond = {
+            let takeover = takeover.clone();
+            service_fn(move |mut request: Request<Incoming>| {
+                request.extensions_mut().insert(Peer(peer));
+                request.extensions_mut().insert(takeover.clone());
+                // hyper takes a connection apart only if the future of its service is Unpin.
+                Box::pin(respond(service.clone(), request, takeover.clone()))
+            })
+        };
+        let mut connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(options.header_timeout)
+            .max_buf_size(options.max_header_bytes.max(MIN_HEADER_BYTES))
+            // A sender may close its side after its request, and still waits for the response.
+            .half_close(true)
+            .serve_connection(io, respond);
+        let mut stopping = Box::pin(stop.cancelled());
+        let mut shutting_down = false;
+        let ended = poll_fn(|cx| {
+            if !shutting_down && stopping.as_mut().poll(cx).is_ready() {
+                shutting_down = true;
+                Pin::new(&mut connection).graceful_shutdown();
+            }
+            match connection.poll_without_shutdown(cx) {
+                Poll::Ready(result) => Poll::Ready(Some(result)),
+                Poll::Pending if takeover.is_settled() => Poll::Ready(None),
+                Poll::Pending => Poll::Pending,
+            }
         })
-    };
-    let mut connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(server.options.header_timeout)
-        // hyper's bound is on its read buffer; it cannot go below 8 KiB.
-        .max_buf_size(server.options.max_header_bytes.max(8192))
-        // A sender may close its side once it has said everything, and still waits for the answer.
-        .half_close(true)
-        .serve_connection(io, answer);
-    let mut stopping = Box::pin(server.stop.cancelled());
-    let mut asked = false;
-    let taken_back = poll_fn(|cx| {
-        if !asked && stopping.as_mut().poll(cx).is_ready() {
-            asked = true;
-            Pin::new(&mut connection).graceful_shutdown();
-        }
-        match connection.poll_without_shutdown(cx) {
-            Poll::Ready(result) => Poll::Ready(result.map(|()| false)),
-            Poll::Pending if stage.is_set() => Poll::Ready(Ok(true)),
-            Poll::Pending => Poll::Pending,
-        }
-    })
-    .await;
-    let io = connection.into_parts().io;
-    match taken_back {
-        Ok(true) => {
-            if let Some(follower) = stage.follower() {
-                server.streams.hand(Handed { socket: io.into_socket(), follower, place }).await;
+        .await;
+        let io = connection.into_parts().io;
+        // Always taken, so that the follower of a connection that has ended is dropped now.
+        let follower = takeover.take_flushed();
+        match (ended, follower) {
+            (None, Some(follower)) => match DetachedStream::new(io.into_socket(), follower, permit) {
+                Ok(stream) => workers.send(stream).await,
+                Err(error) => tracing::warn!(%error, "cannot take over connection: its client reconnects"),
+            },
+            (ended, _) => {
+                // Time-outs, resets and malformed requests: hyper has responded where it could.
+                if let Some(Err(error)) = ended {
+                    tracing::debug!(%error, "connection ended early");
+                }
+                io.close(&stop).await;
             }
-        }
-        ended => {
-            // Time-outs, resets and broken requests: the peer's doing, and hyper has answered where it could.
-            if let Err(error) = ended {
-                tracing::debug!(%error, "a connection ended early");
-            }
-            // Whoever has left before the stream began gives up the seat at once.
-            if let Some(mut follower) = stage.follower()
-                && stage.has_stalled()
-            {
-                follower.ended(Disconnect::Stalled);
-            }
-            io.finish(&server.stop).await;
         }
     }
 }
 
-/// Runs the routes, and turns the offer of a stream into the body under which it is handed off.
+/// Calls the service. If its handler has offered a stream, gives the response the body with which it is taken over.
 async fn respond<S, B>(
     mut service: S,
-    request: Request<Incoming>,
-    stage: Arc<Stage>,
-) -> Result<Response<Body>, Infallible>
+    mut request: Request<Incoming>,
+    takeover: Takeover,
+) -> Result<Response<ResponseBody>, Infallible>
 where
     S: tower_service::Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
     B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BoxError>,
 {
+    // HTTP/1.0 has no chunks: its streams end with the connection.
+    let framing = match request.version() {
+        http::Version::HTTP_11 => Framing::Chunked,
+        _ => Framing::Bare,
+    };
+    request.extensions_mut().insert(framing);
     let mut response = service.call(request).await?;
-    Ok(match response.extensions_mut().remove::<Offer>().and_then(|offer| offer.take()) {
-        None => response.map(|body| Either::Left(body.map_err(Into::into).boxed_unsync())),
-        Some(follower) => {
-            // After the stream the socket is closed: say so, instead of letting the client find out.
-            response.headers_mut().insert(http::header::CONNECTION, http::HeaderValue::from_static("close"));
-            if follower.framing() == Framing::Bare {
-                // hyper promises `keep-alive` to a client of HTTP/1.0 that asks for it, unless the answer itself is of
-                // that version; but only the end of the connection ends this one.
-                *response.version_mut() = http::Version::HTTP_10;
-            }
-            stage.set(follower);
-            response.map(|_| Either::Right(StageBody::new(stage)))
-        }
-    })
+    if !takeover.is_offered() {
+        return Ok(response.map(|body| Either::Left(body.map_err(Into::into).boxed_unsync())));
+    }
+    response.headers_mut().insert(http::header::CONNECTION, http::HeaderValue::from_static("close"));
+    if framing == Framing::Bare {
+        // hyper promises `keep-alive` to an HTTP/1.0 client that asks for it, unless the response is of that version.
+        *response.version_mut() = http::Version::HTTP_10;
+    }
+    Ok(response.map(|_| Either::Right(OpeningBody::new(takeover))))
 }
 
-/// Small answers and events go out at once, and a peer that has vanished without a word is noticed.
-fn prepare(socket: &TcpStream, server: &Server) {
+/// Small writes go out at once, and the kernel notices a peer that has vanished.
+fn set_socket_options(socket: &TcpStream, write_timeout: Duration) {
     use rustix::net::sockopt;
-    let patience = u32::try_from(server.options.write_timeout.as_millis()).unwrap_or(u32::MAX);
+    let user_timeout_ms = u32::try_from(write_timeout.as_millis()).unwrap_or(u32::MAX);
     let set = socket
         .set_nodelay(true)
         .and_then(|()| Ok(sockopt::set_socket_keepalive(socket, true)?))
-        .and_then(|()| Ok(sockopt::set_tcp_user_timeout(socket, patience)?));
+        .and_then(|()| Ok(sockopt::set_tcp_user_timeout(socket, user_timeout_ms)?));
     if let Err(error) = set {
-        tracing::debug!(%error, "a socket option could not be set");
+        tracing::debug!(%error, "cannot set socket option");
     }
 }

@@ -1,14 +1,23 @@
-//! The newest events of one client, bounded by number and bytes. What falls off is still in the log.
+//! The newest events of one client, bounded by number and bytes. Evicted events remain in the log.
 
 use std::collections::VecDeque;
 
-use super::frame::{Encoded, Filter, Frame, Outgoing};
+use super::frame::{Filter, Frame};
+use super::write_buffer::WriteBuffer;
 
-/// A follower's position lies before what the ring still holds: it must read the log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Behind;
+/// The ring no longer holds all events after the follower's position: read the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the position is older than the ring")]
+pub struct Lagged;
 
-/// All of a client's events with a sequence above `floor`, oldest first.
+/// Limits of a ring. The newest event stays, whatever its size.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RingLimits {
+    pub(super) events: usize,
+    pub(super) bytes: usize,
+}
+
+/// All events of a client with a sequence above `floor`, oldest first.
 #[derive(Debug)]
 pub(super) struct Ring {
     floor: u64,
@@ -18,19 +27,20 @@ pub(super) struct Ring {
 }
 
 impl Ring {
+    /// An empty ring: events up to `floor` are in the log only.
     pub(super) fn new(floor: u64) -> Self {
         Self { floor, newest: floor, frames: VecDeque::new(), bytes: 0 }
     }
 
-    /// The sequence of the client's newest event, or where the ring began.
+    /// The sequence of the client's newest event; the initial floor when there was none yet.
     pub(super) fn newest(&self) -> u64 {
         self.newest
     }
 
-    /// Adds frames in log order and drops the oldest beyond the bounds. When everything would go, the newest stays.
-    pub(super) fn push(&mut self, encoded: Encoded, max_events: usize, max_bytes: usize) {
-        for frame in encoded.into_frames() {
-            // Offered while the ring was being made: its floor says already that the log has it.
+    /// Adds frames in log order, then evicts the oldest ones beyond the limits.
+    pub(super) fn push(&mut self, frames: Vec<Frame>, limits: RingLimits) {
+        for frame in frames {
+            // Published while the ring was being created: the floor covers it already.
             if frame.id.sequence <= self.newest {
                 continue;
             }
@@ -38,7 +48,7 @@ impl Ring {
             self.bytes += frame.len();
             self.frames.push_back(frame);
         }
-        while self.frames.len() > 1 && (self.frames.len() > max_events || self.bytes > max_bytes) {
+        while self.frames.len() > 1 && (self.frames.len() > limits.events || self.bytes > limits.bytes) {
             if let Some(oldest) = self.frames.pop_front() {
                 self.bytes -= oldest.len();
                 self.floor = oldest.id.sequence;
@@ -46,17 +56,21 @@ impl Ring {
         }
     }
 
-    /// Adds what comes after `position` and passes the filter to `out`, until `out` holds `max_bytes`. Returns the
-    /// position up to which everything has been looked at.
-    pub(super) fn take(
+    /// Adds the events after `position` that match the filter to `out`, until `out` holds at least `max_bytes`. Returns
+    /// the new position; it moves over events that the filter holds back.
+    ///
+    /// # Errors
+    ///
+    /// [`Lagged`] when events after `position` have been evicted; `out` is unchanged.
+    pub(super) fn collect(
         &self,
         position: u64,
         filter: Option<&Filter>,
         max_bytes: usize,
-        out: &mut Outgoing,
-    ) -> Result<u64, Behind> {
+        out: &mut WriteBuffer,
+    ) -> Result<u64, Lagged> {
         if position < self.floor {
-            return Err(Behind);
+            return Err(Lagged);
         }
         let mut reached = position;
         let first = self.frames.partition_point(|f| f.id.sequence <= position);
@@ -64,8 +78,8 @@ impl Ring {
             if out.len() >= max_bytes {
                 break;
             }
-            if filter.is_none_or(|f| f.passes(frame.document, frame.status)) {
-                out.frame(frame);
+            if filter.is_none_or(|f| f.matches(frame.document, frame.status)) {
+                out.push_frame(frame);
             }
             reached = frame.id.sequence;
         }

@@ -1,9 +1,12 @@
-//! The hub by itself: rings, seats and bounds, without connections or a store.
+//! The hub on its own: rings, subscriptions and limits, without connections or a store.
+
+mod positions;
 
 use std::sync::Arc;
 
-use super::{Behind, Fields, Filter, Framing, Full, Hub, Options, Outgoing};
+use super::{Fields, Filter, Framing, Hub, HubFull, Lagged, Options, Segment, Subscription, WriteBuffer};
 use crate::domain::{ClientId, Epoch, Event, EventId, SharedEvent, Status, Timestamp};
+use crate::metrics::Disconnect;
 
 fn client(name: &str) -> ClientId {
     name.parse().expect("a client id")
@@ -19,156 +22,173 @@ fn event(of: &str, sequence: u64) -> SharedEvent {
     })
 }
 
-fn bare() -> Outgoing {
-    Outgoing::new(Framing::Bare, Fields::All)
+fn bare() -> WriteBuffer {
+    WriteBuffer::new(Framing::Bare, Fields::All)
 }
 
-fn text(out: Outgoing) -> String {
-    let all: Vec<u8> = out.into_stretches().flat_map(|stretch| stretch.bytes).collect();
-    String::from_utf8(all).expect("UTF-8")
+fn text(out: WriteBuffer) -> String {
+    let bytes = out.into_segments().iter().flat_map(Segment::as_slice).copied().collect();
+    String::from_utf8(bytes).expect("UTF-8")
 }
 
 fn now() -> Timestamp {
     Timestamp::from_millis(0)
 }
 
+fn subscribe(hub: &Hub, name: &str) -> Subscription {
+    hub.subscribe(&client(name), now()).expect("room")
+}
+
 #[test]
-fn a_follower_gets_its_clients_events_and_nobody_elses() {
+fn subscription_receives_events_of_its_client_only() {
     let hub = Hub::new(Options::default(), 0);
-    let seat = hub.join(&client("a"), now()).expect("room");
+    let subscription = subscribe(&hub, "a");
     hub.publish(&[event("a", 1), event("b", 2), event("a", 3)]);
     let mut out = bare();
-    assert_eq!(seat.take(0, None, 1 << 20, &mut out), Ok(3));
+    assert_eq!(subscription.collect(0, None, 1 << 20, &mut out), Ok(3));
     assert_eq!(text(out), "id: ab.1\ndata: {\"n\":1}\n\nid: ab.3\ndata: {\"n\":3}\n\n");
 }
 
 #[test]
-fn chunks_of_one_batch_leave_in_one_piece() {
+fn adjacent_frames_of_one_batch_merge_into_one_segment() {
     let hub = Hub::new(Options::default(), 0);
-    let seat = hub.join(&client("a"), now()).expect("room");
+    let subscription = subscribe(&hub, "a");
     hub.publish(&[event("a", 1), event("a", 2)]);
     hub.publish(&[event("a", 3)]);
-    let mut out = Outgoing::new(Framing::Chunked, Fields::All);
-    assert_eq!(seat.take(0, None, 1 << 20, &mut out), Ok(3));
+    let mut out = WriteBuffer::new(Framing::Chunked, Fields::All);
+    assert_eq!(subscription.collect(0, None, 1 << 20, &mut out), Ok(3));
     assert_eq!(out.event_count(), 3);
-    let parts: Vec<_> = out.into_stretches().map(|stretch| stretch.bytes).collect();
-    assert_eq!(parts.len(), 2, "one stretch for each batch");
+    let segments = out.into_segments();
+    assert_eq!(segments.len(), 2, "one segment per batch");
     let chunk = |n: u64| format!("18\r\nid: ab.{n}\ndata: {{\"n\":{n}}}\n\n\r\n");
-    assert_eq!(parts[0], format!("{}{}", chunk(1), chunk(2)));
-    assert_eq!(parts[1], chunk(3));
+    assert_eq!(segments[0].as_slice(), format!("{}{}", chunk(1), chunk(2)).as_bytes());
+    assert_eq!(segments[1].as_slice(), chunk(3).as_bytes());
+    assert_eq!(segments.iter().map(|s| (s.events, s.last_sequence)).collect::<Vec<_>>(), [(2, Some(2)), (1, Some(3))]);
 }
 
 #[test]
-fn ginis_two_keys_and_filters_are_made_for_whoever_asks() {
+fn control_text_and_last_chunk_follow_the_framing() {
+    for (framing, expected) in [(Framing::Chunked, "1\r\n\n\r\n0\r\n\r\n"), (Framing::Bare, "\n")] {
+        let mut out = WriteBuffer::new(framing, Fields::All);
+        out.push_control("");
+        assert!(out.is_empty(), "an empty chunk would end the response");
+        out.push_control("\n");
+        out.push_last_chunk();
+        assert_eq!((out.len(), out.event_count()), (expected.len(), 0));
+        assert_eq!(text(out), expected);
+    }
+}
+
+#[test]
+fn gini_fields_and_filter_apply_per_subscription() {
     let hub = Hub::new(Options::default(), 0);
-    let seat = hub.join(&client("a"), now()).expect("room");
+    let subscription = subscribe(&hub, "a");
     hub.publish(&[event("a", 1), event("a", 2)]);
     let filter = Filter { statuses: Some(vec![Status::Error]), ..Filter::default() };
-    let mut out = Outgoing::new(Framing::Bare, Fields::Gini);
-    // The position moves over what is not wanted.
-    assert_eq!(seat.take(0, Some(&filter), 1 << 20, &mut out), Ok(2));
+    let mut out = WriteBuffer::new(Framing::Bare, Fields::Gini);
+    // The position moves over events that the filter holds back.
+    assert_eq!(subscription.collect(0, Some(&filter), 1 << 20, &mut out), Ok(2));
     let expected = "id: ab.1\ndata: {\"documentId\":\"626626a0-749f-11e2-bfd6-000000000000\",\"status\":\"ERROR\"}\n\n";
     assert_eq!(text(out), expected);
 }
 
 #[test]
-fn whoever_falls_off_the_ring_is_told_so() {
+fn subscription_behind_the_ring_gets_lagged() {
     let hub = Hub::new(Options { ring_events: 2, ..Options::default() }, 0);
-    let seat = hub.join(&client("a"), now()).expect("room");
+    let subscription = subscribe(&hub, "a");
     hub.publish(&[event("a", 1), event("a", 2), event("a", 3)]);
-    assert_eq!(seat.take(0, None, 1 << 20, &mut bare()), Err(Behind));
+    assert_eq!(subscription.collect(0, None, 1 << 20, &mut bare()), Err(Lagged));
     let mut out = bare();
-    assert_eq!(seat.take(1, None, 1 << 20, &mut out), Ok(3));
+    assert_eq!(subscription.collect(1, None, 1 << 20, &mut out), Ok(3));
     assert_eq!(out.event_count(), 2);
 }
 
 #[test]
-fn what_was_published_before_anybody_listened_is_in_the_log_only() {
+fn events_published_before_subscribing_are_in_the_log_only() {
     let hub = Hub::new(Options::default(), 0);
     hub.publish(&[event("a", 1)]);
-    let seat = hub.join(&client("a"), now()).expect("room");
-    assert_eq!(seat.take(0, None, 1 << 20, &mut bare()), Err(Behind));
-    assert_eq!(seat.take(1, None, 1 << 20, &mut bare()), Ok(1));
+    let subscription = subscribe(&hub, "a");
+    assert_eq!(subscription.collect(0, None, 1 << 20, &mut bare()), Err(Lagged));
+    assert_eq!(subscription.collect(1, None, 1 << 20, &mut bare()), Ok(1));
 }
 
 #[test]
-fn a_turn_ends_when_it_is_large_enough() {
+fn collect_stops_at_its_byte_limit() {
     let hub = Hub::new(Options::default(), 0);
-    let seat = hub.join(&client("a"), now()).expect("room");
+    let subscription = subscribe(&hub, "a");
     hub.publish(&(1..=100).map(|n| event("a", n)).collect::<Vec<_>>());
     let mut out = bare();
-    assert_eq!(seat.take(0, None, 50, &mut out), Ok(3), "the event that passes the limit is the last");
+    assert_eq!(subscription.collect(0, None, 50, &mut out), Ok(3), "the event that reaches the limit is the last");
     let mut rest = bare();
-    assert_eq!(seat.take(3, None, 1 << 20, &mut rest), Ok(100));
+    assert_eq!(subscription.collect(3, None, 1 << 20, &mut rest), Ok(100));
     assert_eq!(out.event_count() + rest.event_count(), 100);
 }
 
 #[test]
-fn the_last_follower_that_leaves_removes_the_entry() {
-    let hub = Hub::new(Options { followers: 3, followers_per_client: 2, ..Options::default() }, 0);
-    let seats = [hub.join(&client("a"), now()), hub.join(&client("a"), now())];
-    assert!(seats.iter().all(Result::is_ok));
-    assert_eq!(hub.join(&client("a"), now()).err(), Some(Full::Client));
-    let other = hub.join(&client("b"), now());
-    assert_eq!(hub.join(&client("c"), now()).err(), Some(Full::Relay));
+fn last_unsubscribe_removes_the_entry_of_the_client() {
+    let hub = Hub::new(Options { max_followers: 3, max_followers_per_client: 2, ..Options::default() }, 0);
+    let of_one_client = [subscribe(&hub, "a"), subscribe(&hub, "a")];
+    assert_eq!(hub.subscribe(&client("a"), now()).err(), Some(HubFull::Client));
+    let other = subscribe(&hub, "b");
+    assert_eq!(hub.subscribe(&client("c"), now()).err(), Some(HubFull::Relay));
     assert_eq!((hub.followers(), hub.clients(), hub.list().len()), (3, 2, 3));
-    drop((seats, other));
+    drop((of_one_client, other));
     assert_eq!((hub.followers(), hub.clients(), hub.list().len()), (0, 0, 0));
 }
 
 #[test]
-fn the_furthest_behind_is_listed_first() {
+fn largest_lag_is_listed_first() {
     let hub = Hub::new(Options::default(), 0);
-    let (quick, slow) = (hub.join(&client("a"), now()).expect("room"), hub.join(&client("a"), now()).expect("room"));
+    let (fast, slow) = (subscribe(&hub, "a"), subscribe(&hub, "a"));
     hub.publish(&[event("a", 1), event("a", 7)]);
-    quick.reached(7);
-    slow.reached(1);
+    fast.record_position(7);
+    slow.record_position(1);
     let lags: Vec<u64> = hub.list().iter().map(|f| f.lag).collect();
     assert_eq!(lags, [6, 0]);
 }
 
 #[test]
-fn nobody_is_let_in_while_the_relay_stops() {
+fn stopping_hub_ends_streams_and_admits_no_follower() {
     let hub = Hub::new(Options::default(), 0);
-    let seat = hub.join(&client("a"), now()).expect("room");
-    assert_eq!(seat.ending(), None);
+    let subscription = subscribe(&hub, "a");
+    assert_eq!(subscription.end_reason(), None);
     hub.stop();
-    assert_eq!(seat.ending(), Some(super::Ending::Stopping));
-    assert_eq!(hub.join(&client("a"), now()).err(), Some(Full::Stopping));
+    assert_eq!(subscription.end_reason(), Some(Disconnect::Stopping));
+    assert_eq!(hub.subscribe(&client("a"), now()).err(), Some(HubFull::Stopping));
     assert_eq!(hub.followers(), 1);
 }
 
 #[test]
-fn a_client_that_is_made_anew_inherits_neither_streams_nor_their_end() {
+fn recreated_client_inherits_neither_ring_nor_revocation() {
     let hub = Hub::new(Options::default(), 0);
-    let old = hub.join(&client("a"), now()).expect("room");
+    let old = subscribe(&hub, "a");
     hub.revoke(&client("a"));
-    assert_eq!(old.ending(), Some(super::Ending::Revoked));
-    let fresh = hub.join(&client("a"), now()).expect("room");
-    assert_eq!(fresh.ending(), None);
+    assert_eq!(old.end_reason(), Some(Disconnect::Revoked));
+    let new = subscribe(&hub, "a");
+    assert_eq!(new.end_reason(), None);
     hub.publish(&[event("a", 1)]);
     let mut out = bare();
-    assert_eq!(old.take(0, None, 1 << 20, &mut out), Ok(0));
+    assert_eq!(old.collect(0, None, 1 << 20, &mut out), Ok(0));
     assert!(out.is_empty());
-    assert_eq!(fresh.take(0, None, 1 << 20, &mut out), Ok(1));
-    // Whoever leaves late counts itself out of its own channel, not of its namesake's.
+    assert_eq!(new.collect(0, None, 1 << 20, &mut out), Ok(1));
+    // A late unsubscribe counts for its own channel, not for the one of the new client.
     drop(old);
     assert_eq!((hub.followers(), hub.clients()), (1, 1));
-    drop(fresh);
+    drop(new);
     assert_eq!((hub.followers(), hub.clients()), (0, 0));
 }
 
 #[test]
-fn a_stalled_reader_keeps_no_more_than_its_own_share_of_a_large_batch() {
+fn large_batch_is_split_into_blocks_of_limited_size() {
     let hub = Hub::new(Options::default(), 0);
-    let seat = hub.join(&client("a"), now()).expect("room");
+    let subscription = subscribe(&hub, "a");
     let large = |n| {
         let event = Event { json: "x".repeat(40 << 10).into(), ..(*event("a", n)).clone() };
         Arc::new(event)
     };
     hub.publish(&(1..=10).map(large).collect::<Vec<_>>());
-    let mut out = Outgoing::new(Framing::Chunked, Fields::All);
-    assert_eq!(seat.take(0, None, 1 << 20, &mut out), Ok(10));
-    let parts: Vec<usize> = out.into_stretches().map(|stretch| stretch.bytes.len()).collect();
-    assert!(parts.len() >= 5 && parts.iter().all(|bytes| *bytes <= 2 * (41 << 10)), "{parts:?}");
+    let mut out = WriteBuffer::new(Framing::Chunked, Fields::All);
+    assert_eq!(subscription.collect(0, None, 1 << 20, &mut out), Ok(10));
+    let bytes: Vec<usize> = out.into_segments().iter().map(|segment| segment.as_slice().len()).collect();
+    assert!(bytes.len() >= 5 && bytes.iter().all(|bytes| *bytes <= 2 * (41 << 10)), "{bytes:?}");
 }

@@ -1,0 +1,121 @@
+//! The stream workers: threads with a single-threaded runtime each, on which one small task per stream writes shared
+//! bytes to its socket. Ingest and fan-out thus do not share a scheduler: while one round of writes goes out, the next
+//! events gather, and each follower gets them in one write.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio::task::{JoinError, JoinSet};
+
+use crate::http::transport::permit::ConnectionPermit;
+use crate::http::transport::write_loop;
+use crate::stream::Follower;
+
+/// Streams that wait for one worker. When it is full, the task of the connection waits: no stream is dropped.
+const MAX_WAITING_STREAMS: usize = 1024;
+
+/// A stream on its way from hyper to a worker. Its socket is registered with no runtime.
+pub(in crate::http) struct DetachedStream {
+    socket: std::net::TcpStream,
+    follower: Box<Follower>,
+    permit: ConnectionPermit,
+}
+
+impl DetachedStream {
+    /// # Errors
+    ///
+    /// When the socket cannot be removed from its runtime; it is closed then.
+    pub(in crate::http) fn new(
+        socket: TcpStream,
+        follower: Box<Follower>,
+        permit: ConnectionPermit,
+    ) -> io::Result<Self> {
+        Ok(Self { socket: socket.into_std()?, follower, permit })
+    }
+}
+
+/// A cheap handle to all workers.
+#[derive(Clone)]
+pub struct StreamWorkers {
+    senders: Arc<Vec<mpsc::Sender<DetachedStream>>>,
+    next: Arc<AtomicUsize>,
+}
+
+/// One worker, to be run on a thread of its own.
+pub struct StreamWorker {
+    streams: mpsc::Receiver<DetachedStream>,
+    write_timeout: Duration,
+}
+
+impl StreamWorkers {
+    /// The handle, and at least one worker. A stream that accepts no byte for `write_timeout` is ended.
+    pub fn new(workers: usize, write_timeout: Duration) -> (Self, Vec<StreamWorker>) {
+        let (senders, workers) = (0..workers.max(1))
+            .map(|_| {
+                let (sender, streams) = mpsc::channel(MAX_WAITING_STREAMS);
+                (sender, StreamWorker { streams, write_timeout })
+            })
+            .unzip();
+        (Self { senders: Arc::new(senders), next: Arc::new(AtomicUsize::new(0)) }, workers)
+    }
+
+    /// Gives a stream to one of the workers, in turn.
+    pub(in crate::http) async fn send(&self, stream: DetachedStream) {
+        let next = self.next.fetch_add(1, Ordering::Relaxed) % self.senders.len();
+        if self.senders[next].send(stream).await.is_err() {
+            tracing::debug!("stream dropped: its worker has ended because the relay is stopping");
+        }
+    }
+}
+
+impl StreamWorker {
+    /// Serves streams until all handles are dropped and all streams have ended.
+    ///
+    /// # Errors
+    ///
+    /// When the runtime cannot be created.
+    pub fn run(self) -> io::Result<()> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(self.serve());
+        Ok(())
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "one task per stream, owned and joined by this worker")]
+    async fn serve(mut self) {
+        let mut tasks = JoinSet::new();
+        loop {
+            tokio::select! {
+                stream = self.streams.recv() => {
+                    let Some(stream) = stream else { break };
+                    tasks.spawn(serve_stream(stream, self.write_timeout));
+                }
+                Some(ended) = tasks.join_next() => log_panic(ended),
+            }
+        }
+        while let Some(ended) = tasks.join_next().await {
+            log_panic(ended);
+        }
+    }
+}
+
+fn log_panic(ended: Result<(), JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!(%error, "task of a stream panicked: its client reconnects");
+    }
+}
+
+/// Serves one stream to its end. The follower is dropped, and with it uncounted, before the socket is closed.
+async fn serve_stream(stream: DetachedStream, write_timeout: Duration) {
+    let DetachedStream { socket, mut follower, permit } = stream;
+    if let Ok(mut socket) = TcpStream::from_std(socket) {
+        let reason = write_loop::run(&socket, &mut follower, write_timeout).await;
+        follower.set_end_reason(reason);
+        drop(follower);
+        write_loop::close(&mut socket).await;
+    }
+    drop(permit);
+}

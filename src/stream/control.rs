@@ -1,0 +1,48 @@
+//! The text of a stream that is not an event: the opening, idle lines, `reset`, and the bodies of refused and ended
+//! streams. An EventSource reconnects by itself, so each end says when: `retry:` is in milliseconds and spread, so that
+//! clients do not return all at once.
+
+use std::ops::Range;
+
+use super::hub::HubFull;
+use crate::domain::EventId;
+use crate::metrics::{Disconnect, Label, Reset};
+
+/// Keeps an idle connection open; an EventSource ignores it.
+pub(super) const IDLE_LINE: &str = "\n";
+
+/// The opening of every stream: a first byte for proxies that wait for one, then the delay of reconnects.
+pub fn opening() -> String {
+    format!("\nretry: {}\n\n", retry_ms(2_000..4_001))
+}
+
+/// The whole body of a stream that is refused until the client changes something. The client returns after at least 30 s.
+pub fn refusal(code: &str) -> String {
+    format!("retry: {}\nevent: error\ndata: {code}\n\n", retry_ms(30_000..40_000))
+}
+
+/// The whole body of a stream that is refused because a limit is reached.
+pub fn hub_full(reason: HubFull) -> String {
+    format!(": {reason}\nretry: {}\n\n", retry_ms(5_000..20_000))
+}
+
+/// Says that events before `earliest` may be missing.
+pub(super) fn reset(reason: Reset, earliest: EventId) -> String {
+    let reason = reason.as_str();
+    format!("event: reset\ndata: {{\"reason\":\"{reason}\",\"earliest\":\"{earliest}\"}}\n\n")
+}
+
+/// The last text of a stream; empty when the peer does not read any more.
+pub(super) fn closing(reason: Disconnect) -> String {
+    match reason {
+        Disconnect::Closed | Disconnect::Stalled => String::new(),
+        Disconnect::Expired | Disconnect::Revoked => refusal("auth_failed"),
+        Disconnect::Removed => format!(": ended by the administrator\nretry: {}\n\n", retry_ms(5_000..15_000)),
+        Disconnect::Stopping => format!("retry: {}\n\n", retry_ms(1_000..8_000)),
+        Disconnect::Store => format!(": the log cannot be read\nretry: {}\n\n", retry_ms(3_000..9_000)),
+    }
+}
+
+fn retry_ms(range: Range<u64>) -> u64 {
+    fastrand::u64(range)
+}

@@ -1,0 +1,218 @@
+//! Which followers each client has. Followers of one client share a channel: its ring and the signal that wakes them.
+//! The table enforces the limits; it does not know how events get into a ring.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use dashmap::DashMap;
+use tokio::sync::Notify;
+
+use super::ring::Ring;
+use crate::domain::{ClientId, Timestamp};
+
+/// Why a follower was not admitted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum HubFull {
+    #[error("too many followers")]
+    Relay,
+    #[error("too many followers of this client")]
+    Client,
+    #[error("stopping")]
+    Stopping,
+}
+
+/// A follower as the administrator sees it.
+#[derive(Debug, Clone)]
+pub struct FollowerInfo {
+    /// Unique while the relay runs.
+    pub number: u64,
+    pub client: ClientId,
+    /// When it subscribed.
+    pub since: Timestamp,
+    /// Distance to the newest event of its client, in sequence numbers of the log.
+    pub lag: u64,
+    /// Bytes that its socket has accepted.
+    pub bytes: u64,
+}
+
+/// What all followers of one client share.
+#[derive(Debug)]
+pub(super) struct Channel {
+    ring: Mutex<Ring>,
+    /// Notified when the ring has grown or a follower has to end.
+    pub(super) changed: Arc<Notify>,
+    /// Set when the client is removed.
+    pub(super) revoked: AtomicBool,
+}
+
+impl Channel {
+    fn new(floor: u64) -> Self {
+        Self { ring: Mutex::new(Ring::new(floor)), changed: Arc::new(Notify::new()), revoked: AtomicBool::new(false) }
+    }
+
+    pub(super) fn ring(&self) -> MutexGuard<'_, Ring> {
+        // A ring is consistent after every push, so a panic elsewhere cannot have left it half-changed.
+        self.ring.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One follower, as the hub knows it.
+#[derive(Debug)]
+pub(super) struct SubscriberRecord {
+    number: u64,
+    pub(super) client: ClientId,
+    pub(super) channel: Arc<Channel>,
+    since: Timestamp,
+    pub(super) position: AtomicU64,
+    /// Bytes that the socket has accepted.
+    pub(super) bytes: AtomicU64,
+    /// Set when the administrator ends the stream.
+    pub(super) disconnected: AtomicBool,
+}
+
+impl SubscriberRecord {
+    fn info(&self) -> FollowerInfo {
+        // The newest event of this client, not of the log: followers of a quiet client do not lag.
+        let newest = self.channel.ring().newest();
+        FollowerInfo {
+            number: self.number,
+            client: self.client.clone(),
+            since: self.since,
+            lag: newest.saturating_sub(self.position.load(Ordering::Relaxed)),
+            bytes: self.bytes.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// The channel of one client, and how many followers it has.
+struct ClientChannel {
+    channel: Arc<Channel>,
+    followers: usize,
+}
+
+/// All followers of the relay.
+pub(super) struct SubscriberTable {
+    max_followers: usize,
+    max_followers_per_client: usize,
+    /// An entry exists exactly as long as a client has followers: the last one removes it under the lock under which it
+    /// decrements `followers`. The followers of a removed client have no entry.
+    channels: DashMap<ClientId, ClientChannel>,
+    by_number: DashMap<u64, Arc<SubscriberRecord>>,
+    count: AtomicUsize,
+    next_number: AtomicU64,
+    /// Everything up to this sequence has been offered to the channels that existed at that time.
+    published: AtomicU64,
+    stopping: AtomicBool,
+}
+
+impl SubscriberTable {
+    pub(super) fn new(max_followers: usize, max_followers_per_client: usize, published: u64) -> Self {
+        Self {
+            max_followers,
+            max_followers_per_client,
+            channels: DashMap::new(),
+            by_number: DashMap::new(),
+            count: AtomicUsize::new(0),
+            next_number: AtomicU64::new(1),
+            published: AtomicU64::new(published),
+            stopping: AtomicBool::new(false),
+        }
+    }
+
+    /// Adds a follower; [`remove`](Self::remove) must be called for it.
+    pub(super) fn insert(&self, client: &ClientId, now: Timestamp) -> Result<Arc<SubscriberRecord>, HubFull> {
+        if self.is_stopping() {
+            return Err(HubFull::Stopping);
+        }
+        if self.count.fetch_add(1, Ordering::SeqCst) >= self.max_followers {
+            self.count.fetch_sub(1, Ordering::SeqCst);
+            return Err(HubFull::Relay);
+        }
+        let channel = {
+            // `publish` raises `published` before it looks for channels. So either it finds this one, or the floor of
+            // the ring covers what was published before this channel existed.
+            let floor = || self.published.load(Ordering::SeqCst);
+            let new = || ClientChannel { channel: Arc::new(Channel::new(floor())), followers: 0 };
+            let mut entry = self.channels.entry(client.clone()).or_insert_with(new);
+            if entry.followers >= self.max_followers_per_client {
+                drop(entry);
+                self.count.fetch_sub(1, Ordering::SeqCst);
+                return Err(HubFull::Client);
+            }
+            entry.followers += 1;
+            entry.channel.clone()
+        };
+        let number = self.next_number.fetch_add(1, Ordering::Relaxed);
+        let record = Arc::new(SubscriberRecord {
+            number,
+            client: client.clone(),
+            channel,
+            since: now,
+            position: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+            disconnected: AtomicBool::new(false),
+        });
+        self.by_number.insert(number, record.clone());
+        Ok(record)
+    }
+
+    pub(super) fn remove(&self, record: &SubscriberRecord) {
+        self.by_number.remove(&record.number);
+        self.channels.remove_if_mut(&record.client, |_, entry| {
+            // A removed client has no entry, or the entry belongs to a later client of the same name.
+            if !Arc::ptr_eq(&entry.channel, &record.channel) {
+                return false;
+            }
+            entry.followers -= 1;
+            entry.followers == 0
+        });
+        self.count.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// Must be called before [`channel`](Self::channel) is asked for the channels that receive the events up to
+    /// `sequence`.
+    pub(super) fn set_published(&self, sequence: u64) {
+        self.published.store(sequence, Ordering::SeqCst);
+    }
+
+    pub(super) fn channel(&self, client: &ClientId) -> Option<Arc<Channel>> {
+        self.channels.get(client).map(|entry| entry.channel.clone())
+    }
+
+    pub(super) fn revoke(&self, client: &ClientId) {
+        if let Some((_, entry)) = self.channels.remove(client) {
+            entry.channel.revoked.store(true, Ordering::SeqCst);
+            entry.channel.changed.notify_waiters();
+        }
+    }
+
+    pub(super) fn disconnect(&self, number: u64) -> bool {
+        let Some(record) = self.by_number.get(&number).map(|entry| entry.clone()) else { return false };
+        record.disconnected.store(true, Ordering::SeqCst);
+        record.channel.changed.notify_waiters();
+        true
+    }
+
+    pub(super) fn stop(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
+        for entry in &self.channels {
+            entry.channel.changed.notify_waiters();
+        }
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn followers(&self) -> usize {
+        self.count.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn clients(&self) -> usize {
+        self.channels.len()
+    }
+
+    pub(super) fn list(&self) -> Vec<FollowerInfo> {
+        self.by_number.iter().map(|entry| entry.info()).collect()
+    }
+}

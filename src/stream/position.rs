@@ -1,0 +1,129 @@
+//! Where a stream starts, how far it has come, and whether something is missing in between: the one place that decides
+//! on a `reset`. Pure: the log and the ring are read elsewhere.
+
+use crate::domain::{Epoch, EventId};
+use crate::metrics::Reset;
+use crate::store::LogPage;
+
+/// The position that a follower asked for, parsed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StartPosition {
+    /// No position: only events from now on.
+    Live,
+    /// All retained events.
+    Earliest,
+    /// The events after this one.
+    After(EventId),
+    /// A position that is not an event id.
+    Unknown,
+}
+
+/// How far a follower has come in the log of its client.
+#[derive(Debug)]
+pub(super) struct Cursor {
+    /// Events up to this sequence have been collected, or were not asked for.
+    sequence: u64,
+    history: History,
+}
+
+/// What the follower has to be told when the next page of the log arrives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum History {
+    /// The relay gave out this position: events that were pruned after it are missing.
+    Continued,
+    /// All retained events were asked for: nothing is missing.
+    Earliest,
+    /// All retained events, because the position that was asked for cannot be resumed.
+    Reset(Reset),
+}
+
+impl Cursor {
+    /// Resolves a start position. `head` must have been read after the follower subscribed: the ring then holds
+    /// whatever is committed later.
+    pub(super) fn new(start: StartPosition, epoch: Epoch, head: u64) -> Self {
+        let (sequence, history) = match start {
+            StartPosition::Live => (head, History::Continued),
+            StartPosition::Earliest => (0, History::Earliest),
+            StartPosition::Unknown => (0, History::Reset(Reset::Unknown)),
+            StartPosition::After(id) if id.epoch != epoch => (0, History::Reset(Reset::Epoch)),
+            StartPosition::After(id) if id.sequence > head => (0, History::Reset(Reset::Unknown)),
+            StartPosition::After(id) => (id.sequence, History::Continued),
+        };
+        Self { sequence, history }
+    }
+
+    pub(super) fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    /// Whether the next events have to come from the log, whatever the ring holds.
+    pub(super) fn needs_log(&self) -> bool {
+        self.history != History::Continued
+    }
+
+    /// Moves to a position up to which the ring has been collected, or back to one that was written.
+    pub(super) fn move_to(&mut self, sequence: u64) {
+        self.sequence = sequence;
+    }
+
+    /// Moves over a page of the log. Returns why continuity is not guaranteed before its first event, if so.
+    pub(super) fn move_over(&mut self, page: &LogPage) -> Option<Reset> {
+        let reset = match self.history {
+            History::Continued => (self.sequence < page.pruned_through).then_some(Reset::Expired),
+            History::Earliest => None,
+            History::Reset(reason) => Some(reason),
+        };
+        self.history = History::Continued;
+        self.sequence = page.through;
+        reset
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EPOCH: u64 = 0xab;
+    const HEAD: u64 = 9;
+
+    fn after(epoch: u64, sequence: u64) -> StartPosition {
+        StartPosition::After(EventId { epoch: Epoch::new(epoch), sequence })
+    }
+
+    fn page(through: u64, pruned_through: u64) -> LogPage {
+        LogPage { events: Vec::new(), through, pruned_through }
+    }
+
+    #[test]
+    fn start_position_decides_first_sequence_and_reset_reason() {
+        let table = [
+            // Start, pruned through, first sequence, reads the log first, reset.
+            (StartPosition::Live, 0, HEAD, false, None),
+            (StartPosition::Earliest, 0, 0, true, None),
+            (StartPosition::Earliest, 5, 0, true, None),
+            (StartPosition::Unknown, 0, 0, true, Some(Reset::Unknown)),
+            (StartPosition::Unknown, 5, 0, true, Some(Reset::Unknown)),
+            (after(EPOCH, 4), 4, 4, false, None),
+            (after(EPOCH, 4), 5, 4, false, Some(Reset::Expired)),
+            (after(EPOCH, HEAD), HEAD, HEAD, false, None),
+            (after(EPOCH, HEAD + 1), 0, 0, true, Some(Reset::Unknown)),
+            (after(EPOCH + 1, 4), 5, 0, true, Some(Reset::Epoch)),
+        ];
+        for (start, pruned_through, sequence, needs_log, reset) in table {
+            let mut cursor = Cursor::new(start, Epoch::new(EPOCH), HEAD);
+            assert_eq!((cursor.sequence(), cursor.needs_log()), (sequence, needs_log), "{start:?}");
+            assert_eq!(cursor.move_over(&page(HEAD, pruned_through)), reset, "{start:?}");
+            assert_eq!((cursor.sequence(), cursor.needs_log()), (HEAD, false), "{start:?}");
+        }
+    }
+
+    #[test]
+    fn pruning_past_a_lagging_cursor_resets_it_once() {
+        let mut cursor = Cursor::new(StartPosition::Live, Epoch::new(EPOCH), HEAD);
+        assert_eq!(cursor.move_over(&page(20, HEAD + 1)), Some(Reset::Expired));
+        assert_eq!(cursor.move_over(&page(30, HEAD + 1)), None);
+        cursor.move_to(12);
+        assert_eq!(cursor.move_over(&page(30, 12)), None);
+        assert_eq!(cursor.sequence(), 30);
+    }
+}
