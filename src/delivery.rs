@@ -5,12 +5,9 @@ mod attempt;
 mod commands;
 pub mod http_client;
 mod in_flight;
-mod lane;
-mod places;
 mod receiver;
-mod schedule;
+mod scheduler;
 mod verify;
-mod window;
 mod worker;
 
 use std::sync::Arc;

@@ -1,90 +1,88 @@
-//! One attempt of a delivery: who receives it, in which words, what came of it, and what that makes of the delivery.
+//! One attempt of a delivery: resolves the receiver, composes the request, sends it, and turns the response into the
+//! delivery's new state and into an observation about the endpoint.
 
 use bytes::Bytes;
 
 use super::in_flight::AttemptGuard;
-use super::receiver::{Gone, Receiver};
-use super::window::Health;
-use super::{DeliveryHandle, HttpError, HttpExchange, schedule};
-use crate::domain::{ClientId, Epoch, EventId, Notification, NotificationState, Timestamp};
-use crate::metrics::DeliveryOutcome;
-use crate::store::{Attempt, Disposition, DueDelivery, QueueKey, RawRequest, StoreError};
+use super::receiver::{Receiver, ReceiverError};
+use super::scheduler::{Observation, retry_schedule};
+use super::{DeliveryHandle, HttpError, HttpExchange};
+use crate::domain::{ClientId, Disposition, Epoch, EventId, Notification, NotificationState, QueueKey, Timestamp};
+use crate::metrics::{DeliveryOutcome, Metrics};
+use crate::store::{Attempt, AttemptRecord, DueDelivery, RawRequest, StoreError};
 use crate::vendor::{self, Original};
 
-/// How an attempt ended.
 #[derive(Debug)]
-pub(super) struct Ended {
-    /// What is said about the endpoint; `None` when it was not called.
-    pub(super) health: Option<Health>,
-    /// What is to be stored; `None` when the delivery is gone with its receiver.
-    pub(super) verdict: Option<(Attempt, Disposition)>,
+pub(super) struct AttemptResult {
+    /// `None` if the attempt says nothing about the endpoint.
+    pub(super) observation: Option<Observation>,
+    /// `None` if the delivery was removed with its receiver.
+    pub(super) record: Option<AttemptRecord>,
 }
 
-/// The header that says who sent a request, see [`sender`].
+/// The request header that names the sender, see [`sender_id`].
 pub const SENDER_HEADER: &str = "docrelay-sender";
 
-/// The relay and the client whose event it is.
+/// Identifies the relay and the client whose event is delivered.
 pub fn sender_id(epoch: Epoch, client: &ClientId) -> String {
     format!("{epoch}/{client}")
 }
 
-const CALLED_BACK: Ended = Ended { health: None, verdict: None };
-
 impl DeliveryHandle {
-    /// Attempts a delivery. Whoever removes its receiver meanwhile calls it back through `guard`.
-    pub(super) async fn attempt(&self, lane: &QueueKey, due: &DueDelivery, guard: &AttemptGuard) -> Ended {
+    /// Attempts a delivery, unless `guard` is cancelled meanwhile.
+    pub(super) async fn attempt(&self, queue: &QueueKey, due: &DueDelivery, guard: &AttemptGuard) -> AttemptResult {
+        let delivering = Delivering { queue, due };
         tokio::select! {
             biased;
-            () = guard.cancelled() => CALLED_BACK,
-            ended = self.try_once(lane, due) => ended,
+            () = guard.cancelled() => AttemptResult::CANCELLED,
+            result = self.attempt_once(&delivering) => result,
         }
     }
 
-    async fn try_once(&self, lane: &QueueKey, due: &DueDelivery) -> Ended {
+    async fn attempt_once(&self, delivering: &Delivering<'_>) -> AttemptResult {
+        let Delivering { queue, due } = delivering;
         let now = Timestamp::now();
-        let receiver = match self.receiver(lane, due) {
+        let receiver = match self.receiver(queue, due) {
             Ok(receiver) => receiver,
-            Err(Gone::Receiver) => return CALLED_BACK,
-            Err(Gone::Settings(reason)) => return dead(now, reason),
+            Err(ReceiverError::Removed) => return AttemptResult::CANCELLED,
+            Err(ReceiverError::Rejected(reason)) => return delivering.dead(reason, now),
         };
         if let Some(notification) = receiver.unverified()
-            && let Err(reason) = self.handshake(&lane.client, notification, now).await
+            && let Err(reason) = self.handshake(&queue.client, notification, now).await
         {
-            let exchange = HttpExchange { failure: None, ..HttpExchange::nothing() };
             self.metrics.delivery_attempts.inc(DeliveryOutcome::Unverified);
-            return self.failed(due, exchange, now, format!("not verified: {reason}"));
+            return delivering.failed(HttpExchange::nothing(), format!("not verified: {reason}"), now);
         }
-        // A handshake takes its time, and what is signed is signed with this.
+        // Read again: the handshake takes time, and the signature contains this timestamp.
         let now = Timestamp::now();
-        let request = match self.compose(lane, &receiver, due, now) {
+        let request = match self.compose(delivering, &receiver, now) {
             Ok(request) => request,
-            Err(reason) => return dead(now, &reason),
+            Err(reason) => return delivering.dead(&reason, now),
         };
         let exchange = self.http_client.exchange(request).await;
         self.metrics.delivery_seconds.observe(exchange.took.as_secs_f64());
         self.metrics.delivery_attempts.inc(outcome(&exchange));
-        let Some(reason) = reason(&exchange) else { return delivered(exchange, now) };
-        let says_gone = exchange.status == Some(410);
-        let mut ended = self.failed(due, exchange, now, reason);
-        let is_gone = says_gone
+        let Some(reason) = reason(&exchange) else { return delivering.delivered(exchange, now) };
+        let is_gone = exchange.status == Some(410)
             && match receiver.notification() {
-                Some(notification) => self.disable(lane, notification).await,
+                Some(notification) => self.disable(queue, notification).await,
                 None => true,
             };
-        if let (true, Some((_, fate))) = (is_gone, &mut ended.verdict) {
-            *fate = Disposition::Dead;
+        let mut result = delivering.failed(exchange, reason, now);
+        if let (true, Some(record)) = (is_gone, &mut result.record) {
+            record.disposition = Disposition::Dead;
         }
-        ended
+        result
     }
 
-    /// The request, in the receiver's words; the vendor's own where they are the same.
+    /// The request in the receiver's format; the vendor's original request where the formats are the same.
     fn compose(
         &self,
-        lane: &QueueKey,
+        delivering: &Delivering<'_>,
         receiver: &Receiver,
-        due: &DueDelivery,
         now: Timestamp,
     ) -> Result<vendor::Outbound, String> {
+        let Delivering { queue, due } = delivering;
         let event =
             due.event.as_ref().ok_or("the history no longer holds the event: see history_age and history_bytes")?;
         let retold = vendor::retell(&event.json, message_id(event.id), receiver.name());
@@ -100,89 +98,113 @@ impl DeliveryHandle {
         )
         .map_err(|e| e.to_string())?;
         request.headers.extend(receiver.credential());
-        // A hook of the same client refuses it: otherwise an event would go round for ever.
-        request.headers.push((SENDER_HEADER.to_owned(), sender_id(self.store.log.epoch(), &lane.client)));
+        // The client's own hooks reject it: otherwise an event could circulate for ever.
+        request.headers.push((SENDER_HEADER.to_owned(), sender_id(self.store.log.epoch(), &queue.client)));
         Ok(request)
     }
 
-    fn failed(&self, due: &DueDelivery, exchange: HttpExchange, now: Timestamp, reason: String) -> Ended {
-        let health = match exchange.status {
-            // Too many requests, and too early ones, are about the endpoint; what else begins with 4 is about the message.
-            Some(408 | 425 | 429) => Health::Unwell,
-            Some(400..=499) => Health::Picky,
-            _ => Health::Unwell,
-        };
-        let wait = schedule::wait(due.failures.saturating_add(1), exchange.retry_after, fastrand::f64());
-        let fate = wait.map_or(Disposition::Dead, |wait| Disposition::Retry(Timestamp::now().plus(wait)));
-        let attempt = Attempt {
-            time: now,
-            duration: exchange.took,
-            status: exchange.status,
-            response_body: exchange.answer,
-            error: Some(reason),
-        };
-        Ended { health: Some(health), verdict: Some((attempt, fate)) }
-    }
-
-    /// Says what has become of an attempt: readable by itself, without the endpoint's address, which may hold a token.
-    pub(super) fn log_attempt(&self, lane: &QueueKey, due: &DueDelivery, attempt: &Attempt, fate: Disposition) {
-        let target = lane.target.key();
-        let (took_ms, status) = (attempt.duration.as_millis(), attempt.status);
-        let reason = attempt.error.as_deref().unwrap_or_default();
-        match fate {
-            Disposition::Delivered => {
-                tracing::debug!(client = %lane.client, target, delivery = due.id, status, took_ms, "a delivery has arrived");
-            }
-            Disposition::Retry(at) => {
-                tracing::info!(client = %lane.client, target, delivery = due.id, status, took_ms, reason, next = %at,
-                    "a delivery failed and is tried again");
-            }
-            Disposition::Dead => {
-                self.metrics.deliveries_dead.inc();
-                tracing::warn!(client = %lane.client, target, delivery = due.id, status, took_ms, reason,
-                    "a delivery failed for good: it can be sent again with POST /deliveries/{}/retry", due.id);
-            }
-        }
-    }
-
-    /// False when the notification has another endpoint by now, which has said no such thing.
-    async fn disable(&self, lane: &QueueKey, notification: &Notification) -> bool {
-        let target = lane.target.key();
-        match self.store.registry.set_notification_state(&lane.client, notification, NotificationState::Disabled).await
-        {
-            Ok(()) => {
-                tracing::warn!(client = %lane.client, target, "an endpoint answered 410: its notification is disabled")
-            }
+    /// Disables a notification whose endpoint responded 410. Returns `false` if the notification was changed meanwhile:
+    /// then its endpoint may be another one.
+    async fn disable(&self, queue: &QueueKey, notification: &Notification) -> bool {
+        let (client, target) = (&queue.client, queue.target.key());
+        match self.store.registry.set_notification_state(client, notification, NotificationState::Disabled).await {
+            Ok(()) => tracing::warn!(%client, target, status = 410, "notification disabled: its endpoint is gone"),
             Err(StoreError::Conflict(_)) => return false,
-            Err(error) => {
-                tracing::warn!(%error, target, "a notification could not be disabled: its next delivery tries again")
-            }
+            Err(error) => tracing::warn!(%client, target, %error, "disabling a notification failed"),
         }
         true
     }
 }
 
-impl Ended {
-    /// What there is to say of an attempt that came to no end of its own.
-    pub(super) fn panicked(due: &DueDelivery) -> Self {
-        tracing::error!(delivery = due.id, "an attempt of a delivery panicked: report this");
-        let mut ended = dead(Timestamp::now(), "the relay could not make this attempt: see its log");
-        if let Some((_, fate)) = &mut ended.verdict
-            && let Some(wait) = schedule::wait(due.failures.saturating_add(1), None, 0.5)
-        {
-            *fate = Disposition::Retry(Timestamp::now().plus(wait));
-        }
-        ended
+/// The delivery that is attempted.
+struct Delivering<'a> {
+    queue: &'a QueueKey,
+    due: &'a DueDelivery,
+}
+
+impl Delivering<'_> {
+    fn delivered(&self, exchange: HttpExchange, now: Timestamp) -> AttemptResult {
+        self.result(Some(Observation::Success), Disposition::Delivered, attempt(exchange, None, now))
+    }
+
+    fn failed(&self, exchange: HttpExchange, reason: String, now: Timestamp) -> AttemptResult {
+        let observation = match exchange.status {
+            // These say something about the endpoint; every other 4xx is about the message.
+            Some(408 | 425 | 429) => Observation::Failure,
+            Some(400..=499) => Observation::ClientError,
+            _ => Observation::Failure,
+        };
+        let delay = retry_schedule::delay(self.due.failures.saturating_add(1), exchange.retry_after, fastrand::f64());
+        self.result(Some(observation), retry_in(delay), attempt(exchange, Some(reason), now))
+    }
+
+    /// No request was sent, and no response could help.
+    fn dead(&self, reason: &str, now: Timestamp) -> AttemptResult {
+        self.result(None, Disposition::Dead, attempt(HttpExchange::nothing(), Some(reason.to_owned()), now))
+    }
+
+    fn panicked(&self) -> AttemptResult {
+        tracing::error!(delivery = self.due.id, "delivery attempt panicked: please report this as a bug");
+        let reason = "the relay could not make this attempt: see its log";
+        let delay = retry_schedule::delay(self.due.failures.saturating_add(1), None, 0.5);
+        let attempt = attempt(HttpExchange::nothing(), Some(reason.to_owned()), Timestamp::now());
+        self.result(None, retry_in(delay), attempt)
+    }
+
+    fn result(&self, observation: Option<Observation>, disposition: Disposition, attempt: Attempt) -> AttemptResult {
+        let record = AttemptRecord {
+            queue: self.queue.clone(),
+            delivery: self.due.id,
+            now: attempt.time,
+            attempt: Some(attempt),
+            disposition,
+        };
+        AttemptResult { observation, record: Some(record) }
     }
 }
 
-fn delivered(exchange: HttpExchange, now: Timestamp) -> Ended {
-    let HttpExchange { took, status, answer, .. } = exchange;
-    let attempt = Attempt { time: now, duration: took, status, response_body: answer, error: None };
-    Ended { health: Some(Health::Well), verdict: Some((attempt, Disposition::Delivered)) }
+impl AttemptResult {
+    /// The receiver was removed, and the delivery with it.
+    pub(super) const CANCELLED: Self = Self { observation: None, record: None };
+
+    /// The result of an attempt that panicked.
+    pub(super) fn panicked(queue: &QueueKey, due: &DueDelivery) -> Self {
+        Delivering { queue, due }.panicked()
+    }
 }
 
-/// Why it failed, in words for the client's owner; `None` when it did not.
+fn retry_in(delay: Option<std::time::Duration>) -> Disposition {
+    delay.map_or(Disposition::Dead, |delay| Disposition::Retry(Timestamp::now().plus(delay)))
+}
+
+fn attempt(exchange: HttpExchange, error: Option<String>, now: Timestamp) -> Attempt {
+    let HttpExchange { took, status, answer, .. } = exchange;
+    Attempt { time: now, duration: took, status, response_body: answer, error }
+}
+
+/// Logs the outcome of an attempt. Never logs the endpoint's URL: it may contain a token.
+pub(super) fn log_outcome(record: &AttemptRecord, metrics: &Metrics) {
+    let Some(attempt) = &record.attempt else { return };
+    let (client, target, delivery) = (&record.queue.client, record.queue.target.key(), record.delivery);
+    let (duration_ms, status) = (attempt.duration.as_millis(), attempt.status);
+    let reason = attempt.error.as_deref().unwrap_or_default();
+    match record.disposition {
+        Disposition::Delivered => {
+            tracing::debug!(%client, target, delivery, status, duration_ms, "delivery succeeded");
+        }
+        Disposition::Retry(at) => {
+            tracing::info!(%client, target, delivery, status, duration_ms, reason, next_attempt = %at,
+                "delivery attempt failed; retrying");
+        }
+        Disposition::Dead => {
+            metrics.deliveries_dead.inc();
+            tracing::warn!(%client, target, delivery, status, duration_ms, reason,
+                "delivery failed permanently: retry it with POST /deliveries/{delivery}/retry");
+        }
+    }
+}
+
+/// Why an attempt failed, for the client's owner; `None` if it succeeded.
 pub(super) fn reason(exchange: &HttpExchange) -> Option<String> {
     match (exchange.status, &exchange.failure) {
         (Some(200..=299), _) => None,
@@ -194,18 +216,11 @@ pub(super) fn reason(exchange: &HttpExchange) -> Option<String> {
     }
 }
 
-/// Without a request: nothing that the endpoint could answer would help.
-fn dead(now: Timestamp, reason: &str) -> Ended {
-    let HttpExchange { took, status, answer, .. } = HttpExchange::nothing();
-    let attempt = Attempt { time: now, duration: took, status, response_body: answer, error: Some(reason.to_owned()) };
-    Ended { health: None, verdict: Some((attempt, Disposition::Dead)) }
-}
-
 fn original(raw: &RawRequest) -> Original<'_> {
     Original { method: &raw.method, query: raw.query.as_deref(), headers: &raw.headers, body: raw.body.clone() }
 }
 
-/// Constant over retries and over all receivers of an event. Without a dot, which separates what Standard Webhooks signs.
+/// The same for all attempts and receivers of an event. Without a dot: Standard Webhooks uses it as separator.
 pub(super) fn message_id(event: EventId) -> String {
     format!("msg_{}", event.to_string().replace('.', "_"))
 }
@@ -223,7 +238,7 @@ fn outcome(exchange: &HttpExchange) -> DeliveryOutcome {
 }
 
 impl HttpExchange {
-    /// What there is when nothing was sent.
+    /// No request was sent.
     pub(super) fn nothing() -> Self {
         Self { took: std::time::Duration::ZERO, status: None, answer: Bytes::new(), retry_after: None, failure: None }
     }
@@ -234,7 +249,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_message_id_has_no_dot() {
+    fn message_id_contains_no_dot() {
         let id: EventId = "a75bea067aae7.24".parse().expect("good");
         assert_eq!(message_id(id), "msg_a75bea067aae7_24");
     }

@@ -1,31 +1,16 @@
-//! What those who manage notifications tell the one who delivers. It changes no delivery, for these are in the store: only
-//! what the deliverer has in memory of a lane.
+//! The channel by which the use cases inform the scheduler of changes. The changes themselves are in the store: a command
+//! only corrects what the scheduler holds in memory.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::mpsc;
 
-use crate::domain::ClientId;
-use crate::store::QueueKey;
+pub(super) use super::scheduler::SchedulerCommand;
 
-/// Messages that may wait. When it is full, whoever manages waits.
+/// Commands that may wait for the worker. While the channel is full, senders wait.
 const CAPACITY: usize = 256;
 
-/// One message.
-#[derive(Debug)]
-pub(super) enum SchedulerCommand {
-    /// The lane's endpoint is another one, or its owner says that it works: what is known of it counts no more.
-    Reset(QueueKey),
-    /// This delivery is sent again by hand: its endpoint gets another chance, and if an attempt is under way, its failure
-    /// is not the last word.
-    RetryNow(QueueKey, u64),
-    /// The lane is gone.
-    QueueRemoved(QueueKey),
-    /// All lanes of the client are gone.
-    ClientRemoved(ClientId),
-}
-
-/// Both ends: many may tell, one listens.
+/// Both ends of the channel: any number of senders, one receiver.
 #[derive(Clone)]
 pub(super) struct Commands {
     sender: mpsc::Sender<SchedulerCommand>,
@@ -38,18 +23,18 @@ impl Commands {
         Self { sender, receiver: Arc::new(Mutex::new(Some(receiver))) }
     }
 
-    /// Tells. When nobody delivers, as in a command without a relay, there is nobody who would have to know.
-    pub(super) async fn send(&self, commands: SchedulerCommand) {
-        let nobody = self.receiver.lock().unwrap_or_else(PoisonError::into_inner).is_some();
-        if !nobody {
-            // Closed means that the deliverer has ended: the relay is stopping.
-            let (Ok(()) | Err(_)) = self.sender.send(commands).await;
+    /// Sends a command. Without a worker, as in an offline command, there is no memory to correct: it is dropped.
+    pub(super) async fn send(&self, command: SchedulerCommand) {
+        let has_worker = self.receiver.lock().unwrap_or_else(PoisonError::into_inner).is_none();
+        if has_worker {
+            // Closed means that the worker has ended.
+            self.sender.send(command).await.ok();
         }
     }
 
-    /// The listening end, once. Without it, one that never hears anything.
+    /// The receiving end. A second call returns a channel without senders.
     pub(super) fn listen(&self) -> mpsc::Receiver<SchedulerCommand> {
-        let taken = self.receiver.lock().unwrap_or_else(PoisonError::into_inner).take();
-        taken.unwrap_or_else(|| mpsc::channel(1).1)
+        let receiver = self.receiver.lock().unwrap_or_else(PoisonError::into_inner).take();
+        receiver.unwrap_or_else(|| mpsc::channel(1).1)
     }
 }

@@ -1,10 +1,10 @@
-//! The one HTTP client that calls customers' endpoints, and the rules under which it does: public addresses only, one
-//! deadline, bounded answers, no redirects, no proxy. Knows nothing of formats, retries or the store.
+//! The HTTP client for customers' endpoints, with its restrictions: public addresses only, one deadline, bounded response
+//! bodies, no redirects, no proxy. Knows nothing of formats, retries or the store.
 
-mod answer;
-mod failure;
+mod error;
 mod guard;
 mod ranges;
+mod response;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,27 +15,26 @@ use ipnet::IpNet;
 use reqwest::redirect::Policy;
 use tokio::time::{Instant, timeout};
 
-use self::guard::{Closed, Guard, Names, SystemNames};
-use self::ranges::Ranges;
+use self::guard::{AddressError, EndpointGuard, Resolver, SystemResolver};
+use self::ranges::AddressRanges;
 use super::{ForbiddenEndpoint, HttpClient, HttpError, HttpExchange};
 use crate::domain::Timestamp;
 use crate::vendor::Outbound;
 
-/// How long a name may take to resolve while its address is only checked: somebody waits for the answer.
-const CHECK: Duration = Duration::from_secs(2);
-/// How long a connection is kept for the next request: shorter than the minute after which servers and the boxes
-/// between usually drop it without a word.
-const IDLE: Duration = Duration::from_secs(30);
-/// Connections that are kept per host; one more than that is closed after its answer.
-const IDLE_PER_HOST: usize = 64;
+/// Timeout of the name resolution in [`HttpClient::check`]: a caller of the API waits for it.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
+/// Shorter than the minute after which servers and middleboxes usually drop an idle connection without closing it.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Further connections are closed after their response. The number of hosts is not bounded here.
+const MAX_IDLE_CONNECTIONS_PER_HOST: usize = 64;
 
-/// What http_client needs to know.
+/// Settings of the client.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// For one exchange as a whole: resolving, connecting, TLS, sending, the answer's head and its body.
+    /// For a whole exchange: name resolution, connection, TLS, request, and the head and body of the response.
     pub timeout: Duration,
-    /// Ranges that may be called although they are not public (`allow_private_endpoints`). A range of IPv4 is also
-    /// opened in its IPv6 spellings.
+    /// Ranges that are allowed although they are not public (`allow_private_endpoints`). An IPv4 range also allows the
+    /// IPv6 addresses that embed its addresses.
     pub allow_private: Vec<IpNet>,
 }
 
@@ -44,52 +43,55 @@ pub struct Options {
 #[error("cannot set up the HTTP client for notifications")]
 pub struct SetupError(#[source] reqwest::Error);
 
-/// A handle to the client; one for the whole program, so that connections are shared.
+/// One for the whole program, so that connections are shared.
 pub struct ReqwestClient {
     client: reqwest::Client,
-    guard: Guard,
+    guard: EndpointGuard,
     timeout: Duration,
 }
 
 impl ReqwestClient {
-    /// Sets the client up; nothing is called yet.
+    /// Sets the client up; opens no connection.
+    ///
+    /// # Errors
+    ///
+    /// [`SetupError`] if TLS cannot be set up.
     pub fn new(options: Options) -> Result<Self, SetupError> {
-        Self::with_names(options, Arc::new(SystemNames))
+        Self::with_resolver(options, Arc::new(SystemResolver))
     }
 
-    fn with_names(options: Options, names: Arc<dyn Names>) -> Result<Self, SetupError> {
-        let guard = Guard::new(Ranges { opened: options.allow_private }, names);
+    fn with_resolver(options: Options, names: Arc<dyn Resolver>) -> Result<Self, SetupError> {
+        let guard = EndpointGuard::new(AddressRanges { allowed: options.allow_private }, names);
         let client = client(&guard, options.timeout).map_err(SetupError)?;
         Ok(Self { client, guard, timeout: options.timeout })
     }
 
-    /// Sends the request and waits for the head of the answer. Waiting is given up by dropping: a connection that
-    /// still owes an answer is closed.
+    /// Sends the request and waits for the head of the response. If the future is dropped, the connection is closed.
     async fn send(&self, request: Outbound) -> Result<reqwest::Response, HttpError> {
-        let url = self.guard.admit(&request.url).map_err(|ForbiddenEndpoint(why)| HttpError::Forbidden(why))?;
+        let url = self.guard.check_url(&request.url).map_err(|ForbiddenEndpoint(why)| HttpError::Forbidden(why))?;
         let mut builder = self.client.request(request.method.clone(), url.clone());
         for (name, value) in &request.headers {
-            // As bytes: a token may hold any character, as long as it keeps to its line.
+            // As bytes: a token may contain any character except line breaks.
             builder = builder.header(name, value.as_bytes());
         }
-        // A GET without a body carries no Content-Length; a POST without one must.
+        // A POST without a body needs a Content-Length, a GET must not have one.
         if !request.body.is_empty() || request.method != http::Method::GET {
             builder = builder.body(request.body);
         }
         let sent = timeout(self.timeout, builder.send()).await;
         let answered = sent.map_err(|_| HttpError::Timeout(self.timeout))?;
-        answered.map_err(|error| failure::of(&error, &url, self.timeout))
+        answered.map_err(|error| error::from_reqwest(&error, &url, self.timeout))
     }
 }
 
 impl HttpClient for ReqwestClient {
     fn check<'a>(&'a self, endpoint: &'a str) -> BoxFuture<'a, Result<(), ForbiddenEndpoint>> {
         Box::pin(async move {
-            let url = self.guard.admit(endpoint)?;
+            let url = self.guard.check_url(endpoint)?;
             let Some(url::Host::Domain(name)) = url.host() else { return Ok(()) };
-            match timeout(CHECK, self.guard.addresses(name)).await {
-                Ok(Err(Closed::ForbiddenEndpoint(why))) => Err(why),
-                Ok(Ok(_) | Err(Closed::Unresolved(_))) | Err(_) => Ok(()),
+            match timeout(CHECK_TIMEOUT, self.guard.resolve_allowed(name)).await {
+                Ok(Err(AddressError::Forbidden(why))) => Err(why),
+                Ok(Ok(_) | Err(AddressError::Unresolved(_))) | Err(_) => Ok(()),
             }
         })
     }
@@ -107,8 +109,8 @@ impl HttpClient for ReqwestClient {
             match self.send(request).await {
                 Ok(response) => {
                     exchange.status = Some(response.status().as_u16());
-                    exchange.retry_after = answer::retry_after(response.headers(), Timestamp::now());
-                    exchange.answer = answer::beginning(response, self.timeout.saturating_sub(began.elapsed())).await;
+                    exchange.retry_after = response::retry_after(response.headers(), Timestamp::now());
+                    exchange.answer = response::read_body(response, self.timeout.saturating_sub(began.elapsed())).await;
                 }
                 Err(failure) => exchange.failure = Some(failure),
             }
@@ -118,30 +120,30 @@ impl HttpClient for ReqwestClient {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the one way out to customers: its rules are set here")]
-fn client(guard: &Guard, timeout: Duration) -> reqwest::Result<reqwest::Client> {
-    let rules = || {
+#[expect(clippy::disallowed_methods, reason = "the one client for customers' endpoints; its restrictions are set here")]
+fn client(guard: &EndpointGuard, timeout: Duration) -> reqwest::Result<reqwest::Client> {
+    let builder = || {
         reqwest::Client::builder()
             .user_agent(concat!("docrelay/", env!("CARGO_PKG_VERSION")))
             .dns_resolver(guard.clone())
-            // A proxy would dial for us, and dial what it likes.
+            // A proxy would resolve the name itself and could connect to a forbidden address.
             .no_proxy()
             .redirect(Policy::none())
-            // A connection that turned out to be closed before anything was sent is still replaced by a fresh one;
-            // beyond that an attempt is one request, and whether there is another is decided where attempts are counted.
+            // A pooled connection that was closed before anything was sent is still replaced. Otherwise an attempt is one
+            // request: the retry schedule is not applied here.
             .retry(reqwest::retry::never())
             .http1_only()
-            // Split evenly among a name's addresses, so that one that is silent leaves time for the next.
+            // Divided among the addresses of a name, so that an unreachable one leaves time for the next.
             .connect_timeout(timeout)
             .tcp_nodelay(true)
-            .pool_idle_timeout(IDLE)
-            .pool_max_idle_per_host(IDLE_PER_HOST)
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .pool_max_idle_per_host(MAX_IDLE_CONNECTIONS_PER_HOST)
     };
-    rules().build().or_else(|error| {
-        // A bare container has none, and may have no endpoint that needs any.
-        tracing::warn!(%error, "the system's CA certificates cannot be read: no https endpoint can be called until they \
-            are installed (ca-certificates) and the relay is started again");
-        rules().tls_certs_only([]).build()
+    builder().build().or_else(|error| {
+        // A minimal container has no CA certificates, and may only have http endpoints.
+        tracing::warn!(%error, "cannot read the system's CA certificates: install ca-certificates and restart the relay to deliver to \
+            https endpoints");
+        builder().tls_certs_only([]).build()
     })
 }
 

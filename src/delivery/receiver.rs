@@ -1,65 +1,67 @@
-//! Who receives a delivery, as things stand at the moment of the attempt: a notification or a document's callback.
+//! Resolves the receiver of a delivery at the time of the attempt: a notification or a document's callback.
 
 use std::sync::Arc;
 
 use super::DeliveryHandle;
-use crate::domain::{Callback, Credential, Format, Notification, NotificationState, Secret, Target, Timestamp};
-use crate::store::{DueDelivery, QueueKey};
+use crate::domain::{
+    Callback, Credential, Format, Notification, NotificationState, QueueKey, Secret, Target, Timestamp,
+};
+use crate::store::DueDelivery;
 
-/// The receiver of one delivery.
 #[derive(Debug)]
 pub(super) enum Receiver {
-    /// A notification.
     Notification(Arc<Notification>),
-    /// A document's callback.
     Callback(Callback),
 }
 
-/// Why there is nobody to send it to.
 #[derive(Debug)]
-pub(super) enum Gone {
+pub(super) enum ReceiverError {
     /// The client or the notification was removed, and the delivery with it.
-    Receiver,
-    /// The delivery is still there, and is not to be sent.
-    Settings(&'static str),
+    Removed,
+    /// The delivery exists, but must not be sent.
+    Rejected(&'static str),
 }
 
 impl DeliveryHandle {
-    /// Looks up who receives this.
-    pub(super) fn receiver(&self, lane: &QueueKey, due: &DueDelivery) -> Result<Receiver, Gone> {
+    /// Resolves the receiver. A successor of the same name is another receiver and does not get the delivery.
+    ///
+    /// # Errors
+    ///
+    /// [`ReceiverError`] if the delivery must not be sent.
+    pub(super) fn receiver(&self, queue: &QueueKey, due: &DueDelivery) -> Result<Receiver, ReceiverError> {
         let registry = &self.store.registry;
-        match &lane.target {
+        match &queue.target {
             Target::Notification(name) => {
-                let all = registry.notifications(&lane.client);
+                let all = registry.notifications(&queue.client);
                 let known = all.into_iter().find(|n| n.name == *name && *n.id == *due.receiver);
-                let notification = known.ok_or(Gone::Receiver)?;
+                let notification = known.ok_or(ReceiverError::Removed)?;
                 if notification.state == NotificationState::Disabled {
-                    return Err(Gone::Settings("the notification is disabled: change or verify it, then recover"));
+                    return Err(ReceiverError::Rejected(
+                        "the notification is disabled: change or verify it, then recover",
+                    ));
                 }
                 Ok(Receiver::Notification(notification))
             }
             Target::Callback { .. } => {
-                let created = registry.client(&lane.client).map(|client| client.created.millis().to_string());
+                let created = registry.client(&queue.client).map(|client| client.created.millis().to_string());
                 if created.as_deref() != Some(&*due.receiver) {
-                    return Err(Gone::Receiver);
+                    return Err(ReceiverError::Removed);
                 }
                 match &due.callback {
-                    // Announced anew with another address: what was queued for the old one is not for the new one's eyes.
-                    Some(callback) if Target::of(callback).as_ref() == Some(&lane.target) => {
+                    // The document was registered again with another URL: the new one must not get what was queued for the old one.
+                    Some(callback) if Target::of(callback).as_ref() == Some(&queue.target) => {
                         Ok(Receiver::Callback(callback.clone()))
                     }
-                    Some(_) | None => Err(Gone::Settings("the document has another callback now")),
+                    Some(_) | None => Err(ReceiverError::Rejected("the document has another callback now")),
                 }
             }
         }
     }
-}
 
-impl DeliveryHandle {
-    /// Whether the lane's endpoint has yet to pass PPJ's handshake: then one attempt at a time is enough to find out.
-    pub(super) fn is_unverified(&self, lane: &QueueKey) -> bool {
-        let Target::Notification(name) = &lane.target else { return false };
-        let all = self.store.registry.notifications(&lane.client);
+    /// Whether the queue's endpoint has not passed PPJ's handshake yet.
+    pub(super) fn is_unverified(&self, queue: &QueueKey) -> bool {
+        let Target::Notification(name) = &queue.target else { return false };
+        let all = self.store.registry.notifications(&queue.client);
         all.iter().any(|n| n.name == *name && n.format == Format::Ppj && n.state == NotificationState::Unverified)
     }
 }
@@ -72,12 +74,12 @@ impl Receiver {
         }
     }
 
-    /// The notification, when nothing may be sent before it has passed PPJ's handshake.
+    /// The notification, if PPJ's handshake must precede the first delivery.
     pub(super) fn unverified(&self) -> Option<&Notification> {
         self.notification().filter(|n| n.format == Format::Ppj && n.state == NotificationState::Unverified)
     }
 
-    /// What Baidu's format calls the notification; nothing for a callback.
+    /// The `notification` field of Baidu's format; empty for a callback.
     pub(super) fn name(&self) -> String {
         self.notification().map_or_else(String::new, |n| n.name.to_string())
     }
@@ -100,7 +102,7 @@ impl Receiver {
         self.notification().map(|n| n.signing_secrets(now)).unwrap_or_default()
     }
 
-    /// The header that the receiver recognises.
+    /// The `Cookie` or `Authorization` header with the receiver's token.
     pub(super) fn credential(&self) -> Option<(String, String)> {
         let credential = match self {
             Receiver::Notification(notification) => notification.credential.as_ref(),

@@ -1,307 +1,257 @@
-//! The one owner of all deliveries under way. It decides whose turn it is: every lane within its window and its client's
-//! places, first attempts before retries, one after the other, so that no endpoint, slow or dead, holds up another.
+//! Runs the scheduler: reports ready queues, loaded pages, finished attempts, commands and alarms to it, and executes its
+//! actions. Decides nothing itself.
 
-mod command;
-mod settle;
-
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
-use std::time::Duration;
 
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::DeliveryHandle;
-use super::attempt::Ended;
-use super::lane::Workplace;
-use super::places::Places;
-use super::window::Breaker;
-use crate::domain::Timestamp;
+use super::attempt::{AttemptResult, log_outcome};
+use super::scheduler::{
+    Action, AttemptKind, BreakerState, Event, Now, Page, Parallelism, Prefetched, Scheduler, StoreFailure,
+};
+use crate::domain::{QueueKey, Timestamp};
 use crate::metrics::GaugeGuard;
-use crate::store::{Disposition, DueDelivery, DuePage, QueueKey, StoreError};
+use crate::store::{AttemptRecord, DueDelivery, DuePage, StoreError};
 
-/// How long to wait when the store does not answer.
-const STORE_PAUSE: Duration = Duration::from_secs(1);
-
-/// A lane with something due later is looked at at least so often: its times are the system clock's, which may be set.
-const LOOK_AGAIN: Duration = Duration::from_secs(60);
-
-/// Of so many turns, one is for a retry first.
-const RETRY_TURN: usize = 8;
-
-/// Delivers until it is told to stop.
+/// The one worker of a store: a second one would make each attempt twice.
 pub struct DeliveryWorker {
     handle: DeliveryHandle,
-    lanes: HashMap<QueueKey, Workplace>,
-    /// Lanes that have a first attempt to make, in turn.
-    first: VecDeque<QueueKey>,
-    /// Lanes that have a retry to make, in turn.
-    again: VecDeque<QueueKey>,
-    /// When lanes want to be looked at; each at most once.
-    alarms: BTreeSet<(Instant, QueueKey)>,
-    /// Reading, attempting and settling, all at the same time on this one task.
-    work: FuturesUnordered<BoxFuture<'static, Done>>,
-    /// Taken from the beginning of an attempt until it is settled.
-    places: Places,
-    turns: usize,
+    scheduler: Scheduler,
+    /// Loaded deliveries whose attempt has not started.
+    prefetched: HashMap<u64, DueDelivery>,
+    /// Outcomes of attempts that are not stored yet, by delivery.
+    outcomes: HashMap<u64, AttemptRecord>,
+    /// Reads, attempts and writes. All run on the task of [`DeliveryWorker::run`].
+    work: FuturesUnordered<BoxFuture<'static, Completed>>,
+    /// The gauges of the breakers that are open or half-open.
+    breaker_gauges: HashMap<QueueKey, GaugeGuard>,
 }
 
-/// A piece of work that is done.
-enum Done {
-    Loaded(QueueKey, Result<DuePage, StoreError>),
-    /// The number is the window's era in which it began.
-    Ended(QueueKey, DueDelivery, u32, Ended),
-    Settled(QueueKey, DueDelivery, Disposition, Result<(), StoreError>),
-    Revived,
+/// The result of a future in [`DeliveryWorker::work`].
+enum Completed {
+    Load {
+        queue: QueueKey,
+        result: Result<DuePage, StoreError>,
+    },
+    Attempt {
+        delivery: u64,
+        result: AttemptResult,
+    },
+    Store {
+        delivery: u64,
+        result: Result<(), StoreError>,
+    },
+    /// The outbox reports the queue as ready.
+    Requeue,
 }
 
 impl DeliveryWorker {
-    /// One for all lanes; there must not be two over one store.
+    /// The worker for the store of `handle`.
     pub fn new(handle: DeliveryHandle) -> Self {
         Self {
-            places: Places::new(handle.options.concurrency),
+            scheduler: Scheduler::new(handle.options.concurrency),
             handle,
-            lanes: HashMap::new(),
-            first: VecDeque::new(),
-            again: VecDeque::new(),
-            alarms: BTreeSet::new(),
+            prefetched: HashMap::new(),
+            outcomes: HashMap::new(),
             work: FuturesUnordered::new(),
-            turns: 0,
+            breaker_gauges: HashMap::new(),
         }
     }
 
-    /// Delivers. After `stop` nothing new begins, and it ends when what is under way has ended and is settled.
+    /// Delivers until `stop` is cancelled. Then no attempt starts, and it returns when the attempts in flight have ended
+    /// and their outcomes are stored.
     pub async fn run(mut self, stop: CancellationToken) {
-        let store = self.handle.store.clone();
+        let outbox = self.handle.store.outbox.clone();
         let mut commands = self.handle.commands.listen();
         while !stop.is_cancelled() {
-            self.take_turns();
-            let alarm = self.alarms.first().map(|(at, _)| *at);
-            let ring = async { sleep_until(alarm.unwrap_or_else(Instant::now)).await };
             tokio::select! {
                 () = stop.cancelled() => {}
-                Some(commands) = commands.recv() => self.command(commands),
-                Some(done) = self.work.next(), if !self.work.is_empty() => self.done(done),
-                lanes = store.outbox.ready() => {
-                    for lane in lanes {
-                        self.look_into(lane);
+                Some(command) = commands.recv() => self.handle(Event::Command(command)),
+                queues = outbox.ready() => {
+                    for queue in queues {
+                        self.handle(Event::QueueReady(queue));
                     }
                 }
-                () = ring, if alarm.is_some() => self.wake(),
+                event = self.next_event() => self.handle(event),
             }
         }
-        // Whoever tells something now must not wait for an answer that nobody gives.
+        // A sender must not wait for a worker that no longer receives.
         drop(commands);
-        while let Some(done) = self.work.next().await {
-            if let Done::Ended(lane, due, era, ended) = done {
-                self.ended(lane, due, era, ended);
+        self.handle(Event::Stop);
+        while !self.scheduler.is_drained() || !self.work.is_empty() {
+            let event = self.next_event().await;
+            self.handle(event);
+        }
+    }
+
+    /// Waits for completed work or for the alarm. Cancellation-safe.
+    async fn next_event(&mut self) -> Event {
+        loop {
+            let alarm = self.scheduler.next_alarm();
+            let alarm_reached = async {
+                match alarm {
+                    Some(at) => sleep_until(Instant::from_std(at)).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                Some(completed) = self.work.next(), if !self.work.is_empty() => {
+                    if let Some(event) = self.event_of(completed) {
+                        return event;
+                    }
+                }
+                () = alarm_reached => return Event::AlarmReached,
             }
         }
     }
 
-    /// The store has, or may have, something for this lane.
-    fn look_into(&mut self, lane: QueueKey) {
-        self.lanes.entry(lane.clone()).or_insert_with(Workplace::new).more = true;
-        self.load(lane);
-    }
-
-    /// The lanes whose time has come by now.
-    fn wake(&mut self) {
-        let now = Instant::now();
-        let mut due = Vec::new();
-        while self.alarms.first().is_some_and(|(at, _)| *at <= now) {
-            due.extend(self.alarms.pop_first());
-        }
-        // Only then: a lane that wants to be woken at once is woken in the next round.
-        for (_, lane) in due {
-            if let Some(place) = self.lanes.get_mut(&lane) {
-                place.alarm = None;
-                place.more = true;
-                self.line_up(&lane);
-                self.load(lane);
+    fn event_of(&mut self, completed: Completed) -> Option<Event> {
+        match completed {
+            Completed::Load { queue, result: Ok(page) } => {
+                let page = self.keep(&queue, page);
+                Some(Event::PageLoaded { queue, page })
             }
-        }
-    }
-
-    /// Sets the lane's alarm, unless there is an earlier one.
-    fn alarm(&mut self, lane: &QueueKey, at: Instant) {
-        let Some(place) = self.lanes.get_mut(lane) else { return };
-        if place.alarm.is_some_and(|before| before <= at) {
-            return;
-        }
-        if let Some(before) = place.alarm.replace(at) {
-            self.alarms.remove(&(before, lane.clone()));
-        }
-        self.alarms.insert((at, lane.clone()));
-    }
-
-    /// The same for a time of the system's clock.
-    fn alarm_at(&mut self, lane: &QueueKey, at: Timestamp) {
-        let wait = Timestamp::now().until(at).min(LOOK_AGAIN);
-        self.alarm(lane, Instant::now() + wait);
-    }
-
-    /// Reads on in a lane, when it wants that; forgets one that has nothing to do.
-    fn load(&mut self, lane: QueueKey) {
-        let now = Instant::now();
-        let Some(place) = self.lanes.get_mut(&lane) else { return };
-        if place.is_idle() {
-            self.lanes.remove(&lane);
-            return;
-        }
-        let wanted = place.wanted(now);
-        place.show(&self.handle.metrics);
-        if wanted == 0 {
-            // Nobody else would wake a lane whose breaker is open and whose attempts have all ended.
-            if let (true, Breaker::Open(until)) = (place.more, place.window.breaker()) {
-                self.alarm(&lane, until);
+            Completed::Load { queue, result: Err(error) } => {
+                if let StoreError::Unavailable(error) = &error {
+                    tracing::warn!(error, "reading due deliveries failed; retrying");
+                }
+                Some(Event::LoadFailed { queue, failure: failure_of(&error) })
             }
-            return;
-        }
-        place.more = false;
-        place.loading = true;
-        let (store, except) = (self.handle.store.clone(), place.busy.iter().copied().collect());
-        self.work.push(Box::pin(async move {
-            let page = store.outbox.due(&lane, Timestamp::now(), wanted, except).await;
-            if matches!(page, Err(StoreError::Unavailable(_))) {
-                sleep(STORE_PAUSE).await;
+            Completed::Attempt { delivery, result: AttemptResult { observation, record } } => {
+                if let Some(record) = &record {
+                    log_outcome(record, &self.handle.metrics);
+                }
+                let disposition = record.as_ref().map(|record| record.disposition);
+                self.outcomes.extend(record.map(|record| (delivery, record)));
+                Some(Event::AttemptFinished { delivery, observation, disposition })
             }
-            Done::Loaded(lane, page)
-        }));
-    }
-
-    fn done(&mut self, done: Done) {
-        match done {
-            Done::Loaded(lane, page) => self.loaded(lane, page),
-            Done::Ended(lane, due, era, ended) => self.ended(lane, due, era, ended),
-            Done::Settled(lane, due, fate, outcome) => self.settled(lane, &due, fate, outcome),
-            // What has become due is named by the store.
-            Done::Revived => {}
+            Completed::Store { delivery, result } => {
+                let failure = result.err().as_ref().map(failure_of);
+                if failure != Some(StoreFailure::Unavailable) {
+                    self.outcomes.remove(&delivery);
+                }
+                Some(match failure {
+                    None => Event::OutcomeStored { delivery },
+                    Some(failure) => Event::StoreFailed { delivery, failure },
+                })
+            }
+            Completed::Requeue => None,
         }
     }
 
-    fn loaded(&mut self, lane: QueueKey, page: Result<DuePage, StoreError>) {
-        let Some(place) = self.lanes.get_mut(&lane) else { return };
-        place.loading = false;
-        match page {
-            Ok(page) => {
-                let next = page.next;
-                place.stock(page);
-                match next {
-                    Some(next) if next <= Timestamp::now() => place.more = true,
-                    Some(next) => self.alarm_at(&lane, next),
-                    None => {}
+    /// Keeps the deliveries of a page, and returns what the scheduler has to know of them.
+    fn keep(&mut self, queue: &QueueKey, page: DuePage) -> Page {
+        let parallelism = if self.handle.is_unverified(queue) { Parallelism::Single } else { Parallelism::Adaptive };
+        let kind = |due: &DueDelivery| if due.failures == 0 { AttemptKind::First } else { AttemptKind::Retry };
+        let deliveries = page.deliveries.iter().map(|due| Prefetched { id: due.id, kind: kind(due) }).collect();
+        self.prefetched.extend(page.deliveries.into_iter().map(|due| (due.id, due)));
+        Page { deliveries, next_due: page.next, parallelism }
+    }
+
+    fn handle(&mut self, event: Event) {
+        let now = Now { instant: Instant::now().into_std(), wall: Timestamp::now() };
+        for action in self.scheduler.handle(event, now) {
+            self.execute(action);
+        }
+    }
+
+    fn execute(&mut self, action: Action) {
+        match action {
+            Action::LoadPage { queue, limit, exclude } => {
+                let outbox = self.handle.store.outbox.clone();
+                self.spawn(async move {
+                    let result = outbox.due(&queue, Timestamp::now(), limit, exclude).await;
+                    Completed::Load { queue, result }
+                });
+            }
+            Action::Discard { deliveries } => {
+                for delivery in deliveries {
+                    self.prefetched.remove(&delivery);
                 }
             }
-            Err(StoreError::Unavailable(error)) => {
-                tracing::warn!(error, "due deliveries could not be read: trying again");
-                place.more = true;
+            Action::StartAttempt { queue, delivery } => self.start_attempt(queue, delivery),
+            Action::StoreOutcome { delivery } => self.store_outcome(delivery),
+            Action::Requeue { queue, delivery } => {
+                let outbox = self.handle.store.outbox.clone();
+                self.spawn(async move {
+                    if let Err(error) = outbox.retry(&queue.client, delivery, Timestamp::now()).await {
+                        tracing::warn!(%error, delivery, "requested retry failed; the retry schedule applies");
+                    }
+                    Completed::Requeue
+                });
             }
-            // The client is gone, and its deliveries with it; or the store is stopping.
-            Err(_) => {}
-        }
-        self.line_up(&lane);
-        self.load(lane);
-    }
-
-    /// Puts a lane into the lines in which it has something to do.
-    fn line_up(&mut self, lane: &QueueKey) {
-        let Some(place) = self.lanes.get_mut(lane).filter(|place| !place.parked) else { return };
-        if !place.first.is_empty() && !place.in_first {
-            place.in_first = true;
-            self.first.push_back(lane.clone());
-        }
-        if !place.again.is_empty() && !place.in_again {
-            place.in_again = true;
-            self.again.push_back(lane.clone());
+            Action::ReportBreaker { queue, state } => self.report_breaker(queue, state),
         }
     }
 
-    /// Begins as many attempts as may run: first attempts before retries, of which each eighth turn lets one through, so
-    /// that a backlog that never ends does not keep a failed document from its second attempt.
-    fn take_turns(&mut self) {
-        loop {
-            let a_retrys_turn = self.turns.is_multiple_of(RETRY_TURN);
-            let retry = self.places.are_free(true) && !self.again.is_empty();
-            let first = self.places.are_free(false) && !self.first.is_empty();
-            let (line, is_retry) = match (first, retry) {
-                (true, false) => (&mut self.first, false),
-                (true, true) if !a_retrys_turn => (&mut self.first, false),
-                (_, true) => (&mut self.again, true),
-                (false, false) => return,
-            };
-            if let Some(lane) = line.pop_front() {
-                self.turns = self.turns.wrapping_add(1);
-                self.take_turn(lane, is_retry);
-            }
-        }
-    }
-
-    /// One attempt of a lane, when its window has room and its client a place; it stands in line again when it has more. A
-    /// lane without room comes back when one of its attempts ends or its breaker's pause is over.
-    fn take_turn(&mut self, lane: QueueKey, retry: bool) {
-        let unverified = self.handle.is_unverified(&lane);
-        let Some(place) = self.lanes.get_mut(&lane) else { return };
-        *(if retry { &mut place.in_again } else { &mut place.in_first }) = false;
-        let line = if retry { &mut place.again } else { &mut place.first };
-        if line.is_empty() {
-            return;
-        }
-        let room = place.window.room(Instant::now());
-        let breaker = place.window.breaker();
-        if room == 0 || unverified && place.window.running() > 0 {
-            place.show(&self.handle.metrics);
-            if let Breaker::Open(until) = breaker {
-                self.alarm(&lane, until);
-            }
-            return;
-        }
-        if !self.places.take(&lane, retry) {
-            place.parked = true;
-            return;
-        }
-        if let Some(due) = line.pop_front() {
-            let era = place.window.begin();
-            self.begin(lane.clone(), due, era);
-        }
-        self.line_up(&lane);
-        self.load(lane);
-    }
-
-    fn begin(&mut self, lane: QueueKey, due: DueDelivery, era: u32) {
+    fn start_attempt(&mut self, queue: QueueKey, delivery: u64) {
+        let due = self.prefetched.remove(&delivery);
         let handle = self.handle.clone();
-        let guard = handle.in_flight.enter(&lane);
+        // Entered before the first poll: a removal that follows this event cancels the attempt.
+        let guard = handle.in_flight.enter(&queue);
         let running = GaugeGuard::new(&handle.metrics.deliveries_running);
-        self.work.push(Box::pin(async move {
-            // One that panics must not end all others with it, nor be tried again at once for ever.
-            let attempt = AssertUnwindSafe(handle.attempt(&lane, &due, &guard)).catch_unwind().await;
-            let ended = attempt.unwrap_or_else(|_| Ended::panicked(&due));
+        self.spawn(async move {
+            let result = match due {
+                Some(due) => {
+                    // A panic must neither end the worker nor repeat the attempt without delay.
+                    let attempt = AssertUnwindSafe(handle.attempt(&queue, &due, &guard)).catch_unwind().await;
+                    attempt.unwrap_or_else(|_| AttemptResult::panicked(&queue, &due))
+                }
+                None => AttemptResult::CANCELLED,
+            };
             drop((guard, running));
-            Done::Ended(lane, due, era, ended)
-        }));
+            Completed::Attempt { delivery, result }
+        });
     }
 
-    fn ended(&mut self, lane: QueueKey, due: DueDelivery, era: u32, ended: Ended) {
-        if let Some(place) = self.lanes.get_mut(&lane) {
-            match ended.health {
-                Some(health) => place.window.end(health, era, Instant::now()),
-                None => place.window.cancel(),
+    fn store_outcome(&mut self, delivery: u64) {
+        let Some(record) = self.outcomes.get(&delivery).cloned() else { return };
+        let outbox = self.handle.store.outbox.clone();
+        self.spawn(async move {
+            let result = outbox.record_attempt(AttemptRecord { now: Timestamp::now(), ..record }).await;
+            Completed::Store { delivery, result }
+        });
+    }
+
+    fn report_breaker(&mut self, queue: QueueKey, state: BreakerState) {
+        let (client, endpoint) = (&queue.client, queue.target.key());
+        let gauge = match state {
+            BreakerState::Closed => {
+                tracing::info!(%client, endpoint, "circuit breaker closed");
+                self.breaker_gauges.remove(&queue);
+                return;
             }
-            if let Breaker::Open(_) = place.window.breaker() {
-                place.unstock();
+            BreakerState::HalfOpen => {
+                tracing::debug!(%client, endpoint, "circuit breaker half-open");
+                &self.handle.metrics.endpoints_half_open
             }
-            place.show(&self.handle.metrics);
-        }
-        match ended.verdict {
-            Some((attempt, fate)) => self.settle(lane.clone(), due, attempt, fate),
-            None => {
-                self.free(&lane, &due);
+            BreakerState::Open { until } => {
+                let open_ms = until.saturating_duration_since(Instant::now().into_std()).as_millis();
+                // Each failed probe opens it again: that is no news.
+                match self.breaker_gauges.contains_key(&queue) {
+                    false => tracing::info!(%client, endpoint, open_ms, "circuit breaker open"),
+                    true => tracing::debug!(%client, endpoint, open_ms, "circuit breaker open again"),
+                }
+                &self.handle.metrics.endpoints_open
             }
-        }
-        self.line_up(&lane);
-        self.load(lane);
+        };
+        self.breaker_gauges.insert(queue, GaugeGuard::new(gauge));
+    }
+
+    fn spawn(&mut self, work: impl Future<Output = Completed> + Send + 'static) {
+        self.work.push(Box::pin(work));
+    }
+}
+
+fn failure_of(error: &StoreError) -> StoreFailure {
+    match error {
+        StoreError::Unavailable(_) => StoreFailure::Unavailable,
+        _ => StoreFailure::Rejected,
     }
 }

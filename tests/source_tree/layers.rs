@@ -8,7 +8,7 @@ use crate::modules::Module;
 /// to each other.
 const LAYERS: [&[&str]; 6] = [
     &["domain", "metrics"],
-    &["stream/hub", "store", "vendor", "auth", "delivery/schedule"],
+    &["stream/hub", "store", "vendor", "auth", "delivery/scheduler"],
     &["ingest", "stream", "delivery"],
     &["manage"],
     &["store/sqlite", "delivery/http_client", "http"],

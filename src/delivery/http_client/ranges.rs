@@ -1,12 +1,12 @@
-//! Which addresses are closed: those that are not of the public internet, in every spelling. Pure tables and arithmetic;
-//! knows neither names nor connections.
+//! The address ranges that are forbidden: all that are not on the public internet, IPv4 addresses embedded in IPv6 ones
+//! included. Pure tables and arithmetic.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-/// IANA's registry of special-purpose IPv4 addresses, multicast, and one public address that acts as a private one.
-/// A few of the registry's ranges are reachable from everywhere; no endpoint lives there, so they are closed with the rest.
+/// IANA's registry of special-purpose IPv4 addresses, multicast, and Azure's metadata address. A few of the registry's
+/// ranges are public, but contain no endpoints.
 const V4: [(Ipv4Net, &str); 20] = [
     (v4([0, 0, 0, 0], 8), "this network, RFC 791"),
     (v4([10, 0, 0, 0], 8), "private use, RFC 1918"),
@@ -26,12 +26,12 @@ const V4: [(Ipv4Net, &str); 20] = [
     (v4([198, 51, 100, 0], 24), "documentation, RFC 5737"),
     (v4([203, 0, 113, 0], 24), "documentation, RFC 5737"),
     (v4([224, 0, 0, 0], 4), "multicast, RFC 5771"),
-    // Before the range that it lies in, for the sake of its name.
+    // Before the range that contains it: the first match gives the name.
     (v4([255, 255, 255, 255], 32), "broadcast, RFC 919"),
     (v4([240, 0, 0, 0], 4), "reserved, RFC 1112"),
 ];
 
-/// The same for IPv6. Whatever lies outside [`GLOBAL`] is closed anyway; it stands here to be called by its name.
+/// The same for IPv6. What lies outside [`GLOBAL`] is forbidden anyway; it is listed for its name.
 const V6: [(Ipv6Net, &str); 16] = [
     (Ipv6Net::new_assert(Ipv6Addr::UNSPECIFIED, 128), "unspecified, RFC 4291"),
     (Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128), "loopback, RFC 4291"),
@@ -51,16 +51,16 @@ const V6: [(Ipv6Net, &str); 16] = [
     (v6([0xff00, 0, 0], 8), "multicast, RFC 4291"),
 ];
 
-/// `::ffff:a.b.c.d`, RFC 4291: a system that is told to connect to it connects to `a.b.c.d`.
+/// `::ffff:a.b.c.d`, RFC 4291: the system connects to `a.b.c.d`.
 const MAPPED: Ipv6Net = Ipv6Net::new_assert(Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0, 0), 96);
 /// `::a.b.c.d`, RFC 4291: deprecated, but some systems still tunnel it.
 const COMPATIBLE: Ipv6Net = Ipv6Net::new_assert(Ipv6Addr::UNSPECIFIED, 96);
-/// `64:ff9b::a.b.c.d`, RFC 6052: a NAT64 gateway connects to `a.b.c.d`. Where DNS64 is in use, the whole IPv4 internet
-/// is reached through it, so it cannot be closed as such.
+/// `64:ff9b::a.b.c.d`, RFC 6052: a NAT64 gateway connects to `a.b.c.d`. Not forbidden as a whole: with DNS64 every IPv4
+/// host is reached through it.
 const NAT64: Ipv6Net = v6([0x64, 0xff9b, 0], 96);
 /// `2002:aabb:ccdd::`, RFC 3056: 6to4 sends the packet to `a.b.c.d`.
 const SIX_TO_FOUR: Ipv6Net = v6([0x2002, 0, 0], 16);
-/// The only part of IPv6 that has been given out for global unicast.
+/// The only part of IPv6 that is allocated for global unicast.
 const GLOBAL: Ipv6Net = v6([0x2000, 0, 0], 3);
 
 const fn v4([a, b, c, d]: [u8; 4], length: u8) -> Ipv4Net {
@@ -71,45 +71,45 @@ const fn v6([a, b, c]: [u16; 3], length: u8) -> Ipv6Net {
     Ipv6Net::new_assert(Ipv6Addr::new(a, b, c, 0, 0, 0, 0, 0), length)
 }
 
-/// The closed ranges, less those that the operator has opened.
+/// The forbidden ranges without those that the operator allows.
 #[derive(Debug)]
-pub(super) struct Ranges {
-    /// A range of IPv4 also opens what stands for its addresses in IPv6.
-    pub(super) opened: Vec<IpNet>,
+pub(super) struct AddressRanges {
+    /// An IPv4 range also allows the IPv6 addresses that embed its addresses.
+    pub(super) allowed: Vec<IpNet>,
 }
 
-impl Ranges {
-    /// What the address is, when it is closed: a name of its range and where that is laid down.
-    pub(super) fn closed(&self, address: IpAddr) -> Option<&'static str> {
+impl AddressRanges {
+    /// The name and source of the forbidden range that contains the address.
+    pub(super) fn forbidden_range(&self, address: IpAddr) -> Option<&'static str> {
         let embedded = match address {
             IpAddr::V4(_) => None,
             IpAddr::V6(outer) => embedded(outer),
         };
-        if self.opens(address) || embedded.is_some_and(|inner| self.opens(inner.into())) {
+        if self.allows(address) || embedded.is_some_and(|inner| self.allows(inner.into())) {
             return None;
         }
         match address {
-            IpAddr::V4(address) => closed_v4(address),
-            IpAddr::V6(outer) => embedded.and_then(closed_v4).or_else(|| closed_v6(outer)),
+            IpAddr::V4(address) => forbidden_v4(address),
+            IpAddr::V6(outer) => embedded.and_then(forbidden_v4).or_else(|| forbidden_v6(outer)),
         }
     }
 
-    fn opens(&self, address: IpAddr) -> bool {
-        self.opened.iter().any(|range| range.contains(&address))
+    fn allows(&self, address: IpAddr) -> bool {
+        self.allowed.iter().any(|range| range.contains(&address))
     }
 }
 
-fn closed_v4(address: Ipv4Addr) -> Option<&'static str> {
+fn forbidden_v4(address: Ipv4Addr) -> Option<&'static str> {
     V4.iter().find(|(range, _)| range.contains(&address)).map(|(_, name)| *name)
 }
 
-fn closed_v6(address: Ipv6Addr) -> Option<&'static str> {
+fn forbidden_v6(address: Ipv6Addr) -> Option<&'static str> {
     let named = V6.iter().find(|(range, _)| range.contains(&address)).map(|(_, name)| *name);
     let public = [GLOBAL, MAPPED, NAT64].iter().any(|range| range.contains(&address));
     named.or((!public).then_some("not global unicast, RFC 4291"))
 }
 
-/// The IPv4 address that an IPv6 address stands for. `::` and `::1` lie among the compatible ones, but are no such.
+/// The IPv4 address that is embedded in an IPv6 address. `::` and `::1` embed none, although [`COMPATIBLE`] contains them.
 fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let bits = address.to_bits();
     let of = |bits: u128| Some(Ipv4Addr::from_bits(u32::try_from(bits & u128::from(u32::MAX)).ok()?));

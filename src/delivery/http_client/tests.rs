@@ -1,10 +1,9 @@
-//! What http_client promises, each promise against a real server on this machine that misbehaves. Here: the setting. Names
-//! are answered by the test; nothing leaves the machine.
+//! The HTTP client against local servers that misbehave. Host names are resolved by the tests.
 
 mod addresses;
-mod answers;
 mod connections;
 mod proxies;
+mod responses;
 mod servers;
 
 use std::collections::VecDeque;
@@ -17,16 +16,16 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use http::Method;
 
-use super::guard::Names;
+use super::guard::Resolver;
 use super::{Options, ReqwestClient};
 use crate::vendor::Outbound;
 
-/// Longer than anything that comes to its end here; what hits it hangs.
+/// Longer than any exchange that ends by itself.
 const LONG: Duration = Duration::from_secs(20);
-/// For what is meant to hit the deadline.
+/// For exchanges that run into the deadline.
 const SHORT: Duration = Duration::from_millis(300);
 
-/// A resolver that gives one prepared answer after the other, and stays with the last.
+/// A resolver that returns prepared results in order, and repeats the last one.
 struct Script(Mutex<VecDeque<Vec<IpAddr>>>);
 
 impl Script {
@@ -36,7 +35,7 @@ impl Script {
     }
 }
 
-impl Names for Script {
+impl Resolver for Script {
     fn look_up(&self, _host: &str) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> {
         let mut answers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let answer = if answers.len() > 1 { answers.pop_front() } else { answers.front().cloned() };
@@ -48,14 +47,14 @@ fn options(timeout: Duration, open: &[&str]) -> Options {
     Options { timeout, allow_private: open.iter().map(|range| range.parse().expect("a range")).collect() }
 }
 
-/// An http_client that may call servers of this machine.
+/// A client that may call servers on this machine.
 fn local(timeout: Duration) -> ReqwestClient {
     ReqwestClient::new(options(timeout, &["127.0.0.0/8"])).expect("a client")
 }
 
-/// An http_client that may call public addresses only, or those in `open`, and knows what `names` says.
-fn named(open: &[&str], names: Arc<dyn Names>) -> ReqwestClient {
-    ReqwestClient::with_names(options(LONG, open), names).expect("a client")
+/// A client that may call public addresses and those in `open`, with this resolver.
+fn named(open: &[&str], resolver: Arc<dyn Resolver>) -> ReqwestClient {
+    ReqwestClient::with_resolver(options(LONG, open), resolver).expect("a client")
 }
 
 fn post(url: &str) -> Outbound {

@@ -157,7 +157,7 @@ fn deliveries_are_private_and_log_holds_no_secret() {
     assert_problem(&other.get(&format!("/deliveries/{id}")), 404);
     assert_problem(&other.post(&format!("/deliveries/{id}/retry"), ""), 404);
     assert_problem(&relay.send(&Request::get("/deliveries")), 401);
-    relay.wait_for_output("a delivery failed");
+    relay.wait_for_output("delivery attempt failed");
     let log = relay.output();
     for secret in ["endpoint-secret", "token-value-secret", "response-with-a-secret"] {
         assert!(!log.contains(secret), "{secret} in the log:\n{log}");

@@ -1,18 +1,18 @@
-//! What the table of ranges promises: the edges of each row, and that no spelling of a closed address is open.
+//! The bounds of each forbidden range, and IPv4 addresses embedded in IPv6 ones.
 
 use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
 
 use super::*;
 
-fn closed(address: &str) -> bool {
-    open(&[]).closed(address.parse().expect("an address")).is_some()
+fn is_forbidden(address: &str) -> bool {
+    allowing(&[]).forbidden_range(address.parse().expect("an address")).is_some()
 }
 
-fn open(ranges: &[&str]) -> Ranges {
-    Ranges { opened: ranges.iter().map(|range| range.parse().expect("a range")).collect() }
+fn allowing(ranges: &[&str]) -> AddressRanges {
+    AddressRanges { allowed: ranges.iter().map(|range| range.parse().expect("a range")).collect() }
 }
 
-/// Every way to write an IPv4 address into an IPv6 one that is reached as such.
+/// The IPv6 addresses that embed an IPv4 address and are routed to it.
 fn embeddings(inner: Ipv4Addr) -> [Ipv6Addr; 4] {
     let bits = u128::from(inner.to_bits());
     let of = |prefix: &str| prefix.parse::<Ipv6Addr>().expect("a prefix").to_bits();
@@ -20,7 +20,7 @@ fn embeddings(inner: Ipv4Addr) -> [Ipv6Addr; 4] {
         Ipv6Addr::from_bits(of("::ffff:0:0") | bits),
         Ipv6Addr::from_bits(of("64:ff9b::") | bits),
         Ipv6Addr::from_bits(of("2002::") | (bits << 80)),
-        // An interface below the 6to4 prefix.
+        // A host of the 6to4 prefix.
         Ipv6Addr::from_bits(of("2002::1") | (bits << 80)),
     ]
 }
@@ -30,7 +30,7 @@ fn compatible(inner: Ipv4Addr) -> Ipv6Addr {
 }
 
 #[test]
-fn each_range_of_ipv4_is_closed_from_its_first_to_its_last_address() {
+fn ipv4_range_is_forbidden_from_first_to_last_address() {
     for (first, last) in [
         ("0.0.0.0", "0.255.255.255"),
         ("10.0.0.0", "10.255.255.255"),
@@ -49,12 +49,12 @@ fn each_range_of_ipv4_is_closed_from_its_first_to_its_last_address() {
         ("240.0.0.0", "255.255.255.255"),
         ("168.63.129.16", "168.63.129.16"),
     ] {
-        assert!(closed(first) && closed(last), "{first} to {last}");
+        assert!(is_forbidden(first) && is_forbidden(last), "{first} to {last}");
     }
 }
 
 #[test]
-fn the_neighbours_of_closed_ranges_are_open() {
+fn neighbours_of_forbidden_ranges_are_allowed() {
     for address in [
         "1.0.0.0",
         "9.255.255.255",
@@ -86,12 +86,12 @@ fn the_neighbours_of_closed_ranges_are_open() {
         "64:ff9b::8.8.8.8",
         "2002:808:808::1",
     ] {
-        assert!(!closed(address), "{address}");
+        assert!(!is_forbidden(address), "{address}");
     }
 }
 
 #[test]
-fn only_global_unicast_of_ipv6_is_open() {
+fn only_global_unicast_ipv6_is_allowed() {
     for address in [
         "::",
         "::1",
@@ -129,51 +129,54 @@ fn only_global_unicast_of_ipv6_is_open() {
         "feff::1",
         "ff02::1",
     ] {
-        assert!(closed(address), "{address}");
+        assert!(is_forbidden(address), "{address}");
     }
 }
 
 #[test]
-fn an_opened_range_is_open_in_every_spelling_and_opens_no_other() {
-    let ranges = open(&["10.1.0.0/16", "fd00:1::/32"]);
+fn allowed_range_includes_its_embeddings_and_nothing_else() {
+    let ranges = allowing(&["10.1.0.0/16", "fd00:1::/32"]);
     let inside = Ipv4Addr::new(10, 1, 2, 3);
-    assert_eq!(ranges.closed(inside.into()), None);
+    assert_eq!(ranges.forbidden_range(inside.into()), None);
     for address in embeddings(inside).into_iter().chain([compatible(inside), "fd00:1::5".parse().expect("v6")]) {
-        assert_eq!(ranges.closed(address.into()), None, "{address}");
+        assert_eq!(ranges.forbidden_range(address.into()), None, "{address}");
     }
     for address in ["10.2.0.1", "::ffff:10.2.0.1", "127.0.0.1", "::1", "fd00:2::5"] {
-        assert!(ranges.closed(address.parse().expect("an address")).is_some(), "{address}");
+        assert!(ranges.forbidden_range(address.parse().expect("an address")).is_some(), "{address}");
     }
-    assert!(open(&["0.0.0.0/0"]).closed(Ipv6Addr::LOCALHOST.into()).is_some(), "::1 is no spelling of 0.0.0.1");
-    assert!(open(&["::ffff:10.0.0.0/104"]).closed("10.0.0.1".parse().expect("v4")).is_some());
+    assert!(
+        allowing(&["0.0.0.0/0"]).forbidden_range(Ipv6Addr::LOCALHOST.into()).is_some(),
+        "::1 does not embed 0.0.0.1"
+    );
+    assert!(allowing(&["::ffff:10.0.0.0/104"]).forbidden_range("10.0.0.1".parse().expect("v4")).is_some());
 }
 
 #[test]
-fn every_row_of_the_tables_is_reached() {
+fn every_row_of_the_tables_matches() {
     for (range, name) in V4 {
-        assert_eq!(closed_v4(range.network()), Some(name), "{range}");
+        assert_eq!(forbidden_v4(range.network()), Some(name), "{range}");
     }
     for (range, name) in V6 {
-        assert!(closed_v6(range.broadcast()).is_some(), "{range} {name}");
+        assert!(forbidden_v6(range.broadcast()).is_some(), "{range} {name}");
     }
 }
 
 proptest! {
     #[test]
-    fn a_closed_address_is_closed_in_every_embedding(row in 0..V4.len(), bits: u32) {
+    fn forbidden_ipv4_address_is_forbidden_in_every_embedding(row in 0..V4.len(), bits: u32) {
         let range = V4[row].0;
         let inner = Ipv4Addr::from_bits(range.network().to_bits() | (bits & range.hostmask().to_bits()));
-        prop_assert!(open(&[]).closed(inner.into()).is_some());
+        prop_assert!(allowing(&[]).forbidden_range(inner.into()).is_some());
         for outer in embeddings(inner).into_iter().chain([compatible(inner)]) {
-            prop_assert!(open(&[]).closed(outer.into()).is_some(), "{} in {}", inner, outer);
+            prop_assert!(allowing(&[]).forbidden_range(outer.into()).is_some(), "{} in {}", inner, outer);
         }
     }
 
     #[test]
-    fn an_embedded_address_is_judged_like_the_address_itself(bits in any::<u32>()) {
+    fn embedded_address_is_treated_like_the_ipv4_address(bits in any::<u32>()) {
         let inner = Ipv4Addr::from_bits(bits);
         for outer in embeddings(inner) {
-            prop_assert_eq!(open(&[]).closed(outer.into()), open(&[]).closed(inner.into()), "{}", outer);
+            prop_assert_eq!(allowing(&[]).forbidden_range(outer.into()), allowing(&[]).forbidden_range(inner.into()), "{}", outer);
         }
     }
 }

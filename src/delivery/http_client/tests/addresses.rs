@@ -1,5 +1,5 @@
-//! Which addresses are called: every spelling of a closed one is refused when it is checked and again when it is called,
-//! and what is dialled is what was looked at.
+//! Forbidden addresses: every spelling is refused by the check and by the request, and the checked addresses are the ones
+//! that are connected to.
 
 use std::future::pending;
 use std::io;
@@ -8,15 +8,15 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 
-use super::servers::{answer, beside, bind, nobody_called};
+use super::servers::{answer, assert_not_called, bind, with_server};
 use super::{LONG, SHORT, Script, get, local, named, options, post};
 use crate::delivery::http_client::ReqwestClient;
-use crate::delivery::http_client::guard::{Names, SystemNames};
+use crate::delivery::http_client::guard::{Resolver, SystemResolver};
 use crate::delivery::{HttpClient, HttpError};
 
 const PUBLIC: &str = "93.184.216.34";
 
-/// Refused by `check` and by `exchange`, both before any connection.
+/// Asserts that `check` and `exchange` refuse the URL with the same reason, without a connection.
 async fn refused(http_client: &ReqwestClient, url: &str) -> String {
     let Err(checked) = http_client.check(url).await else { panic!("{url} passed the check") };
     let exchange = http_client.exchange(post(url)).await;
@@ -27,7 +27,7 @@ async fn refused(http_client: &ReqwestClient, url: &str) -> String {
 }
 
 #[tokio::test]
-async fn only_http_and_https_without_credentials_are_called() {
+async fn only_http_and_https_urls_without_credentials_are_allowed() {
     let http_client = named(&[], Script::of(&[&[PUBLIC]]));
     for url in [
         "",
@@ -56,8 +56,8 @@ async fn only_http_and_https_without_credentials_are_called() {
 }
 
 #[tokio::test]
-async fn every_spelling_of_a_closed_address_is_refused() {
-    // A resolver that would let everything pass: literals never reach it.
+async fn forbidden_address_is_refused_in_every_spelling() {
+    // This resolver returns public addresses only: IP addresses do not reach it.
     let http_client = named(&[], Script::of(&[&[PUBLIC]]));
     for host in [
         "127.0.0.1",
@@ -104,7 +104,7 @@ async fn every_spelling_of_a_closed_address_is_refused() {
 }
 
 #[tokio::test]
-async fn one_closed_address_among_several_closes_the_name() {
+async fn host_with_one_forbidden_address_is_refused() {
     for answer in [
         &["10.0.0.1"][..],
         &[PUBLIC, "10.0.0.1"],
@@ -120,7 +120,7 @@ async fn one_closed_address_among_several_closes_the_name() {
 }
 
 #[tokio::test]
-async fn a_name_that_turns_private_after_its_check_is_refused_when_it_is_called() {
+async fn host_that_becomes_private_after_the_check_is_refused() {
     let (listener, base) = bind().await;
     let port = base.rsplit(':').next().expect("a port");
     let url = format!("http://hooks.example.com:{port}/");
@@ -128,11 +128,11 @@ async fn a_name_that_turns_private_after_its_check_is_refused_when_it_is_called(
     assert_eq!(http_client.check(&url).await, Ok(()));
     let exchange = http_client.exchange(post(&url)).await;
     assert!(matches!(exchange.failure, Some(HttpError::Forbidden(_))), "{:?}", exchange.failure);
-    nobody_called(&listener).await;
+    assert_not_called(&listener).await;
 }
 
 #[tokio::test]
-async fn a_name_is_looked_up_once_and_what_was_looked_at_is_dialled() {
+async fn host_is_resolved_once_and_the_checked_address_is_used() {
     let (listener, base) = bind().await;
     let port = base.rsplit(':').next().expect("a port");
     // A second lookup would be refused.
@@ -146,18 +146,18 @@ async fn a_name_is_looked_up_once_and_what_was_looked_at_is_dialled() {
 }
 
 #[tokio::test]
-async fn a_name_with_a_dead_address_is_reached_at_its_next() {
+async fn host_with_an_unreachable_address_is_reached_at_the_next_one() {
     let (listener, base) = bind().await;
     let port = base.rsplit(':').next().expect("a port");
     // The listener is bound to the second address only.
     let http_client = named(&["127.0.0.0/8"], Script::of(&[&["127.0.0.2", "127.0.0.1"]]));
     let served = async { drop(answer(&listener, b"HTTP/1.1 204 \r\n\r\n").await) };
-    let exchange = beside(served, http_client.exchange(post(&format!("http://hooks.example.com:{port}/")))).await;
+    let exchange = with_server(served, http_client.exchange(post(&format!("http://hooks.example.com:{port}/")))).await;
     assert_eq!(exchange.status, Some(204), "{:?}", exchange.failure);
 }
 
 #[tokio::test]
-async fn an_opened_range_is_called_and_the_rest_stays_closed() {
+async fn allowed_range_is_called_and_others_stay_forbidden() {
     let (listener, base) = bind().await;
     let http_client = local(LONG);
     let mapped = base.replace("127.0.0.1", "[::ffff:127.0.0.1]");
@@ -165,7 +165,7 @@ async fn an_opened_range_is_called_and_the_rest_stays_closed() {
         assert_eq!(http_client.check(url).await, Ok(()));
     }
     let served = answer(&listener, b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
-    let exchange = beside(async { drop(served.await) }, http_client.exchange(post(&base))).await;
+    let exchange = with_server(async { drop(served.await) }, http_client.exchange(post(&base))).await;
     assert_eq!((exchange.status, &exchange.answer[..]), (Some(200), &b"ok"[..]));
     for url in ["http://10.0.0.1/", "http://[::1]/", "http://169.254.169.254/"] {
         refused(&http_client, url).await;
@@ -173,25 +173,25 @@ async fn an_opened_range_is_called_and_the_rest_stays_closed() {
 }
 
 #[tokio::test]
-async fn a_name_that_cannot_be_resolved_passes_the_check_and_fails_the_call() {
+async fn unresolvable_host_passes_the_check_and_fails_the_request() {
     let http_client = named(&[], Script::of(&[]));
     assert_eq!(http_client.check("http://nowhere.example/").await, Ok(()));
     let exchange = http_client.exchange(post("http://nowhere.example/?token=secret")).await;
     assert_eq!(exchange.failure, Some(HttpError::Unresolved("nowhere.example".to_owned())));
 }
 
-/// A resolver that never answers.
+/// A resolver that never returns.
 struct Silent;
 
-impl Names for Silent {
+impl Resolver for Silent {
     fn look_up(&self, _host: &str) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> {
         Box::pin(pending())
     }
 }
 
 #[tokio::test]
-async fn a_resolver_that_never_answers_holds_neither_the_check_nor_the_call() {
-    let http_client = ReqwestClient::with_names(options(SHORT, &[]), Arc::new(Silent)).expect("a client");
+async fn resolver_that_never_returns_ends_in_timeouts() {
+    let http_client = ReqwestClient::with_resolver(options(SHORT, &[]), Arc::new(Silent)).expect("a client");
     let checked = tokio::time::timeout(LONG, http_client.check("http://slow.example/")).await;
     assert_eq!(checked.expect("an end"), Ok(()));
     let exchange = http_client.exchange(post("http://slow.example/")).await;
@@ -199,8 +199,7 @@ async fn a_resolver_that_never_answers_holds_neither_the_check_nor_the_call() {
 }
 
 #[tokio::test]
-async fn the_systems_own_names_are_judged_too() {
-    // As the machine itself knows the name: neither a literal nor one that is refused by how it is written.
-    let found = SystemNames.look_up("localhost").await.expect("every machine knows localhost");
+async fn system_resolver_resolves_localhost_to_loopback() {
+    let found = SystemResolver.look_up("localhost").await.expect("every machine knows localhost");
     assert!(!found.is_empty() && found.iter().all(IpAddr::is_loopback), "{found:?}");
 }

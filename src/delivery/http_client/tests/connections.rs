@@ -1,8 +1,8 @@
-//! How connections are made, kept and lost, and what is said when there is none.
+//! Connections: how they are opened, reused and lost, and the errors when there is none.
 
 use tokio::io::AsyncWriteExt;
 
-use super::servers::{answer, beside, bind, let_news_arrive, nobody_called, read, receive, until_closed};
+use super::servers::{answer, assert_not_called, bind, drive_io, read, receive, until_closed, with_server};
 use super::{LONG, SHORT, get, local, post};
 use crate::delivery::{HttpClient, HttpError, HttpExchange};
 
@@ -16,7 +16,7 @@ fn no_connection(exchange: &HttpExchange) -> &str {
 }
 
 #[tokio::test]
-async fn a_request_goes_out_as_it_was_written() {
+async fn request_is_sent_with_its_headers_and_body_unchanged() {
     let (listener, base) = bind().await;
     let mut request = post(&format!("{base}/hook?x=%20y"));
     request.headers.push(("authorization".to_owned(), "Bearer tökën".to_owned()));
@@ -39,7 +39,7 @@ async fn a_request_goes_out_as_it_was_written() {
 }
 
 #[tokio::test]
-async fn a_header_that_would_break_its_line_is_not_sent() {
+async fn header_with_a_line_break_is_not_sent() {
     let (listener, base) = bind().await;
     for (name, value) in [("cookie", "a\r\nx: y"), ("bad name", "x"), ("cookie", "a\0b")] {
         let mut request = post(&base);
@@ -47,19 +47,18 @@ async fn a_header_that_would_break_its_line_is_not_sent() {
         let exchange = local(LONG).exchange(request).await;
         assert!(matches!(exchange.failure, Some(HttpError::Forbidden(_))), "{:?}", exchange.failure);
     }
-    nobody_called(&listener).await;
+    assert_not_called(&listener).await;
 }
 
 #[tokio::test]
-async fn a_connection_whose_answer_was_read_serves_the_next_request() {
+async fn connection_is_reused_after_a_complete_response() {
     let (listener, base) = bind().await;
     let http_client = local(LONG);
     let server = async {
         loop {
             let (mut socket, _) = receive(&listener).await;
             socket.write_all(OK).await.expect("sent");
-            // The client puts a connection back shortly after the body has ended; the request that is made meanwhile
-            // opens another.
+            // The connection returns to the pool shortly after the end of the body: an earlier request opens another.
             if read(&mut socket).await.is_some() {
                 socket.write_all(b"HTTP/1.1 299 Again\r\ncontent-length: 0\r\n\r\n").await.expect("sent");
                 break until_closed(socket).await;
@@ -68,35 +67,35 @@ async fn a_connection_whose_answer_was_read_serves_the_next_request() {
     };
     let calls = async {
         while http_client.exchange(post(&base)).await.status != Some(299) {
-            let_news_arrive().await;
+            drive_io().await;
         }
     };
-    tokio::time::timeout(LONG, beside(server, calls)).await.expect("a connection that is used twice");
+    tokio::time::timeout(LONG, with_server(server, calls)).await.expect("a connection that is used twice");
 }
 
 #[tokio::test]
-async fn a_kept_connection_that_the_server_has_closed_is_no_failed_attempt() {
+async fn pooled_connection_closed_by_the_server_fails_no_request() {
     let (listener, base) = bind().await;
     let http_client = local(LONG);
     let server = async {
         loop {
             let (mut socket, _) = receive(&listener).await;
             socket.write_all(OK).await.expect("sent");
-            // Closed without having said so.
+            // Closed without `connection: close`.
         }
     };
     let calls = async {
         for round in 0..50 {
             let exchange = http_client.exchange(post(&base)).await;
             assert_eq!((exchange.status, exchange.failure), (Some(200), None), "round {round}");
-            let_news_arrive().await;
+            drive_io().await;
         }
     };
-    beside(server, calls).await;
+    with_server(server, calls).await;
 }
 
 #[tokio::test]
-async fn a_port_where_nobody_listens_is_named_and_nothing_else_of_the_address() {
+async fn refused_connection_is_reported_with_the_port_only() {
     let (listener, base) = bind().await;
     drop(listener);
     let exchange = local(LONG).exchange(post(&format!("{base}/hook?token=secret"))).await;
@@ -106,7 +105,7 @@ async fn a_port_where_nobody_listens_is_named_and_nothing_else_of_the_address() 
 }
 
 #[tokio::test]
-async fn a_server_that_does_not_speak_tls_is_no_connection() {
+async fn server_without_tls_is_a_connection_error() {
     let (listener, base) = bind().await;
     let server = async {
         let (mut socket, _) = listener.accept().await.expect("a connection");
@@ -114,13 +113,13 @@ async fn a_server_that_does_not_speak_tls_is_no_connection() {
         until_closed(socket).await;
     };
     let secure = format!("{}/hook?token=secret", base.replace("http:", "https:"));
-    let exchange = beside(server, local(LONG).exchange(post(&secure))).await;
+    let exchange = with_server(server, local(LONG).exchange(post(&secure))).await;
     let why = no_connection(&exchange);
     assert!(why.starts_with("127.0.0.1:") && !why.contains("secret"), "{why}");
 }
 
 #[tokio::test]
-async fn the_deadline_spans_the_handshake_of_tls() {
+async fn deadline_includes_the_tls_handshake() {
     let (listener, base) = bind().await;
     let server = async {
         let (socket, _) = listener.accept().await.expect("a connection");
@@ -133,10 +132,10 @@ async fn the_deadline_spans_the_handshake_of_tls() {
 }
 
 #[tokio::test]
-async fn a_connection_that_breaks_before_the_answer_is_told_with_its_port() {
+async fn connection_lost_before_the_response_is_reported_with_the_port() {
     let (listener, base) = bind().await;
     let server = async { drop(receive(&listener).await) };
-    let exchange = beside(server, local(LONG).exchange(post(&format!("{base}/?token=secret")))).await;
+    let exchange = with_server(server, local(LONG).exchange(post(&format!("{base}/?token=secret")))).await;
     let Some(HttpError::Broken(why)) = exchange.failure else { panic!("{:?}", exchange.failure) };
     assert!(why.starts_with(base.trim_start_matches("http://")) && !why.contains("secret"), "{why}");
 }

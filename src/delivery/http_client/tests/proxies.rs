@@ -1,21 +1,21 @@
-//! No proxy from the environment: shown in a process of its own, because an environment cannot be changed safely while
-//! other threads read it. The test binary calls itself, with a proxy in its environment, for the second test only.
+//! Proxies of the environment are not used. Tested in a child process, the test binary itself: the environment cannot be
+//! changed safely while other threads read it.
 
 use std::process::Command;
 
 use tokio::io::AsyncWriteExt;
 
-use super::servers::{beside, bind, receive};
+use super::servers::{bind, receive, with_server};
 use super::{LONG, get, local};
 use crate::delivery::HttpClient;
 
-/// Tells the child whom to call.
+/// The URL that the child process requests.
 const TARGET: &str = "DOCRELAY_TEST_TARGET";
 
-const CHILD: &str = "delivery::http_client::tests::proxies::in_an_environment_that_names_a_proxy";
+const CHILD: &str = "delivery::http_client::tests::proxies::child_process_with_a_proxy_in_its_environment";
 
 #[tokio::test]
-async fn a_proxy_in_the_environment_is_not_used() {
+async fn proxy_of_the_environment_is_not_used() {
     let ((proxy, proxy_url), (target, target_url)) = (bind().await, bind().await);
     let serve = async |listener, status: u16| {
         loop {
@@ -36,18 +36,18 @@ async fn a_proxy_in_the_environment_is_not_used() {
     let servers = async {
         tokio::join!(serve(&proxy, 418), serve(&target, 204));
     };
-    let output = beside(servers, child).await.expect("a child that ends");
+    let output = with_server(servers, child).await.expect("a child that ends");
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success() && said.contains("1 passed"), "{said}");
 }
 
 #[tokio::test]
-#[ignore = "runs in a process of its own, started by the test above"]
-async fn in_an_environment_that_names_a_proxy() {
+#[ignore = "runs in a child process, started by the test above"]
+async fn child_process_with_a_proxy_in_its_environment() {
     let Ok(target) = std::env::var(TARGET) else { return };
     assert_eq!(local(LONG).exchange(get(&target)).await.status, Some(204));
-    // The counter-proof: a client without our rules does go to the proxy.
-    #[expect(clippy::disallowed_methods, reason = "a client as it must not be built")]
+    // A client without the restrictions uses the proxy.
+    #[expect(clippy::disallowed_methods, reason = "shows what the restrictions prevent")]
     let naive = reqwest::Client::new();
     assert_eq!(naive.get(&target).send().await.expect("an answer").status(), 418);
 }

@@ -1,4 +1,4 @@
-//! Servers for the tests of http_client, and what they can tell afterwards.
+//! Servers for the tests of the HTTP client.
 
 use std::future::pending;
 use std::pin::pin;
@@ -14,8 +14,8 @@ pub(super) async fn bind() -> (TcpListener, String) {
     (listener, base)
 }
 
-/// Runs `call` to its end while `server` plays its part beside it.
-pub(super) async fn beside<T>(server: impl Future<Output = ()>, call: impl Future<Output = T>) -> T {
+/// Runs `call` to its end, and `server` concurrently.
+pub(super) async fn with_server<T>(server: impl Future<Output = ()>, call: impl Future<Output = T>) -> T {
     let server = async {
         server.await;
         pending::<()>().await;
@@ -26,7 +26,7 @@ pub(super) async fn beside<T>(server: impl Future<Output = ()>, call: impl Futur
     }
 }
 
-/// Takes one connection and reads one request from it.
+/// Accepts one connection and reads one request from it.
 pub(super) async fn receive(listener: &TcpListener) -> (TcpStream, String) {
     let (mut socket, _) = listener.accept().await.expect("a connection");
     let request = read(&mut socket).await.expect("a request");
@@ -44,7 +44,7 @@ pub(super) async fn read(socket: &mut TcpStream) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-/// Answers one request with these bytes, and holds the connection open until the other side closes it.
+/// Responds to one request with these bytes, and keeps the connection open until the client closes it.
 pub(super) async fn answer(listener: &TcpListener, bytes: &[u8]) -> String {
     let (mut socket, request) = receive(listener).await;
     socket.write_all(bytes).await.expect("sent");
@@ -63,24 +63,24 @@ pub(super) async fn flood(socket: &mut TcpStream, piece: &[u8]) -> usize {
     written
 }
 
-/// Returns when the other side has closed the connection, gently or not.
+/// Returns when the peer has closed the connection, with FIN or RST.
 pub(super) async fn until_closed(mut socket: TcpStream) {
     let mut rest = Vec::new();
     while matches!(socket.read_buf(&mut rest).await, Ok(1..)) {}
 }
 
-/// Asserts that nobody has connected: the first connection that the listener hands out is our own.
-pub(super) async fn nobody_called(listener: &TcpListener) {
+/// Asserts that no client has connected: the first accepted connection is the one that is opened here.
+pub(super) async fn assert_not_called(listener: &TcpListener) {
     let own = TcpStream::connect(listener.local_addr().expect("bound")).await.expect("connected");
     let (_, peer) = listener.accept().await.expect("a connection");
     assert_eq!(peer, own.local_addr().expect("connected"));
 }
 
-/// Goes once through the driver of the sockets, so that whatever has arrived before is noticed by those that wait.
-pub(super) async fn let_news_arrive() {
+/// Lets the I/O driver run once, so that pending socket events reach their tasks.
+pub(super) async fn drive_io() {
     let (listener, _) = bind().await;
     for _ in 0..3 {
-        nobody_called(&listener).await;
+        assert_not_called(&listener).await;
     }
 }
 

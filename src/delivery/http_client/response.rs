@@ -1,5 +1,5 @@
-//! What is taken from an answer: its first bytes, and how long it asks to be left alone. Nothing here trusts the other
-//! side to come to an end, to be honest about lengths, or to mean its numbers.
+//! Reads a response: the first bytes of its body, and `Retry-After`. The body may be endless, its length wrong, and the
+//! header malformed.
 
 use std::time::{Duration, SystemTime};
 
@@ -11,26 +11,26 @@ use reqwest::Response;
 use crate::delivery::MAX_RESPONSE_BODY_BYTES;
 use crate::domain::Timestamp;
 
-/// The beginning of the body: what has come when it ended, broke off, reached its bound, or `patience` was over. A body
-/// that was read to its end leaves the connection to the next request; else dropping the response closes it.
-pub(super) async fn beginning(mut response: Response, patience: Duration) -> Bytes {
-    let mut kept = BytesMut::new();
+/// Reads up to [`MAX_RESPONSE_BODY_BYTES`]; stops early at the end of the body, on an error, or after `timeout`. If the
+/// body was read to its end the connection is reused, otherwise it is closed.
+pub(super) async fn read_body(mut response: Response, timeout: Duration) -> Bytes {
+    let mut body = BytesMut::new();
     let reading = async {
-        while kept.len() < MAX_RESPONSE_BODY_BYTES
+        while body.len() < MAX_RESPONSE_BODY_BYTES
             && let Ok(Some(chunk)) = response.chunk().await
         {
-            // Copied, because a slice would keep all of hyper's read buffer, which grows far beyond the bound.
-            kept.extend_from_slice(&chunk[..chunk.len().min(MAX_RESPONSE_BODY_BYTES - kept.len())]);
+            // Copied: a slice would keep the whole read buffer of hyper in memory.
+            body.extend_from_slice(&chunk[..chunk.len().min(MAX_RESPONSE_BODY_BYTES - body.len())]);
         }
     };
-    if tokio::time::timeout(patience, reading).await.is_err() {
-        tracing::debug!(bytes = kept.len(), "an answer was cut off at the deadline");
+    if tokio::time::timeout(timeout, reading).await.is_err() {
+        tracing::debug!(bytes = body.len(), "response body cut off at the deadline");
     }
-    kept.freeze()
+    body.freeze()
 }
 
-/// RFC 9110, 10.2.3: whole seconds or an HTTP date. Anything else is as good as nothing, and so are two of them. A date
-/// that has passed is zero; the caller clamps.
+/// `Retry-After` (RFC 9110, section 10.2.3): seconds or an HTTP date; zero for a date in the past. `None` if it is
+/// malformed or repeated. Not clamped.
 pub(super) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let mut values = headers.get_all(RETRY_AFTER).iter();
     let text = values.next()?.to_str().ok()?.trim_ascii();
@@ -38,7 +38,7 @@ pub(super) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duratio
         return None;
     }
     if text.bytes().all(|b| b.is_ascii_digit()) {
-        // Only digits, so what does not parse is a number that is too large.
+        // Digits only: parsing fails on overflow only.
         return Some(Duration::from_secs(text.parse().unwrap_or(u64::MAX)));
     }
     let date = httpdate::parse_http_date(text).ok()?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
@@ -52,7 +52,7 @@ mod tests {
 
     use super::*;
 
-    fn asked(values: &[&[u8]]) -> Option<Duration> {
+    fn retry_after_of(values: &[&[u8]]) -> Option<Duration> {
         let mut headers = HeaderMap::new();
         for value in values {
             headers.append(RETRY_AFTER, HeaderValue::from_bytes(value).expect("a header value"));
@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn retry_after_is_whole_seconds_or_a_date() {
+    fn retry_after_is_seconds_or_an_http_date() {
         for (value, seconds) in [
             ("0", 0),
             ("120", 120),
@@ -75,13 +75,13 @@ mod tests {
             ("Sun, 06 Nov 1994 08:49:07 GMT", 0),
             ("Thu, 01 Jan 1970 00:00:00 GMT", 0),
         ] {
-            assert_eq!(asked(&[value.as_bytes()]), Some(Duration::from_secs(seconds)), "{value}");
+            assert_eq!(retry_after_of(&[value.as_bytes()]), Some(Duration::from_secs(seconds)), "{value}");
         }
-        assert!(asked(&[b"Fri, 31 Dec 9999 23:59:59 GMT"]).is_some_and(|d| d > Duration::from_secs(1 << 37)));
+        assert!(retry_after_of(&[b"Fri, 31 Dec 9999 23:59:59 GMT"]).is_some_and(|d| d > Duration::from_secs(1 << 37)));
     }
 
     #[test]
-    fn a_retry_after_that_is_neither_number_nor_date_is_no_wish_at_all() {
+    fn malformed_retry_after_is_ignored() {
         for value in [
             "inf",
             "Infinity",
@@ -101,16 +101,16 @@ mod tests {
             "Sun, 99 Nov 1994 08:49:37 GMT",
             "1994-11-06T08:49:37Z",
         ] {
-            assert_eq!(asked(&[value.as_bytes()]), None, "{value}");
+            assert_eq!(retry_after_of(&[value.as_bytes()]), None, "{value}");
         }
-        assert_eq!(asked(&[]), None);
-        assert_eq!(asked(&[b"5", b"5"]), None);
-        assert_eq!(asked(&[b"\xff\xfe"]), None);
+        assert_eq!(retry_after_of(&[]), None);
+        assert_eq!(retry_after_of(&[b"5", b"5"]), None);
+        assert_eq!(retry_after_of(&[b"\xff\xfe"]), None);
     }
 
     #[test]
-    fn the_longest_wish_does_not_overflow_time() {
-        let longest = asked(&[b"18446744073709551615"]).expect("a wish");
+    fn longest_retry_after_does_not_overflow() {
+        let longest = retry_after_of(&[b"18446744073709551615"]).expect("a duration");
         assert!(Timestamp::now().plus(longest).to_string().starts_with("9999"));
     }
 }

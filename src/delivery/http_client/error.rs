@@ -1,5 +1,5 @@
-//! What went wrong, in the words of notifications: turns the client's errors into [`HttpError`]. Names host and port, or
-//! the cause at the root, and never the address as a whole: its path and query may hold tokens.
+//! Converts errors of reqwest to [`HttpError`]. The message contains host, port and root cause, never the whole URL: its
+//! path and query may contain tokens.
 
 use std::error::Error;
 use std::iter::successors;
@@ -7,14 +7,13 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::guard::Closed;
+use super::guard::AddressError;
 use crate::delivery::HttpError;
 
-/// Says why a request brought no answer.
-pub(super) fn of(error: &reqwest::Error, url: &Url, timeout: Duration) -> HttpError {
-    match causes(error).find_map(|cause| cause.downcast_ref::<Closed>()) {
-        Some(Closed::ForbiddenEndpoint(why)) => HttpError::Forbidden(why.to_string()),
-        Some(Closed::Unresolved(host)) => HttpError::Unresolved(host.clone()),
+pub(super) fn from_reqwest(error: &reqwest::Error, url: &Url, timeout: Duration) -> HttpError {
+    match causes(error).find_map(|cause| cause.downcast_ref::<AddressError>()) {
+        Some(AddressError::Forbidden(why)) => HttpError::Forbidden(why.to_string()),
+        Some(AddressError::Unresolved(host)) => HttpError::Unresolved(host.clone()),
         None if error.is_builder() => HttpError::Forbidden(format!("the request is not valid HTTP: {}", root(error))),
         None if error.is_timeout() => HttpError::Timeout(timeout),
         None if error.is_connect() => HttpError::Connection(at(url, error)),
@@ -28,7 +27,7 @@ fn at(url: &Url, error: &reqwest::Error) -> String {
     format!("{host}:{port}: {}", root(error))
 }
 
-/// The innermost cause. The outer ones only say that a request failed, and the outermost says for which address.
+/// The innermost cause. The outer ones add nothing but the URL.
 fn root(error: &reqwest::Error) -> String {
     causes(error).last().map_or_else(|| "the request failed".to_owned(), ToString::to_string)
 }

@@ -1,24 +1,24 @@
-//! Answers that are endless, slow, huge, compressed, or ask for something: none costs more than its bounds.
+//! Responses that are endless, slow, huge, compressed or malformed: none exceeds the limits on bytes and time.
 
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
 
-use super::servers::{answer, beside, bind, flood, nobody_called, receive, until_closed};
+use super::servers::{answer, assert_not_called, bind, flood, receive, until_closed, with_server};
 use super::{LONG, SHORT, get, local, post};
 use crate::delivery::{HttpClient, HttpError, HttpExchange, MAX_RESPONSE_BODY_BYTES};
 
-/// Far more than the deadline, far less than a hang.
+/// Much longer than the deadline, much shorter than a test that hangs.
 const SOON: Duration = Duration::from_secs(10);
 
-/// The exchange with a server that answers with these bytes.
+/// The exchange with a server that responds with these bytes.
 async fn answered(bytes: &[u8]) -> HttpExchange {
     let (listener, base) = bind().await;
-    beside(async { drop(answer(&listener, bytes).await) }, local(LONG).exchange(post(&base))).await
+    with_server(async { drop(answer(&listener, bytes).await) }, local(LONG).exchange(post(&base))).await
 }
 
 #[tokio::test]
-async fn an_answer_is_told_as_it_came() {
+async fn response_is_returned_with_status_body_and_retry_after() {
     let exchange = answered(b"HTTP/1.1 503 Busy\r\nretry-after: 120\r\ncontent-length: 4\r\n\r\nbusy").await;
     assert_eq!((exchange.status, &exchange.answer[..]), (Some(503), &b"busy"[..]));
     assert_eq!((exchange.retry_after, exchange.failure), (Some(Duration::from_secs(120)), None));
@@ -26,7 +26,7 @@ async fn an_answer_is_told_as_it_came() {
 }
 
 #[tokio::test]
-async fn a_wish_to_wait_that_is_nonsense_is_ignored() {
+async fn malformed_retry_after_of_a_response_is_ignored() {
     for wish in ["inf", "1e300", "-5", "", "5\r\nretry-after: 6"] {
         let bytes = format!("HTTP/1.1 503 Busy\r\nretry-after: {wish}\r\ncontent-length: 0\r\n\r\n");
         let exchange = answered(bytes.as_bytes()).await;
@@ -35,7 +35,7 @@ async fn a_wish_to_wait_that_is_nonsense_is_ignored() {
 }
 
 #[tokio::test]
-async fn of_an_endless_answer_16_kib_are_read_and_the_connection_is_dropped() {
+async fn endless_body_is_cut_at_16_kib_and_its_connection_closed() {
     let plain = [b'x'; 8192];
     let chunk = [&b"2000\r\n"[..], &plain, b"\r\n"].concat();
     for (framing, piece) in [
@@ -60,7 +60,7 @@ async fn of_an_endless_answer_16_kib_are_read_and_the_connection_is_dropped() {
 }
 
 #[tokio::test]
-async fn an_answer_that_drips_holds_nothing_longer_than_the_deadline() {
+async fn slow_body_is_cut_at_the_deadline() {
     let (listener, base) = bind().await;
     let http_client = local(SHORT);
     let server = async {
@@ -78,7 +78,7 @@ async fn an_answer_that_drips_holds_nothing_longer_than_the_deadline() {
 }
 
 #[tokio::test]
-async fn no_answer_within_the_deadline_is_a_time_out_and_closes_the_connection() {
+async fn missing_response_is_a_timeout_and_closes_the_connection() {
     let (listener, base) = bind().await;
     for beginning in ["", "HTTP/1.1 200 OK\r\nx: "] {
         let server = async {
@@ -94,7 +94,7 @@ async fn no_answer_within_the_deadline_is_a_time_out_and_closes_the_connection()
 }
 
 #[tokio::test]
-async fn interim_answers_without_end_are_over_at_the_deadline() {
+async fn endless_interim_responses_end_at_the_deadline() {
     let (listener, base) = bind().await;
     let server = async {
         let (mut socket, _) = receive(&listener).await;
@@ -107,7 +107,7 @@ async fn interim_answers_without_end_are_over_at_the_deadline() {
 }
 
 #[tokio::test]
-async fn a_head_of_many_megabytes_is_a_failure_and_is_not_read_to_its_end() {
+async fn huge_response_head_is_an_error_and_is_not_read_completely() {
     let many = b"x-filler: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n".repeat(100);
     for piece in [many, vec![b'a'; 8192]] {
         let (listener, base) = bind().await;
@@ -125,7 +125,7 @@ async fn a_head_of_many_megabytes_is_a_failure_and_is_not_read_to_its_end() {
 }
 
 #[tokio::test]
-async fn a_compressed_answer_is_not_asked_for_and_not_unpacked() {
+async fn compression_is_neither_requested_nor_decoded() {
     let (listener, base) = bind().await;
     let packed = [&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3][..], &[0xff; 90]].concat();
     let head = format!("HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: {}\r\n\r\n", packed.len());
@@ -141,17 +141,17 @@ async fn a_compressed_answer_is_not_asked_for_and_not_unpacked() {
 }
 
 #[tokio::test]
-async fn a_redirect_is_a_status_and_is_not_followed() {
+async fn redirect_is_returned_and_not_followed() {
     let (elsewhere, target) = bind().await;
     for status in [301, 302, 303, 307, 308] {
         let bytes = format!("HTTP/1.1 {status} Moved\r\nlocation: {target}/next\r\ncontent-length: 0\r\n\r\n");
         assert_eq!(answered(bytes.as_bytes()).await.status, Some(status));
     }
-    nobody_called(&elsewhere).await;
+    assert_not_called(&elsewhere).await;
 }
 
 #[tokio::test]
-async fn what_is_not_http_is_told_as_such() {
+async fn response_that_is_not_http_is_an_error_with_the_port() {
     for bytes in ["SSH-2.0-OpenSSH_9.2\r\n", "<html>hello</html>\r\n\r\n", "HTTP/9.9 200 OK\r\n\r\n"] {
         let exchange = answered(bytes.as_bytes()).await;
         let Some(HttpError::Broken(why)) = exchange.failure else { panic!("{bytes}: {:?}", exchange.failure) };
@@ -160,12 +160,12 @@ async fn what_is_not_http_is_told_as_such() {
 }
 
 #[tokio::test]
-async fn a_body_that_breaks_off_does_not_take_the_status_back() {
+async fn truncated_body_keeps_the_status() {
     let (listener, base) = bind().await;
     let server = async {
         let (mut socket, _) = receive(&listener).await;
         socket.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf").await.expect("sent");
     };
-    let exchange = beside(server, local(LONG).exchange(post(&base))).await;
+    let exchange = with_server(server, local(LONG).exchange(post(&base))).await;
     assert_eq!((exchange.status, &exchange.answer[..], exchange.failure), (Some(200), &b"half"[..], None));
 }

@@ -1,0 +1,120 @@
+//! The interface of the scheduler: what happens to it, and what it asks the worker to do. Plain data.
+
+use std::time::Instant;
+
+use super::endpoint_health::{BreakerState, Observation};
+use crate::domain::{ClientId, Disposition, QueueKey, Timestamp};
+
+/// The time of an event, on both clocks.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::delivery) struct Now {
+    pub(in crate::delivery) instant: Instant,
+    pub(in crate::delivery) wall: Timestamp,
+}
+
+#[derive(Debug)]
+pub(in crate::delivery) enum Event {
+    /// The store has, or may have, due deliveries in this queue.
+    QueueReady(QueueKey),
+    /// Response to [`Action::LoadPage`].
+    PageLoaded {
+        queue: QueueKey,
+        page: Page,
+    },
+    /// Response to [`Action::LoadPage`].
+    LoadFailed {
+        queue: QueueKey,
+        failure: StoreFailure,
+    },
+    /// Response to [`Action::StartAttempt`].
+    AttemptFinished {
+        delivery: u64,
+        /// `None` if the endpoint did not receive a request, or the attempt was cancelled.
+        observation: Option<Observation>,
+        /// `None` if there is no outcome to store: the delivery was removed with its receiver.
+        disposition: Option<Disposition>,
+    },
+    /// Response to [`Action::StoreOutcome`].
+    OutcomeStored {
+        delivery: u64,
+    },
+    /// Response to [`Action::StoreOutcome`].
+    StoreFailed {
+        delivery: u64,
+        failure: StoreFailure,
+    },
+    Command(SchedulerCommand),
+    /// The time of [`super::Scheduler::next_alarm`] has come.
+    AlarmReached,
+    /// From now on nothing is loaded and no attempt starts. Attempts in flight are finished and their outcomes stored.
+    Stop,
+}
+
+/// A change that an owner made in the store.
+#[derive(Debug)]
+pub(in crate::delivery) enum SchedulerCommand {
+    /// The endpoint was replaced or works again: its health is forgotten and the queue is loaded again.
+    Reset(QueueKey),
+    /// The owner retries this delivery. Its endpoint is healthy until proven otherwise; if the delivery is being
+    /// attempted and the attempt fails, it is due again at once.
+    RetryNow(QueueKey, u64),
+    QueueRemoved(QueueKey),
+    /// All queues of the client were removed.
+    ClientRemoved(ClientId),
+}
+
+#[derive(Debug)]
+pub(in crate::delivery) enum Action {
+    /// Read the due deliveries of a queue, without those in `exclude`.
+    LoadPage { queue: QueueKey, limit: usize, exclude: Vec<u64> },
+    /// Drop these deliveries from memory. They are loaded again later.
+    Discard { deliveries: Vec<u64> },
+    /// Attempt a delivery of a loaded page.
+    StartAttempt { queue: QueueKey, delivery: u64 },
+    /// Store the outcome of the finished attempt.
+    StoreOutcome { delivery: u64 },
+    /// Make a pending or dead delivery due now.
+    Requeue { queue: QueueKey, delivery: u64 },
+    /// The breaker of the queue's endpoint changed its state.
+    ReportBreaker { queue: QueueKey, state: BreakerState },
+}
+
+/// Due deliveries of one queue.
+#[derive(Debug)]
+pub(in crate::delivery) struct Page {
+    pub(in crate::delivery) deliveries: Vec<Prefetched>,
+    /// When the earliest delivery is due that is neither on the page nor excluded; in the past if the page was cut.
+    pub(in crate::delivery) next_due: Option<Timestamp>,
+    pub(in crate::delivery) parallelism: Parallelism,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::delivery) struct Prefetched {
+    pub(in crate::delivery) id: u64,
+    pub(in crate::delivery) kind: AttemptKind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(in crate::delivery) enum AttemptKind {
+    /// The delivery has no failed attempt.
+    First,
+    Retry,
+}
+
+/// How many attempts of a queue may be in flight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::delivery) enum Parallelism {
+    /// As many as the endpoint's health allows.
+    Adaptive,
+    /// One: the endpoint is not verified yet, and each attempt begins with the verification.
+    Single,
+}
+
+/// Why the store did not do what an action asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::delivery) enum StoreFailure {
+    /// It is repeated after a delay.
+    Unavailable,
+    /// The client or the delivery no longer exists, or the store is closed: it is not repeated.
+    Rejected,
+}

@@ -1,0 +1,137 @@
+//! What the scheduler knows of one queue: prefetched deliveries, attempts in flight, and the health of the endpoint.
+//! Everything else is in the store; none of this is needed after a restart.
+
+use std::collections::{HashSet, VecDeque};
+use std::mem::discriminant;
+use std::time::Instant;
+
+use super::endpoint_health::{BreakerState, EndpointHealth};
+use super::{AttemptKind, Parallelism, Prefetched};
+
+/// Deliveries of one page. Together with their events this bounds the memory of a queue.
+const PREFETCH: usize = 64;
+
+/// The next page is loaded when fewer deliveries than this are prefetched.
+const LOW_WATER_MARK: usize = 16;
+
+#[derive(Debug)]
+pub(super) struct QueueState {
+    pub(super) health: EndpointHealth,
+    pub(super) parallelism: Parallelism,
+    /// Prefetched deliveries without an attempt.
+    first: VecDeque<u64>,
+    /// Prefetched deliveries with a failed attempt.
+    retries: VecDeque<u64>,
+    /// Prefetched and in-flight deliveries: excluded from the next page.
+    pub(super) held: HashSet<u64>,
+    /// The store may have due deliveries that are not in `held`.
+    pub(super) has_more: bool,
+    pub(super) is_loading: bool,
+    /// The time of this queue's timer.
+    pub(super) alarm: Option<Instant>,
+    /// Waits for a permit of a limit group.
+    pub(super) is_blocked: bool,
+    /// Held deliveries whose owner requested a retry: if the attempt fails they are due again at once.
+    pub(super) retry_requested: HashSet<u64>,
+    /// The breaker state of the last [`QueueState::breaker_change`].
+    reported: BreakerState,
+}
+
+impl QueueState {
+    pub(super) fn new() -> Self {
+        Self {
+            health: EndpointHealth::new(),
+            parallelism: Parallelism::Adaptive,
+            first: VecDeque::new(),
+            retries: VecDeque::new(),
+            held: HashSet::new(),
+            has_more: false,
+            is_loading: false,
+            alarm: None,
+            is_blocked: false,
+            retry_requested: HashSet::new(),
+            reported: BreakerState::Closed,
+        }
+    }
+
+    /// Number of deliveries to load now; 0 if none should be loaded.
+    pub(super) fn page_limit(&mut self, now: Instant) -> usize {
+        // Evaluated first: it makes a breaker half-open whose open time has passed.
+        let available = self.health.available(now);
+        let prefetched = self.first.len() + self.retries.len();
+        match self.health.breaker() {
+            _ if !self.has_more || self.is_loading || available == 0 => 0,
+            BreakerState::Closed if prefetched < LOW_WATER_MARK => PREFETCH,
+            BreakerState::HalfOpen if prefetched == 0 => 1,
+            BreakerState::Closed | BreakerState::HalfOpen | BreakerState::Open { .. } => 0,
+        }
+    }
+
+    /// Whether the endpoint takes another attempt now.
+    pub(super) fn may_start(&mut self, now: Instant) -> bool {
+        let available = self.health.available(now);
+        match self.parallelism {
+            Parallelism::Adaptive => available > 0,
+            Parallelism::Single => available > 0 && self.health.in_flight() == 0,
+        }
+    }
+
+    pub(super) fn prefetch(&mut self, deliveries: Vec<Prefetched>) {
+        for Prefetched { id, kind } in deliveries {
+            if self.held.insert(id) {
+                self.prefetched(kind).push_back(id);
+            }
+        }
+    }
+
+    /// Discards all prefetched deliveries and returns them. They are still in the store and are loaded again.
+    pub(super) fn discard(&mut self) -> Vec<u64> {
+        let discarded: Vec<u64> = self.first.drain(..).chain(self.retries.drain(..)).collect();
+        for id in &discarded {
+            self.held.remove(id);
+        }
+        self.has_more |= !discarded.is_empty();
+        discarded
+    }
+
+    pub(super) fn pop(&mut self, kind: AttemptKind) -> Option<u64> {
+        self.prefetched(kind).pop_front()
+    }
+
+    pub(super) fn has_prefetched(&self, kind: AttemptKind) -> bool {
+        match kind {
+            AttemptKind::First => !self.first.is_empty(),
+            AttemptKind::Retry => !self.retries.is_empty(),
+        }
+    }
+
+    pub(super) fn has_any_prefetched(&self) -> bool {
+        self.has_prefetched(AttemptKind::First) || self.has_prefetched(AttemptKind::Retry)
+    }
+
+    /// Removes a delivery whose attempt ended. Returns whether its owner requested a retry during the attempt.
+    pub(super) fn remove(&mut self, delivery: u64) -> bool {
+        let requested = self.retry_requested.remove(&delivery);
+        self.held.remove(&delivery) && requested
+    }
+
+    /// The breaker's state if it differs from the one returned last.
+    pub(super) fn breaker_change(&mut self) -> Option<BreakerState> {
+        let state = self.health.breaker();
+        let has_changed = discriminant(&state) != discriminant(&self.reported);
+        self.reported = state;
+        has_changed.then_some(state)
+    }
+
+    /// Nothing is held, and nothing wakes the queue: its state can be dropped.
+    pub(super) fn is_idle(&self) -> bool {
+        self.held.is_empty() && !self.has_more && !self.is_loading && self.alarm.is_none()
+    }
+
+    fn prefetched(&mut self, kind: AttemptKind) -> &mut VecDeque<u64> {
+        match kind {
+            AttemptKind::First => &mut self.first,
+            AttemptKind::Retry => &mut self.retries,
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! The scheduler with events and actions as text.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use crate::delivery::scheduler::{
+    Action, AttemptKind, BreakerState, Event, Now, Observation, Page, Parallelism, Prefetched, Scheduler,
+    SchedulerCommand, StoreFailure,
+};
+use crate::domain::{Disposition, QueueKey, Target, Timestamp};
+
+/// A scheduler that reads events and writes actions as text.
+///
+/// Events: `ready Q`, `page Q D… [cut] [next=30s] [single]`, `load-unavailable Q`, `load-rejected Q`, `ok D`, `4xx D`,
+/// `fail D`, `dead D`, `panic D`, `cancel D`, `stored D`, `store-unavailable D`, `store-rejected D`, `reset Q`,
+/// `retry Q D`, `remove Q`, `remove-client C`, `wait 30s`, `stop`. A failed attempt is retried after 30 s.
+/// Q is `client/notification` or `client/@host#number`. D is `f1` or `r1` on a page (first attempt or retry), else `1`;
+/// `f1-4` are four deliveries, and an event of `1-4` four events.
+pub(super) struct Text {
+    pub(super) scheduler: Scheduler,
+    now: Now,
+    names: HashMap<QueueKey, String>,
+    dispositions: HashMap<u64, Disposition>,
+}
+
+impl Text {
+    pub(super) fn new(permits: usize) -> Self {
+        let now = Now { instant: Instant::now(), wall: Timestamp::from_seconds(1_700_000_000) };
+        Self { scheduler: Scheduler::new(permits), now, names: HashMap::new(), dispositions: HashMap::new() }
+    }
+
+    /// Handles the events, separated by `;`, and returns the actions in the same form.
+    pub(super) fn run(&mut self, events: &str) -> String {
+        let events = events.split(';').map(str::trim).filter(|event| !event.is_empty());
+        let actions: Vec<String> = events.flat_map(|event| self.event(event)).collect();
+        actions.join("; ")
+    }
+
+    fn event(&mut self, event: &str) -> Vec<String> {
+        let (name, rest) = event.split_once(' ').unwrap_or((event, ""));
+        let words: Vec<&str> = rest.split(' ').collect();
+        if name == "wait" {
+            return self.wait(duration(words[0]));
+        }
+        if let "ready" | "page" | "load-unavailable" | "load-rejected" | "reset" | "retry" | "remove" = name {
+            let event = self.queue_event(name, words[0], &words[1..]);
+            return self.handle(event);
+        }
+        if name == "remove-client" {
+            let client = words[0].parse().expect("client id");
+            return self.handle(Event::Command(SchedulerCommand::ClientRemoved(client)));
+        }
+        if name == "stop" {
+            return self.handle(Event::Stop);
+        }
+        range(words[0]).flat_map(|delivery| self.delivery_event(name, delivery)).collect()
+    }
+
+    fn queue_event(&mut self, event: &str, name: &str, words: &[&str]) -> Event {
+        let queue = queue_key(name);
+        self.names.insert(queue.clone(), name.to_owned());
+        match event {
+            "ready" => Event::QueueReady(queue),
+            "page" => Event::PageLoaded { queue, page: self.page(words) },
+            "load-unavailable" => Event::LoadFailed { queue, failure: StoreFailure::Unavailable },
+            "load-rejected" => Event::LoadFailed { queue, failure: StoreFailure::Rejected },
+            "reset" => Event::Command(SchedulerCommand::Reset(queue)),
+            "retry" => Event::Command(SchedulerCommand::RetryNow(queue, words[0].parse().expect("delivery"))),
+            _ => Event::Command(SchedulerCommand::QueueRemoved(queue)),
+        }
+    }
+
+    fn page(&self, words: &[&str]) -> Page {
+        let mut page = Page { deliveries: Vec::new(), next_due: None, parallelism: Parallelism::Adaptive };
+        for word in words {
+            match *word {
+                "cut" => page.next_due = Some(self.now.wall),
+                "single" => page.parallelism = Parallelism::Single,
+                _ if word.starts_with("next=") => page.next_due = Some(self.now.wall.plus(duration(&word[5..]))),
+                _ => {
+                    let kind = if word.starts_with('f') { AttemptKind::First } else { AttemptKind::Retry };
+                    page.deliveries.extend(range(&word[1..]).map(|id| Prefetched { id, kind }));
+                }
+            }
+        }
+        page
+    }
+
+    fn delivery_event(&mut self, event: &str, delivery: u64) -> Vec<String> {
+        let retry = Disposition::Retry(self.now.wall.plus(Duration::from_secs(30)));
+        let (observation, disposition) = match event {
+            "ok" => (Some(Observation::Success), Some(Disposition::Delivered)),
+            "4xx" => (Some(Observation::ClientError), Some(retry)),
+            "fail" => (Some(Observation::Failure), Some(retry)),
+            "dead" => (None, Some(Disposition::Dead)),
+            "panic" => (None, Some(retry)),
+            "cancel" => (None, None),
+            "stored" => return self.handle(Event::OutcomeStored { delivery }),
+            "store-unavailable" => {
+                return self.handle(Event::StoreFailed { delivery, failure: StoreFailure::Unavailable });
+            }
+            "store-rejected" => return self.handle(Event::StoreFailed { delivery, failure: StoreFailure::Rejected }),
+            _ => panic!("unknown event {event}"),
+        };
+        self.dispositions.extend(disposition.map(|disposition| (delivery, disposition)));
+        self.handle(Event::AttemptFinished { delivery, observation, disposition })
+    }
+
+    /// Advances the time from alarm to alarm.
+    fn wait(&mut self, time: Duration) -> Vec<String> {
+        let end = self.now.instant + time;
+        let mut actions = Vec::new();
+        while let Some(at) = self.scheduler.next_alarm().filter(|at| *at <= end) {
+            self.advance(at);
+            actions.extend(self.handle(Event::AlarmReached));
+        }
+        self.advance(end);
+        actions
+    }
+
+    fn advance(&mut self, to: Instant) {
+        self.now.wall = self.now.wall.plus(to.saturating_duration_since(self.now.instant));
+        self.now.instant = to.max(self.now.instant);
+    }
+
+    fn handle(&mut self, event: Event) -> Vec<String> {
+        let actions = self.scheduler.handle(event, self.now);
+        actions.iter().map(|action| self.action(action)).collect()
+    }
+
+    fn action(&self, action: &Action) -> String {
+        let name = |queue| &self.names[queue];
+        match action {
+            Action::LoadPage { queue, limit, exclude } if exclude.is_empty() => format!("load {} {limit}", name(queue)),
+            Action::LoadPage { queue, limit, exclude } => {
+                format!("load {} {limit} without {}", name(queue), ids(exclude))
+            }
+            Action::Discard { deliveries } => format!("discard {}", ids(deliveries)),
+            Action::StartAttempt { queue, delivery } => format!("start {} {delivery}", name(queue)),
+            Action::StoreOutcome { delivery } => format!("store {delivery}"),
+            Action::Requeue { queue, delivery } => format!("requeue {} {delivery}", name(queue)),
+            Action::ReportBreaker { queue, state: BreakerState::Closed } => format!("closed {}", name(queue)),
+            Action::ReportBreaker { queue, state: BreakerState::HalfOpen } => format!("half-open {}", name(queue)),
+            Action::ReportBreaker { queue, state: BreakerState::Open { until } } => {
+                format!("open {} {}s", name(queue), until.saturating_duration_since(self.now.instant).as_secs())
+            }
+        }
+    }
+}
+
+/// Parses `client/notification` or `client/@host#number`.
+pub(super) fn queue_key(name: &str) -> QueueKey {
+    let (client, target) = name.split_once('/').expect("client/target");
+    let target = match target.strip_prefix('@').and_then(|callback| callback.split_once('#')) {
+        Some((host, number)) => format!("@https://{host}.example#{number:0>16}"),
+        None => target.to_owned(),
+    };
+    QueueKey { client: client.parse().expect("client id"), target: Target::from_key(&target).expect("target key") }
+}
+
+fn duration(text: &str) -> Duration {
+    let seconds = text.strip_suffix('s').expect("seconds");
+    Duration::from_secs_f64(seconds.parse().expect("a number"))
+}
+
+fn range(text: &str) -> std::ops::RangeInclusive<u64> {
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    first.parse().expect("delivery")..=last.parse().expect("delivery")
+}
+
+/// `1,2,5-8`
+fn ids(ids: &[u64]) -> String {
+    let mut sorted = ids.to_vec();
+    sorted.sort_unstable();
+    let runs = sorted.chunk_by(|a, b| a + 1 == *b).map(|run| match run {
+        [one] => one.to_string(),
+        [first, .., last] => format!("{first}-{last}"),
+        [] => String::new(),
+    });
+    runs.collect::<Vec<_>>().join(",")
+}
