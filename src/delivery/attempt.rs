@@ -1,12 +1,14 @@
 //! One attempt of a delivery: resolves the receiver, composes the request, sends it, and turns the response into the
 //! delivery's new state and into an observation about the endpoint.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use super::in_flight::AttemptGuard;
 use super::receiver::{Receiver, ReceiverError};
 use super::scheduler::{Observation, retry_schedule};
-use super::{DeliveryHandle, HttpError, HttpExchange};
+use super::{DeliveryHandle, HttpError, HttpExchange, HttpResponse};
 use crate::domain::{ClientId, Disposition, Epoch, EventId, Notification, NotificationState, QueueKey, Timestamp};
 use crate::metrics::{DeliveryOutcome, Metrics};
 use crate::store::{Attempt, AttemptRecord, DueDelivery, RawRequest, StoreError};
@@ -51,7 +53,7 @@ impl DeliveryHandle {
             && let Err(reason) = self.handshake(&queue.client, notification, now).await
         {
             self.metrics.delivery_attempts.inc(DeliveryOutcome::Unverified);
-            return delivering.failed(HttpExchange::nothing(), format!("not verified: {reason}"), now);
+            return delivering.unverified(format!("not verified: {reason}"), now);
         }
         // Read again: the handshake takes time, and the signature contains this timestamp.
         let now = Timestamp::now();
@@ -60,10 +62,10 @@ impl DeliveryHandle {
             Err(reason) => return delivering.dead(&reason, now),
         };
         let exchange = self.http_client.exchange(request).await;
-        self.metrics.delivery_seconds.observe(exchange.took.as_secs_f64());
+        self.metrics.delivery_seconds.observe(exchange.duration.as_secs_f64());
         self.metrics.delivery_attempts.inc(outcome(&exchange));
         let Some(reason) = reason(&exchange) else { return delivering.delivered(exchange, now) };
-        let is_gone = exchange.status == Some(410)
+        let is_gone = matches!(exchange.result, Ok(HttpResponse { status: 410, .. }))
             && match receiver.notification() {
                 Some(notification) => self.disable(queue, notification).await,
                 None => true,
@@ -124,31 +126,41 @@ struct Delivering<'a> {
 
 impl Delivering<'_> {
     fn delivered(&self, exchange: HttpExchange, now: Timestamp) -> AttemptResult {
-        self.result(Some(Observation::Success), Disposition::Delivered, attempt(exchange, None, now))
+        self.result(Some(Observation::Success), Disposition::Delivered, attempt_of(exchange, None, now))
     }
 
     fn failed(&self, exchange: HttpExchange, reason: String, now: Timestamp) -> AttemptResult {
-        let observation = match exchange.status {
+        let status = exchange.result.as_ref().map(|response| response.status);
+        let observation = match status {
             // These say something about the endpoint; every other 4xx is about the message.
-            Some(408 | 425 | 429) => Observation::Failure,
-            Some(400..=499) => Observation::ClientError,
+            Ok(408 | 425 | 429) => Observation::Failure,
+            Ok(400..=499) => Observation::ClientError,
             _ => Observation::Failure,
         };
-        let delay = retry_schedule::delay(self.due.failures.saturating_add(1), exchange.retry_after, fastrand::f64());
-        self.result(Some(observation), retry_in(delay), attempt(exchange, Some(reason), now))
+        let retry_after = exchange.result.as_ref().ok().and_then(|response| response.retry_after);
+        self.result(Some(observation), self.retry(retry_after), attempt_of(exchange, Some(reason), now))
+    }
+
+    /// The handshake that precedes the request failed.
+    fn unverified(&self, reason: String, now: Timestamp) -> AttemptResult {
+        self.result(Some(Observation::Failure), self.retry(None), attempt_without_request(reason, now))
     }
 
     /// No request was sent, and no response could help.
     fn dead(&self, reason: &str, now: Timestamp) -> AttemptResult {
-        self.result(None, Disposition::Dead, attempt(HttpExchange::nothing(), Some(reason.to_owned()), now))
+        self.result(None, Disposition::Dead, attempt_without_request(reason.to_owned(), now))
     }
 
     fn panicked(&self) -> AttemptResult {
         tracing::error!(delivery = self.due.id, "delivery attempt panicked: please report this as a bug");
-        let reason = "the relay could not make this attempt: see its log";
-        let delay = retry_schedule::delay(self.due.failures.saturating_add(1), None, 0.5);
-        let attempt = attempt(HttpExchange::nothing(), Some(reason.to_owned()), Timestamp::now());
-        self.result(None, retry_in(delay), attempt)
+        let reason = "the relay could not make this attempt: see its log".to_owned();
+        self.result(None, self.retry(None), attempt_without_request(reason, Timestamp::now()))
+    }
+
+    /// The next attempt of the retry schedule, or the end of it.
+    fn retry(&self, retry_after: Option<Duration>) -> Disposition {
+        let delay = retry_schedule::delay(self.due.failures.saturating_add(1), retry_after, fastrand::f64());
+        delay.map_or(Disposition::Dead, |delay| Disposition::Retry(Timestamp::now().plus(delay)))
     }
 
     fn result(&self, observation: Option<Observation>, disposition: Disposition, attempt: Attempt) -> AttemptResult {
@@ -173,13 +185,18 @@ impl AttemptResult {
     }
 }
 
-fn retry_in(delay: Option<std::time::Duration>) -> Disposition {
-    delay.map_or(Disposition::Dead, |delay| Disposition::Retry(Timestamp::now().plus(delay)))
+/// The attempt as it is recorded; `now` is its beginning.
+pub(super) fn attempt_of(exchange: HttpExchange, error: Option<String>, now: Timestamp) -> Attempt {
+    let HttpExchange { duration, result } = exchange;
+    let (status, response_body) = match result {
+        Ok(HttpResponse { status, body, .. }) => (Some(status), body),
+        Err(_) => (None, Bytes::new()),
+    };
+    Attempt { time: now, duration, status, response_body, error }
 }
 
-fn attempt(exchange: HttpExchange, error: Option<String>, now: Timestamp) -> Attempt {
-    let HttpExchange { took, status, answer, .. } = exchange;
-    Attempt { time: now, duration: took, status, response_body: answer, error }
+fn attempt_without_request(error: String, now: Timestamp) -> Attempt {
+    Attempt { time: now, duration: Duration::ZERO, status: None, response_body: Bytes::new(), error: Some(error) }
 }
 
 /// Logs the outcome of an attempt. Never logs the endpoint's URL: it may contain a token.
@@ -206,13 +223,14 @@ pub(super) fn log_outcome(record: &AttemptRecord, metrics: &Metrics) {
 
 /// Why an attempt failed, for the client's owner; `None` if it succeeded.
 pub(super) fn reason(exchange: &HttpExchange) -> Option<String> {
-    match (exchange.status, &exchange.failure) {
-        (Some(200..=299), _) => None,
-        (Some(410), _) => Some("it is gone: the endpoint answered 410".to_owned()),
-        (Some(status @ 300..=399), _) => Some(format!("the endpoint answered {status}: redirects are not followed")),
-        (Some(status), _) => Some(format!("the endpoint answered {status}")),
-        (None, Some(failure)) => Some(failure.to_string()),
-        (None, None) => Some("there was no answer".to_owned()),
+    match &exchange.result {
+        Ok(HttpResponse { status, .. }) => match status {
+            200..=299 => None,
+            410 => Some("it is gone: the endpoint answered 410".to_owned()),
+            300..=399 => Some(format!("the endpoint answered {status}: redirects are not followed")),
+            _ => Some(format!("the endpoint answered {status}")),
+        },
+        Err(error) => Some(error.to_string()),
     }
 }
 
@@ -226,21 +244,14 @@ pub(super) fn message_id(event: EventId) -> String {
 }
 
 fn outcome(exchange: &HttpExchange) -> DeliveryOutcome {
-    match (exchange.status, &exchange.failure) {
-        (Some(200..=299), _) => DeliveryOutcome::Delivered,
-        (Some(300..=399), _) => DeliveryOutcome::Redirected,
-        (Some(400..=499), _) => DeliveryOutcome::Refused,
-        (Some(_), _) => DeliveryOutcome::Failed,
-        (None, Some(HttpError::Timeout(_))) => DeliveryOutcome::TimedOut,
-        (None, Some(HttpError::Forbidden(_))) => DeliveryOutcome::Forbidden,
-        (None, _) => DeliveryOutcome::Unreachable,
-    }
-}
-
-impl HttpExchange {
-    /// No request was sent.
-    pub(super) fn nothing() -> Self {
-        Self { took: std::time::Duration::ZERO, status: None, answer: Bytes::new(), retry_after: None, failure: None }
+    match &exchange.result {
+        Ok(HttpResponse { status: 200..=299, .. }) => DeliveryOutcome::Delivered,
+        Ok(HttpResponse { status: 300..=399, .. }) => DeliveryOutcome::Redirected,
+        Ok(HttpResponse { status: 400..=499, .. }) => DeliveryOutcome::Refused,
+        Ok(_) => DeliveryOutcome::Failed,
+        Err(HttpError::Timeout(_)) => DeliveryOutcome::TimedOut,
+        Err(HttpError::Forbidden(_)) => DeliveryOutcome::Forbidden,
+        Err(_) => DeliveryOutcome::Unreachable,
     }
 }
 

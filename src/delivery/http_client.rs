@@ -9,7 +9,6 @@ mod response;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures::future::BoxFuture;
 use ipnet::IpNet;
 use reqwest::redirect::Policy;
@@ -17,7 +16,7 @@ use tokio::time::{Instant, timeout};
 
 use self::guard::{AddressError, EndpointGuard, Resolver, SystemResolver};
 use self::ranges::AddressRanges;
-use super::{ForbiddenEndpoint, HttpClient, HttpError, HttpExchange};
+use super::{ForbiddenEndpoint, HttpClient, HttpError, HttpExchange, HttpResponse};
 use crate::domain::Timestamp;
 use crate::vendor::Outbound;
 
@@ -98,24 +97,16 @@ impl HttpClient for ReqwestClient {
 
     fn exchange(&self, request: Outbound) -> BoxFuture<'_, HttpExchange> {
         Box::pin(async move {
-            let began = Instant::now();
-            let mut exchange = HttpExchange {
-                took: Duration::ZERO,
-                status: None,
-                answer: Bytes::new(),
-                retry_after: None,
-                failure: None,
+            let start = Instant::now();
+            let result = match self.send(request).await {
+                Ok(response) => Ok(HttpResponse {
+                    status: response.status().as_u16(),
+                    retry_after: response::retry_after(response.headers(), Timestamp::now()),
+                    body: response::read_body(response, self.timeout.saturating_sub(start.elapsed())).await,
+                }),
+                Err(error) => Err(error),
             };
-            match self.send(request).await {
-                Ok(response) => {
-                    exchange.status = Some(response.status().as_u16());
-                    exchange.retry_after = response::retry_after(response.headers(), Timestamp::now());
-                    exchange.answer = response::read_body(response, self.timeout.saturating_sub(began.elapsed())).await;
-                }
-                Err(failure) => exchange.failure = Some(failure),
-            }
-            exchange.took = began.elapsed();
-            exchange
+            HttpExchange { duration: start.elapsed(), result }
         })
     }
 }

@@ -1,5 +1,4 @@
-//! Who is on the way to which lane right now, so that a removal can call them back and know when the last one is. Knows
-//! nothing of what they do there.
+//! The requests in flight, by queue: cancels those of a removed receiver and waits until they have ended.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,54 +7,53 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use crate::domain::ClientId;
-use crate::store::QueueKey;
+use crate::domain::{ClientId, QueueKey};
 
-/// All lanes that somebody is on the way to; the last one's leaving removes the entry.
+/// Cheap to clone. Only queues with a request in flight have an entry.
 #[derive(Clone, Default)]
 pub(super) struct InFlight(Arc<Mutex<HashMap<QueueKey, QueueAttempts>>>);
 
 #[derive(Clone, Default)]
 struct QueueAttempts {
-    calling_back: CancellationToken,
-    inside: TaskTracker,
+    cancellation: CancellationToken,
+    tracker: TaskTracker,
 }
 
-/// One attempt on its way; dropping it says that it is over.
+/// One request in flight. It ends when the guard is dropped.
 pub(super) struct AttemptGuard {
     in_flight: InFlight,
-    lane: QueueKey,
-    cancelled: CancellationToken,
+    queue: QueueKey,
+    cancellation: CancellationToken,
     token: Option<TaskTrackerToken>,
 }
 
 impl InFlight {
-    /// Begins an attempt.
-    pub(super) fn enter(&self, lane: &QueueKey) -> AttemptGuard {
-        let mut in_flight = self.lock();
-        let gate = in_flight.entry(lane.clone()).or_default();
+    pub(super) fn enter(&self, queue: &QueueKey) -> AttemptGuard {
+        let mut queues = self.lock();
+        let attempts = queues.entry(queue.clone()).or_default();
         AttemptGuard {
             in_flight: self.clone(),
-            lane: lane.clone(),
-            cancelled: gate.calling_back.clone(),
-            token: Some(gate.inside.token()),
+            queue: queue.clone(),
+            cancellation: attempts.cancellation.clone(),
+            token: Some(attempts.tracker.token()),
         }
     }
 
-    /// Calls back everybody on the way to this lane; when this returns, nobody is. Who enters from now on was not meant.
-    pub(super) async fn cancel(&self, lane: &QueueKey) {
-        let gate = self.lock().remove(lane);
-        if let Some(gate) = gate {
-            gate.empty().await;
+    /// Cancels all requests in flight of this queue and waits until they have ended. Requests that start later are not
+    /// affected.
+    pub(super) async fn cancel(&self, queue: &QueueKey) {
+        let attempts = self.lock().remove(queue);
+        if let Some(attempts) = attempts {
+            attempts.cancel().await;
         }
     }
 
-    /// The same for all lanes of a client.
+    /// [`InFlight::cancel`] for all queues of a client.
     pub(super) async fn cancel_client(&self, client: &ClientId) {
-        let mine: Vec<QueueAttempts> =
-            self.lock().extract_if(|lane, _| lane.client == *client).map(|(_, gate)| gate).collect();
-        for gate in mine {
-            gate.empty().await;
+        let is_mine = |queue: &QueueKey, _: &mut QueueAttempts| queue.client == *client;
+        let attempts: Vec<_> = self.lock().extract_if(is_mine).map(|(_, attempts)| attempts).collect();
+        for attempts in attempts {
+            attempts.cancel().await;
         }
     }
 
@@ -65,27 +63,27 @@ impl InFlight {
 }
 
 impl QueueAttempts {
-    async fn empty(self) {
-        self.calling_back.cancel();
-        self.inside.close();
-        self.inside.wait().await;
+    async fn cancel(self) {
+        self.cancellation.cancel();
+        self.tracker.close();
+        self.tracker.wait().await;
     }
 }
 
 impl AttemptGuard {
-    /// Ready when the attempt is called back.
+    /// Waits until the request is cancelled.
     pub(super) async fn cancelled(&self) {
-        self.cancelled.cancelled().await;
+        self.cancellation.cancelled().await;
     }
 }
 
 impl Drop for AttemptGuard {
     fn drop(&mut self) {
         self.token = None;
-        let mut in_flight = self.in_flight.lock();
-        // After an eviction the entry may be another one, of those that came later.
-        if in_flight.get(&self.lane).is_some_and(|gate| gate.inside.is_empty()) {
-            in_flight.remove(&self.lane);
+        let mut queues = self.in_flight.lock();
+        // After a cancellation the entry belongs to requests that started later.
+        if queues.get(&self.queue).is_some_and(|attempts| attempts.tracker.is_empty()) {
+            queues.remove(&self.queue);
         }
     }
 }
@@ -97,40 +95,40 @@ mod tests {
     use super::*;
     use crate::domain::Target;
 
-    fn lane(client: &str) -> QueueKey {
-        let target = Target::Notification("main".parse().expect("good"));
-        QueueKey { client: client.parse().expect("good"), target }
+    fn queue(client: &str) -> QueueKey {
+        let target = Target::Notification("main".parse().expect("a name"));
+        QueueKey { client: client.parse().expect("a client id"), target }
     }
 
     #[tokio::test]
-    async fn an_eviction_waits_until_nobody_is_on_the_way() {
+    async fn cancellation_waits_until_the_attempts_have_ended() {
         let in_flight = InFlight::default();
-        let (mine, other) = (in_flight.enter(&lane("a")), in_flight.enter(&lane("b")));
-        let place = lane("a");
-        let evicting = in_flight.cancel(&place);
-        let leaving = async {
+        let (mine, other) = (in_flight.enter(&queue("a")), in_flight.enter(&queue("b")));
+        let key = queue("a");
+        let cancelling = in_flight.cancel(&key);
+        let ending = async {
             mine.cancelled().await;
             drop(mine);
         };
-        tokio::join!(evicting, leaving);
-        assert!(!other.cancelled.is_cancelled());
+        tokio::join!(cancelling, ending);
+        assert!(!other.cancellation.is_cancelled());
         assert_eq!(in_flight.lock().len(), 1);
         drop(other);
-        assert!(in_flight.lock().is_empty(), "the last one's leaving removes the entry");
+        assert!(in_flight.lock().is_empty(), "the last guard removes the entry");
     }
 
     #[tokio::test]
-    async fn who_comes_after_an_eviction_is_not_called_back() {
+    async fn attempt_that_starts_after_a_cancellation_is_not_cancelled() {
         let in_flight = InFlight::default();
-        let early = in_flight.enter(&lane("a"));
-        let client = lane("a").client;
-        let mut evicting = std::pin::pin!(in_flight.cancel_client(&client));
-        assert!(evicting.as_mut().now_or_never().is_none(), "somebody is on the way");
-        let late = in_flight.enter(&lane("a"));
-        assert!(early.cancelled.is_cancelled() && !late.cancelled.is_cancelled());
+        let early = in_flight.enter(&queue("a"));
+        let client = queue("a").client;
+        let mut cancelling = std::pin::pin!(in_flight.cancel_client(&client));
+        assert!(cancelling.as_mut().now_or_never().is_none(), "an attempt is in flight");
+        let late = in_flight.enter(&queue("a"));
+        assert!(early.cancellation.is_cancelled() && !late.cancellation.is_cancelled());
         drop(early);
-        evicting.await;
-        assert_eq!(in_flight.lock().len(), 1, "the one that came later");
+        cancelling.await;
+        assert_eq!(in_flight.lock().len(), 1, "the later attempt");
         drop(late);
     }
 }

@@ -6,14 +6,15 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::attempt::reason;
+use super::attempt::{attempt_of, reason};
 use super::receiver::Receiver;
-use super::{DeliveryHandle, HttpExchange};
+use super::{DeliveryHandle, HttpResponse};
 use crate::auth::fresh_secret;
 use crate::domain::{
-    ClientId, DocumentId, EventJson, Notification, NotificationState, Status, Target, Timestamp, Vendor, VendorId,
+    ClientId, DocumentId, EventJson, Notification, NotificationState, QueueKey, Status, Target, Timestamp, Vendor,
+    VendorId,
 };
-use crate::store::{Attempt, QueueKey, StoreError};
+use crate::store::{Attempt, StoreError};
 use crate::vendor::{self, Telling};
 
 /// Why a test event was not sent.
@@ -28,8 +29,12 @@ pub enum TestError {
 }
 
 impl DeliveryHandle {
-    /// Asks an endpoint to bring a nonce back. When it does, the notification is active, and what has waited for that is
-    /// due. The error is one clause that says what went wrong.
+    /// PPJ's handshake: asks the endpoint to return a nonce. If it does, the notification becomes active and its pending
+    /// deliveries are due now.
+    ///
+    /// # Errors
+    ///
+    /// One clause that says why the endpoint is not verified.
     pub async fn handshake(
         &self,
         client: &ClientId,
@@ -40,24 +45,24 @@ impl DeliveryHandle {
         let secrets = notification.signing_secrets(now);
         let request =
             vendor::challenge(&notification.endpoint, nonce.expose(), &secrets, now).map_err(|e| e.to_string())?;
-        let lane = QueueKey { client: client.clone(), target: Target::Notification(notification.name.clone()) };
-        let exchange = self.call(&lane, request).await;
-        match (exchange.status, exchange.failure) {
-            (Some(200..=299), _) if vendor::passes(nonce.expose(), &exchange.answer) => {}
-            (Some(200..=299), _) => return Err("the answer to type=verify does not bring the nonce back".to_owned()),
-            (Some(status), _) => return Err(format!("type=verify was answered {status}")),
-            (None, Some(failure)) => return Err(failure.to_string()),
-            (None, None) => return Err("there was no answer".to_owned()),
+        let queue = QueueKey { client: client.clone(), target: Target::Notification(notification.name.clone()) };
+        let exchange = self.call(&queue, request).await;
+        let HttpResponse { status, body, .. } = exchange.result.map_err(|error| error.to_string())?;
+        if !(200..=299).contains(&status) {
+            return Err(format!("type=verify was answered {status}"));
+        }
+        if !vendor::passes(nonce.expose(), &body) {
+            return Err("the answer to type=verify does not bring the nonce back".to_owned());
         }
         match self.store.registry.set_notification_state(client, notification, NotificationState::Active).await {
             Err(StoreError::Conflict(_)) => return Err("the notification was changed meanwhile".to_owned()),
             marked => marked.map_err(|e| e.to_string())?,
         }
-        tracing::info!(%client, notification = %notification.name, "an endpoint has passed the handshake");
-        match self.reset(&lane, now).await {
+        tracing::info!(%client, notification = %notification.name, "endpoint verified");
+        match self.reset(&queue, now).await {
             Ok(()) | Err(StoreError::NotFound(_)) => {}
-            // They are due in their own time, all the same.
-            Err(error) => tracing::warn!(%error, "deliveries that have waited could not be hurried"),
+            Err(error) => tracing::warn!(%client, notification = %notification.name, %error,
+                "cannot make pending deliveries due now; the retry schedule applies"),
         }
         Ok(())
     }
@@ -66,6 +71,7 @@ impl DeliveryHandle {
     /// error: it is returned.
     ///
     /// # Errors
+    ///
     /// [`TestError`] if nothing was sent.
     pub async fn send_test(
         &self,
@@ -73,7 +79,7 @@ impl DeliveryHandle {
         notification: Arc<Notification>,
         now: Timestamp,
     ) -> Result<Attempt, TestError> {
-        let lane = QueueKey { client: client.clone(), target: Target::Notification(notification.name.clone()) };
+        let queue = QueueKey { client: client.clone(), target: Target::Notification(notification.name.clone()) };
         let receiver = Receiver::Notification(notification);
         if let Some(notification) = receiver.unverified() {
             self.handshake(client, notification, now).await.map_err(TestError::Unverified)?;
@@ -84,10 +90,9 @@ impl DeliveryHandle {
             vendor::tell(receiver.format(), &telling, None, receiver.endpoint(), &receiver.secrets(now), now)
                 .map_err(|e| unsupported(&e.to_string()))?;
         request.headers.extend(receiver.credential());
-        let exchange = self.call(&lane, request).await;
+        let exchange = self.call(&queue, request).await;
         let reason = reason(&exchange);
-        let HttpExchange { took, status, answer, .. } = exchange;
-        Ok(Attempt { time: now, duration: took, status, response_body: answer, error: reason })
+        Ok(attempt_of(exchange, reason, now))
     }
 }
 

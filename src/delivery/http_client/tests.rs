@@ -18,6 +18,7 @@ use http::Method;
 
 use super::guard::Resolver;
 use super::{Options, ReqwestClient};
+use crate::delivery::{HttpError, HttpExchange, HttpResponse};
 use crate::vendor::Outbound;
 
 /// Longer than any exchange that ends by itself.
@@ -55,6 +56,16 @@ fn local(timeout: Duration) -> ReqwestClient {
 /// A client that may call public addresses and those in `open`, with this resolver.
 fn named(open: &[&str], resolver: Arc<dyn Resolver>) -> ReqwestClient {
     ReqwestClient::with_resolver(options(LONG, open), resolver).expect("a client")
+}
+
+#[track_caller]
+fn response(exchange: &HttpExchange) -> &HttpResponse {
+    exchange.result.as_ref().unwrap_or_else(|error| panic!("no response: {error}"))
+}
+
+#[track_caller]
+fn error(exchange: &HttpExchange) -> &HttpError {
+    exchange.result.as_ref().err().unwrap_or_else(|| panic!("a response: {:?}", exchange.result))
 }
 
 fn post(url: &str) -> Outbound {

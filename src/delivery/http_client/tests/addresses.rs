@@ -9,7 +9,7 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 
 use super::servers::{answer, assert_not_called, bind, with_server};
-use super::{LONG, SHORT, Script, get, local, named, options, post};
+use super::{LONG, SHORT, Script, error, get, local, named, options, post, response};
 use crate::delivery::http_client::ReqwestClient;
 use crate::delivery::http_client::guard::{Resolver, SystemResolver};
 use crate::delivery::{HttpClient, HttpError};
@@ -20,8 +20,7 @@ const PUBLIC: &str = "93.184.216.34";
 async fn refused(http_client: &ReqwestClient, url: &str) -> String {
     let Err(checked) = http_client.check(url).await else { panic!("{url} passed the check") };
     let exchange = http_client.exchange(post(url)).await;
-    assert_eq!(exchange.status, None, "{url}");
-    let Some(HttpError::Forbidden(called)) = exchange.failure else { panic!("{url}: {:?}", exchange.failure) };
+    let HttpError::Forbidden(called) = error(&exchange).clone() else { panic!("{url}: {:?}", exchange.result) };
     assert_eq!(checked.to_string(), called, "{url}");
     called
 }
@@ -127,7 +126,7 @@ async fn host_that_becomes_private_after_the_check_is_refused() {
     let http_client = named(&[], Script::of(&[&[PUBLIC], &["127.0.0.1"]]));
     assert_eq!(http_client.check(&url).await, Ok(()));
     let exchange = http_client.exchange(post(&url)).await;
-    assert!(matches!(exchange.failure, Some(HttpError::Forbidden(_))), "{:?}", exchange.failure);
+    assert!(matches!(error(&exchange), HttpError::Forbidden(_)), "{:?}", exchange.result);
     assert_not_called(&listener).await;
 }
 
@@ -140,7 +139,7 @@ async fn host_is_resolved_once_and_the_checked_address_is_used() {
     let url = format!("http://hooks.example.com:{port}/a?b=c");
     let (request, exchange) =
         tokio::join!(answer(&listener, b"HTTP/1.1 204 \r\nconnection: close\r\n\r\n"), http_client.exchange(get(&url)));
-    assert_eq!(exchange.status, Some(204), "{:?}", exchange.failure);
+    assert_eq!(response(&exchange).status, 204);
     assert!(request.starts_with("GET /a?b=c HTTP/1.1\r\n"), "{request}");
     assert!(request.contains(&format!("\r\nhost: hooks.example.com:{port}\r\n")), "{request}");
 }
@@ -153,7 +152,7 @@ async fn host_with_an_unreachable_address_is_reached_at_the_next_one() {
     let http_client = named(&["127.0.0.0/8"], Script::of(&[&["127.0.0.2", "127.0.0.1"]]));
     let served = async { drop(answer(&listener, b"HTTP/1.1 204 \r\n\r\n").await) };
     let exchange = with_server(served, http_client.exchange(post(&format!("http://hooks.example.com:{port}/")))).await;
-    assert_eq!(exchange.status, Some(204), "{:?}", exchange.failure);
+    assert_eq!(response(&exchange).status, 204);
 }
 
 #[tokio::test]
@@ -166,7 +165,7 @@ async fn allowed_range_is_called_and_others_stay_forbidden() {
     }
     let served = answer(&listener, b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
     let exchange = with_server(async { drop(served.await) }, http_client.exchange(post(&base))).await;
-    assert_eq!((exchange.status, &exchange.answer[..]), (Some(200), &b"ok"[..]));
+    assert_eq!((response(&exchange).status, &response(&exchange).body[..]), (200, &b"ok"[..]));
     for url in ["http://10.0.0.1/", "http://[::1]/", "http://169.254.169.254/"] {
         refused(&http_client, url).await;
     }
@@ -177,7 +176,7 @@ async fn unresolvable_host_passes_the_check_and_fails_the_request() {
     let http_client = named(&[], Script::of(&[]));
     assert_eq!(http_client.check("http://nowhere.example/").await, Ok(()));
     let exchange = http_client.exchange(post("http://nowhere.example/?token=secret")).await;
-    assert_eq!(exchange.failure, Some(HttpError::Unresolved("nowhere.example".to_owned())));
+    assert_eq!(*error(&exchange), HttpError::Unresolved("nowhere.example".to_owned()));
 }
 
 /// A resolver that never returns.
@@ -195,7 +194,7 @@ async fn resolver_that_never_returns_ends_in_timeouts() {
     let checked = tokio::time::timeout(LONG, http_client.check("http://slow.example/")).await;
     assert_eq!(checked.expect("an end"), Ok(()));
     let exchange = http_client.exchange(post("http://slow.example/")).await;
-    assert_eq!(exchange.failure, Some(HttpError::Timeout(SHORT)));
+    assert_eq!(*error(&exchange), HttpError::Timeout(SHORT));
 }
 
 #[tokio::test]

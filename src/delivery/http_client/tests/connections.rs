@@ -3,14 +3,14 @@
 use tokio::io::AsyncWriteExt;
 
 use super::servers::{answer, assert_not_called, bind, drive_io, read, receive, until_closed, with_server};
-use super::{LONG, SHORT, get, local, post};
+use super::{LONG, SHORT, error, get, local, post, response};
 use crate::delivery::{HttpClient, HttpError, HttpExchange};
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
 fn no_connection(exchange: &HttpExchange) -> &str {
-    match &exchange.failure {
-        Some(HttpError::Connection(why)) => why,
+    match error(exchange) {
+        HttpError::Connection(why) => why,
         other => panic!("{other:?}"),
     }
 }
@@ -23,7 +23,7 @@ async fn request_is_sent_with_its_headers_and_body_unchanged() {
     let http_client = local(LONG);
     let head = b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
     let (seen, exchange) = tokio::join!(answer(&listener, head), http_client.exchange(request));
-    assert_eq!(exchange.status, Some(200));
+    assert_eq!(response(&exchange).status, 200);
     assert!(seen.starts_with("POST /hook?x=%20y HTTP/1.1\r\n") && seen.ends_with("\r\n\r\n{\"n\":1}"), "{seen}");
     for line in [
         "content-type: application/json",
@@ -45,7 +45,7 @@ async fn header_with_a_line_break_is_not_sent() {
         let mut request = post(&base);
         request.headers.push((name.to_owned(), value.to_owned()));
         let exchange = local(LONG).exchange(request).await;
-        assert!(matches!(exchange.failure, Some(HttpError::Forbidden(_))), "{:?}", exchange.failure);
+        assert!(matches!(error(&exchange), HttpError::Forbidden(_)), "{:?}", exchange.result);
     }
     assert_not_called(&listener).await;
 }
@@ -66,7 +66,7 @@ async fn connection_is_reused_after_a_complete_response() {
         }
     };
     let calls = async {
-        while http_client.exchange(post(&base)).await.status != Some(299) {
+        while response(&http_client.exchange(post(&base)).await).status != 299 {
             drive_io().await;
         }
     };
@@ -87,7 +87,7 @@ async fn pooled_connection_closed_by_the_server_fails_no_request() {
     let calls = async {
         for round in 0..50 {
             let exchange = http_client.exchange(post(&base)).await;
-            assert_eq!((exchange.status, exchange.failure), (Some(200), None), "round {round}");
+            assert_eq!(exchange.result.map(|response| response.status), Ok(200), "round {round}");
             drive_io().await;
         }
     };
@@ -128,7 +128,7 @@ async fn deadline_includes_the_tls_handshake() {
     let http_client = local(SHORT);
     let secure = base.replace("http:", "https:");
     let ((), exchange) = tokio::join!(server, http_client.exchange(post(&secure)));
-    assert_eq!(exchange.failure, Some(HttpError::Timeout(SHORT)));
+    assert_eq!(*error(&exchange), HttpError::Timeout(SHORT));
 }
 
 #[tokio::test]
@@ -136,6 +136,6 @@ async fn connection_lost_before_the_response_is_reported_with_the_port() {
     let (listener, base) = bind().await;
     let server = async { drop(receive(&listener).await) };
     let exchange = with_server(server, local(LONG).exchange(post(&format!("{base}/?token=secret")))).await;
-    let Some(HttpError::Broken(why)) = exchange.failure else { panic!("{:?}", exchange.failure) };
+    let HttpError::Broken(why) = error(&exchange) else { panic!("{:?}", exchange.result) };
     assert!(why.starts_with(base.trim_start_matches("http://")) && !why.contains("secret"), "{why}");
 }

@@ -5,32 +5,32 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 
 use super::servers::{answer, assert_not_called, bind, flood, receive, until_closed, with_server};
-use super::{LONG, SHORT, get, local, post};
-use crate::delivery::{HttpClient, HttpError, HttpExchange, MAX_RESPONSE_BODY_BYTES};
+use super::{LONG, SHORT, error, get, local, post, response};
+use crate::delivery::{HttpClient, HttpError, HttpExchange, HttpResponse, MAX_RESPONSE_BODY_BYTES};
 
 /// Much longer than the deadline, much shorter than a test that hangs.
 const SOON: Duration = Duration::from_secs(10);
 
 /// The exchange with a server that responds with these bytes.
-async fn answered(bytes: &[u8]) -> HttpExchange {
+async fn exchange_with(bytes: &[u8]) -> HttpExchange {
     let (listener, base) = bind().await;
     with_server(async { drop(answer(&listener, bytes).await) }, local(LONG).exchange(post(&base))).await
 }
 
 #[tokio::test]
 async fn response_is_returned_with_status_body_and_retry_after() {
-    let exchange = answered(b"HTTP/1.1 503 Busy\r\nretry-after: 120\r\ncontent-length: 4\r\n\r\nbusy").await;
-    assert_eq!((exchange.status, &exchange.answer[..]), (Some(503), &b"busy"[..]));
-    assert_eq!((exchange.retry_after, exchange.failure), (Some(Duration::from_secs(120)), None));
-    assert!(exchange.took > Duration::ZERO);
+    let exchange = exchange_with(b"HTTP/1.1 503 Busy\r\nretry-after: 120\r\ncontent-length: 4\r\n\r\nbusy").await;
+    assert_eq!((response(&exchange).status, &response(&exchange).body[..]), (503, &b"busy"[..]));
+    assert_eq!(response(&exchange).retry_after, Some(Duration::from_secs(120)));
+    assert!(exchange.duration > Duration::ZERO);
 }
 
 #[tokio::test]
 async fn malformed_retry_after_of_a_response_is_ignored() {
-    for wish in ["inf", "1e300", "-5", "", "5\r\nretry-after: 6"] {
-        let bytes = format!("HTTP/1.1 503 Busy\r\nretry-after: {wish}\r\ncontent-length: 0\r\n\r\n");
-        let exchange = answered(bytes.as_bytes()).await;
-        assert_eq!((exchange.status, exchange.retry_after), (Some(503), None), "{wish}");
+    for value in ["inf", "1e300", "-5", "", "5\r\nretry-after: 6"] {
+        let bytes = format!("HTTP/1.1 503 Busy\r\nretry-after: {value}\r\ncontent-length: 0\r\n\r\n");
+        let exchange = exchange_with(bytes.as_bytes()).await;
+        assert_eq!((response(&exchange).status, response(&exchange).retry_after), (503, None), "{value}");
     }
 }
 
@@ -53,8 +53,9 @@ async fn endless_body_is_cut_at_16_kib_and_its_connection_closed() {
             flood(&mut socket, piece).await
         };
         let (written, exchange) = tokio::join!(server, http_client.exchange(post(&base)));
-        assert_eq!((exchange.status, exchange.answer.len()), (Some(200), MAX_RESPONSE_BODY_BYTES), "{framing}");
-        assert!(exchange.answer.iter().all(|b| *b == b'x') && exchange.took < SOON, "{framing}");
+        let HttpResponse { status, body, .. } = response(&exchange);
+        assert_eq!((*status, body.len()), (200, MAX_RESPONSE_BODY_BYTES), "{framing}");
+        assert!(body.iter().all(|b| *b == b'x') && exchange.duration < SOON, "{framing}");
         assert!(written < 32 << 20, "{framing}: {written}");
     }
 }
@@ -72,9 +73,10 @@ async fn slow_body_is_cut_at_the_deadline() {
         }
     };
     let ((), exchange) = tokio::join!(server, http_client.exchange(post(&base)));
-    assert_eq!((exchange.status, exchange.failure), (Some(202), None));
-    assert!(exchange.answer.starts_with(b"begin") && exchange.answer.len() < 1000);
-    assert!(exchange.took >= SHORT && exchange.took < SOON, "{:?}", exchange.took);
+    let HttpResponse { status, body, .. } = response(&exchange);
+    assert_eq!(*status, 202);
+    assert!(body.starts_with(b"begin") && body.len() < 1000);
+    assert!(exchange.duration >= SHORT && exchange.duration < SOON, "{:?}", exchange.duration);
 }
 
 #[tokio::test]
@@ -88,8 +90,8 @@ async fn missing_response_is_a_timeout_and_closes_the_connection() {
         };
         let http_client = local(SHORT);
         let ((), exchange) = tokio::join!(server, http_client.exchange(post(&base)));
-        assert_eq!((exchange.status, exchange.failure), (None, Some(HttpError::Timeout(SHORT))));
-        assert!(exchange.took >= SHORT && exchange.took < SOON, "{:?}", exchange.took);
+        assert_eq!(*error(&exchange), HttpError::Timeout(SHORT));
+        assert!(exchange.duration >= SHORT && exchange.duration < SOON, "{:?}", exchange.duration);
     }
 }
 
@@ -102,8 +104,8 @@ async fn endless_interim_responses_end_at_the_deadline() {
     };
     let http_client = local(SHORT);
     let (_, exchange) = tokio::join!(server, http_client.exchange(post(&base)));
-    assert_eq!((exchange.status, exchange.failure), (None, Some(HttpError::Timeout(SHORT))));
-    assert!(exchange.took < SOON, "{:?}", exchange.took);
+    assert_eq!(*error(&exchange), HttpError::Timeout(SHORT));
+    assert!(exchange.duration < SOON, "{:?}", exchange.duration);
 }
 
 #[tokio::test]
@@ -118,9 +120,9 @@ async fn huge_response_head_is_an_error_and_is_not_read_completely() {
         };
         let http_client = local(LONG);
         let (written, exchange) = tokio::join!(server, http_client.exchange(post(&base)));
-        let Some(HttpError::Broken(why)) = exchange.failure else { panic!("{:?}", exchange.failure) };
+        let HttpError::Broken(why) = error(&exchange) else { panic!("{:?}", exchange.result) };
         assert!(why.starts_with("127.0.0.1:"), "{why}");
-        assert!(exchange.took < SOON && written < 32 << 20, "{written}");
+        assert!(exchange.duration < SOON && written < 32 << 20, "{written}");
     }
 }
 
@@ -136,7 +138,7 @@ async fn compression_is_neither_requested_nor_decoded() {
         request
     };
     let (request, exchange) = tokio::join!(server, http_client.exchange(get(&base)));
-    assert_eq!(exchange.answer, packed);
+    assert_eq!(response(&exchange).body, packed);
     assert!(!request.to_ascii_lowercase().contains("accept-encoding"), "{request}");
 }
 
@@ -145,7 +147,7 @@ async fn redirect_is_returned_and_not_followed() {
     let (elsewhere, target) = bind().await;
     for status in [301, 302, 303, 307, 308] {
         let bytes = format!("HTTP/1.1 {status} Moved\r\nlocation: {target}/next\r\ncontent-length: 0\r\n\r\n");
-        assert_eq!(answered(bytes.as_bytes()).await.status, Some(status));
+        assert_eq!(response(&exchange_with(bytes.as_bytes()).await).status, status);
     }
     assert_not_called(&elsewhere).await;
 }
@@ -153,8 +155,8 @@ async fn redirect_is_returned_and_not_followed() {
 #[tokio::test]
 async fn response_that_is_not_http_is_an_error_with_the_port() {
     for bytes in ["SSH-2.0-OpenSSH_9.2\r\n", "<html>hello</html>\r\n\r\n", "HTTP/9.9 200 OK\r\n\r\n"] {
-        let exchange = answered(bytes.as_bytes()).await;
-        let Some(HttpError::Broken(why)) = exchange.failure else { panic!("{bytes}: {:?}", exchange.failure) };
+        let exchange = exchange_with(bytes.as_bytes()).await;
+        let HttpError::Broken(why) = error(&exchange) else { panic!("{bytes}: {:?}", exchange.result) };
         assert!(why.starts_with("127.0.0.1:"), "{why}");
     }
 }
@@ -167,5 +169,5 @@ async fn truncated_body_keeps_the_status() {
         socket.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf").await.expect("sent");
     };
     let exchange = with_server(server, local(LONG).exchange(post(&base))).await;
-    assert_eq!((exchange.status, &exchange.answer[..], exchange.failure), (Some(200), &b"half"[..], None));
+    assert_eq!((response(&exchange).status, &response(&exchange).body[..]), (200, &b"half"[..]));
 }

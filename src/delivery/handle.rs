@@ -1,0 +1,111 @@
+//! What the use cases of owners ask of delivery: requests outside the outbox, and commands that follow a change of a
+//! notification, a client or a delivery.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::commands::{Commands, SchedulerCommand};
+use super::in_flight::InFlight;
+use super::{ForbiddenEndpoint, HttpClient, HttpError, HttpExchange};
+use crate::domain::{ClientId, NotificationName, QueueKey, Target, Timestamp};
+use crate::metrics::Metrics;
+use crate::store::{Store, StoreError};
+use crate::vendor::Outbound;
+
+/// Settings of delivery.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Limit on concurrent attempts, over all endpoints.
+    pub concurrency: usize,
+}
+
+/// Cheap to clone. One per store: the worker and the use cases share the requests in flight and the commands.
+#[derive(Clone)]
+pub struct DeliveryHandle {
+    pub(super) store: Store,
+    pub(super) http_client: Arc<dyn HttpClient>,
+    pub(super) metrics: Metrics,
+    pub(super) options: Options,
+    pub(super) in_flight: InFlight,
+    pub(super) commands: Commands,
+}
+
+impl DeliveryHandle {
+    /// A handle without a worker: see [`super::DeliveryWorker::new`].
+    pub fn new(store: Store, http_client: Arc<dyn HttpClient>, options: Options, metrics: Metrics) -> Self {
+        Self { store, http_client, metrics, options, in_flight: InFlight::default(), commands: Commands::new() }
+    }
+
+    /// Whether an endpoint may be called, see [`HttpClient::check`].
+    ///
+    /// # Errors
+    ///
+    /// [`ForbiddenEndpoint`] with one clause that says what to do.
+    pub async fn check_endpoint(&self, endpoint: &str) -> Result<(), ForbiddenEndpoint> {
+        self.http_client.check(endpoint).await
+    }
+
+    /// Forgets the health of a queue's endpoint, and makes all pending deliveries of the queue due now.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`] or [`StoreError::Stopped`].
+    pub async fn reset(&self, queue: &QueueKey, now: Timestamp) -> Result<(), StoreError> {
+        self.commands.send(SchedulerCommand::Reset(queue.clone())).await;
+        self.store.outbox.make_due(queue, now).await
+    }
+
+    /// Makes the dead deliveries of a notification pending that failed at `since` or later. Returns their number.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`] or [`StoreError::Stopped`].
+    pub async fn retry_failed(
+        &self,
+        client: &ClientId,
+        name: &NotificationName,
+        since: Timestamp,
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
+        let queue = QueueKey { client: client.clone(), target: Target::Notification(name.clone()) };
+        self.commands.send(SchedulerCommand::Reset(queue)).await;
+        self.store.outbox.retry_failed(client, name, since, now).await
+    }
+
+    /// Makes one delivery of a queue pending and due now, whatever its state.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::NotFound`] if the client has no such delivery.
+    pub async fn retry(&self, queue: &QueueKey, id: u64, now: Timestamp) -> Result<(), StoreError> {
+        // First: an attempt in flight may fail after the store was changed, and must not overwrite it.
+        self.commands.send(SchedulerCommand::RetryNow(queue.clone(), id)).await;
+        self.store.outbox.retry(&queue.client, id, now).await
+    }
+
+    /// Cancels all requests in flight to a removed notification and waits until they have ended.
+    pub async fn cancel_queue(&self, client: &ClientId, name: &NotificationName) {
+        let queue = QueueKey { client: client.clone(), target: Target::Notification(name.clone()) };
+        self.commands.send(SchedulerCommand::QueueRemoved(queue.clone())).await;
+        self.in_flight.cancel(&queue).await;
+    }
+
+    /// Cancels all requests in flight of a removed client and waits until they have ended.
+    pub async fn cancel_client(&self, client: &ClientId) {
+        self.commands.send(SchedulerCommand::ClientRemoved(client.clone())).await;
+        self.in_flight.cancel_client(client).await;
+    }
+
+    /// Sends one request that is not a delivery. It is cancelled if the receiver is removed meanwhile.
+    pub(super) async fn call(&self, queue: &QueueKey, request: Outbound) -> HttpExchange {
+        let guard = self.in_flight.enter(queue);
+        tokio::select! {
+            biased;
+            () = guard.cancelled() => {
+                let error = HttpError::Broken("the receiver was removed meanwhile".to_owned());
+                HttpExchange { duration: Duration::ZERO, result: Err(error) }
+            }
+            exchange = self.http_client.exchange(request) => exchange,
+        }
+    }
+}
