@@ -22,7 +22,8 @@ use crate::domain::{Disposition, QueueKey, Timestamp};
 
 pub(super) use endpoint_health::{BreakerState, Observation};
 pub(super) use event::{
-    Action, AttemptKind, Event, Now, Page, Parallelism, Prefetched, SchedulerCommand, StoreFailure,
+    AttemptKind, LoadedPage, Now, Parallelism, Prefetched, SchedulerAction, SchedulerCommand, SchedulerEvent,
+    StoreFailure,
 };
 
 /// Delay before a failed operation of the store is repeated.
@@ -43,7 +44,7 @@ pub(super) struct Scheduler {
     attempts: HashMap<u64, RunningAttempt>,
     alarms: Alarms,
     is_stopping: bool,
-    actions: Vec<Action>,
+    actions: Vec<SchedulerAction>,
 }
 
 #[derive(Debug)]
@@ -71,29 +72,29 @@ impl Scheduler {
     }
 
     /// Processes one event. The actions must be executed in this order.
-    pub(super) fn handle(&mut self, event: Event, now: Now) -> Vec<Action> {
+    pub(super) fn handle(&mut self, event: SchedulerEvent, now: Now) -> Vec<SchedulerAction> {
         match event {
-            Event::QueueReady(key) => {
+            SchedulerEvent::QueueReady(key) => {
                 self.queues.entry(key.clone()).or_insert_with(QueueState::new).has_more = true;
                 self.load(&key, now);
             }
-            Event::PageLoaded { queue, page } => self.page_loaded(&queue, page, now),
-            Event::LoadFailed { queue, failure } => self.load_failed(&queue, failure, now),
-            Event::AttemptFinished { delivery, observation, disposition } => {
+            SchedulerEvent::PageLoaded { queue, page } => self.page_loaded(&queue, page, now),
+            SchedulerEvent::LoadFailed { queue, failure } => self.load_failed(&queue, failure, now),
+            SchedulerEvent::AttemptFinished { delivery, observation, disposition } => {
                 self.attempt_finished(delivery, observation, disposition, now);
             }
-            Event::OutcomeStored { delivery } => self.outcome_stored(delivery, now),
-            Event::StoreFailed { delivery, failure: StoreFailure::Unavailable } => {
+            SchedulerEvent::OutcomeStored { delivery } => self.outcome_stored(delivery, now),
+            SchedulerEvent::StoreFailed { delivery, failure: StoreFailure::Unavailable } => {
                 self.alarms.set(now.instant + STORE_RETRY_DELAY, Timer::StoreAgain(delivery));
             }
-            Event::StoreFailed { delivery, failure: StoreFailure::Rejected } => {
+            SchedulerEvent::StoreFailed { delivery, failure: StoreFailure::Rejected } => {
                 if let Some(Ended { attempt, .. }) = self.end(delivery, now) {
                     self.load(&attempt.queue, now);
                 }
             }
-            Event::Command(command) => self.command(command, now),
-            Event::AlarmReached => self.alarm_reached(now),
-            Event::Stop => {
+            SchedulerEvent::Command(command) => self.command(command, now),
+            SchedulerEvent::AlarmReached => self.alarm_reached(now),
+            SchedulerEvent::Stop => {
                 self.is_stopping = true;
                 self.alarms.retain(|timer| matches!(timer, Timer::StoreAgain(_)));
             }
@@ -102,7 +103,7 @@ impl Scheduler {
         std::mem::take(&mut self.actions)
     }
 
-    /// When to send [`Event::AlarmReached`]; it may be in the past.
+    /// When to send [`SchedulerEvent::AlarmReached`]; it may be in the past.
     pub(super) fn next_alarm(&self) -> Option<Instant> {
         self.alarms.next()
     }
@@ -112,7 +113,7 @@ impl Scheduler {
         self.attempts.is_empty()
     }
 
-    fn page_loaded(&mut self, key: &QueueKey, page: Page, now: Now) {
+    fn page_loaded(&mut self, key: &QueueKey, page: LoadedPage, now: Now) {
         let Some(queue) = self.queues.get_mut(key) else { return };
         queue.is_loading = false;
         queue.parallelism = page.parallelism;
@@ -161,7 +162,7 @@ impl Scheduler {
             }
         }
         match disposition {
-            Some(_) => self.actions.push(Action::StoreOutcome { delivery }),
+            Some(_) => self.actions.push(SchedulerAction::StoreOutcome { delivery }),
             None => {
                 self.end(delivery, now);
             }
@@ -177,7 +178,7 @@ impl Scheduler {
             self.set_alarm_for(&queue, at, now);
         }
         if is_retry_requested && disposition != Some(Disposition::Delivered) {
-            self.actions.push(Action::Requeue { queue: queue.clone(), delivery });
+            self.actions.push(SchedulerAction::Requeue { queue: queue.clone(), delivery });
         }
         self.load(&queue, now);
     }
@@ -236,7 +237,7 @@ impl Scheduler {
                         self.load_again(&key, now);
                     }
                 }
-                Timer::StoreAgain(delivery) => self.actions.push(Action::StoreOutcome { delivery }),
+                Timer::StoreAgain(delivery) => self.actions.push(SchedulerAction::StoreOutcome { delivery }),
             }
         }
     }
@@ -263,7 +264,7 @@ impl Scheduler {
             queue.has_more = false;
             queue.is_loading = true;
             let exclude = queue.held.iter().copied().collect();
-            self.actions.push(Action::LoadPage { queue: key.clone(), limit, exclude });
+            self.actions.push(SchedulerAction::LoadPage { queue: key.clone(), limit, exclude });
         } else if let (true, BreakerState::Open { until }) = (queue.has_more, queue.health.breaker()) {
             // No other event wakes a queue without attempts in flight.
             self.set_alarm(key, until);
@@ -306,7 +307,7 @@ impl Scheduler {
             let generation = queue.health.start();
             let attempt = RunningAttempt { queue: key.clone(), kind, generation, disposition: None };
             self.attempts.insert(delivery, attempt);
-            self.actions.push(Action::StartAttempt { queue: key.clone(), delivery });
+            self.actions.push(SchedulerAction::StartAttempt { queue: key.clone(), delivery });
         }
         self.enqueue(key);
         self.load(key, now);
@@ -354,13 +355,13 @@ impl Scheduler {
     fn discard(&mut self, key: &QueueKey) {
         let deliveries = self.queues.get_mut(key).map(QueueState::discard).unwrap_or_default();
         if !deliveries.is_empty() {
-            self.actions.push(Action::Discard { deliveries });
+            self.actions.push(SchedulerAction::Discard { deliveries });
         }
     }
 
     fn report_breaker(&mut self, key: &QueueKey) {
         if let Some(state) = self.queues.get_mut(key).and_then(QueueState::breaker_change) {
-            self.actions.push(Action::ReportBreaker { queue: key.clone(), state });
+            self.actions.push(SchedulerAction::ReportBreaker { queue: key.clone(), state });
         }
     }
 

@@ -13,7 +13,8 @@ use tokio_util::sync::CancellationToken;
 use super::DeliveryHandle;
 use super::attempt::{AttemptResult, log_outcome};
 use super::scheduler::{
-    Action, AttemptKind, BreakerState, Event, Now, Page, Parallelism, Prefetched, Scheduler, StoreFailure,
+    AttemptKind, BreakerState, LoadedPage, Now, Parallelism, Prefetched, Scheduler, SchedulerAction, SchedulerEvent,
+    StoreFailure,
 };
 use crate::domain::{QueueKey, Timestamp};
 use crate::metrics::GaugeGuard;
@@ -72,10 +73,10 @@ impl DeliveryWorker {
         while !stop.is_cancelled() {
             tokio::select! {
                 () = stop.cancelled() => {}
-                Some(command) = commands.recv() => self.handle(Event::Command(command)),
+                Some(command) = commands.recv() => self.handle(SchedulerEvent::Command(command)),
                 queues = outbox.ready() => {
                     for queue in queues {
-                        self.handle(Event::QueueReady(queue));
+                        self.handle(SchedulerEvent::QueueReady(queue));
                     }
                 }
                 event = self.next_event() => self.handle(event),
@@ -83,7 +84,7 @@ impl DeliveryWorker {
         }
         // A sender must not wait for a worker that no longer receives.
         drop(commands);
-        self.handle(Event::Stop);
+        self.handle(SchedulerEvent::Stop);
         while !self.scheduler.is_drained() || !self.work.is_empty() {
             let event = self.next_event().await;
             self.handle(event);
@@ -91,7 +92,7 @@ impl DeliveryWorker {
     }
 
     /// Waits for completed work or for the alarm. Cancellation-safe.
-    async fn next_event(&mut self) -> Event {
+    async fn next_event(&mut self) -> SchedulerEvent {
         loop {
             let alarm = self.scheduler.next_alarm();
             let alarm_reached = async {
@@ -106,22 +107,22 @@ impl DeliveryWorker {
                         return event;
                     }
                 }
-                () = alarm_reached => return Event::AlarmReached,
+                () = alarm_reached => return SchedulerEvent::AlarmReached,
             }
         }
     }
 
-    fn event_of(&mut self, completed: Completed) -> Option<Event> {
+    fn event_of(&mut self, completed: Completed) -> Option<SchedulerEvent> {
         match completed {
             Completed::Load { queue, result: Ok(page) } => {
                 let page = self.keep(&queue, page);
-                Some(Event::PageLoaded { queue, page })
+                Some(SchedulerEvent::PageLoaded { queue, page })
             }
             Completed::Load { queue, result: Err(error) } => {
                 if let StoreError::Unavailable(error) = &error {
                     tracing::warn!(error, "reading due deliveries failed; retrying");
                 }
-                Some(Event::LoadFailed { queue, failure: failure_of(&error) })
+                Some(SchedulerEvent::LoadFailed { queue, failure: failure_of(&error) })
             }
             Completed::Attempt { delivery, result: AttemptResult { observation, record } } => {
                 if let Some(record) = &record {
@@ -129,7 +130,7 @@ impl DeliveryWorker {
                 }
                 let disposition = record.as_ref().map(|record| record.disposition);
                 self.outcomes.extend(record.map(|record| (delivery, record)));
-                Some(Event::AttemptFinished { delivery, observation, disposition })
+                Some(SchedulerEvent::AttemptFinished { delivery, observation, disposition })
             }
             Completed::Store { delivery, result } => {
                 let failure = result.err().as_ref().map(failure_of);
@@ -137,8 +138,8 @@ impl DeliveryWorker {
                     self.outcomes.remove(&delivery);
                 }
                 Some(match failure {
-                    None => Event::OutcomeStored { delivery },
-                    Some(failure) => Event::StoreFailed { delivery, failure },
+                    None => SchedulerEvent::OutcomeStored { delivery },
+                    Some(failure) => SchedulerEvent::StoreFailed { delivery, failure },
                 })
             }
             Completed::Requeue => None,
@@ -146,38 +147,38 @@ impl DeliveryWorker {
     }
 
     /// Keeps the deliveries of a page, and returns what the scheduler has to know of them.
-    fn keep(&mut self, queue: &QueueKey, page: DuePage) -> Page {
+    fn keep(&mut self, queue: &QueueKey, page: DuePage) -> LoadedPage {
         let parallelism = if self.handle.is_unverified(queue) { Parallelism::Single } else { Parallelism::Adaptive };
         let kind = |due: &DueDelivery| if due.failures == 0 { AttemptKind::First } else { AttemptKind::Retry };
         let deliveries = page.deliveries.iter().map(|due| Prefetched { id: due.id, kind: kind(due) }).collect();
         self.prefetched.extend(page.deliveries.into_iter().map(|due| (due.id, due)));
-        Page { deliveries, next_due: page.next, parallelism }
+        LoadedPage { deliveries, next_due: page.next, parallelism }
     }
 
-    fn handle(&mut self, event: Event) {
+    fn handle(&mut self, event: SchedulerEvent) {
         let now = Now { instant: Instant::now().into_std(), wall: Timestamp::now() };
         for action in self.scheduler.handle(event, now) {
             self.execute(action);
         }
     }
 
-    fn execute(&mut self, action: Action) {
+    fn execute(&mut self, action: SchedulerAction) {
         match action {
-            Action::LoadPage { queue, limit, exclude } => {
+            SchedulerAction::LoadPage { queue, limit, exclude } => {
                 let outbox = self.handle.store.outbox.clone();
                 self.spawn(async move {
                     let result = outbox.due(&queue, Timestamp::now(), limit, exclude).await;
                     Completed::Load { queue, result }
                 });
             }
-            Action::Discard { deliveries } => {
+            SchedulerAction::Discard { deliveries } => {
                 for delivery in deliveries {
                     self.prefetched.remove(&delivery);
                 }
             }
-            Action::StartAttempt { queue, delivery } => self.start_attempt(queue, delivery),
-            Action::StoreOutcome { delivery } => self.store_outcome(delivery),
-            Action::Requeue { queue, delivery } => {
+            SchedulerAction::StartAttempt { queue, delivery } => self.start_attempt(queue, delivery),
+            SchedulerAction::StoreOutcome { delivery } => self.store_outcome(delivery),
+            SchedulerAction::Requeue { queue, delivery } => {
                 let outbox = self.handle.store.outbox.clone();
                 self.spawn(async move {
                     if let Err(error) = outbox.retry(&queue.client, delivery, Timestamp::now()).await {
@@ -186,7 +187,7 @@ impl DeliveryWorker {
                     Completed::Requeue
                 });
             }
-            Action::ReportBreaker { queue, state } => self.report_breaker(queue, state),
+            SchedulerAction::ReportBreaker { queue, state } => self.report_breaker(queue, state),
         }
     }
 

@@ -18,7 +18,7 @@ const MAX_OPEN_TIME: Duration = Duration::from_secs(60);
 
 /// What the result of an attempt says about the endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::delivery) enum Observation {
+pub(crate) enum Observation {
     Success,
     /// The endpoint responds and rejects this message: the endpoint itself is healthy.
     ClientError,
@@ -28,7 +28,7 @@ pub(in crate::delivery) enum Observation {
 
 /// State of the circuit breaker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::delivery) enum BreakerState {
+pub(crate) enum BreakerState {
     /// Attempts are limited by the AIMD limit only.
     Closed,
     /// No attempts before `until`.

@@ -7,26 +7,26 @@ use crate::domain::{ClientId, Disposition, QueueKey, Timestamp};
 
 /// The time of an event, on both clocks.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::delivery) struct Now {
-    pub(in crate::delivery) instant: Instant,
-    pub(in crate::delivery) wall: Timestamp,
+pub(crate) struct Now {
+    pub(crate) instant: Instant,
+    pub(crate) wall: Timestamp,
 }
 
 #[derive(Debug)]
-pub(in crate::delivery) enum Event {
+pub(crate) enum SchedulerEvent {
     /// The store has, or may have, due deliveries in this queue.
     QueueReady(QueueKey),
-    /// Response to [`Action::LoadPage`].
+    /// Response to [`SchedulerAction::LoadPage`].
     PageLoaded {
         queue: QueueKey,
-        page: Page,
+        page: LoadedPage,
     },
-    /// Response to [`Action::LoadPage`].
+    /// Response to [`SchedulerAction::LoadPage`].
     LoadFailed {
         queue: QueueKey,
         failure: StoreFailure,
     },
-    /// Response to [`Action::StartAttempt`].
+    /// Response to [`SchedulerAction::StartAttempt`].
     AttemptFinished {
         delivery: u64,
         /// `None` if the endpoint did not receive a request, or the attempt was cancelled.
@@ -34,11 +34,11 @@ pub(in crate::delivery) enum Event {
         /// `None` if there is no outcome to store: the delivery was removed with its receiver.
         disposition: Option<Disposition>,
     },
-    /// Response to [`Action::StoreOutcome`].
+    /// Response to [`SchedulerAction::StoreOutcome`].
     OutcomeStored {
         delivery: u64,
     },
-    /// Response to [`Action::StoreOutcome`].
+    /// Response to [`SchedulerAction::StoreOutcome`].
     StoreFailed {
         delivery: u64,
         failure: StoreFailure,
@@ -52,7 +52,7 @@ pub(in crate::delivery) enum Event {
 
 /// A change that an owner made in the store.
 #[derive(Debug)]
-pub(in crate::delivery) enum SchedulerCommand {
+pub(crate) enum SchedulerCommand {
     /// The endpoint was replaced or works again: its health is forgotten and the queue is loaded again.
     Reset(QueueKey),
     /// The owner retries this delivery. Its endpoint is healthy until proven otherwise; if the delivery is being
@@ -64,7 +64,7 @@ pub(in crate::delivery) enum SchedulerCommand {
 }
 
 #[derive(Debug)]
-pub(in crate::delivery) enum Action {
+pub(crate) enum SchedulerAction {
     /// Read the due deliveries of a queue, without those in `exclude`.
     LoadPage { queue: QueueKey, limit: usize, exclude: Vec<u64> },
     /// Drop these deliveries from memory. They are loaded again later.
@@ -81,21 +81,21 @@ pub(in crate::delivery) enum Action {
 
 /// Due deliveries of one queue.
 #[derive(Debug)]
-pub(in crate::delivery) struct Page {
-    pub(in crate::delivery) deliveries: Vec<Prefetched>,
+pub(crate) struct LoadedPage {
+    pub(crate) deliveries: Vec<Prefetched>,
     /// When the earliest delivery is due that is neither on the page nor excluded; in the past if the page was cut.
-    pub(in crate::delivery) next_due: Option<Timestamp>,
-    pub(in crate::delivery) parallelism: Parallelism,
+    pub(crate) next_due: Option<Timestamp>,
+    pub(crate) parallelism: Parallelism,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::delivery) struct Prefetched {
-    pub(in crate::delivery) id: u64,
-    pub(in crate::delivery) kind: AttemptKind,
+pub(crate) struct Prefetched {
+    pub(crate) id: u64,
+    pub(crate) kind: AttemptKind,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(in crate::delivery) enum AttemptKind {
+pub(crate) enum AttemptKind {
     /// The delivery has no failed attempt.
     First,
     Retry,
@@ -103,7 +103,7 @@ pub(in crate::delivery) enum AttemptKind {
 
 /// How many attempts of a queue may be in flight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::delivery) enum Parallelism {
+pub(crate) enum Parallelism {
     /// As many as the endpoint's health allows.
     Adaptive,
     /// One: the endpoint is not verified yet, and each attempt begins with the verification.
@@ -112,7 +112,7 @@ pub(in crate::delivery) enum Parallelism {
 
 /// Why the store did not do what an action asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::delivery) enum StoreFailure {
+pub(crate) enum StoreFailure {
     /// It is repeated after a delay.
     Unavailable,
     /// The client or the delivery no longer exists, or the store is closed: it is not repeated.

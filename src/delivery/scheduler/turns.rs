@@ -8,26 +8,26 @@ use crate::domain::QueueKey;
 /// One turn of so many prefers a retry, so that an endless backlog of first attempts does not starve the retries.
 const TURNS_PER_RETRY: usize = 8;
 
-/// The queues with a delivery to attempt, in two rings.
+/// The queues with a delivery to attempt, in two round-robin lists.
 #[derive(Debug, Default)]
 pub(super) struct Turns {
-    first: Ring,
-    retry: Ring,
+    first: RoundRobin,
+    retry: RoundRobin,
     taken: usize,
 }
 
 #[derive(Debug, Default)]
-struct Ring {
+struct RoundRobin {
     order: VecDeque<QueueKey>,
     members: HashSet<QueueKey>,
 }
 
 impl Turns {
-    /// Appends the queue to a ring, unless it is in it.
+    /// Appends the queue to those with such an attempt, unless it is among them.
     pub(super) fn push(&mut self, kind: AttemptKind, queue: &QueueKey) {
-        let ring = self.ring(kind);
-        if ring.members.insert(queue.clone()) {
-            ring.order.push_back(queue.clone());
+        let queues = self.queues(kind);
+        if queues.members.insert(queue.clone()) {
+            queues.order.push_back(queue.clone());
         }
     }
 
@@ -40,16 +40,16 @@ impl Turns {
             [AttemptKind::First, AttemptKind::Retry]
         };
         let turn = order.into_iter().filter(|kind| is_allowed(*kind)).find_map(|kind| {
-            let ring = self.ring(kind);
-            let queue = ring.order.pop_front()?;
-            ring.members.remove(&queue);
+            let queues = self.queues(kind);
+            let queue = queues.order.pop_front()?;
+            queues.members.remove(&queue);
             Some((queue, kind))
         })?;
         self.taken = self.taken.wrapping_add(1);
         Some(turn)
     }
 
-    fn ring(&mut self, kind: AttemptKind) -> &mut Ring {
+    fn queues(&mut self, kind: AttemptKind) -> &mut RoundRobin {
         match kind {
             AttemptKind::First => &mut self.first,
             AttemptKind::Retry => &mut self.retry,

@@ -12,8 +12,8 @@ use super::store::{OutboxModel, RowState};
 use super::text::queue_key;
 use crate::delivery::scheduler::concurrency::groups_of;
 use crate::delivery::scheduler::{
-    Action, AttemptKind, BreakerState, Event, Now, Observation, Page, Parallelism, Scheduler, SchedulerCommand,
-    StoreFailure,
+    AttemptKind, BreakerState, LoadedPage, Now, Observation, Parallelism, Scheduler, SchedulerAction, SchedulerCommand,
+    SchedulerEvent, StoreFailure,
 };
 use crate::domain::{ClientId, Disposition, QueueKey, Timestamp};
 
@@ -25,7 +25,7 @@ enum Running {
         queue: usize,
         limit: usize,
         exclude: Vec<u64>,
-        page: Option<Page>,
+        page: Option<LoadedPage>,
     },
     Attempt {
         delivery: u64,
@@ -72,7 +72,7 @@ impl World {
             Step::Publish { queue, document } => self.outbox.publish(queue, document, self.now.wall),
             Step::Announce => {
                 for queue in self.outbox.take_ready() {
-                    self.handle(Event::QueueReady(self.keys[queue].clone()))?;
+                    self.handle(SchedulerEvent::QueueReady(self.keys[queue].clone()))?;
                 }
             }
             Step::Complete { action, result } => {
@@ -83,26 +83,26 @@ impl World {
             }
             Step::Wait { seconds } => self.wait(Duration::from_secs(seconds))?,
             Step::Reset { queue } => {
-                self.handle(Event::Command(SchedulerCommand::Reset(self.keys[queue].clone())))?;
+                self.handle(SchedulerEvent::Command(SchedulerCommand::Reset(self.keys[queue].clone())))?;
                 self.outbox.make_due(queue, self.now.wall);
             }
             Step::Retry { delivery } => {
                 if !self.outbox.rows.is_empty() {
                     let id = delivery.index(self.outbox.rows.len()) as u64 + 1;
                     let key = self.keys[self.outbox.rows[&id].queue].clone();
-                    self.handle(Event::Command(SchedulerCommand::RetryNow(key, id)))?;
+                    self.handle(SchedulerEvent::Command(SchedulerCommand::RetryNow(key, id)))?;
                     self.outbox.retry(id, self.now.wall);
                 }
             }
             Step::RemoveQueue { queue } => {
                 self.remove(|other| other == queue);
-                self.handle(Event::Command(SchedulerCommand::QueueRemoved(self.keys[queue].clone())))?;
+                self.handle(SchedulerEvent::Command(SchedulerCommand::QueueRemoved(self.keys[queue].clone())))?;
             }
             Step::RemoveClient { client } => {
                 let client: ClientId = CLIENTS[client].parse().expect("client id");
                 let keys = self.keys.clone();
                 self.remove(|queue| keys[queue].client == client);
-                self.handle(Event::Command(SchedulerCommand::ClientRemoved(client)))?;
+                self.handle(SchedulerEvent::Command(SchedulerCommand::ClientRemoved(client)))?;
             }
         }
         Ok(())
@@ -114,7 +114,7 @@ impl World {
         match running {
             Running::Load { queue, .. } if unavailable => {
                 let queue = self.keys[queue].clone();
-                self.handle(Event::LoadFailed { queue, failure: StoreFailure::Unavailable })
+                self.handle(SchedulerEvent::LoadFailed { queue, failure: StoreFailure::Unavailable })
             }
             Running::Load { queue, limit, exclude, page: None } => {
                 let mut page = self.outbox.read(queue, limit, &exclude, self.now.wall);
@@ -127,7 +127,7 @@ impl World {
             }
             Running::Load { queue, page: Some(page), .. } => {
                 self.prefetched.extend(page.deliveries.iter().map(|delivery| delivery.id));
-                self.handle(Event::PageLoaded { queue: self.keys[queue].clone(), page })
+                self.handle(SchedulerEvent::PageLoaded { queue: self.keys[queue].clone(), page })
             }
             Running::Attempt { delivery, is_cancelled } => {
                 let retry = Disposition::Retry(self.now.wall.plus(Duration::from_secs(30)));
@@ -142,15 +142,15 @@ impl World {
                     ActionResult::Panic => (None, Some(retry)),
                 };
                 self.dispositions.extend(disposition.map(|disposition| (delivery, disposition)));
-                self.handle(Event::AttemptFinished { delivery, observation, disposition })
+                self.handle(SchedulerEvent::AttemptFinished { delivery, observation, disposition })
             }
             Running::Store { delivery } if unavailable => {
-                self.handle(Event::StoreFailed { delivery, failure: StoreFailure::Unavailable })
+                self.handle(SchedulerEvent::StoreFailed { delivery, failure: StoreFailure::Unavailable })
             }
             Running::Store { delivery } => {
                 let event = match self.outbox.record(delivery, self.dispositions[&delivery], self.now.wall) {
-                    true => Event::OutcomeStored { delivery },
-                    false => Event::StoreFailed { delivery, failure: StoreFailure::Rejected },
+                    true => SchedulerEvent::OutcomeStored { delivery },
+                    false => SchedulerEvent::StoreFailed { delivery, failure: StoreFailure::Rejected },
                 };
                 self.handle(event)
             }
@@ -165,7 +165,7 @@ impl World {
         let end = self.now.instant + time;
         while let Some(at) = self.scheduler.next_alarm().filter(|at| *at <= end) {
             self.advance(at);
-            self.handle(Event::AlarmReached)?;
+            self.handle(SchedulerEvent::AlarmReached)?;
         }
         self.advance(end);
         Ok(())
@@ -176,7 +176,7 @@ impl World {
         self.now.instant = to.max(self.now.instant);
     }
 
-    fn handle(&mut self, event: Event) -> TestCaseResult {
+    fn handle(&mut self, event: SchedulerEvent) -> TestCaseResult {
         for action in self.scheduler.handle(event, self.now) {
             self.execute(action)?;
         }
@@ -184,9 +184,9 @@ impl World {
         self.check_progress()
     }
 
-    fn execute(&mut self, action: Action) -> TestCaseResult {
+    fn execute(&mut self, action: SchedulerAction) -> TestCaseResult {
         match action {
-            Action::LoadPage { queue, limit, exclude } => {
+            SchedulerAction::LoadPage { queue, limit, exclude } => {
                 prop_assert!(!self.is_stopping, "loads after stop");
                 let queue = self.index(&queue);
                 let is_loading =
@@ -194,15 +194,15 @@ impl World {
                 prop_assert!(!self.running.iter().any(is_loading), "two loads of one queue");
                 self.running.push(Running::Load { queue, limit, exclude, page: None });
             }
-            Action::Discard { deliveries } => {
+            SchedulerAction::Discard { deliveries } => {
                 for delivery in deliveries {
                     prop_assert!(self.prefetched.remove(&delivery), "discards {delivery} without a payload");
                 }
             }
-            Action::StartAttempt { queue, delivery } => self.start(&queue, delivery)?,
-            Action::StoreOutcome { delivery } => self.running.push(Running::Store { delivery }),
-            Action::Requeue { delivery, .. } => self.running.push(Running::Requeue { delivery }),
-            Action::ReportBreaker { .. } => {}
+            SchedulerAction::StartAttempt { queue, delivery } => self.start(&queue, delivery)?,
+            SchedulerAction::StoreOutcome { delivery } => self.running.push(Running::Store { delivery }),
+            SchedulerAction::Requeue { delivery, .. } => self.running.push(Running::Requeue { delivery }),
+            SchedulerAction::ReportBreaker { .. } => {}
         }
         Ok(())
     }
@@ -335,7 +335,7 @@ proptest! {
         for step in steps {
             world.step(step)?;
         }
-        world.handle(Event::Stop)?;
+        world.handle(SchedulerEvent::Stop)?;
         world.is_stopping = true;
         for step in after {
             world.step(step)?;

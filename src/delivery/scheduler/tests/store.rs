@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::delivery::scheduler::{AttemptKind, Page, Parallelism, Prefetched};
+use crate::delivery::scheduler::{AttemptKind, LoadedPage, Parallelism, Prefetched};
 use crate::domain::{Disposition, Timestamp};
 
 /// Deliveries of a page at most: the outbox cuts pages by bytes as well.
@@ -45,7 +45,7 @@ impl OutboxModel {
         std::mem::take(&mut self.ready)
     }
 
-    pub(super) fn read(&self, queue: usize, limit: usize, exclude: &[u64], now: Timestamp) -> Page {
+    pub(super) fn read(&self, queue: usize, limit: usize, exclude: &[u64], now: Timestamp) -> LoadedPage {
         let is_candidate =
             |id: &u64, row: &Row| row.queue == queue && row.state == RowState::Pending && !exclude.contains(id);
         let mut pending: Vec<(bool, Timestamp, u64)> = (self.rows.iter())
@@ -56,7 +56,7 @@ impl OutboxModel {
         let (due, later): (Vec<_>, Vec<_>) = pending.into_iter().partition(|(_, due, _)| *due <= now);
         let (page, cut) = due.split_at(due.len().min(limit).min(PAGE));
         let kind = |is_retry| if is_retry { AttemptKind::Retry } else { AttemptKind::First };
-        Page {
+        LoadedPage {
             deliveries: page.iter().map(|(is_retry, _, id)| Prefetched { id: *id, kind: kind(*is_retry) }).collect(),
             next_due: cut.iter().chain(&later).map(|(_, due, _)| *due).min(),
             parallelism: Parallelism::Adaptive,

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use crate::delivery::scheduler::{
-    Action, AttemptKind, BreakerState, Event, Now, Observation, Page, Parallelism, Prefetched, Scheduler,
-    SchedulerCommand, StoreFailure,
+    AttemptKind, BreakerState, LoadedPage, Now, Observation, Parallelism, Prefetched, Scheduler, SchedulerAction,
+    SchedulerCommand, SchedulerEvent, StoreFailure,
 };
 use crate::domain::{Disposition, QueueKey, Target, Timestamp};
 
@@ -48,30 +48,30 @@ impl Text {
         }
         if name == "remove-client" {
             let client = words[0].parse().expect("client id");
-            return self.handle(Event::Command(SchedulerCommand::ClientRemoved(client)));
+            return self.handle(SchedulerEvent::Command(SchedulerCommand::ClientRemoved(client)));
         }
         if name == "stop" {
-            return self.handle(Event::Stop);
+            return self.handle(SchedulerEvent::Stop);
         }
         range(words[0]).flat_map(|delivery| self.delivery_event(name, delivery)).collect()
     }
 
-    fn queue_event(&mut self, event: &str, name: &str, words: &[&str]) -> Event {
+    fn queue_event(&mut self, event: &str, name: &str, words: &[&str]) -> SchedulerEvent {
         let queue = queue_key(name);
         self.names.insert(queue.clone(), name.to_owned());
         match event {
-            "ready" => Event::QueueReady(queue),
-            "page" => Event::PageLoaded { queue, page: self.page(words) },
-            "load-unavailable" => Event::LoadFailed { queue, failure: StoreFailure::Unavailable },
-            "load-rejected" => Event::LoadFailed { queue, failure: StoreFailure::Rejected },
-            "reset" => Event::Command(SchedulerCommand::Reset(queue)),
-            "retry" => Event::Command(SchedulerCommand::RetryNow(queue, words[0].parse().expect("delivery"))),
-            _ => Event::Command(SchedulerCommand::QueueRemoved(queue)),
+            "ready" => SchedulerEvent::QueueReady(queue),
+            "page" => SchedulerEvent::PageLoaded { queue, page: self.page(words) },
+            "load-unavailable" => SchedulerEvent::LoadFailed { queue, failure: StoreFailure::Unavailable },
+            "load-rejected" => SchedulerEvent::LoadFailed { queue, failure: StoreFailure::Rejected },
+            "reset" => SchedulerEvent::Command(SchedulerCommand::Reset(queue)),
+            "retry" => SchedulerEvent::Command(SchedulerCommand::RetryNow(queue, words[0].parse().expect("delivery"))),
+            _ => SchedulerEvent::Command(SchedulerCommand::QueueRemoved(queue)),
         }
     }
 
-    fn page(&self, words: &[&str]) -> Page {
-        let mut page = Page { deliveries: Vec::new(), next_due: None, parallelism: Parallelism::Adaptive };
+    fn page(&self, words: &[&str]) -> LoadedPage {
+        let mut page = LoadedPage { deliveries: Vec::new(), next_due: None, parallelism: Parallelism::Adaptive };
         for word in words {
             match *word {
                 "cut" => page.next_due = Some(self.now.wall),
@@ -95,15 +95,17 @@ impl Text {
             "dead" => (None, Some(Disposition::Dead)),
             "panic" => (None, Some(retry)),
             "cancel" => (None, None),
-            "stored" => return self.handle(Event::OutcomeStored { delivery }),
+            "stored" => return self.handle(SchedulerEvent::OutcomeStored { delivery }),
             "store-unavailable" => {
-                return self.handle(Event::StoreFailed { delivery, failure: StoreFailure::Unavailable });
+                return self.handle(SchedulerEvent::StoreFailed { delivery, failure: StoreFailure::Unavailable });
             }
-            "store-rejected" => return self.handle(Event::StoreFailed { delivery, failure: StoreFailure::Rejected }),
+            "store-rejected" => {
+                return self.handle(SchedulerEvent::StoreFailed { delivery, failure: StoreFailure::Rejected });
+            }
             _ => panic!("unknown event {event}"),
         };
         self.dispositions.extend(disposition.map(|disposition| (delivery, disposition)));
-        self.handle(Event::AttemptFinished { delivery, observation, disposition })
+        self.handle(SchedulerEvent::AttemptFinished { delivery, observation, disposition })
     }
 
     /// Advances the time from alarm to alarm.
@@ -112,7 +114,7 @@ impl Text {
         let mut actions = Vec::new();
         while let Some(at) = self.scheduler.next_alarm().filter(|at| *at <= end) {
             self.advance(at);
-            actions.extend(self.handle(Event::AlarmReached));
+            actions.extend(self.handle(SchedulerEvent::AlarmReached));
         }
         self.advance(end);
         actions
@@ -123,25 +125,29 @@ impl Text {
         self.now.instant = to.max(self.now.instant);
     }
 
-    fn handle(&mut self, event: Event) -> Vec<String> {
+    fn handle(&mut self, event: SchedulerEvent) -> Vec<String> {
         let actions = self.scheduler.handle(event, self.now);
         actions.iter().map(|action| self.action(action)).collect()
     }
 
-    fn action(&self, action: &Action) -> String {
+    fn action(&self, action: &SchedulerAction) -> String {
         let name = |queue| &self.names[queue];
         match action {
-            Action::LoadPage { queue, limit, exclude } if exclude.is_empty() => format!("load {} {limit}", name(queue)),
-            Action::LoadPage { queue, limit, exclude } => {
+            SchedulerAction::LoadPage { queue, limit, exclude } if exclude.is_empty() => {
+                format!("load {} {limit}", name(queue))
+            }
+            SchedulerAction::LoadPage { queue, limit, exclude } => {
                 format!("load {} {limit} without {}", name(queue), ids(exclude))
             }
-            Action::Discard { deliveries } => format!("discard {}", ids(deliveries)),
-            Action::StartAttempt { queue, delivery } => format!("start {} {delivery}", name(queue)),
-            Action::StoreOutcome { delivery } => format!("store {delivery}"),
-            Action::Requeue { queue, delivery } => format!("requeue {} {delivery}", name(queue)),
-            Action::ReportBreaker { queue, state: BreakerState::Closed } => format!("closed {}", name(queue)),
-            Action::ReportBreaker { queue, state: BreakerState::HalfOpen } => format!("half-open {}", name(queue)),
-            Action::ReportBreaker { queue, state: BreakerState::Open { until } } => {
+            SchedulerAction::Discard { deliveries } => format!("discard {}", ids(deliveries)),
+            SchedulerAction::StartAttempt { queue, delivery } => format!("start {} {delivery}", name(queue)),
+            SchedulerAction::StoreOutcome { delivery } => format!("store {delivery}"),
+            SchedulerAction::Requeue { queue, delivery } => format!("requeue {} {delivery}", name(queue)),
+            SchedulerAction::ReportBreaker { queue, state: BreakerState::Closed } => format!("closed {}", name(queue)),
+            SchedulerAction::ReportBreaker { queue, state: BreakerState::HalfOpen } => {
+                format!("half-open {}", name(queue))
+            }
+            SchedulerAction::ReportBreaker { queue, state: BreakerState::Open { until } } => {
                 format!("open {} {}s", name(queue), until.saturating_duration_since(self.now.instant).as_secs())
             }
         }
