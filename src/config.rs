@@ -1,5 +1,5 @@
-//! The configuration: one flat struct, filled from flags, environment and file over the defaults of `config/keys.rs`.
-//! Only wiring reads it; every part declares options of its own.
+//! The configuration: one flat struct, read from flags, environment, file and the defaults of `config/keys.rs`.
+//! Only the wiring reads it; every part declares its own options.
 
 #![warn(missing_docs)]
 
@@ -20,17 +20,17 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 pub use flags::Flags;
-pub use keys::{KEYS, Key, Preset, reference};
+pub use keys::{DefaultValue, KEYS, Key, reference};
 pub use layers::{ConfigError, unknown_variables};
 pub use limits::raise_open_files;
-pub use value::{Origins, Store};
+pub use value::Origins;
 
 use crate::app::logging::LogFormat;
 use crate::auth::QueryToken;
 use crate::domain::Secret;
 use layers::Layers;
 
-/// Everything that can be configured, each value checked. What each key is for stands in [`KEYS`].
+/// The checked values of all configuration keys. [`KEYS`] documents each key.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The public address.
@@ -39,77 +39,79 @@ pub struct Config {
     pub admin_listen: SocketAddr,
     /// The data directory.
     pub data: PathBuf,
-    /// Which store.
-    pub store: Store,
-    /// The public base URL when one is configured, without a trailing slash; see [`Config::public_url`].
+    /// The configured public base URL, without a trailing slash; see [`Config::public_url`].
     pub public_url: Option<String>,
-    /// Whose pages may read.
+    /// The origins whose pages may read streams.
     pub cors_origins: Origins,
-    /// For how long a token of `/oauth/token` is good; at least a second.
+    /// The validity of a token from `/oauth/token`; at least one second.
     pub token_ttl: Duration,
-    /// What a stream's `?token=` may be.
+    /// The kinds of token accepted in `?token=`.
     pub query_token: QueryToken,
-    /// Open connections, in all.
+    /// Maximum number of open connections.
     pub max_connections: usize,
-    /// Open streams, in all; fewer than connections.
+    /// Maximum number of open streams; less than `max_connections`.
     pub max_followers: usize,
-    /// Open streams of one client; not more than in all.
+    /// Maximum number of open streams of a client; at most `max_followers`.
     pub max_followers_per_client: usize,
-    /// Bytes of a request's head; at least 8 KiB, which hyper needs.
+    /// Maximum size of a request head in bytes; at least 8 KiB, which hyper needs.
     pub max_header_bytes: usize,
-    /// For a request's head to arrive.
+    /// Deadline for receiving a request head.
     pub header_timeout: Duration,
-    /// Bytes of a request's body.
+    /// Maximum size of a request body in bytes.
     pub max_body_bytes: usize,
-    /// For a request's body to arrive.
+    /// Deadline for receiving a request body.
     pub body_timeout: Duration,
-    /// Requests per second and hook key.
+    /// Maximum request rate of a hook, per second.
     pub hook_rate: NonZeroU32,
-    /// Older events go.
+    /// Maximum age of events.
     pub history_age: Duration,
-    /// Events kept of each client.
+    /// Maximum number of events of a client.
     pub history_events_per_client: u64,
-    /// Bytes kept of each client.
+    /// Maximum size of a client's events in bytes, raw requests included.
     pub history_bytes: u64,
-    /// Older rejects go.
+    /// Maximum age of rejects.
     pub rejects_age: Duration,
-    /// Rejects kept of each client.
+    /// Maximum number of rejects of a client.
     pub rejects_per_client: u64,
-    /// Bytes of rejects kept of each client.
+    /// Maximum size of a client's rejects in bytes.
     pub rejects_bytes: u64,
-    /// Private ranges that may be called all the same.
+    /// Private address ranges that deliveries may call.
     pub allow_private_endpoints: Vec<IpNet>,
-    /// For one attempt of a delivery, from the look at the address to the last byte of the answer.
+    /// Deadline for one attempt of a delivery, from name resolution to the last byte of the response.
     pub delivery_timeout: Duration,
-    /// Attempts at the same time.
+    /// Maximum number of concurrent delivery attempts.
     pub delivery_concurrency: usize,
-    /// Settled deliveries older than this go.
+    /// Maximum age of delivered and dead deliveries.
     pub deliveries_age: Duration,
-    /// Settled deliveries kept of each client.
+    /// Maximum number of delivered and dead deliveries of a client.
     pub deliveries_per_client: u64,
-    /// Bytes of their attempts kept of each client.
+    /// Maximum size of their attempts per client in bytes.
     pub deliveries_bytes: u64,
-    /// Between two empty lines on an idle stream.
+    /// Interval of keepalives on an idle stream.
     pub idle_interval: Duration,
-    /// For a follower to accept a byte.
+    /// A follower that accepts no byte for this long is disconnected.
     pub write_timeout: Duration,
-    /// From the signal to the exit.
+    /// Time between the signal and the exit.
     pub grace: Duration,
-    /// How the log is written.
+    /// The output format of the log.
     pub log_format: LogFormat,
-    /// What is logged.
+    /// The lowest level that is logged.
     pub log_level: tracing::Level,
-    /// The admin token, when it does not come from `<data>/admin.token`.
+    /// The admin token, unless `<data>/admin.token` holds it.
     pub admin_token: Option<Secret>,
-    /// Whether to simulate a vendor.
+    /// Whether the demo client with simulated vendors runs.
     pub demo: bool,
 }
 
 impl Config {
-    /// Reads the configuration: a flag beats the environment, that beats the file, that beats the default.
+    /// Reads the configuration. Flags take precedence over the environment, the environment over the file, the file over
+    /// the defaults.
     ///
-    /// `env` is asked for `DOCRELAY_…` names only. `open_files` is how many files the process may have open, as
-    /// [`raise_open_files`] tells it: the defaults of the connection limits follow from it.
+    /// `env` is called with `DOCRELAY_…` names only. `open_files` is the open-file limit of the process, see
+    /// [`raise_open_files`]; the default connection limits depend on it.
+    ///
+    /// # Errors
+    /// The first invalid value, with the place that set it.
     pub fn load(flags: &Flags, env: impl Fn(&str) -> Option<String>, open_files: u64) -> Result<Self, ConfigError> {
         let layers = Layers::read(flags, &env)?;
         let delivery_concurrency =
@@ -126,7 +128,6 @@ impl Config {
             listen: layers.get("listen", value::address)?,
             admin_listen: layers.get("admin_listen", value::address)?,
             data: layers.get("data", value::path)?,
-            store: layers.get("store", value::store)?,
             public_url: layers.optional("public_url", value::base_url)?,
             cors_origins: layers.get("cors_origins", value::origins)?,
             token_ttl: layers.get("token_ttl", value::seconds)?,
@@ -159,19 +160,22 @@ impl Config {
             admin_token: layers.optional("admin_token", value::secret)?,
             demo: layers.get("demo", value::switch)?,
         };
-        config.agree(&layers, open_files)?;
+        config.check_consistency(&layers, open_files)?;
         Ok(config)
     }
 
-    /// Checks one file by itself, as `docrelay check` does: neither flags nor environment count, and the file's
-    /// connection limits are not compared with this machine's, because it may be meant for another.
+    /// Checks one file without flags and environment, as `docrelay check` does. Its connection limits are not compared
+    /// with the open-file limit, because the file may be meant for another machine.
+    ///
+    /// # Errors
+    /// The first invalid value, with its line.
     pub fn check(file: &Path) -> Result<Self, ConfigError> {
         let flags = Flags { config: Some(file.to_owned()), ..Flags::default() };
         Self::load(&flags, |_| None, u64::MAX)
     }
 
-    /// The public base URL without a trailing slash: the configured one, else the address that was bound (whose port
-    /// is known only then), where an address that stands for all is written as `localhost`.
+    /// The public base URL without a trailing slash: the configured URL, or else the bound address. An unspecified
+    /// address is written as `localhost`.
     pub fn public_url(&self, bound: SocketAddr) -> String {
         match (&self.public_url, bound.ip()) {
             (Some(url), _) => url.clone(),
@@ -181,14 +185,14 @@ impl Config {
         }
     }
 
-    /// What no value can say alone.
-    fn agree(&self, layers: &Layers<'_>, open_files: u64) -> Result<(), ConfigError> {
+    /// Checks the conditions between several values.
+    fn check_consistency(&self, layers: &Layers<'_>, open_files: u64) -> Result<(), ConfigError> {
         let port_is_free = self.listen.port() == 0 || self.listen != self.admin_listen;
-        layers.require("admin_listen", port_is_free, "another address than listen has")?;
+        layers.require("admin_listen", port_is_free, "different from listen")?;
         let fits = u64::try_from(self.max_connections).is_ok_and(|n| n < open_files);
         layers.require("max_connections", fits, "fewer than the open-file limit allows (raise it: ulimit -n)")?;
         let room = self.max_followers < self.max_connections;
-        layers.require("max_followers", room, "fewer than max_connections, so that vendors still get in")?;
+        layers.require("max_followers", room, "fewer than max_connections, so that connections remain for vendors")?;
         let part = self.max_followers_per_client <= self.max_followers;
         layers.require("max_followers_per_client", part, "at most max_followers")?;
         let body = self.max_body_bytes as u64;

@@ -1,11 +1,11 @@
-//! The flags of `docrelay serve`, and of the commands that look into its data directory. Their help comes from the
-//! table of keys; their values are checked with all others.
+//! The flags of `docrelay serve` and of the commands that use its data directory. Their help comes from the table of
+//! keys; their values are checked with all other values.
 
 use std::path::PathBuf;
 
-use super::keys::{self, Preset};
+use super::keys::{self, DefaultValue};
 
-/// The configuration's flags. None has a default here: what is not given is left to environment and file.
+/// The flags of the configuration. They have no defaults here: an absent flag leaves the value to environment and file.
 #[derive(clap::Args, Clone, Debug, Default)]
 pub struct Flags {
     /// Configuration file in TOML [env: DOCRELAY_CONFIG]
@@ -20,22 +20,18 @@ pub struct Flags {
     /// The key `data`.
     #[arg(long, value_name = "DIR", help = help("data"))]
     pub data: Option<String>,
-    /// The key `store`.
-    #[arg(long, value_name = "STORE", help = help("store"))]
-    pub store: Option<String>,
     /// The key `demo`.
     #[arg(long, help = help("demo"))]
     pub demo: bool,
 }
 
 impl Flags {
-    /// What the command line says of a key.
+    /// The value of a key on the command line.
     pub(super) fn value(&self, name: &str) -> Option<String> {
         match name {
             "listen" => self.listen.clone(),
             "admin_listen" => self.admin_listen.clone(),
             "data" => self.data.clone(),
-            "store" => self.store.clone(),
             "demo" => self.demo.then(|| "true".to_owned()),
             _ => None,
         }
@@ -47,8 +43,8 @@ fn help(name: &str) -> String {
         return String::new();
     };
     let default = match key.default {
-        Preset::Is("false") | Preset::Derived(_) => String::new(),
-        Preset::Is(value) => format!(" [default: {value}]"),
+        DefaultValue::Is("false") | DefaultValue::Derived(_) => String::new(),
+        DefaultValue::Is(value) => format!(" [default: {value}]"),
     };
-    format!("{}{default} [env: {}] [key: {name}]", key.meaning, key.variable())
+    format!("{}{default} [env: {}] [key: {name}]", key.description, key.variable())
 }

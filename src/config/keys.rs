@@ -1,27 +1,27 @@
-//! The table of the configuration's keys: the one place that holds names, defaults and meanings. Parsing, `--help` and
-//! the reference page all read it.
+//! The table of the configuration keys: the only place with names, defaults and descriptions. The parser, `--help` and
+//! the reference page use it.
 
 use std::fmt::Write;
 
 /// One key of the configuration.
 #[derive(Debug)]
 pub struct Key {
-    /// Its name in the TOML file.
+    /// The name in the TOML file.
     pub name: &'static str,
-    /// What holds when nobody says anything.
-    pub default: Preset,
-    /// Whether it is a flag, too.
+    /// The value if no source sets it.
+    pub default: DefaultValue,
+    /// Whether the key is also a flag.
     pub flag: bool,
-    /// What it decides.
-    pub meaning: &'static str,
+    /// One sentence for `--help` and the reference.
+    pub description: &'static str,
 }
 
-/// A default.
+/// The default of a key.
 #[derive(Debug)]
-pub enum Preset {
-    /// This value, written as in the file; it goes through the same parser.
+pub enum DefaultValue {
+    /// A value in the notation of the file; the same parser reads it.
     Is(&'static str),
-    /// Found out at the start; the words say how.
+    /// A value computed at the start; the text says how.
     Derived(&'static str),
 }
 
@@ -36,29 +36,32 @@ impl Key {
         format!("--{}", self.name.replace('_', "-"))
     }
 
-    const fn flag(name: &'static str, default: &'static str, meaning: &'static str) -> Self {
-        Self { name, default: Preset::Is(default), flag: true, meaning }
+    const fn flag(name: &'static str, default: &'static str, description: &'static str) -> Self {
+        Self { name, default: DefaultValue::Is(default), flag: true, description }
     }
 
-    const fn plain(name: &'static str, default: &'static str, meaning: &'static str) -> Self {
-        Self { name, default: Preset::Is(default), flag: false, meaning }
+    const fn plain(name: &'static str, default: &'static str, description: &'static str) -> Self {
+        Self { name, default: DefaultValue::Is(default), flag: false, description }
     }
 
-    const fn derived(name: &'static str, how: &'static str, meaning: &'static str) -> Self {
-        Self { name, default: Preset::Derived(how), flag: false, meaning }
+    const fn derived(name: &'static str, how: &'static str, description: &'static str) -> Self {
+        Self { name, default: DefaultValue::Derived(how), flag: false, description }
     }
 }
 
 /// Every key, in the order of the reference page.
 pub const KEYS: &[Key] = &[
-    Key::flag("listen", "127.0.0.1:8080", "Public address: streams, hooks, pages. Port 0 takes a free one"),
-    Key::flag("admin_listen", "127.0.0.1:9090", "Admin address: metrics, probes, clients. Keep it off the internet"),
-    Key::flag("data", "./data", "Directory of the keys, the admin token and the database; made on first start"),
-    Key::flag("store", "sqlite", "Where events are kept: `sqlite`, a database file in the data directory"),
+    Key::flag("listen", "127.0.0.1:8080", "Public address: streams, hooks, pages. Port 0 selects a free port"),
+    Key::flag(
+        "admin_listen",
+        "127.0.0.1:9090",
+        "Admin address: metrics, probes, clients. Do not expose it to the internet",
+    ),
+    Key::flag("data", "./data", "Data directory with keys, admin token and database; created on first start"),
     Key::derived(
         "public_url",
-        "`http://` and the address that listens",
-        "Base of the hooks' addresses, as vendors reach it: `https://relay.example.com`",
+        "`http://` and the public address",
+        "Base URL of the hooks as vendors reach it, such as `https://relay.example.com`",
     ),
     Key::plain(
         "cors_origins",
@@ -66,90 +69,94 @@ pub const KEYS: &[Key] = &[
         "Origins whose pages may read streams: a list such as `[\"https://app.example.com\"]`, `*` for all, `[]` or \
          `none` for none",
     ),
-    Key::plain("token_ttl", "1h", "How long a token from `/oauth/token` is valid"),
+    Key::plain("token_ttl", "1h", "Validity of a token from `/oauth/token`"),
     Key::plain(
         "query_token",
         "any",
-        "What a stream takes in `?token=`: `any` token, a `ticket` only, or nothing (`off`); `Authorization` takes any",
+        "Tokens accepted in `?token=`: `any` token, `ticket` only, or none (`off`); `Authorization` accepts any token",
     ),
     Key::derived(
         "max_connections",
         "the open-file limit less 256 and twice `delivery_concurrency`, but at least half of it, at most 200000",
-        "Open connections to the public address; more wait to be accepted",
+        "Maximum number of connections to the public address; further connections wait in the listen queue",
     ),
     Key::derived(
         "max_followers",
         "nine tenths of `max_connections`",
-        "Open streams in all; more are told to come back",
+        "Maximum number of streams; further streams are refused with a `retry:` delay",
     ),
     Key::derived(
         "max_followers_per_client",
-        "10000, or `max_followers` when that is less",
-        "Open streams of one client; more are told to come back",
+        "10000, or `max_followers` if that is less",
+        "Maximum number of streams of a client; further streams are refused with a `retry:` delay",
     ),
-    Key::plain("max_header_bytes", "16KiB", "Size of a request's head; at least `8KiB`"),
-    Key::plain("header_timeout", "10s", "Time for a request's head to arrive"),
-    Key::plain("max_body_bytes", "256KiB", "Size of a request's body; larger ones are answered 413"),
-    Key::plain("body_timeout", "10s", "Time for a request's body to arrive; slower ones are answered 408"),
-    Key::plain("hook_rate", "50000", "Requests per second to one hook; more are answered 429"),
-    Key::plain("history_age", "30d", "How long events are kept and can be replayed"),
-    Key::plain("history_events_per_client", "5000000", "Events kept of each client; the oldest go first"),
+    Key::plain("max_header_bytes", "16KiB", "Maximum size of a request head; at least `8KiB`"),
+    Key::plain("header_timeout", "10s", "Deadline for receiving a request head"),
+    Key::plain("max_body_bytes", "256KiB", "Maximum size of a request body; a larger one gets 413"),
+    Key::plain("body_timeout", "10s", "Deadline for receiving a request body; a slower one gets 408"),
+    Key::plain("hook_rate", "50000", "Maximum requests per second to a hook; further requests get 429"),
+    Key::plain("history_age", "30d", "Maximum age of events; older events are pruned and cannot be replayed"),
+    Key::plain(
+        "history_events_per_client",
+        "5000000",
+        "Maximum number of events of a client; the oldest are pruned first",
+    ),
     Key::plain(
         "history_bytes",
         "4GiB",
-        "Bytes of events kept of each client, raw requests included; the oldest go first",
+        "Maximum size of the events of a client, raw requests included; the oldest are pruned first",
     ),
-    Key::plain("rejects_age", "30d", "How long requests that were not understood are kept"),
-    Key::plain("rejects_per_client", "1000", "Rejects kept of each client; the oldest go first"),
-    Key::plain("rejects_bytes", "64MiB", "Bytes of rejects kept of each client; the oldest go first"),
+    Key::plain("rejects_age", "30d", "Maximum age of rejects"),
+    Key::plain("rejects_per_client", "1000", "Maximum number of rejects of a client; the oldest are pruned first"),
+    Key::plain("rejects_bytes", "64MiB", "Maximum size of the rejects of a client; the oldest are pruned first"),
     Key::plain(
         "allow_private_endpoints",
         "none",
-        "Private ranges that notifications may call: a list such as `[\"10.1.0.0/16\"]`, or `none`",
+        "Private address ranges that deliveries may call: a list such as `[\"10.1.0.0/16\"]`, or `none`",
     ),
-    Key::plain("delivery_timeout", "10s", "Time for one attempt of a delivery, connection and answer included"),
+    Key::plain("delivery_timeout", "10s", "Deadline for one delivery attempt, connection and response included"),
     Key::derived(
         "delivery_concurrency",
-        "1024, or an eighth of the open-file limit when that is less",
-        "Attempts of deliveries at the same time, to all endpoints together",
+        "1024, or an eighth of the open-file limit if that is less",
+        "Maximum number of concurrent delivery attempts to all endpoints",
     ),
-    Key::plain("deliveries_age", "7d", "How long delivered and dead deliveries are kept, with their attempts"),
+    Key::plain("deliveries_age", "7d", "Maximum age of delivered and dead deliveries with their attempts"),
     Key::plain(
         "deliveries_per_client",
         "100000",
-        "Delivered and dead deliveries kept of each client; the oldest go first",
+        "Maximum number of delivered and dead deliveries of a client; the oldest are pruned first",
     ),
-    Key::plain("deliveries_bytes", "256MiB", "Bytes of their attempts kept of each client; the oldest go first"),
-    Key::plain("idle_interval", "15s", "Time between two empty lines on an idle stream"),
-    Key::plain("write_timeout", "60s", "A follower that accepts no byte for so long is disconnected"),
-    Key::plain("grace", "10s", "Time between SIGTERM and the exit, for running requests to finish"),
-    Key::plain("log_format", "text", "`text`, or `json` with one object a line"),
+    Key::plain("deliveries_bytes", "256MiB", "Maximum size of their attempts per client; the oldest are pruned first"),
+    Key::plain("idle_interval", "15s", "Interval of keepalives (empty lines) on an idle stream"),
+    Key::plain("write_timeout", "60s", "A follower that accepts no byte for this long is disconnected"),
+    Key::plain("grace", "10s", "Maximum time between SIGTERM and the exit; running requests finish within it"),
+    Key::plain("log_format", "text", "`text`, or `json` with one object per line"),
     Key::plain("log_level", "info", "`error`, `warn`, `info`, `debug` or `trace`"),
     Key::derived(
         "admin_token",
-        "the content of `<data>/admin.token`, made on first start",
-        "Token of the admin address; visible ASCII without spaces. Never a flag: command lines can be read by others",
+        "the content of `<data>/admin.token`, created on first start",
+        "Token of the admin address: visible ASCII without spaces. It is not a flag, because other users can read command lines",
     ),
     Key::flag("demo", "false", "Adds a client `demo` and simulated vendor traffic"),
 ];
 
-/// The key of this name.
+/// The key with this name.
 pub(super) fn find(name: &str) -> Option<&'static Key> {
     KEYS.iter().find(|k| k.name == name)
 }
 
-/// The reference of the configuration as a Markdown table. `docs/REFERENCE.md` holds it word for word.
+/// The reference of the configuration as a Markdown table, which `docs/REFERENCE.md` contains.
 pub fn reference() -> String {
-    let mut page = String::from("| key | environment | flag | default | meaning |\n|---|---|---|---|---|\n");
+    let mut page = String::from("| key | environment | flag | default | description |\n|---|---|---|---|---|\n");
     for key in KEYS {
         let flag = if key.flag { format!("`{}`", key.option()) } else { String::new() };
         let default = match key.default {
-            Preset::Is(value) => format!("`{value}`"),
-            Preset::Derived(how) => how.to_owned(),
+            DefaultValue::Is(value) => format!("`{value}`"),
+            DefaultValue::Derived(how) => how.to_owned(),
         };
         // Writing into a String cannot fail.
         let written =
-            writeln!(page, "| `{}` | `{}` | {flag} | {default} | {} |", key.name, key.variable(), key.meaning);
+            writeln!(page, "| `{}` | `{}` | {flag} | {default} | {} |", key.name, key.variable(), key.description);
         debug_assert!(written.is_ok());
     }
     page

@@ -1,5 +1,5 @@
-//! Where a value comes from: flag, environment or a line of the file, in this order, and the errors that name the
-//! place. Knows the names of the keys, not what their values mean.
+//! The layers of the configuration: flag, environment, file, in this order, and the errors that name the place of a
+//! value. Knows the names of the keys, not the meaning of their values.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use toml::de::{DeTable, DeValue};
 
 use super::flags::Flags;
-use super::keys::{self, KEYS, Preset};
+use super::keys::{self, DefaultValue, KEYS};
 
-/// A configuration that cannot be used; one sentence. Values are not repeated, for some of them are secret.
+/// An invalid configuration. The message does not repeat values, because some of them are secret.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
@@ -19,7 +19,7 @@ pub enum ConfigError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The I/O error.
         source: io::Error,
     },
     /// The file is not TOML.
@@ -29,10 +29,10 @@ pub enum ConfigError {
         path: PathBuf,
         /// The line, from 1.
         line: usize,
-        /// What the parser says.
+        /// The message of the parser.
         message: String,
     },
-    /// The file holds a key that does not exist.
+    /// The file contains an unknown key.
     #[error("{}:{line}: there is no key `{key}`: correct or remove it", .path.display())]
     UnknownKey {
         /// The file.
@@ -42,7 +42,7 @@ pub enum ConfigError {
         /// The key.
         key: String,
     },
-    /// A value that cannot be.
+    /// A value is invalid.
     #[error("{place}: {key} must be {expected}")]
     Bad {
         /// The flag, the variable, or file and line.
@@ -54,7 +54,7 @@ pub enum ConfigError {
     },
 }
 
-/// All that was said about the configuration.
+/// All sources of configuration values.
 pub(super) struct Layers<'a> {
     flags: &'a Flags,
     env: &'a dyn Fn(&str) -> Option<String>,
@@ -109,7 +109,7 @@ impl<'a> Layers<'a> {
         parse(&text).map(Some).map_err(|expected| bad(&place, name, expected))
     }
 
-    /// Blames a key, at the place that decided it, unless the condition holds.
+    /// An error at the place that set the key, unless the condition holds.
     pub(super) fn require(&self, name: &str, holds: bool, expected: &'static str) -> Result<(), ConfigError> {
         if holds {
             return Ok(());
@@ -132,8 +132,8 @@ impl<'a> Layers<'a> {
             return Some((text.clone(), Place::Line(&file.path, *line)));
         }
         match key.default {
-            Preset::Is(text) => Some((text.to_owned(), Place::Default)),
-            Preset::Derived(_) => None,
+            DefaultValue::Is(text) => Some((text.to_owned(), Place::Default)),
+            DefaultValue::Derived(_) => None,
         }
     }
 }
@@ -182,7 +182,7 @@ fn plain(value: &DeValue<'_>) -> Option<String> {
     }
 }
 
-/// An empty variable counts as none: that is how compose files and shells write "not set".
+/// An empty variable counts as absent: compose files and shells write "not set" this way.
 fn set(variable: Option<String>) -> Option<String> {
     variable.filter(|text| !text.is_empty())
 }
@@ -191,10 +191,10 @@ fn bad(place: &Place<'_>, key: &str, expected: &'static str) -> ConfigError {
     ConfigError::Bad { place: place.to_string(), key: key.to_owned(), expected }
 }
 
-/// Those of these names that begin with `DOCRELAY_` and mean nothing: worth a warning, for they may be misspelt. They
-/// are no error, because orchestrators set such variables by themselves (`DOCRELAY_PORT` for a service of that name).
+/// Names that begin with `DOCRELAY_` and are not known; they may be misspelt. They are not an error, because
+/// orchestrators set such variables themselves (`DOCRELAY_PORT` for a service called `docrelay`).
 pub fn unknown_variables(names: impl IntoIterator<Item = String>) -> Vec<String> {
-    // Those of the commands, which a shell may have set for all of them.
+    // Variables of the commands, which a shell may have set.
     let commands = ["DOCRELAY_CONFIG", "DOCRELAY_TOKEN", "DOCRELAY_HOOK_SECRET"];
     let known = |name: &str| commands.contains(&name) || KEYS.iter().any(|k| k.variable() == name);
     names.into_iter().filter(|name| name.starts_with("DOCRELAY_") && !known(name)).collect()

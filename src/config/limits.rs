@@ -1,22 +1,22 @@
-//! The open-file limit, and the connection limits that follow from it.
+//! The open-file limit, and the default connection limits that depend on it.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Kept free for the database, the log, the listeners and the admin address.
-const RESERVE: u64 = 256;
+/// Open files reserved for the database, the log, the listeners and the admin address.
+const RESERVED_FILES: u64 = 256;
 
-/// More than this wants a decision of the operator, for memory's sake: at 10 KiB each they take 2 GB.
-const MOST_CONNECTIONS: u64 = 200_000;
+/// The default does not exceed this number because of memory: at 10 KiB each, these connections take 2 GB.
+const MAX_DEFAULT_CONNECTIONS: u64 = 200_000;
 
-/// More would only wait for each other's processor time.
-const MOST_DELIVERIES: usize = 1024;
+/// More concurrent attempts would only compete for the processor.
+const MAX_DEFAULT_DELIVERIES: usize = 1024;
 
-/// What one client gets unless configured otherwise.
+/// The default limit of a client.
 const FOLLOWERS_PER_CLIENT: usize = 10_000;
 
-/// Raises the process's open-file limit as far as the system lets it, and returns it; [`u64::MAX`] for none.
+/// Raises the open-file limit of the process to the hard limit and returns it; [`u64::MAX`] if there is none.
 ///
-/// The usual soft limit of 1024 is for programs that use `select`, which we do not.
+/// The usual soft limit of 1024 protects programs that use `select`; docrelay does not.
 pub fn raise_open_files() -> u64 {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
@@ -27,25 +27,24 @@ pub fn raise_open_files() -> u64 {
     .unwrap_or(u64::MAX)
 }
 
-/// How many connections so many files allow, beside so many deliveries: each of these may have a connection, and leave
-/// one open for the next.
+/// The default of `max_connections`. Each delivery may use one connection and keep another one idle.
 pub(super) fn connections(open_files: u64, deliveries: usize) -> usize {
     let deliveries = u64::try_from(deliveries).unwrap_or(u64::MAX).saturating_mul(2);
-    let free = open_files.saturating_sub(RESERVE).saturating_sub(deliveries).max(open_files / 2);
-    usize::try_from(free.clamp(2, MOST_CONNECTIONS)).unwrap_or(usize::MAX)
+    let free = open_files.saturating_sub(RESERVED_FILES).saturating_sub(deliveries).max(open_files / 2);
+    usize::try_from(free.clamp(2, MAX_DEFAULT_CONNECTIONS)).unwrap_or(usize::MAX)
 }
 
-/// How many deliveries may be under way: an eighth of the files at most.
+/// The default of `delivery_concurrency`: at most an eighth of the open files.
 pub(super) fn deliveries(open_files: u64) -> usize {
-    usize::try_from(open_files / 8).unwrap_or(usize::MAX).clamp(1, MOST_DELIVERIES)
+    usize::try_from(open_files / 8).unwrap_or(usize::MAX).clamp(1, MAX_DEFAULT_DELIVERIES)
 }
 
-/// How many of the connections may be streams: a tenth stays for vendors and everybody else.
+/// The default of `max_followers`: a tenth of the connections remains for vendors and requests.
 pub(super) fn followers(max_connections: usize) -> usize {
     (max_connections - max_connections.div_ceil(10)).max(1)
 }
 
-/// How many of the streams may be one client's.
+/// The default of `max_followers_per_client`.
 pub(super) fn followers_per_client(max_followers: usize) -> usize {
     max_followers.min(FOLLOWERS_PER_CLIENT)
 }
@@ -55,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_limits_follow_from_the_open_files() {
+    fn default_limits_follow_from_open_file_limit() {
         assert_eq!(deliveries(1024), 128);
         assert_eq!(connections(1024, 128), 512);
         assert_eq!(followers(768), 691);
@@ -67,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn even_a_tiny_limit_leaves_room_for_a_vendor() {
+    fn tiny_open_file_limit_leaves_a_connection_for_vendors() {
         for open_files in 0..2_000 {
             let all = connections(open_files, deliveries(open_files));
             assert!(followers(all) >= 1 && followers(all) < all, "{open_files}");
@@ -76,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn raising_the_limit_never_lowers_it() {
+    fn raise_open_files_never_lowers_the_limit() {
         let before = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
         assert!(raise_open_files() >= before);
     }

@@ -1,4 +1,4 @@
-//! The promises of the configuration, tried without touching the process's environment.
+//! Tests of the configuration without access to the environment of the process.
 
 use std::fs;
 
@@ -29,7 +29,7 @@ fn parse(line: &[&str]) -> Flags {
 }
 
 #[test]
-fn without_any_configuration_the_documented_defaults_hold() {
+fn empty_configuration_has_documented_defaults() {
     let config = load(&[], &[], None).expect("good");
     assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
     assert_eq!(config.public_url(config.listen), "http://127.0.0.1:8080");
@@ -46,7 +46,7 @@ fn without_any_configuration_the_documented_defaults_hold() {
 }
 
 #[test]
-fn a_flag_beats_the_environment_and_that_beats_the_file() {
+fn flag_overrides_environment_overrides_file() {
     let file = Some("listen = \"127.0.0.1:1\"\nadmin_listen = \"127.0.0.1:2\"\ndata = \"/three\"\n");
     let env = [("DOCRELAY_LISTEN", "127.0.0.1:4"), ("DOCRELAY_ADMIN_LISTEN", "127.0.0.1:5"), ("DOCRELAY_DATA", "")];
     let config = load(&["--listen", "127.0.0.1:6"], &env, file).expect("good");
@@ -55,7 +55,7 @@ fn a_flag_beats_the_environment_and_that_beats_the_file() {
 }
 
 #[test]
-fn the_file_can_be_named_by_the_environment() {
+fn environment_can_name_the_configuration_file() {
     let home = tempfile::tempdir().expect("a directory");
     let path = home.path().join("relay.toml");
     fs::write(&path, "grace = \"1s\"").expect("written");
@@ -65,21 +65,21 @@ fn the_file_can_be_named_by_the_environment() {
 }
 
 #[test]
-fn every_key_is_read_from_environment_and_file_and_blamed_by_name_and_place() {
+fn every_key_is_read_and_reported_with_its_place() {
     for key in KEYS {
         let variable = key.variable();
-        let said = load(&[], &[(&variable, "\u{0}")], None).expect_err(key.name);
-        assert!(said.starts_with(&format!("{variable}: {} must be ", key.name)), "{said}");
+        let message = load(&[], &[(&variable, "\u{0}")], None).expect_err(key.name);
+        assert!(message.starts_with(&format!("{variable}: {} must be ", key.name)), "{message}");
         let file = format!("# a comment\n\n{} = \"\\u0000\"\n", key.name);
-        let said = load(&[], &[], Some(&file)).expect_err(key.name);
-        assert!(said.starts_with(&format!("relay.toml:3: {} must be ", key.name)), "{said}");
-        let said = load(&[], &[], Some(&format!("{} = 1979-05-27", key.name))).expect_err(key.name);
-        assert!(said.starts_with("relay.toml:1: "), "{said}");
+        let message = load(&[], &[], Some(&file)).expect_err(key.name);
+        assert!(message.starts_with(&format!("relay.toml:3: {} must be ", key.name)), "{message}");
+        let message = load(&[], &[], Some(&format!("{} = 1979-05-27", key.name))).expect_err(key.name);
+        assert!(message.starts_with("relay.toml:1: "), "{message}");
     }
 }
 
 #[test]
-fn every_flag_is_in_the_table_and_its_help_names_variable_and_key() {
+fn every_flag_is_a_key_with_complete_help() {
     let command = <Flags as clap::Args>::augment_args(clap::Command::new("docrelay"));
     let mut flags = Vec::new();
     for argument in command.get_arguments().filter(|a| a.get_id() != "config") {
@@ -91,37 +91,37 @@ fn every_flag_is_in_the_table_and_its_help_names_variable_and_key() {
     }
     let expected: Vec<_> = KEYS.iter().filter(|k| k.flag).map(|k| k.name).collect();
     assert_eq!(flags, expected);
-    let said = load(&["--listen", "nowhere"], &[], None).expect_err("refused");
-    assert!(said.starts_with("--listen: listen must be an address"), "{said}");
+    let message = load(&["--listen", "nowhere"], &[], None).expect_err("refused");
+    assert!(message.starts_with("--listen: listen must be an address"), "{message}");
     assert!(load(&["--demo"], &[("DOCRELAY_DEMO", "false")], None).expect("good").demo);
 }
 
 #[test]
-fn zero_is_refused_wherever_a_bound_is_asked_for() {
-    let switches = ["listen", "admin_listen", "data", "store", "public_url", "cors_origins", "admin_token", "demo"];
+fn zero_is_refused_for_every_bound() {
+    let switches = ["listen", "admin_listen", "data", "public_url", "cors_origins", "admin_token", "demo"];
     for key in KEYS.iter().filter(|k| !switches.contains(&k.name)) {
         for zero in ["0", "0s", "0B", "-1"] {
             assert!(load(&[], &[(&key.variable(), zero)], None).is_err(), "{} = {zero}", key.name);
         }
     }
-    let said = load(&[], &[("DOCRELAY_REJECTS_PER_CLIENT", "0")], None).expect_err("refused");
-    assert!(said.contains("0 does not mean unlimited"), "{said}");
+    let message = load(&[], &[("DOCRELAY_REJECTS_PER_CLIENT", "0")], None).expect_err("refused");
+    assert!(message.contains("0 does not mean unlimited"), "{message}");
 }
 
 #[test]
-fn an_unknown_key_is_refused_with_its_line() {
-    let said = load(&[], &[], Some("grace = \"1s\"\n\nlissen = \"x\"\n")).expect_err("refused");
-    assert_eq!(said, "relay.toml:3: there is no key `lissen`: correct or remove it");
-    let said = load(&[], &[], Some("[limits]\ngrace = \"1s\"\n")).expect_err("refused");
-    assert!(said.starts_with("relay.toml:1: there is no key `limits`"), "{said}");
-    let said = load(&[], &[], Some("grace = \"1s\"\ngrace = \"2s\"\n")).expect_err("refused");
-    assert!(said.starts_with("relay.toml:2: "), "{said}");
-    let said = load(&[], &[], Some("grace = \"1s\"\nlisten = \n")).expect_err("refused");
-    assert!(said.starts_with("relay.toml:2: "), "{said}");
+fn unknown_key_is_refused_with_its_line() {
+    let message = load(&[], &[], Some("grace = \"1s\"\n\nlissen = \"x\"\n")).expect_err("refused");
+    assert_eq!(message, "relay.toml:3: there is no key `lissen`: correct or remove it");
+    let message = load(&[], &[], Some("[limits]\ngrace = \"1s\"\n")).expect_err("refused");
+    assert!(message.starts_with("relay.toml:1: there is no key `limits`"), "{message}");
+    let message = load(&[], &[], Some("grace = \"1s\"\ngrace = \"2s\"\n")).expect_err("refused");
+    assert!(message.starts_with("relay.toml:2: "), "{message}");
+    let message = load(&[], &[], Some("grace = \"1s\"\nlisten = \n")).expect_err("refused");
+    assert!(message.starts_with("relay.toml:2: "), "{message}");
 }
 
 #[test]
-fn numbers_lists_and_switches_are_taken_as_toml_writes_them() {
+fn toml_numbers_lists_and_booleans_are_accepted() {
     let file = "hook_rate = 10_000\ndemo = true\ncors_origins = [\"https://A.example\", \"http://b.example:81\"]\n\
                 max_body_bytes = 1024\nhistory_age = \"1d 12h\"\n";
     let config = load(&[], &[], Some(file)).expect("good");
@@ -136,10 +136,9 @@ fn numbers_lists_and_switches_are_taken_as_toml_writes_them() {
 }
 
 #[test]
-fn values_that_cannot_be_are_refused() {
+fn invalid_values_are_refused_with_their_place() {
     for (variable, value) in [
         ("DOCRELAY_LISTEN", "8080"),
-        ("DOCRELAY_STORE", "postgres"),
         ("DOCRELAY_PUBLIC_URL", "relay.example.com"),
         ("DOCRELAY_PUBLIC_URL", "ftp://relay.example.com"),
         ("DOCRELAY_PUBLIC_URL", "https://user@relay.example.com"),
@@ -160,15 +159,13 @@ fn values_that_cannot_be_are_refused() {
         ("DOCRELAY_MAX_FOLLOWERS", "18446744073709551615"),
         ("DOCRELAY_ADMIN_TOKEN", "two words"),
     ] {
-        let said = load(&[], &[(variable, value)], None).expect_err(value);
-        assert!(said.starts_with(variable), "{said}");
+        let message = load(&[], &[(variable, value)], None).expect_err(value);
+        assert!(message.starts_with(variable), "{message}");
     }
-    let said = load(&["--store", "nats://localhost"], &[], None).expect_err("refused");
-    assert_eq!(said, "--store: store must be sqlite: this build has no cluster store yet");
 }
 
 #[test]
-fn limits_that_contradict_each_other_are_refused() {
+fn contradicting_limits_are_refused() {
     for (file, line) in [
         (
             "max_connections = 100\nmax_followers = 100\n",
@@ -179,8 +176,8 @@ fn limits_that_contradict_each_other_are_refused() {
         ("rejects_bytes = \"1KiB\"\n", "relay.toml:1: rejects_bytes must be at least max_body_bytes"),
         ("admin_listen = \"127.0.0.1:8080\"\n", "relay.toml:1: admin_listen must be another address"),
     ] {
-        let said = load(&[], &[], Some(file)).expect_err(file);
-        assert!(said.starts_with(line), "{said}");
+        let message = load(&[], &[], Some(file)).expect_err(file);
+        assert!(message.starts_with(line), "{message}");
     }
     let config = load(&[], &[], Some("max_connections = 100\n")).expect("the others follow");
     assert_eq!((config.max_followers, config.max_followers_per_client), (90, 90));
@@ -189,7 +186,7 @@ fn limits_that_contradict_each_other_are_refused() {
 }
 
 #[test]
-fn the_public_url_follows_the_address_that_was_bound() {
+fn public_url_defaults_to_the_bound_address() {
     let mut config = load(&[], &[], None).expect("good");
     let url = |config: &Config, bound: &str| config.public_url(bound.parse().expect("an address"));
     assert_eq!(url(&config, "0.0.0.0:81"), "http://localhost:81");
@@ -200,23 +197,23 @@ fn the_public_url_follows_the_address_that_was_bound() {
 }
 
 #[test]
-fn the_admin_token_shows_neither_in_errors_nor_in_debug_output() {
+fn admin_token_is_absent_from_errors_and_debug_output() {
     let config = load(&[], &[("DOCRELAY_ADMIN_TOKEN", "hunter2")], None).expect("good");
     assert_eq!(config.admin_token.as_ref().map(Secret::expose), Some("hunter2"));
     assert!(!format!("{config:?}").contains("hunter2"));
-    let said = load(&[], &[("DOCRELAY_ADMIN_TOKEN", "hunter 2")], None).expect_err("refused");
-    assert!(!said.contains("hunter"), "{said}");
+    let message = load(&[], &[("DOCRELAY_ADMIN_TOKEN", "hunter 2")], None).expect_err("refused");
+    assert!(!message.contains("hunter"), "{message}");
 }
 
 #[test]
-fn misspelt_variables_are_found_and_our_own_are_not() {
+fn unknown_environment_variables_are_reported() {
     let mut names: Vec<String> = KEYS.iter().map(Key::variable).collect();
     names.extend(["DOCRELAY_CONFIG", "PATH", "DOCRELAY_LISSEN"].map(str::to_owned));
     assert_eq!(unknown_variables(names), ["DOCRELAY_LISSEN"]);
 }
 
 #[test]
-fn the_reference_has_a_row_of_five_cells_for_each_key() {
+fn reference_has_one_row_of_five_cells_per_key() {
     let page = reference();
     assert_eq!(page.lines().count(), KEYS.len() + 2);
     for line in page.lines() {
@@ -226,7 +223,7 @@ fn the_reference_has_a_row_of_five_cells_for_each_key() {
 }
 
 #[test]
-fn a_file_is_checked_for_itself() {
+fn check_reads_the_file_only() {
     let home = tempfile::tempdir().expect("a directory");
     let path = home.path().join("relay.toml");
     fs::write(&path, "max_connections = 1000000\n").expect("written");
@@ -235,7 +232,7 @@ fn a_file_is_checked_for_itself() {
 }
 
 #[test]
-fn the_flags_do_not_replace_what_a_command_says_of_itself() {
+fn flags_do_not_replace_the_help_of_a_command() {
     /// Runs the relay
     #[derive(clap::Parser)]
     struct Serve {

@@ -1,4 +1,4 @@
-//! Parsers of single values. Each error completes the sentence "… must be".
+//! Parsers of single values. Each error text completes the sentence "… must be".
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
@@ -15,22 +15,15 @@ use crate::domain::Secret;
 
 type Parsed<T> = Result<T, &'static str>;
 
-/// Beyond ten years nobody waits, and deadlines could overflow.
-const LONGEST: Duration = Duration::from_secs(3650 * 24 * 3600);
+/// Longer durations could overflow deadlines.
+const MAX_DURATION: Duration = Duration::from_secs(3650 * 24 * 3600);
 
-/// Where events are kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Store {
-    /// A database file in the data directory.
-    Sqlite,
-}
-
-/// Whose pages may read across origins.
+/// The origins whose pages may read streams.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origins {
-    /// Everybody's.
+    /// All origins.
     Any,
-    /// Those of these origins, as browsers write them: `https://app.example.com`. None when empty.
+    /// These origins in the form that browsers send: `https://app.example.com`. Empty: no origin.
     Only(Vec<String>),
 }
 
@@ -46,20 +39,12 @@ pub(super) fn path(text: &str) -> Parsed<PathBuf> {
     if text.is_empty() || text.contains('\0') { Err("the path of a directory") } else { Ok(text.into()) }
 }
 
-pub(super) fn store(text: &str) -> Parsed<Store> {
-    match text {
-        "sqlite" => Ok(Store::Sqlite),
-        text if text.starts_with("nats://") => Err("sqlite: this build has no cluster store yet"),
-        _ => Err("sqlite"),
-    }
-}
-
 pub(super) fn base_url(text: &str) -> Parsed<String> {
     let expected = "an http:// or https:// URL without query, such as https://relay.example.com";
     let uri: Uri = text.parse().map_err(|_| expected)?;
     let web = matches!(uri.scheme_str(), Some("http" | "https"));
     let host = uri.authority().is_some_and(|a| !a.host().is_empty() && !a.as_str().contains('@'));
-    // http::Uri drops a fragment in silence.
+    // http::Uri drops a fragment silently.
     if web && host && uri.query().is_none() && !text.contains('#') {
         Ok(text.trim_end_matches('/').to_owned())
     } else {
@@ -95,10 +80,10 @@ fn origin(text: &str) -> Parsed<String> {
 pub(super) fn duration(text: &str) -> Parsed<Duration> {
     let expected = "a duration such as 500ms, 15s or 30d, more than 0 and at most 10 years";
     let d = humantime::parse_duration(text).map_err(|_| expected)?;
-    if d < Duration::from_millis(1) || d > LONGEST { Err(expected) } else { Ok(d) }
+    if d < Duration::from_millis(1) || d > MAX_DURATION { Err(expected) } else { Ok(d) }
 }
 
-/// For what is counted in whole seconds.
+/// Durations that are counted in whole seconds.
 pub(super) fn seconds(text: &str) -> Parsed<Duration> {
     let expected = "a duration such as 15s, 1h or 30d, at least 1s and at most 10 years";
     duration(text).ok().filter(|d| d.as_secs() >= 1).ok_or(expected)
@@ -109,7 +94,7 @@ pub(super) fn size(text: &str) -> Parsed<u64> {
     if size == 0 { Err("a size such as 256KiB or 4GiB; 0 does not mean unlimited, name a bound") } else { Ok(size) }
 }
 
-/// For what is held in memory.
+/// Sizes of data in memory.
 pub(super) fn small_size(text: &str) -> Parsed<usize> {
     let expected = "a size such as 256KiB, more than 0 and at most 1GiB";
     let size = size(text).map_err(|_| expected)?;
@@ -124,14 +109,14 @@ pub(super) fn header_size(text: &str) -> Parsed<usize> {
 pub(super) fn number(text: &str) -> Parsed<u64> {
     match text.parse() {
         Ok(0) => Err("a whole number; 0 does not mean unlimited, name a bound"),
-        // What SQLite counts in.
+        // SQLite stores integers as i64.
         Ok(n) if i64::try_from(n).is_ok() => Ok(n),
         _ => Err("a whole number"),
     }
 }
 
 pub(super) fn count(text: &str) -> Parsed<usize> {
-    // 2³⁰ is more than any machine has sockets, and keeps arithmetic away from its end.
+    // 2³⁰ exceeds the sockets of any machine and prevents overflow.
     usize::try_from(number(text)?).ok().filter(|n| *n <= 1 << 30).ok_or("a whole number of at most 1073741824")
 }
 
@@ -168,7 +153,7 @@ pub(super) fn log_level(text: &str) -> Parsed<tracing::Level> {
 }
 
 pub(super) fn secret(text: &str) -> Parsed<Secret> {
-    // It travels in a header, where nothing else can stand.
+    // The secret is sent in a header, which allows nothing else.
     let good = !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic());
     if good { Ok(Secret::new(text)) } else { Err("visible ASCII without spaces, and not empty") }
 }

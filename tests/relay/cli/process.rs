@@ -152,8 +152,6 @@ fn invalid_configuration_exits_with_2_and_names_the_key() {
     assert!(error.starts_with("DOCRELAY_HOOK_RATE: hook_rate must be"), "{error}");
     let error = error_line(&serve(&data, &["--listen", "here"], &[]), 2);
     assert!(error.starts_with("--listen: listen must be"), "{error}");
-    let error = error_line(&serve(&data, &[], &[("store", "redis://x")]), 2);
-    assert!(error.starts_with("DOCRELAY_STORE: store must be"), "{error}");
     assert_eq!(serve(&data, &["--listn", "x"], &[]).status.code(), Some(2));
     assert!(!data.exists(), "files are created before the configuration is valid");
 }
