@@ -174,7 +174,7 @@ fn contradicting_limits_are_refused() {
         ("max_followers_per_client = 9\nmax_followers = 8\n", "relay.toml:1: max_followers_per_client must be at most"),
         ("max_connections = 65536\n", "relay.toml:1: max_connections must be fewer than the open-file limit"),
         ("rejects_bytes = \"1KiB\"\n", "relay.toml:1: rejects_bytes must be at least max_body_bytes"),
-        ("admin_listen = \"127.0.0.1:8080\"\n", "relay.toml:1: admin_listen must be another address"),
+        ("admin_listen = \"127.0.0.1:8080\"\n", "relay.toml:1: admin_listen must be different from listen"),
     ] {
         let message = load(&[], &[], Some(file)).expect_err(file);
         assert!(message.starts_with(line), "{message}");
