@@ -88,9 +88,23 @@ fn layer_table_has_no_unused_entry() {
     report("layers", &layers::unused_entries(&modules()));
 }
 
+/// Folders that are being regrouped: import cycles and numbers of files are reported, but do not fail yet.
+const UNFINISHED: [&str; 5] = ["src", "src/auth", "src/http", "src/store/sqlite", "src/store/sqlite/registry"];
+
+/// Fails on violations, each in the folder that it begins with, unless the folder is unfinished.
+#[track_caller]
+fn assert_none_in_finished_folders(rule: &str, violations: Vec<String>) {
+    let unfinished =
+        |violation: &String| violation.split_once(':').is_some_and(|(folder, _)| UNFINISHED.contains(&folder));
+    let (reported, failed): (Vec<String>, Vec<String>) = violations.into_iter().partition(unfinished);
+    report(rule, &reported);
+    assert_none(&failed);
+}
+
 #[test]
 fn sibling_modules_have_no_import_cycle() {
-    report("import cycles", &cycles::find(&modules()).iter().map(ToString::to_string).collect::<Vec<_>>());
+    let cycles = cycles::find(&modules());
+    assert_none_in_finished_folders("import cycles", cycles.iter().map(ToString::to_string).collect());
 }
 
 #[test]
@@ -100,7 +114,7 @@ fn type_names_are_unique_in_production_code() {
 
 #[test]
 fn folders_hold_a_limited_number_of_files() {
-    report("folders", &shape::of_folders(&modules()));
+    assert_none_in_finished_folders("folders", shape::of_folders(&modules()));
 }
 
 #[test]
@@ -115,25 +129,27 @@ fn comments_are_plain_technical_english() {
     let counted = |path: &str| {
         ["src/", "tests/", "static/"].iter().any(|folder| path.starts_with(folder)) && !path.starts_with("static/dist/")
     };
-    check_language("comment lines", counted);
+    let prose = prose("comment lines", counted);
+    if prose.percent() >= language::MAX_PERCENT {
+        report("language", &prose.found);
+    }
 }
 
 #[test]
 fn documents_are_plain_technical_english() {
-    check_language("lines of the documents", |path| path.ends_with(".md"));
+    let prose = prose("lines of documents", |path| path.ends_with(".md"));
+    assert!(prose.percent() < language::MAX_PERCENT, "\n{}\n", prose.found.join("\n"));
 }
 
-/// Prints the share of lines that are not plain technical English.
-fn check_language(lines: &str, counted: impl Fn(&str) -> bool) {
+/// Reads the prose of the counted files, and prints the share of lines that are not plain technical English.
+fn prose(lines: &str, counted: impl Fn(&str) -> bool) -> Prose {
     let mut prose = Prose::default();
     tree().iter().filter(|file| counted(&file.path)).for_each(|file| prose.add(file));
     assert!(prose.lines > 1_000, "{} {lines}", prose.lines);
     let (share, limit) = (prose.percent(), language::MAX_PERCENT);
     writeln!(std::io::stderr(), "{share:.2} % of {} {lines} hold a turn of the list, limit {limit} %", prose.lines)
         .ok();
-    if share >= limit {
-        report("language", &prose.found);
-    }
+    prose
 }
 
 #[test]
