@@ -32,21 +32,21 @@ use crate::store::sqlite::OpenError;
 use crate::stream::hub::Hub;
 use crate::stream::{self, Streams, dispatch};
 
-use data::{DataDirectory, Holder, Reached};
+use data::{DataDirectory, RelayAddress, StoreOwner};
 
 /// How often old events and quiet rate buckets are cleared away.
 const HOUSEKEEPING: Duration = Duration::from_secs(30);
 
 /// Called once the relay listens: prints where, and may return a task that runs beside it.
-pub type OnListening<'a> = &'a (dyn Fn(Listening) -> BoxFuture<'static, anyhow::Result<Companion>> + Sync);
+pub type OnListening<'a> = &'a (dyn Fn(Listening) -> BoxFuture<'static, anyhow::Result<BackgroundTask>> + Sync);
 
 /// Runs beside the relay and is dropped when it stops.
-pub type Companion = Option<BoxFuture<'static, anyhow::Result<()>>>;
+pub type BackgroundTask = Option<BoxFuture<'static, anyhow::Result<()>>>;
 
 /// What there is when the relay listens.
 pub struct Listening {
     /// Where.
-    pub reached: Reached,
+    pub reached: RelayAddress,
     pub clients: Clients,
     pub hooks: Hooks,
     /// What own tokens are signed with.
@@ -63,14 +63,14 @@ pub async fn serve(config: Config, on_listening: OnListening<'_>) -> anyhow::Res
     let admin = directory.admin_token(config.admin_token.clone())?;
     let metrics = Metrics::new(env!("CARGO_PKG_VERSION"));
     let store = match directory.hold(options::store(&config, &directory, &metrics)?)? {
-        Holder::Us(store) => store,
-        Holder::Relay(_) => return Err(OpenError::Locked(directory.database()).into()),
+        StoreOwner::Local(store) => store,
+        StoreOwner::Remote(_) => return Err(OpenError::Locked(directory.database()).into()),
     };
 
     // Everything that can be in the way is tried before anything is said.
     let public = bind(config.listen, "--listen")?;
     let private = bind(config.admin_listen, "--admin-listen")?;
-    let reached = Reached {
+    let reached = RelayAddress {
         pid: std::process::id(),
         listen: public.local_addr()?,
         admin: private.local_addr()?,

@@ -11,7 +11,7 @@ mod secret;
 mod ticket;
 mod token;
 
-pub use bce::{BceAuthorization, BceDenied, BceRequest};
+pub use bce::{BceAuthorization, BceRequest, BceSignatureError};
 pub use credentials::{Presented, QueryToken, basic, bearer, presented};
 pub use files::KeyError;
 pub use keys::{Keys, expires_in};
@@ -19,4 +19,4 @@ pub use scope::{Scope, Scopes, UnknownScope};
 pub use seal::Sealer;
 pub use secret::{AdminToken, PREVIOUS_FOR, check_client_secret, fresh_secret, same_secret, with_fresh_secret};
 pub use ticket::{Ticket, TooManyDocuments};
-pub use token::{Authenticator, Denied, Grant};
+pub use token::{AuthError, Authenticator, Grant};

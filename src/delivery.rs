@@ -16,7 +16,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 
-use crate::vendor::Outbound;
+use crate::vendor::OutgoingRequest;
 
 pub use attempt::{SENDER_HEADER, sender_id};
 pub use handle::{DeliveryHandle, Options};
@@ -37,7 +37,7 @@ pub trait HttpClient: Send + Sync {
     fn check<'a>(&'a self, endpoint: &'a str) -> BoxFuture<'a, Result<(), ForbiddenEndpoint>>;
     /// Sends one request and reads the response, within one deadline. Redirects are not followed. The request is
     /// cancelled when the future is dropped.
-    fn exchange(&self, request: Outbound) -> BoxFuture<'_, HttpExchange>;
+    fn exchange(&self, request: OutgoingRequest) -> BoxFuture<'_, HttpExchange>;
 }
 
 /// Why an endpoint may not be called: one clause that says what to change.

@@ -16,23 +16,23 @@ pub use prometheus_client::metrics::counter::Counter;
 pub use prometheus_client::metrics::gauge::Gauge;
 pub use prometheus_client::metrics::histogram::Histogram;
 
-pub use book::{Counters, Entry};
-pub use label::{DeliveryOutcome, Disconnect, Label, Outcome, Refusal, Reset};
+pub use book::{Counters, MetricDescription};
+pub use label::{DeliveryOutcome, Disconnect, IngestOutcome, Label, Reset, StreamRefusal};
 
-use book::{Book, Pair};
+use book::{MetricRegistry, Pair};
 
 /// The `Content-Type` of [`Metrics::render`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// All metrics of one relay. Cheap to clone; dereferences to the [`Meters`].
+/// All metrics of one relay. Cheap to clone; dereferences to the [`MetricSet`].
 #[derive(Clone, Debug)]
 pub struct Metrics {
-    inner: Arc<Meters>,
+    inner: Arc<MetricSet>,
 }
 
 /// The metrics one by one. A [`Counter`] or [`Gauge`] is one atomic addition.
 #[derive(Debug)]
-pub struct Meters {
+pub struct MetricSet {
     /// Events written to followers: each event counts once per follower.
     pub events_out: Counter,
     /// Bytes written to followers.
@@ -44,7 +44,7 @@ pub struct Meters {
     /// Streams ended.
     pub disconnects: Counters<Disconnect>,
     /// Streams not opened.
-    pub stream_refusals: Counters<Refusal>,
+    pub stream_refusals: Counters<StreamRefusal>,
     /// Arrivals per transaction.
     pub append_batch_size: Histogram,
     /// Seconds of a transaction.
@@ -86,18 +86,18 @@ pub struct Meters {
     events_in: Family<[Pair; 2], Counter>,
     http_responses: Family<[(&'static str, u16); 1], Counter>,
     registry: Registry,
-    entries: Vec<Entry>,
+    entries: Vec<MetricDescription>,
 }
 
 impl Metrics {
     /// All at zero. `version` is the program's.
     pub fn new(version: &'static str) -> Self {
-        let mut book = Book::new();
+        let mut book = MetricRegistry::new();
         book.info("build", ("version", version), "The program that runs");
-        let inner = Meters {
+        let inner = MetricSet {
             events_in: book.family(
                 "events_in",
-                vec!["vendor", Outcome::NAME],
+                vec!["vendor", IngestOutcome::NAME],
                 "Requests of vendors, by what became of them",
             ),
             events_out: book.counter("events_out", "Events written to followers, once for each"),
@@ -160,17 +160,17 @@ impl Metrics {
 }
 
 impl Deref for Metrics {
-    type Target = Meters;
+    type Target = MetricSet;
 
-    fn deref(&self) -> &Meters {
+    fn deref(&self) -> &MetricSet {
         &self.inner
     }
 }
 
-impl Meters {
+impl MetricSet {
     /// Counts a vendor's request. `vendor` is one of the vendors' names, or `unknown` where no hook was found.
-    pub fn event_in(&self, vendor: &'static str, outcome: Outcome) {
-        self.events_in.get_or_create_owned(&[("vendor", vendor), (Outcome::NAME, outcome.as_str())]).inc();
+    pub fn event_in(&self, vendor: &'static str, outcome: IngestOutcome) {
+        self.events_in.get_or_create_owned(&[("vendor", vendor), (IngestOutcome::NAME, outcome.as_str())]).inc();
     }
 
     /// Counts an answer by its status code.
@@ -179,7 +179,7 @@ impl Meters {
     }
 
     /// Every metric, in the order of the reference page.
-    pub fn entries(&self) -> &[Entry] {
+    pub fn entries(&self) -> &[MetricDescription] {
         &self.entries
     }
 }
@@ -219,7 +219,7 @@ mod tests {
     #[test]
     fn what_is_listed_is_exported_and_nothing_else() {
         let metrics = Metrics::new("1.2.3");
-        metrics.event_in("ppj", Outcome::Stored);
+        metrics.event_in("ppj", IngestOutcome::Stored);
         metrics.response(200);
         let text = metrics.render();
         let exported: Vec<_> = text.lines().filter_map(|l| l.strip_prefix("# HELP ")).collect();
@@ -239,7 +239,7 @@ mod tests {
     #[test]
     fn the_names_of_the_contract_are_there() {
         let metrics = Metrics::new("1.2.3");
-        metrics.event_in("baidu", Outcome::RateLimited);
+        metrics.event_in("baidu", IngestOutcome::RateLimited);
         metrics.response(503);
         metrics.events_out.inc_by(7);
         metrics.disconnects.inc(Disconnect::Stalled);
@@ -279,10 +279,10 @@ mod tests {
             words.dedup();
             assert_eq!(words.len(), L::ALL.len());
         }
-        distinct::<Outcome>();
+        distinct::<IngestOutcome>();
         distinct::<DeliveryOutcome>();
         distinct::<Disconnect>();
-        distinct::<Refusal>();
+        distinct::<StreamRefusal>();
         distinct::<Reset>();
     }
 }

@@ -1,5 +1,5 @@
-//! The vendors' formats, one file each with both directions: what a request means (`parse`), how it proves itself
-//! (`verify`), and how an event looks in that vendor's words (`render`). Pure functions over bytes, headers and `now`.
+//! The vendors' webhook formats, in both directions: verifying and parsing the requests that hooks receive, and
+//! rendering events as the requests that notifications send. Pure functions of bytes, headers and `now`; no I/O.
 
 mod baidu;
 mod generic;
@@ -7,9 +7,9 @@ mod gini;
 mod json;
 mod outgoing;
 mod ppj;
-mod proof;
 mod settings;
 mod standard;
+mod verification;
 mod zoffice;
 
 use bytes::Bytes;
@@ -17,152 +17,134 @@ use http::{HeaderMap, Method};
 
 use crate::domain::{Hook, Status, Timestamp, Update, Vendor, Verify};
 
-pub use outgoing::{Original, challenge, check_secrets, passes, retell, tell};
+pub use outgoing::{OriginalRequest, check_secrets, handshake_request, is_handshake_response, render_notification};
 pub use ppj::write::{Edition, handshake as ppj_handshake, notify as ppj_notify};
-pub use settings::{check_proof, check_settings};
+pub use settings::{check_settings, check_verify};
 pub use standard::{Mode, write as standard_notify};
 
-/// A request as it came in, body read whole and within its bound.
+/// A request to a hook. The body is complete and within the size limit.
 #[derive(Debug)]
-pub struct Inbound<'a> {
+pub struct WebhookRequest<'a> {
     /// GET, POST or OPTIONS.
     pub method: &'a Method,
-    /// The path as the vendor called it, without the query: PPJ signs it.
+    /// The path as received, without the query. PPJ signs it.
     pub path: &'a str,
     /// The raw query, without `?`.
     pub query: Option<&'a str>,
-    /// The hook's address as it was handed out (`url` of `POST /hooks`): Baidu's siblings sign it, and behind a proxy
-    /// that takes a prefix away, its path is the one that PPJ signed. `None` when no public address is known.
+    /// The hook's public URL (`url` in the response to `POST /hooks`). Baidu's sibling products sign it; PPJ signed its
+    /// path if a proxy strips a prefix. `None` when no public URL is known.
     pub endpoint: Option<&'a str>,
-    /// All headers.
     pub headers: &'a HeaderMap,
-    /// The body's bytes.
     pub body: &'a [u8],
 }
 
-/// An answer that a dialect wants to give instead of the usual `200 {}`.
+/// The response to a handshake, instead of the usual `200 {}`.
 #[derive(Debug, Default, Clone, PartialEq)]
-pub struct Reply {
-    /// Headers beside `Content-Type`.
+pub struct HandshakeResponse {
+    /// Headers in addition to `Content-Type`.
     pub headers: Vec<(&'static str, String)>,
-    /// A JSON body.
+    /// JSON.
     pub body: Vec<u8>,
 }
 
-/// What a request turned out to be.
+/// The meaning of a webhook request.
 #[derive(Debug)]
-pub enum Message {
-    /// A verification or handshake: answered, stored nowhere.
-    Handshake(Reply),
-    /// News of a document.
+pub enum ParsedMessage {
+    /// A handshake: answered, not stored.
+    Handshake(HandshakeResponse),
     Update(Box<Update>),
 }
 
-/// Why a request was not taken.
+/// A webhook request is not accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// The vendor never calls like this: `405`, with the methods it does use.
-    #[error("this hook takes {0}")]
-    Method(&'static str),
-    /// The proof is wrong or missing: `401`. Says what was expected, never what was sent or what the secret is.
+pub enum WebhookError {
+    /// The vendor does not use this method. Answered with `405` and these methods in `Allow`.
+    #[error("this hook accepts {0} requests only")]
+    MethodNotAllowed(&'static str),
+    /// Credentials or signature are missing or wrong. Answered with `401`. The text names what is required and never
+    /// contains a secret or a received value.
     #[error("{0}")]
-    Unproven(&'static str),
-    /// It is who it says, but cannot be understood: `422`, and kept among the rejects.
+    Unauthorized(&'static str),
+    /// The sender is verified, but the content cannot be parsed. Answered with `422`; the request becomes a reject.
     #[error("{0}")]
-    Unintelligible(String),
+    Malformed(String),
 }
 
-/// An event on its way out, to be put into a vendor's words.
+/// An event to be rendered in a vendor's format.
 #[derive(Debug, Clone)]
-pub struct Telling {
-    /// Constant over retries: Baidu's `messageId`, Standard Webhooks' `webhook-id`, CloudEvents' `id`.
+pub struct OutgoingEvent {
+    /// The same for every attempt: Baidu's `messageId`, Standard Webhooks' `webhook-id`, CloudEvents' `id`.
     pub message_id: String,
-    /// What is told; `vendor_id` is the job in the receiver's eyes.
     pub update: Update,
-    /// Our document id, as text.
+    /// Our document id, or any text if the command line plays a vendor.
     pub document_id: String,
-    /// The name of the notification, where the format carries it (Baidu).
+    /// The notification's name, part of Baidu's format.
     pub notification: String,
-    /// When the event was stored: constant over retries, and told where the vendor gave no time of its own.
+    /// Time of storage; sent if the vendor gave no time. The same for every attempt.
     pub time: Timestamp,
-    /// The event's JSON as it is stored, which is what Gini's format sends; `None` where no event exists, as when
-    /// the command line plays a vendor.
+    /// The event's stored JSON, which is the body in Gini's format. `None` if the event is not a stored one.
     pub event: Option<Bytes>,
 }
 
-/// A request to be sent.
+/// An HTTP request to be sent.
 #[derive(Debug, Clone)]
-pub struct Outbound {
+pub struct OutgoingRequest {
     /// GET or POST.
     pub method: Method,
-    /// The whole address, with whatever the format puts into the query.
+    /// Absolute, including the query parameters of the format.
     pub url: String,
-    /// All headers that the format needs, `Content-Type` included.
+    /// All headers of the format, `Content-Type` included.
     pub headers: Vec<(String, String)>,
-    /// The body; empty for GET.
+    /// Empty for GET.
     pub body: Bytes,
 }
 
-/// Why a telling cannot be put into a vendor's words.
+/// An event cannot be rendered in a vendor's format.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Inexpressible {
-    /// The format tells of final states only.
-    #[error("{vendor} has no words for the status {status}: only final states are told")]
-    Status {
-        /// Whose format.
-        vendor: Vendor,
-        /// The status it lacks.
-        status: Status,
-    },
-    /// The format has no such proof.
-    #[error("{vendor} does not send a proof of type {proof}: see the table of hooks for those it has")]
-    Proof {
-        /// Whose format.
-        vendor: Vendor,
-        /// The `verify.type` it lacks.
-        proof: &'static str,
-    },
-    /// The proof is of the right type, but its secret cannot be used.
-    #[error("the secret cannot be used: {0}")]
-    Secret(&'static str),
-    /// The receiver's address is not an absolute `http` or `https` URL.
-    #[error("the endpoint is not an absolute http or https address")]
-    Endpoint,
-    /// An edition of PPJ's format had no such request.
-    #[error("edition {0} of ppj's format has no such request: choose another edition")]
-    Edition(Edition),
+pub enum RenderError {
+    #[error("the format {vendor} does not support the status {status}: it supports final statuses only")]
+    UnsupportedStatus { vendor: Vendor, status: Status },
+    #[error("the vendor {vendor} does not support verification of type {verify_type}: see the table of hooks")]
+    UnsupportedVerify { vendor: Vendor, verify_type: &'static str },
+    #[error("invalid secret: {0}")]
+    InvalidSecret(&'static str),
+    #[error("the endpoint is not an absolute http or https URL")]
+    InvalidEndpoint,
+    #[error("edition {0} of PPJ's format has no such request: choose another edition")]
+    UnsupportedEdition(Edition),
 }
 
 /// Both directions of one vendor's format.
 trait Dialect: Sync {
-    /// The methods the vendor uses, as the `Allow` header lists them.
+    /// The accepted methods, as listed in `Allow`.
     fn methods(&self) -> &'static str;
 
-    /// The `verify.type`s that make sense for it.
-    fn proofs(&self) -> &'static [&'static str];
+    /// The supported values of `verify.type`.
+    fn verify_types(&self) -> &'static [&'static str];
 
-    /// Answers an `OPTIONS` request of a dialect whose methods name it. It proves nothing and changes nothing.
-    fn greet(&self, _request: &Inbound<'_>) -> Result<Reply, Refusal> {
-        Err(Refusal::Method(self.methods()))
+    /// Answers an `OPTIONS` request, which carries no credentials and changes nothing. Called only if [`Self::methods`]
+    /// lists the method.
+    fn handshake(&self, _request: &WebhookRequest<'_>) -> Result<HandshakeResponse, WebhookError> {
+        Err(WebhookError::MethodNotAllowed(self.methods()))
     }
 
-    /// Checks the proof that the hook demands; never called for `none`.
-    fn verify(&self, hook: &Hook, request: &Inbound<'_>, now: Timestamp) -> Result<(), Refusal>;
+    /// Checks the signature or the credentials that the hook requires. Not called for `none`.
+    fn verify(&self, hook: &Hook, request: &WebhookRequest<'_>, now: Timestamp) -> Result<(), WebhookError>;
 
-    /// Reads a proven request.
-    fn parse(&self, hook: &Hook, request: &Inbound<'_>) -> Result<Message, Refusal>;
+    /// Parses a verified request.
+    fn parse(&self, hook: &Hook, request: &WebhookRequest<'_>) -> Result<ParsedMessage, WebhookError>;
 
-    /// Writes a telling for `endpoint`, with the proof that `verify` describes.
+    /// Renders an event as a request to `endpoint`, signed or with credentials as `verify` describes.
     fn render(
         &self,
-        telling: &Telling,
+        event: &OutgoingEvent,
         endpoint: &str,
         verify: &Verify,
         now: Timestamp,
-    ) -> Result<Outbound, Inexpressible>;
+    ) -> Result<OutgoingRequest, RenderError>;
 }
 
-fn of(vendor: Vendor) -> &'static dyn Dialect {
+fn dialect(vendor: Vendor) -> &'static dyn Dialect {
     match vendor {
         Vendor::Ppj => &ppj::Ppj,
         Vendor::Baidu => &baidu::Baidu,
@@ -173,14 +155,21 @@ fn of(vendor: Vendor) -> &'static dyn Dialect {
     }
 }
 
-/// Reads a request that came in at `hook`: method, handshake without proof, proof, and only then the meaning.
-pub fn read(hook: &Hook, request: &Inbound<'_>, now: Timestamp) -> Result<Message, Refusal> {
-    let dialect = of(hook.vendor);
+/// Checks the method, answers an `OPTIONS` handshake, verifies the sender, and parses the request, in this order.
+///
+/// # Errors
+/// [`WebhookError`]: wrong method, missing or wrong credentials, or content that cannot be parsed.
+pub fn verify_and_parse(
+    hook: &Hook,
+    request: &WebhookRequest<'_>,
+    now: Timestamp,
+) -> Result<ParsedMessage, WebhookError> {
+    let dialect = dialect(hook.vendor);
     if !dialect.methods().split(", ").any(|m| m == request.method.as_str()) {
-        return Err(Refusal::Method(dialect.methods()));
+        return Err(WebhookError::MethodNotAllowed(dialect.methods()));
     }
     if request.method == Method::OPTIONS {
-        return dialect.greet(request).map(Message::Handshake);
+        return dialect.handshake(request).map(ParsedMessage::Handshake);
     }
     if !matches!(hook.verify, Verify::None {}) {
         dialect.verify(hook, request, now)?;
@@ -188,31 +177,37 @@ pub fn read(hook: &Hook, request: &Inbound<'_>, now: Timestamp) -> Result<Messag
     dialect.parse(hook, request)
 }
 
-/// Reads a request that was proven when it arrived: the replay of a reject, whose credentials are gone.
-pub fn parse_kept(hook: &Hook, request: &Inbound<'_>) -> Result<Message, Refusal> {
-    of(hook.vendor).parse(hook, request)
+/// Parses a request that was verified on arrival: the replay of a reject, which is stored without credentials.
+///
+/// # Errors
+/// [`WebhookError::Malformed`] if it still cannot be parsed.
+pub fn parse_verified(hook: &Hook, request: &WebhookRequest<'_>) -> Result<ParsedMessage, WebhookError> {
+    dialect(hook.vendor).parse(hook, request)
 }
 
-/// Writes a telling in a vendor's words, for `endpoint`, with the proof that `verify` describes.
+/// Renders an event in a vendor's format, signed or with credentials as `verify` describes.
+///
+/// # Errors
+/// [`RenderError`]: the format lacks the status or the kind of verification, or the endpoint or secret is invalid.
 pub fn render(
     vendor: Vendor,
-    telling: &Telling,
+    event: &OutgoingEvent,
     endpoint: &str,
     verify: &Verify,
     now: Timestamp,
-) -> Result<Outbound, Inexpressible> {
-    of(vendor).render(telling, endpoint, verify, now)
+) -> Result<OutgoingRequest, RenderError> {
+    dialect(vendor).render(event, endpoint, verify, now)
 }
 
-/// A POST of JSON, as most formats are.
-fn post(endpoint: &str, headers: Vec<(String, String)>, body: Vec<u8>) -> Outbound {
+/// A POST request with a JSON body.
+fn post_json(endpoint: &str, headers: Vec<(String, String)>, body: Vec<u8>) -> OutgoingRequest {
     let mut all = vec![("content-type".to_owned(), "application/json".to_owned())];
     all.extend(headers);
-    Outbound { method: Method::POST, url: endpoint.to_owned(), headers: all, body: body.into() }
+    OutgoingRequest { method: Method::POST, url: endpoint.to_owned(), headers: all, body: body.into() }
 }
 
-fn unintelligible(why: impl Into<String>) -> Refusal {
-    Refusal::Unintelligible(why.into())
+fn malformed(reason: impl Into<String>) -> WebhookError {
+    WebhookError::Malformed(reason.into())
 }
 
 #[cfg(test)]

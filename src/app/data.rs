@@ -19,7 +19,7 @@ use crate::store::{Seal, Store};
 
 /// Where a running relay can be reached; `relay.json` in its data directory.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Reached {
+pub struct RelayAddress {
     /// Its process.
     pub pid: u32,
     /// Its public address.
@@ -32,14 +32,14 @@ pub struct Reached {
 
 /// How long somebody else may have the store before that counts as in use: a command has it for a moment, and a relay
 /// needs one to say where it listens. So `docrelay serve &` and the next line of a script do not get in each other's way.
-const PATIENCE: Duration = Duration::from_secs(3);
+const STORE_LOCK_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Who has a data directory.
-pub enum Holder {
-    /// This process now.
-    Us(Store),
-    /// A relay that runs.
-    Relay(Reached),
+/// The process that has the store of a data directory open.
+pub enum StoreOwner {
+    /// This process.
+    Local(Store),
+    /// A running relay.
+    Remote(RelayAddress),
 }
 
 /// The directory of `--data`.
@@ -61,17 +61,17 @@ impl DataDirectory {
     }
 
     /// Opens the store, unless a relay has it. Blocks, at most for three seconds longer than opening takes.
-    pub fn hold(&self, options: sqlite::Options) -> Result<Holder, OpenError> {
-        let until = Instant::now() + PATIENCE;
+    pub fn hold(&self, options: sqlite::Options) -> Result<StoreOwner, OpenError> {
+        let until = Instant::now() + STORE_LOCK_TIMEOUT;
         loop {
             match SqliteStore::open(options.clone()) {
                 Ok(store) => {
                     // What a relay that was killed has left behind.
                     self.withdraw();
-                    return Ok(Holder::Us(store));
+                    return Ok(StoreOwner::Local(store));
                 }
                 Err(OpenError::Locked(path)) => match self.announced() {
-                    Some(reached) => return Ok(Holder::Relay(reached)),
+                    Some(reached) => return Ok(StoreOwner::Remote(reached)),
                     None if Instant::now() >= until => return Err(OpenError::Locked(path)),
                     None => std::thread::sleep(Duration::from_millis(20)),
                 },
@@ -106,7 +106,7 @@ impl DataDirectory {
     }
 
     /// Says where the relay can be reached, until [`DataDirectory::withdraw`].
-    pub fn announce(&self, reached: &Reached) -> anyhow::Result<()> {
+    pub fn announce(&self, reached: &RelayAddress) -> anyhow::Result<()> {
         let (path, fresh) = (self.path.join("relay.json"), self.path.join("relay.json.new"));
         let write = || -> std::io::Result<()> {
             let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&fresh)?;
@@ -127,7 +127,7 @@ impl DataDirectory {
     }
 
     /// Where the relay said that it can be reached. It may have been killed since.
-    pub fn announced(&self) -> Option<Reached> {
+    pub fn announced(&self) -> Option<RelayAddress> {
         serde_json::from_slice(&std::fs::read(self.path.join("relay.json")).ok()?).ok()
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::data::{DataDirectory, Reached};
+use super::data::{DataDirectory, RelayAddress};
 use crate::config::{Config, Origins};
 use crate::delivery::{self, http_client};
 use crate::http;
@@ -67,7 +67,7 @@ pub(super) fn hub(config: &Config) -> hub::Options {
     }
 }
 
-pub(super) fn http(config: &Config, reached: &Reached) -> http::Options {
+pub(super) fn http(config: &Config, reached: &RelayAddress) -> http::Options {
     http::Options {
         public_url: reached.public_url.clone(),
         max_body_bytes: config.max_body_bytes,

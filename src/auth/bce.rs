@@ -31,7 +31,7 @@ const LONGEST: u32 = 24 * 3600;
 
 /// Why a signature gives no access; the names are Baidu's codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum BceDenied {
+pub enum BceSignatureError {
     /// `InvalidHTTPAuthHeader`
     #[error("the header must be bce-auth-v1/{{ak}}/{{YYYY-MM-DDThh:mm:ssZ}}/{{seconds}}/{{headers}}/{{signature}}")]
     InvalidHttpAuthHeader,
@@ -74,8 +74,8 @@ pub struct BceAuthorization<'a> {
 
 impl<'a> BceAuthorization<'a> {
     /// Reads the header's value.
-    pub fn parse(header: &'a str) -> Result<Self, BceDenied> {
-        Self::read(header).ok_or(BceDenied::InvalidHttpAuthHeader)
+    pub fn parse(header: &'a str) -> Result<Self, BceSignatureError> {
+        Self::read(header).ok_or(BceSignatureError::InvalidHttpAuthHeader)
     }
 
     fn read(header: &'a str) -> Option<Self> {
@@ -108,11 +108,16 @@ impl<'a> BceAuthorization<'a> {
 
     /// Whether `client` has signed `request`: the client of this access key, when there is one. Its secret before the
     /// present one is taken for as long as everywhere else.
-    pub fn check(&self, request: &BceRequest<'_>, client: Option<&Client>, now: Timestamp) -> Result<(), BceDenied> {
-        let client = client.filter(|c| c.id.as_str() == self.key).ok_or(BceDenied::InvalidAccessKeyId)?;
+    pub fn check(
+        &self,
+        request: &BceRequest<'_>,
+        client: Option<&Client>,
+        now: Timestamp,
+    ) -> Result<(), BceSignatureError> {
+        let client = client.filter(|c| c.id.as_str() == self.key).ok_or(BceSignatureError::InvalidAccessKeyId)?;
         let apart = self.made.until(now).max(now.until(self.made));
         if self.made.plus(self.lifetime) < now || apart > CLOCKS_APART {
-            return Err(BceDenied::RequestExpired);
+            return Err(BceSignatureError::RequestExpired);
         }
         let previous = client.previous.iter().filter(|(_, until)| now < *until).map(|(secret, _)| secret);
         let forms = self.canonical_forms(request);
@@ -122,7 +127,7 @@ impl<'a> BceAuthorization<'a> {
             forms.iter().any(|form| hmac::verify(&key, form.as_bytes(), &self.signature).is_ok())
         };
         let good = std::iter::once(&client.secret).chain(previous).any(matches);
-        if good { Ok(()) } else { Err(BceDenied::SignatureDoesNotMatch) }
+        if good { Ok(()) } else { Err(BceSignatureError::SignatureDoesNotMatch) }
     }
 
     /// Every canonical request that the SDKs make of one: with the path as Baidu's pages have it (decoded, encoded anew)

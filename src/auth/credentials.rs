@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use data_encoding::BASE64;
 
-use super::token::{Denied, Grant};
+use super::token::{AuthError, Grant};
 use crate::domain::Secret;
 
 /// The names of the query parameter; the first that occurs counts, whatever order they come in.
@@ -48,12 +48,12 @@ impl Presented<'_> {
         }
     }
 
-    /// [`Denied::NoTicket`] when it may not stand where it stood.
-    pub fn allowed(&self, grant: &Grant, rule: QueryToken) -> Result<(), Denied> {
+    /// [`AuthError::TicketRequired`] when it may not stand where it stood.
+    pub fn allowed(&self, grant: &Grant, rule: QueryToken) -> Result<(), AuthError> {
         match (self, rule) {
             (Presented::InHeader(_), _) | (Presented::InQuery(_), QueryToken::Any) => Ok(()),
             (Presented::InQuery(_), _) if grant.ticket.is_some() => Ok(()),
-            (Presented::InQuery(_), _) => Err(Denied::NoTicket),
+            (Presented::InQuery(_), _) => Err(AuthError::TicketRequired),
         }
     }
 }
@@ -61,19 +61,19 @@ impl Presented<'_> {
 /// The token that a request presents. `authorization` is the header's bytes, `query` the raw query without `?`; pass
 /// none where a token in the query counts for nothing.
 ///
-/// The header wins: an `Authorization` of another scheme hides the query's token and is [`Denied::Missing`], as is no
+/// The header wins: an `Authorization` of another scheme hides the query's token and is [`AuthError::Missing`], as is no
 /// token at all, or an empty one.
-pub fn presented<'a>(authorization: Option<&'a [u8]>, query: Option<&'a str>) -> Result<Presented<'a>, Denied> {
+pub fn presented<'a>(authorization: Option<&'a [u8]>, query: Option<&'a str>) -> Result<Presented<'a>, AuthError> {
     if let Some(header) = authorization {
         let token = std::str::from_utf8(header).ok().and_then(bearer);
-        return token.map(Presented::InHeader).ok_or(Denied::Missing);
+        return token.map(Presented::InHeader).ok_or(AuthError::Missing);
     }
     let pairs = || form_urlencoded::parse(query.unwrap_or_default().as_bytes());
     PARAMETERS
         .into_iter()
         .find_map(|name| pairs().find_map(|(key, value)| (key == name && !value.is_empty()).then_some(value)))
         .map(Presented::InQuery)
-        .ok_or(Denied::Missing)
+        .ok_or(AuthError::Missing)
 }
 
 /// Client id and secret of an `Authorization` value of the scheme Basic; `None` when it is none.
@@ -117,8 +117,8 @@ mod tests {
     fn the_header_wins_over_the_query() {
         let query = Some("a=1&token=from-query");
         assert_eq!(presented(Some(b"Bearer from-header"), query), Ok(Presented::InHeader("from-header")));
-        assert_eq!(presented(Some(b"Basic dTpw"), query), Err(Denied::Missing));
-        assert_eq!(presented(Some(b"\xff\xfe"), query), Err(Denied::Missing));
+        assert_eq!(presented(Some(b"Basic dTpw"), query), Err(AuthError::Missing));
+        assert_eq!(presented(Some(b"\xff\xfe"), query), Err(AuthError::Missing));
         assert_eq!(presented(None, query), Ok(Presented::InQuery("from-query".into())));
     }
 
@@ -127,7 +127,7 @@ mod tests {
         assert_eq!(presented(None, Some("access_token=a%2Eb")), Ok(Presented::InQuery("a.b".into())));
         assert_eq!(presented(None, Some("access_token=second&token=first")), Ok(Presented::InQuery("first".into())));
         for none in [None, Some(""), Some("token="), Some("Token=x"), Some("document=token")] {
-            assert_eq!(presented(None, none), Err(Denied::Missing), "{none:?}");
+            assert_eq!(presented(None, none), Err(AuthError::Missing), "{none:?}");
         }
     }
 

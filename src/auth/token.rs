@@ -25,10 +25,10 @@ const LONGEST: usize = 8192;
 /// So many verified tokens are remembered (about 2 MiB; 25 when each is a ticket of a hundred documents).
 const REMEMBERED: usize = 10_000;
 
-/// Why a token gives no access. [`Denied::Missing`] is `auth_required` outside, all others are `auth_failed`; which one
+/// Why a token gives no access. [`AuthError::Missing`] is `auth_required` outside, all others are `auth_failed`; which one
 /// it was is for the log alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Denied {
+pub enum AuthError {
     /// No bearer token at all.
     #[error("no bearer token")]
     Missing,
@@ -67,7 +67,7 @@ pub enum Denied {
     Scope,
     /// It stands in an address, where the configuration wants tickets only.
     #[error("the token stands in the address and is no ticket, and query_token wants one there")]
-    NoTicket,
+    TicketRequired,
 }
 
 /// What a checked token allows.
@@ -86,9 +86,9 @@ pub struct Grant {
 }
 
 impl Grant {
-    /// [`Denied::Scope`] unless this is allowed.
-    pub fn require(&self, scope: Scope) -> Result<(), Denied> {
-        if self.scopes.has(scope) { Ok(()) } else { Err(Denied::Scope) }
+    /// [`AuthError::Scope`] unless this is allowed.
+    pub fn require(&self, scope: Scope) -> Result<(), AuthError> {
+        if self.scopes.has(scope) { Ok(()) } else { Err(AuthError::Scope) }
     }
 }
 
@@ -129,15 +129,15 @@ struct Claims {
 impl Claims {
     /// What these claims make of the token. A purpose that is unknown, and documents or a further scope where they
     /// have no meaning, are refused: whoever signs such a token means less than everything.
-    fn ticket(&self, scopes: Scopes) -> Result<Option<Ticket>, Denied> {
+    fn ticket(&self, scopes: Scopes) -> Result<Option<Ticket>, AuthError> {
         match (self.purpose.as_deref(), &self.documents) {
             (None, None) => Ok(None),
             (Some(ticket::USE), documents) if scopes == Scope::Events.into() => {
                 let read = |names: &Vec<String>| names.iter().map(|name| name.parse()).collect::<Result<_, _>>();
-                let documents = documents.as_ref().map(read).transpose().map_err(|_| Denied::Malformed)?;
-                Ticket::new(documents).map(Some).map_err(|_| Denied::Malformed)
+                let documents = documents.as_ref().map(read).transpose().map_err(|_| AuthError::Malformed)?;
+                Ticket::new(documents).map(Some).map_err(|_| AuthError::Malformed)
             }
-            _ => Err(Denied::Malformed),
+            _ => Err(AuthError::Malformed),
         }
     }
 }
@@ -182,19 +182,19 @@ impl Authenticator {
     }
 
     /// What this token allows at `now`. No leeway: at its `exp` a token is dead.
-    pub fn check(&self, token: &str, now: Timestamp) -> Result<Grant, Denied> {
+    pub fn check(&self, token: &str, now: Timestamp) -> Result<Grant, AuthError> {
         if token.is_empty() {
-            return Err(Denied::Missing);
+            return Err(AuthError::Missing);
         }
         if token.len() > LONGEST {
-            return Err(Denied::TooLong);
+            return Err(AuthError::TooLong);
         }
         let mut name = [0; 32];
         name.copy_from_slice(digest(&SHA256, token.as_bytes()).as_ref());
         let known = self.inner.verified.get(&name).map(|entry| entry.value().clone());
         if let Some(grant) = known {
             let answer = self.still_good(&grant, now);
-            if answer == Err(Denied::Expired) {
+            if answer == Err(AuthError::Expired) {
                 self.inner.verified.remove(&name);
             }
             return answer.map(|()| grant);
@@ -207,46 +207,46 @@ impl Authenticator {
 
     /// Whether a grant that was good is so at `now`: not expired, and its client neither removed nor made anew since.
     /// An open stream asks this again and again.
-    pub fn still_good(&self, grant: &Grant, now: Timestamp) -> Result<(), Denied> {
+    pub fn still_good(&self, grant: &Grant, now: Timestamp) -> Result<(), AuthError> {
         if now >= grant.expires {
-            return Err(Denied::Expired);
+            return Err(AuthError::Expired);
         }
-        let client = self.inner.registry.client(&grant.client).ok_or(Denied::UnknownClient)?;
+        let client = self.inner.registry.client(&grant.client).ok_or(AuthError::UnknownClient)?;
         // `iat` has whole seconds only, so a token of the client's first second must count as issued after it.
         if grant.issued.seconds() < client.created.seconds() {
-            return Err(Denied::UnknownClient);
+            return Err(AuthError::UnknownClient);
         }
         Ok(())
     }
 
     /// Signature, structure and claims, all but the end and the client.
-    fn verify(&self, token: &str, now: Timestamp) -> Result<Grant, Denied> {
-        let header = jsonwebtoken::decode_header(token).map_err(|_| Denied::Malformed)?;
+    fn verify(&self, token: &str, now: Timestamp) -> Result<Grant, AuthError> {
+        let header = jsonwebtoken::decode_header(token).map_err(|_| AuthError::Malformed)?;
         if header.alg != Algorithm::EdDSA {
-            return Err(Denied::Algorithm);
+            return Err(AuthError::Algorithm);
         }
         // RFC 7515 4.1.11: extensions marked as critical must be understood, and we understand none.
         if header.crit.is_some() {
-            return Err(Denied::Malformed);
+            return Err(AuthError::Malformed);
         }
-        let kid = header.kid.ok_or(Denied::UnknownKey)?;
-        let key = self.inner.keys.verifying(&kid).ok_or(Denied::UnknownKey)?;
+        let kid = header.kid.ok_or(AuthError::UnknownKey)?;
+        let key = self.inner.keys.verifying(&kid).ok_or(AuthError::UnknownKey)?;
         let claims = jsonwebtoken::decode::<Claims>(token, &key, &signature_only()).map_err(denied)?.claims;
         if claims.iss != NAME {
-            return Err(Denied::Issuer);
+            return Err(AuthError::Issuer);
         }
         let for_us = match &claims.aud {
             Audience::One(one) => one == NAME,
             Audience::Many(many) => many.iter().any(|a| a == NAME),
         };
         if !for_us {
-            return Err(Denied::Audience);
+            return Err(AuthError::Audience);
         }
         if claims.nbf.as_ref().is_some_and(|nbf| now < nbf.0) {
-            return Err(Denied::NotYet);
+            return Err(AuthError::NotYet);
         }
-        let client = claims.sub.parse().map_err(|_| Denied::UnknownClient)?;
-        let scopes = claims.scope.parse().map_err(|_| Denied::Malformed)?;
+        let client = claims.sub.parse().map_err(|_| AuthError::UnknownClient)?;
+        let scopes = claims.scope.parse().map_err(|_| AuthError::Malformed)?;
         let ticket = claims.ticket(scopes)?;
         Ok(Grant { client, scopes, issued: claims.iat.0, expires: claims.exp.0, ticket })
     }
@@ -274,10 +274,10 @@ fn signature_only() -> Validation {
     validation
 }
 
-fn denied(error: jsonwebtoken::errors::Error) -> Denied {
+fn denied(error: jsonwebtoken::errors::Error) -> AuthError {
     match error.kind() {
-        jsonwebtoken::errors::ErrorKind::InvalidSignature => Denied::Signature,
-        jsonwebtoken::errors::ErrorKind::InvalidAlgorithm => Denied::Algorithm,
-        _ => Denied::Malformed,
+        jsonwebtoken::errors::ErrorKind::InvalidSignature => AuthError::Signature,
+        jsonwebtoken::errors::ErrorKind::InvalidAlgorithm => AuthError::Algorithm,
+        _ => AuthError::Malformed,
     }
 }

@@ -3,11 +3,11 @@
 use std::fmt::Write;
 
 use super::demo::Demo;
-use crate::app::data::Reached;
+use crate::app::data::RelayAddress;
 use crate::domain::Vendor;
 
 /// The addresses.
-pub(super) fn plain(reached: &Reached) -> String {
+pub(super) fn plain(reached: &RelayAddress) -> String {
     let url = &reached.public_url;
     format!(
         "docrelay {} listens\n\n  dashboard  {url}/\n  stream     {url}/events/client\n  docs       {url}/docs\n  \
@@ -18,7 +18,7 @@ pub(super) fn plain(reached: &Reached) -> String {
 }
 
 /// The addresses, and a line for everything that can be played with curl.
-pub(super) fn with_demo(reached: &Reached, demo: &Demo) -> String {
+pub(super) fn with_demo(reached: &RelayAddress, demo: &Demo) -> String {
     let url = &reached.public_url;
     let mut text =
         plain(reached).replace(&format!("dashboard  {url}/"), &format!("dashboard  {url}/#token={}", demo.token()));

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::reach::{admin_token, ask, reach};
 use super::{print, small_runtime};
-use crate::app::data::Holder;
+use crate::app::data::StoreOwner;
 use crate::auth::fresh_secret;
 use crate::config::{Config, Flags};
 use crate::domain;
@@ -33,13 +33,13 @@ impl Client {
         let Self::Add { id, .. } = self;
         let runtime = small_runtime()?;
         match reach(config)? {
-            Holder::Relay(reached) => {
+            StoreOwner::Remote(reached) => {
                 let (url, admin) = (format!("http://{}/admin/clients", reached.admin), admin_token(config)?);
                 let body = json!({"clientId": id.as_str()});
                 let answer = runtime.block_on(ask(Method::POST, &url, &admin, Some(&body)))?;
                 print(&answer.to_string());
             }
-            Holder::Us(store) => {
+            StoreOwner::Local(store) => {
                 let secret = fresh_secret()?;
                 let client = domain::Client {
                     id: id.clone(),

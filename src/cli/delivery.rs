@@ -5,7 +5,7 @@ use reqwest::Method;
 
 use super::reach::{Desk, ask};
 use super::{print, small_runtime};
-use crate::app::data::Holder;
+use crate::app::data::StoreOwner;
 use crate::config::{Config, Flags};
 use crate::domain::{ClientId, NotificationName, Timestamp};
 use crate::http::DeliveryView;
@@ -78,7 +78,7 @@ impl List {
     async fn run(&self, config: &Config) -> anyhow::Result<()> {
         let desk = Desk::find(config, &self.client).await?;
         match &desk.holder {
-            Holder::Relay(reached) => {
+            StoreOwner::Remote(reached) => {
                 let mut url = format!("http://{}/deliveries?limit={}", reached.listen, self.limit);
                 if let Some(state) = self.state {
                     url += &format!("&state={}", state.as_str());
@@ -91,7 +91,7 @@ impl List {
                     print(&one.to_string());
                 }
             }
-            Holder::Us(store) => {
+            StoreOwner::Local(store) => {
                 let query = DeliveryQuery {
                     state: self.state,
                     notification: self.notification.clone(),
@@ -113,12 +113,12 @@ impl Retry {
     async fn run(&self, config: &Config) -> anyhow::Result<()> {
         let desk = Desk::find(config, &self.client).await?;
         let delivery = match &desk.holder {
-            Holder::Relay(reached) => {
+            StoreOwner::Remote(reached) => {
                 let url = format!("http://{}/deliveries/{}/retry", reached.listen, self.id);
                 ask(Method::POST, &url, &desk.token()?, None).await?.to_string()
             }
             // Sent when the relay is started.
-            Holder::Us(store) => {
+            StoreOwner::Local(store) => {
                 let retried = store.outbox.retry(&self.client, self.id, Timestamp::now()).await;
                 let delivery = store.outbox.delivery(&self.client, self.id).await;
                 store.log.close().await;

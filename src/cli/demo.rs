@@ -11,7 +11,7 @@ use crate::app::Listening;
 use crate::auth::Scopes;
 use crate::domain::{ClientId, Hook, NewHook, Status, Timestamp, Update, Vendor, VendorError, Verify};
 use crate::manage::Hooks;
-use crate::vendor::{self, Telling};
+use crate::vendor::{self, OutgoingEvent};
 
 /// Between two calls.
 const PAUSE: Duration = Duration::from_secs(3);
@@ -68,8 +68,8 @@ impl Demo {
             for status in [Status::Pending, if fastrand::u8(..5) == 0 { Status::Error } else { Status::Completed }] {
                 tokio::time::sleep(pause).await;
                 // Some vendors tell of final states only.
-                let Some(telling) = telling(number, document, status) else { continue };
-                let Ok(call) = vendor::render(*vendor, &telling, url, &Verify::None {}, Timestamp::now()) else {
+                let Some(outgoing_event) = outgoing_event(number, document, status) else { continue };
+                let Ok(call) = vendor::render(*vendor, &outgoing_event, url, &Verify::None {}, Timestamp::now()) else {
                     continue;
                 };
                 let mut request = client.request(call.method, &call.url).body(call.body);
@@ -108,13 +108,13 @@ async fn demo_hook(hooks: &Hooks, client: &ClientId, vendor: Vendor, now: Timest
     Ok(hooks.add(client, new, now).await?)
 }
 
-fn telling(number: u32, document: uuid::Uuid, status: Status) -> Option<Telling> {
+fn outgoing_event(number: u32, document: uuid::Uuid, status: Status) -> Option<OutgoingEvent> {
     let mut update = Update::new(format!("demo{number:08x}").parse().ok()?, status);
     update.title = Some(format!("document {number:08x}.docx"));
     if status == Status::Error {
         update.error = Some(VendorError { code: "2".into(), message: "source file error".into() });
     }
-    Some(Telling {
+    Some(OutgoingEvent {
         message_id: format!("demo-{number:08x}-{status}"),
         update,
         document_id: document.to_string(),

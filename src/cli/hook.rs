@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::reach::{ask, reach, require};
 use super::{print, secret, small_runtime};
-use crate::app::data::{DataDirectory, Holder};
+use crate::app::data::{DataDirectory, StoreOwner};
 use crate::auth::{Scope, Scopes};
 use crate::config::{Config, Flags};
 use crate::domain::{ClientId, Mapping, NewHook, Timestamp, Vendor, Verify};
@@ -91,7 +91,7 @@ impl Hook {
         let holder = reach(config)?;
         runtime.block_on(require(&holder, &add.client, config))?;
         match holder {
-            Holder::Relay(reached) => {
+            StoreOwner::Remote(reached) => {
                 let keys = DataDirectory::open(&config.data)?.keys()?;
                 let scopes = Scopes::from(Scope::Manage);
                 let token = keys.issue(&add.client, &scopes, Duration::from_secs(60), now)?;
@@ -99,7 +99,7 @@ impl Hook {
                 let body = serde_json::to_value(&new)?;
                 print(&runtime.block_on(ask(Method::POST, &url, &token, Some(&body)))?.to_string());
             }
-            Holder::Us(store) => {
+            StoreOwner::Local(store) => {
                 let added = runtime.block_on(async {
                     let added = Hooks::new(store.registry.clone()).add(&add.client, new, now).await;
                     store.log.close().await;

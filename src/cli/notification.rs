@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::reach::{Desk, ask};
 use super::{print, secret, small_runtime};
-use crate::app::data::Holder;
+use crate::app::data::StoreOwner;
 use crate::config::{Config, Flags};
 use crate::domain::{ClientId, Format, NotificationName, Timestamp};
 use crate::http::{AttemptView, NotificationView};
@@ -105,11 +105,11 @@ impl Add {
         let desk = Desk::find(config, &self.client).await?;
         let body = self.body()?;
         let added = match &desk.holder {
-            Holder::Relay(reached) => {
+            StoreOwner::Remote(reached) => {
                 let url = format!("http://{}/v2/notification", reached.listen);
                 ask(Method::POST, &url, &desk.token()?, Some(&body)).await?
             }
-            Holder::Us(store) => {
+            StoreOwner::Local(store) => {
                 let new = serde_json::from_value(body)?;
                 let added = desk.notifications(store)?.add(&self.client, new, Timestamp::now()).await;
                 store.log.close().await;
@@ -149,14 +149,14 @@ impl Add {
 async fn list(mine: &Mine, config: &Config) -> anyhow::Result<()> {
     let desk = Desk::find(config, &mine.client).await?;
     match &desk.holder {
-        Holder::Relay(reached) => {
+        StoreOwner::Remote(reached) => {
             let url = format!("http://{}/v2/notification", reached.listen);
             let answer = ask(Method::GET, &url, &desk.token()?, None).await?;
             for one in answer["notifications"].as_array().context("the relay's list is not one")? {
                 print(&one.to_string());
             }
         }
-        Holder::Us(store) => {
+        StoreOwner::Local(store) => {
             let all = store.registry.notifications(&mine.client);
             store.log.close().await;
             for one in all {
@@ -170,11 +170,11 @@ async fn list(mine: &Mine, config: &Config) -> anyhow::Result<()> {
 async fn test(named: &Named, config: &Config) -> anyhow::Result<()> {
     let desk = Desk::find(config, &named.client).await?;
     let tested = match &desk.holder {
-        Holder::Relay(reached) => {
+        StoreOwner::Remote(reached) => {
             let url = format!("http://{}/v2/notification/{}/test", reached.listen, named.name);
             ask(Method::POST, &url, &desk.token()?, None).await?
         }
-        Holder::Us(store) => {
+        StoreOwner::Local(store) => {
             let tested = desk.notifications(store)?.test(&named.client, &named.name, Timestamp::now()).await;
             store.log.close().await;
             serde_json::to_value(AttemptView::new(&tested?))?

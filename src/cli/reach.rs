@@ -8,7 +8,7 @@ use anyhow::{Context, bail, ensure};
 use reqwest::Method;
 use serde_json::Value;
 
-use crate::app::data::{DataDirectory, Holder};
+use crate::app::data::{DataDirectory, StoreOwner};
 use crate::app::options::{bare_store, delivery, http_client};
 use crate::auth::{Scope, Scopes};
 use crate::config::Config;
@@ -20,16 +20,16 @@ use crate::metrics::Metrics;
 use crate::store::Store;
 
 /// Finds who answers for the data directory.
-pub(super) fn reach(config: &Config) -> anyhow::Result<Holder> {
+pub(super) fn reach(config: &Config) -> anyhow::Result<StoreOwner> {
     let directory = DataDirectory::open(&config.data)?;
     Ok(directory.hold(bare_store(config, &directory)?)?)
 }
 
 /// An error that says what to do, unless there is this client.
-pub(super) async fn require(holder: &Holder, client: &ClientId, config: &Config) -> anyhow::Result<()> {
+pub(super) async fn require(holder: &StoreOwner, client: &ClientId, config: &Config) -> anyhow::Result<()> {
     let known = match holder {
-        Holder::Us(store) => store.registry.client(client).is_some(),
-        Holder::Relay(reached) => {
+        StoreOwner::Local(store) => store.registry.client(client).is_some(),
+        StoreOwner::Remote(reached) => {
             let url = format!("http://{}/admin/clients", reached.admin);
             let list = ask(Method::GET, &url, &admin_token(config)?, None).await?;
             let clients = list["clients"].as_array().context("the relay's list of clients is not one")?;
@@ -42,7 +42,7 @@ pub(super) async fn require(holder: &Holder, client: &ClientId, config: &Config)
 
 /// Who answers for one client: what the commands about notifications and deliveries stand on.
 pub(super) struct Desk<'a> {
-    pub(super) holder: Holder,
+    pub(super) holder: StoreOwner,
     config: &'a Config,
     client: &'a ClientId,
 }

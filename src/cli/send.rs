@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::secret;
 use crate::domain::{Encoding, Status, Timestamp, Vendor, VendorId};
-use crate::vendor::{Edition, Mode, Outbound};
+use crate::vendor::{Edition, Mode, OutgoingRequest};
 
 /// The environment variable that holds the hook's secret.
 const SECRET_VARIABLE: &str = "DOCRELAY_HOOK_SECRET";
@@ -118,7 +118,7 @@ async fn play(
 }
 
 /// Sends the request and prints the status line and the answer.
-async fn exchange(request: Outbound, out: &mut dyn Write) -> anyhow::Result<(reqwest::StatusCode, Vec<u8>)> {
+async fn exchange(request: OutgoingRequest, out: &mut dyn Write) -> anyhow::Result<(reqwest::StatusCode, Vec<u8>)> {
     let client = super::http_client(|client| client.timeout(PATIENCE))?;
     let mut builder = client.request(request.method, &request.url).body(request.body);
     for (name, value) in &request.headers {

@@ -4,7 +4,7 @@ use anyhow::Context;
 
 use super::{banner, demo, print};
 use crate::app::logging;
-use crate::app::{self, Companion, Listening};
+use crate::app::{self, BackgroundTask, Listening};
 use crate::config::{Config, unknown_variables};
 
 /// Serves until SIGTERM or SIGINT.
@@ -22,7 +22,7 @@ pub(super) fn run(config: Config) -> anyhow::Result<()> {
     served
 }
 
-async fn started(listening: Listening, with_demo: bool) -> anyhow::Result<Companion> {
+async fn started(listening: Listening, with_demo: bool) -> anyhow::Result<BackgroundTask> {
     if !with_demo {
         print(&banner::plain(&listening.reached));
         return Ok(None);

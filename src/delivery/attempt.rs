@@ -12,7 +12,7 @@ use super::{DeliveryHandle, HttpError, HttpExchange, HttpResponse};
 use crate::domain::{ClientId, Disposition, Epoch, EventId, Notification, NotificationState, QueueKey, Timestamp};
 use crate::metrics::{DeliveryOutcome, Metrics};
 use crate::store::{Attempt, AttemptRecord, DueDelivery, RawRequest, StoreError};
-use crate::vendor::{self, Original};
+use crate::vendor::{self, OriginalRequest, OutgoingEvent};
 
 #[derive(Debug)]
 pub(super) struct AttemptResult {
@@ -83,16 +83,16 @@ impl DeliveryHandle {
         delivering: &Delivering<'_>,
         receiver: &Receiver,
         now: Timestamp,
-    ) -> Result<vendor::Outbound, String> {
+    ) -> Result<vendor::OutgoingRequest, String> {
         let Delivering { queue, due } = delivering;
         let event =
             due.event.as_ref().ok_or("the history no longer holds the event: see history_age and history_bytes")?;
-        let retold = vendor::retell(&event.json, message_id(event.id), receiver.name());
-        let (vendor, telling) = retold.ok_or("the stored event cannot be read")?;
+        let stored = OutgoingEvent::from_stored(&event.json, message_id(event.id), receiver.name());
+        let (vendor, outgoing_event) = stored.ok_or("the stored event cannot be read")?;
         let original = due.raw.as_ref().filter(|_| vendor == receiver.format().vendor()).map(original);
-        let mut request = vendor::tell(
+        let mut request = vendor::render_notification(
             receiver.format(),
-            &telling,
+            &outgoing_event,
             original.as_ref(),
             receiver.endpoint(),
             &receiver.secrets(now),
@@ -234,8 +234,8 @@ pub(super) fn reason(exchange: &HttpExchange) -> Option<String> {
     }
 }
 
-fn original(raw: &RawRequest) -> Original<'_> {
-    Original { method: &raw.method, query: raw.query.as_deref(), headers: &raw.headers, body: raw.body.clone() }
+fn original(raw: &RawRequest) -> OriginalRequest<'_> {
+    OriginalRequest { method: &raw.method, query: raw.query.as_deref(), headers: &raw.headers, body: raw.body.clone() }
 }
 
 /// The same for all attempts and receivers of an event. Without a dot: Standard Webhooks uses it as separator.

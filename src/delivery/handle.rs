@@ -10,7 +10,7 @@ use super::{ForbiddenEndpoint, HttpClient, HttpError, HttpExchange};
 use crate::domain::{ClientId, NotificationName, QueueKey, Target, Timestamp};
 use crate::metrics::Metrics;
 use crate::store::{Store, StoreError};
-use crate::vendor::Outbound;
+use crate::vendor::OutgoingRequest;
 
 /// Settings of delivery.
 #[derive(Debug, Clone)]
@@ -97,7 +97,7 @@ impl DeliveryHandle {
     }
 
     /// Sends one request that is not a delivery. It is cancelled if the receiver is removed meanwhile.
-    pub(super) async fn call(&self, queue: &QueueKey, request: Outbound) -> HttpExchange {
+    pub(super) async fn call(&self, queue: &QueueKey, request: OutgoingRequest) -> HttpExchange {
         let guard = self.in_flight.enter(queue);
         tokio::select! {
             biased;

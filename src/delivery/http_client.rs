@@ -18,7 +18,7 @@ use self::guard::{AddressError, EndpointGuard, Resolver, SystemResolver};
 use self::ranges::AddressRanges;
 use super::{ForbiddenEndpoint, HttpClient, HttpError, HttpExchange, HttpResponse};
 use crate::domain::Timestamp;
-use crate::vendor::Outbound;
+use crate::vendor::OutgoingRequest;
 
 /// Timeout of the name resolution in [`HttpClient::check`]: a caller of the API waits for it.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
@@ -66,7 +66,7 @@ impl ReqwestClient {
     }
 
     /// Sends the request and waits for the head of the response. If the future is dropped, the connection is closed.
-    async fn send(&self, request: Outbound) -> Result<reqwest::Response, HttpError> {
+    async fn send(&self, request: OutgoingRequest) -> Result<reqwest::Response, HttpError> {
         let url = self.guard.check_url(&request.url).map_err(|ForbiddenEndpoint(why)| HttpError::Forbidden(why))?;
         let mut builder = self.client.request(request.method.clone(), url.clone());
         for (name, value) in &request.headers {
@@ -95,7 +95,7 @@ impl HttpClient for ReqwestClient {
         })
     }
 
-    fn exchange(&self, request: Outbound) -> BoxFuture<'_, HttpExchange> {
+    fn exchange(&self, request: OutgoingRequest) -> BoxFuture<'_, HttpExchange> {
         Box::pin(async move {
             let start = Instant::now();
             let result = match self.send(request).await {

@@ -15,7 +15,7 @@ use crate::domain::{
     VendorId,
 };
 use crate::store::{Attempt, StoreError};
-use crate::vendor::{self, Telling};
+use crate::vendor::{self, OutgoingEvent};
 
 /// Why a test event was not sent.
 #[derive(Debug, thiserror::Error)]
@@ -43,15 +43,15 @@ impl DeliveryHandle {
     ) -> Result<(), String> {
         let nonce = fresh_secret().map_err(|e| e.to_string())?;
         let secrets = notification.signing_secrets(now);
-        let request =
-            vendor::challenge(&notification.endpoint, nonce.expose(), &secrets, now).map_err(|e| e.to_string())?;
+        let request = vendor::handshake_request(&notification.endpoint, nonce.expose(), &secrets, now)
+            .map_err(|e| e.to_string())?;
         let queue = QueueKey { client: client.clone(), target: Target::Notification(notification.name.clone()) };
         let exchange = self.call(&queue, request).await;
         let HttpResponse { status, body, .. } = exchange.result.map_err(|error| error.to_string())?;
         if !(200..=299).contains(&status) {
             return Err(format!("type=verify was answered {status}"));
         }
-        if !vendor::passes(nonce.expose(), &body) {
+        if !vendor::is_handshake_response(nonce.expose(), &body) {
             return Err("the answer to type=verify does not bring the nonce back".to_owned());
         }
         match self.store.registry.set_notification_state(client, notification, NotificationState::Active).await {
@@ -85,10 +85,17 @@ impl DeliveryHandle {
             self.handshake(client, notification, now).await.map_err(TestError::Unverified)?;
         }
         let unsupported = |why: &str| TestError::Unsupported(why.to_owned());
-        let telling = test_event(&receiver, now).ok_or_else(|| unsupported("the test event cannot be encoded"))?;
-        let mut request =
-            vendor::tell(receiver.format(), &telling, None, receiver.endpoint(), &receiver.secrets(now), now)
-                .map_err(|e| unsupported(&e.to_string()))?;
+        let outgoing_event =
+            test_event(&receiver, now).ok_or_else(|| unsupported("the test event cannot be encoded"))?;
+        let mut request = vendor::render_notification(
+            receiver.format(),
+            &outgoing_event,
+            None,
+            receiver.endpoint(),
+            &receiver.secrets(now),
+            now,
+        )
+        .map_err(|e| unsupported(&e.to_string()))?;
         request.headers.extend(receiver.credential());
         let exchange = self.call(&queue, request).await;
         let reason = reason(&exchange);
@@ -96,7 +103,7 @@ impl DeliveryHandle {
     }
 }
 
-fn test_event(receiver: &Receiver, now: Timestamp) -> Option<Telling> {
+fn test_event(receiver: &Receiver, now: Timestamp) -> Option<OutgoingEvent> {
     let vendor_id: VendorId = "docrelay-test".parse().ok()?;
     let id = Uuid::new_v4();
     let draft = EventJson {
@@ -111,6 +118,6 @@ fn test_event(receiver: &Receiver, now: Timestamp) -> Option<Telling> {
         vendor_time: None,
         labels: &BTreeMap::new(),
     };
-    let retold = vendor::retell(&draft.encode(), format!("msg_test_{}", id.simple()), receiver.name());
-    retold.map(|(_, telling)| telling)
+    let stored = OutgoingEvent::from_stored(&draft.encode(), format!("msg_test_{}", id.simple()), receiver.name());
+    stored.map(|(_, outgoing_event)| outgoing_event)
 }

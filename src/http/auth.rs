@@ -3,7 +3,7 @@
 use super::Context;
 use super::problem::Problem;
 use super::request::Request;
-use crate::auth::{Denied, Grant, Scope, presented};
+use crate::auth::{AuthError, Grant, Scope, presented};
 use crate::domain::Timestamp;
 
 /// The client that a management request acts for.
@@ -20,7 +20,7 @@ fn any(context: &Context, request: &Request, scopes: &[Scope], now: Timestamp) -
     let header = request.headers.get("authorization").map(http::HeaderValue::as_bytes);
     // A token in the query is for streams, which browsers cannot open otherwise.
     let token = presented(header, None).map_err(|_| Problem::token_required())?;
-    let grant = context.auth.check(token.token(), now).map_err(|denied: Denied| {
+    let grant = context.auth.check(token.token(), now).map_err(|denied: AuthError| {
         tracing::info!(request_id = %request.id.0, %denied, "a token was not accepted");
         Problem::from(denied)
     })?;

@@ -8,7 +8,7 @@ use warp::reply::Response;
 
 use super::body::BodyError;
 use super::request::RequestId;
-use crate::auth::{Denied, KeyError, TooManyDocuments};
+use crate::auth::{AuthError, KeyError, TooManyDocuments};
 use crate::manage::{ClientError, HookError, NotificationError, ReplayError};
 use crate::store::StoreError;
 
@@ -178,8 +178,8 @@ impl From<TooManyDocuments> for Problem {
     }
 }
 
-impl From<Denied> for Problem {
-    fn from(denied: Denied) -> Self {
+impl From<AuthError> for Problem {
+    fn from(denied: AuthError) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, format!("the token was not accepted: {denied}"))
             .with("www-authenticate", "Bearer error=\"invalid_token\"")
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::domain::{ClientId, Hook, Timestamp, Update};
 use crate::ingest::Ingest;
 use crate::store::{AppendOutcome, RawRequest, Registry, Reject, RejectStore, StoreError};
-use crate::vendor::{self, Inbound, Message, Refusal};
+use crate::vendor::{self, ParsedMessage, WebhookError, WebhookRequest};
 
 /// Why a reject could not be replayed.
 #[derive(Debug, thiserror::Error)]
@@ -82,7 +82,7 @@ fn parse(hook: &Hook, raw: &RawRequest) -> Result<Update, ReplayError> {
         let name: http::HeaderName = name.parse().map_err(|_| bad("header"))?;
         headers.append(name, http::HeaderValue::from_bytes(value.as_bytes()).map_err(|_| bad("header"))?);
     }
-    let request = Inbound {
+    let request = WebhookRequest {
         method: &method,
         path: "/",
         query: raw.query.as_deref(),
@@ -90,10 +90,12 @@ fn parse(hook: &Hook, raw: &RawRequest) -> Result<Update, ReplayError> {
         headers: &headers,
         body: &raw.body,
     };
-    match vendor::parse_kept(hook, &request) {
-        Ok(Message::Update(update)) => Ok(*update),
-        Ok(Message::Handshake(_)) => Err(ReplayError::Malformed("it is a handshake, not news".into())),
-        Err(Refusal::Unproven(why) | Refusal::Method(why)) => Err(ReplayError::Malformed(why.into())),
-        Err(Refusal::Unintelligible(why)) => Err(ReplayError::Malformed(why)),
+    match vendor::parse_verified(hook, &request) {
+        Ok(ParsedMessage::Update(update)) => Ok(*update),
+        Ok(ParsedMessage::Handshake(_)) => Err(ReplayError::Malformed("it is a handshake, not news".into())),
+        Err(WebhookError::Unauthorized(why) | WebhookError::MethodNotAllowed(why)) => {
+            Err(ReplayError::Malformed(why.into()))
+        }
+        Err(WebhookError::Malformed(why)) => Err(ReplayError::Malformed(why)),
     }
 }

@@ -14,7 +14,7 @@ use super::label::Label;
 
 /// One metric, as the reference page lists it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct MetricDescription {
     /// The name as it is exported, with its suffix.
     pub name: String,
     /// `counter`, `gauge`, `histogram` or `info`.
@@ -29,12 +29,12 @@ pub struct Entry {
 pub(super) type Pair = (&'static str, &'static str);
 
 /// A registry, and the list of what is in it.
-pub(super) struct Book {
+pub(super) struct MetricRegistry {
     pub(super) registry: Registry,
-    pub(super) entries: Vec<Entry>,
+    pub(super) entries: Vec<MetricDescription>,
 }
 
-impl Book {
+impl MetricRegistry {
     pub(super) fn new() -> Self {
         Self { registry: Registry::with_prefix("docrelay"), entries: Vec::new() }
     }
@@ -95,7 +95,7 @@ impl Book {
     }
 
     fn enter(&mut self, name: &str, suffix: &str, kind: &'static str, labels: Vec<&'static str>, help: &'static str) {
-        self.entries.push(Entry { name: format!("docrelay_{name}{suffix}"), kind, labels, help });
+        self.entries.push(MetricDescription { name: format!("docrelay_{name}{suffix}"), kind, labels, help });
     }
 }
 

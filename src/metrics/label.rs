@@ -12,7 +12,7 @@ pub trait Label: Copy + 'static {
 
 /// What became of a vendor's request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum IngestOutcome {
     /// A new event.
     Stored,
     /// Known already.
@@ -22,7 +22,7 @@ pub enum Outcome {
     /// Not understood, kept among the rejects: 422.
     Rejected,
     /// Without the right proof: 401.
-    Unproven,
+    Unauthorized,
     /// 413.
     TooLarge,
     /// The body came too slowly: 408.
@@ -89,14 +89,14 @@ impl Label for DeliveryOutcome {
     }
 }
 
-impl Label for Outcome {
+impl Label for IngestOutcome {
     const NAME: &'static str = "outcome";
     const ALL: &'static [Self] = &[
         Self::Stored,
         Self::Repeat,
         Self::Handshake,
         Self::Rejected,
-        Self::Unproven,
+        Self::Unauthorized,
         Self::TooLarge,
         Self::Timeout,
         Self::RateLimited,
@@ -113,7 +113,7 @@ impl Label for Outcome {
             Self::Repeat => "repeat",
             Self::Handshake => "handshake",
             Self::Rejected => "rejected",
-            Self::Unproven => "unproven",
+            Self::Unauthorized => "unproven",
             Self::TooLarge => "too_large",
             Self::Timeout => "timeout",
             Self::RateLimited => "rate_limited",
@@ -165,7 +165,7 @@ impl Label for Disconnect {
 
 /// Why a stream was not opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
+pub enum StreamRefusal {
     /// No bearer token.
     AuthRequired,
     /// A token that gives no access.
@@ -180,7 +180,7 @@ pub enum Refusal {
     Stopping,
 }
 
-impl Label for Refusal {
+impl Label for StreamRefusal {
     const NAME: &'static str = "reason";
     const ALL: &'static [Self] = &[
         Self::AuthRequired,

@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use super::{Dialect, Inbound, Inexpressible, Message, Outbound, Refusal, Telling, json, post, proof, unintelligible};
+use super::{
+    Dialect, OutgoingEvent, OutgoingRequest, ParsedMessage, RenderError, WebhookError, WebhookRequest, json, malformed,
+    post_json, verification,
+};
 use crate::domain::{Encoding, Hook, Secret, Status, Timestamp, Update, Vendor, Verify};
 
 const EXPIRE: &str = "notification-auth-expire";
@@ -38,48 +41,48 @@ impl Dialect for Baidu {
         "POST"
     }
 
-    fn proofs(&self) -> &'static [&'static str] {
+    fn verify_types(&self) -> &'static [&'static str] {
         &["none", "baidu"]
     }
 
-    fn verify(&self, hook: &Hook, request: &Inbound<'_>, now: Timestamp) -> Result<(), Refusal> {
-        let Verify::Baidu { secret } = &hook.verify else { return Err(proof::unfit()) };
-        let secret = proof::key(secret)?;
-        let expire = proof::once(request.headers, EXPIRE, WANTED)?;
-        let user = proof::once(request.headers, USER, WANTED)?;
-        let sent = proof::once(request.headers, TOKEN, WANTED)?;
-        let until = proof::whole(expire).ok_or(Refusal::Unproven(WANTED))?;
+    fn verify(&self, hook: &Hook, request: &WebhookRequest<'_>, now: Timestamp) -> Result<(), WebhookError> {
+        let Verify::Baidu { secret } = &hook.verify else { return Err(verification::unexpected_verify_type()) };
+        let secret = verification::secret_bytes(secret)?;
+        let expire = verification::single_header(request.headers, EXPIRE, WANTED)?;
+        let user = verification::single_header(request.headers, USER, WANTED)?;
+        let sent = verification::single_header(request.headers, TOKEN, WANTED)?;
+        let until = verification::parse_digits(expire).ok_or(WebhookError::Unauthorized(WANTED))?;
         // Clocks differ: the same five minutes as everywhere.
-        if until < now.minus(proof::WINDOW).millis() {
-            return Err(Refusal::Unproven(STALE));
+        if until < now.minus(verification::MAX_CLOCK_SKEW).millis() {
+            return Err(WebhookError::Unauthorized(STALE));
         }
         // A timestamp saturates, so no number that a stranger writes overflows here.
         if until > now.plus(AT_MOST).millis() {
-            return Err(Refusal::Unproven(FAR));
+            return Err(WebhookError::Unauthorized(FAR));
         }
-        let sent = proof::decode(Encoding::Hex, sent).ok_or(Refusal::Unproven(WRONG))?;
+        let sent = verification::decode_tag(Encoding::Hex, sent).ok_or(WebhookError::Unauthorized(WRONG))?;
         let good = endpoints(request)
             .iter()
-            .any(|e| proof::same(&sign(secret, e.as_bytes(), request.body, expire, user), &sent));
-        if good { Ok(()) } else { Err(Refusal::Unproven(WRONG)) }
+            .any(|e| verification::tags_equal(&sign(secret, e.as_bytes(), request.body, expire, user), &sent));
+        if good { Ok(()) } else { Err(WebhookError::Unauthorized(WRONG)) }
     }
 
-    fn parse(&self, _hook: &Hook, request: &Inbound<'_>) -> Result<Message, Refusal> {
+    fn parse(&self, _hook: &Hook, request: &WebhookRequest<'_>) -> Result<ParsedMessage, WebhookError> {
         let envelope = json::object(request.body)?;
         let message = match envelope.get("messageBody") {
             Some(Value::String(text)) => {
-                json::object(text.as_bytes()).map_err(|e| unintelligible(format!("messageBody: {e}")))?
+                json::object(text.as_bytes()).map_err(|e| malformed(format!("messageBody: {e}")))?
             }
             Some(Value::Object(map)) => map.clone(),
-            Some(_) => return Err(unintelligible("messageBody is neither a string nor an object")),
-            None => return Err(unintelligible("messageBody is missing")),
+            Some(_) => return Err(malformed("messageBody is neither a string nor an object")),
+            None => return Err(malformed("messageBody is missing")),
         };
         let word = json::string(&message, "status")?;
         let status = match word {
             "PUBLISHED" => Status::Completed,
             "FAILED" => Status::Error,
             "UPLOADING" | "PROCESSING" => Status::Pending,
-            other => return Err(unintelligible(format!("status {} is unknown", json::quote(other)))),
+            other => return Err(malformed(format!("status {} is unknown", json::quote(other)))),
         };
         let mut update = Update::new(json::vendor_id(&message, "documentId")?, status);
         update.dedup_key = repeat_key(&envelope, &message, &update, word);
@@ -89,42 +92,46 @@ impl Dialect for Baidu {
         }
         update.vendor_time = json::time(message.get("notifyTime"));
         update.result = json::result(message, "publishInfo", &KNOWN);
-        Ok(Message::Update(Box::new(update)))
+        Ok(ParsedMessage::Update(Box::new(update)))
     }
 
     fn render(
         &self,
-        telling: &Telling,
+        outgoing_event: &OutgoingEvent,
         endpoint: &str,
         verify: &Verify,
         now: Timestamp,
-    ) -> Result<Outbound, Inexpressible> {
+    ) -> Result<OutgoingRequest, RenderError> {
         let body = json::bytes(&json!({
-            "messageId": telling.message_id,
-            "messageBody": message(telling)?.to_string(),
-            "notification": telling.notification,
+            "messageId": outgoing_event.message_id,
+            "messageBody": message(outgoing_event)?.to_string(),
+            "notification": outgoing_event.notification,
             "server": "doc.bj.baidubce.com",
         }));
         let headers = match verify {
             Verify::None {} => Vec::new(),
-            Verify::Baidu { secret } => prove(secret, endpoint, &body, now)?,
-            other => return Err(Inexpressible::Proof { vendor: Vendor::Baidu, proof: other.kind() }),
+            Verify::Baidu { secret } => sign_headers(secret, endpoint, &body, now)?,
+            other => return Err(RenderError::UnsupportedVerify { vendor: Vendor::Baidu, verify_type: other.kind() }),
         };
-        Ok(post(endpoint, headers, body))
+        Ok(post_json(endpoint, headers, body))
     }
 }
 
-/// The headers that prove a POST of `body` to `endpoint`.
-pub(super) fn prove(
+/// The headers that sign_headers a POST of `body` to `endpoint`.
+pub(super) fn sign_headers(
     secret: &Secret,
     endpoint: &str,
     body: &[u8],
     now: Timestamp,
-) -> Result<Vec<(String, String)>, Inexpressible> {
-    let secret = proof::key(secret).map_err(|_| Inexpressible::Secret("it is empty"))?;
+) -> Result<Vec<(String, String)>, RenderError> {
+    let secret = verification::secret_bytes(secret).map_err(|_| RenderError::InvalidSecret("it is empty"))?;
     let (expire, user) = (now.plus(GOOD_FOR).millis().to_string(), "docrelay");
     let tag = sign(secret, endpoint.as_bytes(), body, expire.as_bytes(), user.as_bytes());
-    Ok(vec![(EXPIRE.to_owned(), expire), (USER.to_owned(), user.to_owned()), (TOKEN.to_owned(), proof::hex(&tag))])
+    Ok(vec![
+        (EXPIRE.to_owned(), expire),
+        (USER.to_owned(), user.to_owned()),
+        (TOKEN.to_owned(), verification::hex(&tag)),
+    ])
 }
 
 /// `messageId`, or for products that leave it out, what makes the message what it is.
@@ -144,13 +151,13 @@ fn repeat_key(
 }
 
 fn sign(secret: &[u8], endpoint: &[u8], body: &[u8], expire: &[u8], user: &[u8]) -> [u8; 32] {
-    proof::hmac(secret, &[b"POST;", endpoint, b";", body, b";", expire, b";", user])
+    verification::hmac(secret, &[b"POST;", endpoint, b";", body, b";", expire, b";", user])
 }
 
 /// The addresses the sender may have signed: the hook's own as it was handed out, and those that the request itself
 /// gives, for a relay that does not know under which name it is reached. Whoever chooses `Host` gains nothing: the path
 /// holds the hook's key, and a signature over another name still needs the secret.
-fn endpoints(request: &Inbound<'_>) -> Vec<String> {
+fn endpoints(request: &WebhookRequest<'_>) -> Vec<String> {
     let mut bases: Vec<String> = request.endpoint.map(str::to_owned).into_iter().collect();
     if let Some(host) = request.headers.get("host").and_then(|h| h.to_str().ok()) {
         bases.extend(["https", "http"].map(|scheme| format!("{scheme}://{host}{}", request.path)));
@@ -162,12 +169,12 @@ fn endpoints(request: &Inbound<'_>) -> Vec<String> {
 }
 
 /// The inner message, with the keys in the order of Baidu's documentation.
-fn message(telling: &Telling) -> Result<Value, Inexpressible> {
-    let update = &telling.update;
+fn message(outgoing_event: &OutgoingEvent) -> Result<Value, RenderError> {
+    let update = &outgoing_event.update;
     let status = match update.status {
         Status::Completed => "PUBLISHED",
         Status::Error => "FAILED",
-        status @ Status::Pending => return Err(Inexpressible::Status { vendor: Vendor::Baidu, status }),
+        status @ Status::Pending => return Err(RenderError::UnsupportedStatus { vendor: Vendor::Baidu, status }),
     };
     let mut message = Map::new();
     message.insert("documentId".into(), json!(update.vendor_id));
@@ -179,7 +186,7 @@ fn message(telling: &Telling) -> Result<Value, Inexpressible> {
         let (code, message_text) = update.error.as_ref().map_or(("", ""), |e| (&e.code, &e.message));
         message.insert("error".into(), json!({ "code": code, "message": message_text }));
     }
-    let time = update.vendor_time.unwrap_or(telling.time);
+    let time = update.vendor_time.unwrap_or(outgoing_event.time);
     message.insert("notifyTime".into(), json!(seconds(time)));
     Ok(Value::Object(message))
 }

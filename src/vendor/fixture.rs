@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
-use super::{Inbound, Message, Outbound, Refusal, Telling, read};
+use super::{OutgoingEvent, OutgoingRequest, ParsedMessage, WebhookError, WebhookRequest, verify_and_parse};
 use crate::domain::{Encoding, Hook, Mapping, Secret, Status, Timestamp, Update, Vendor, Verify};
 
 /// The moment at which tests take place, unless they say otherwise.
@@ -57,7 +57,7 @@ impl Request {
     }
 
     /// As it would arrive when `out` is sent.
-    pub(super) fn of(out: &Outbound) -> Self {
+    pub(super) fn of(out: &OutgoingRequest) -> Self {
         let url = url::Url::parse(&out.url).expect("a URL");
         let mut request = Self {
             method: out.method.clone(),
@@ -83,8 +83,8 @@ impl Request {
         self
     }
 
-    pub(super) fn inbound(&self) -> Inbound<'_> {
-        Inbound {
+    pub(super) fn inbound(&self) -> WebhookRequest<'_> {
+        WebhookRequest {
             method: &self.method,
             path: &self.path,
             query: self.query.as_deref(),
@@ -94,29 +94,29 @@ impl Request {
         }
     }
 
-    pub(super) fn read(&self, hook: &Hook) -> Result<Message, Refusal> {
-        read(hook, &self.inbound(), now())
+    pub(super) fn parse(&self, hook: &Hook) -> Result<ParsedMessage, WebhookError> {
+        verify_and_parse(hook, &self.inbound(), now())
     }
 
     /// The update that the request is; a panic when it is none.
     pub(super) fn update(&self, hook: &Hook) -> Update {
-        match self.read(hook).expect("taken") {
-            Message::Update(update) => *update,
-            Message::Handshake(reply) => panic!("a handshake: {reply:?}"),
+        match self.parse(hook).expect("taken") {
+            ParsedMessage::Update(update) => *update,
+            ParsedMessage::Handshake(reply) => panic!("a handshake: {reply:?}"),
         }
     }
 
-    pub(super) fn is_unproven(&self, hook: &Hook) -> bool {
-        matches!(self.read(hook), Err(Refusal::Unproven(_)))
+    pub(super) fn is_unauthorized(&self, hook: &Hook) -> bool {
+        matches!(self.parse(hook), Err(WebhookError::Unauthorized(_)))
     }
 
-    pub(super) fn is_unintelligible(&self, hook: &Hook) -> bool {
-        matches!(self.read(hook), Err(Refusal::Unintelligible(_)))
+    pub(super) fn is_malformed(&self, hook: &Hook) -> bool {
+        matches!(self.parse(hook), Err(WebhookError::Malformed(_)))
     }
 }
 
-pub(super) fn telling(vendor_id: &str, status: Status) -> Telling {
-    Telling {
+pub(super) fn outgoing_event(vendor_id: &str, status: Status) -> OutgoingEvent {
+    OutgoingEvent {
         message_id: "msg_1".into(),
         update: Update::new(vendor_id.parse().expect("good"), status),
         document_id: vendor_id.into(),

@@ -4,7 +4,10 @@
 use data_encoding::BASE64;
 use serde_json::{Map, Value, json};
 
-use super::{Dialect, Inbound, Inexpressible, Message, Outbound, Refusal, Telling, json, post, proof, unintelligible};
+use super::{
+    Dialect, OutgoingEvent, OutgoingRequest, ParsedMessage, RenderError, WebhookError, WebhookRequest, json, malformed,
+    post_json, verification,
+};
 use crate::domain::{Encoding, Hook, Mapping, Status, Timestamp, Update, Vendor, VendorError, Verify};
 
 const WANTED: &str = "the hook's signature header is needed, once, with its prefix";
@@ -18,35 +21,35 @@ impl Dialect for Generic {
         "POST"
     }
 
-    fn proofs(&self) -> &'static [&'static str] {
+    fn verify_types(&self) -> &'static [&'static str] {
         &["none", "hmac-sha256", "authorization"]
     }
 
-    fn verify(&self, hook: &Hook, request: &Inbound<'_>, _now: Timestamp) -> Result<(), Refusal> {
+    fn verify(&self, hook: &Hook, request: &WebhookRequest<'_>, _now: Timestamp) -> Result<(), WebhookError> {
         match &hook.verify {
-            Verify::Authorization { secret } => proof::authorization(request.headers, secret),
+            Verify::Authorization { secret } => verification::authorization(request.headers, secret),
             Verify::HmacSha256 { secret, header, prefix, encoding } => {
-                let secret = proof::key(secret)?;
-                let sent = proof::once(request.headers, header, WANTED)?;
-                let sent = sent.strip_prefix(prefix.as_bytes()).ok_or(Refusal::Unproven(WANTED))?;
-                let sent = proof::decode(*encoding, sent).ok_or(Refusal::Unproven(WRONG))?;
-                let good = proof::same(&proof::hmac(secret, &[request.body]), &sent);
-                if good { Ok(()) } else { Err(Refusal::Unproven(WRONG)) }
+                let secret = verification::secret_bytes(secret)?;
+                let sent = verification::single_header(request.headers, header, WANTED)?;
+                let sent = sent.strip_prefix(prefix.as_bytes()).ok_or(WebhookError::Unauthorized(WANTED))?;
+                let sent = verification::decode_tag(*encoding, sent).ok_or(WebhookError::Unauthorized(WRONG))?;
+                let good = verification::tags_equal(&verification::hmac(secret, &[request.body]), &sent);
+                if good { Ok(()) } else { Err(WebhookError::Unauthorized(WRONG)) }
             }
-            _ => Err(proof::unfit()),
+            _ => Err(verification::unexpected_verify_type()),
         }
     }
 
-    fn parse(&self, hook: &Hook, request: &Inbound<'_>) -> Result<Message, Refusal> {
+    fn parse(&self, hook: &Hook, request: &WebhookRequest<'_>) -> Result<ParsedMessage, WebhookError> {
         let Some(mapping) = &hook.mapping else {
-            return Err(unintelligible("this hook has no mapping: make a new one that says where things are"));
+            return Err(malformed("this hook has no mapping: make a new one that says where things are"));
         };
         let body = json::value(request.body)?;
         let word = scalar(&body, &mapping.status).ok_or_else(|| missing("status", &mapping.status))?;
         let status = *mapping
             .statuses
             .get(&word)
-            .ok_or_else(|| unintelligible(format!("state {} is not among the hook's statuses", json::quote(&word))))?;
+            .ok_or_else(|| malformed(format!("state {} is not among the hook's statuses", json::quote(&word))))?;
         let id = body.pointer(&mapping.vendor_id).ok_or_else(|| missing("vendorId", &mapping.vendor_id))?;
         let mut update = Update::new(json::id(id, "vendorId")?, status);
         update.title = at(&body, mapping.title.as_deref()).and_then(|v| json::text(Some(v)));
@@ -59,52 +62,53 @@ impl Dialect for Generic {
             Some(pointer) => body.pointer(pointer).and_then(Value::as_object).cloned(),
             None => body.as_object().cloned(),
         };
-        Ok(Message::Update(Box::new(update)))
+        Ok(ParsedMessage::Update(Box::new(update)))
     }
 
     fn render(
         &self,
-        telling: &Telling,
+        outgoing_event: &OutgoingEvent,
         endpoint: &str,
         verify: &Verify,
         _now: Timestamp,
-    ) -> Result<Outbound, Inexpressible> {
-        let body = json::bytes(&told(telling));
+    ) -> Result<OutgoingRequest, RenderError> {
+        let body = json::bytes(&neutral_body(outgoing_event));
         let headers = match verify {
             Verify::None {} => Vec::new(),
             Verify::Authorization { secret } => vec![("authorization".to_owned(), secret.expose().to_owned())],
             Verify::HmacSha256 { secret, header, prefix, encoding } => {
-                let secret = proof::key(secret).map_err(|_| Inexpressible::Secret("it is empty"))?;
-                let tag = proof::hmac(secret, &[&body]);
+                let secret =
+                    verification::secret_bytes(secret).map_err(|_| RenderError::InvalidSecret("it is empty"))?;
+                let tag = verification::hmac(secret, &[&body]);
                 let text = match encoding {
-                    Encoding::Hex => proof::hex(&tag),
+                    Encoding::Hex => verification::hex(&tag),
                     Encoding::Base64 => BASE64.encode(&tag),
                 };
                 vec![(header.clone(), format!("{prefix}{text}"))]
             }
-            other => return Err(Inexpressible::Proof { vendor: Vendor::Generic, proof: other.kind() }),
+            other => return Err(RenderError::UnsupportedVerify { vendor: Vendor::Generic, verify_type: other.kind() }),
         };
-        Ok(post(endpoint, headers, body))
+        Ok(post_json(endpoint, headers, body))
     }
 }
 
 /// An update as the vendor-neutral formats write it: their `data`, and this dialect's whole body.
-pub(super) fn told(telling: &Telling) -> Map<String, Value> {
-    let update = &telling.update;
-    let mut told = Map::new();
-    told.insert("vendorId".into(), json!(update.vendor_id));
-    told.insert("documentId".into(), json!(telling.document_id));
-    told.insert("status".into(), json!(update.status));
+pub(super) fn neutral_body(outgoing_event: &OutgoingEvent) -> Map<String, Value> {
+    let update = &outgoing_event.update;
+    let mut body = Map::new();
+    body.insert("vendorId".into(), json!(update.vendor_id));
+    body.insert("documentId".into(), json!(outgoing_event.document_id));
+    body.insert("status".into(), json!(update.status));
     if let Some(title) = &update.title {
-        told.insert("title".into(), json!(title));
+        body.insert("title".into(), json!(title));
     }
     if let Some(result) = &update.result {
-        told.insert("result".into(), json!(result));
+        body.insert("result".into(), json!(result));
     }
     if let Some(error) = &update.error {
-        told.insert("error".into(), json!(error));
+        body.insert("error".into(), json!(error));
     }
-    told
+    body
 }
 
 fn at<'a>(body: &'a Value, pointer: Option<&str>) -> Option<&'a Value> {
@@ -120,8 +124,8 @@ fn scalar(body: &Value, pointer: &str) -> Option<String> {
     }
 }
 
-fn missing(what: &str, pointer: &str) -> Refusal {
-    unintelligible(format!("{what}: there is no string, number or boolean at {}", json::quote(pointer)))
+fn missing(what: &str, pointer: &str) -> WebhookError {
+    malformed(format!("{what}: there is no string, number or boolean at {}", json::quote(pointer)))
 }
 
 fn failure(body: &Value, mapping: &Mapping) -> Option<VendorError> {

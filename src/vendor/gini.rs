@@ -3,7 +3,10 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Dialect, Inbound, Inexpressible, Message, Outbound, Refusal, Telling, json, post, proof, unintelligible};
+use super::{
+    Dialect, OutgoingEvent, OutgoingRequest, ParsedMessage, RenderError, WebhookError, WebhookRequest, json, malformed,
+    post_json, verification,
+};
 use crate::domain::{Hook, Status, Timestamp, Update, Vendor, Verify};
 
 /// The dialect of Gini.
@@ -14,21 +17,21 @@ impl Dialect for Gini {
         "POST"
     }
 
-    fn proofs(&self) -> &'static [&'static str] {
+    fn verify_types(&self) -> &'static [&'static str] {
         &["none", "authorization"]
     }
 
-    fn verify(&self, hook: &Hook, request: &Inbound<'_>, _now: Timestamp) -> Result<(), Refusal> {
+    fn verify(&self, hook: &Hook, request: &WebhookRequest<'_>, _now: Timestamp) -> Result<(), WebhookError> {
         match &hook.verify {
-            Verify::Authorization { secret } => proof::authorization(request.headers, secret),
-            _ => Err(proof::unfit()),
+            Verify::Authorization { secret } => verification::authorization(request.headers, secret),
+            _ => Err(verification::unexpected_verify_type()),
         }
     }
 
-    fn parse(&self, _hook: &Hook, request: &Inbound<'_>) -> Result<Message, Refusal> {
+    fn parse(&self, _hook: &Hook, request: &WebhookRequest<'_>) -> Result<ParsedMessage, WebhookError> {
         let body = json::object(request.body)?;
         let word = json::string(&body, "status")?;
-        let status = word.parse().map_err(|e| unintelligible(format!("status {} {e}", json::quote(word))))?;
+        let status = word.parse().map_err(|e| malformed(format!("status {} {e}", json::quote(word))))?;
         let mut update = Update::new(json::vendor_id(&body, "documentId")?, status);
         update.title = json::text(body.get("title"));
         if status == Status::Error {
@@ -36,34 +39,34 @@ impl Dialect for Gini {
         }
         update.vendor_time = json::time(body.get("vendorTime"));
         update.result = json::result(body, "result", &["documentId", "status", "title", "error", "vendorTime"]);
-        Ok(Message::Update(Box::new(update)))
+        Ok(ParsedMessage::Update(Box::new(update)))
     }
 
     fn render(
         &self,
-        telling: &Telling,
+        outgoing_event: &OutgoingEvent,
         endpoint: &str,
         verify: &Verify,
         _now: Timestamp,
-    ) -> Result<Outbound, Inexpressible> {
+    ) -> Result<OutgoingRequest, RenderError> {
         let headers = match verify {
             Verify::None {} => Vec::new(),
             Verify::Authorization { secret } => vec![("authorization".to_owned(), secret.expose().to_owned())],
-            other => return Err(Inexpressible::Proof { vendor: Vendor::Gini, proof: other.kind() }),
+            other => return Err(RenderError::UnsupportedVerify { vendor: Vendor::Gini, verify_type: other.kind() }),
         };
-        let body = match &telling.event {
+        let body = match &outgoing_event.event {
             Some(event) => event.to_vec(),
-            None => json::bytes(&event(telling)),
+            None => json::bytes(&event(outgoing_event)),
         };
-        Ok(post(endpoint, headers, body))
+        Ok(post_json(endpoint, headers, body))
     }
 }
 
 /// What Gini itself would say, where no event of the relay exists.
-fn event(telling: &Telling) -> Map<String, Value> {
-    let update = &telling.update;
+fn event(outgoing_event: &OutgoingEvent) -> Map<String, Value> {
+    let update = &outgoing_event.update;
     let mut event = Map::new();
-    event.insert("documentId".into(), json!(telling.document_id));
+    event.insert("documentId".into(), json!(outgoing_event.document_id));
     event.insert("status".into(), json!(update.status));
     if let Some(title) = &update.title {
         event.insert("title".into(), json!(title));

@@ -4,7 +4,7 @@
 use data_encoding::BASE64;
 use serde_json::{Map, Number, Value};
 
-use super::{Refusal, unintelligible};
+use super::{WebhookError, malformed};
 use crate::domain::{DocumentId, Timestamp, VendorError, VendorId};
 
 /// Deeper bodies are refused. What a vendor sends is nested again in an event, and readers stop at about 128 levels:
@@ -15,23 +15,22 @@ const DEPTH: usize = 64;
 const MILLISECONDS_FROM: i64 = 100_000_000_000;
 
 /// Any JSON value, within [`DEPTH`].
-pub(super) fn value(bytes: &[u8]) -> Result<Value, Refusal> {
+pub(super) fn value(bytes: &[u8]) -> Result<Value, WebhookError> {
     // A byte order mark is what some Windows senders put first; RFC 8259 lets a reader ignore it.
     let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
-    let value: Value =
-        serde_json::from_slice(bytes).map_err(|e| unintelligible(format!("the body is not JSON: {e}")))?;
+    let value: Value = serde_json::from_slice(bytes).map_err(|e| malformed(format!("the body is not JSON: {e}")))?;
     if depth_within(&value, DEPTH) {
         Ok(value)
     } else {
-        Err(unintelligible(format!("the body is nested more than {DEPTH} levels deep")))
+        Err(malformed(format!("the body is nested more than {DEPTH} levels deep")))
     }
 }
 
 /// A JSON object.
-pub(super) fn object(bytes: &[u8]) -> Result<Map<String, Value>, Refusal> {
+pub(super) fn object(bytes: &[u8]) -> Result<Map<String, Value>, WebhookError> {
     match value(bytes)? {
         Value::Object(map) => Ok(map),
-        _ => Err(unintelligible("the body is JSON, but not an object")),
+        _ => Err(malformed("the body is JSON, but not an object")),
     }
 }
 
@@ -44,27 +43,27 @@ fn depth_within(value: &Value, left: usize) -> bool {
 }
 
 /// The text under a key that must hold a string.
-pub(super) fn string<'a>(map: &'a Map<String, Value>, key: &str) -> Result<&'a str, Refusal> {
+pub(super) fn string<'a>(map: &'a Map<String, Value>, key: &str) -> Result<&'a str, WebhookError> {
     match map.get(key) {
         Some(Value::String(s)) => Ok(s),
-        Some(_) => Err(unintelligible(format!("{key} is not a string"))),
-        None => Err(unintelligible(format!("{key} is missing"))),
+        Some(_) => Err(malformed(format!("{key} is not a string"))),
+        None => Err(malformed(format!("{key} is missing"))),
     }
 }
 
 /// The vendor's identifier under a key: a string, or a whole number as [`id`] takes it.
-pub(super) fn vendor_id(map: &Map<String, Value>, key: &str) -> Result<VendorId, Refusal> {
-    id(map.get(key).ok_or_else(|| unintelligible(format!("{key} is missing")))?, key)
+pub(super) fn vendor_id(map: &Map<String, Value>, key: &str) -> Result<VendorId, WebhookError> {
+    id(map.get(key).ok_or_else(|| malformed(format!("{key} is missing")))?, key)
 }
 
 /// An identifier that may be a number, too: a whole one of at most 64 bits. Larger ones and fractions have been rounded
 /// when they were read, and two jobs would become one.
-pub(super) fn id(value: &Value, key: &str) -> Result<VendorId, Refusal> {
+pub(super) fn id(value: &Value, key: &str) -> Result<VendorId, WebhookError> {
     match value {
         Value::String(text) => parse_id(text, key),
         Value::Number(number) if is_whole(number) => parse_id(&number.to_string(), key),
-        Value::Number(_) => Err(unintelligible(format!("{key} is not a whole number of at most 64 bits"))),
-        _ => Err(unintelligible(format!("{key} is neither a string nor a number"))),
+        Value::Number(_) => Err(malformed(format!("{key} is not a whole number of at most 64 bits"))),
+        _ => Err(malformed(format!("{key} is neither a string nor a number"))),
     }
 }
 
@@ -90,8 +89,8 @@ pub(super) fn spelling(id: &VendorId) -> String {
 }
 
 /// Parses an identifier, naming where it stood.
-pub(super) fn parse_id(text: &str, key: &str) -> Result<VendorId, Refusal> {
-    text.parse().map_err(|e| unintelligible(format!("{key}: {e}")))
+pub(super) fn parse_id(text: &str, key: &str) -> Result<VendorId, WebhookError> {
+    text.parse().map_err(|e| malformed(format!("{key}: {e}")))
 }
 
 /// What a value says as text: strings as they are, everything else as compact JSON, null and `""` as nothing.
@@ -154,8 +153,8 @@ pub(super) fn result(mut outer: Map<String, Value>, inner: &str, known: &[&str])
 }
 
 /// The JSON inside a base64 text.
-pub(super) fn from_base64(text: &str) -> Result<Map<String, Value>, Refusal> {
-    object(&BASE64.decode(text.as_bytes()).map_err(|_| unintelligible("data_base64 is not base64"))?)
+pub(super) fn from_base64(text: &str) -> Result<Map<String, Value>, WebhookError> {
+    object(&BASE64.decode(text.as_bytes()).map_err(|_| malformed("data_base64 is not base64"))?)
 }
 
 /// A foreign word, quoted for a message: escaped and short.
@@ -191,7 +190,7 @@ mod tests {
             deeper.as_bytes(),
         ];
         for body in bodies {
-            assert!(matches!(object(body), Err(Refusal::Unintelligible(_))), "{:?}", &body[..body.len().min(20)]);
+            assert!(matches!(object(body), Err(WebhookError::Malformed(_))), "{:?}", &body[..body.len().min(20)]);
         }
     }
 

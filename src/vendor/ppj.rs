@@ -9,7 +9,10 @@ pub(super) mod write;
 use serde_json::json;
 
 use self::params::Params;
-use super::{Dialect, Inbound, Inexpressible, Message, Outbound, Refusal, Reply, Telling, json, proof, unintelligible};
+use super::{
+    Dialect, HandshakeResponse, OutgoingEvent, OutgoingRequest, ParsedMessage, RenderError, WebhookError,
+    WebhookRequest, json, malformed, verification,
+};
 use crate::domain::{Hook, Status, Timestamp, Update, Vendor, VendorError, Verify};
 
 /// The dialect of PPJ.
@@ -20,23 +23,23 @@ impl Dialect for Ppj {
         "GET, POST"
     }
 
-    fn proofs(&self) -> &'static [&'static str] {
+    fn verify_types(&self) -> &'static [&'static str] {
         &["none", "ppj"]
     }
 
-    fn verify(&self, hook: &Hook, request: &Inbound<'_>, now: Timestamp) -> Result<(), Refusal> {
-        let Verify::Ppj { secret } = &hook.verify else { return Err(proof::unfit()) };
-        signature::check(proof::key(secret)?, request, &Params::of(request), now)
+    fn verify(&self, hook: &Hook, request: &WebhookRequest<'_>, now: Timestamp) -> Result<(), WebhookError> {
+        let Verify::Ppj { secret } = &hook.verify else { return Err(verification::unexpected_verify_type()) };
+        signature::check(verification::secret_bytes(secret)?, request, &Params::of(request), now)
     }
 
-    fn parse(&self, _hook: &Hook, request: &Inbound<'_>) -> Result<Message, Refusal> {
+    fn parse(&self, _hook: &Hook, request: &WebhookRequest<'_>) -> Result<ParsedMessage, WebhookError> {
         let params = Params::of(request);
         let status = match params.required("type")? {
             "verify" | "validation" => return handshake(&params),
             // Both spellings are on the wire, and editions of one message must be one.
             "complete" | "completed" => Status::Completed,
             "error" => Status::Error,
-            other => return Err(unintelligible(format!("type {} is unknown", json::quote(other)))),
+            other => return Err(malformed(format!("type {} is unknown", json::quote(other)))),
         };
         let code = code(&params)?;
         let mut update = Update::new(json::parse_id(params.required("token")?, "token")?, status);
@@ -48,38 +51,41 @@ impl Dialect for Ppj {
         }
         let word = if status == Status::Error { "error" } else { "complete" };
         update.dedup_key = Some(format!("{word}:{}:{}", code.unwrap_or(0), json::spelling(&update.vendor_id)));
-        Ok(Message::Update(Box::new(update)))
+        Ok(ParsedMessage::Update(Box::new(update)))
     }
 
     fn render(
         &self,
-        telling: &Telling,
+        outgoing_event: &OutgoingEvent,
         endpoint: &str,
         verify: &Verify,
         now: Timestamp,
-    ) -> Result<Outbound, Inexpressible> {
+    ) -> Result<OutgoingRequest, RenderError> {
         match verify {
-            Verify::None {} => write::notify(write::Edition::A, telling, endpoint, None, now),
-            Verify::Ppj { secret } => write::notify(write::Edition::B, telling, endpoint, Some(secret), now),
-            other => Err(Inexpressible::Proof { vendor: Vendor::Ppj, proof: other.kind() }),
+            Verify::None {} => write::notify(write::Edition::A, outgoing_event, endpoint, None, now),
+            Verify::Ppj { secret } => write::notify(write::Edition::B, outgoing_event, endpoint, Some(secret), now),
+            other => Err(RenderError::UnsupportedVerify { vendor: Vendor::Ppj, verify_type: other.kind() }),
         }
     }
 }
 
 /// PPJ wants its nonce back, as real JSON: the single quotes of its documentation are typography.
-fn handshake(params: &Params) -> Result<Message, Refusal> {
+fn handshake(params: &Params) -> Result<ParsedMessage, WebhookError> {
     let nonce = params.required("nonce")?;
     if nonce.is_empty() || nonce.len() > 256 || nonce.chars().any(char::is_control) {
-        return Err(unintelligible("nonce is not 1 to 256 bytes without control characters"));
+        return Err(malformed("nonce is not 1 to 256 bytes without control characters"));
     }
-    Ok(Message::Handshake(Reply { headers: Vec::new(), body: json::bytes(&json!({ "nonce": nonce })) }))
+    Ok(ParsedMessage::Handshake(HandshakeResponse {
+        headers: Vec::new(),
+        body: json::bytes(&json!({ "nonce": nonce })),
+    }))
 }
 
-fn code(params: &Params) -> Result<Option<i64>, Refusal> {
+fn code(params: &Params) -> Result<Option<i64>, WebhookError> {
     match params.optional("code")? {
         None | Some("") => Ok(None),
         Some(text) => {
-            text.parse().map(Some).map_err(|_| unintelligible(format!("code {} is not a number", json::quote(text))))
+            text.parse().map(Some).map_err(|_| malformed(format!("code {} is not a number", json::quote(text))))
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use http::{HeaderName, HeaderValue};
 
-use super::{of, standard};
+use super::{dialect, standard};
 use crate::domain::{Mapping, Secret, Vendor, Verify};
 
 /// Whether a hook of `vendor` may be made like this; if not, a sentence that says what to do.
@@ -13,7 +13,7 @@ pub fn check_settings(
     mapping: Option<&Mapping>,
     label_cookies: &[String],
 ) -> Result<(), String> {
-    check_proof(vendor, verify)?;
+    check_verify(vendor, verify)?;
     match (vendor, mapping) {
         (Vendor::Generic, None) => {
             return Err("a generic hook needs a mapping: say where vendorId and status are".to_owned());
@@ -31,9 +31,9 @@ pub fn check_settings(
     }
 }
 
-/// Whether `verify` is a proof that `vendor` has, with secrets that can prove something.
-pub fn check_proof(vendor: Vendor, verify: &Verify) -> Result<(), String> {
-    let allowed = of(vendor).proofs();
+/// Whether `verify` is a proof that `vendor` has, with secrets that can sign_headers something.
+pub fn check_verify(vendor: Vendor, verify: &Verify) -> Result<(), String> {
+    let allowed = dialect(vendor).verify_types();
     if !allowed.contains(&verify.kind()) {
         return Err(format!("verify.type of a {vendor} hook is one of {}, not {}", allowed.join(", "), verify.kind()));
     }

@@ -8,14 +8,14 @@ mod signature;
 use serde_json::{Map, Value, json};
 
 use super::{
-    Dialect, Inbound, Inexpressible, Message, Outbound, Refusal, Reply, Telling, generic, json, post, proof,
-    unintelligible,
+    Dialect, HandshakeResponse, OutgoingEvent, OutgoingRequest, ParsedMessage, RenderError, WebhookError,
+    WebhookRequest, generic, json, malformed, post_json, verification,
 };
 use crate::domain::{Hook, Secret, Status, Timestamp, Update, Vendor, VendorId, Verify};
 
 pub(super) use cloudevents::has_attributes_in_headers;
 pub(super) use key::shared as signing_key;
-pub(super) use signature::prove;
+pub(super) use signature::sign_headers;
 
 /// How an update is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,68 +37,68 @@ impl Dialect for Standard {
         "POST, OPTIONS"
     }
 
-    fn proofs(&self) -> &'static [&'static str] {
+    fn verify_types(&self) -> &'static [&'static str] {
         &["standard", "none"]
     }
 
-    fn greet(&self, request: &Inbound<'_>) -> Result<Reply, Refusal> {
+    fn handshake(&self, request: &WebhookRequest<'_>) -> Result<HandshakeResponse, WebhookError> {
         // Without the header it is some other question, such as a browser's, that a hook has no answer to.
-        cloudevents::allow(request.headers).ok_or(Refusal::Method(self.methods()))
+        cloudevents::allow(request.headers).ok_or(WebhookError::MethodNotAllowed(self.methods()))
     }
 
-    fn verify(&self, hook: &Hook, request: &Inbound<'_>, now: Timestamp) -> Result<(), Refusal> {
-        let Verify::Standard { secrets } = &hook.verify else { return Err(proof::unfit()) };
+    fn verify(&self, hook: &Hook, request: &WebhookRequest<'_>, now: Timestamp) -> Result<(), WebhookError> {
+        let Verify::Standard { secrets } = &hook.verify else { return Err(verification::unexpected_verify_type()) };
         signature::check(secrets, request, now)
     }
 
-    fn parse(&self, _hook: &Hook, request: &Inbound<'_>) -> Result<Message, Refusal> {
+    fn parse(&self, _hook: &Hook, request: &WebhookRequest<'_>) -> Result<ParsedMessage, WebhookError> {
         let update = match cloudevents::read(request)? {
             Some(event) => event.update()?,
             None => envelope(request)?,
         };
-        Ok(Message::Update(Box::new(update)))
+        Ok(ParsedMessage::Update(Box::new(update)))
     }
 
     fn render(
         &self,
-        telling: &Telling,
+        outgoing_event: &OutgoingEvent,
         endpoint: &str,
         verify: &Verify,
         now: Timestamp,
-    ) -> Result<Outbound, Inexpressible> {
-        write(Mode::Webhook, telling, endpoint, verify, now)
+    ) -> Result<OutgoingRequest, RenderError> {
+        write(Mode::Webhook, outgoing_event, endpoint, verify, now)
     }
 }
 
-/// Writes a telling in one of the neutral formats, signed as Standard Webhooks when `verify` says so.
+/// Writes a outgoing_event in one of the neutral formats, signed as Standard Webhooks when `verify` says so.
 pub fn write(
     mode: Mode,
-    telling: &Telling,
+    outgoing_event: &OutgoingEvent,
     endpoint: &str,
     verify: &Verify,
     now: Timestamp,
-) -> Result<Outbound, Inexpressible> {
-    let time = telling.update.vendor_time.unwrap_or(telling.time);
-    let kind = match telling.update.status {
+) -> Result<OutgoingRequest, RenderError> {
+    let time = outgoing_event.update.vendor_time.unwrap_or(outgoing_event.time);
+    let kind = match outgoing_event.update.status {
         Status::Pending => "document.pending",
         Status::Completed => "document.completed",
         Status::Error => "document.failed",
     };
-    let data = generic::told(telling);
+    let data = generic::neutral_body(outgoing_event);
     let mut request = match mode {
         Mode::Webhook => {
-            post(endpoint, Vec::new(), json::bytes(&json!({ "type": kind, "timestamp": time, "data": data })))
+            post_json(endpoint, Vec::new(), json::bytes(&json!({ "type": kind, "timestamp": time, "data": data })))
         }
-        Mode::Structured => cloudevents::structured(endpoint, kind, telling, time, &data),
-        Mode::Binary => cloudevents::binary(endpoint, kind, telling, time, &data),
+        Mode::Structured => cloudevents::structured(endpoint, kind, outgoing_event, time, &data),
+        Mode::Binary => cloudevents::binary(endpoint, kind, outgoing_event, time, &data),
     };
     match verify {
         Verify::None {} => {}
-        Verify::Standard { secrets } if secrets.is_empty() => return Err(Inexpressible::Secret("there is none")),
+        Verify::Standard { secrets } if secrets.is_empty() => return Err(RenderError::InvalidSecret("there is none")),
         Verify::Standard { secrets } => {
-            request.headers.extend(signature::prove(secrets, &telling.message_id, &request.body, now)?);
+            request.headers.extend(signature::sign_headers(secrets, &outgoing_event.message_id, &request.body, now)?);
         }
-        other => return Err(Inexpressible::Proof { vendor: Vendor::Standard, proof: other.kind() }),
+        other => return Err(RenderError::UnsupportedVerify { vendor: Vendor::Standard, verify_type: other.kind() }),
     }
     Ok(request)
 }
@@ -109,12 +109,12 @@ pub(super) fn can_sign(secret: &Secret) -> bool {
 }
 
 /// `{"type","timestamp","data"}`.
-fn envelope(request: &Inbound<'_>) -> Result<Update, Refusal> {
+fn envelope(request: &WebhookRequest<'_>) -> Result<Update, WebhookError> {
     let mut body = json::object(request.body)?;
     let kind = json::string(&body, "type")?.to_owned();
     let time = json::time(body.get("timestamp"));
     let Some(Value::Object(data)) = body.shift_remove("data") else {
-        return Err(unintelligible("data is not an object"));
+        return Err(malformed("data is not an object"));
     };
     let mut update = told(&kind, None, data)?;
     update.vendor_time = time;
@@ -126,7 +126,7 @@ fn envelope(request: &Inbound<'_>) -> Result<Update, Refusal> {
 
 /// What type and data say together. The identifier is `vendorId`, `documentId` or `id` of the data, in this order, or
 /// else the subject of a CloudEvent.
-fn told(kind: &str, subject: Option<&str>, data: Map<String, Value>) -> Result<Update, Refusal> {
+fn told(kind: &str, subject: Option<&str>, data: Map<String, Value>) -> Result<Update, WebhookError> {
     let mut update = Update::new(identifier(&data, subject)?, status(kind, &data)?);
     update.title = json::text(data.get("title"));
     if update.status == Status::Error {
@@ -136,7 +136,7 @@ fn told(kind: &str, subject: Option<&str>, data: Map<String, Value>) -> Result<U
     Ok(update)
 }
 
-fn identifier(data: &Map<String, Value>, subject: Option<&str>) -> Result<VendorId, Refusal> {
+fn identifier(data: &Map<String, Value>, subject: Option<&str>) -> Result<VendorId, WebhookError> {
     for key in ["vendorId", "documentId", "id"] {
         match data.get(key) {
             None | Some(Value::Null) => {}
@@ -144,13 +144,13 @@ fn identifier(data: &Map<String, Value>, subject: Option<&str>) -> Result<Vendor
         }
     }
     let subject =
-        subject.ok_or_else(|| unintelligible("data has no vendorId, documentId or id, and there is no subject"))?;
+        subject.ok_or_else(|| malformed("data has no vendorId, documentId or id, and there is no subject"))?;
     json::parse_id(subject, "subject")
 }
 
 /// The last segment of the type decides, for the type is what the sender subscribed us to; a trailing version
 /// (`….completed.v1`) is passed over. Where it names no state (`document.updated`), `data.status` does.
-fn status(kind: &str, data: &Map<String, Value>) -> Result<Status, Refusal> {
+fn status(kind: &str, data: &Map<String, Value>) -> Result<Status, WebhookError> {
     let mut segments = kind.rsplit('.');
     let mut last = segments.next().unwrap_or_default();
     let is_version = |s: &str| s.strip_prefix(['v', 'V']).is_some_and(|n| n.bytes().all(|b| b.is_ascii_digit()));
@@ -159,7 +159,7 @@ fn status(kind: &str, data: &Map<String, Value>) -> Result<Status, Refusal> {
     }
     let told = data.get("status").and_then(Value::as_str);
     word(last).or_else(|| word(told?)).ok_or_else(|| {
-        unintelligible(match told {
+        malformed(match told {
             Some(told) => format!("neither type {} nor status {} names a state", json::quote(kind), json::quote(told)),
             None => format!("type {} names no state, and data has no status", json::quote(kind)),
         })

@@ -5,30 +5,30 @@ mod chance;
 use http::HeaderMap;
 use serde_json::json;
 
-use super::fixture::{ENDPOINT, Request, every_hook, hook, mapping, now, open, proofs, telling};
-use super::{Inexpressible, Message, Mode, Refusal, parse_kept, render, standard_notify};
+use super::fixture::{ENDPOINT, Request, every_hook, hook, mapping, now, open, outgoing_event, proofs};
+use super::{Mode, ParsedMessage, RenderError, WebhookError, parse_verified, render, standard_notify};
 use crate::domain::{Hook, Status, Vendor, VendorError, Verify};
 
 #[test]
 fn what_is_written_is_read_back_for_every_vendor_proof_and_status() {
     for hook in every_hook() {
         for status in Status::ALL {
-            let mut told = telling("8v9iSKnj", status);
-            told.update.title = Some("Ünïcode \"title\"".into());
-            told.update.result = Some(serde_json::Map::from_iter([("pages".to_owned(), json!(3))]));
-            told.update.error = (status == Status::Error)
+            let mut event = outgoing_event("8v9iSKnj", status);
+            event.update.title = Some("Ünïcode \"title\"".into());
+            event.update.result = Some(serde_json::Map::from_iter([("pages".to_owned(), json!(3))]));
+            event.update.error = (status == Status::Error)
                 .then(|| VendorError { code: "2".into(), message: "source file error".into() });
-            let out = match render(hook.vendor, &told, ENDPOINT, &hook.verify, now()) {
+            let out = match render(hook.vendor, &event, ENDPOINT, &hook.verify, now()) {
                 Ok(out) => out,
-                Err(Inexpressible::Status { .. }) if status == Status::Pending => continue,
+                Err(RenderError::UnsupportedStatus { .. }) if status == Status::Pending => continue,
                 Err(e) => panic!("{}: {e}", hook.vendor),
             };
             let read = Request::of(&out).update(&hook);
-            assert_eq!((&read.vendor_id, read.status), (&told.update.vendor_id, status), "{}", hook.vendor);
+            assert_eq!((&read.vendor_id, read.status), (&event.update.vendor_id, status), "{}", hook.vendor);
             let silent = hook.vendor == Vendor::Ppj || (hook.vendor, status) == (Vendor::Zoffice, Status::Pending);
-            assert_eq!(read.title, told.update.title.filter(|_| !silent), "{} {status}", hook.vendor);
+            assert_eq!(read.title, event.update.title.filter(|_| !silent), "{} {status}", hook.vendor);
             let message = read.error.map(|e| e.message);
-            assert_eq!(message, told.update.error.map(|e| e.message), "{} {status}", hook.vendor);
+            assert_eq!(message, event.update.error.map(|e| e.message), "{} {status}", hook.vendor);
             if status == Status::Completed && !silent {
                 let pages = read.result.and_then(|r| r.get("pages").cloned());
                 assert_eq!(pages, Some(json!(3)), "{}", hook.vendor);
@@ -41,11 +41,11 @@ fn what_is_written_is_read_back_for_every_vendor_proof_and_status() {
 fn each_mode_of_the_standard_is_read_back() {
     for mode in [Mode::Webhook, Mode::Structured, Mode::Binary] {
         for status in Status::ALL {
-            let mut told = telling("Ünïcode id", status);
-            told.update.title = Some("t".into());
-            let out = standard_notify(mode, &told, ENDPOINT, &Verify::None {}, now()).expect("written");
+            let mut event = outgoing_event("Ünïcode id", status);
+            event.update.title = Some("t".into());
+            let out = standard_notify(mode, &event, ENDPOINT, &Verify::None {}, now()).expect("written");
             let read = Request::of(&out).update(&open(Vendor::Standard));
-            assert_eq!((read.vendor_id, read.status), (told.update.vendor_id, status), "{mode:?}");
+            assert_eq!((read.vendor_id, read.status), (event.update.vendor_id, status), "{mode:?}");
             assert_eq!((read.title.as_deref(), read.vendor_time), (Some("t"), Some(now())), "{mode:?}");
         }
     }
@@ -54,10 +54,10 @@ fn each_mode_of_the_standard_is_read_back() {
 #[test]
 fn a_reject_is_read_again_without_its_credentials() {
     for hook in every_hook() {
-        let out =
-            render(hook.vendor, &telling("a", Status::Completed), ENDPOINT, &hook.verify, now()).expect("written");
+        let out = render(hook.vendor, &outgoing_event("a", Status::Completed), ENDPOINT, &hook.verify, now())
+            .expect("written");
         let bare = Request { headers: HeaderMap::new(), ..Request::of(&out) };
-        assert!(matches!(parse_kept(&hook, &bare.inbound()), Ok(Message::Update(_))), "{}", hook.vendor);
+        assert!(matches!(parse_verified(&hook, &bare.inbound()), Ok(ParsedMessage::Update(_))), "{}", hook.vendor);
     }
 }
 
@@ -66,10 +66,11 @@ fn a_proof_that_does_not_fit_its_vendor_lets_nobody_in() {
     for vendor in Vendor::ALL {
         let other = if vendor == Vendor::Ppj { Vendor::Baidu } else { Vendor::Ppj };
         let verify = proofs(other).remove(1);
-        let out = render(vendor, &telling("a", Status::Completed), ENDPOINT, &Verify::None {}, now()).expect("written");
-        assert!(Request::of(&out).is_unproven(&hook(vendor, verify.clone())), "{vendor}");
-        let answer = render(vendor, &telling("a", Status::Completed), ENDPOINT, &verify, now());
-        assert!(matches!(answer, Err(Inexpressible::Proof { .. })), "{vendor}");
+        let out = render(vendor, &outgoing_event("a", Status::Completed), ENDPOINT, &Verify::None {}, now())
+            .expect("written");
+        assert!(Request::of(&out).is_unauthorized(&hook(vendor, verify.clone())), "{vendor}");
+        let answer = render(vendor, &outgoing_event("a", Status::Completed), ENDPOINT, &verify, now());
+        assert!(matches!(answer, Err(RenderError::UnsupportedVerify { .. })), "{vendor}");
     }
 }
 
@@ -77,7 +78,11 @@ fn a_proof_that_does_not_fit_its_vendor_lets_nobody_in() {
 fn wrong_methods_are_refused_before_anything_is_read() {
     for hook in every_hook().iter().filter(|h| h.vendor != Vendor::Ppj) {
         let allowed = if hook.vendor == Vendor::Standard { "POST, OPTIONS" } else { "POST" };
-        assert!(matches!(Request::get("").read(hook), Err(Refusal::Method(m)) if m == allowed), "{}", hook.vendor);
+        assert!(
+            matches!(Request::get("").parse(hook), Err(WebhookError::MethodNotAllowed(m)) if m == allowed),
+            "{}",
+            hook.vendor
+        );
     }
 }
 
@@ -100,7 +105,7 @@ fn hostile_bodies_are_unintelligible_for_everybody() {
     for vendor in Vendor::ALL {
         let hook = Hook { mapping: Some(mapping()), ..open(vendor) };
         for body in bodies {
-            assert!(Request::post(body).is_unintelligible(&hook), "{vendor} {:?}", &body[..body.len().min(20)]);
+            assert!(Request::post(body).is_malformed(&hook), "{vendor} {:?}", &body[..body.len().min(20)]);
         }
     }
 }

@@ -6,7 +6,10 @@ use std::collections::BTreeMap;
 use http::HeaderMap;
 use serde_json::{Map, Value, json};
 
-use super::{Dialect, Inbound, Inexpressible, Message, Outbound, Refusal, Telling, json, post, proof, unintelligible};
+use super::{
+    Dialect, OutgoingEvent, OutgoingRequest, ParsedMessage, RenderError, WebhookError, WebhookRequest, json, malformed,
+    post_json, verification,
+};
 use crate::domain::{Hook, Status, Timestamp, Update, Vendor, VendorError, Verify};
 
 /// The dialect of zOffice.
@@ -17,23 +20,25 @@ impl Dialect for Zoffice {
         "POST"
     }
 
-    fn proofs(&self) -> &'static [&'static str] {
+    fn verify_types(&self) -> &'static [&'static str] {
         &["none", "cookie", "authorization"]
     }
 
-    fn verify(&self, hook: &Hook, request: &Inbound<'_>, _now: Timestamp) -> Result<(), Refusal> {
+    fn verify(&self, hook: &Hook, request: &WebhookRequest<'_>, _now: Timestamp) -> Result<(), WebhookError> {
         match &hook.verify {
-            Verify::Authorization { secret } => proof::authorization(request.headers, secret),
+            Verify::Authorization { secret } => verification::authorization(request.headers, secret),
             // HTTP/2 may have split the one header into several, which RFC 9113 has joined like this.
-            Verify::Cookie { secret } if proof::is_secret(&cookies(request.headers).join(&b"; "[..]), secret)? => {
+            Verify::Cookie { secret }
+                if verification::equals_secret(&cookies(request.headers).join(&b"; "[..]), secret)? =>
+            {
                 Ok(())
             }
-            Verify::Cookie { .. } => Err(Refusal::Unproven("the header Cookie must equal the hook's secret")),
-            _ => Err(proof::unfit()),
+            Verify::Cookie { .. } => Err(WebhookError::Unauthorized("the header Cookie must equal the hook's secret")),
+            _ => Err(verification::unexpected_verify_type()),
         }
     }
 
-    fn parse(&self, hook: &Hook, request: &Inbound<'_>) -> Result<Message, Refusal> {
+    fn parse(&self, hook: &Hook, request: &WebhookRequest<'_>) -> Result<ParsedMessage, WebhookError> {
         let body = json::object(request.body)?;
         let code = json::string(&body, "code")?;
         // One integrator meets `convertFailNotify`: case means nothing.
@@ -42,7 +47,7 @@ impl Dialect for Zoffice {
             "convertsuccessnotify" | "tasksuccessnotify" => Status::Completed,
             "convertfailnotify" | "taskfailnotify" => Status::Error,
             "taskhandingnotify" | "converthandingnotify" => Status::Pending,
-            _ => return Err(unintelligible(format!("code {} is unknown", json::quote(code)))),
+            _ => return Err(malformed(format!("code {} is unknown", json::quote(code)))),
         };
         let mut update = Update::new(json::vendor_id(&body, "taskId")?, status);
         update.dedup_key = Some(format!("{lower}:{}", json::spelling(&update.vendor_id)));
@@ -66,30 +71,30 @@ impl Dialect for Zoffice {
             }
         }
         update.result = json::filled(detail);
-        Ok(Message::Update(Box::new(update)))
+        Ok(ParsedMessage::Update(Box::new(update)))
     }
 
     fn render(
         &self,
-        telling: &Telling,
+        outgoing_event: &OutgoingEvent,
         endpoint: &str,
         verify: &Verify,
         _now: Timestamp,
-    ) -> Result<Outbound, Inexpressible> {
-        let code = match telling.update.status {
+    ) -> Result<OutgoingRequest, RenderError> {
+        let code = match outgoing_event.update.status {
             Status::Completed => "TaskSuccessNotify",
             Status::Error => "TaskFailNotify",
             Status::Pending => "TaskHandingNotify",
         };
-        let body = json!({ "taskId": telling.update.vendor_id, "code": code, "detail": detail(&telling.update) });
+        let body = json!({ "taskId": outgoing_event.update.vendor_id, "code": code, "detail": detail(&outgoing_event.update) });
         let header = match verify {
             Verify::None {} => None,
             Verify::Cookie { secret } => Some(("cookie", secret)),
             Verify::Authorization { secret } => Some(("authorization", secret)),
-            other => return Err(Inexpressible::Proof { vendor: Vendor::Zoffice, proof: other.kind() }),
+            other => return Err(RenderError::UnsupportedVerify { vendor: Vendor::Zoffice, verify_type: other.kind() }),
         };
         let headers = header.map(|(name, secret)| (name.to_owned(), secret.expose().to_owned()));
-        Ok(post(endpoint, headers.into_iter().collect(), json::bytes(&body)))
+        Ok(post_json(endpoint, headers.into_iter().collect(), json::bytes(&body)))
     }
 }
 

@@ -29,7 +29,12 @@ fn headers(all: &[(&'static str, &'static str)]) -> HeaderMap {
     map
 }
 
-fn check(authorization: &str, request: &BceRequest<'_>, client: &Client, now: Timestamp) -> Result<(), BceDenied> {
+fn check(
+    authorization: &str,
+    request: &BceRequest<'_>,
+    client: &Client,
+    now: Timestamp,
+) -> Result<(), BceSignatureError> {
     BceAuthorization::parse(authorization)?.check(request, Some(client), now)
 }
 
@@ -113,14 +118,14 @@ fn a_signature_covers_method_path_query_headers_and_its_own_terms() {
         BceRequest { headers: &twice, ..good },
         BceRequest { headers: &less, ..good },
     ] {
-        assert_eq!(check(REMOVAL, &bad, &acme(), at(NOON)), Err(BceDenied::SignatureDoesNotMatch), "{bad:?}");
+        assert_eq!(check(REMOVAL, &bad, &acme(), at(NOON)), Err(BceSignatureError::SignatureDoesNotMatch), "{bad:?}");
     }
     for (from, to) in [("00:00:00Z", "00:00:01Z"), ("1800", "1801"), (";host", ""), ("1244", "0244")] {
         let forged = REMOVAL.replacen(from, to, 1);
-        assert_eq!(check(&forged, &good, &acme(), at(NOON)), Err(BceDenied::SignatureDoesNotMatch), "{forged}");
+        assert_eq!(check(&forged, &good, &acme(), at(NOON)), Err(BceSignatureError::SignatureDoesNotMatch), "{forged}");
     }
     let other = client("acme", "another");
-    assert_eq!(check(REMOVAL, &good, &other, at(NOON)), Err(BceDenied::SignatureDoesNotMatch));
+    assert_eq!(check(REMOVAL, &good, &other, at(NOON)), Err(BceSignatureError::SignatureDoesNotMatch));
 }
 
 #[test]
@@ -128,9 +133,9 @@ fn only_the_client_of_the_access_key_can_have_signed() {
     let all = removal_headers();
     let parsed = BceAuthorization::parse(REMOVAL).expect("well formed");
     assert_eq!(parsed.access_key(), "acme");
-    assert_eq!(parsed.check(&removal(&all), None, at(NOON)), Err(BceDenied::InvalidAccessKeyId));
+    assert_eq!(parsed.check(&removal(&all), None, at(NOON)), Err(BceSignatureError::InvalidAccessKeyId));
     let other = client("other", "0123456789abcdefghij");
-    assert_eq!(parsed.check(&removal(&all), Some(&other), at(NOON)), Err(BceDenied::InvalidAccessKeyId));
+    assert_eq!(parsed.check(&removal(&all), Some(&other), at(NOON)), Err(BceSignatureError::InvalidAccessKeyId));
 }
 
 #[test]
@@ -140,7 +145,7 @@ fn the_secret_before_the_present_one_signs_for_its_day_of_grace() {
     let rotated = |when| with_fresh_secret(&acme(), Secret::new("new"), when);
     assert_eq!(check(REMOVAL, &removal(&all), &rotated(hours_ago(23)), at(NOON)), Ok(()));
     let late = rotated(hours_ago(24));
-    assert_eq!(check(REMOVAL, &removal(&all), &late, at(NOON)), Err(BceDenied::SignatureDoesNotMatch));
+    assert_eq!(check(REMOVAL, &removal(&all), &late, at(NOON)), Err(BceSignatureError::SignatureDoesNotMatch));
 }
 
 #[test]
@@ -148,16 +153,16 @@ fn a_signature_ends_with_its_lifetime_or_when_the_clocks_are_half_an_hour_apart(
     let all = removal_headers();
     let later = |seconds: u64| check(REMOVAL, &removal(&all), &acme(), at(NOON).plus(Duration::from_secs(seconds)));
     let sooner = |seconds: u64| check(REMOVAL, &removal(&all), &acme(), at(NOON).minus(Duration::from_secs(seconds)));
-    assert_eq!([later(1800), later(1801)], [Ok(()), Err(BceDenied::RequestExpired)]);
-    assert_eq!([sooner(1800), sooner(1801)], [Ok(()), Err(BceDenied::RequestExpired)]);
+    assert_eq!([later(1800), later(1801)], [Ok(()), Err(BceSignatureError::RequestExpired)]);
+    assert_eq!([sooner(1800), sooner(1801)], [Ok(()), Err(BceSignatureError::RequestExpired)]);
     // A long lifetime does not outlive the clocks, a short one ends before them.
     let claimed = |seconds: &str| REMOVAL.replace("1800", seconds);
     let moved = |header: &str, seconds: u64| {
         check(header, &removal(&all), &acme(), at(NOON).plus(Duration::from_secs(seconds)))
     };
-    assert_eq!(moved(&claimed("86400"), 1801), Err(BceDenied::RequestExpired));
-    assert_eq!(moved(&claimed("60"), 61), Err(BceDenied::RequestExpired));
-    assert_eq!(moved(&claimed("60"), 60), Err(BceDenied::SignatureDoesNotMatch));
+    assert_eq!(moved(&claimed("86400"), 1801), Err(BceSignatureError::RequestExpired));
+    assert_eq!(moved(&claimed("60"), 61), Err(BceSignatureError::RequestExpired));
+    assert_eq!(moved(&claimed("60"), 60), Err(BceSignatureError::SignatureDoesNotMatch));
 }
 
 #[test]
@@ -196,6 +201,6 @@ fn what_is_not_the_header_to_the_byte_is_refused_before_anything_is_computed() {
     }
     for header in bad {
         let refused = BceAuthorization::parse(&header).err();
-        assert_eq!(refused, Some(BceDenied::InvalidHttpAuthHeader), "{header:?}");
+        assert_eq!(refused, Some(BceSignatureError::InvalidHttpAuthHeader), "{header:?}");
     }
 }

@@ -119,7 +119,7 @@ impl Relay {
     }
 
     /// What becomes of a well-signed token whose claims were changed; `Value::Null` removes one.
-    fn with(&self, changes: Value) -> Result<Grant, Denied> {
+    fn with(&self, changes: Value) -> Result<Grant, AuthError> {
         let mut claims = claims();
         for (key, value) in changes.as_object().expect("an object") {
             match value {
@@ -151,7 +151,7 @@ fn an_issued_token_says_who_what_and_until_when() {
     assert_eq!(grant, expected);
     assert_eq!(relay.auth.check(&token, at(NOW)), Ok(expected), "the remembered one says the same");
     assert_ne!(relay.token(), token, "each has a jti of its own");
-    assert_eq!(relay.with(json!({})).expect("good").require(Scope::Manage), Err(Denied::Scope));
+    assert_eq!(relay.with(json!({})).expect("good").require(Scope::Manage), Err(AuthError::Scope));
 }
 
 #[test]
@@ -162,8 +162,8 @@ fn a_token_is_dead_at_its_end_remembered_or_not() {
     let (fresh, remembered) = (relay.token(), relay.token());
     assert!(relay.auth.check(&remembered, last).is_ok());
     for now in [end, at(NOW + 3601)] {
-        assert_eq!(relay.auth.check(&remembered, now), Err(Denied::Expired));
-        assert_eq!(relay.auth.check(&fresh, now), Err(Denied::Expired));
+        assert_eq!(relay.auth.check(&remembered, now), Err(AuthError::Expired));
+        assert_eq!(relay.auth.check(&fresh, now), Err(AuthError::Expired));
     }
     assert_eq!(relay.auth.inner.verified.len(), 0, "the dead are forgotten");
 }
@@ -174,8 +174,8 @@ fn a_revoked_client_is_refused_at_once() {
     let token = relay.token();
     let grant = relay.auth.check(&token, at(NOW)).expect("good");
     relay.clients.remove("acme");
-    assert_eq!(relay.auth.check(&token, at(NOW)), Err(Denied::UnknownClient));
-    assert_eq!(relay.auth.still_good(&grant, at(NOW)), Err(Denied::UnknownClient));
+    assert_eq!(relay.auth.check(&token, at(NOW)), Err(AuthError::UnknownClient));
+    assert_eq!(relay.auth.still_good(&grant, at(NOW)), Err(AuthError::UnknownClient));
 }
 
 #[test]
@@ -184,7 +184,7 @@ fn a_new_client_of_the_same_name_does_not_inherit_tokens() {
     let token = relay.token();
     assert!(relay.auth.check(&token, at(NOW)).is_ok());
     relay.clients.put("acme", at(NOW + 1));
-    assert_eq!(relay.auth.check(&token, at(NOW + 1)), Err(Denied::UnknownClient));
+    assert_eq!(relay.auth.check(&token, at(NOW + 1)), Err(AuthError::UnknownClient));
     relay.clients.put("acme", Timestamp::from_millis(NOW * 1000 + 999));
     assert!(relay.auth.check(&token, at(NOW + 1)).is_ok(), "within one second nobody can tell");
 }
@@ -195,13 +195,13 @@ fn no_algorithm_but_eddsa_is_taken() {
     let (kid, _, x) = relay.keys.newest();
     for alg in ["none", "None", "NONE", ""] {
         let token = raw(&json!({"alg": alg, "kid": kid}), &claims(), b"");
-        assert_eq!(relay.auth.check(&token, at(NOW)), Err(Denied::Malformed), "{alg:?}");
+        assert_eq!(relay.auth.check(&token, at(NOW)), Err(AuthError::Malformed), "{alg:?}");
     }
     let public = BASE64URL_NOPAD.decode(x.as_bytes()).expect("base64");
     for secret in [public, relay.keys.jwks_json().to_vec(), x.as_bytes().to_vec()] {
         let header = Header { kid: Some(kid.clone()), ..Header::new(Algorithm::HS256) };
         let token = jsonwebtoken::encode(&header, &claims(), &EncodingKey::from_secret(&secret)).expect("signed");
-        assert_eq!(relay.auth.check(&token, at(NOW)), Err(Denied::Algorithm));
+        assert_eq!(relay.auth.check(&token, at(NOW)), Err(AuthError::Algorithm));
     }
 }
 
@@ -210,15 +210,15 @@ fn a_key_in_the_header_is_not_a_key() {
     let relay = Relay::start();
     let other = Relay::start();
     let theirs = other.forge(&other.header(), &claims());
-    assert_eq!(relay.auth.check(&theirs, at(NOW)), Err(Denied::UnknownKey));
+    assert_eq!(relay.auth.check(&theirs, at(NOW)), Err(AuthError::UnknownKey));
     let posing = Header { kid: relay.header().kid, ..other.header() };
-    assert_eq!(relay.auth.check(&other.forge(&posing, &claims()), at(NOW)), Err(Denied::Signature));
+    assert_eq!(relay.auth.check(&other.forge(&posing, &claims()), at(NOW)), Err(AuthError::Signature));
     for kid in [None, Some(String::new()), Some("../seal".to_owned())] {
         let header = Header { kid, ..relay.header() };
-        assert_eq!(relay.auth.check(&relay.forge(&header, &claims()), at(NOW)), Err(Denied::UnknownKey));
+        assert_eq!(relay.auth.check(&relay.forge(&header, &claims()), at(NOW)), Err(AuthError::UnknownKey));
     }
     let critical = Header { crit: Some(vec!["b64".to_owned()]), ..relay.header() };
-    assert_eq!(relay.auth.check(&relay.forge(&critical, &claims()), at(NOW)), Err(Denied::Malformed));
+    assert_eq!(relay.auth.check(&relay.forge(&critical, &claims()), at(NOW)), Err(AuthError::Malformed));
 }
 
 #[test]
@@ -235,25 +235,25 @@ fn a_token_that_was_touched_anywhere_is_refused() {
     for bad in [cut, "", ".", "..", "...", "a.b.c", "\u{1f511}", &format!("{token}."), &format!("{token} ")] {
         assert!(relay.auth.check(bad, at(NOW)).is_err(), "{bad:?}");
     }
-    assert_eq!(relay.auth.check("", at(NOW)), Err(Denied::Missing));
-    assert_eq!(relay.auth.check(&"a".repeat(LONGEST + 1), at(NOW)), Err(Denied::TooLong));
+    assert_eq!(relay.auth.check("", at(NOW)), Err(AuthError::Missing));
+    assert_eq!(relay.auth.check(&"a".repeat(LONGEST + 1), at(NOW)), Err(AuthError::TooLong));
 }
 
 #[test]
 fn issuer_audience_subject_scope_and_times_are_required() {
     let relay = Relay::start();
     for claim in ["iss", "aud", "sub", "scope", "exp", "iat"] {
-        assert_eq!(relay.with(json!({ claim: null })), Err(Denied::Malformed), "{claim}");
+        assert_eq!(relay.with(json!({ claim: null })), Err(AuthError::Malformed), "{claim}");
     }
-    assert_eq!(relay.with(json!({"iss": "evil"})), Err(Denied::Issuer));
-    assert_eq!(relay.with(json!({"iss": ["evil", "docrelay"]})), Err(Denied::Malformed));
-    assert_eq!(relay.with(json!({"aud": "other"})), Err(Denied::Audience));
-    assert_eq!(relay.with(json!({"aud": []})), Err(Denied::Audience));
+    assert_eq!(relay.with(json!({"iss": "evil"})), Err(AuthError::Issuer));
+    assert_eq!(relay.with(json!({"iss": ["evil", "docrelay"]})), Err(AuthError::Malformed));
+    assert_eq!(relay.with(json!({"aud": "other"})), Err(AuthError::Audience));
+    assert_eq!(relay.with(json!({"aud": []})), Err(AuthError::Audience));
     assert!(relay.with(json!({"aud": ["other", "docrelay"]})).is_ok());
-    assert_eq!(relay.with(json!({"sub": "nobody"})), Err(Denied::UnknownClient));
-    assert_eq!(relay.with(json!({"sub": "no\nname"})), Err(Denied::UnknownClient));
-    assert_eq!(relay.with(json!({"scope": "events admin"})), Err(Denied::Malformed));
-    assert_eq!(relay.with(json!({"scope": ""})), Err(Denied::Malformed));
+    assert_eq!(relay.with(json!({"sub": "nobody"})), Err(AuthError::UnknownClient));
+    assert_eq!(relay.with(json!({"sub": "no\nname"})), Err(AuthError::UnknownClient));
+    assert_eq!(relay.with(json!({"scope": "events admin"})), Err(AuthError::Malformed));
+    assert_eq!(relay.with(json!({"scope": ""})), Err(AuthError::Malformed));
 }
 
 #[test]
@@ -265,15 +265,15 @@ fn odd_times_neither_overflow_nor_open_anything() {
     assert_eq!(end(json!(1e300)), Ok(Timestamp::from_millis(i64::MAX)));
     assert_eq!(end(json!(10_000.001_5)), Ok(Timestamp::from_millis(10_000_001)));
     for passed in [json!(NOW), json!(NOW - 1), json!(0), json!(-1), json!(i64::MIN), json!(-1e300), json!(9999.9999)] {
-        assert_eq!(end(passed.clone()), Err(Denied::Expired), "{passed}");
+        assert_eq!(end(passed.clone()), Err(AuthError::Expired), "{passed}");
     }
     for odd in [json!("10060"), json!(true), json!([10060]), json!({})] {
-        assert_eq!(end(odd.clone()), Err(Denied::Malformed), "{odd}");
+        assert_eq!(end(odd.clone()), Err(AuthError::Malformed), "{odd}");
     }
-    assert_eq!(relay.with(json!({"iat": -1})), Err(Denied::UnknownClient));
-    assert_eq!(relay.with(json!({"nbf": NOW + 1})), Err(Denied::NotYet));
-    assert_eq!(relay.with(json!({"nbf": i64::MAX})), Err(Denied::NotYet));
-    assert_eq!(relay.with(json!({"nbf": "soon"})), Err(Denied::Malformed));
+    assert_eq!(relay.with(json!({"iat": -1})), Err(AuthError::UnknownClient));
+    assert_eq!(relay.with(json!({"nbf": NOW + 1})), Err(AuthError::NotYet));
+    assert_eq!(relay.with(json!({"nbf": i64::MAX})), Err(AuthError::NotYet));
+    assert_eq!(relay.with(json!({"nbf": "soon"})), Err(AuthError::Malformed));
     assert!(relay.with(json!({"nbf": NOW})).is_ok());
 }
 
@@ -283,7 +283,7 @@ fn a_token_before_its_time_is_taken_once_its_time_has_come() {
     let mut later = claims();
     later["nbf"] = json!(NOW + 30);
     let token = relay.forge(&relay.header(), &later);
-    assert_eq!(relay.auth.check(&token, at(NOW + 29)), Err(Denied::NotYet));
+    assert_eq!(relay.auth.check(&token, at(NOW + 29)), Err(AuthError::NotYet));
     assert!(relay.auth.check(&token, at(NOW + 30)).is_ok());
 }
 
@@ -325,7 +325,7 @@ fn keys_are_added_and_retired_while_the_relay_runs() {
 
     std::fs::remove_file(old_file).expect("deleted");
     relay.auth.reload_keys().expect("read");
-    assert_eq!(relay.auth.check(&old, at(NOW)), Err(Denied::UnknownKey), "also when it was remembered as good");
+    assert_eq!(relay.auth.check(&old, at(NOW)), Err(AuthError::UnknownKey), "also when it was remembered as good");
     assert!(relay.auth.check(&new, at(NOW)).is_ok());
 }
 
@@ -343,7 +343,7 @@ fn a_ticket_says_that_it_is_one_and_ends_with_the_token_it_was_made_with() {
         (grant.scopes, &grant.ticket, grant.expires),
         (Scope::Events.into(), &Some(ticket.clone()), at(NOW + 2))
     );
-    assert_eq!(relay.auth.check(&token, at(NOW + 2)), Err(Denied::Expired));
+    assert_eq!(relay.auth.check(&token, at(NOW + 2)), Err(AuthError::Expired));
 
     let late = at(NOW + 3590);
     let (token, lasts) = relay.keys.ticket(&bearer, &ticket, Ticket::TTL, late).expect("signed");
@@ -379,6 +379,6 @@ fn a_purpose_that_is_unknown_or_contradicts_itself_opens_nothing() {
         json!({"use": "ticket", "documents": [document, "x"]}),
         json!({"use": "ticket", "documents": document}),
     ] {
-        assert_eq!(of(odd.clone()), Err(Denied::Malformed), "{odd}");
+        assert_eq!(of(odd.clone()), Err(AuthError::Malformed), "{odd}");
     }
 }

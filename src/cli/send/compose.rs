@@ -6,13 +6,15 @@ use uuid::Uuid;
 
 use super::Args;
 use crate::domain::{Secret, Status, Timestamp, Update, Vendor, VendorError, VendorId, Verify};
-use crate::vendor::{Edition, Outbound, Telling, check_proof, ppj_handshake, ppj_notify, render, standard_notify};
+use crate::vendor::{
+    Edition, OutgoingEvent, OutgoingRequest, check_verify, ppj_handshake, ppj_notify, render, standard_notify,
+};
 
 /// A request, and what to say and expect of it.
 #[derive(Debug)]
 pub(super) struct Composed {
     /// What is sent.
-    pub(super) request: Outbound,
+    pub(super) request: OutgoingRequest,
     /// One line for whoever sends it.
     pub(super) summary: String,
     /// What must come back, for a handshake.
@@ -33,7 +35,7 @@ pub(super) fn compose(args: &Args, secret: Option<&str>, now: Timestamp) -> anyh
     let url = Url::parse(&args.hook_url).ok().filter(|u| matches!(u.scheme(), "http" | "https"));
     ensure!(url.is_some(), "the hook's address must begin with http:// or https://");
     let verify = proof(args, secret)?;
-    check_proof(vendor, &verify).map_err(anyhow::Error::msg)?;
+    check_verify(vendor, &verify).map_err(anyhow::Error::msg)?;
     let ppj_secret = match &verify {
         Verify::Ppj { secret } => Some(secret),
         _ => None,
@@ -44,13 +46,15 @@ pub(super) fn compose(args: &Args, secret: Option<&str>, now: Timestamp) -> anyh
         let request = ppj_handshake(edition, &args.hook_url, &nonce, ppj_secret, now)?;
         return Ok(Composed { request, summary: format!("verifying as ppj, edition {edition}"), nonce: Some(nonce) });
     }
-    let telling = telling(args, now)?;
+    let outgoing_event = outgoing_event(args, now)?;
     let request = match vendor {
-        Vendor::Ppj => ppj_notify(edition, &telling, &args.hook_url, ppj_secret, now)?,
-        Vendor::Standard => standard_notify(args.mode.unwrap_or_default(), &telling, &args.hook_url, &verify, now)?,
-        _ => render(vendor, &telling, &args.hook_url, &verify, now)?,
+        Vendor::Ppj => ppj_notify(edition, &outgoing_event, &args.hook_url, ppj_secret, now)?,
+        Vendor::Standard => {
+            standard_notify(args.mode.unwrap_or_default(), &outgoing_event, &args.hook_url, &verify, now)?
+        }
+        _ => render(vendor, &outgoing_event, &args.hook_url, &verify, now)?,
     };
-    let summary = format!("sending as {vendor}: {} is {}", telling.update.vendor_id, args.status);
+    let summary = format!("sending as {vendor}: {} is {}", outgoing_event.update.vendor_id, args.status);
     Ok(Composed { request, summary, nonce: None })
 }
 
@@ -89,7 +93,7 @@ fn proof(args: &Args, secret: Option<&str>) -> anyhow::Result<Verify> {
     })
 }
 
-fn telling(args: &Args, now: Timestamp) -> anyhow::Result<Telling> {
+fn outgoing_event(args: &Args, now: Timestamp) -> anyhow::Result<OutgoingEvent> {
     let id = match &args.id {
         Some(id) => id.clone(),
         None => fresh_id(args.vendor)?,
@@ -103,7 +107,7 @@ fn telling(args: &Args, now: Timestamp) -> anyhow::Result<Telling> {
             message: args.error_message.clone().unwrap_or_default(),
         });
     }
-    Ok(Telling {
+    Ok(OutgoingEvent {
         message_id: Uuid::new_v4().to_string(),
         update,
         document_id,

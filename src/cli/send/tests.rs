@@ -7,7 +7,7 @@ use super::compose::compose;
 use super::{Args, play};
 use crate::cli::stub::{Answer, always, bind, serve};
 use crate::domain::{Hook, Secret, Status, Timestamp, Update, Vendor, Verify};
-use crate::vendor::{Inbound, Message, Outbound, Refusal, read};
+use crate::vendor::{OutgoingRequest, ParsedMessage, WebhookError, WebhookRequest, verify_and_parse};
 
 const HOOK: &str = "http://127.0.0.1:8080/in/k0";
 
@@ -25,14 +25,14 @@ fn now() -> Timestamp {
     Timestamp::from_seconds(1_700_000_000)
 }
 
-fn arrive(out: &Outbound, hook: &Hook) -> Result<Message, Refusal> {
+fn arrive(out: &OutgoingRequest, hook: &Hook) -> Result<ParsedMessage, WebhookError> {
     let url = reqwest::Url::parse(&out.url).expect("a URL");
     let mut headers = HeaderMap::new();
     for (name, value) in &out.headers {
         let name = HeaderName::from_bytes(name.as_bytes()).expect("a name");
         headers.append(name, HeaderValue::from_str(value).expect("a value"));
     }
-    let inbound = Inbound {
+    let inbound = WebhookRequest {
         method: &out.method,
         path: url.path(),
         query: url.query(),
@@ -40,7 +40,7 @@ fn arrive(out: &Outbound, hook: &Hook) -> Result<Message, Refusal> {
         headers: &headers,
         body: &out.body,
     };
-    read(hook, &inbound, now())
+    verify_and_parse(hook, &inbound, now())
 }
 
 fn hook(vendor: Vendor, verify: Verify) -> Hook {
@@ -65,8 +65,8 @@ fn hook(vendor: Vendor, verify: Verify) -> Hook {
 fn sent(line: &str, secret: Option<&str>, hook: &Hook) -> Update {
     let composed = compose(&args(line), secret, now()).expect(line);
     match arrive(&composed.request, hook).expect(line) {
-        Message::Update(update) => *update,
-        Message::Handshake(reply) => panic!("{line}: {reply:?}"),
+        ParsedMessage::Update(update) => *update,
+        ParsedMessage::Handshake(reply) => panic!("{line}: {reply:?}"),
     }
 }
 
@@ -94,7 +94,10 @@ fn every_vendor_can_be_played_with_its_own_proof_and_without() {
         assert_eq!(sent(&line, None, &hook(vendor, Verify::None {})).vendor_id.as_str(), "job-1");
         assert_eq!(sent(&line, Some(whsec), &hook(vendor, verify.clone())).status, Status::Completed);
         let other = compose(&args(&line), Some("whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"), now()).expect("composed");
-        assert!(matches!(arrive(&other.request, &hook(vendor, verify)), Err(Refusal::Unproven(_))), "{vendor}");
+        assert!(
+            matches!(arrive(&other.request, &hook(vendor, verify)), Err(WebhookError::Unauthorized(_))),
+            "{vendor}"
+        );
     }
 }
 

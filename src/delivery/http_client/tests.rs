@@ -19,7 +19,7 @@ use http::Method;
 use super::guard::Resolver;
 use super::{Options, ReqwestClient};
 use crate::delivery::{HttpError, HttpExchange, HttpResponse};
-use crate::vendor::Outbound;
+use crate::vendor::OutgoingRequest;
 
 /// Longer than any exchange that ends by itself.
 const LONG: Duration = Duration::from_secs(20);
@@ -68,11 +68,11 @@ fn error(exchange: &HttpExchange) -> &HttpError {
     exchange.result.as_ref().err().unwrap_or_else(|| panic!("a response: {:?}", exchange.result))
 }
 
-fn post(url: &str) -> Outbound {
+fn post(url: &str) -> OutgoingRequest {
     let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
-    Outbound { method: Method::POST, url: url.to_owned(), headers, body: Bytes::from_static(b"{\"n\":1}") }
+    OutgoingRequest { method: Method::POST, url: url.to_owned(), headers, body: Bytes::from_static(b"{\"n\":1}") }
 }
 
-fn get(url: &str) -> Outbound {
-    Outbound { method: Method::GET, url: url.to_owned(), headers: Vec::new(), body: Bytes::new() }
+fn get(url: &str) -> OutgoingRequest {
+    OutgoingRequest { method: Method::GET, url: url.to_owned(), headers: Vec::new(), body: Bytes::new() }
 }

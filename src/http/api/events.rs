@@ -13,7 +13,7 @@ use crate::http::problem::Problem;
 use crate::http::request::Request;
 use crate::http::response::{self, HandlerResult};
 use crate::http::{Context, accept_header, auth};
-use crate::metrics::{Disconnect, Label, Refusal};
+use crate::metrics::{Disconnect, Label, StreamRefusal};
 use crate::stream::hub::{Fields, Filter, HubFull};
 use crate::stream::{FollowRequest, StartPosition, control};
 
@@ -47,7 +47,7 @@ pub(in crate::http) async fn stream(context: Arc<Context>, request: Request) -> 
         // The client was removed before the follower subscribed: the hub will not end this stream.
         Ok(mut follower) if context.auth.still_good(&grant, now).is_err() => {
             follower.set_end_reason(Disconnect::Revoked);
-            Ok(event_stream(control::refusal(Refusal::AuthFailed.as_str())))
+            Ok(event_stream(control::refusal(StreamRefusal::AuthFailed.as_str())))
         }
         Ok(follower) => {
             // The connection replaces the empty body by the opening of the stream.
@@ -56,9 +56,9 @@ pub(in crate::http) async fn stream(context: Arc<Context>, request: Request) -> 
         }
         Err(reason) => {
             context.metrics.stream_refusals.inc(match reason {
-                HubFull::Relay => Refusal::Followers,
-                HubFull::Client => Refusal::FollowersPerClient,
-                HubFull::Stopping => Refusal::Stopping,
+                HubFull::Relay => StreamRefusal::Followers,
+                HubFull::Client => StreamRefusal::FollowersPerClient,
+                HubFull::Stopping => StreamRefusal::Stopping,
             });
             tracing::warn!(request_id = %request.id.0, client = %grant.client, %reason, "follower rejected");
             Ok(event_stream(control::hub_full(reason)))
@@ -67,11 +67,11 @@ pub(in crate::http) async fn stream(context: Arc<Context>, request: Request) -> 
 }
 
 /// Checks in the order of the contract: a token is present, it is valid, the type is acceptable.
-fn authorize(context: &Context, request: &Request, now: Timestamp) -> Result<Grant, Refusal> {
+fn authorize(context: &Context, request: &Request, now: Timestamp) -> Result<Grant, StreamRefusal> {
     let header = request.headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
     let rule = context.options.query_token;
     let query = request.query.as_deref().filter(|_| rule != QueryToken::Off);
-    let token = presented(header, query).map_err(|_| Refusal::AuthRequired)?;
+    let token = presented(header, query).map_err(|_| StreamRefusal::AuthRequired)?;
     let checked = context.auth.check(token.token(), now).and_then(|grant| {
         grant.require(Scope::Events)?;
         token.allowed(&grant, rule)?;
@@ -79,9 +79,9 @@ fn authorize(context: &Context, request: &Request, now: Timestamp) -> Result<Gra
     });
     let grant = checked.map_err(|error| {
         tracing::info!(request_id = %request.id.0, %error, "follower rejected: token not accepted");
-        Refusal::AuthFailed
+        StreamRefusal::AuthFailed
     })?;
-    if accept_header::allows_event_stream(&request.headers) { Ok(grant) } else { Err(Refusal::NotAccepted) }
+    if accept_header::allows_event_stream(&request.headers) { Ok(grant) } else { Err(StreamRefusal::NotAccepted) }
 }
 
 /// Parses the header `Last-Event-ID`, else the query parameters `last_event_id` and `lastEventId`. An empty value counts

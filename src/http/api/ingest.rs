@@ -13,9 +13,9 @@ use crate::http::body::{self, BodyError};
 use crate::http::problem::Problem;
 use crate::http::request::Request;
 use crate::http::response::{self, HandlerResult};
-use crate::metrics::Outcome as Counted;
+use crate::metrics::IngestOutcome as Counted;
 use crate::store::{AppendOutcome, RawRequest};
-use crate::vendor::{self, Inbound, Message, Refusal, Reply};
+use crate::vendor::{self, HandshakeResponse, ParsedMessage, WebhookError, WebhookRequest};
 
 /// `GET|POST|OPTIONS /in/{key}`
 pub(in crate::http) async fn receive(context: Arc<Context>, mut request: Request, key: String) -> HandlerResult {
@@ -54,7 +54,7 @@ async fn taken(context: &Context, request: &mut Request, client: &ClientId, hook
     })?;
     let now = Timestamp::now();
     let endpoint = format!("{}/in/{}", options.public_url, hook.key.expose());
-    let inbound = Inbound {
+    let inbound = WebhookRequest {
         method: &request.method,
         path: &request.path,
         query: request.query.as_deref(),
@@ -62,7 +62,7 @@ async fn taken(context: &Context, request: &mut Request, client: &ClientId, hook
         headers: &request.headers,
         body: &body,
     };
-    let read = vendor::read(hook, &inbound, now);
+    let read = vendor::verify_and_parse(hook, &inbound, now);
     let raw = || RawRequest {
         method: request.method.to_string(),
         query: request.query.clone(),
@@ -70,8 +70,8 @@ async fn taken(context: &Context, request: &mut Request, client: &ClientId, hook
         body: body.clone(),
     };
     match read {
-        Ok(Message::Handshake(reply)) => Ok((Counted::Handshake, handshake(reply))),
-        Ok(Message::Update(update)) => {
+        Ok(ParsedMessage::Handshake(reply)) => Ok((Counted::Handshake, handshake(reply))),
+        Ok(ParsedMessage::Update(update)) => {
             let appended = context.ingest.accept(client, hook, *update, raw(), now).await;
             let appended = appended.map_err(|error| (Counted::Unavailable, error.into()))?;
             Ok(match appended {
@@ -79,12 +79,12 @@ async fn taken(context: &Context, request: &mut Request, client: &ClientId, hook
                 AppendOutcome::Duplicate { id, .. } => (Counted::Repeat, thanks(id)),
             })
         }
-        Err(Refusal::Method(allow)) => Err((Counted::WrongMethod, Problem::method(allow))),
-        Err(Refusal::Unproven(why)) => {
+        Err(WebhookError::MethodNotAllowed(allow)) => Err((Counted::WrongMethod, Problem::method(allow))),
+        Err(WebhookError::Unauthorized(why)) => {
             tracing::info!(request_id = %request.id.0, %client, hook = hook.id, why, "a call proved nothing");
-            Err((Counted::Unproven, Problem::new(StatusCode::UNAUTHORIZED, why)))
+            Err((Counted::Unauthorized, Problem::new(StatusCode::UNAUTHORIZED, why)))
         }
-        Err(Refusal::Unintelligible(why)) => {
+        Err(WebhookError::Malformed(why)) => {
             let kept = context.ingest.reject(client, hook, why.clone(), raw(), now).await;
             let id = kept.map_err(|error| (Counted::Unavailable, error.into()))?;
             let vendor: Vendor = hook.vendor;
@@ -104,7 +104,7 @@ fn thanks(id: EventId) -> Response {
     response
 }
 
-fn handshake(reply: Reply) -> Response {
+fn handshake(reply: HandshakeResponse) -> Response {
     let mut response = response::json_bytes(StatusCode::OK, reply.body);
     for (name, value) in reply.headers {
         if let Ok(value) = value.parse() {

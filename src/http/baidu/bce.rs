@@ -5,7 +5,7 @@ use http::{HeaderMap, StatusCode};
 use serde::Serialize;
 use warp::reply::Response;
 
-use crate::auth::{BceAuthorization, BceDenied, BceRequest, Scope, bearer};
+use crate::auth::{BceAuthorization, BceRequest, BceSignatureError, Scope, bearer};
 use crate::domain::{ClientId, Timestamp};
 use crate::http::body::BodyError;
 use crate::http::problem::RETRY_AFTER;
@@ -116,7 +116,7 @@ pub(in crate::http) fn client(context: &Context, request: &Request, now: Timesta
             tracing::info!(request_id = %request.id.0, %denied, "a signature was not accepted");
             Err(denied.into())
         }
-        (Ok(()), None) => Err(BceDenied::InvalidAccessKeyId.into()),
+        (Ok(()), None) => Err(BceSignatureError::InvalidAccessKeyId.into()),
     }
 }
 
@@ -126,8 +126,8 @@ fn authorization(headers: &HeaderMap) -> Result<Option<&str>, BceError> {
     match (all.next(), all.next()) {
         (None, _) => Ok(None),
         (Some(one), None) if one.is_empty() => Ok(None),
-        (Some(one), None) => one.to_str().map(Some).map_err(|_| BceDenied::InvalidHttpAuthHeader.into()),
-        (Some(_), Some(_)) => Err(BceDenied::InvalidHttpAuthHeader.into()),
+        (Some(one), None) => one.to_str().map(Some).map_err(|_| BceSignatureError::InvalidHttpAuthHeader.into()),
+        (Some(_), Some(_)) => Err(BceSignatureError::InvalidHttpAuthHeader.into()),
     }
 }
 
@@ -145,13 +145,13 @@ fn by_token(context: &Context, request: &Request, token: &str, now: Timestamp) -
         .with("www-authenticate", format!("Bearer error=\"insufficient_scope\", scope=\"{scope}\"")))
 }
 
-impl From<BceDenied> for BceError {
-    fn from(denied: BceDenied) -> Self {
+impl From<BceSignatureError> for BceError {
+    fn from(denied: BceSignatureError) -> Self {
         let (status, code) = match denied {
-            BceDenied::InvalidHttpAuthHeader => (StatusCode::BAD_REQUEST, "InvalidHTTPAuthHeader"),
-            BceDenied::InvalidAccessKeyId => (StatusCode::FORBIDDEN, "InvalidAccessKeyId"),
-            BceDenied::SignatureDoesNotMatch => (StatusCode::BAD_REQUEST, "SignatureDoesNotMatch"),
-            BceDenied::RequestExpired => (StatusCode::BAD_REQUEST, "RequestExpired"),
+            BceSignatureError::InvalidHttpAuthHeader => (StatusCode::BAD_REQUEST, "InvalidHTTPAuthHeader"),
+            BceSignatureError::InvalidAccessKeyId => (StatusCode::FORBIDDEN, "InvalidAccessKeyId"),
+            BceSignatureError::SignatureDoesNotMatch => (StatusCode::BAD_REQUEST, "SignatureDoesNotMatch"),
+            BceSignatureError::RequestExpired => (StatusCode::BAD_REQUEST, "RequestExpired"),
         };
         Self::new(status, code, denied.to_string())
     }
@@ -175,7 +175,7 @@ impl From<StoreError> for BceError {
                 Self::new(StatusCode::BAD_REQUEST, "DocExceptions.NotificationQuotaExceeded", error.to_string())
             }
             // Removed between the look at its signature and now.
-            StoreError::NotFound("client") => BceDenied::InvalidAccessKeyId.into(),
+            StoreError::NotFound("client") => BceSignatureError::InvalidAccessKeyId.into(),
             StoreError::NotFound(_) => Self::no_such_notification(),
         }
     }

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::domain::{Hook, Secret, Status, Timestamp, Vendor, VendorError, Verify};
-use crate::vendor::fixture::{ENDPOINT, NOW, Request, hook, now, open, telling};
-use crate::vendor::{Inexpressible, Refusal, read, render};
+use crate::vendor::fixture::{ENDPOINT, NOW, Request, hook, now, open, outgoing_event};
+use crate::vendor::{RenderError, WebhookError, render, verify_and_parse};
 
 /// The seed's own example, to the byte.
 const SEED: &str = r#"{
@@ -57,7 +57,7 @@ fn every_state_of_a_document_is_known_and_no_other() {
         assert_eq!(update.status, status);
     }
     for word in ["published", "", "COMPLETED"] {
-        assert!(body(&json!({ "documentId": "doc-1", "status": word })).is_unintelligible(&open(Vendor::Baidu)));
+        assert!(body(&json!({ "documentId": "doc-1", "status": word })).is_malformed(&open(Vendor::Baidu)));
     }
 }
 
@@ -112,7 +112,7 @@ fn a_signature_is_good_for_a_day_at_most() {
     let signed_until = |expire: i64| {
         let expire = expire.to_string();
         let text = format!("POST;{ENDPOINT};{body};{expire};user");
-        let tag = crate::vendor::proof::hex(&crate::vendor::proof::hmac(b"s3cret", &[text.as_bytes()]));
+        let tag = crate::vendor::verification::hex(&crate::vendor::verification::hmac(b"s3cret", &[text.as_bytes()]));
         Request::post(body)
             .header("notification-auth-expire", &expire)
             .header("notification-auth-user", "user")
@@ -122,23 +122,23 @@ fn a_signature_is_good_for_a_day_at_most() {
         signed_until(expire).update(&signed());
     }
     for expire in [NOW * 1000 - 300_001, NOW * 1000 + day + 1, NOW * 1_000_000, i64::MAX] {
-        assert!(signed_until(expire).is_unproven(&signed()), "{expire}");
+        assert!(signed_until(expire).is_unauthorized(&signed()), "{expire}");
     }
 }
 
 #[test]
 fn what_we_sign_we_accept_at_either_name_of_the_address() {
-    let out = render(Vendor::Baidu, &telling("doc-1", Status::Completed), ENDPOINT, &verify(), now());
+    let out = render(Vendor::Baidu, &outgoing_event("doc-1", Status::Completed), ENDPOINT, &verify(), now());
     let request = Request::of(&out.expect("written"));
     request.update(&signed());
     let by_host = request.clone().header("host", "relay.example");
     let mut inbound = by_host.inbound();
     inbound.endpoint = None;
-    assert!(read(&signed(), &inbound, now()).is_ok());
+    assert!(verify_and_parse(&signed(), &inbound, now()).is_ok());
     let other_host = request.header("host", "other.example");
     let mut inbound = other_host.inbound();
     inbound.endpoint = None;
-    assert!(matches!(read(&signed(), &inbound, now()), Err(Refusal::Unproven(_))));
+    assert!(matches!(verify_and_parse(&signed(), &inbound, now()), Err(WebhookError::Unauthorized(_))));
 }
 
 #[test]
@@ -146,7 +146,7 @@ fn a_signature_over_the_documented_text_passes() {
     let body = r#"{"messageBody":"{\"documentId\":\"d\",\"status\":\"FAILED\"}"}"#;
     let expire = (NOW * 1000).to_string();
     let text = format!("POST;{ENDPOINT};{body};{expire};user");
-    let tag = crate::vendor::proof::hex(&crate::vendor::proof::hmac(b"s3cret", &[text.as_bytes()]));
+    let tag = crate::vendor::verification::hex(&crate::vendor::verification::hmac(b"s3cret", &[text.as_bytes()]));
     let good = Request::post(body)
         .header("notification-auth-expire", &expire)
         .header("notification-auth-user", "user")
@@ -156,25 +156,25 @@ fn a_signature_over_the_documented_text_passes() {
     let mut changed = good.clone();
     changed.body.push(b' ');
     for bad in [doubled, changed, good.clone().without("notification-auth-user"), Request::post(body)] {
-        assert!(bad.is_unproven(&signed()), "{bad:?}");
+        assert!(bad.is_unauthorized(&signed()), "{bad:?}");
     }
     for expire in ["", "-1", "inf", "-9223372036854775808", "99999999999999999999", "1490254000000"] {
         let bad = good.clone().without("notification-auth-expire").header("notification-auth-expire", expire);
-        assert!(bad.is_unproven(&signed()), "{expire}");
+        assert!(bad.is_unauthorized(&signed()), "{expire}");
     }
     for token in ["", "00", &"0".repeat(64)] {
         let bad = good.clone().without("notification-auth-token").header("notification-auth-token", token);
-        assert!(bad.is_unproven(&signed()), "{token}");
+        assert!(bad.is_unauthorized(&signed()), "{token}");
     }
 }
 
 #[test]
 fn the_envelope_is_written_as_the_seed_has_it() {
-    let mut told = telling("doc-gkideq542yb44diy", Status::Completed);
-    told.update = Request::post(SEED).update(&open(Vendor::Baidu));
-    told.message_id = "<message_id>".into();
-    told.notification = "<notification_name>".into();
-    let out = render(Vendor::Baidu, &told, ENDPOINT, &Verify::None {}, now()).expect("written");
+    let mut event = outgoing_event("doc-gkideq542yb44diy", Status::Completed);
+    event.update = Request::post(SEED).update(&open(Vendor::Baidu));
+    event.message_id = "<message_id>".into();
+    event.notification = "<notification_name>".into();
+    let out = render(Vendor::Baidu, &event, ENDPOINT, &Verify::None {}, now()).expect("written");
     let compact: Value = serde_json::from_str(SEED).expect("JSON");
     assert_eq!(out.body, compact.to_string());
     assert_eq!(out.headers, [("content-type".into(), "application/json".into())]);
@@ -182,8 +182,11 @@ fn the_envelope_is_written_as_the_seed_has_it() {
 
 #[test]
 fn only_final_states_are_told() {
-    let answer = render(Vendor::Baidu, &telling("d", Status::Pending), ENDPOINT, &Verify::None {}, now());
-    assert_eq!(answer.map(|o| o.url), Err(Inexpressible::Status { vendor: Vendor::Baidu, status: Status::Pending }));
+    let answer = render(Vendor::Baidu, &outgoing_event("d", Status::Pending), ENDPOINT, &Verify::None {}, now());
+    assert_eq!(
+        answer.map(|o| o.url),
+        Err(RenderError::UnsupportedStatus { vendor: Vendor::Baidu, status: Status::Pending })
+    );
 }
 
 #[test]
@@ -201,6 +204,6 @@ fn a_message_without_its_parts_is_unintelligible() {
         r#"{"messageBody":{"documentId":"a\nb","status":"PUBLISHED"}}"#,
     ];
     for body in bodies {
-        assert!(Request::post(body).is_unintelligible(&open(Vendor::Baidu)), "{body}");
+        assert!(Request::post(body).is_malformed(&open(Vendor::Baidu)), "{body}");
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::domain::{Encoding, Hook, Mapping, Secret, Status, Vendor, VendorError, Verify};
-use crate::vendor::fixture::{ENDPOINT, Request, hook, now, open, telling};
+use crate::vendor::fixture::{ENDPOINT, Request, hook, now, open, outgoing_event};
 use crate::vendor::render;
 
 fn mapping() -> Mapping {
@@ -88,9 +88,9 @@ fn what_is_not_where_it_should_be_is_unintelligible() {
         json!({ "job": { "id": "a" }, "state": ["done"] }),
     ];
     for body in bodies {
-        assert!(Request::post(body.to_string()).is_unintelligible(&mapped(mapping())), "{body}");
+        assert!(Request::post(body.to_string()).is_malformed(&mapped(mapping())), "{body}");
     }
-    assert!(Request::post("{}").is_unintelligible(&open(Vendor::Generic)));
+    assert!(Request::post("{}").is_malformed(&open(Vendor::Generic)));
 }
 
 #[test]
@@ -102,7 +102,8 @@ fn signatures_pass_in_hex_and_base64_with_their_prefix_only() {
             prefix: prefix.into(),
             encoding,
         };
-        let out = render(Vendor::Generic, &telling("a", Status::Completed), ENDPOINT, &verify, now()).expect("written");
+        let out = render(Vendor::Generic, &outgoing_event("a", Status::Completed), ENDPOINT, &verify, now())
+            .expect("written");
         let request = Request::of(&out);
         let mut hook = hook(Vendor::Generic, verify);
         hook.mapping = Some(Mapping { vendor_id: "/vendorId".into(), status: "/status".into(), ..mapping() });
@@ -111,13 +112,13 @@ fn signatures_pass_in_hex_and_base64_with_their_prefix_only() {
         let sent = request.headers["x-signature"].to_str().expect("text").to_owned();
         for bad in ["", prefix, "sha256=00", &sent[1..], &sent[..sent.len() - 1], &format!("sha1={sent}")] {
             let request = request.clone().without("x-signature").header("x-signature", bad);
-            assert!(request.is_unproven(&hook), "{bad}");
+            assert!(request.is_unauthorized(&hook), "{bad}");
         }
-        assert!(request.clone().header("x-signature", &sent).is_unproven(&hook));
-        assert!(request.clone().without("x-signature").is_unproven(&hook));
+        assert!(request.clone().header("x-signature", &sent).is_unauthorized(&hook));
+        assert!(request.clone().without("x-signature").is_unauthorized(&hook));
         let mut changed = request;
         changed.body.push(b'\n');
-        assert!(changed.is_unproven(&hook));
+        assert!(changed.is_unauthorized(&hook));
     }
 }
 
@@ -132,5 +133,5 @@ fn the_published_signature_of_github_passes() {
     let request = Request::post("Hello, World!")
         .header("X-Hub-Signature-256", "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17");
     // Proven, and only then found not to be JSON.
-    assert!(request.is_unintelligible(&Hook { verify, ..mapped(mapping()) }));
+    assert!(request.is_malformed(&Hook { verify, ..mapped(mapping()) }));
 }

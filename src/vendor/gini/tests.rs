@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::domain::{Secret, Status, Vendor, VendorError, Verify};
-use crate::vendor::fixture::{ENDPOINT, Request, hook, now, open, telling};
+use crate::vendor::fixture::{ENDPOINT, Request, hook, now, open, outgoing_event};
 use crate::vendor::render;
 
 #[test]
@@ -22,7 +22,7 @@ fn the_three_statuses_are_known_and_no_other() {
     }
     for bad in [json!("completed"), json!(""), json!(1), json!(null), json!(["COMPLETED"])] {
         let body = json!({ "documentId": "d", "status": bad }).to_string();
-        assert!(Request::post(body).is_unintelligible(&open(Vendor::Gini)), "{bad}");
+        assert!(Request::post(body).is_malformed(&open(Vendor::Gini)), "{bad}");
     }
 }
 
@@ -31,7 +31,7 @@ fn a_document_whose_id_is_a_whole_number_is_taken_and_one_that_was_rounded_is_no
     let post = |id: Value| Request::post(json!({ "documentId": id, "status": "COMPLETED" }).to_string());
     assert_eq!(post(json!(77)).update(&open(Vendor::Gini)).vendor_id.as_str(), "77");
     for id in [json!(1.5), json!(1e30), json!(null), json!(true), json!({})] {
-        assert!(post(id.clone()).is_unintelligible(&open(Vendor::Gini)), "{id}");
+        assert!(post(id.clone()).is_malformed(&open(Vendor::Gini)), "{id}");
     }
 }
 
@@ -50,21 +50,21 @@ fn other_keys_travel_in_the_result_and_those_of_an_event_find_their_place() {
 
 #[test]
 fn the_stored_event_goes_out_byte_for_byte() {
-    let mut told = telling("d", Status::Completed);
-    told.event = Some("{\"documentId\":\"x\",\"status\":\"COMPLETED\",\"time\":1}".into());
-    let out = render(Vendor::Gini, &told, ENDPOINT, &Verify::None {}, now()).expect("written");
-    assert_eq!(Some(out.body), told.event);
-    told.event = None;
-    let out = render(Vendor::Gini, &told, ENDPOINT, &Verify::None {}, now()).expect("written");
+    let mut event = outgoing_event("d", Status::Completed);
+    event.event = Some("{\"documentId\":\"x\",\"status\":\"COMPLETED\",\"time\":1}".into());
+    let out = render(Vendor::Gini, &event, ENDPOINT, &Verify::None {}, now()).expect("written");
+    assert_eq!(Some(out.body), event.event);
+    event.event = None;
+    let out = render(Vendor::Gini, &event, ENDPOINT, &Verify::None {}, now()).expect("written");
     assert_eq!(out.body, r#"{"documentId":"d","status":"COMPLETED"}"#);
 }
 
 #[test]
 fn the_authorization_must_be_equal() {
     let verify = Verify::Authorization { secret: Secret::new("BEARER x") };
-    let out = render(Vendor::Gini, &telling("d", Status::Pending), ENDPOINT, &verify, now()).expect("written");
+    let out = render(Vendor::Gini, &outgoing_event("d", Status::Pending), ENDPOINT, &verify, now()).expect("written");
     let good = Request::of(&out);
     let hook = hook(Vendor::Gini, verify);
     good.update(&hook);
-    assert!(good.without("authorization").is_unproven(&hook));
+    assert!(good.without("authorization").is_unauthorized(&hook));
 }

@@ -7,9 +7,9 @@ use bytes::Bytes;
 use http::{HeaderValue, Method};
 use url::Url;
 
-use super::Original;
+use super::OriginalRequest;
 use crate::domain::Format;
-use crate::vendor::{Inexpressible, Outbound, standard};
+use crate::vendor::{OutgoingRequest, RenderError, standard};
 
 /// Bytes of parameters at most: what RFC 9110 asks every receiver of an address to support. A form had no such bound,
 /// and one that came with more than this is told in other words rather than lost.
@@ -18,13 +18,13 @@ const LONGEST_QUERY: usize = 8000;
 /// The vendor's message for this endpoint, or `None` when it does not fit into a request of this format.
 pub(super) fn repeat(
     format: Format,
-    original: &Original<'_>,
+    original: &OriginalRequest<'_>,
     endpoint: &str,
-) -> Result<Option<Outbound>, Inexpressible> {
+) -> Result<Option<OutgoingRequest>, RenderError> {
     if format == Format::Ppj { parameters(original, endpoint) } else { Ok(Some(body(format, original, endpoint))) }
 }
 
-fn body(format: Format, original: &Original<'_>, endpoint: &str) -> Outbound {
+fn body(format: Format, original: &OriginalRequest<'_>, endpoint: &str) -> OutgoingRequest {
     let mut headers = Vec::new();
     match header(original, "content-type") {
         Some(value) if value.to_ascii_lowercase().contains("json") => {
@@ -38,10 +38,10 @@ fn body(format: Format, original: &Original<'_>, endpoint: &str) -> Outbound {
         let attributes = original.headers.iter().filter(|(name, value)| name.starts_with("ce-") && is_sendable(value));
         headers.extend(attributes.cloned());
     }
-    Outbound { method: Method::POST, url: endpoint.to_owned(), headers, body: original.body.clone() }
+    OutgoingRequest { method: Method::POST, url: endpoint.to_owned(), headers, body: original.body.clone() }
 }
 
-fn header<'a>(original: &'a Original<'_>, name: &str) -> Option<&'a str> {
+fn header<'a>(original: &'a OriginalRequest<'_>, name: &str) -> Option<&'a str> {
     original.headers.iter().find(|(n, value)| n == name && is_sendable(value)).map(|(_, value)| value.as_str())
 }
 
@@ -51,8 +51,8 @@ fn is_sendable(value: &str) -> bool {
 }
 
 /// A GET with all parameters: the endpoint's own, those of the hook's address, and those of the form of edition C.
-fn parameters(original: &Original<'_>, endpoint: &str) -> Result<Option<Outbound>, Inexpressible> {
-    let mut url = Url::parse(endpoint).map_err(|_| Inexpressible::Endpoint)?;
+fn parameters(original: &OriginalRequest<'_>, endpoint: &str) -> Result<Option<OutgoingRequest>, RenderError> {
+    let mut url = Url::parse(endpoint).map_err(|_| RenderError::InvalidEndpoint)?;
     url.set_fragment(None);
     let own = url.query().unwrap_or_default().to_owned();
     url.set_query(None);
@@ -65,7 +65,7 @@ fn parameters(original: &Original<'_>, endpoint: &str) -> Result<Option<Outbound
     }
     // Joined as text: a parser would write the apostrophe in another way than the vendor has.
     let url = format!("{url}?{}", parts.join("&"));
-    Ok(Some(Outbound { method: Method::GET, url, headers: Vec::new(), body: Bytes::new() }))
+    Ok(Some(OutgoingRequest { method: Method::GET, url, headers: Vec::new(), body: Bytes::new() }))
 }
 
 /// Bytes as they came, but for those that cannot stand in an address (a form may hold a `#` or a line break as it is):

@@ -6,10 +6,10 @@ mod hostile;
 mod own_words;
 mod proofs;
 
-use super::{challenge, tell};
+use super::{handshake_request, render_notification};
 use crate::domain::{Format, Secret, Status, Vendor, VendorError, Verify};
-use crate::vendor::Inexpressible;
-use crate::vendor::fixture::{ENDPOINT, Request, hook, now, open, telling};
+use crate::vendor::RenderError;
+use crate::vendor::fixture::{ENDPOINT, Request, hook, now, open, outgoing_event};
 
 /// PPJ's documentation sample.
 const PPJ_SECRET: &str = "kKdBnfSJNnBjex9gczp6P9g2";
@@ -53,12 +53,13 @@ fn value<'a>(headers: &'a [(String, String)], name: &str) -> &'a str {
 fn what_is_told_is_understood_by_a_hook_of_the_same_vendor_and_secret() {
     for format in Format::ALL {
         for status in Status::ALL.into_iter().filter(|s| format.supports(*s)) {
-            let mut told = telling("8v9iSKnj", status);
-            told.update.error =
+            let mut event = outgoing_event("8v9iSKnj", status);
+            event.update.error =
                 (status == Status::Error).then(|| VendorError { code: "2".into(), message: "m".into() });
-            let out = tell(format, &told, None, ENDPOINT, &secrets_of(format), now()).expect("told");
+            let out =
+                render_notification(format, &event, None, ENDPOINT, &secrets_of(format), now()).expect("rendered");
             let read = Request::of(&out).update(&hook(format.vendor(), verify_of(format)));
-            assert_eq!((read.vendor_id, read.status), (told.update.vendor_id, status), "{format}");
+            assert_eq!((read.vendor_id, read.status), (event.update.vendor_id, status), "{format}");
         }
     }
 }
@@ -66,8 +67,8 @@ fn what_is_told_is_understood_by_a_hook_of_the_same_vendor_and_secret() {
 #[test]
 fn what_is_not_final_is_told_only_by_formats_that_have_words_for_it() {
     for format in Format::ALL {
-        let out = tell(format, &telling("8v9iSKnj", Status::Pending), None, ENDPOINT, &[], now());
-        let lacks = Inexpressible::Status { vendor: format.vendor(), status: Status::Pending };
+        let out = render_notification(format, &outgoing_event("8v9iSKnj", Status::Pending), None, ENDPOINT, &[], now());
+        let lacks = RenderError::UnsupportedStatus { vendor: format.vendor(), status: Status::Pending };
         match format {
             Format::Baidu | Format::Ppj => assert_eq!(out.map(|o| o.url), Err(lacks)),
             _ => assert_eq!(out.map(|o| o.url), Ok(ENDPOINT.to_owned()), "{format}"),
@@ -78,7 +79,9 @@ fn what_is_not_final_is_told_only_by_formats_that_have_words_for_it() {
 #[test]
 fn without_a_secret_nothing_is_signed_and_a_standard_webhook_still_has_its_id() {
     for format in Format::ALL {
-        let out = tell(format, &telling("8v9iSKnj", Status::Completed), None, ENDPOINT, &[], now()).expect("told");
+        let out =
+            render_notification(format, &outgoing_event("8v9iSKnj", Status::Completed), None, ENDPOINT, &[], now())
+                .expect("rendered");
         let expected: &[&str] = match format {
             Format::Ppj => &[],
             Format::Standard => &["content-type", "webhook-id", "webhook-timestamp"],
@@ -102,21 +105,25 @@ fn an_address_that_is_none_or_hides_a_control_character_is_not_called() {
         "h/x",
     ] {
         for format in Format::ALL {
-            let out = tell(format, &telling("a", Status::Completed), None, bad, &[], now());
-            assert_eq!(out.map(|o| o.url), Err(Inexpressible::Endpoint), "{format} {bad:?}");
+            let out = render_notification(format, &outgoing_event("a", Status::Completed), None, bad, &[], now());
+            assert_eq!(out.map(|o| o.url), Err(RenderError::InvalidEndpoint), "{format} {bad:?}");
         }
-        assert_eq!(challenge(bad, "n", &[], now()).map(|o| o.url), Err(Inexpressible::Endpoint), "{bad:?}");
+        assert_eq!(
+            handshake_request(bad, "n", &[], now()).map(|o| o.url),
+            Err(RenderError::InvalidEndpoint),
+            "{bad:?}"
+        );
     }
 }
 
 #[test]
 fn a_code_that_is_not_ppjs_becomes_the_servers_and_a_source_file_error_keeps_its_words() {
     for (code, sent) in [("2", "2"), ("1", "1"), ("", "1"), ("DocExceptions.Broken", "1"), ("TaskFailNotify", "1")] {
-        let mut told = telling("8v9iSKnj", Status::Error);
-        told.update.error = Some(VendorError { code: code.into(), message: "source file error".into() });
-        let out = tell(Format::Ppj, &told, None, "https://h/n", &[], now()).expect("told");
+        let mut event = outgoing_event("8v9iSKnj", Status::Error);
+        event.update.error = Some(VendorError { code: code.into(), message: "source file error".into() });
+        let out = render_notification(Format::Ppj, &event, None, "https://h/n", &[], now()).expect("rendered");
         assert_eq!(out.url, format!("https://h/n?type=error&token=8v9iSKnj&code={sent}"));
-        let out = tell(Format::Zoffice, &told, None, "https://h/n", &[], now()).expect("told");
+        let out = render_notification(Format::Zoffice, &event, None, "https://h/n", &[], now()).expect("rendered");
         let read = Request::of(&out).update(&open(Vendor::Zoffice));
         let error = read.error.map(|e| (e.code, e.message));
         assert_eq!(error, Some(("TaskFailNotify".to_owned(), "source file error".to_owned())), "{code}");

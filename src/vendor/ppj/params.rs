@@ -3,7 +3,7 @@
 
 use http::Method;
 
-use crate::vendor::{Inbound, Refusal, unintelligible};
+use crate::vendor::{WebhookError, WebhookRequest, malformed};
 
 /// Names and values, percent-decoded, in the order of the request.
 #[derive(Debug)]
@@ -15,7 +15,7 @@ pub(super) struct Twice;
 
 impl Params {
     /// All parameters, those in the hook's own address included. A GET has no form.
-    pub(super) fn of(request: &Inbound<'_>) -> Self {
+    pub(super) fn of(request: &WebhookRequest<'_>) -> Self {
         let query = request.query.unwrap_or_default().as_bytes();
         let form = if request.method == Method::POST { request.body } else { &[] };
         Self(form_urlencoded::parse(query).chain(form_urlencoded::parse(form)).map(own).collect())
@@ -36,19 +36,19 @@ impl Params {
     }
 
     /// Like [`Params::once`], for reading. A replacement character means that the bytes were not UTF-8.
-    pub(super) fn optional(&self, name: &str) -> Result<Option<&str>, Refusal> {
+    pub(super) fn optional(&self, name: &str) -> Result<Option<&str>, WebhookError> {
         match self.once(name) {
             Ok(Some(value)) if value.contains(char::REPLACEMENT_CHARACTER) => {
-                Err(unintelligible(format!("{name} is not UTF-8")))
+                Err(malformed(format!("{name} is not UTF-8")))
             }
             Ok(value) => Ok(value),
-            Err(Twice) => Err(unintelligible(format!("{name} occurs more than once"))),
+            Err(Twice) => Err(malformed(format!("{name} occurs more than once"))),
         }
     }
 
     /// Like [`Params::optional`], for what must be there.
-    pub(super) fn required(&self, name: &str) -> Result<&str, Refusal> {
-        self.optional(name)?.ok_or_else(|| unintelligible(format!("{name} is missing")))
+    pub(super) fn required(&self, name: &str) -> Result<&str, WebhookError> {
+        self.optional(name)?.ok_or_else(|| malformed(format!("{name} is missing")))
     }
 
     /// What edition B signs: `k=v` joined by `&`, sorted by name, not encoded, without `_…` and `file_source`.

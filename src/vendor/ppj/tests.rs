@@ -1,8 +1,8 @@
 //! What PPJ can rely on, edition by edition.
 
 use crate::domain::{Hook, Secret, Status, Timestamp, Vendor, Verify};
-use crate::vendor::fixture::{ENDPOINT, NOW, Request, hook, now, open, telling};
-use crate::vendor::{Inexpressible, Message, Refusal, read};
+use crate::vendor::fixture::{ENDPOINT, NOW, Request, hook, now, open, outgoing_event};
+use crate::vendor::{ParsedMessage, RenderError, WebhookError, verify_and_parse};
 
 use super::write::{Edition, handshake, notify};
 
@@ -13,8 +13,8 @@ fn signed() -> Hook {
 }
 
 fn nonce_of(request: &Request, hook: &Hook) -> String {
-    match request.read(hook) {
-        Ok(Message::Handshake(reply)) => String::from_utf8(reply.body).expect("text"),
+    match request.parse(hook) {
+        Ok(ParsedMessage::Handshake(reply)) => String::from_utf8(reply.body).expect("text"),
         other => panic!("{other:?}"),
     }
 }
@@ -71,7 +71,7 @@ fn the_published_requests_pass_at_their_time_and_no_other() {
     notify.path = "/notify".into();
     for (request, time) in [(verify, 1_489_820_220), (notify, 1_490_255_398)] {
         for (apart, good) in [(0, true), (300, true), (-300, true), (301, false), (-301, false)] {
-            let answer = read(&signed(), &request.inbound(), Timestamp::from_seconds(time + apart));
+            let answer = verify_and_parse(&signed(), &request.inbound(), Timestamp::from_seconds(time + apart));
             assert_eq!(answer.is_ok(), good, "{apart}: {answer:?}");
         }
     }
@@ -79,21 +79,22 @@ fn the_published_requests_pass_at_their_time_and_no_other() {
 
 #[test]
 fn a_signature_survives_no_change_of_what_it_covers() {
-    let out = notify(Edition::B, &telling("8v9iSKnj", Status::Completed), ENDPOINT, Some(&Secret::new(SECRET)), now());
+    let out =
+        notify(Edition::B, &outgoing_event("8v9iSKnj", Status::Completed), ENDPOINT, Some(&Secret::new(SECRET)), now());
     let good = Request::of(&out.expect("written"));
     good.update(&signed());
     let mut other = good.clone();
     other.query = Some(good.query.clone().unwrap_or_default().replace("8v9iSKnj", "8v9iSKnk"));
-    assert!(other.is_unproven(&signed()));
+    assert!(other.is_unauthorized(&signed()));
     let mut other = good.clone();
     other.path = "/in/other".into();
     // The address that was handed out still ends in the signed path; another hook's does not.
     let mut inbound = other.inbound();
     inbound.endpoint = None;
-    assert!(matches!(read(&signed(), &inbound, now()), Err(Refusal::Unproven(_))));
+    assert!(matches!(verify_and_parse(&signed(), &inbound, now()), Err(WebhookError::Unauthorized(_))));
     let mut other = good.clone();
     other.method = http::Method::POST;
-    assert!(other.is_unproven(&signed()));
+    assert!(other.is_unauthorized(&signed()));
     let mut unsigned_extra = good;
     unsigned_extra.query = unsigned_extra.query.map(|q| q + "&_=1&file_source=x");
     unsigned_extra.update(&signed());
@@ -103,12 +104,12 @@ fn a_signature_survives_no_change_of_what_it_covers() {
 fn behind_a_proxy_that_takes_a_prefix_away_the_signature_still_matches() {
     let endpoint = "https://relay.example/relay/in/k0";
     let secret = Secret::new(SECRET);
-    let out = notify(Edition::B, &telling("8v9iSKnj", Status::Completed), endpoint, Some(&secret), now());
+    let out = notify(Edition::B, &outgoing_event("8v9iSKnj", Status::Completed), endpoint, Some(&secret), now());
     let mut request = Request::of(&out.expect("written"));
     request.path = "/in/k0".into();
     let mut inbound = request.inbound();
     inbound.endpoint = Some(endpoint);
-    assert!(read(&signed(), &inbound, now()).is_ok());
+    assert!(verify_and_parse(&signed(), &inbound, now()).is_ok());
 }
 
 #[test]
@@ -116,7 +117,8 @@ fn an_unsigned_forged_empty_or_doubled_signature_is_refused() {
     let time = NOW.to_string();
     let plain = Request::get("type=complete&token=8v9iSKnj&code=0");
     let with = |t: &str, s: &str| plain.clone().header("X-PPJ-Timestamp", t).header("X-PPJ-Signature", s);
-    let good = notify(Edition::B, &telling("8v9iSKnj", Status::Completed), ENDPOINT, Some(&Secret::new(SECRET)), now());
+    let good =
+        notify(Edition::B, &outgoing_event("8v9iSKnj", Status::Completed), ENDPOINT, Some(&Secret::new(SECRET)), now());
     let good = Request::of(&good.expect("written"));
     let signature = good.headers["x-ppj-signature"].to_str().expect("text").to_owned();
     let zeros = "0".repeat(64);
@@ -139,7 +141,7 @@ fn an_unsigned_forged_empty_or_doubled_signature_is_refused() {
         Request::get(&format!("type=verify&timestamp=-9223372036854775808&nonce=abc&signature={zeros}")),
     ];
     for request in bad {
-        assert!(request.is_unproven(&signed()), "{request:?}");
+        assert!(request.is_unauthorized(&signed()), "{request:?}");
     }
 }
 
@@ -149,7 +151,7 @@ fn the_query_signature_of_a_handshake_cannot_be_carried_over_to_a_notification()
     let mut request = Request::of(&out);
     assert_eq!(nonce_of(&request, &signed()), r#"{"nonce":"abc"}"#);
     request.query = request.query.map(|q| q.replace("type=verify", "type=complete") + "&token=8v9iSKnj");
-    assert!(request.is_unproven(&signed()));
+    assert!(request.is_unauthorized(&signed()));
 }
 
 #[test]
@@ -158,7 +160,7 @@ fn the_handshake_of_every_edition_gets_its_nonce_back() {
         let request = Request::of(&handshake(edition, ENDPOINT, "n&\"=", None, now()).expect("written"));
         assert_eq!(nonce_of(&request, &open(Vendor::Ppj)), r#"{"nonce":"n&\"="}"#, "{edition}");
         let out = handshake(edition, ENDPOINT, "abc", Some(&Secret::new(SECRET)), now());
-        let proven = !Request::of(&out.expect("written")).is_unproven(&signed());
+        let proven = !Request::of(&out.expect("written")).is_unauthorized(&signed());
         assert_eq!(proven, matches!(edition, Edition::A | Edition::B), "{edition}");
     }
 }
@@ -167,7 +169,7 @@ fn the_handshake_of_every_edition_gets_its_nonce_back() {
 fn notifications_of_every_edition_look_as_documented() {
     let secret = Secret::new(SECRET);
     let write = |edition, status| {
-        notify(edition, &telling("8v9iSKnj", status), "http://h/notify?agent=1", Some(&secret), now())
+        notify(edition, &outgoing_event("8v9iSKnj", status), "http://h/notify?agent=1", Some(&secret), now())
     };
     for edition in [Edition::A, Edition::B] {
         let out = write(edition, Status::Completed).expect("written");
@@ -181,8 +183,11 @@ fn notifications_of_every_edition_look_as_documented() {
     let out = write(Edition::D, Status::Completed).expect("written");
     assert_eq!(out.url, "http://h/notify?agent=1&type=complete&token=8v9iSKnj");
     let pending = write(Edition::A, Status::Pending).map(|o| o.url);
-    assert_eq!(pending, Err(Inexpressible::Status { vendor: Vendor::Ppj, status: Status::Pending }));
-    assert_eq!(write(Edition::Zero, Status::Completed).map(|o| o.url), Err(Inexpressible::Edition(Edition::Zero)));
+    assert_eq!(pending, Err(RenderError::UnsupportedStatus { vendor: Vendor::Ppj, status: Status::Pending }));
+    assert_eq!(
+        write(Edition::Zero, Status::Completed).map(|o| o.url),
+        Err(RenderError::UnsupportedEdition(Edition::Zero))
+    );
 }
 
 #[test]
@@ -208,11 +213,11 @@ fn what_could_be_read_in_two_ways_or_not_at_all_is_unintelligible() {
         "type=verify&nonce=a%0D%0Ab",
         &long,
     ] {
-        assert!(Request::get(query).is_unintelligible(&open(Vendor::Ppj)), "{query}");
+        assert!(Request::get(query).is_malformed(&open(Vendor::Ppj)), "{query}");
     }
     let mut mixed = Request::post("type=complete&token=a");
     mixed.query = Some("token=b".into());
-    assert!(mixed.is_unintelligible(&open(Vendor::Ppj)));
+    assert!(mixed.is_malformed(&open(Vendor::Ppj)));
 }
 
 #[test]
@@ -220,6 +225,6 @@ fn other_methods_are_told_which_ones_are_used() {
     let mut request = Request::get("type=complete&token=a");
     for method in ["PUT", "OPTIONS", "HEAD", "DELETE", "GE"] {
         request.method = method.parse().expect("a method");
-        assert!(matches!(request.read(&signed()), Err(Refusal::Method("GET, POST"))), "{method}");
+        assert!(matches!(request.parse(&signed()), Err(WebhookError::MethodNotAllowed("GET, POST"))), "{method}");
     }
 }

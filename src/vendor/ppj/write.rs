@@ -9,7 +9,7 @@ use url::Url;
 use super::params::Params;
 use super::signature;
 use crate::domain::{Secret, Status, Timestamp, Vendor};
-use crate::vendor::{Inexpressible, Outbound, Telling, proof};
+use crate::vendor::{OutgoingEvent, OutgoingRequest, RenderError, verification};
 
 /// Which edition of PPJ's documentation is spoken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +56,7 @@ pub fn handshake(
     nonce: &str,
     secret: Option<&Secret>,
     now: Timestamp,
-) -> Result<Outbound, Inexpressible> {
+) -> Result<OutgoingRequest, RenderError> {
     let word = if edition == Edition::Zero { "validation" } else { "verify" };
     let mut pairs = vec![("type", word.to_owned())];
     let timestamp = now.seconds().to_string();
@@ -66,7 +66,7 @@ pub fn handshake(
     pairs.push(("nonce", nonce.to_owned()));
     if let (Edition::A, Some(secret)) = (edition, secret) {
         let tag = signature::sign(key(secret)?, timestamp.as_bytes(), &[nonce.as_bytes()]);
-        pairs.push(("signature", proof::hex(&tag)));
+        pairs.push(("signature", verification::hex(&tag)));
     }
     request(edition, endpoint, &pairs, secret, now)
 }
@@ -74,22 +74,22 @@ pub fn handshake(
 /// The request by which PPJ tells that a job is finished or has failed. Edition B signs it when there is a secret.
 pub fn notify(
     edition: Edition,
-    telling: &Telling,
+    outgoing_event: &OutgoingEvent,
     endpoint: &str,
     secret: Option<&Secret>,
     now: Timestamp,
-) -> Result<Outbound, Inexpressible> {
+) -> Result<OutgoingRequest, RenderError> {
     if edition == Edition::Zero {
-        return Err(Inexpressible::Edition(edition));
+        return Err(RenderError::UnsupportedEdition(edition));
     }
-    let (word, code) = match telling.update.status {
+    let (word, code) = match outgoing_event.update.status {
         Status::Completed => ("complete", "0"),
         // There are two codes; what another vendor calls its error is the server's more likely than the file's.
-        Status::Error if telling.update.error.as_ref().is_some_and(|e| e.code == "2") => ("error", "2"),
+        Status::Error if outgoing_event.update.error.as_ref().is_some_and(|e| e.code == "2") => ("error", "2"),
         Status::Error => ("error", "1"),
-        status @ Status::Pending => return Err(Inexpressible::Status { vendor: Vendor::Ppj, status }),
+        status @ Status::Pending => return Err(RenderError::UnsupportedStatus { vendor: Vendor::Ppj, status }),
     };
-    let mut pairs = vec![("type", word.to_owned()), ("token", telling.update.vendor_id.to_string())];
+    let mut pairs = vec![("type", word.to_owned()), ("token", outgoing_event.update.vendor_id.to_string())];
     let always = matches!(edition, Edition::A | Edition::B);
     if always || code != "0" {
         pairs.push(("code", code.to_owned()));
@@ -103,11 +103,11 @@ fn request(
     pairs: &[(&str, String)],
     secret: Option<&Secret>,
     now: Timestamp,
-) -> Result<Outbound, Inexpressible> {
+) -> Result<OutgoingRequest, RenderError> {
     // Parsed as the HTTP client will parse it, so that the path that is signed is the path that is called.
-    let mut url = Url::parse(endpoint).map_err(|_| Inexpressible::Endpoint)?;
+    let mut url = Url::parse(endpoint).map_err(|_| RenderError::InvalidEndpoint)?;
     if !matches!(url.scheme(), "http" | "https") {
-        return Err(Inexpressible::Endpoint);
+        return Err(RenderError::InvalidEndpoint);
     }
     url.set_fragment(None);
     let mut headers = Vec::new();
@@ -119,27 +119,27 @@ fn request(
         url.query_pairs_mut().extend_pairs(pairs);
         (Method::GET, Bytes::new())
     };
-    let mut request = Outbound { method, url: url.into(), headers, body };
+    let mut request = OutgoingRequest { method, url: url.into(), headers, body };
     if let (Edition::B, Some(secret)) = (edition, secret) {
-        request.headers.extend(prove(secret, &request, now)?);
+        request.headers.extend(sign_headers(secret, &request, now)?);
     }
     Ok(request)
 }
 
 /// The headers by which edition B proves a GET: over its path and every parameter of its address, whoever put it there.
-pub(in crate::vendor) fn prove(
+pub(in crate::vendor) fn sign_headers(
     secret: &Secret,
-    request: &Outbound,
+    request: &OutgoingRequest,
     now: Timestamp,
-) -> Result<[(String, String); 2], Inexpressible> {
-    let url = Url::parse(&request.url).map_err(|_| Inexpressible::Endpoint)?;
+) -> Result<[(String, String); 2], RenderError> {
+    let url = Url::parse(&request.url).map_err(|_| RenderError::InvalidEndpoint)?;
     let timestamp = now.seconds().to_string();
     let params = Params::from_pairs(url.query_pairs().map(|(k, v)| (k.into_owned(), v.into_owned()))).signed();
     let method = request.method.as_str();
     let tag = signature::sign_request(key(secret)?, timestamp.as_bytes(), method, url.path(), &params);
-    Ok([(signature::TIMESTAMP.to_owned(), timestamp), (signature::SIGNATURE.to_owned(), proof::hex(&tag))])
+    Ok([(signature::TIMESTAMP.to_owned(), timestamp), (signature::SIGNATURE.to_owned(), verification::hex(&tag))])
 }
 
-fn key(secret: &Secret) -> Result<&[u8], Inexpressible> {
-    proof::key(secret).map_err(|_| Inexpressible::Secret("it is empty"))
+fn key(secret: &Secret) -> Result<&[u8], RenderError> {
+    verification::secret_bytes(secret).map_err(|_| RenderError::InvalidSecret("it is empty"))
 }

@@ -1,4 +1,4 @@
-//! Mistakes that are told when a hook is made.
+//! Mistakes that are event when a hook is made.
 
 use std::collections::BTreeMap;
 

@@ -7,7 +7,9 @@ use http::HeaderMap;
 use serde_json::{Map, Value, json};
 
 use crate::domain::{Timestamp, Update};
-use crate::vendor::{Inbound, Outbound, Refusal, Reply, Telling, json, post, unintelligible};
+use crate::vendor::{
+    HandshakeResponse, OutgoingEvent, OutgoingRequest, WebhookError, WebhookRequest, json, malformed, post_json,
+};
 
 /// What the relay calls itself as a source.
 const SOURCE: &str = "/docrelay";
@@ -25,7 +27,7 @@ pub(super) struct CloudEvent {
 
 impl CloudEvent {
     /// What the event says of a document. Source and id together name it, as the specification has it.
-    pub(super) fn update(self) -> Result<Update, Refusal> {
+    pub(super) fn update(self) -> Result<Update, WebhookError> {
         let mut update = super::told(&self.kind, self.subject.as_deref(), self.data)?;
         update.vendor_time = self.time;
         update.dedup_key = Some(format!("cloudevent:{}:{}:{}", self.source.len(), self.source, self.id));
@@ -34,16 +36,16 @@ impl CloudEvent {
 }
 
 /// Reads a CloudEvent; `None` when the request is none at all.
-pub(super) fn read(request: &Inbound<'_>) -> Result<Option<CloudEvent>, Refusal> {
+pub(super) fn read(request: &WebhookRequest<'_>) -> Result<Option<CloudEvent>, WebhookError> {
     let media = request.headers.get("content-type").and_then(|v| v.to_str().ok()).unwrap_or_default();
     let media = media.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     match media.as_str() {
         "application/cloudevents+json" => read_structured(request.body).map(Some),
         other if other.starts_with("application/cloudevents-batch") => {
-            Err(unintelligible("batches of cloudevents are not taken: send them one by one"))
+            Err(malformed("batches of cloudevents are not taken: send them one by one"))
         }
         other if other.starts_with("application/cloudevents") => {
-            Err(unintelligible("only the JSON format of cloudevents is taken: application/cloudevents+json"))
+            Err(malformed("only the JSON format of cloudevents is taken: application/cloudevents+json"))
         }
         _ if ["ce-specversion", "ce-type", "ce-source", "ce-id"].iter().any(|n| request.headers.contains_key(*n)) => {
             read_binary(request, &media).map(Some)
@@ -58,7 +60,7 @@ pub(in crate::vendor) fn has_attributes_in_headers(content_type: Option<&str>) -
     !content_type.is_some_and(|media| media.trim_start().to_ascii_lowercase().starts_with("application/cloudevents"))
 }
 
-fn read_structured(body: &[u8]) -> Result<CloudEvent, Refusal> {
+fn read_structured(body: &[u8]) -> Result<CloudEvent, WebhookError> {
     let mut event = json::object(body)?;
     // The JSON format of cloudevents has a null attribute be an absent one, and some serialisers treat the two members
     // for the data alike: they write both, and leave one of them null.
@@ -67,38 +69,38 @@ fn read_structured(body: &[u8]) -> Result<CloudEvent, Refusal> {
         (Some(Value::Object(data)), None) => data,
         (None, None) => Map::new(),
         (None, Some(Value::String(text))) => json::from_base64(&text)?,
-        (Some(_), Some(_)) => return Err(unintelligible("data and data_base64 exclude each other")),
-        (Some(_), None) => return Err(unintelligible("data is not a JSON object")),
-        (None, Some(_)) => return Err(unintelligible("data_base64 is not a string")),
+        (Some(_), Some(_)) => return Err(malformed("data and data_base64 exclude each other")),
+        (Some(_), None) => return Err(malformed("data is not a JSON object")),
+        (None, Some(_)) => return Err(malformed("data_base64 is not a string")),
     };
     let attribute = |name: &str| match event.get(name) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => Ok(Some(text.clone())),
-        Some(_) => Err(unintelligible(format!("{name} is not a string"))),
+        Some(_) => Err(malformed(format!("{name} is not a string"))),
     };
     assemble(attribute, data)
 }
 
-fn read_binary(request: &Inbound<'_>, media: &str) -> Result<CloudEvent, Refusal> {
+fn read_binary(request: &WebhookRequest<'_>, media: &str) -> Result<CloudEvent, WebhookError> {
     let is_json = media.is_empty() || media == "application/json" || media == "text/json" || media.ends_with("+json");
     let data = match (request.body.is_empty(), is_json) {
         (true, _) => Map::new(),
         (false, true) => json::object(request.body)?,
-        (false, false) => return Err(unintelligible("the data of the cloudevent is not JSON")),
+        (false, false) => return Err(malformed("the data of the cloudevent is not JSON")),
     };
     assemble(|name| header(request.headers, name), data)
 }
 
 fn assemble(
-    attribute: impl Fn(&str) -> Result<Option<String>, Refusal>,
+    attribute: impl Fn(&str) -> Result<Option<String>, WebhookError>,
     data: Map<String, Value>,
-) -> Result<CloudEvent, Refusal> {
+) -> Result<CloudEvent, WebhookError> {
     let required = |name: &str| match attribute(name)? {
         Some(text) if !text.is_empty() => Ok(text),
-        _ => Err(unintelligible(format!("the cloudevent has no {name}"))),
+        _ => Err(malformed(format!("the cloudevent has no {name}"))),
     };
     if required("specversion")? != "1.0" {
-        return Err(unintelligible("specversion is not 1.0"));
+        return Err(malformed("specversion is not 1.0"));
     }
     Ok(CloudEvent {
         id: required("id")?,
@@ -111,10 +113,10 @@ fn assemble(
 }
 
 /// An attribute from its header: at most once, quotes taken off, then percent-decoded, as the HTTP binding has it.
-fn header(headers: &HeaderMap, name: &str) -> Result<Option<String>, Refusal> {
+fn header(headers: &HeaderMap, name: &str) -> Result<Option<String>, WebhookError> {
     let mut values = headers.get_all(format!("ce-{name}")).iter();
     let (first, None) = (values.next(), values.next()) else {
-        return Err(unintelligible(format!("ce-{name} occurs more than once")));
+        return Err(malformed(format!("ce-{name} occurs more than once")));
     };
     let Some(value) = first else { return Ok(None) };
     let value = value.as_bytes();
@@ -122,9 +124,7 @@ fn header(headers: &HeaderMap, name: &str) -> Result<Option<String>, Refusal> {
         [b'"', inner @ .., b'"'] => unescape(inner),
         plain => plain.to_vec(),
     };
-    String::from_utf8(percent_decode(&unquoted))
-        .map(Some)
-        .map_err(|_| unintelligible(format!("ce-{name} is not UTF-8")))
+    String::from_utf8(percent_decode(&unquoted)).map(Some).map_err(|_| malformed(format!("ce-{name} is not UTF-8")))
 }
 
 /// Takes the backslashes out of a quoted string (RFC 9110, 5.6.4).
@@ -176,12 +176,12 @@ fn percent_encode(text: &str) -> String {
 }
 
 /// Answers the question whether a sender may call: yes, it may, at the rate it asks for. `None` when nobody asks.
-pub(super) fn allow(headers: &HeaderMap) -> Option<Reply> {
+pub(super) fn allow(headers: &HeaderMap) -> Option<HandshakeResponse> {
     let origin = headers.get("webhook-request-origin")?.to_str().ok().filter(|o| !o.is_empty())?;
     let rate = headers.get("webhook-request-rate").and_then(|r| r.to_str().ok());
     let rate = rate.filter(|r| r.parse::<u32>().is_ok_and(|n| n > 0)).unwrap_or("*");
     // `WebHook-Request-Callback` is never called: it is an address of a stranger's choice.
-    Some(Reply {
+    Some(HandshakeResponse {
         headers: vec![("WebHook-Allowed-Origin", origin.to_owned()), ("WebHook-Allowed-Rate", rate.to_owned())],
         body: b"{}".to_vec(),
     })
@@ -191,21 +191,21 @@ pub(super) fn allow(headers: &HeaderMap) -> Option<Reply> {
 pub(super) fn structured(
     endpoint: &str,
     kind: &str,
-    telling: &Telling,
+    outgoing_event: &OutgoingEvent,
     time: Timestamp,
     data: &Map<String, Value>,
-) -> Outbound {
+) -> OutgoingRequest {
     let event = json!({
         "specversion": "1.0",
-        "id": telling.message_id,
+        "id": outgoing_event.message_id,
         "source": SOURCE,
         "type": kind,
-        "subject": telling.update.vendor_id,
+        "subject": outgoing_event.update.vendor_id,
         "time": time,
         "datacontenttype": "application/json",
         "data": data,
     });
-    let mut request = post(endpoint, Vec::new(), json::bytes(&event));
+    let mut request = post_json(endpoint, Vec::new(), json::bytes(&event));
     request.headers = vec![("content-type".to_owned(), "application/cloudevents+json".to_owned())];
     request
 }
@@ -214,18 +214,18 @@ pub(super) fn structured(
 pub(super) fn binary(
     endpoint: &str,
     kind: &str,
-    telling: &Telling,
+    outgoing_event: &OutgoingEvent,
     time: Timestamp,
     data: &Map<String, Value>,
-) -> Outbound {
+) -> OutgoingRequest {
     let attributes = [
         ("specversion", "1.0"),
-        ("id", &telling.message_id),
+        ("id", &outgoing_event.message_id),
         ("source", SOURCE),
         ("type", kind),
-        ("subject", telling.update.vendor_id.as_str()),
+        ("subject", outgoing_event.update.vendor_id.as_str()),
         ("time", &time.to_string()),
     ];
     let headers = attributes.map(|(name, value)| (format!("ce-{name}"), percent_encode(value)));
-    post(endpoint, headers.into(), json::bytes(data))
+    post_json(endpoint, headers.into(), json::bytes(data))
 }

@@ -5,7 +5,7 @@ use aws_lc_rs::signature::Ed25519KeyPair;
 use data_encoding::{BASE64, BASE64_NOPAD};
 
 use crate::domain::Secret;
-use crate::vendor::proof;
+use crate::vendor::verification;
 
 /// Bytes of an Ed25519 seed, and of its public key.
 const HALF: usize = 32;
@@ -47,7 +47,7 @@ pub(crate) fn shared(secret: &Secret) -> Option<Vec<u8>> {
 
 /// What `v1` carries.
 pub(super) fn tag(key: &[u8], id: &[u8], timestamp: &[u8], body: &[u8]) -> [u8; 32] {
-    proof::hmac(key, &[id, b".", timestamp, b".", body])
+    verification::hmac(key, &[id, b".", timestamp, b".", body])
 }
 
 /// The specification says no more than "standard ed25519 key pair"; its authors' server writes the seed followed by the

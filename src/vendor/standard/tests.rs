@@ -4,8 +4,8 @@ use data_encoding::BASE64;
 use serde_json::{Value, json};
 
 use crate::domain::{Hook, Secret, Status, Timestamp, Vendor, VendorError, Verify};
-use crate::vendor::fixture::{ENDPOINT, NOW, Request, hook, now, open, telling};
-use crate::vendor::{Message, Refusal, read};
+use crate::vendor::fixture::{ENDPOINT, NOW, Request, hook, now, open, outgoing_event};
+use crate::vendor::{ParsedMessage, WebhookError, verify_and_parse};
 
 use super::{Mode, write};
 
@@ -20,7 +20,7 @@ fn signed() -> Hook {
 }
 
 fn sent(mode: Mode, secrets: &[&str]) -> Request {
-    let out = write(mode, &telling("job-1", Status::Completed), ENDPOINT, &verify(secrets), now());
+    let out = write(mode, &outgoing_event("job-1", Status::Completed), ENDPOINT, &verify(secrets), now());
     Request::of(&out.expect("written"))
 }
 
@@ -31,8 +31,8 @@ fn the_published_vector_is_proven_at_its_time() {
         .header("webhook-timestamp", "1614265330")
         .header("webhook-signature", "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
     for (apart, good) in [(0, true), (300, true), (-300, true), (301, false), (-301, false)] {
-        let answer = read(&signed(), &request.inbound(), Timestamp::from_seconds(1_614_265_330 + apart));
-        assert_eq!(matches!(answer, Err(Refusal::Unintelligible(_))), good, "{apart}: {answer:?}");
+        let answer = verify_and_parse(&signed(), &request.inbound(), Timestamp::from_seconds(1_614_265_330 + apart));
+        assert_eq!(matches!(answer, Err(WebhookError::Malformed(_))), good, "{apart}: {answer:?}");
     }
 }
 
@@ -43,7 +43,7 @@ fn either_secret_and_any_of_the_listed_signatures_will_do() {
     for mode in [Mode::Webhook, Mode::Structured, Mode::Binary] {
         sent(mode, &[&other]).update(&hook(Vendor::Standard, verify(&[SECRET, &other])));
         sent(mode, &[&other, SECRET]).update(&signed());
-        assert!(sent(mode, &[&third]).is_unproven(&hook(Vendor::Standard, verify(&[SECRET, &other]))));
+        assert!(sent(mode, &[&third]).is_unauthorized(&hook(Vendor::Standard, verify(&[SECRET, &other]))));
     }
 }
 
@@ -67,9 +67,9 @@ fn empty_short_foreign_and_doubled_signatures_are_refused() {
         &"v1, ".repeat(500),
     ] {
         let request = good.clone().without("webhook-signature").header("webhook-signature", bad);
-        assert!(request.is_unproven(&signed()), "{bad}");
+        assert!(request.is_unauthorized(&signed()), "{bad}");
     }
-    assert!(good.clone().header("webhook-signature", &signature).is_unproven(&signed()));
+    assert!(good.clone().header("webhook-signature", &signature).is_unauthorized(&signed()));
     for (name, value) in [
         ("webhook-id", ""),
         ("webhook-id", " \t"),
@@ -81,16 +81,16 @@ fn empty_short_foreign_and_doubled_signatures_are_refused() {
         ("webhook-timestamp", &(NOW + 1).to_string()),
         ("webhook-timestamp", "1e300"),
     ] {
-        assert!(good.clone().without(name).header(name, value).is_unproven(&signed()), "{name}: {value}");
+        assert!(good.clone().without(name).header(name, value).is_unauthorized(&signed()), "{name}: {value}");
     }
     let mut changed = good;
     changed.body.push(b' ');
-    assert!(changed.is_unproven(&signed()));
+    assert!(changed.is_unauthorized(&signed()));
 }
 
 #[test]
 fn types_and_statuses_name_the_state() {
-    for (kind, told, status) in [
+    for (kind, event, status) in [
         ("document.completed", json!(null), Some(Status::Completed)),
         ("document.failed", json!(null), Some(Status::Error)),
         ("document.pending", json!(null), Some(Status::Pending)),
@@ -102,11 +102,11 @@ fn types_and_statuses_name_the_state() {
         ("document.updated", json!(1), None),
         ("", json!(null), None),
     ] {
-        let body = json!({ "type": kind, "timestamp": "2016-12-08T08:45:37Z", "data": { "id": 7, "status": told } });
+        let body = json!({ "type": kind, "timestamp": "2016-12-08T08:45:37Z", "data": { "id": 7, "status": event } });
         let request = Request::post(body.to_string());
         match status {
-            Some(status) => assert_eq!(request.update(&open(Vendor::Standard)).status, status, "{kind} {told}"),
-            None => assert!(request.is_unintelligible(&open(Vendor::Standard)), "{kind} {told}"),
+            Some(status) => assert_eq!(request.update(&open(Vendor::Standard)).status, status, "{kind} {event}"),
+            None => assert!(request.is_malformed(&open(Vendor::Standard)), "{kind} {event}"),
         }
     }
 }
@@ -136,7 +136,7 @@ fn an_envelope_is_understood() {
         r#"{"type":"a.completed","data":{"id":"\u0000"}}"#,
         "[]",
     ] {
-        assert!(Request::post(bad).is_unintelligible(&open(Vendor::Standard)), "{bad}");
+        assert!(Request::post(bad).is_malformed(&open(Vendor::Standard)), "{bad}");
     }
 }
 
@@ -146,10 +146,10 @@ fn a_blank_webhook_id_names_no_message_and_proves_nothing_even_when_it_is_signed
     for id in ["", " ", "\t"] {
         let open_to_all = Request::post(body).header("webhook-id", id).update(&open(Vendor::Standard));
         assert_eq!(open_to_all.dedup_key, None, "{id:?}");
-        let mut told = telling("job-1", Status::Completed);
-        told.message_id = id.into();
-        let out = write(Mode::Webhook, &told, ENDPOINT, &verify(&[SECRET]), now()).expect("written");
-        assert!(Request::of(&out).is_unproven(&signed()), "{id:?}");
+        let mut event = outgoing_event("job-1", Status::Completed);
+        event.message_id = id.into();
+        let out = write(Mode::Webhook, &event, ENDPOINT, &verify(&[SECRET]), now()).expect("written");
+        assert!(Request::of(&out).is_unauthorized(&signed()), "{id:?}");
     }
     assert_eq!(Request::post(body).update(&open(Vendor::Standard)).dedup_key, None);
 }
@@ -184,7 +184,7 @@ fn a_structured_cloudevent_is_understood_with_data_base64_or_its_subject_alone()
         ("data_base64", json!("!")),
         ("subject", json!(null)),
     ] {
-        assert!(structured(|e| e[key] = value.clone()).is_unintelligible(&hook), "{key} {value}");
+        assert!(structured(|e| e[key] = value.clone()).is_malformed(&hook), "{key} {value}");
     }
 }
 
@@ -204,7 +204,7 @@ fn a_null_member_of_a_structured_cloudevent_is_an_absent_one() {
         assert_eq!(both(data, base64).update(&hook).vendor_id.as_str(), id, "{data} {base64}");
     }
     for (data, base64) in [(&data, &base64), (&data, &json!(5)), (&json!(null), &json!({}))] {
-        assert!(both(data, base64).is_unintelligible(&hook), "{data} {base64}");
+        assert!(both(data, base64).is_malformed(&hook), "{data} {base64}");
     }
 }
 
@@ -220,13 +220,13 @@ fn a_cloudevent_without_an_id_or_a_source_is_unintelligible_in_either_mode() {
     binary.update(&hook);
     for name in ["id", "source"] {
         for value in [json!(""), json!(null), json!(1), json!({})] {
-            assert!(structured(|e| e[name] = value.clone()).is_unintelligible(&hook), "{name} {value}");
+            assert!(structured(|e| e[name] = value.clone()).is_malformed(&hook), "{name} {value}");
         }
         let header = format!("ce-{name}");
-        assert!(binary.clone().without(&header).is_unintelligible(&hook), "{name}");
+        assert!(binary.clone().without(&header).is_malformed(&hook), "{name}");
         for value in ["", "\"\""] {
             let empty = binary.clone().without(&header).header(&header, value);
-            assert!(empty.is_unintelligible(&hook), "{name} {value:?}");
+            assert!(empty.is_malformed(&hook), "{name} {value:?}");
         }
     }
 }
@@ -243,21 +243,18 @@ fn a_binary_cloudevent_is_understood_and_its_headers_decoded() {
     let update = request.update(&hook);
     assert_eq!((update.vendor_id.as_str(), update.status), ("Euro € 100%+1", Status::Error));
     assert_eq!(update.dedup_key.as_deref(), Some("cloudevent:6:/s \"q\":1"));
-    assert!(request.clone().header("ce-id", "2").is_unintelligible(&hook));
-    assert!(request.clone().without("ce-id").is_unintelligible(&hook));
-    assert!(request.clone().without("ce-subject").header("ce-subject", "%FF").is_unintelligible(&hook));
+    assert!(request.clone().header("ce-id", "2").is_malformed(&hook));
+    assert!(request.clone().without("ce-id").is_malformed(&hook));
+    assert!(request.clone().without("ce-subject").header("ce-subject", "%FF").is_malformed(&hook));
     let mut pdf = request.header("content-type", "application/pdf");
     pdf.body = b"%PDF".to_vec();
-    assert!(pdf.is_unintelligible(&hook));
+    assert!(pdf.is_malformed(&hook));
 }
 
 #[test]
 fn batches_and_foreign_formats_are_refused() {
     for media in ["application/cloudevents-batch+json", "application/cloudevents+avro", "Application/CloudEvents+XML"] {
-        assert!(
-            Request::post("[]").header("content-type", media).is_unintelligible(&open(Vendor::Standard)),
-            "{media}"
-        );
+        assert!(Request::post("[]").header("content-type", media).is_malformed(&open(Vendor::Standard)), "{media}");
     }
 }
 
@@ -265,8 +262,8 @@ fn batches_and_foreign_formats_are_refused() {
 fn the_options_handshake_needs_no_proof_and_grants_what_is_asked() {
     let mut ask = Request::post("").header("WebHook-Request-Origin", "eventemitter.example.com");
     ask.method = http::Method::OPTIONS;
-    let allowed = |request: &Request| match request.read(&signed()) {
-        Ok(Message::Handshake(reply)) => reply.headers,
+    let allowed = |request: &Request| match request.parse(&signed()) {
+        Ok(ParsedMessage::Handshake(reply)) => reply.headers,
         other => panic!("{other:?}"),
     };
     let origin = ("WebHook-Allowed-Origin", "eventemitter.example.com".to_owned());
@@ -276,5 +273,5 @@ fn the_options_handshake_needs_no_proof_and_grants_what_is_asked() {
     let odd = ask.clone().header("WebHook-Request-Rate", "-1");
     assert_eq!(allowed(&odd), [origin, ("WebHook-Allowed-Rate", "*".into())]);
     let preflight = ask.without("WebHook-Request-Origin");
-    assert!(matches!(preflight.read(&signed()), Err(Refusal::Method("POST, OPTIONS"))));
+    assert!(matches!(preflight.parse(&signed()), Err(WebhookError::MethodNotAllowed("POST, OPTIONS"))));
 }

@@ -1,12 +1,12 @@
-//! Chance against every dialect: no request makes one panic, and whatever can be told comes back as it was.
+//! Chance against every dialect: no request makes one panic, and whatever can be event comes back as it was.
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use proptest::prelude::{Strategy, any, prop, prop_assert_eq, proptest};
 use serde_json::Value;
 
 use crate::domain::{Status, Vendor};
-use crate::vendor::fixture::{ENDPOINT, Request, every_hook, now, telling};
-use crate::vendor::{Message, parse_kept, render};
+use crate::vendor::fixture::{ENDPOINT, Request, every_hook, now, outgoing_event};
+use crate::vendor::{ParsedMessage, parse_verified, render};
 
 /// Words that get past the first checks, so that chance reaches the deeper ones.
 const KEYS: [&str; 24] = [
@@ -124,10 +124,10 @@ proptest! {
         let method: Method = method.parse().expect("a method");
         let request = Request { method, path, query, headers, body };
         for hook in every_hook() {
-            let read = request.read(&hook);
-            let kept = parse_kept(&hook, &request.inbound());
+            let read = request.parse(&hook);
+            let kept = parse_verified(&hook, &request.inbound());
             // Whatever a proof lets through is read as it would be without it; only the handshake of OPTIONS differs.
-            if let (Ok(Message::Update(read)), Ok(Message::Update(kept))) = (&read, &kept) {
+            if let (Ok(ParsedMessage::Update(read)), Ok(ParsedMessage::Update(kept))) = (&read, &kept) {
                 prop_assert_eq!(read, kept);
             }
         }
@@ -140,19 +140,19 @@ proptest! {
     ) {
         for hook in every_hook() {
             let Ok(vendor_id) = id.parse() else { continue };
-            let mut told = telling("a", Status::Completed);
-            told.document_id = id.clone();
-            told.update.vendor_id = vendor_id;
-            told.update.title = Some(title.clone()).filter(|t| !t.is_empty());
-            let out = render(hook.vendor, &told, ENDPOINT, &hook.verify, now()).expect("written");
-            // A replacement character cannot be told from broken UTF-8 in a query, and is refused there.
+            let mut event = outgoing_event("a", Status::Completed);
+            event.document_id = id.clone();
+            event.update.vendor_id = vendor_id;
+            event.update.title = Some(title.clone()).filter(|t| !t.is_empty());
+            let out = render(hook.vendor, &event, ENDPOINT, &hook.verify, now()).expect("written");
+            // A replacement character cannot be event from broken UTF-8 in a query, and is refused there.
             if hook.vendor == Vendor::Ppj && id.contains(char::REPLACEMENT_CHARACTER) {
                 continue;
             }
             let read = Request::of(&out).update(&hook);
-            prop_assert_eq!(&read.vendor_id, &told.update.vendor_id);
+            prop_assert_eq!(&read.vendor_id, &event.update.vendor_id);
             if hook.vendor != Vendor::Ppj {
-                prop_assert_eq!(&read.title, &told.update.title);
+                prop_assert_eq!(&read.title, &event.update.title);
             }
         }
     }

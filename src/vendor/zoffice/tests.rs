@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::domain::{Hook, Secret, Status, Vendor, VendorError, Verify};
-use crate::vendor::fixture::{ENDPOINT, Request, hook, now, open, telling};
+use crate::vendor::fixture::{ENDPOINT, Request, hook, now, open, outgoing_event};
 use crate::vendor::render;
 
 const SUCCESS: &str = r#"{
@@ -70,7 +70,7 @@ fn codes_are_compared_without_case_and_unknown_ones_are_unintelligible() {
         assert_eq!(post(code, &json!(null)).update(&open(Vendor::Zoffice)).status, status, "{code}");
     }
     for code in ["", "SuccessNotify", "IN_QUEUE", "TaskSuccessNotify "] {
-        assert!(post(code, &json!(null)).is_unintelligible(&open(Vendor::Zoffice)), "{code}");
+        assert!(post(code, &json!(null)).is_malformed(&open(Vendor::Zoffice)), "{code}");
     }
     let keys = ["convertFailNotify", "ConvertFailNotify"]
         .map(|code| post(code, &json!(null)).update(&open(Vendor::Zoffice)).dedup_key);
@@ -103,7 +103,7 @@ fn everything_but_task_and_code_is_optional() {
     }
     for body in ["{}", r#"{"code":"TaskFailNotify"}"#, r#"{"taskId":"t"}"#, r#"{"taskId":1.5,"code":"TaskFailNotify"}"#]
     {
-        assert!(Request::post(body).is_unintelligible(&open(Vendor::Zoffice)), "{body}");
+        assert!(Request::post(body).is_malformed(&open(Vendor::Zoffice)), "{body}");
     }
     let odd = post("TaskSuccessNotify", &json!("done")).update(&open(Vendor::Zoffice));
     assert_eq!(odd.result.map(Value::Object), Some(json!({ "detail": "done" })));
@@ -115,7 +115,7 @@ fn a_task_whose_id_is_a_whole_number_is_taken_and_one_that_was_rounded_is_not() 
     let update = post(json!(77)).update(&open(Vendor::Zoffice));
     assert_eq!((update.vendor_id.as_str(), update.dedup_key.as_deref()), ("77", Some("tasksuccessnotify:77")));
     for id in [json!(1e30), json!(null), json!(true), json!([77])] {
-        assert!(post(id.clone()).is_unintelligible(&open(Vendor::Zoffice)), "{id}");
+        assert!(post(id.clone()).is_malformed(&open(Vendor::Zoffice)), "{id}");
     }
 }
 
@@ -141,11 +141,11 @@ fn the_cookie_must_be_the_whole_cookie() {
     let request = Request::post(SUCCESS);
     request.clone().header("Cookie", "key=value;key2=value2").update(&hook);
     for cookie in ["", "key=value", "key=value;key2=value22", "key=value; key2=value2"] {
-        assert!(request.clone().header("Cookie", cookie).is_unproven(&hook), "{cookie}");
+        assert!(request.clone().header("Cookie", cookie).is_unauthorized(&hook), "{cookie}");
     }
-    assert!(request.is_unproven(&hook));
+    assert!(request.is_unauthorized(&hook));
     let twice = request.clone().header("Cookie", "key=value;key2=value2").header("Cookie", "key=value;key2=value2");
-    assert!(twice.is_unproven(&hook));
+    assert!(twice.is_unauthorized(&hook));
     // An HTTP/2 client may send one header in pieces.
     request.header("Cookie", "a=1").header("Cookie", "b=2").update(&with_cookie("a=1; b=2"));
 }
@@ -156,10 +156,10 @@ fn the_authorization_must_occur_once_and_be_equal() {
     let request = Request::post(SUCCESS);
     request.clone().header("Authorization", "Bearer abc").update(&hook);
     for value in ["", "Bearer", "Bearer ab", "Bearer abcd", "bearer abc"] {
-        assert!(request.clone().header("Authorization", value).is_unproven(&hook), "{value}");
+        assert!(request.clone().header("Authorization", value).is_unauthorized(&hook), "{value}");
     }
     let twice = request.header("Authorization", "Bearer abc").header("Authorization", "Bearer abc");
-    assert!(twice.is_unproven(&hook));
+    assert!(twice.is_unauthorized(&hook));
 }
 
 #[test]
@@ -175,7 +175,7 @@ fn named_cookies_become_labels_and_no_others() {
 
 #[test]
 fn a_task_in_work_has_no_detail() {
-    let out = render(Vendor::Zoffice, &telling("t", Status::Pending), ENDPOINT, &Verify::None {}, now());
+    let out = render(Vendor::Zoffice, &outgoing_event("t", Status::Pending), ENDPOINT, &Verify::None {}, now());
     assert_eq!(out.expect("written").body, r#"{"taskId":"t","code":"TaskHandingNotify","detail":null}"#);
 }
 
@@ -185,7 +185,8 @@ fn the_chosen_header_is_sent() {
         (Verify::Cookie { secret: Secret::new("k=v") }, "cookie"),
         (Verify::Authorization { secret: Secret::new("k=v") }, "authorization"),
     ] {
-        let out = render(Vendor::Zoffice, &telling("t", Status::Completed), ENDPOINT, &verify, now()).expect("written");
+        let out = render(Vendor::Zoffice, &outgoing_event("t", Status::Completed), ENDPOINT, &verify, now())
+            .expect("written");
         assert_eq!(out.headers[1], (name.to_owned(), "k=v".to_owned()));
         Request::of(&out).update(&hook(Vendor::Zoffice, verify));
     }

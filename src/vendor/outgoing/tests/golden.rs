@@ -1,4 +1,4 @@
-//! Every pair of vendors to the byte: what comes in is read, stored and retold as the relay does it, and told in all five
+//! Every pair of vendors to the byte: what comes in is read, stored and retold as the relay does it, and event in all five
 //! formats. One readable file for each incoming vendor stands in `golden/`. `UPDATE_GOLDEN=1 cargo test golden` writes them
 //! anew; what has changed must then be read, because these files are what receivers get.
 
@@ -8,7 +8,7 @@ use std::path::Path;
 use super::{secrets_of, verify_of};
 use crate::domain::{DocumentId, EventJson, Format, Hook, Secret, Update, Vendor, Verify};
 use crate::vendor::fixture::{Request, hook, mapping, now, open};
-use crate::vendor::{Inexpressible, Original, Outbound, retell, tell};
+use crate::vendor::{OriginalRequest, OutgoingEvent, OutgoingRequest, RenderError, render_notification};
 
 /// Where everything goes; the query is the receiver's own.
 const RECEIVER: &str = "https://app.example.com/notify?agent=06875f8b";
@@ -107,24 +107,25 @@ fn kept(request: &Request) -> Vec<(String, String)> {
 }
 
 /// What goes out in `format` for a message of `vendor`; the original goes along where the formats are the same.
-fn told(vendor: Vendor, request: &Request, format: Format, endpoint: &str, secrets: &[Secret]) -> Outbound {
+fn rendered(vendor: Vendor, request: &Request, format: Format, endpoint: &str, secrets: &[Secret]) -> OutgoingRequest {
     let update = request.update(&open_hook(vendor));
     let event = stored(vendor, &update);
-    let (who, telling) = retell(&event, "msg_a75bea067aae7_24".into(), "main".into()).expect("one of ours");
+    let (who, outgoing_event) =
+        OutgoingEvent::from_stored(&event, "msg_a75bea067aae7_24".into(), "main".into()).expect("one of ours");
     assert_eq!(who, vendor);
     let headers = kept(request);
-    let original = Original {
+    let original = OriginalRequest {
         method: request.method.as_str(),
         query: request.query.as_deref(),
         headers: &headers,
         body: request.body.clone().into(),
     };
     let own = Some(&original).filter(|_| format.vendor() == vendor);
-    tell(format, &telling, own, endpoint, secrets, now()).expect("told")
+    render_notification(format, &outgoing_event, own, endpoint, secrets, now()).expect("rendered")
 }
 
 /// A request as it stands on the wire, but for what every request has.
-fn written(out: &Outbound) -> String {
+fn written(out: &OutgoingRequest) -> String {
     let mut text = format!("{} {}\n", out.method, out.url);
     for (name, value) in &out.headers {
         writeln!(text, "{name}: {value}").expect("a String");
@@ -145,7 +146,7 @@ fn page(vendor: Vendor) -> String {
         let line = "=".repeat(80);
         let event = stored(vendor, &request.update(&open_hook(vendor)));
         let query = request.query.as_deref().map(|q| format!("?{q}")).unwrap_or_default();
-        let incoming = Outbound {
+        let incoming = OutgoingRequest {
             method: request.method.clone(),
             url: format!("{}{query}", request.path),
             headers: kept(&request),
@@ -154,7 +155,7 @@ fn page(vendor: Vendor) -> String {
         write!(text, "\n{line}\n{title}\n{line}\n{}", written(&incoming)).expect("a String");
         write!(text, "\n--- event\n{}\n", String::from_utf8_lossy(&event)).expect("a String");
         for format in Format::ALL {
-            let out = told(vendor, &request, format, RECEIVER, &secrets_of(format));
+            let out = rendered(vendor, &request, format, RECEIVER, &secrets_of(format));
             write!(text, "\n--- {format}\n{}", written(&out)).expect("a String");
         }
     }
@@ -181,7 +182,7 @@ fn every_pair_is_understood_by_a_hook_of_the_format_it_went_out_in() {
             let said = request.update(&open_hook(vendor));
             for format in Format::ALL {
                 for (secrets, verify) in [(secrets_of(format), verify_of(format)), (Vec::new(), Verify::None {})] {
-                    let out = told(vendor, &request, format, crate::vendor::fixture::ENDPOINT, &secrets);
+                    let out = rendered(vendor, &request, format, crate::vendor::fixture::ENDPOINT, &secrets);
                     let read = Request::of(&out).update(&hook(format.vendor(), verify));
                     assert_eq!(read.status, said.status, "{vendor} {title} {format}");
                     // Gini's first key is our identifier of the document; the vendor's travels beside it.
@@ -201,8 +202,8 @@ fn a_state_that_a_vendor_had_words_for_is_still_not_pushed_when_it_is_not_final(
     let body = BAIDU_PUBLISHED.replace("PUBLISHED", "PROCESSING");
     let update = Request::post(&body).update(&open(Vendor::Baidu));
     let event = stored(Vendor::Baidu, &update);
-    let (_, telling) = retell(&event, "m".into(), "main".into()).expect("one of ours");
-    let original = Original { method: "POST", query: None, headers: &[], body: body.into() };
-    let answer = tell(Format::Baidu, &telling, Some(&original), RECEIVER, &[], now());
-    assert!(matches!(answer, Err(Inexpressible::Status { .. })));
+    let (_, outgoing_event) = OutgoingEvent::from_stored(&event, "m".into(), "main".into()).expect("one of ours");
+    let original = OriginalRequest { method: "POST", query: None, headers: &[], body: body.into() };
+    let answer = render_notification(Format::Baidu, &outgoing_event, Some(&original), RECEIVER, &[], now());
+    assert!(matches!(answer, Err(RenderError::UnsupportedStatus { .. })));
 }

@@ -9,8 +9,8 @@ use serde_json::{Map, Value};
 
 use super::{secrets_of, verify_of};
 use crate::domain::{DocumentId, EventJson, Format, Status, Timestamp, Update, Vendor, VendorError, VendorId};
-use crate::vendor::fixture::{ENDPOINT, Request, hook, now, telling};
-use crate::vendor::{Outbound, retell, tell};
+use crate::vendor::fixture::{ENDPOINT, Request, hook, now, outgoing_event};
+use crate::vendor::{OutgoingEvent, OutgoingRequest, render_notification};
 
 /// Text with more than its share of what separates, quotes and escapes.
 fn hostile() -> impl Strategy<Value = String> {
@@ -67,7 +67,7 @@ fn update() -> impl Strategy<Value = Update> {
         })
 }
 
-fn is_sound(out: &Outbound) -> bool {
+fn is_sound(out: &OutgoingRequest) -> bool {
     let headers = out
         .headers
         .iter()
@@ -95,35 +95,35 @@ proptest! {
             vendor_time: update.vendor_time,
             labels: &update.labels,
         };
-        let event = draft.encode();
-        let (who, told) = retell(&event, "msg_a_1".into(), "main".into()).expect("one of ours");
+        let stored = draft.encode();
+        let (who, event) = OutgoingEvent::from_stored(&stored, "msg_a_1".into(), "main".into()).expect("one of ours");
         prop_assert_eq!(who, vendor);
-        prop_assert_eq!(told.update, update);
-        prop_assert_eq!((told.time, told.document_id), (Timestamp::from_millis(time), document_id.to_string()));
-        prop_assert_eq!((told.message_id.as_str(), told.notification.as_str()), ("msg_a_1", "main"));
-        prop_assert_eq!(told.event, Some(event));
+        prop_assert_eq!(event.update, update);
+        prop_assert_eq!((event.time, event.document_id), (Timestamp::from_millis(time), document_id.to_string()));
+        prop_assert_eq!((event.message_id.as_str(), event.notification.as_str()), ("msg_a_1", "main"));
+        prop_assert_eq!(event.event, Some(stored));
     }
 
     #[test]
     fn no_bytes_make_retelling_panic(bytes in prop::collection::vec(any::<u8>(), 0..64), value in json()) {
-        let _ours = retell(&bytes.into(), String::new(), String::new());
-        prop_assert!(retell(&value.to_string().into(), String::new(), String::new()).is_none());
+        let _ours = OutgoingEvent::from_stored(&bytes.into(), String::new(), String::new());
+        prop_assert!(OutgoingEvent::from_stored(&value.to_string().into(), String::new(), String::new()).is_none());
     }
 
     #[test]
     fn no_identifier_or_title_forges_anything(vendor_id in identifier(), title in hostile()) {
         for format in Format::ALL {
-            let mut told = telling("a", Status::Completed);
-            told.update.vendor_id = vendor_id.clone();
-            told.update.title = Some(title.clone());
-            let out = tell(format, &told, None, ENDPOINT, &secrets_of(format), now()).expect("told");
+            let mut event = outgoing_event("a", Status::Completed);
+            event.update.vendor_id = vendor_id.clone();
+            event.update.title = Some(title.clone());
+            let out = render_notification(format, &event, None, ENDPOINT, &secrets_of(format), now()).expect("rendered");
             prop_assert!(is_sound(&out), "{} {:?}", format, out);
             if format == Format::Ppj {
                 let url = url::Url::parse(&out.url).expect("a URL");
                 let pairs: Vec<_> = url.query_pairs().into_owned().collect();
                 let sent = [("type", "complete"), ("token", vendor_id.as_str()), ("code", "0")];
                 prop_assert_eq!(pairs, sent.map(|(k, v)| (k.to_owned(), v.to_owned())));
-                // A replacement character cannot be told from broken UTF-8 in a query, and is refused there.
+                // A replacement character cannot be event from broken UTF-8 in a query, and is refused there.
                 if vendor_id.as_str().contains(char::REPLACEMENT_CHARACTER) {
                     continue;
                 }
@@ -140,14 +140,14 @@ proptest! {
     fn no_address_forges_anything_either(query in hostile(), own in proptest::option::of(hostile())) {
         let endpoint = format!("https://relay.example/in/k0?{query}");
         let own = own.map(|text| format!("type=complete&token=8v9iSKnj&{text}"));
-        let original = own.as_deref().map(|form| super::super::Original {
+        let original = own.as_deref().map(|form| super::super::OriginalRequest {
             method: "POST",
             query: None,
             headers: &[],
             body: form.to_owned().into(),
         });
-        let told = telling("8v9iSKnj", Status::Completed);
-        let out = tell(Format::Ppj, &told, original.as_ref(), &endpoint, &secrets_of(Format::Ppj), now());
+        let event = outgoing_event("8v9iSKnj", Status::Completed);
+        let out = render_notification(Format::Ppj, &event, original.as_ref(), &endpoint, &secrets_of(Format::Ppj), now());
         let Ok(out) = out else {
             prop_assert!(endpoint.trim_end() != endpoint || endpoint.chars().any(char::is_control));
             return Ok(());
@@ -166,9 +166,9 @@ proptest! {
 #[test]
 fn what_is_not_an_event_is_not_retold() {
     let good = r#"{"documentId":"d","status":"ERROR","vendor":"ppj","vendorId":"a","time":"2017-03-23T07:49:58.000Z"}"#;
-    let read = |text: &str| retell(&text.to_owned().into(), String::new(), String::new());
-    let (vendor, told) = read(good).expect("an event");
-    assert_eq!((vendor, told.update.labels), (Vendor::Ppj, BTreeMap::new()));
+    let read = |text: &str| OutgoingEvent::from_stored(&text.to_owned().into(), String::new(), String::new());
+    let (vendor, event) = read(good).expect("an event");
+    assert_eq!((vendor, event.update.labels), (Vendor::Ppj, BTreeMap::new()));
     for (is, becomes) in [
         ("ERROR", "error"),
         ("ppj", "PPJ"),

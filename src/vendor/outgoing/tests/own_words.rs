@@ -4,26 +4,32 @@ use bytes::Bytes;
 
 use super::{PPJ_SECRET, names, secrets, secrets_of, value, verify_of};
 use crate::domain::{Format, Status, Vendor};
-use crate::vendor::fixture::{ENDPOINT, Request, hook, now, telling};
-use crate::vendor::{Original, Outbound, tell};
+use crate::vendor::fixture::{ENDPOINT, Request, hook, now, outgoing_event};
+use crate::vendor::{OriginalRequest, OutgoingRequest, render_notification};
 
-fn original<'a>(method: &'a str, query: Option<&'a str>, headers: &'a [(String, String)], body: &str) -> Original<'a> {
-    Original { method, query, headers, body: Bytes::copy_from_slice(body.as_bytes()) }
+fn original<'a>(
+    method: &'a str,
+    query: Option<&'a str>,
+    headers: &'a [(String, String)],
+    body: &str,
+) -> OriginalRequest<'a> {
+    OriginalRequest { method, query, headers, body: Bytes::copy_from_slice(body.as_bytes()) }
 }
 
 fn header(name: &str, value: &str) -> (String, String) {
     (name.to_owned(), value.to_owned())
 }
 
-fn repeated(format: Format, original: &Original<'_>, endpoint: &str) -> Outbound {
-    tell(format, &telling("8v9iSKnj", Status::Completed), Some(original), endpoint, &[], now()).expect("told")
+fn repeated(format: Format, original: &OriginalRequest<'_>, endpoint: &str) -> OutgoingRequest {
+    render_notification(format, &outgoing_event("8v9iSKnj", Status::Completed), Some(original), endpoint, &[], now())
+        .expect("rendered")
 }
 
 #[test]
 fn a_body_goes_out_as_it_came_and_says_that_it_is_json() {
     let body = "{ \"taskId\":\"8v9iSKnj\" ,\r\n \"code\":\"TaskSuccessNotify\"}\n ";
     for format in [Format::Baidu, Format::Zoffice, Format::Gini, Format::Standard] {
-        for (media, told) in [
+        for (media, event) in [
             ("application/json; charset=UTF-8", "application/json; charset=UTF-8"),
             ("application/cloudevents-batch+json", "application/cloudevents-batch+json"),
             ("application/x-www-form-urlencoded", "application/json"),
@@ -32,7 +38,7 @@ fn a_body_goes_out_as_it_came_and_says_that_it_is_json() {
             let headers = [header("host", "h"), header("content-type", media), header("cookie", "a=b")];
             let out = repeated(format, &original("POST", None, &headers, body), ENDPOINT);
             assert_eq!((out.method.as_str(), out.url.as_str(), &out.body[..]), ("POST", ENDPOINT, body.as_bytes()));
-            assert_eq!(value(&out.headers, "content-type"), told, "{format}");
+            assert_eq!(value(&out.headers, "content-type"), event, "{format}");
             let ours: &[_] = if format == Format::Standard { &["webhook-id", "webhook-timestamp"] } else { &[] };
             assert_eq!(&names(&out.headers)[1..], ours, "{format}");
         }
@@ -50,11 +56,11 @@ fn a_cloudevent_stays_one_in_either_mode_and_is_signed_as_ours() {
     headers.push(header("content-type", "application/json"));
     headers.push(header("webhook-signature", "v1,theirs"));
     let body = r#"{"id":"8v9iSKnj"}"#;
-    let told = telling("8v9iSKnj", Status::Completed);
+    let event = outgoing_event("8v9iSKnj", Status::Completed);
     let send = |headers: &[(String, String)], body: &str| {
         let own = original("POST", None, headers, body);
         let secrets = secrets_of(Format::Standard);
-        tell(Format::Standard, &told, Some(&own), ENDPOINT, &secrets, now()).expect("told")
+        render_notification(Format::Standard, &event, Some(&own), ENDPOINT, &secrets, now()).expect("rendered")
     };
     let out = send(&headers, body);
     let ours = ["webhook-id", "webhook-timestamp", "webhook-signature"];
@@ -111,13 +117,14 @@ fn what_is_passed_on_is_signed_over_all_that_is_sent_configured_parameters_inclu
     for query in
         ["type=complete&token=8v9iSKnj", "token=%C3%A9+%26%3D&code=0&type=completed&sig=%E4", "type=error&token=o'n"]
     {
-        let told = telling("8v9iSKnj", Status::Completed);
+        let event = outgoing_event("8v9iSKnj", Status::Completed);
         let own = original("GET", Some(query), &[], "");
-        let out = tell(Format::Ppj, &told, Some(&own), &endpoint, &secrets(&[PPJ_SECRET]), now()).expect("told");
+        let out = render_notification(Format::Ppj, &event, Some(&own), &endpoint, &secrets(&[PPJ_SECRET]), now())
+            .expect("rendered");
         assert_eq!(out.url, format!("{endpoint}&{query}"));
         Request::of(&out).update(&signed);
-        let moved = Outbound { url: out.url.replace("agent=0", "agent=1"), ..out };
-        assert!(Request::of(&moved).is_unproven(&signed), "{query}");
+        let moved = OutgoingRequest { url: out.url.replace("agent=0", "agent=1"), ..out };
+        assert!(Request::of(&moved).is_unauthorized(&signed), "{query}");
     }
 }
 

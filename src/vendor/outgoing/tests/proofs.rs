@@ -1,4 +1,4 @@
-//! The proofs that go out: the published vectors, two secrets at a time, and secrets that cannot prove anything.
+//! The proofs that go out: the published vectors, two secrets at a time, and secrets that cannot sign_headers anything.
 
 use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 use bytes::Bytes;
@@ -6,8 +6,10 @@ use data_encoding::BASE64;
 
 use super::{PPJ_SECRET, SHARED, secrets, secrets_of, value};
 use crate::domain::{Format, Status, Timestamp, Vendor, Verify};
-use crate::vendor::fixture::{ENDPOINT, Request, hook, now, telling};
-use crate::vendor::{Inexpressible, Original, challenge, check_secrets, proof, read, tell};
+use crate::vendor::fixture::{ENDPOINT, Request, hook, now, outgoing_event};
+use crate::vendor::{
+    OriginalRequest, RenderError, check_secrets, handshake_request, render_notification, verification, verify_and_parse,
+};
 
 /// The key pair of the published vector of `v1a`, and its public half.
 const PAIR: &str = "whsk_6Xb/dCcHpPea21PS1N9VY/NZW723CEc77N4rJCubMbfVKIDij2HKpMKkioLlX0dRqSKJp4AJ6p9lMicMFs6Kvg==";
@@ -16,50 +18,62 @@ const PUBLIC: &str = "1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4=";
 #[test]
 fn ppjs_published_vectors_come_out() {
     let sample = secrets(&[PPJ_SECRET]);
-    let own = Original {
+    let own = OriginalRequest {
         method: "GET",
         query: Some("code=0&token=8v9iSKnj&type=completed"),
         headers: &[],
         body: Bytes::new(),
     };
-    let (told, at) = (telling("8v9iSKnj", Status::Completed), Timestamp::from_seconds(1_490_255_398));
+    let (event, at) = (outgoing_event("8v9iSKnj", Status::Completed), Timestamp::from_seconds(1_490_255_398));
     let endpoint = "https://h.example/notify?agent=06875f8b";
-    let out = tell(Format::Ppj, &told, Some(&own), endpoint, &sample, at).expect("told");
+    let out = render_notification(Format::Ppj, &event, Some(&own), endpoint, &sample, at).expect("rendered");
     assert_eq!(value(&out.headers, "x-ppj-timestamp"), "1490255398");
     let signature = value(&out.headers, "x-ppj-signature");
     assert_eq!(signature, "9b566f493c25afa7b57b6e2289f2382c32ab2393bdf0b0367ba77bb53dce36db");
 
     let at = Timestamp::from_seconds(1_489_820_220);
-    let out = challenge("https://h.example/notify?a=1", "7bzaglsx2y1nmujw", &sample, at).expect("written");
+    let out = handshake_request("https://h.example/notify?a=1", "7bzaglsx2y1nmujw", &sample, at).expect("written");
     assert_eq!((out.method.as_str(), out.headers.len(), out.body.len()), ("GET", 0, 0));
     assert_eq!(
         out.url,
         "https://h.example/notify?a=1&type=verify&timestamp=1489820220&nonce=7bzaglsx2y1nmujw\
          &signature=988b7b1bdd05d10a0b21840561097f2dbbabeaf7e2bbe0dc960856a5fcdeb84e"
     );
-    let out = challenge("https://h.example/notify", "7bzaglsx2y1nmujw", &[], at).expect("written");
+    let out = handshake_request("https://h.example/notify", "7bzaglsx2y1nmujw", &[], at).expect("written");
     assert_eq!(out.url, "https://h.example/notify?type=verify&timestamp=1489820220&nonce=7bzaglsx2y1nmujw");
 }
 
 #[test]
 fn baidus_token_is_that_of_its_siblings() {
-    let out = tell(Format::Baidu, &telling("doc-1", Status::Completed), None, ENDPOINT, &secrets(&["s3cret"]), now());
-    let out = out.expect("told");
+    let out = render_notification(
+        Format::Baidu,
+        &outgoing_event("doc-1", Status::Completed),
+        None,
+        ENDPOINT,
+        &secrets(&["s3cret"]),
+        now(),
+    );
+    let out = out.expect("rendered");
     let expire = (now().millis() + 1_800_000).to_string();
     let text = [b"POST;https://relay.example/in/k0;", &out.body[..], format!(";{expire};docrelay").as_bytes()].concat();
-    let tag = proof::hex(&proof::hmac(b"s3cret", &[&text]));
+    let tag = verification::hex(&verification::hmac(b"s3cret", &[&text]));
     let sent = ["notification-auth-expire", "notification-auth-user", "notification-auth-token"];
     assert_eq!(sent.map(|name| value(&out.headers, name)), [expire.as_str(), "docrelay", tag.as_str()]);
 }
 
 #[test]
 fn the_published_vectors_of_the_standard_come_out_together() {
-    let mut told = telling("8v9iSKnj", Status::Completed);
-    told.message_id = "msg_p5jXN8AQM9LWM0D4loKWxJek".into();
-    let own =
-        Original { method: "POST", query: None, headers: &[], body: Bytes::from_static(br#"{"test": 2432232314}"#) };
+    let mut event = outgoing_event("8v9iSKnj", Status::Completed);
+    event.message_id = "msg_p5jXN8AQM9LWM0D4loKWxJek".into();
+    let own = OriginalRequest {
+        method: "POST",
+        query: None,
+        headers: &[],
+        body: Bytes::from_static(br#"{"test": 2432232314}"#),
+    };
     let at = Timestamp::from_seconds(1_614_265_330);
-    let out = tell(Format::Standard, &told, Some(&own), ENDPOINT, &secrets(&[SHARED, PAIR]), at).expect("told");
+    let out = render_notification(Format::Standard, &event, Some(&own), ENDPOINT, &secrets(&[SHARED, PAIR]), at)
+        .expect("rendered");
     assert_eq!(
         out.headers[1..].iter().map(|(name, value)| (name.as_str(), value.as_str())).collect::<Vec<_>>(),
         [
@@ -77,11 +91,13 @@ fn the_published_vectors_of_the_standard_come_out_together() {
 #[test]
 fn while_rotating_a_receiver_needs_only_one_of_the_secrets() {
     let other = format!("whsec_{}", BASE64.encode(&[9; 32]));
-    let told = telling("8v9iSKnj", Status::Completed);
-    let send = |texts: &[&str]| tell(Format::Standard, &told, None, ENDPOINT, &secrets(texts), now()).expect("told");
+    let event = outgoing_event("8v9iSKnj", Status::Completed);
+    let send = |texts: &[&str]| {
+        render_notification(Format::Standard, &event, None, ENDPOINT, &secrets(texts), now()).expect("rendered")
+    };
     let checks = |out: &_, text: &str| {
         let verify = Verify::Standard { secrets: secrets(&[text]) };
-        read(&hook(Vendor::Standard, verify), &Request::of(out).inbound(), now()).is_ok()
+        verify_and_parse(&hook(Vendor::Standard, verify), &Request::of(out).inbound(), now()).is_ok()
     };
     let both = send(&[&other, SHARED]);
     assert!(checks(&both, SHARED) && checks(&both, &other));
@@ -105,8 +121,15 @@ fn a_secret_that_cannot_sign_sends_nothing_unsigned() {
         (Format::Standard, "s3cret"),
         (Format::Standard, "whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4="),
     ] {
-        let out = tell(format, &telling("a", Status::Completed), None, ENDPOINT, &secrets(&[text]), now());
-        assert!(matches!(out, Err(Inexpressible::Secret(_))), "{format} {text}");
+        let out = render_notification(
+            format,
+            &outgoing_event("a", Status::Completed),
+            None,
+            ENDPOINT,
+            &secrets(&[text]),
+            now(),
+        );
+        assert!(matches!(out, Err(RenderError::InvalidSecret(_))), "{format} {text}");
     }
 }
 

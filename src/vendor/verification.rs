@@ -7,11 +7,11 @@ use aws_lc_rs::{constant_time, digest, hmac};
 use data_encoding::{BASE64, HEXLOWER, HEXLOWER_PERMISSIVE};
 use http::HeaderMap;
 
-use super::Refusal;
+use super::WebhookError;
 use crate::domain::{Encoding, Secret, Timestamp};
 
 /// How far a signed timestamp may lie from our clock, in either direction.
-pub(super) const WINDOW: Duration = Duration::from_secs(5 * 60);
+pub(super) const MAX_CLOCK_SKEW: Duration = Duration::from_secs(5 * 60);
 
 /// HMAC-SHA256 over the parts, one after the other.
 pub(super) fn hmac(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
@@ -31,7 +31,7 @@ pub(super) fn hex(tag: &[u8]) -> String {
 }
 
 /// Decodes a signature to its fixed length first, so that an empty or shortened one can never compare as equal.
-pub(super) fn decode(encoding: Encoding, text: &[u8]) -> Option<[u8; 32]> {
+pub(super) fn decode_tag(encoding: Encoding, text: &[u8]) -> Option<[u8; 32]> {
     let bytes = match encoding {
         Encoding::Hex => HEXLOWER_PERMISSIVE.decode(text),
         Encoding::Base64 => BASE64.decode(text),
@@ -40,50 +40,58 @@ pub(super) fn decode(encoding: Encoding, text: &[u8]) -> Option<[u8; 32]> {
 }
 
 /// Whether two tags are the same, in a time that does not depend on where they differ.
-pub(super) fn same(a: &[u8; 32], b: &[u8; 32]) -> bool {
+pub(super) fn tags_equal(a: &[u8; 32], b: &[u8; 32]) -> bool {
     constant_time::verify_slices_are_equal(a, b).is_ok()
 }
 
 /// Whether a header carries exactly the secret. Digests are compared, so that the time does not even tell its length.
-pub(super) fn is_secret(sent: &[u8], secret: &Secret) -> Result<bool, Refusal> {
-    let wanted = digest::digest(&digest::SHA256, key(secret)?);
+pub(super) fn equals_secret(sent: &[u8], secret: &Secret) -> Result<bool, WebhookError> {
+    let wanted = digest::digest(&digest::SHA256, secret_bytes(secret)?);
     let sent = digest::digest(&digest::SHA256, sent);
     Ok(constant_time::verify_slices_are_equal(sent.as_ref(), wanted.as_ref()).is_ok())
 }
 
 /// The secret's bytes; an empty secret proves nothing, however it came to be stored.
-pub(super) fn key(secret: &Secret) -> Result<&[u8], Refusal> {
+pub(super) fn secret_bytes(secret: &Secret) -> Result<&[u8], WebhookError> {
     match secret.expose().as_bytes() {
-        [] => Err(Refusal::Unproven("this hook's secret is empty: make a new hook")),
+        [] => Err(WebhookError::Unauthorized("this hook's secret is empty: make a new hook")),
         bytes => Ok(bytes),
     }
 }
 
 /// The value of a header that must be there exactly once: of two signatures, which one counts is the sender's choice.
-pub(super) fn once<'a>(headers: &'a HeaderMap, name: &str, otherwise: &'static str) -> Result<&'a [u8], Refusal> {
+pub(super) fn single_header<'a>(
+    headers: &'a HeaderMap,
+    name: &str,
+    otherwise: &'static str,
+) -> Result<&'a [u8], WebhookError> {
     let mut values = headers.get_all(name).iter();
     match (values.next(), values.next()) {
         (Some(value), None) => Ok(value.as_bytes()),
-        _ => Err(Refusal::Unproven(otherwise)),
+        _ => Err(WebhookError::Unauthorized(otherwise)),
     }
 }
 
 /// The one `Authorization` header equals the secret.
-pub(super) fn authorization(headers: &HeaderMap, secret: &Secret) -> Result<(), Refusal> {
+pub(super) fn authorization(headers: &HeaderMap, secret: &Secret) -> Result<(), WebhookError> {
     const WANTED: &str = "the header Authorization must occur once and equal the hook's secret";
-    if is_secret(once(headers, "authorization", WANTED)?, secret)? { Ok(()) } else { Err(Refusal::Unproven(WANTED)) }
+    if equals_secret(single_header(headers, "authorization", WANTED)?, secret)? {
+        Ok(())
+    } else {
+        Err(WebhookError::Unauthorized(WANTED))
+    }
 }
 
-/// Whether a timestamp in whole seconds lies within [`WINDOW`] of `now`. Only plain digits are a timestamp: no sign,
+/// Whether a timestamp in whole seconds lies within [`MAX_CLOCK_SKEW`] of `now`. Only plain digits are a timestamp: no sign,
 /// no fraction, no exponent, and nothing that overflows.
 pub(super) fn is_fresh(seconds: &[u8], now: Timestamp) -> bool {
-    whole(seconds)
+    parse_digits(seconds)
         .and_then(|s| s.checked_sub(now.seconds()))
-        .is_some_and(|apart| apart.unsigned_abs() <= WINDOW.as_secs())
+        .is_some_and(|apart| apart.unsigned_abs() <= MAX_CLOCK_SKEW.as_secs())
 }
 
 /// A number of plain digits.
-pub(super) fn whole(digits: &[u8]) -> Option<i64> {
+pub(super) fn parse_digits(digits: &[u8]) -> Option<i64> {
     if !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }
@@ -91,8 +99,8 @@ pub(super) fn whole(digits: &[u8]) -> Option<i64> {
 }
 
 /// For a hook whose proof is not one of its vendor's: it can only have been stored by mistake, and lets nobody in.
-pub(super) fn unfit() -> Refusal {
-    Refusal::Unproven("this hook's proof does not fit its vendor: make a new hook")
+pub(super) fn unexpected_verify_type() -> WebhookError {
+    WebhookError::Unauthorized("this hook's proof does not fit its vendor: make a new hook")
 }
 
 #[cfg(test)]
@@ -121,20 +129,23 @@ mod tests {
     #[test]
     fn a_signature_of_another_length_or_alphabet_is_none() {
         let good = hex(&[7; 32]);
-        assert_eq!(decode(Encoding::Hex, good.as_bytes()), Some([7; 32]));
-        assert_eq!(decode(Encoding::Hex, good.to_uppercase().as_bytes()), decode(Encoding::Hex, good.as_bytes()));
+        assert_eq!(decode_tag(Encoding::Hex, good.as_bytes()), Some([7; 32]));
+        assert_eq!(
+            decode_tag(Encoding::Hex, good.to_uppercase().as_bytes()),
+            decode_tag(Encoding::Hex, good.as_bytes())
+        );
         for bad in ["", &good[2..], &format!("{good}00"), &format!("{} ", &good[1..]), &"g".repeat(64)] {
-            assert_eq!(decode(Encoding::Hex, bad.as_bytes()), None, "{bad}");
+            assert_eq!(decode_tag(Encoding::Hex, bad.as_bytes()), None, "{bad}");
         }
         let good = BASE64.encode(&[7; 32]);
-        assert_eq!(decode(Encoding::Base64, good.as_bytes()), Some([7; 32]));
-        assert_eq!(decode(Encoding::Base64, good.trim_end_matches('=').as_bytes()), None);
+        assert_eq!(decode_tag(Encoding::Base64, good.as_bytes()), Some([7; 32]));
+        assert_eq!(decode_tag(Encoding::Base64, good.trim_end_matches('=').as_bytes()), None);
     }
 
     #[test]
     fn an_empty_secret_lets_nobody_in() {
         let mut headers = HeaderMap::new();
         headers.insert("authorization", http::HeaderValue::from_static(""));
-        assert!(matches!(authorization(&headers, &Secret::new("")), Err(Refusal::Unproven(_))));
+        assert!(matches!(authorization(&headers, &Secret::new("")), Err(WebhookError::Unauthorized(_))));
     }
 }
