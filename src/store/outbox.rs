@@ -1,5 +1,5 @@
-//! The port of the outbox: deliveries on their way out. They are stored together with the event that causes them, and
-//! what becomes of each attempt is stored too: a restart forgets nothing.
+//! The port of the outbox: outgoing deliveries. They are stored with the event that causes them, and so is the result of
+//! each attempt: nothing is lost on a restart.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,46 +12,46 @@ use crate::domain::{
     Callback, ClientId, Disposition, DocumentId, EventId, NotificationName, QueueKey, SharedEvent, Target, Timestamp,
 };
 
-/// A delivery that may be attempted: no earlier one of its document to the same target is pending.
+/// A delivery that may be attempted: the head of its document's FIFO.
 #[derive(Debug, Clone)]
 pub struct DueDelivery {
-    /// Its number; grows, unique within the store.
+    /// Unique within the store; grows.
     pub id: u64,
-    /// What it is about. `None` when the history has dropped the event.
+    /// The event; `None` after it was pruned.
     pub event: Option<SharedEvent>,
-    /// The request that the event came in; `None` when there was none or the history has dropped it.
+    /// The request of the event; `None` when there was none or the event was pruned.
     pub raw: Option<RawRequest>,
-    /// The document's callback as it is now; `None` in the lane of a notification, or when it is gone.
+    /// The document's present callback; `None` in the queue of a notification, or when it was removed.
     pub callback: Option<Callback>,
-    /// Whom it was read for: the notification's id, or in a lane of callbacks the time at which the client was made. A
-    /// later one of the same name is another receiver, to whom it must not go.
+    /// Identifies the receiver that the delivery was read for: the notification's id, or for callbacks the time at which
+    /// the client was created. A later receiver of the same name has another one and must not get the delivery.
     pub receiver: Arc<str>,
-    /// Failures since it was queued or last retried by hand: its place in the schedule.
+    /// Failed attempts since it was queued or last retried by hand: its position in the retry schedule.
     pub failures: u32,
 }
 
-/// What is due in a lane.
+/// The due deliveries of a queue.
 #[derive(Debug, Clone)]
 pub struct DuePage {
-    /// Those never tried before the others, each group by the time since when it is due.
+    /// First attempts before retries, each group ordered by due time.
     pub deliveries: Vec<DueDelivery>,
-    /// When to look again if nothing happens in this lane: the earliest time at which anything that is not on this page
-    /// (and was not excepted) is due, in the past when the limit cut the page. `None` when there is nothing else.
+    /// The earliest due time of any other delivery of the queue that was not excluded; in the past when the limit cut the
+    /// page, `None` when there is no other one. Read the queue again at this time.
     pub next: Option<Timestamp>,
 }
 
 /// One attempt of a delivery.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Attempt {
-    /// When it began.
+    /// Begin.
     pub time: Timestamp,
-    /// How long it took.
+    /// Time until the response was read or the attempt failed; milliseconds are stored.
     pub duration: Duration,
-    /// The status of the answer, when there was one.
+    /// Status of the response, if there was one.
     pub status: Option<u16>,
-    /// The first 16 KiB of the answer's body.
+    /// Body of the response; the first 16 KiB are stored.
     pub response_body: Bytes,
-    /// Why it failed, in words for the client's owner; `None` when it did not.
+    /// Why the attempt failed, as text for the client's owner; `None` after success.
     pub error: Option<String>,
 }
 
@@ -60,7 +60,7 @@ pub struct Attempt {
 pub struct AttemptRecord {
     /// The queue that the delivery was read from.
     pub queue: QueueKey,
-    /// The delivery's number.
+    /// [`DueDelivery::id`].
     pub delivery: u64,
     /// The attempt; `None` when no request was made.
     pub attempt: Option<Attempt>,
@@ -70,12 +70,12 @@ pub struct AttemptRecord {
     pub now: Timestamp,
 }
 
-/// Where a delivery stands.
+/// The state of a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeliveryState {
-    /// On its way, or waiting for an earlier one of its document.
+    /// Waits for its due time or for an earlier delivery of its document.
     Pending,
-    /// Arrived.
+    /// Accepted by the endpoint.
     Delivered,
     /// Failed for good: a dead letter.
     Dead,
@@ -95,76 +95,101 @@ impl DeliveryState {
     }
 }
 
-/// A delivery as its owner sees it.
+/// A delivery with its history.
 #[derive(Debug, Clone)]
 pub struct Delivery {
-    /// Its number.
+    /// Unique within the store; grows.
     pub id: u64,
     /// The event.
     pub event: EventId,
     /// The event's document.
     pub document: DocumentId,
-    /// Where to.
+    /// The destination.
     pub target: Target,
-    /// Where it stands.
+    /// The present state.
     pub state: DeliveryState,
-    /// When it was queued.
+    /// Time of queueing.
     pub created: Timestamp,
-    /// When it is tried next; `None` when it is settled or waits for an earlier one of its document.
+    /// Time of the next attempt; `None` unless it is pending and the head of its document's FIFO.
     pub due: Option<Timestamp>,
     /// All attempts, oldest first.
     pub attempts: Vec<Attempt>,
 }
 
-/// Which deliveries of a client.
+/// Which deliveries of a client to list.
 #[derive(Debug, Clone, Default)]
 pub struct DeliveryQuery {
-    /// Only those in this state.
+    /// Only deliveries in this state.
     pub state: Option<DeliveryState>,
-    /// Only those to this notification.
+    /// Only deliveries to this notification.
     pub notification: Option<NotificationName>,
-    /// At most so many.
+    /// Maximum number of deliveries.
     pub limit: usize,
-    /// Only those with a smaller number: go on after the page that ended with it.
+    /// Only deliveries with a smaller id: the last id of the page before.
     pub before: Option<u64>,
 }
 
-/// How much waits.
+/// The pending deliveries of all clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Backlog {
-    /// Deliveries that are pending.
+    /// Number of pending deliveries.
     pub pending: u64,
-    /// The earliest time at which any of them is due; in the past when deliveries are late.
+    /// The earliest due time; in the past when deliveries are late, `None` when none is pending.
     pub oldest_due: Option<Timestamp>,
 }
 
-/// The outbox. Deliveries come into it by [`super::Log::append`] alone.
+/// The outbox: one delivery queue for each client and target. Inside a queue the deliveries of one document form a FIFO, of
+/// which only the head has a due time. Deliveries are added by [`Log::append`](super::Log::append) alone.
 pub trait Outbox: Send + Sync {
-    /// Waits until something has changed in lanes in which deliveries are pending, and names them, each once: new
-    /// deliveries, one that may go because the one before it is settled, a retry by hand. The first call names every lane
-    /// in which anything is pending. Nothing is lost when it is dropped while it waits. For one caller.
+    /// Waits until queues have changed in which deliveries are pending, and returns each changed queue once. A queue
+    /// changes with a new delivery, with a new head of a document's FIFO, and with a retry by hand. The first call returns
+    /// every queue with pending deliveries. Cancellation safe: a queue is not lost when the future is dropped. For one
+    /// caller at a time.
     fn ready(&self) -> BoxFuture<'_, Vec<QueueKey>>;
-    /// What is due in a lane at `now`, at most `limit` and about 1 MiB, without those in `except`. What is due later than
-    /// any schedule would have it was queued by a clock that was ahead, and is due now.
-    fn due(&self, lane: &QueueKey, now: Timestamp, limit: usize, except: Vec<u64>) -> StoreFuture<'_, DuePage>;
-    /// Stores an attempt (none when it came to no attempt) and what it makes of the delivery; durable when it answers. A
-    /// settled one lets the next of its document go. [`super::StoreError::NotFound`] when it is gone or not pending.
+    /// The deliveries of a queue that are due at `now`, at most `limit` and about 1 MiB of events and requests, without
+    /// the ids in `except`. A due time further ahead than any retry schedule allows was set by a wrong clock, and counts
+    /// as due. Empty for a removed notification.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown client; `Unavailable`, `Stopped`.
+    fn due(&self, queue: &QueueKey, now: Timestamp, limit: usize, except: Vec<u64>) -> StoreFuture<'_, DuePage>;
+    /// Records an attempt, if one was made, and sets the delivery's new state. After `Delivered` and `Dead` the next
+    /// delivery of the document becomes due. Durable when it completes.
+    ///
+    /// # Errors
+    /// `NotFound` when the client, the notification or the delivery does not exist, or when the delivery is not pending;
+    /// `Unavailable`, `Stopped`.
     fn record_attempt(&self, record: AttemptRecord) -> StoreFuture<'_, ()>;
     /// A client's deliveries, newest first.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown client; `Unavailable`, `Stopped`.
     fn deliveries(&self, client: &ClientId, query: DeliveryQuery) -> StoreFuture<'_, Vec<Delivery>>;
-    /// The same of one document's events; none when there is no such document.
+    /// The deliveries of one document, newest first; empty for an unknown document.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown client; `Unavailable`, `Stopped`.
     fn deliveries_of(
         &self,
         client: &ClientId,
         document: DocumentId,
         query: DeliveryQuery,
     ) -> StoreFuture<'_, Vec<Delivery>>;
-    /// One of them.
+    /// One delivery; `None` when the client has no delivery of this id.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown client; `Unavailable`, `Stopped`.
     fn delivery(&self, client: &ClientId, id: u64) -> StoreFuture<'_, Option<Delivery>>;
-    /// Makes one pending again, due now and at the beginning of its schedule, whatever its state; one that waits for an
-    /// earlier one of its document goes on waiting.
+    /// Makes a delivery of any state pending, due now and with no failures. While an earlier delivery of its document is
+    /// pending, it waits for that one.
+    ///
+    /// # Errors
+    /// `NotFound` when the client, the delivery or its notification does not exist; `Unavailable`, `Stopped`.
     fn retry(&self, client: &ClientId, id: u64, now: Timestamp) -> StoreFuture<'_, ()>;
-    /// The same for every dead one of a notification whose last failure was at `since` or later; returns how many.
+    /// Retries every dead delivery of a notification whose last failure was at `since` or later; returns their number.
+    ///
+    /// # Errors
+    /// `NotFound` when the client or the notification does not exist; `Unavailable`, `Stopped`.
     fn retry_failed(
         &self,
         client: &ClientId,
@@ -172,9 +197,14 @@ pub trait Outbox: Send + Sync {
         since: Timestamp,
         now: Timestamp,
     ) -> StoreFuture<'_, u64>;
-    /// Makes everything pending in a lane due now: its endpoint works again. Those that wait for an earlier one go on
-    /// waiting.
-    fn make_due(&self, lane: &QueueKey, now: Timestamp) -> StoreFuture<'_, ()>;
-    /// How much waits in all lanes.
+    /// Sets the due time of every head in a queue to `now`: the endpoint works again.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown client; `Unavailable`, `Stopped`.
+    fn make_due(&self, queue: &QueueKey, now: Timestamp) -> StoreFuture<'_, ()>;
+    /// The pending deliveries of all queues.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Stopped`.
     fn backlog(&self) -> StoreFuture<'_, Backlog>;
 }

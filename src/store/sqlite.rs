@@ -1,25 +1,15 @@
-//! The embedded store: one SQLite file, one thread that writes it, a bounded number of readers beside it.
-//! This file holds what its user sees: the options, why it does not open, and the handle behind the four ports.
+//! The embedded store: one SQLite file, one thread that writes it, and a pool of readers. This file holds the options, the
+//! errors of opening, and the handle that implements the four ports.
 
-mod age;
-mod append;
-mod checkpoint;
-mod columns;
-mod documents;
-mod erase;
-mod events;
-mod identity;
-mod jobs;
-mod log;
+mod migrate;
 mod open;
-mod outbox;
-mod prune;
+mod ports;
 mod readers;
-mod registry;
-mod rejects;
-mod schema;
+mod ready_queues;
+mod registry_cache;
+mod retention;
+mod tables;
 mod tails;
-mod usage;
 mod writer;
 
 use std::path::PathBuf;
@@ -27,128 +17,117 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
-use crate::domain::{ClientId, Epoch};
-use crate::store::{Retention, Seal, Store, StoreError};
+use crate::store::{Retention, Seal, Store};
 
-use self::identity::Mint;
-use self::outbox::Stirs;
 use self::readers::Readers;
-use self::registry::Cache;
+use self::ready_queues::ReadyQueues;
+use self::registry_cache::RegistryCache;
+use self::tables::state::LogIdentity;
 use self::tails::Tails;
-use self::writer::{Command, Reply};
+use self::writer::command::Command;
 
-/// Called by the writer after every transaction that carried commands. It must not wait: all senders would.
+/// Called by the writer after every transaction that carried commands. It must not block: all senders would wait.
 pub type OnCommit = Arc<dyn Fn(CommitReport) + Send + Sync>;
 
-/// What one transaction of the writer came to.
+/// The result of one transaction of the writer.
 #[derive(Debug, Clone, Copy)]
 pub struct CommitReport {
     /// Commands that shared the transaction.
     pub commands: usize,
-    /// Events that became durable with it; 0 when it failed.
+    /// Events that became durable; 0 after a failure.
     pub events: usize,
-    /// From the first statement to the flushed disk.
+    /// Time from the first statement until the data was flushed.
     pub duration: Duration,
-    /// Commands that were waiting when it ended.
+    /// Commands in the queue at the end.
     pub queued: usize,
-    /// Bytes of the write-ahead log that have not been given back by a checkpoint.
+    /// Bytes of the write-ahead log that are in use.
     pub wal_bytes: u64,
     /// Whether it was committed.
     pub committed: bool,
 }
 
-/// What the store needs to know.
+/// How to open the store.
 #[derive(Clone)]
 pub struct Options {
-    /// The database's file. Beside it lie `-wal`, `-shm` and `.lock`.
+    /// The database file. Beside it are files with `-wal`, `-shm` and `.lock` appended to its name.
     pub path: PathBuf,
-    /// How much is kept for each client.
+    /// The bounds of what is kept for each client.
     pub retention: Retention,
-    /// Reads at the same time; the rest wait in line.
+    /// Maximum number of concurrent reads; further ones wait in order.
     pub readers: usize,
     /// Seals the secrets of clients, hooks, notifications and callbacks.
     pub seal: Arc<dyn Seal>,
-    /// Is told of each transaction, for the metrics.
+    /// Gets a report of each transaction.
     pub on_commit: Option<OnCommit>,
 }
 
-/// Why the store did not open; each is one sentence that says what to do.
+/// Why the store could not be opened. Each message is one sentence that says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// Another process, or another handle of this one, has it.
+    /// Another process, or another handle of this one, has opened it.
     #[error("the database {} is in use by another docrelay: stop that one or choose another --data", .0.display())]
     Locked(PathBuf),
-    /// The file is something else.
+    /// The file is not a database, or another program's.
     #[error("{} is not a docrelay database: move it away or choose another --data", .0.display())]
     Foreign(PathBuf),
-    /// The file was written by a later version.
-    #[error("the database {} has schema {found}, this docrelay knows {known}: run a newer docrelay", path.display())]
+    /// A later version of docrelay has migrated the file.
+    #[error("the database {} has schema version {found}, but this docrelay reads up to version {known}: use the docrelay version that wrote it, or a newer one", path.display())]
     Newer {
         /// The file.
         path: PathBuf,
-        /// Its schema.
+        /// Its schema version.
         found: i64,
-        /// Ours.
+        /// The latest schema version of this program.
         known: i64,
     },
-    /// A secret could not be opened.
+    /// A secret could not be opened with this key.
     #[error("the secrets in the database {} cannot be opened with this key ({reason}): restore the key file that belongs to it", path.display())]
     Sealed {
         /// The file.
         path: PathBuf,
-        /// In the sealer's words.
+        /// The reason given by [`Seal::open`].
         reason: String,
     },
-    /// The file system or SQLite refused.
+    /// The file system or SQLite failed.
     #[error("cannot open the database {}: {reason}", path.display())]
     Unusable {
         /// The file.
         path: PathBuf,
-        /// What was refused.
+        /// The error.
         reason: String,
     },
 }
 
-/// What the writer and the handles both look at.
+/// What the writer and the handles share.
 struct Shared {
-    epoch: Epoch,
-    mint: Mint,
-    /// The last committed sequence. Set after the commit, before anybody is answered: by the writer, or by a reader that
-    /// shows what is committed before the writer has come to say so.
+    identity: LogIdentity,
+    /// The last committed sequence. Set after the commit and before any reply: by the writer, or by a reader that returns a
+    /// newer sequence before the writer has set it.
     head: AtomicU64,
     tails: Tails,
-    stirs: Stirs,
-    cache: Cache,
+    ready_queues: ReadyQueues,
+    registry: RegistryCache,
 }
 
-/// The embedded store behind its ports; all clones are the same store.
+/// The handle behind the ports; all clones refer to the same store.
 #[derive(Clone)]
 pub struct SqliteStore {
     shared: Arc<Shared>,
-    /// The writer's queue. Bounded: when it is full the sender waits, and with it the vendor's request.
+    /// The writer's queue. Bounded: while it is full the sender waits, and with it the vendor's request.
     queue: mpsc::Sender<Command>,
     readers: Arc<Readers>,
     seal: Arc<dyn Seal>,
 }
 
 impl SqliteStore {
-    /// Opens the file, or makes it, and starts the writer. Blocks; reads the registry into memory.
+    /// Opens the file, creates or migrates it if needed, loads the registry into memory, and starts the writer. Blocks.
+    ///
+    /// # Errors
+    /// [`OpenError`]; the file is then unchanged, or migrated up to the last complete step.
     pub fn open(options: Options) -> Result<Store, OpenError> {
         let store = Arc::new(open::open(options)?);
         Ok(Store { log: store.clone(), registry: store.clone(), rejects: store.clone(), outbox: store })
-    }
-
-    /// Hands a command to the writer and waits for its answer, which always comes.
-    async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, StoreError> {
-        let (reply, answer) = oneshot::channel();
-        self.queue.send(command(reply)).await.map_err(|_| StoreError::Stopped)?;
-        answer.await.unwrap_or(Err(StoreError::Stopped))
-    }
-
-    /// The number under which a client's rows stand.
-    fn number(&self, client: &ClientId) -> Result<i64, StoreError> {
-        self.shared.cache.number(client).ok_or(StoreError::NotFound("client"))
     }
 }

@@ -1,7 +1,7 @@
 //! Contract of documents: state, list, history and counts.
 
 use docrelay::domain::{Status, Vendor};
-use docrelay::store::{DocumentQuery, Retention};
+use docrelay::store::{DocumentQuery, MinuteCount, Retention};
 
 use crate::factory::{
     ALL, DAY, StoreFactory, at, id, json, new_document, repeated, retention, store_with, stored, unkeyed,
@@ -79,7 +79,10 @@ pub(crate) async fn event_counts_by_minute_and_status_are_bounded(factory: impl 
     }
     let first = at(0).minute();
     let minute = |n: u64| first.plus(std::time::Duration::from_secs(60 * n));
-    let of = |n: u64| [(minute(n), Status::Pending, 2), (minute(n), Status::Completed, 1)];
+    let of = |n: u64| {
+        let counted = |status, count| MinuteCount { minute: minute(n), status, count };
+        [counted(Status::Pending, 2), counted(Status::Completed, 1)]
+    };
     let all = store.log.event_counts(&id("a"), first, 100).await.unwrap();
     assert_eq!((all.since, all.minutes), (first, [of(0), of(1), of(2)].concat()));
     assert_eq!(all.head.sequence, store.log.head());

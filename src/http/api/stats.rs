@@ -41,6 +41,10 @@ pub(in crate::http) async fn counts(context: Arc<Context>, request: Request) -> 
     let now = Timestamp::now();
     let grant = auth::require_reader(&context, &request, now)?;
     let found = context.documents.event_counts(&grant.client, now.minute().minus(SPAN), MOST).await?;
-    let minutes = found.minutes.into_iter().map(|(time, status, count)| Minute { time, status, count }).collect();
+    let minutes = found
+        .minutes
+        .into_iter()
+        .map(|counted| Minute { time: counted.minute, status: counted.status, count: counted.count })
+        .collect();
     Ok(response::json(StatusCode::OK, &Counted { since: found.since, minutes, last_event_id: found.head }))
 }

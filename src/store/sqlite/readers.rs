@@ -1,4 +1,4 @@
-//! The connections that read: a bounded number, each with one consistent snapshot at a time.
+//! The connections that read: a bounded pool. Each read sees one consistent snapshot.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,32 +6,35 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use tokio::sync::Semaphore;
 
-use super::{columns, schema};
+use super::tables::{columns, schema};
 use crate::store::StoreError;
 
-/// Opens connections when they are needed and keeps them.
+/// A pool of connections, opened on demand.
 pub(super) struct Readers {
     path: PathBuf,
-    /// One permit for each connection. First come, first served; closed with the store.
+    /// One permit per connection, granted in order; closed with the store.
     permits: Arc<Semaphore>,
     idle: Mutex<Vec<Connection>>,
 }
 
 impl Readers {
-    /// At most so many reads at the same time.
+    /// `readers` is the maximum number of concurrent reads, 1 to 1024.
     pub(super) fn new(path: PathBuf, readers: usize) -> Self {
         let readers = readers.clamp(1, 1024);
         Self { path, permits: Arc::new(Semaphore::new(readers)), idle: Mutex::default() }
     }
 
-    /// Runs a read on a thread that may block, in one transaction. Waits while all connections are busy.
+    /// Runs a read on a blocking thread, in one transaction. Waits while all connections are in use.
+    ///
+    /// # Errors
+    /// `Stopped` after [`close`](Readers::close); `Unavailable` when SQLite fails.
     pub(super) async fn read<T, F>(self: Arc<Self>, read: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: FnOnce(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
     {
         let permit = self.permits.clone().acquire_owned().await.map_err(|_| StoreError::Stopped)?;
-        // The permit goes with the work, which goes on when the one who asked has left.
+        // The permit moves into the work, which goes on when this future is dropped.
         let work = move || {
             let _permit = permit;
             self.run(read).map_err(|e| columns::unavailable(&e))
@@ -39,7 +42,7 @@ impl Readers {
         tokio::task::spawn_blocking(work).await.map_err(|_| StoreError::Stopped)?
     }
 
-    /// No read begins from now on, and the idle connections are closed.
+    /// Refuses further reads and closes the idle connections.
     pub(super) fn close(&self) {
         self.permits.close();
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
@@ -50,10 +53,10 @@ impl Readers {
         let mut db = idle.map_or_else(|| self.connect(), Ok)?;
         let transaction = db.transaction_with_behavior(TransactionBehavior::Deferred)?;
         let value = read(&transaction)?;
-        // Nothing was written; dropping would do the same with a word of protest.
+        // Nothing was written; a drop would do the same and log it.
         transaction.rollback()?;
-        // After an error the connection is not kept: the next read tries with a new one. Closing is looked at under
-        // the lock, so that no connection slips in behind `close`.
+        // After an error the connection is dropped: the next read opens a new one. `is_closed` is checked under the lock,
+        // so that no connection is added after `close`.
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         if !self.permits.is_closed() {
             idle.push(db);

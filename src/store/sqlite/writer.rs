@@ -1,98 +1,90 @@
-//! The one thread that writes: takes everything that has queued up, commits it in one transaction, and only then
-//! answers. After each transaction it does one slice of erasing or pruning, of a size that keeps up with what arrives.
+//! The writer: the one thread that changes the database. It takes the queued commands, commits them in one transaction, and
+//! only then replies. After each transaction it does one slice of background work, sized to keep up with the load.
 
+mod append;
+mod attempts;
 mod batch;
+mod batch_tx;
+pub(super) mod bulk_update;
+pub(super) mod checkpoint;
+pub(super) mod command;
+mod enqueue;
 #[cfg(test)]
 mod faults;
+pub(super) mod jobs;
+pub(super) mod notification_change;
+pub(super) mod registry_change;
 
 use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
-use self::batch::Ground;
-pub(super) use self::batch::Item;
+use self::batch_tx::BatchContext;
+use self::checkpoint::Checkpointer;
+use self::command::{BatchItem, Command, ReplySender, send};
+use self::jobs::Jobs;
+use self::registry_change::{RegistryChange, RemainingWork};
+use super::retention::prune;
+use super::tables::columns;
+use super::tables::state::{Counters, LogIdentity};
+use super::{CommitReport, OnCommit, Shared};
+use crate::store::{CommittedBatch, Retention, Seal};
 
-use super::append::{Naming, Position};
-use super::checkpoint::Checkpointer;
-use super::jobs::Jobs;
-use super::outbox::Chore;
-use super::prune;
-use super::registry::{Change, Left};
-use super::{CommitReport, OnCommit, Shared, columns};
-use crate::domain::Timestamp;
-use crate::store::{CommittedBatch, Retention, Seal, StoreError};
+/// Commands in the queue. While it is full the senders wait.
+pub(super) const MAX_QUEUED_COMMANDS: usize = 1024;
 
-/// Commands that may wait. When it is full the sender waits.
-pub(super) const QUEUE: usize = 1024;
+/// Commands in one transaction.
+const MAX_BATCH_COMMANDS: usize = 512;
 
-/// Commands that share a transaction at most.
-const BATCH: usize = 512;
+/// Bytes of requests in one transaction, about: more would not fit SQLite's page cache and be written twice.
+const MAX_BATCH_BYTES: usize = 8 << 20;
 
-/// Bytes of requests that share a transaction, about: more would not fit the page cache and be written twice.
-const BATCH_BYTES: usize = 8 << 20;
+/// How long the writer waits for readers of old snapshots when it restarts the write-ahead log between two batches.
+const RESTART_TIMEOUT: Duration = Duration::from_millis(20);
 
-/// Where an answer goes. Dropping it answers [`StoreError::Stopped`].
-pub(super) type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
-
-/// What the writer is asked for.
-pub(super) enum Command {
-    /// Something that shares a transaction with others.
-    Item(Item),
-    /// A change of the registry: alone, so that what comes after it sees it.
-    Change(Box<Change>, Reply<()>),
-    /// A change of many deliveries, slice by slice.
-    Chore(Chore),
-    /// Drop what the retention does not allow, as of this time.
-    Prune(Timestamp, Reply<u64>),
-    /// Finish a checkpoint, of which little is left to do, and begin the write-ahead log anew.
-    Restart(SyncSender<()>),
-    /// Flush and end.
-    Close(Reply<()>),
-}
-
-/// The writer's own state; nobody else has it.
+/// The state of the writer thread.
 pub(super) struct Writer {
     pub(super) db: Connection,
     pub(super) shared: Arc<Shared>,
-    pub(super) naming: Naming,
-    pub(super) at: Position,
+    pub(super) identity: LogIdentity,
+    /// As committed.
+    pub(super) counters: Counters,
     pub(super) retention: Retention,
     pub(super) jobs: Jobs,
     pub(super) checkpointer: Checkpointer,
     pub(super) seal: Arc<dyn Seal>,
     pub(super) on_commit: Option<OnCommit>,
-    /// Whether the last transaction failed: only the change is worth a line in the log of operations.
-    pub(super) failing: bool,
-    /// Held for as long as the file is written.
+    /// Whether the last transaction failed: only a change is logged.
+    pub(super) is_failing: bool,
+    /// Held while the file is open for writing.
     pub(super) lock: File,
 }
 
 impl Writer {
-    /// Works until it is told to close or all handles are gone.
+    /// Works until a `Close` command, or until all handles are dropped.
     pub(super) fn run(mut self, mut queue: mpsc::Receiver<Command>) {
-        let mut commands = Vec::with_capacity(BATCH);
+        let mut commands = Vec::with_capacity(MAX_BATCH_COMMANDS);
         let mut closing = None;
         while closing.is_none() && self.gather(&mut queue, &mut commands) {
             let mut items = Vec::with_capacity(commands.len());
             let mut bytes: usize = 0;
             for command in commands.drain(..) {
                 match command {
-                    Command::Item(item) => {
-                        bytes = bytes.saturating_add(item.weight());
+                    Command::Batch(item) => {
+                        bytes = bytes.saturating_add(item.command.weight());
                         items.push(item);
-                        if bytes > BATCH_BYTES {
+                        if bytes > MAX_BATCH_BYTES {
                             self.round(std::mem::take(&mut items), std::mem::take(&mut bytes), queue.len());
                         }
                         continue;
                     }
                     other => {
                         self.round(std::mem::take(&mut items), std::mem::take(&mut bytes), queue.len());
-                        closing = self.alone(other);
+                        closing = self.apply_alone(other);
                     }
                 }
                 if closing.is_some() {
@@ -104,12 +96,12 @@ impl Writer {
         self.finish(queue, closing);
     }
 
-    /// Takes what is there; waits for something unless there is other work. False when nothing will come any more.
+    /// Takes the queued commands; waits for one unless there is background work. False when no further one can come.
     fn gather(&self, queue: &mut mpsc::Receiver<Command>, commands: &mut Vec<Command>) -> bool {
         if self.jobs.is_empty() {
-            return queue.blocking_recv_many(commands, BATCH) > 0;
+            return queue.blocking_recv_many(commands, MAX_BATCH_COMMANDS) > 0;
         }
-        while commands.len() < BATCH {
+        while commands.len() < MAX_BATCH_COMMANDS {
             match queue.try_recv() {
                 Ok(command) => commands.push(command),
                 Err(mpsc::error::TryRecvError::Empty) => return true,
@@ -119,37 +111,41 @@ impl Writer {
         true
     }
 
-    /// A transaction for these, and one of erasing or pruning that keeps up with it.
-    fn round(&mut self, items: Vec<Item>, bytes: usize, queued: usize) {
-        let work = prune::work(items.len(), bytes);
+    /// One transaction for these commands and one for background work.
+    fn round(&mut self, items: Vec<BatchItem>, bytes: usize, queued: usize) {
+        let work = prune::work_after_batch(items.len(), bytes);
         self.commit(items, queued);
-        self.jobs.slice(&mut self.db, &self.retention, &self.shared.stirs, work);
+        self.jobs.slice(&mut self.db, &self.retention, &self.shared.ready_queues, work);
     }
 
-    /// One transaction for all, then the answers, then the tails.
-    fn commit(&mut self, items: Vec<Item>, queued: usize) {
+    /// Commits a batch in one transaction, then replies, then pushes the events to the tails.
+    fn commit(&mut self, items: Vec<BatchItem>, queued: usize) {
         if items.is_empty() {
             return;
         }
-        let (started, mut at) = (Instant::now(), self.at);
-        let ground =
-            Ground { cache: &self.shared.cache, naming: self.naming, retention: &self.retention, seal: &*self.seal };
-        let outcome = batch::write(&mut self.db, &ground, &mut at, &items);
+        let started = Instant::now();
+        let context = BatchContext {
+            registry: &self.shared.registry,
+            identity: self.identity,
+            retention: &self.retention,
+            seal: &*self.seal,
+        };
+        let result = batch::commit(&mut self.db, context, self.counters, &items);
         let mut report = CommitReport {
             commands: items.len(),
             events: 0,
             duration: started.elapsed(),
             queued,
             wal_bytes: 0,
-            committed: outcome.is_ok(),
+            committed: result.is_ok(),
         };
-        self.tell(outcome.as_ref().err());
-        match outcome {
-            Ok((verdicts, stirred)) => {
-                self.at = at;
-                self.shared.head.store(columns::unsigned(at.head), Ordering::Release);
-                self.shared.stirs.add(stirred);
-                let events = batch::answer(items, verdicts);
+        self.log_change(result.as_ref().err());
+        match result {
+            Ok(committed) => {
+                self.counters = committed.counters;
+                self.shared.head.store(columns::unsigned(self.counters.head), Ordering::Release);
+                self.shared.ready_queues.add(committed.ready);
+                let events = batch::reply(items, committed.results);
                 report.events = events.len();
                 if !events.is_empty() {
                     self.shared.tails.push(&CommittedBatch { events });
@@ -157,56 +153,57 @@ impl Writer {
             }
             Err(error) => batch::refuse(items, &columns::unavailable(&error)),
         }
-        report.wal_bytes = self.checkpointer.look(&self.db);
+        report.wal_bytes = self.checkpointer.after_commit(&self.db);
         if let Some(on_commit) = &self.on_commit {
             on_commit(report);
         }
     }
 
-    /// A command that shares no transaction; the answer is who waits for the end.
-    fn alone(&mut self, command: Command) -> Option<Reply<()>> {
+    /// Applies a command that shares no transaction; returns the sender of a `Close` command.
+    fn apply_alone(&mut self, command: Command) -> Option<ReplySender<()>> {
         match command {
-            Command::Item(item) => self.commit(vec![item], 0),
-            Command::Change(change, reply) => match change.make(&mut self.db, &self.shared.cache, &*self.seal) {
-                Ok(Left::Nothing) => answer(reply, Ok(())),
-                Ok(Left::Client(number)) => {
-                    self.jobs.erase(number);
-                    answer(reply, Ok(()));
-                }
-                Ok(Left::Notification(removed)) => self.jobs.deal(Chore::Bury(removed, Some(reply))),
-                Err(error) => answer(reply, Err(error)),
-            },
-            Command::Chore(chore) => self.jobs.deal(chore),
-            Command::Prune(now, reply) => match self.jobs.prune(&self.db, &self.shared.cache, now) {
-                Ok(prune) => prune.answer_to(reply),
-                Err(error) => answer(reply, Err(columns::unavailable(&error))),
-            },
-            Command::Restart(done) => {
-                self.checkpointer.restart(&self.db, Duration::from_millis(20));
-                // The checkpointer waits for this, unless it is being stopped.
-                let (Ok(()) | Err(_)) = done.send(());
+            Command::Batch(item) => self.commit(vec![item], 0),
+            Command::ChangeRegistry(change, reply) => self.change_registry(*change, reply),
+            Command::BulkUpdate(update, reply) => self.jobs.update(update, reply),
+            Command::Prune(now, reply) => self.jobs.prune(&self.db, &self.shared.registry, now, reply),
+            Command::RestartLog(done) => {
+                self.checkpointer.restart(&self.db, RESTART_TIMEOUT);
+                // The checkpoint thread waits for this, unless it is being stopped.
+                done.send(()).ok();
             }
             Command::Close(reply) => return Some(reply),
         }
         None
     }
 
-    /// Logs when the store begins to refuse, and when it accepts again.
-    fn tell(&mut self, error: Option<&rusqlite::Error>) {
-        match (error, self.failing) {
-            (Some(error), false) => {
-                tracing::error!(%error, "the store cannot accept: free the disk or make it writable")
+    fn change_registry(&mut self, change: RegistryChange, reply: ReplySender<()>) {
+        match change.apply(&mut self.db, &self.shared.registry, &*self.seal) {
+            Ok(RemainingWork::None) => send(reply, Ok(())),
+            Ok(RemainingWork::EraseClient(number)) => {
+                self.jobs.erase_client(number);
+                send(reply, Ok(()));
             }
-            (None, true) => tracing::info!("the store accepts again"),
-            _ => {}
+            Ok(RemainingWork::FailPending(removed)) => self.jobs.fail_pending(removed, reply),
+            Err(error) => send(reply, Err(error)),
         }
-        self.failing = error.is_some();
     }
 
-    fn finish(mut self, mut queue: mpsc::Receiver<Command>, closing: Option<Reply<()>>) {
+    /// Logs when the store begins to refuse, and when it accepts again.
+    fn log_change(&mut self, error: Option<&rusqlite::Error>) {
+        match (error, self.is_failing) {
+            (Some(error), false) => {
+                tracing::error!(%error, "store cannot accept events: free the disk or make it writable")
+            }
+            (None, true) => tracing::info!("store accepts events again"),
+            _ => {}
+        }
+        self.is_failing = error.is_some();
+    }
+
+    fn finish(mut self, mut queue: mpsc::Receiver<Command>, closing: Option<ReplySender<()>>) {
         let mut closing = Vec::from_iter(closing);
         queue.close();
-        // What comes too late is dropped, which answers it; who also wants to close waits for the end.
+        // Commands that come too late are dropped, which replies `Stopped`; further `Close` commands wait for the end.
         while let Ok(command) = queue.try_recv() {
             if let Command::Close(reply) = command {
                 closing.push(reply);
@@ -216,18 +213,13 @@ impl Writer {
         self.shared.tails.end();
         self.checkpointer.stop(&self.db);
         if let Err((_, error)) = self.db.close() {
-            tracing::warn!(%error, "the database did not close cleanly; nothing acknowledged is lost");
+            tracing::warn!(%error, "database not closed cleanly; nothing acknowledged is lost");
         }
-        // After the connection, which it must outlive, and before somebody else may open the file.
+        // After the connection, which it must outlive, and before another process may open the file.
         drop(self.checkpointer);
         drop(self.lock);
         for reply in closing {
-            answer(reply, Ok(()));
+            send(reply, Ok(()));
         }
     }
-}
-
-/// Answers; who asked may have left.
-pub(super) fn answer<T>(reply: Reply<T>, value: Result<T, StoreError>) {
-    let (Ok(()) | Err(_)) = reply.send(value);
 }

@@ -1,161 +1,110 @@
-//! A batch: commands that share one transaction, what becomes of each, and who is told.
+//! A batch: commands that share one transaction. All of them are committed, or none is.
 
 use std::collections::BTreeSet;
 
-use rusqlite::{Connection, TransactionBehavior, params};
+use rusqlite::Connection;
 
-use super::{Reply, answer as send};
-use crate::domain::{ClientId, SharedEvent, Timestamp};
-use crate::store::sqlite::append::{self, Coming, Naming, Position};
-use crate::store::sqlite::outbox;
-use crate::store::sqlite::registry::Cache;
-use crate::store::sqlite::rejects;
-use crate::store::sqlite::usage::Changes;
-use crate::store::{AppendOutcome, AttemptRecord, NewEvent, QueueKey, Reject, Retention, Seal, StoreError};
+use super::append::append;
+use super::attempts;
+use super::batch_tx::{ApplyError, BatchContext, BatchTx};
+use super::command::{BatchCommand, BatchItem, CommandOutput};
+use crate::domain::{ClientId, QueueKey, SharedEvent};
+use crate::store::sqlite::registry_cache::ClientTargets;
+use crate::store::sqlite::tables::rejects;
+use crate::store::sqlite::tables::state::Counters;
+use crate::store::sqlite::tables::write_tx::WriteTx;
+use crate::store::{AppendOutcome, StoreError};
 
-/// A command that shares its transaction.
-pub(in crate::store::sqlite) enum Item {
-    /// Append an arrival.
-    Append(Box<NewEvent>, Reply<AppendOutcome>),
-    /// Keep a reject.
-    Keep(ClientId, Box<Reject>, Reply<u64>),
-    /// Remove a reject.
-    Discard(ClientId, u64, Reply<()>),
-    /// Store an attempt and what it makes of its delivery.
-    Settle(Box<AttemptRecord>, Reply<()>),
-    /// Make a delivery pending again.
-    Revive(ClientId, u64, Timestamp, Reply<()>),
-    /// Commit anything.
-    Probe(Reply<()>),
+/// What a committed batch has changed.
+pub(super) struct CommittedItems {
+    /// One for each command, in order.
+    pub(super) results: Vec<Result<CommandOutput, StoreError>>,
+    pub(super) counters: Counters,
+    /// Queues with new work.
+    pub(super) ready: BTreeSet<QueueKey>,
 }
 
-/// What the items of a batch are judged with.
-pub(super) struct Ground<'a> {
-    pub(super) cache: &'a Cache,
-    pub(super) naming: Naming,
-    pub(super) retention: &'a Retention,
-    pub(super) seal: &'a dyn Seal,
-}
-
-impl Item {
-    /// Bytes that it will write, about.
-    pub(super) fn weight(&self) -> usize {
-        match self {
-            Item::Append(arrival, _) => arrival.raw.as_ref().map_or(0, |raw| raw.body.len()),
-            Item::Keep(_, reject, _) => reject.raw.body.len(),
-            Item::Settle(settlement, _) => settlement.attempt.as_ref().map_or(0, |attempt| attempt.response_body.len()),
-            Item::Discard(..) | Item::Revive(..) | Item::Probe(_) => 0,
-        }
-    }
-}
-
-/// What became of an item, provided that the transaction is committed.
-pub(super) enum Verdict {
-    AppendOutcome(Result<AppendOutcome, StoreError>),
-    Kept(Result<u64, StoreError>),
-    Done(Result<(), StoreError>),
-}
-
-/// Writes and commits all of them; on an error none of them is stored. The answer is what became of each, and the lanes
-/// that are stirred.
-pub(super) fn write(
+/// Applies and commits the commands.
+///
+/// # Errors
+/// After an error of SQLite nothing is stored.
+pub(super) fn commit(
     db: &mut Connection,
-    ground: &Ground<'_>,
-    at: &mut Position,
-    items: &[Item],
-) -> rusqlite::Result<(Vec<Verdict>, BTreeSet<QueueKey>)> {
-    let before = *at;
-    // Dropped on an error, which rolls back.
-    let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let mut changes = Changes::default();
-    let mut verdicts = Vec::with_capacity(items.len());
+    context: BatchContext<'_>,
+    counters: Counters,
+    items: &[BatchItem],
+) -> rusqlite::Result<CommittedItems> {
+    let mut tx = BatchTx { write: WriteTx::begin(db)?, counters, context };
+    let mut results = Vec::with_capacity(items.len());
     for item in items {
-        verdicts.push(judge(&transaction, ground, at, &mut changes, item)?);
+        results.push(match apply(&mut tx, &item.command) {
+            Ok(output) => Ok(output),
+            Err(ApplyError::Refused(error)) => Err(error),
+            Err(ApplyError::Sql(error)) => return Err(error),
+        });
     }
-    let stirred = changes.write(&transaction)?;
-    // A batch of repeats has nothing to write; a probe must write to prove anything.
-    if *at != before || items.iter().any(|item| matches!(item, Item::Probe(_))) {
-        transaction
-            .prepare_cached(
-                "UPDATE state SET head = ?1, document = ?2, time = ?3, delivery = ?4, commits = commits + 1",
-            )?
-            .execute(params![at.head, at.document, at.time.millis(), at.delivery])?;
+    // A batch of duplicates has nothing to write. A probe must write: otherwise it would prove nothing.
+    if tx.counters != counters || items.iter().any(|item| matches!(item.command, BatchCommand::Probe)) {
+        tx.counters.save(tx.db())?;
     }
-    transaction.commit()?;
-    Ok((verdicts, stirred))
+    let counters = tx.counters;
+    Ok(CommittedItems { results, counters, ready: tx.write.commit()? })
 }
 
-fn judge(
-    db: &Connection,
-    ground: &Ground<'_>,
-    at: &mut Position,
-    changes: &mut Changes,
-    item: &Item,
-) -> rusqlite::Result<Verdict> {
-    let cache = ground.cache;
-    Ok(match item {
-        Item::Append(arrival, _) => Verdict::AppendOutcome(match cache.audience(&arrival.client) {
-            Some(audience) => {
-                let coming = Coming { arrival, audience: &audience, seal: ground.seal };
-                Ok(append::append(db, ground.naming, at, changes, coming)?)
+fn apply(tx: &mut BatchTx<'_>, command: &BatchCommand) -> Result<CommandOutput, ApplyError> {
+    Ok(match command {
+        BatchCommand::Append(event) => {
+            let targets = targets(tx, &event.client)?;
+            CommandOutput::Appended(append(tx, &targets, event)?)
+        }
+        BatchCommand::AddReject { client, reject } => {
+            let client = client_number(tx, client)?;
+            CommandOutput::Number(rejects::insert(tx.db(), client, tx.context.retention, reject)?)
+        }
+        BatchCommand::RemoveReject { client, id } => {
+            let client = client_number(tx, client)?;
+            if !rejects::delete(tx.db(), client, *id)? {
+                return Err(StoreError::NotFound("reject").into());
             }
-            None => Err(NO_CLIENT),
-        }),
-        Item::Keep(client, reject, _) => Verdict::Kept(match cache.number(client) {
-            Some(number) => Ok(rejects::keep(db, number, ground.retention, reject)?),
-            None => Err(NO_CLIENT),
-        }),
-        Item::Discard(client, id, _) => Verdict::Done(match cache.number(client) {
-            Some(number) if rejects::discard(db, number, *id)? => Ok(()),
-            Some(_) => Err(StoreError::NotFound("reject")),
-            None => Err(NO_CLIENT),
-        }),
-        Item::Settle(settlement, _) => Verdict::Done(match cache.audience(&settlement.queue.client) {
-            Some(audience) => outbox::settle(db, changes, &audience, settlement)?,
-            None => Err(NO_CLIENT),
-        }),
-        Item::Revive(client, id, now, _) => Verdict::Done(match cache.audience(client) {
-            Some(audience) => outbox::revive(db, changes, &audience, (*id, *now))?,
-            None => Err(NO_CLIENT),
-        }),
-        Item::Probe(_) => Verdict::Done(Ok(())),
+            CommandOutput::Done
+        }
+        BatchCommand::RecordAttempt(record) => {
+            let targets = targets(tx, &record.queue.client)?;
+            attempts::record(&mut tx.write, &targets, record)?;
+            CommandOutput::Done
+        }
+        BatchCommand::RetryDelivery { client, id, now } => {
+            let targets = targets(tx, client)?;
+            attempts::retry(&mut tx.write, &targets, *id, *now)?;
+            CommandOutput::Done
+        }
+        BatchCommand::Probe => CommandOutput::Done,
     })
 }
 
-/// Answers everybody after the commit; returns the new events.
-pub(super) fn answer(items: Vec<Item>, verdicts: Vec<Verdict>) -> Vec<SharedEvent> {
+fn targets(tx: &BatchTx<'_>, client: &ClientId) -> Result<ClientTargets, StoreError> {
+    tx.context.registry.targets(client).ok_or(StoreError::NotFound("client"))
+}
+
+fn client_number(tx: &BatchTx<'_>, client: &ClientId) -> Result<i64, StoreError> {
+    tx.context.registry.number(client).ok_or(StoreError::NotFound("client"))
+}
+
+/// Replies after the commit; returns the new events.
+pub(super) fn reply(items: Vec<BatchItem>, results: Vec<Result<CommandOutput, StoreError>>) -> Vec<SharedEvent> {
     let mut events = Vec::with_capacity(items.len());
-    for (item, verdict) in items.into_iter().zip(verdicts) {
-        match (item, verdict) {
-            (Item::Append(_, reply), Verdict::AppendOutcome(outcome)) => {
-                if let Ok(AppendOutcome::Stored(event)) = &outcome {
-                    events.push(event.clone());
-                }
-                send(reply, outcome);
-            }
-            (Item::Keep(_, _, reply), Verdict::Kept(outcome)) => send(reply, outcome),
-            (
-                Item::Discard(_, _, reply) | Item::Settle(_, reply) | Item::Revive(_, _, _, reply) | Item::Probe(reply),
-                Verdict::Done(outcome),
-            ) => send(reply, outcome),
-            // `write` judges each item in its own way; dropping the reply would still answer it.
-            (_, Verdict::AppendOutcome(_) | Verdict::Kept(_) | Verdict::Done(_)) => {}
+    for (item, result) in items.into_iter().zip(results) {
+        if let Ok(CommandOutput::Appended(AppendOutcome::Stored(event))) = &result {
+            events.push(event.clone());
         }
+        item.reply.send(result);
     }
     events
 }
 
-/// Answers everybody when nothing was stored.
-pub(super) fn refuse(items: Vec<Item>, error: &StoreError) {
+/// Replies when nothing was stored.
+pub(super) fn refuse(items: Vec<BatchItem>, error: &StoreError) {
     for item in items {
-        match item {
-            Item::Append(_, reply) => send(reply, Err(error.clone())),
-            Item::Keep(_, _, reply) => send(reply, Err(error.clone())),
-            Item::Discard(_, _, reply) | Item::Settle(_, reply) | Item::Revive(_, _, _, reply) | Item::Probe(reply) => {
-                send(reply, Err(error.clone()))
-            }
-        }
+        item.reply.send(Err(error.clone()));
     }
 }
-
-const NO_CLIENT: StoreError = StoreError::NotFound("client");

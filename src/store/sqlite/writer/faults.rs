@@ -1,22 +1,25 @@
-//! What the writer does when the disk does not: every command is answered, nothing is half stored, and it works again
-//! when the fault is gone. The faults are limits of the connection, which only the writer's owner can set.
+//! Tests of the writer with a failing disk: every command gets a reply, a batch is stored as a whole or not at all, and the
+//! writer works again after the fault. The faults are limits of the connection, which only the writer's owner can set.
 
 use futures::FutureExt;
 use tokio::sync::oneshot;
 
-use super::{Item, Writer};
+use super::Writer;
+use super::command::{BatchCommand, BatchItem, CommandReply};
+use super::notification_change::NotificationChange;
+use super::registry_change::RegistryChange;
 use crate::domain::{
     Client, ClientId, Format, Notification, NotificationState, Secret, Status, Timestamp, Update, Vendor,
 };
-use crate::store::sqlite::registry::{Change, Edit};
 use crate::store::sqlite::{Options, SqliteStore, open};
 use crate::store::{
     AppendOutcome, Backlog, DuplicateRule, Log, NewEvent, Outbox, RawRequest, Retention, Seal, StoreError,
 };
 
-struct Bare;
+/// Seals nothing.
+struct PlainText;
 
-impl Seal for Bare {
+impl Seal for PlainText {
     fn seal(&self, text: &[u8], _: &[u8]) -> Vec<u8> {
         text.to_vec()
     }
@@ -26,11 +29,11 @@ impl Seal for Bare {
     }
 }
 
-fn name() -> ClientId {
+fn client_id() -> ClientId {
     "a".parse().expect("good")
 }
 
-/// A writer whose thread is not started, with a client; its database goes away with the directory.
+/// A writer without its thread, and a client in its database.
 fn writer(directory: &tempfile::TempDir) -> (Writer, SqliteStore) {
     let options = Options {
         path: directory.path().join("docrelay.db"),
@@ -46,25 +49,26 @@ fn writer(directory: &tempfile::TempDir) -> (Writer, SqliteStore) {
             max_attempt_bytes: 1 << 30,
         },
         readers: 1,
-        seal: std::sync::Arc::new(Bare),
+        seal: std::sync::Arc::new(PlainText),
         on_commit: None,
     };
     let (mut writer, _commands, store) = open::prepare(options).expect("a new database");
-    let client = Client { id: name(), created: Timestamp::from_millis(0), secret: Secret::new("s"), previous: None };
-    let change = Change::AddClient { client, sealed: Vec::new() };
-    change.make(&mut writer.db, &writer.shared.cache, &Bare).expect("a new client");
+    let client =
+        Client { id: client_id(), created: Timestamp::from_millis(0), secret: Secret::new("s"), previous: None };
+    let change = RegistryChange::AddClient { client, sealed: Vec::new() };
+    change.apply(&mut writer.db, &writer.shared.registry, &PlainText).expect("a new client");
     (writer, store)
 }
 
-/// Commits so many appends together; what each was told.
+/// Commits the appends of these documents in one batch; returns the sequences.
 fn append(writer: &mut Writer, numbers: std::ops::Range<usize>) -> Vec<Result<u64, StoreError>> {
     let (mut items, mut answers) = (Vec::new(), Vec::new());
     for number in numbers {
         let vendor_id = format!("job-{number}").parse().expect("good");
         let (reply, answer) = oneshot::channel();
         answers.push(answer);
-        let arrival = NewEvent {
-            client: name(),
+        let event = NewEvent {
+            client: client_id(),
             vendor: Vendor::Ppj,
             update: Update::new(vendor_id, Status::Completed),
             labels: Default::default(),
@@ -78,13 +82,13 @@ fn append(writer: &mut Writer, numbers: std::ops::Range<usize>) -> Vec<Result<u6
             route: None,
             now: Timestamp::from_millis(0),
         };
-        items.push(Item::Append(Box::new(arrival), reply));
+        items.push(BatchItem { command: BatchCommand::Append(Box::new(event)), reply: CommandReply::Appended(reply) });
     }
     writer.commit(items, 0);
-    let told = |mut answer: oneshot::Receiver<_>| answer.try_recv().expect("everybody is answered");
+    let replied = |mut answer: oneshot::Receiver<_>| answer.try_recv().expect("a reply");
     answers
         .into_iter()
-        .map(|answer| match told(answer)? {
+        .map(|answer| match replied(answer)? {
             AppendOutcome::Stored(event) => Ok(event.id.sequence),
             AppendOutcome::Duplicate { .. } => Ok(0),
         })
@@ -96,19 +100,19 @@ fn refused(answers: &[Result<u64, StoreError>]) -> bool {
 }
 
 #[test]
-fn a_full_disk_refuses_the_whole_batch_and_wastes_no_position() {
+fn full_disk_refuses_whole_batch_and_wastes_no_sequence() {
     let directory = tempfile::tempdir().expect("a directory");
     let (mut writer, store) = writer(&directory);
     assert_eq!(append(&mut writer, 0..1).last().map(|answer| answer.is_ok()), Some(true));
     let pages: i64 = writer.db.query_row("PRAGMA page_count", [], |row| row.get(0)).expect("a number");
     writer.db.pragma_update(None, "max_page_count", pages + 20).expect("a limit");
-    let position = writer.at;
+    let position = writer.counters;
     for _ in 0..3 {
         let answers = append(&mut writer, 1..101);
         assert!(refused(&answers), "{answers:?}");
-        assert_eq!((writer.at, store.head()), (position, 1));
+        assert_eq!((writer.counters, store.head()), (position, 1));
     }
-    // Smaller ones still fit, until they do not either.
+    // Smaller batches still fit, until the disk is completely full.
     let mut last = 1;
     let full = (1..100).find(|number| match append(&mut writer, *number..number + 1).pop() {
         Some(Ok(sequence)) => {
@@ -119,34 +123,40 @@ fn a_full_disk_refuses_the_whole_batch_and_wastes_no_position() {
         _ => true,
     });
     let full = full.expect("it fills up");
-    // Pruning works on a full disk and makes room.
-    let pruned = writer.jobs.prune(&writer.db, &writer.shared.cache, Timestamp::from_millis(0)).map(drop);
-    assert!(pruned.is_ok());
+    // Pruning works on a full disk and frees space.
+    let (reply, mut pruned) = oneshot::channel();
+    writer.jobs.prune(&writer.db, &writer.shared.registry, Timestamp::from_millis(0), reply);
     while !writer.jobs.is_empty() {
-        writer.jobs.slice(&mut writer.db, &writer.retention, &writer.shared.stirs, super::prune::work(0, 0));
+        writer.jobs.slice(
+            &mut writer.db,
+            &writer.retention,
+            &writer.shared.ready_queues,
+            super::prune::work_after_batch(0, 0),
+        );
     }
+    assert!(pruned.try_recv().expect("a reply").is_ok());
     assert_eq!(append(&mut writer, full..full + 1).pop().and_then(Result::ok), Some(last + 1));
 }
 
 #[test]
-fn a_file_that_may_only_be_read_refuses_until_it_may_be_written() {
+fn read_only_file_refuses_until_writable() {
     let directory = tempfile::tempdir().expect("a directory");
     let (mut writer, store) = writer(&directory);
     writer.db.pragma_update(None, "query_only", true).expect("a setting");
     assert!(refused(&append(&mut writer, 0..5)));
-    assert!(writer.failing);
+    assert!(writer.is_failing);
     assert_eq!(store.head(), 0);
     writer.db.pragma_update(None, "query_only", false).expect("a setting");
-    let told: Vec<_> = append(&mut writer, 0..5).into_iter().flatten().collect();
-    assert_eq!(told, [1, 2, 3, 4, 5]);
-    assert!(!writer.failing);
+    let sequences: Vec<_> = append(&mut writer, 0..5).into_iter().flatten().collect();
+    assert_eq!(sequences, [1, 2, 3, 4, 5]);
+    assert!(!writer.is_failing);
 }
 
 #[tokio::test]
-async fn what_is_not_stored_goes_nowhere() {
+async fn failed_batch_queues_no_delivery() {
     let directory = tempfile::tempdir().expect("a directory");
     let (mut writer, store) = writer(&directory);
-    let everything = Notification {
+    let notification = Notification {
         id: "1".into(),
         name: "main".parse().expect("good"),
         endpoint: "https://example.com/".into(),
@@ -158,16 +168,17 @@ async fn what_is_not_stored_goes_nowhere() {
         state: NotificationState::Active,
         created: Timestamp::from_millis(0),
     };
-    let change = Change::Notifications { client: name(), edit: Box::new(Edit::Add(everything)) };
-    change.make(&mut writer.db, &writer.shared.cache, &Bare).expect("a new notification");
+    let change = NotificationChange::Add(notification);
+    let change = RegistryChange::Notifications { client: client_id(), change: Box::new(change) };
+    change.apply(&mut writer.db, &writer.shared.registry, &PlainText).expect("a new notification");
     writer.db.pragma_update(None, "query_only", true).expect("a setting");
-    let position = writer.at;
+    let position = writer.counters;
     assert!(refused(&append(&mut writer, 0..5)));
     let nothing = Backlog { pending: 0, oldest_due: None };
-    assert_eq!((store.backlog().await.expect("a number"), writer.at), (nothing, position));
-    assert!(store.ready().now_or_never().is_none(), "nobody is sent to look for it");
+    assert_eq!((store.backlog().await.expect("a number"), writer.counters), (nothing, position));
+    assert!(store.ready().now_or_never().is_none(), "no queue is ready");
     writer.db.pragma_update(None, "query_only", false).expect("a setting");
     assert!(!refused(&append(&mut writer, 0..5)));
     assert_eq!(store.backlog().await.expect("a number").pending, 5);
-    assert_eq!(store.ready().now_or_never().map(|lanes| lanes.len()), Some(1));
+    assert_eq!(store.ready().now_or_never().map(|queues| queues.len()), Some(1));
 }

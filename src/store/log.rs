@@ -1,0 +1,237 @@
+//! The port of the log: the only way of an event from a vendor to a follower. It also keeps the state of each document.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use futures::stream::BoxStream;
+
+use super::StoreFuture;
+use crate::domain::{
+    ClientId, DocumentId, Epoch, EventId, Route, SharedEvent, Status, Timestamp, Update, Vendor, VendorId,
+};
+
+/// A vendor's request as received, without credentials.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RawRequest {
+    /// `GET` or `POST`.
+    pub method: String,
+    /// The raw query, without `?`.
+    pub query: Option<String>,
+    /// Headers in order, names in lower case, credentials removed.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Bytes,
+}
+
+/// When a new event is a duplicate of a stored one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DuplicateRule {
+    /// The client's vendor has sent this key within [`DUPLICATE_WINDOW`](super::DUPLICATE_WINDOW).
+    SameKey(String),
+    /// The document already has this status.
+    SameStatus,
+    /// The document is known.
+    KnownDocument,
+}
+
+/// An event to append.
+#[derive(Debug, Clone)]
+pub struct NewEvent {
+    /// The client that owns the document.
+    pub client: ClientId,
+    /// The vendor that converts the document.
+    pub vendor: Vendor,
+    /// Status, result and vendor's identifier of the document.
+    pub update: Update,
+    /// The hook's labels merged with the message's.
+    pub labels: BTreeMap<String, String>,
+    /// The request; `None` when the application registered the document.
+    pub raw: Option<RawRequest>,
+    /// When the event is a duplicate.
+    pub duplicate_rule: DuplicateRule,
+    /// The new destinations of the document's events; `None` keeps the stored route. When a route is set on a known
+    /// document, its latest event is queued for the new destinations, too.
+    pub route: Option<Route>,
+    /// The present time.
+    pub now: Timestamp,
+}
+
+/// The result of an append. Either one is durable.
+#[derive(Debug, Clone)]
+pub enum AppendOutcome {
+    /// The event is new.
+    Stored(SharedEvent),
+    /// An equal event was stored before.
+    Duplicate {
+        /// The stored event.
+        id: EventId,
+        /// Its document.
+        document: DocumentId,
+        /// The document's present status.
+        status: Status,
+    },
+}
+
+/// A part of one client's history.
+#[derive(Debug, Clone)]
+pub struct LogPage {
+    /// The client's events after the requested position, in order, without gaps.
+    pub events: Vec<SharedEvent>,
+    /// All of the client's events up to this sequence have been read: the last event's sequence when a limit cut the
+    /// page, otherwise the head of the log at the time of the read.
+    pub through: u64,
+    /// Sequence of the client's last removed event, 0 for none. A reader at a smaller position has a gap.
+    pub pruned_through: u64,
+}
+
+/// The limits of one page.
+#[derive(Debug, Clone, Copy)]
+pub struct PageLimit {
+    /// Maximum number of events; 0 counts as 1.
+    pub events: usize,
+    /// Bytes of JSON. The event that exceeds the limit is the last of the page.
+    pub bytes: usize,
+}
+
+/// Events that were committed together.
+#[derive(Debug, Clone)]
+pub struct CommittedBatch {
+    /// In order of their sequences.
+    pub events: Vec<SharedEvent>,
+}
+
+/// Which documents of a client to list.
+#[derive(Debug, Clone, Default)]
+pub struct DocumentQuery {
+    /// Only documents of this vendor.
+    pub vendor: Option<Vendor>,
+    /// Only the document with this vendor's identifier; the case of a UUID does not matter.
+    pub vendor_id: Option<String>,
+    /// Only documents in this status.
+    pub status: Option<Status>,
+    /// Maximum number of documents.
+    pub limit: usize,
+    /// Continues after the page that returned this cursor.
+    pub cursor: Option<u64>,
+}
+
+/// The present state of a document.
+#[derive(Debug, Clone)]
+pub struct Document {
+    /// Its id.
+    pub id: DocumentId,
+    /// The vendor that converts it.
+    pub vendor: Vendor,
+    /// The vendor's identifier.
+    pub vendor_id: VendorId,
+    /// Its status.
+    pub status: Status,
+    /// Its title, if known.
+    pub title: Option<String>,
+    /// Time of its latest event.
+    pub updated: Timestamp,
+    /// Id of its latest event.
+    pub event: EventId,
+    /// JSON of its latest event; `None` after the event was pruned.
+    pub json: Option<Bytes>,
+}
+
+/// A page of documents, newest first.
+#[derive(Debug, Clone)]
+pub struct DocumentPage {
+    /// May be shorter than the limit although there is a next page.
+    pub documents: Vec<Document>,
+    /// The cursor of the next page.
+    pub next: Option<u64>,
+    /// The head of the log at the time of the read. A stream that starts after it continues the page without a gap.
+    pub head: EventId,
+}
+
+/// The number of events of one status in one minute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MinuteCount {
+    /// Begin of the minute.
+    pub minute: Timestamp,
+    /// The status.
+    pub status: Status,
+    /// The number of events, at least 1.
+    pub count: u64,
+}
+
+/// A client's events by minute and status.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventCounts {
+    /// The counts are complete from here: the requested time, or a later one if the limit cut them.
+    pub since: Timestamp,
+    /// In order of time and status.
+    pub minutes: Vec<MinuteCount>,
+    /// The head of the log at the time of the read: later events are not counted.
+    pub head: EventId,
+}
+
+/// The log. Sequences grow over all clients and are never used twice.
+///
+/// # Errors
+/// Reads fail with `NotFound` for an unknown client, with `Unavailable` when the file cannot be read, and with `Stopped`
+/// when the store is closed.
+pub trait Log: Send + Sync {
+    /// The name of this log. An id with another epoch is a position in another log.
+    fn epoch(&self) -> Epoch;
+    /// The last committed sequence, 0 for none; at least as large as any sequence that the store has returned.
+    fn head(&self) -> u64;
+    /// Stores an event unless it is a duplicate, updates its document and queues its deliveries, all in one transaction.
+    /// A delivery goes to the notification that the document's route names, otherwise to the client's default one, and to
+    /// the document's callback; a format that cannot express the status gets none. Waits while the writer's queue is
+    /// full. Durable when it completes; when the future is dropped before, the event may still be stored.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown client; `Unavailable` when nothing could be stored; `Stopped` when the store is closed.
+    fn append(&self, event: NewEvent) -> StoreFuture<'_, AppendOutcome>;
+    /// The client's events after a sequence. The cost depends on the page only, not on the length of the history.
+    ///
+    /// # Errors
+    /// `NotFound`, `Unavailable`, `Stopped`.
+    fn events_after(&self, client: &ClientId, sequence: u64, limit: PageLimit) -> StoreFuture<'_, LogPage>;
+    /// All batches that are committed from now on, of all clients, in order, until the store is closed. At most 64
+    /// batches are buffered; when a reader lags further behind, the writer waits for it.
+    fn tail(&self) -> BoxStream<'static, CommittedBatch>;
+    /// The request of an event; `None` when there was none or the event was pruned.
+    ///
+    /// # Errors
+    /// `NotFound`, `Unavailable`, `Stopped`.
+    fn raw_request(&self, client: &ClientId, sequence: u64) -> StoreFuture<'_, Option<RawRequest>>;
+    /// A page of a client's documents.
+    ///
+    /// # Errors
+    /// `NotFound`, `Unavailable`, `Stopped`.
+    fn documents(&self, client: &ClientId, query: DocumentQuery) -> StoreFuture<'_, DocumentPage>;
+    /// One document; `None` when the client has no such document.
+    ///
+    /// # Errors
+    /// `NotFound`, `Unavailable`, `Stopped`.
+    fn document(&self, client: &ClientId, id: DocumentId) -> StoreFuture<'_, Option<Document>>;
+    /// The latest retained events of a document, oldest first, at most 1 000.
+    ///
+    /// # Errors
+    /// `NotFound`, `Unavailable`, `Stopped`.
+    fn history(&self, client: &ClientId, id: DocumentId) -> StoreFuture<'_, Vec<SharedEvent>>;
+    /// The client's events since a time by minute and status, of at most the latest `limit` events.
+    ///
+    /// # Errors
+    /// `NotFound`, `Unavailable`, `Stopped`.
+    fn event_counts(&self, client: &ClientId, since: Timestamp, limit: usize) -> StoreFuture<'_, EventCounts>;
+    /// Commits a small write, to test that the store can accept events.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Stopped`.
+    fn probe(&self) -> StoreFuture<'_, ()>;
+    /// Removes what exceeds the [`Retention`](super::Retention) at `now`; returns the number of removed events. Other
+    /// writes are served in between.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Stopped`.
+    fn prune(&self, now: Timestamp) -> StoreFuture<'_, u64>;
+    /// Flushes and closes the store. Later calls fail with [`StoreError::Stopped`](super::StoreError::Stopped).
+    fn close(&self) -> BoxFuture<'_, ()>;
+}

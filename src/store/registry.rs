@@ -1,0 +1,85 @@
+//! The port of the registry: clients with their hooks and notifications. Look-ups are answered from memory, because each
+//! webhook and each token needs one.
+
+use std::sync::Arc;
+
+use super::StoreFuture;
+use crate::domain::{Client, ClientId, Hook, Notification, NotificationState};
+
+/// Clients, hooks and notifications. A change is durable, and visible to every look-up, when its future completes.
+///
+/// # Errors
+/// Each change fails with `NotFound` when its client, hook or notification does not exist, with `Unavailable` when nothing
+/// could be written, and with `Stopped` when the store is closed. Further errors are listed at the methods.
+pub trait Registry: Send + Sync {
+    /// All clients, ordered by name.
+    fn clients(&self) -> Vec<Arc<Client>>;
+    /// One client.
+    fn client(&self, id: &ClientId) -> Option<Arc<Client>>;
+    /// The hook with this key and the client that owns it.
+    fn hook_by_key(&self, key: &str) -> Option<(ClientId, Arc<Hook>)>;
+    /// A client's hooks, oldest first; empty for an unknown client.
+    fn hooks(&self, client: &ClientId) -> Vec<Arc<Hook>>;
+    /// Adds a client.
+    ///
+    /// # Errors
+    /// `Conflict` when the name is taken; `Unavailable`, `Stopped`.
+    fn add_client(&self, client: Client) -> StoreFuture<'_, ()>;
+    /// Replaces a client's secrets. `created` stays as it was: tokens issued before it belong to an earlier client of the
+    /// same name.
+    ///
+    /// # Errors
+    /// `NotFound`, `Unavailable`, `Stopped`.
+    fn update_client(&self, client: Client) -> StoreFuture<'_, ()>;
+    /// Removes a client. Its hooks, notifications, events, documents, deliveries and rejects are no longer visible when
+    /// the future completes; they are erased in the background.
+    ///
+    /// # Errors
+    /// `NotFound`, `Unavailable`, `Stopped`.
+    fn remove_client(&self, id: &ClientId) -> StoreFuture<'_, ()>;
+    /// Adds a hook to a client.
+    ///
+    /// # Errors
+    /// `Conflict` when the id or the key is taken; `NotFound`, `Unavailable`, `Stopped`.
+    fn add_hook(&self, client: &ClientId, hook: Hook) -> StoreFuture<'_, ()>;
+    /// Replaces the client's hook of this id. Its key, which vendors have been given, and `created` stay as they were.
+    ///
+    /// # Errors
+    /// `NotFound`, `Unavailable`, `Stopped`.
+    fn update_hook(&self, client: &ClientId, hook: Hook) -> StoreFuture<'_, ()>;
+    /// Removes a client's hook.
+    ///
+    /// # Errors
+    /// `NotFound`, `Unavailable`, `Stopped`.
+    fn remove_hook(&self, client: &ClientId, id: &str) -> StoreFuture<'_, ()>;
+    /// A client's notifications, oldest first; empty for an unknown client.
+    fn notifications(&self, client: &ClientId) -> Vec<Arc<Notification>>;
+    /// Adds a notification. A default one clears `is_default` on the client's previous default notification.
+    ///
+    /// # Errors
+    /// `Conflict` when the name or the id is taken; `TooMany` when the client has
+    /// [`NOTIFICATIONS_PER_CLIENT`](crate::domain::NOTIFICATIONS_PER_CLIENT); `NotFound`, `Unavailable`, `Stopped`.
+    fn add_notification(&self, client: &ClientId, notification: Notification) -> StoreFuture<'_, ()>;
+    /// Replaces the notification `before` by `after` (compare and swap). Its id, name and `created` stay as they were. A
+    /// default one clears `is_default` on the client's previous default notification.
+    ///
+    /// # Errors
+    /// `Conflict` when the stored notification differs from `before`; `NotFound`, `Unavailable`, `Stopped`.
+    fn update_notification(&self, client: &ClientId, before: &Notification, after: Notification)
+    -> StoreFuture<'_, ()>;
+    /// Sets the state of a notification, as found out about the endpoint and format of `known`.
+    ///
+    /// # Errors
+    /// `Conflict` when the endpoint or the format differs from that of `known`; `NotFound`, `Unavailable`, `Stopped`.
+    fn set_notification_state(
+        &self,
+        client: &ClientId,
+        known: &Notification,
+        state: NotificationState,
+    ) -> StoreFuture<'_, ()>;
+    /// Removes a client's notification by name. Completes when its pending deliveries are dead.
+    ///
+    /// # Errors
+    /// `NotFound`, `Unavailable`, `Stopped`.
+    fn remove_notification(&self, client: &ClientId, name: &str) -> StoreFuture<'_, ()>;
+}

@@ -1,0 +1,44 @@
+//! The port of the rejects: authenticated requests that could not be parsed, kept so that their owner can replay them.
+
+use super::{RawRequest, StoreFuture};
+use crate::domain::{ClientId, Timestamp};
+
+/// An authenticated request that could not be parsed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reject {
+    /// Unique within the store; grows. 0 until it is stored.
+    pub id: u64,
+    /// Id of the hook that received the request.
+    pub hook: String,
+    /// Time of arrival.
+    pub time: Timestamp,
+    /// The parse error.
+    pub reason: String,
+    /// The request, without credentials.
+    pub raw: RawRequest,
+}
+
+/// The rejects of all clients, bounded by [`Retention`](super::Retention).
+pub trait RejectStore: Send + Sync {
+    /// Stores a reject and removes the oldest ones beyond the bounds; returns the new id. Durable when it completes.
+    /// The new reject is kept even if it alone exceeds the bound on bytes.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown client; `Unavailable` and `Stopped` as for [`Log::append`](super::Log::append).
+    fn add(&self, client: &ClientId, reject: Reject) -> StoreFuture<'_, u64>;
+    /// Up to `limit` rejects with an id below `before`, newest first.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown client; `Unavailable`, `Stopped`.
+    fn list(&self, client: &ClientId, limit: usize, before: Option<u64>) -> StoreFuture<'_, Vec<Reject>>;
+    /// One reject; `None` when the client has no reject of this id.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown client; `Unavailable`, `Stopped`.
+    fn get(&self, client: &ClientId, id: u64) -> StoreFuture<'_, Option<Reject>>;
+    /// Removes a reject, after it was replayed.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown client or reject; `Unavailable`, `Stopped`.
+    fn remove(&self, client: &ClientId, id: u64) -> StoreFuture<'_, ()>;
+}

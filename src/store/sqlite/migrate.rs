@@ -1,0 +1,140 @@
+//! The schema versions: creates a new database, migrates an older one step by step, refuses a newer one. The version is
+//! SQLite's `user_version`.
+
+use std::fs::{self, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, ErrorCode, TransactionBehavior};
+
+use super::OpenError;
+use super::tables::document_ids::DocumentIds;
+use super::tables::state::{self, LogIdentity};
+use super::tables::{columns, schema};
+use crate::domain::Epoch;
+
+/// One step: the statements that lead from the version before to this one. They run in one transaction.
+pub(super) struct Migration {
+    /// What changes, for the log.
+    pub(super) description: &'static str,
+    pub(super) sql: &'static str,
+}
+
+/// All steps in order; the first one creates the tables of version 1. A released step is never changed.
+pub(super) const MIGRATIONS: [Migration; 1] =
+    [Migration { description: "tables of docrelay 0.1", sql: schema::VERSION_1 }];
+
+/// A database up to this size is copied before it is migrated: a copy takes seconds. For a larger one the operator's own
+/// backup must do; each step is atomic in any case.
+const MAX_BACKUP_BYTES: u64 = 1 << 30;
+
+/// Leads the database to the version of the last migration. After a crash the next call continues with the step that was
+/// interrupted.
+///
+/// # Errors
+/// `Foreign` for a file that is not docrelay's, `Newer` for a version after the last migration, `Unusable` when a step or
+/// the backup fails.
+pub(super) fn create_or_migrate(db: &mut Connection, path: &Path, migrations: &[Migration]) -> Result<(), OpenError> {
+    let number = |sql: &str| db.query_row(sql, [], |row| row.get::<_, i64>(0)).map_err(|e| sql_error(path, &e));
+    let tables = number("SELECT count(*) FROM sqlite_schema")?;
+    let (application, found) = (number("PRAGMA application_id")?, number("PRAGMA user_version")?);
+    let known = columns::size(migrations.len());
+    match (tables, application) {
+        (0, 0) => create(db, path, migrations),
+        (_, schema::APPLICATION_ID) if found > known => Err(OpenError::Newer { path: path.to_owned(), found, known }),
+        (_, schema::APPLICATION_ID) if found == known => Ok(()),
+        (_, schema::APPLICATION_ID) if found > 0 => migrate(db, path, found, migrations),
+        _ => Err(OpenError::Foreign(path.to_owned())),
+    }
+}
+
+/// Creates the tables and the identity of a new log, all or nothing.
+fn create(db: &mut Connection, path: &Path, migrations: &[Migration]) -> Result<(), OpenError> {
+    let mut random = [0; 14];
+    getrandom::fill(&mut random).map_err(|e| unusable(path, e))?;
+    let (epoch, node) = random.split_at(8);
+    // 52 bits: the epoch is exact as a floating-point number.
+    let epoch = epoch.iter().fold(0, |number: u64, byte| (number << 8 | u64::from(*byte)) & 0xf_ffff_ffff_ffff);
+    let mut node: [u8; 6] = node.try_into().unwrap_or_default();
+    // The multicast bit of RFC 9562.
+    node[0] |= 1;
+    let identity = LogIdentity { epoch: Epoch::new(epoch.max(1)), document_ids: DocumentIds { node } };
+    let mut create = || -> rusqlite::Result<()> {
+        let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        for (index, migration) in migrations.iter().enumerate() {
+            transaction.execute_batch(migration.sql)?;
+            if index == 0 {
+                // Later steps find the row that a database of version 1 has.
+                state::create(&transaction, &identity)?;
+            }
+        }
+        transaction.pragma_update(None, "application_id", schema::APPLICATION_ID)?;
+        transaction.pragma_update(None, "user_version", columns::size(migrations.len()))?;
+        transaction.commit()
+    };
+    create().map_err(|e| sql_error(path, &e))
+}
+
+/// Runs the steps after version `found`, each in a transaction of its own.
+fn migrate(db: &mut Connection, path: &Path, found: i64, migrations: &[Migration]) -> Result<(), OpenError> {
+    back_up(db, path, found)?;
+    for (version, migration) in (1..).zip(migrations).filter(|(version, _)| *version > found) {
+        let mut step = || -> rusqlite::Result<()> {
+            let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            transaction.execute_batch(migration.sql)?;
+            transaction.pragma_update(None, "user_version", version)?;
+            transaction.commit()
+        };
+        step().map_err(|e| unusable(path, format!("migration to schema version {version} failed: {e}")))?;
+        tracing::info!(version, change = migration.description, "database migrated");
+    }
+    Ok(())
+}
+
+/// Copies the database to `<name>.v<version>.backup`, unless it is too large. The copy is complete if it has that name.
+fn back_up(db: &Connection, path: &Path, version: i64) -> Result<(), OpenError> {
+    let backup = backup_path(path, version);
+    let bytes = fs::metadata(path).map_err(|e| unusable(path, e))?.len();
+    if bytes > MAX_BACKUP_BYTES {
+        tracing::warn!(bytes, limit_bytes = MAX_BACKUP_BYTES, "database too large to back up before its migration");
+        return Ok(());
+    }
+    let mut partial = backup.clone().into_os_string();
+    partial.push(".partial");
+    let partial = PathBuf::from(partial);
+    let copy = || -> Result<(), Box<dyn std::error::Error>> {
+        // Left by a crash. SQLite writes into an empty file only, and takes its permissions.
+        if partial.exists() {
+            fs::remove_file(&partial)?;
+        }
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&partial)?;
+        let name = partial.to_str().ok_or("the path is not UTF-8")?;
+        // A consistent copy, including the write-ahead log. A copy of the file would drop SQLite's locks when closed.
+        db.execute("VACUUM INTO ?1", [name])?;
+        file.sync_all()?;
+        fs::rename(&partial, &backup)?;
+        Ok(())
+    };
+    copy().map_err(|e| unusable(path, format!("no backup before its migration: {e}")))?;
+    tracing::info!(backup = %backup.display(), bytes, "database backed up before its migration");
+    Ok(())
+}
+
+fn backup_path(path: &Path, version: i64) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".v{version}.backup"));
+    name.into()
+}
+
+/// An error of SQLite while a database is opened.
+pub(super) fn sql_error(path: &Path, error: &rusqlite::Error) -> OpenError {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase) => OpenError::Foreign(path.to_owned()),
+        _ => unusable(path, error),
+    }
+}
+
+/// Any other error while a database is opened.
+pub(super) fn unusable(path: &Path, reason: impl ToString) -> OpenError {
+    OpenError::Unusable { path: path.to_owned(), reason: reason.to_string() }
+}

@@ -1,0 +1,118 @@
+//! The port of the log.
+
+use std::sync::atomic::Ordering;
+
+use futures::future::BoxFuture;
+use futures::stream::BoxStream;
+
+use crate::domain::{ClientId, DocumentId, Epoch, SharedEvent, Timestamp};
+use crate::store::sqlite::SqliteStore;
+use crate::store::sqlite::tables::documents;
+use crate::store::sqlite::writer::command::{BatchCommand, BatchItem, Command, CommandReply};
+use crate::store::{
+    AppendOutcome, CommittedBatch, Document, DocumentPage, DocumentQuery, EventCounts, Log, LogPage, NewEvent,
+    PageLimit, RawRequest, StoreFuture,
+};
+
+impl Log for SqliteStore {
+    fn epoch(&self) -> Epoch {
+        self.shared.identity.epoch
+    }
+
+    fn head(&self) -> u64 {
+        self.shared.head.load(Ordering::Acquire)
+    }
+
+    fn append(&self, event: NewEvent) -> StoreFuture<'_, AppendOutcome> {
+        let command = BatchCommand::Append(Box::new(event));
+        Box::pin(self.request(|reply| Command::Batch(BatchItem { command, reply: CommandReply::Appended(reply) })))
+    }
+
+    fn events_after(&self, client: &ClientId, sequence: u64, limit: PageLimit) -> StoreFuture<'_, LogPage> {
+        let reader = self.event_reader(client);
+        Box::pin(async move {
+            let reader = reader?;
+            let page = self.readers.clone().read(move |db| reader.after(db, sequence, limit)).await?;
+            Ok(self.raise_head(page.through, page))
+        })
+    }
+
+    fn tail(&self) -> BoxStream<'static, CommittedBatch> {
+        self.shared.tails.add(&self.shared.head)
+    }
+
+    fn raw_request(&self, client: &ClientId, sequence: u64) -> StoreFuture<'_, Option<RawRequest>> {
+        let reader = self.event_reader(client);
+        Box::pin(async move {
+            let reader = reader?;
+            self.readers.clone().read(move |db| reader.raw_request(db, sequence)).await
+        })
+    }
+
+    fn documents(&self, client: &ClientId, query: DocumentQuery) -> StoreFuture<'_, DocumentPage> {
+        let (epoch, number) = (self.shared.identity.epoch, self.number(client));
+        Box::pin(async move {
+            let number = number?;
+            let page = self.readers.clone().read(move |db| documents::list(db, epoch, number, &query)).await?;
+            Ok(self.raise_head(page.head.sequence, page))
+        })
+    }
+
+    fn document(&self, client: &ClientId, id: DocumentId) -> StoreFuture<'_, Option<Document>> {
+        let (epoch, ids, number) = (self.shared.identity.epoch, self.shared.identity.document_ids, self.number(client));
+        Box::pin(async move {
+            let number = number?;
+            let readers = self.readers.clone();
+            let document = readers
+                .read(move |db| match documents::by_uuid(db, ids, number, id)? {
+                    Some(known) => documents::get(db, epoch, number, known.number),
+                    None => Ok(None),
+                })
+                .await?;
+            Ok(self.raise_head(document.as_ref().map_or(0, |d| d.event.sequence), document))
+        })
+    }
+
+    fn history(&self, client: &ClientId, id: DocumentId) -> StoreFuture<'_, Vec<SharedEvent>> {
+        let (ids, reader) = (self.shared.identity.document_ids, self.event_reader(client));
+        Box::pin(async move {
+            let reader = reader?;
+            let readers = self.readers.clone();
+            let events = readers
+                .read(move |db| match documents::by_uuid(db, ids, reader.number, id)? {
+                    Some(known) => reader.history(db, known.last_seq),
+                    None => Ok(Vec::new()),
+                })
+                .await?;
+            Ok(self.raise_head(events.last().map_or(0, |event| event.id.sequence), events))
+        })
+    }
+
+    fn event_counts(&self, client: &ClientId, since: Timestamp, limit: usize) -> StoreFuture<'_, EventCounts> {
+        let reader = self.event_reader(client);
+        Box::pin(async move {
+            let reader = reader?;
+            let counts = self.readers.clone().read(move |db| reader.counts(db, since, limit)).await?;
+            Ok(self.raise_head(counts.head.sequence, counts))
+        })
+    }
+
+    fn probe(&self) -> StoreFuture<'_, ()> {
+        let command = BatchCommand::Probe;
+        Box::pin(self.request(|reply| Command::Batch(BatchItem { command, reply: CommandReply::Done(reply) })))
+    }
+
+    fn prune(&self, now: Timestamp) -> StoreFuture<'_, u64> {
+        Box::pin(self.request(move |reply| Command::Prune(now, reply)))
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            // Readers first: then the last checkpoint can empty the write-ahead log.
+            self.readers.close();
+            self.shared.tails.close();
+            // `Stopped` means that it is closed already.
+            self.request(Command::Close).await.ok();
+        })
+    }
+}

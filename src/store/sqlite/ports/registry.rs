@@ -1,0 +1,119 @@
+//! The port of the registry. Values are sealed here, off the writer's thread, apart from notifications.
+
+use std::future::ready;
+use std::sync::Arc;
+
+use super::UNKNOWN_CLIENT;
+use crate::domain::{Client, ClientId, Hook, Notification, NotificationState, Timestamp};
+use crate::store::sqlite::SqliteStore;
+use crate::store::sqlite::tables::registry;
+use crate::store::sqlite::writer::command::Command;
+use crate::store::sqlite::writer::notification_change::NotificationChange;
+use crate::store::sqlite::writer::registry_change::RegistryChange;
+use crate::store::{Registry, StoreError, StoreFuture};
+
+impl Registry for SqliteStore {
+    fn clients(&self) -> Vec<Arc<Client>> {
+        self.shared.registry.read().clients.values().map(|entry| entry.client.clone()).collect()
+    }
+
+    fn client(&self, id: &ClientId) -> Option<Arc<Client>> {
+        self.shared.registry.read().clients.get(id).map(|entry| entry.client.clone())
+    }
+
+    fn hook_by_key(&self, key: &str) -> Option<(ClientId, Arc<Hook>)> {
+        self.shared.registry.read().hooks_by_key.get(key).cloned()
+    }
+
+    fn hooks(&self, client: &ClientId) -> Vec<Arc<Hook>> {
+        self.shared.registry.read().clients.get(client).map(|entry| entry.hooks.clone()).unwrap_or_default()
+    }
+
+    fn add_client(&self, client: Client) -> StoreFuture<'_, ()> {
+        let sealed = registry::seal_client(&*self.seal, &client);
+        self.change(RegistryChange::AddClient { client, sealed })
+    }
+
+    fn update_client(&self, client: Client) -> StoreFuture<'_, ()> {
+        let Some((number, known)) = self.owner(&client.id) else { return refused(UNKNOWN_CLIENT) };
+        let client = Client { created: known.created, ..client };
+        let sealed = registry::seal_client(&*self.seal, &client);
+        self.change(RegistryChange::UpdateClient { number, client, sealed })
+    }
+
+    fn remove_client(&self, id: &ClientId) -> StoreFuture<'_, ()> {
+        self.change(RegistryChange::RemoveClient { id: id.clone() })
+    }
+
+    fn add_hook(&self, client: &ClientId, hook: Hook) -> StoreFuture<'_, ()> {
+        let Some((number, owner)) = self.owner(client) else { return refused(UNKNOWN_CLIENT) };
+        let sealed = registry::seal_hook(&*self.seal, &owner, &hook);
+        self.change(RegistryChange::AddHook { number, client: client.clone(), hook: Arc::new(hook), sealed })
+    }
+
+    fn update_hook(&self, client: &ClientId, hook: Hook) -> StoreFuture<'_, ()> {
+        let Some((number, owner)) = self.owner(client) else { return refused(UNKNOWN_CLIENT) };
+        let Some(known) = self.hooks(client).into_iter().find(|known| known.id == hook.id) else {
+            return refused(StoreError::NotFound("hook"));
+        };
+        let hook = Hook { key: known.key.clone(), created: known.created, ..hook };
+        let sealed = registry::seal_hook(&*self.seal, &owner, &hook);
+        self.change(RegistryChange::UpdateHook { number, client: client.clone(), hook: Arc::new(hook), sealed })
+    }
+
+    fn remove_hook(&self, client: &ClientId, id: &str) -> StoreFuture<'_, ()> {
+        self.change(RegistryChange::RemoveHook { client: client.clone(), id: id.to_owned() })
+    }
+
+    fn notifications(&self, client: &ClientId) -> Vec<Arc<Notification>> {
+        let targets = self.shared.registry.targets(client);
+        targets.iter().flat_map(|targets| targets.notifications.iter()).map(|row| row.notification.clone()).collect()
+    }
+
+    fn add_notification(&self, client: &ClientId, notification: Notification) -> StoreFuture<'_, ()> {
+        self.change_notifications(client, NotificationChange::Add(notification))
+    }
+
+    fn update_notification(
+        &self,
+        client: &ClientId,
+        before: &Notification,
+        after: Notification,
+    ) -> StoreFuture<'_, ()> {
+        self.change_notifications(client, NotificationChange::Update { before: before.clone(), after })
+    }
+
+    fn set_notification_state(
+        &self,
+        client: &ClientId,
+        known: &Notification,
+        state: NotificationState,
+    ) -> StoreFuture<'_, ()> {
+        self.change_notifications(client, NotificationChange::SetState { known: known.clone(), state })
+    }
+
+    fn remove_notification(&self, client: &ClientId, name: &str) -> StoreFuture<'_, ()> {
+        // The port has no time, but the deliveries that die with the notification need one.
+        let now = Timestamp::now();
+        self.change_notifications(client, NotificationChange::Remove { name: name.to_owned(), now })
+    }
+}
+
+fn refused(error: StoreError) -> StoreFuture<'static, ()> {
+    Box::pin(ready(Err(error)))
+}
+
+impl SqliteStore {
+    fn change(&self, change: RegistryChange) -> StoreFuture<'_, ()> {
+        Box::pin(self.request(|reply| Command::ChangeRegistry(Box::new(change), reply)))
+    }
+
+    fn change_notifications(&self, client: &ClientId, change: NotificationChange) -> StoreFuture<'_, ()> {
+        self.change(RegistryChange::Notifications { client: client.clone(), change: Box::new(change) })
+    }
+
+    /// A client and the number that its rows have.
+    fn owner(&self, id: &ClientId) -> Option<(i64, Arc<Client>)> {
+        self.shared.registry.read().clients.get(id).map(|entry| (entry.number, entry.client.clone()))
+    }
+}

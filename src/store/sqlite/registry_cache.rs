@@ -1,0 +1,103 @@
+//! The registry in memory. Only the writer changes it, after the commit that made the change durable.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use super::tables::registry::{ClientRow, NotificationRow};
+use crate::domain::{Client, ClientId, Hook, NotificationName, Target};
+
+/// All clients with their hooks and notifications.
+#[derive(Default)]
+pub(super) struct RegistryCache(RwLock<CachedRegistry>);
+
+#[derive(Default)]
+pub(super) struct CachedRegistry {
+    pub(super) clients: BTreeMap<ClientId, CachedClient>,
+    /// By the key in the hook's address.
+    pub(super) hooks_by_key: HashMap<String, (ClientId, Arc<Hook>)>,
+}
+
+pub(super) struct CachedClient {
+    pub(super) number: i64,
+    pub(super) client: Arc<Client>,
+    /// Oldest first.
+    pub(super) hooks: Vec<Arc<Hook>>,
+    /// Oldest first. Replaced as a whole: the writer clones the `Arc` for every event.
+    pub(super) notifications: Arc<Vec<NotificationRow>>,
+}
+
+/// A client and its notifications: the possible targets of its deliveries.
+#[derive(Clone)]
+pub(super) struct ClientTargets {
+    /// The client's number.
+    pub(super) number: i64,
+    pub(super) client: Arc<Client>,
+    pub(super) notifications: Arc<Vec<NotificationRow>>,
+}
+
+impl ClientTargets {
+    pub(super) fn notification(&self, name: &NotificationName) -> Option<&NotificationRow> {
+        self.notifications.iter().find(|row| row.notification.name == *name)
+    }
+
+    pub(super) fn default_notification(&self) -> Option<&NotificationRow> {
+        self.notifications.iter().find(|row| row.notification.is_default)
+    }
+
+    /// The receiver of the deliveries with this notification number: see [`crate::store::DueDelivery::receiver`].
+    pub(super) fn receiver(&self, number: i64) -> Arc<str> {
+        match self.notifications.iter().find(|row| row.number == number) {
+            Some(row) => row.notification.id.as_str().into(),
+            None => self.client.created.millis().to_string().into(),
+        }
+    }
+
+    /// The notification number of deliveries to this target: 0 for callbacks, `None` for an unknown notification.
+    pub(super) fn notification_number(&self, target: &Target) -> Option<i64> {
+        match target {
+            Target::Notification(name) => self.notification(name).map(|row| row.number),
+            Target::Callback { .. } => Some(0),
+        }
+    }
+}
+
+impl RegistryCache {
+    pub(super) fn new(rows: Vec<ClientRow>) -> Self {
+        let mut registry = CachedRegistry::default();
+        for ClientRow { number, client, hooks, notifications } in rows {
+            let id = client.id.clone();
+            for hook in &hooks {
+                registry.hooks_by_key.insert(hook.key.expose().to_owned(), (id.clone(), hook.clone()));
+            }
+            let notifications = Arc::new(notifications);
+            registry.clients.insert(id, CachedClient { number, client, hooks, notifications });
+        }
+        Self(RwLock::new(registry))
+    }
+
+    /// The client's number, which its rows have.
+    pub(super) fn number(&self, client: &ClientId) -> Option<i64> {
+        self.read().clients.get(client).map(|entry| entry.number)
+    }
+
+    pub(super) fn targets(&self, client: &ClientId) -> Option<ClientTargets> {
+        self.read().clients.get(client).map(|entry| ClientTargets {
+            number: entry.number,
+            client: entry.client.clone(),
+            notifications: entry.notifications.clone(),
+        })
+    }
+
+    /// The numbers of all clients.
+    pub(super) fn numbers(&self) -> Vec<i64> {
+        self.read().clients.values().map(|entry| entry.number).collect()
+    }
+
+    pub(super) fn read(&self) -> RwLockReadGuard<'_, CachedRegistry> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn write(&self) -> RwLockWriteGuard<'_, CachedRegistry> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,99 @@
+//! The rows of routes: the destinations that the application has chosen for the events of a document. The callback is
+//! stored sealed; beside it stands what the writer needs of it.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::columns;
+use crate::domain::{Callback, Client, Format, NotificationName, Route, Target};
+use crate::store::Seal;
+
+/// A document, and the client that its secrets are sealed for.
+#[derive(Clone, Copy)]
+pub(crate) struct RouteKey<'a> {
+    /// The client's number.
+    pub(crate) client: i64,
+    pub(crate) owner: &'a Client,
+    /// The document's number.
+    pub(crate) document: i64,
+}
+
+/// A route without the callback's secrets.
+#[derive(Default)]
+pub(crate) struct StoredRoute {
+    pub(crate) notification: Option<NotificationName>,
+    pub(crate) callback: Option<(Target, Format)>,
+}
+
+/// A document's route; an empty one if there is none.
+pub(crate) fn get(db: &Connection, client: i64, document: i64) -> rusqlite::Result<StoredRoute> {
+    let route = db
+        .prepare_cached("SELECT notification, target, format FROM route WHERE client = ?1 AND document = ?2")?
+        .query_row([client, document], |row| {
+            let texts: [Option<String>; 3] = [row.get(0)?, row.get(1)?, row.get(2)?];
+            let [name, target, format] = texts.map(Option::unwrap_or_default);
+            Ok(StoredRoute {
+                notification: name.parse().ok(),
+                callback: Target::from_key(&target).ok().zip(format.parse().ok()),
+            })
+        })
+        .optional()?;
+    Ok(route.unwrap_or_default())
+}
+
+/// Sets the fields that `route` has; the others stay as they are.
+pub(crate) fn set(db: &Connection, seal: &dyn Seal, key: RouteKey<'_>, route: &Route) -> rusqlite::Result<()> {
+    if *route == Route::default() {
+        return Ok(());
+    }
+    let callback = route.callback.as_ref().map(|callback| {
+        // Strings and enums always have a JSON form; an empty text could not be opened and counts as no callback.
+        seal.seal(&serde_json::to_vec(callback).unwrap_or_default(), context(key).as_bytes())
+    });
+    let target = route.callback.as_ref().and_then(Target::of).map(|target| target.key());
+    let format = route.callback.as_ref().map(|callback| callback.format.as_str());
+    db.prepare_cached(
+        "INSERT INTO route (client, document, notification, target, format, callback) VALUES (?1,?2,?3,?4,?5,?6)
+         ON CONFLICT (client, document) DO UPDATE SET
+             notification = coalesce(excluded.notification, notification),
+             target = iif(excluded.callback IS NULL, target, excluded.target),
+             format = coalesce(excluded.format, format),
+             callback = coalesce(excluded.callback, callback)",
+    )?
+    .execute(params![
+        key.client,
+        key.document,
+        route.notification.as_ref().map(|n| n.as_str()),
+        target,
+        format,
+        callback
+    ])?;
+    db.prepare_cached("UPDATE document SET routed = 1 WHERE client = ?1 AND id = ?2 AND routed = 0")?
+        .execute([key.client, key.document])?;
+    Ok(())
+}
+
+/// The present callback of a document, if its deliveries go to the queue of this target.
+pub(crate) fn callback(
+    db: &Connection,
+    seal: &dyn Seal,
+    key: RouteKey<'_>,
+    target: &str,
+) -> rusqlite::Result<Option<Callback>> {
+    let sealed = db
+        .prepare_cached("SELECT callback FROM route WHERE client = ?1 AND document = ?2 AND target = ?3")?
+        .query_row(params![key.client, key.document, target], |row| columns::blob(row, 0))
+        .optional()?;
+    let Some(sealed) = sealed else { return Ok(None) };
+    let opened = seal.open(&sealed, context(key).as_bytes());
+    let callback = opened.and_then(|text| serde_json::from_slice(&text).map_err(|_| "it is damaged".to_owned()));
+    // An error would block the whole queue because of one row.
+    if let Err(reason) = &callback {
+        tracing::error!(client = %key.owner.id, reason, "cannot open a callback: register the document again");
+    }
+    Ok(callback.ok())
+}
+
+/// With the client's creation time, so that a row of a removed client cannot be opened for a later one of the same name.
+fn context(key: RouteKey<'_>) -> String {
+    format!("route/{}/{}/{}", key.owner.id, key.owner.created.millis(), key.document)
+}

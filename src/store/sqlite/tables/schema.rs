@@ -1,0 +1,197 @@
+//! The schema of version 1, and the settings of the connections. The meaning of the columns is documented here only.
+
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+/// `docr`, in `application_id`: distinguishes docrelay's files from other databases.
+pub(crate) const APPLICATION_ID: i64 = 0x646f_6372;
+
+/// How long to wait for a lock. Only another program, such as a backup tool, can hold one.
+pub(crate) const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Only two indexes have random keys, `dedup_key` and `document_lookup`: in a large file each of them costs a page of the
+/// write-ahead log per event. Hence they hold digests instead of texts, and there is no index of the documents' UUIDs: see
+/// `document_ids`.
+pub(crate) const VERSION_1: &str = "
+    -- One row: the identity of the log and the last assigned numbers. `head`, `document` and `delivery` only grow; `time`
+    -- goes back only with the clock.
+    CREATE TABLE state (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        epoch INTEGER NOT NULL,
+        node BLOB NOT NULL,
+        head INTEGER NOT NULL,
+        document INTEGER NOT NULL,
+        time INTEGER NOT NULL,
+        delivery INTEGER NOT NULL,
+        commits INTEGER NOT NULL
+    );
+    -- `name` is NULL when the client was removed and its rows are being erased. Numbers are never used again.
+    CREATE TABLE client (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        name TEXT UNIQUE,
+        created INTEGER NOT NULL,
+        secrets BLOB NOT NULL
+    );
+    -- Separate from the client, because it changes with every batch.
+    CREATE TABLE usage (
+        client INTEGER PRIMARY KEY,
+        events INTEGER NOT NULL DEFAULT 0,
+        bytes INTEGER NOT NULL DEFAULT 0,
+        pruned_through INTEGER NOT NULL DEFAULT 0,
+        rejects INTEGER NOT NULL DEFAULT 0,
+        reject_bytes INTEGER NOT NULL DEFAULT 0,
+        pending INTEGER NOT NULL DEFAULT 0,
+        settled INTEGER NOT NULL DEFAULT 0,
+        settled_bytes INTEGER NOT NULL DEFAULT 0
+    );
+    CREATE TABLE hook (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        client INTEGER NOT NULL,
+        id TEXT NOT NULL,
+        definition BLOB NOT NULL,
+        UNIQUE (client, id)
+    );
+    -- `removed` is the time of removal: the row stays, empty, until its deliveries are dead. Numbers are never used again,
+    -- so a new notification of the same name inherits nothing.
+    CREATE TABLE notification (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        client INTEGER NOT NULL,
+        id TEXT NOT NULL,
+        definition BLOB NOT NULL,
+        removed INTEGER,
+        UNIQUE (client, id)
+    );
+    -- `id` grows with time; `lookup` is a digest of the vendor's identifier, compared with the row. `routed` is 1 if there
+    -- is a route.
+    CREATE TABLE document (
+        client INTEGER NOT NULL,
+        id INTEGER NOT NULL,
+        lookup INTEGER NOT NULL,
+        vendor TEXT NOT NULL,
+        vendor_id TEXT NOT NULL,
+        uuid BLOB NOT NULL,
+        status TEXT NOT NULL,
+        title TEXT,
+        updated INTEGER NOT NULL,
+        last_seq INTEGER NOT NULL,
+        routed INTEGER NOT NULL DEFAULT 0,
+        PRIMARY KEY (client, id)
+    ) WITHOUT ROWID;
+    CREATE INDEX document_lookup ON document (client, lookup);
+    -- Clustered by client and sequence for sequential replays. `prev` is the sequence of the document's event before this
+    -- one, 0 for none: its history is read backwards without an index. `bytes` includes the raw request.
+    CREATE TABLE event (
+        client INTEGER NOT NULL,
+        seq INTEGER NOT NULL,
+        document BLOB NOT NULL,
+        prev INTEGER NOT NULL,
+        status TEXT NOT NULL,
+        time INTEGER NOT NULL,
+        bytes INTEGER NOT NULL,
+        json BLOB NOT NULL,
+        PRIMARY KEY (client, seq)
+    ) WITHOUT ROWID;
+    -- The requests, separate from the events because few of them are ever read. `headers` is JSON.
+    CREATE TABLE raw (
+        seq INTEGER PRIMARY KEY,
+        client INTEGER NOT NULL,
+        method TEXT NOT NULL,
+        query TEXT,
+        headers BLOB NOT NULL,
+        body BLOB NOT NULL
+    );
+    -- Deduplication keys of the last 30 days; `seq` is the event's, which may have been pruned.
+    CREATE TABLE dedup (
+        seq INTEGER PRIMARY KEY,
+        time INTEGER NOT NULL,
+        client INTEGER NOT NULL,
+        document INTEGER NOT NULL,
+        key BLOB NOT NULL
+    );
+    CREATE UNIQUE INDEX dedup_key ON dedup (key);
+    CREATE TABLE reject (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        client INTEGER NOT NULL,
+        hook TEXT NOT NULL,
+        time INTEGER NOT NULL,
+        reason TEXT NOT NULL,
+        method TEXT NOT NULL,
+        query TEXT,
+        headers BLOB NOT NULL,
+        body BLOB NOT NULL,
+        bytes INTEGER NOT NULL
+    );
+    CREATE INDEX reject_client ON reject (client);
+    -- Destinations of a document's events. `callback` is sealed; `target` and `format` are what the writer needs of it, and
+    -- no more than the deliveries show.
+    CREATE TABLE route (
+        client INTEGER NOT NULL,
+        document INTEGER NOT NULL,
+        notification TEXT,
+        target TEXT,
+        format TEXT,
+        callback BLOB,
+        PRIMARY KEY (client, document)
+    ) WITHOUT ROWID;
+    -- `notification` is 0 for a callback. `state`: see `document_fifo`. `due` is NULL unless the delivery is pending and the
+    -- head of its document's FIFO. `tries` counts failures, `bytes` are those of its attempts, `settled` is the time at
+    -- which it was delivered or died. Most columns are small numbers that grow with time, so that a new delivery touches
+    -- each of its four trees near the end.
+    CREATE TABLE delivery (
+        client INTEGER NOT NULL,
+        id INTEGER NOT NULL,
+        notification INTEGER NOT NULL,
+        target TEXT NOT NULL,
+        seq INTEGER NOT NULL,
+        document INTEGER NOT NULL,
+        uuid BLOB NOT NULL,
+        state INTEGER NOT NULL,
+        tries INTEGER NOT NULL,
+        due INTEGER,
+        created INTEGER NOT NULL,
+        settled INTEGER,
+        bytes INTEGER NOT NULL,
+        PRIMARY KEY (client, id)
+    ) WITHOUT ROWID;
+    -- Due deliveries of a queue, first attempts separate from retries.
+    CREATE INDEX delivery_due ON delivery (client, notification, target, (tries > 0), due) WHERE due IS NOT NULL;
+    -- The FIFO of a document.
+    CREATE INDEX delivery_line ON delivery (client, document, state, notification, id);
+    -- Listings, retries of dead deliveries, deliveries of a removed notification.
+    CREATE INDEX delivery_state ON delivery (client, state, notification, id);
+    CREATE INDEX delivery_settled ON delivery (client, settled) WHERE settled IS NOT NULL;
+    -- `took` in milliseconds.
+    CREATE TABLE attempt (
+        delivery INTEGER NOT NULL,
+        number INTEGER NOT NULL,
+        time INTEGER NOT NULL,
+        took INTEGER NOT NULL,
+        status INTEGER,
+        answer BLOB NOT NULL,
+        reason TEXT,
+        PRIMARY KEY (delivery, number)
+    ) WITHOUT ROWID;
+";
+
+/// Settings of the writer's connection. No memory map: a disk error would then be a signal that ends the process. The
+/// write-ahead log is emptied by the checkpointer, never inside a commit.
+pub(crate) fn tune_writer(db: &Connection) -> rusqlite::Result<()> {
+    db.execute_batch(
+        "PRAGMA synchronous = FULL;
+         PRAGMA wal_autocheckpoint = 0;
+         PRAGMA journal_size_limit = 268435456;
+         PRAGMA secure_delete = FAST;
+         PRAGMA temp_store = MEMORY;
+         PRAGMA cache_size = -65536;",
+    )?;
+    db.set_prepared_statement_cache_capacity(128);
+    db.busy_timeout(LOCK_TIMEOUT)
+}
+
+/// Settings of a reader's connection.
+pub(crate) fn tune_reader(db: &Connection) -> rusqlite::Result<()> {
+    db.execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -4096;")?;
+    db.set_prepared_statement_cache_capacity(48);
+    db.busy_timeout(LOCK_TIMEOUT)
+}

@@ -1,0 +1,140 @@
+//! Appending an event inside the writer's transaction: the check for a duplicate, the choice of the document, and the rows.
+
+use std::sync::Arc;
+
+use super::batch_tx::BatchTx;
+use super::enqueue;
+use crate::domain::{DocumentId, Event, EventId, EventJson};
+use crate::store::sqlite::registry_cache::ClientTargets;
+use crate::store::sqlite::tables::columns;
+use crate::store::sqlite::tables::document_ids::DocumentIds;
+use crate::store::sqlite::tables::documents::{self, DocumentRow, DocumentUpdate, NewDocument};
+use crate::store::sqlite::tables::duplicates::{self, Duplicate, KeyRow};
+use crate::store::sqlite::tables::events::{self, EventRow};
+use crate::store::{AppendOutcome, DuplicateRule, NewEvent};
+
+/// Stores an event and queues its deliveries, unless it is a duplicate of a stored event or of an earlier one of the same
+/// transaction.
+pub(super) fn append(
+    tx: &mut BatchTx<'_>,
+    targets: &ClientTargets,
+    event: &NewEvent,
+) -> rusqlite::Result<AppendOutcome> {
+    let client = targets.number;
+    let key = match &event.duplicate_rule {
+        DuplicateRule::SameKey(key) => Some(duplicates::digest(client, event.vendor, key)),
+        DuplicateRule::SameStatus | DuplicateRule::KnownDocument => None,
+    };
+    if let Some(key) = &key
+        && let Some(duplicate) = duplicates::find(tx.db(), client, key, event.now)?
+    {
+        return append_duplicate(tx, targets, event, &duplicate);
+    }
+    let known = documents::by_vendor(tx.db(), client, event.vendor, &event.update.vendor_id)?;
+    let (mut document, is_new) = match known {
+        Some(document) if is_duplicate(event, &document) => {
+            let duplicate = Duplicate { sequence: document.last_seq, document };
+            return append_duplicate(tx, targets, event, &duplicate);
+        }
+        Some(document) => (document, false),
+        None => (new_document(tx, client, event)?, true),
+    };
+    let previous = document.last_seq;
+    let sequence = tx.counters.head.saturating_add(1);
+    let time = tx.counters.event_time(event.now);
+    let title = event.update.title.as_deref().or(document.title.as_deref());
+    let json = EventJson {
+        document_id: document.uuid,
+        status: event.update.status,
+        vendor: event.vendor,
+        vendor_id: &event.update.vendor_id,
+        time,
+        title,
+        result: event.update.result.as_ref(),
+        error: event.update.error.as_ref(),
+        vendor_time: event.update.vendor_time,
+        labels: &event.labels,
+    }
+    .encode();
+    let bytes = columns::size(json.len()).saturating_add(event.raw.as_ref().map_or(0, columns::request_bytes));
+    let row = EventRow {
+        client,
+        sequence,
+        document: document.uuid,
+        previous,
+        status: event.update.status,
+        time,
+        bytes,
+        json: &json,
+        raw: event.raw.as_ref(),
+    };
+    events::insert(tx.db(), &row)?;
+    if let Some(key) = &key {
+        duplicates::insert(tx.db(), &KeyRow { sequence, time, client, document: document.number, key })?;
+    }
+    let update =
+        DocumentUpdate { number: document.number, status: event.update.status, title, time, last_seq: sequence };
+    if is_new {
+        let new = NewDocument { uuid: document.uuid, vendor: event.vendor, vendor_id: &event.update.vendor_id };
+        documents::insert(tx.db(), client, &new, &update)?;
+    } else {
+        documents::update(tx.db(), client, &update)?;
+    }
+    (document.status, document.last_seq) = (event.update.status, sequence);
+    enqueue::new_event(tx, targets, event, &document)?;
+    tx.write.usage.event_added(client, bytes);
+    tx.counters.head = sequence;
+    tx.counters.time = time;
+    Ok(AppendOutcome::Stored(Arc::new(Event {
+        id: EventId { epoch: tx.context.identity.epoch, sequence: columns::unsigned(sequence) },
+        client: event.client.clone(),
+        document: document.uuid,
+        status: event.update.status,
+        json,
+    })))
+}
+
+/// Whether an event without a key is a duplicate of the document's latest event.
+fn is_duplicate(event: &NewEvent, document: &DocumentRow) -> bool {
+    match event.duplicate_rule {
+        DuplicateRule::SameKey(_) => false,
+        DuplicateRule::SameStatus => document.status == event.update.status,
+        DuplicateRule::KnownDocument => true,
+    }
+}
+
+/// A duplicate is not stored, but its route is.
+fn append_duplicate(
+    tx: &mut BatchTx<'_>,
+    targets: &ClientTargets,
+    event: &NewEvent,
+    duplicate: &Duplicate,
+) -> rusqlite::Result<AppendOutcome> {
+    let Duplicate { sequence, document } = duplicate;
+    enqueue::changed_route(tx, targets, event, document)?;
+    let id = EventId { epoch: tx.context.identity.epoch, sequence: columns::unsigned(*sequence) };
+    Ok(AppendOutcome::Duplicate { id, document: document.uuid, status: document.status })
+}
+
+/// Assigns the number and the UUID of an unknown document: the vendor's own UUID, or one of this store's.
+fn new_document(tx: &mut BatchTx<'_>, client: i64, event: &NewEvent) -> rusqlite::Result<DocumentRow> {
+    let ids = tx.context.identity.document_ids;
+    let own = match event.update.vendor_id.as_str().parse::<DocumentId>() {
+        // This store will assign that UUID later.
+        Ok(own) if ids.number(own).is_some_and(|number| number > tx.counters.document) => None,
+        // Another vendor's document has that UUID.
+        Ok(own) if documents::by_uuid(tx.db(), ids, client, own)?.is_some() => None,
+        Ok(own) => Some(own),
+        Err(_) => None,
+    };
+    let number = DocumentIds::next_number(tx.counters.document, tx.counters.event_time(event.now));
+    tx.counters.document = number;
+    Ok(DocumentRow {
+        number,
+        uuid: own.unwrap_or_else(|| ids.uuid(number)),
+        status: event.update.status,
+        title: None,
+        last_seq: 0,
+        has_route: false,
+    })
+}

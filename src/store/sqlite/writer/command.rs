@@ -1,0 +1,104 @@
+//! The commands of the writer thread and their replies. A command holds everything that its result depends on, apart from
+//! the database: the present time is part of it.
+
+use std::sync::mpsc::SyncSender;
+
+use tokio::sync::oneshot;
+
+use super::bulk_update::BulkUpdate;
+use super::registry_change::RegistryChange;
+use crate::domain::{ClientId, Timestamp};
+use crate::store::{AppendOutcome, AttemptRecord, NewEvent, Reject, StoreError};
+
+/// Dropping it replies [`StoreError::Stopped`].
+pub(crate) type ReplySender<T> = oneshot::Sender<Result<T, StoreError>>;
+
+/// A command in the writer's queue.
+pub(crate) enum Command {
+    /// Shares a transaction with other commands.
+    Batch(BatchItem),
+    /// A transaction of its own, so that the commands after it see the change.
+    ChangeRegistry(Box<RegistryChange>, ReplySender<()>),
+    /// An update of many deliveries, slice by slice.
+    BulkUpdate(BulkUpdate, CommandReply),
+    /// Removes what exceeds the retention at this time.
+    Prune(Timestamp, ReplySender<u64>),
+    /// Completes a checkpoint of which only a few pages are left, and restarts the write-ahead log.
+    RestartLog(SyncSender<()>),
+    /// Flushes and ends the thread.
+    Close(ReplySender<()>),
+}
+
+/// A command that shares a transaction.
+pub(crate) struct BatchItem {
+    pub(crate) command: BatchCommand,
+    pub(crate) reply: CommandReply,
+}
+
+pub(crate) enum BatchCommand {
+    Append(Box<NewEvent>),
+    AddReject {
+        client: ClientId,
+        reject: Box<Reject>,
+    },
+    RemoveReject {
+        client: ClientId,
+        id: u64,
+    },
+    RecordAttempt(Box<AttemptRecord>),
+    RetryDelivery {
+        client: ClientId,
+        id: u64,
+        now: Timestamp,
+    },
+    /// Writes something small.
+    Probe,
+}
+
+impl BatchCommand {
+    /// Bytes that it writes, about.
+    pub(super) fn weight(&self) -> usize {
+        match self {
+            Self::Append(event) => event.raw.as_ref().map_or(0, |raw| raw.body.len()),
+            Self::AddReject { reject, .. } => reject.raw.body.len(),
+            Self::RecordAttempt(record) => record.attempt.as_ref().map_or(0, |attempt| attempt.response_body.len()),
+            Self::RemoveReject { .. } | Self::RetryDelivery { .. } | Self::Probe => 0,
+        }
+    }
+}
+
+/// The result of a successful command.
+pub(crate) enum CommandOutput {
+    Appended(AppendOutcome),
+    /// An id or a count.
+    Number(u64),
+    Done,
+}
+
+/// The sender that waits for the output of a command.
+pub(crate) enum CommandReply {
+    Appended(ReplySender<AppendOutcome>),
+    Number(ReplySender<u64>),
+    Done(ReplySender<()>),
+}
+
+impl CommandReply {
+    /// Sends the result. The receiver may be gone.
+    pub(super) fn send(self, result: Result<CommandOutput, StoreError>) {
+        match (self, result) {
+            (Self::Appended(reply), Ok(CommandOutput::Appended(outcome))) => send(reply, Ok(outcome)),
+            (Self::Number(reply), Ok(CommandOutput::Number(number))) => send(reply, Ok(number)),
+            (Self::Done(reply), Ok(_)) => send(reply, Ok(())),
+            (Self::Appended(reply), Err(error)) => send(reply, Err(error)),
+            (Self::Number(reply), Err(error)) => send(reply, Err(error)),
+            (Self::Done(reply), Err(error)) => send(reply, Err(error)),
+            // The port creates a command with the reply of its output. The drop of the sender is a reply, too.
+            (Self::Appended(_) | Self::Number(_), Ok(_)) => {}
+        }
+    }
+}
+
+/// Sends a result. The receiver may be gone.
+pub(super) fn send<T>(reply: ReplySender<T>, result: Result<T, StoreError>) {
+    reply.send(result).ok();
+}

@@ -1,0 +1,185 @@
+//! Changes of the registry, applied by the writer: first the tables, then, after the commit, the memory.
+
+use std::sync::Arc;
+
+use rusqlite::{Connection, TransactionBehavior, params};
+
+use super::bulk_update::RemovedNotification;
+use super::notification_change::NotificationChange;
+use crate::domain::{Client, ClientId, Hook};
+use crate::store::sqlite::registry_cache::{CachedClient, RegistryCache};
+use crate::store::sqlite::tables::columns;
+use crate::store::{Seal, StoreError};
+
+/// A change of the registry. `number` is the client that the sealed value was made for: when the writer applies the change,
+/// the name may belong to another client.
+pub(crate) enum RegistryChange {
+    AddClient { client: Client, sealed: Vec<u8> },
+    UpdateClient { number: i64, client: Client, sealed: Vec<u8> },
+    RemoveClient { id: ClientId },
+    AddHook { number: i64, client: ClientId, hook: Arc<Hook>, sealed: Vec<u8> },
+    UpdateHook { number: i64, client: ClientId, hook: Arc<Hook>, sealed: Vec<u8> },
+    RemoveHook { client: ClientId, id: String },
+    Notifications { client: ClientId, change: Box<NotificationChange> },
+}
+
+/// Background work that a change leaves.
+pub(crate) enum RemainingWork {
+    None,
+    /// The rows of a removed client, by its number.
+    EraseClient(i64),
+    /// The pending deliveries of a removed notification.
+    FailPending(RemovedNotification),
+}
+
+impl RegistryChange {
+    /// Applies the change.
+    pub(super) fn apply(
+        self,
+        db: &mut Connection,
+        cache: &RegistryCache,
+        seal: &dyn Seal,
+    ) -> Result<RemainingWork, StoreError> {
+        if let Self::Notifications { client, change } = self {
+            let removed = change.apply(db, cache, seal, &client)?;
+            return Ok(removed.map_or(RemainingWork::None, RemainingWork::FailPending));
+        }
+        let number = self.check(cache)?;
+        let transaction =
+            db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(|e| columns::unavailable(&e))?;
+        let number = self
+            .write(&transaction, number)
+            .and_then(|number| transaction.commit().map(|()| number))
+            .map_err(|e| columns::unavailable(&e))?;
+        let remaining = match self {
+            Self::RemoveClient { .. } => RemainingWork::EraseClient(number),
+            _ => RemainingWork::None,
+        };
+        self.update_cache(cache, number);
+        Ok(remaining)
+    }
+
+    /// The client's number, if the change can be applied; 0 for a new client.
+    fn check(&self, cache: &RegistryCache) -> Result<i64, StoreError> {
+        let entries = cache.read();
+        let find = |id: &ClientId| entries.clients.get(id).ok_or(StoreError::NotFound("client"));
+        match self {
+            Self::AddClient { client, .. } if entries.clients.contains_key(&client.id) => {
+                Err(StoreError::Conflict(format!("the client {}", client.id)))
+            }
+            Self::AddClient { .. } => Ok(0),
+            Self::UpdateClient { number, client, .. } => same_client(find(&client.id)?, *number),
+            Self::RemoveClient { id } => Ok(find(id)?.number),
+            Self::AddHook { number, client, hook, .. } => {
+                let entry = find(client)?;
+                let is_taken = entry.hooks.iter().any(|known| known.id == hook.id);
+                if is_taken || entries.hooks_by_key.contains_key(hook.key.expose()) {
+                    return Err(StoreError::Conflict(format!("the hook {}", hook.id)));
+                }
+                same_client(entry, *number)
+            }
+            Self::UpdateHook { number, client, hook, .. } => {
+                let entry = find(client)?;
+                same_client(entry, *number).and_then(|_| with_hook(entry, &hook.id))
+            }
+            Self::RemoveHook { client, id } => with_hook(find(client)?, id),
+            Self::Notifications { client, .. } => Ok(find(client)?.number),
+        }
+    }
+
+    fn write(&self, db: &Connection, number: i64) -> rusqlite::Result<i64> {
+        match self {
+            Self::AddClient { client, sealed } => {
+                db.execute(
+                    "INSERT INTO client (name, created, secrets) VALUES (?1, ?2, ?3)",
+                    params![client.id.as_str(), client.created.millis(), sealed],
+                )?;
+                let number = db.last_insert_rowid();
+                db.execute("INSERT INTO usage (client) VALUES (?1)", [number])?;
+                return Ok(number);
+            }
+            Self::UpdateClient { sealed, .. } => {
+                db.execute("UPDATE client SET secrets = ?2 WHERE id = ?1", params![number, sealed])?;
+            }
+            // Without a name, the row makes erasing continue after a restart.
+            Self::RemoveClient { .. } => {
+                db.execute("UPDATE client SET name = NULL, secrets = x'' WHERE id = ?1", [number])?;
+                db.execute("DELETE FROM hook WHERE client = ?1", [number])?;
+                db.execute("DELETE FROM notification WHERE client = ?1", [number])?;
+            }
+            Self::AddHook { hook, sealed, .. } => {
+                db.execute(
+                    "INSERT INTO hook (client, id, definition) VALUES (?1, ?2, ?3)",
+                    params![number, hook.id, sealed],
+                )?;
+            }
+            Self::UpdateHook { hook, sealed, .. } => {
+                db.execute(
+                    "UPDATE hook SET definition = ?3 WHERE client = ?1 AND id = ?2",
+                    params![number, hook.id, sealed],
+                )?;
+            }
+            Self::RemoveHook { id, .. } => {
+                db.execute("DELETE FROM hook WHERE client = ?1 AND id = ?2", params![number, id])?;
+            }
+            Self::Notifications { .. } => {}
+        }
+        Ok(number)
+    }
+
+    fn update_cache(self, cache: &RegistryCache, number: i64) {
+        let mut guard = cache.write();
+        let entries = &mut *guard;
+        match self {
+            Self::AddClient { client, .. } => {
+                let id = client.id.clone();
+                entries.clients.insert(
+                    id,
+                    CachedClient { number, client: Arc::new(client), hooks: Vec::new(), notifications: Arc::default() },
+                );
+            }
+            Self::UpdateClient { client, .. } => {
+                if let Some(entry) = entries.clients.get_mut(&client.id) {
+                    entry.client = Arc::new(client);
+                }
+            }
+            Self::RemoveClient { id } => {
+                for hook in entries.clients.remove(&id).into_iter().flat_map(|entry| entry.hooks) {
+                    entries.hooks_by_key.remove(hook.key.expose());
+                }
+            }
+            Self::AddHook { client, hook, .. } => {
+                if let Some(entry) = entries.clients.get_mut(&client) {
+                    entry.hooks.push(hook.clone());
+                    entries.hooks_by_key.insert(hook.key.expose().to_owned(), (client, hook));
+                }
+            }
+            Self::UpdateHook { client, hook, .. } => {
+                let hooks = entries.clients.get_mut(&client).map(|entry| &mut entry.hooks);
+                if let Some(known) = hooks.and_then(|hooks| hooks.iter_mut().find(|known| known.id == hook.id)) {
+                    *known = hook.clone();
+                    entries.hooks_by_key.insert(hook.key.expose().to_owned(), (client, hook));
+                }
+            }
+            Self::RemoveHook { client, id } => {
+                if let Some(entry) = entries.clients.get_mut(&client) {
+                    for hook in entry.hooks.extract_if(.., |hook| hook.id == id) {
+                        entries.hooks_by_key.remove(hook.key.expose());
+                    }
+                }
+            }
+            Self::Notifications { .. } => {}
+        }
+    }
+}
+
+/// The client's number, if it has this hook.
+fn with_hook(entry: &CachedClient, hook: &str) -> Result<i64, StoreError> {
+    let is_known = entry.hooks.iter().any(|known| known.id == hook);
+    if is_known { Ok(entry.number) } else { Err(StoreError::NotFound("hook")) }
+}
+
+/// The client's number, if the sealed value was made for this client.
+fn same_client(entry: &CachedClient, number: i64) -> Result<i64, StoreError> {
+    if entry.number == number { Ok(number) } else { Err(StoreError::NotFound("client")) }
+}
