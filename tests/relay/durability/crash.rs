@@ -109,8 +109,11 @@ impl Load<'_> {
         let responses = AtomicUsize::new(0);
         let mut all = LoadResult::default();
         thread::scope(|scope| {
-            let send_jobs = |sender| self.send_jobs(sender, &responses);
-            let senders: Vec<_> = (0..SENDERS).map(|sender| scope.spawn(move || send_jobs(sender))).collect();
+            let responses = &responses;
+            // The connections are open before the kill, which may come first.
+            let connections: Vec<Connection> = (0..SENDERS).map(|_| Connection::open(self.to)).collect();
+            let start = |(sender, connection)| scope.spawn(move || self.send_jobs(sender, connection, responses));
+            let senders: Vec<_> = connections.into_iter().enumerate().map(start).collect();
             let deadline = Instant::now() + TIMEOUT;
             while responses.load(Ordering::Relaxed) < self.kill_after && Instant::now() < deadline {
                 thread::yield_now();
@@ -124,9 +127,8 @@ impl Load<'_> {
         all
     }
 
-    fn send_jobs(&self, sender: usize, responses: &AtomicUsize) -> LoadResult {
+    fn send_jobs(&self, sender: usize, mut connection: Connection, responses: &AtomicUsize) -> LoadResult {
         let mut pending: Vec<String> = self.pending.iter().skip(sender).step_by(SENDERS).cloned().collect();
-        let mut connection = Connection::open(self.to);
         let mut acknowledged = Vec::new();
         for n in 0.. {
             let job = pending.pop().unwrap_or_else(|| format!("r{}-s{sender}-{n}", self.round));
