@@ -3,6 +3,7 @@
 pub mod data;
 pub mod logging;
 pub(crate) mod options;
+pub(crate) mod router;
 mod stop;
 
 use std::net::SocketAddr;
@@ -16,23 +17,20 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::auth::Authenticator;
 use crate::config::Config;
-use crate::delivery::http_client::ReqwestClient;
-use crate::delivery::{DeliveryHandle, DeliveryWorker};
+use crate::delivery::DeliveryWorker;
 use crate::domain::Timestamp;
 use crate::http::transport::server::{Server, listen};
 use crate::http::transport::workers::{StreamWorker, StreamWorkers};
-use crate::http::{self, Parts, RequestMiddleware};
-use crate::ingest::Ingest;
-use crate::manage::{Clients, Deliveries, Documents, Hooks, Notifications, Rejects};
+use crate::http::{self, RequestMiddleware};
+use crate::manage::{Clients, Hooks};
 use crate::metrics::Metrics;
 use crate::store::Store;
 use crate::store::sqlite::OpenError;
-use crate::stream::hub::Hub;
-use crate::stream::{self, Streams, dispatch};
+use crate::stream::dispatch;
 
-use data::{DataDirectory, RelayAddress, StoreOwner};
+use data::{DataDirectory, Holder, Reached};
+use router::{Opened, Router};
 
 /// How often old events and quiet rate buckets are cleared away.
 const HOUSEKEEPING: Duration = Duration::from_secs(30);
@@ -59,8 +57,8 @@ pub async fn serve(config: Config, on_listening: OnListening<'_>) -> anyhow::Res
     stop::survive_full_files()?;
     let mut signals = stop::Signals::catch()?;
     let directory = DataDirectory::open(&config.data)?;
-    let keys = directory.keys()?;
-    let admin = directory.admin_token(config.admin_token.clone())?;
+    directory.keys()?;
+    directory.admin_token(config.admin_token.clone())?;
     let metrics = Metrics::new(env!("CARGO_PKG_VERSION"));
     let store = match directory.hold(options::store(&config, &directory, &metrics)?)? {
         StoreOwner::Local(store) => store,
@@ -79,31 +77,8 @@ pub async fn serve(config: Config, on_listening: OnListening<'_>) -> anyhow::Res
 
     // The tail is taken before the first follower can join, so the hub misses nothing that the head does not cover.
     let tail = store.log.tail();
-    let hub = Hub::new(options::hub(&config), store.log.head());
-    let stream_options = stream::Options { idle_interval: config.idle_interval, ..stream::Options::default() };
-    let http_client = Arc::new(ReqwestClient::new(options::http_client(&config))?);
-    let delivery = DeliveryHandle::new(store.clone(), http_client, options::delivery(&config), metrics.clone());
-    let auth = Authenticator::new(keys.clone(), store.registry.clone());
-    let ingest = Ingest::new(store.clone(), metrics.clone());
-    let notifications = Notifications::new(store.registry.clone(), delivery.clone());
-    let hooks = Hooks::new(store.registry.clone());
-    let clients = Clients::new(store.registry.clone(), hub.clone(), delivery.clone());
-    let parts = Parts {
-        clients: clients.clone(),
-        hooks: hooks.clone(),
-        documents: Documents::new(store.log.clone(), ingest.clone(), notifications.clone()),
-        rejects: Rejects::new(store.rejects.clone(), store.registry.clone(), ingest.clone()),
-        notifications,
-        deliveries: Deliveries::new(store.outbox.clone(), store.registry.clone(), delivery.clone()),
-        ingest,
-        streams: Streams::new(store.clone(), hub.clone(), stream_options, metrics.clone()),
-        hub: hub.clone(),
-        auth,
-        keys: keys.clone(),
-        admin,
-        metrics: metrics.clone(),
-    };
-    let context = http::Context::new(parts, options::http(&config, &reached));
+    let opened = Opened { store: &store, metrics: &metrics, public_url: reached.public_url.clone() };
+    let Router { context, hub, delivery, clients, hooks, keys } = router::build(&config, &directory, opened)?;
 
     let (stream_workers, workers) = StreamWorkers::new(options::stream_threads(), config.write_timeout);
     let (ending, mut thread_ended) = mpsc::channel(1);
@@ -119,9 +94,9 @@ pub async fn serve(config: Config, on_listening: OnListening<'_>) -> anyhow::Res
         metrics: metrics.clone(),
     };
     let origins = options::origins(&config);
-    let public_service = RequestMiddleware::new(http::public(&context), origins, metrics.clone());
+    let public_service = RequestMiddleware::new(http::Address::Public.filter(&context), origins, metrics.clone());
     let admin_service =
-        RequestMiddleware::new(http::private(&context), http::Origins::Only(Vec::new()), metrics.clone());
+        RequestMiddleware::new(http::Address::Admin.filter(&context), http::Origins::Only(Vec::new()), metrics.clone());
 
     let mut public_task = JoinSet::new();
     public_task.spawn(server(&stop_public, stream_workers, options::server(&config)).run(public, public_service));

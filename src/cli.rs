@@ -43,16 +43,16 @@ enum Command {
     Token(token::Token),
     /// Manage clients
     #[command(subcommand)]
-    Client(client::Client),
+    Client(client::ClientCommand),
     /// Manage hooks
     #[command(subcommand)]
-    Hook(hook::Hook),
+    Hook(hook::HookCommand),
     /// Manage notifications
     #[command(subcommand)]
-    Notification(notification::Notification),
+    Notification(notification::NotificationCommand),
     /// Look at deliveries
     #[command(subcommand)]
-    Delivery(delivery::Delivery),
+    Delivery(delivery::DeliveryCommand),
     Check(check::Check),
     /// Play a vendor: send one message to a hook, and show what it answers
     Send(Box<send::Args>),

@@ -1,5 +1,5 @@
-//! The relay's HTTP side: which address leads to which handler. Filters parse, handlers are plain functions over the
-//! use cases; a rejection means "try the next route", never "error".
+//! The HTTP side of the relay. `routes` is the table of all addresses; handlers are functions over the use cases and know
+//! no port of the store.
 
 mod accept_header;
 mod api;
@@ -8,9 +8,12 @@ mod baidu;
 mod body;
 mod cors;
 mod middleware;
+mod page;
 mod problem;
 mod request;
 mod response;
+mod route;
+mod routes;
 pub mod transport;
 mod ui;
 
@@ -19,9 +22,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
-use warp::filters::BoxedFilter;
-use warp::reply::Response;
-use warp::{Filter, Rejection};
 
 use crate::auth::{AdminToken, Authenticator, Keys, QueryToken};
 use crate::ingest::Ingest;
@@ -30,14 +30,12 @@ use crate::metrics::Metrics;
 use crate::stream::Streams;
 use crate::stream::hub::Hub;
 
-pub use api::deliveries::{AttemptView, DeliveryView};
-pub use api::hooks::HookView;
-pub use baidu::notifications::NotificationView;
 pub use cors::Origins;
 pub use middleware::RequestMiddleware;
+pub use route::Access;
+pub use routes::{Address, RouteInfo, reference, routes};
 
-use request::{Request, request};
-use response::HandlerResult;
+use body::BodyLimits;
 
 /// What the routes need to know.
 #[derive(Debug, Clone)]
@@ -121,6 +119,10 @@ impl Context {
         })
     }
 
+    fn body_limits(&self) -> BodyLimits {
+        BodyLimits { max_bytes: self.options.max_body_bytes, timeout: self.options.body_timeout }
+    }
+
     /// Forgets the buckets of hooks that have been quiet and the calls of those that are gone, and looks whether keys were added or retired; call it now
     /// and then.
     pub fn sweep(&self) {
@@ -130,112 +132,4 @@ impl Context {
             tracing::warn!(%error, "the signing keys could not be read again: those known stay in force");
         }
     }
-}
-
-/// The public address.
-pub fn public(context: &Arc<Context>) -> BoxedFilter<(Response,)> {
-    let c = context;
-    // The busiest first: routes are tried in this order.
-    at_one(warp::path!("in" / String), c, api::ingest::receive)
-        .or(at(warp::path!("events" / "client"), c, api::events::stream))
-        .unify()
-        .or(at(warp::path!("events" / "counts"), c, api::stats::counts))
-        .unify()
-        .or(at_one(warp::path!("events" / String / "raw"), c, api::events::raw))
-        .unify()
-        .or(at(warp::path!("events" / "ticket"), c, api::tickets::issue))
-        .unify()
-        .or(at(warp::path!("documents"), c, api::documents::collection))
-        .unify()
-        .or(at_one(warp::path!("documents" / String), c, api::documents::one))
-        .unify()
-        .or(at_one(warp::path!("documents" / String / "events"), c, api::documents::history))
-        .unify()
-        .or(at(warp::path!("hooks"), c, api::hooks::collection))
-        .unify()
-        .or(at_one(warp::path!("hooks" / String), c, api::hooks::one))
-        .unify()
-        .or(at(warp::path!("rejects"), c, api::rejects::list))
-        .unify()
-        .or(at_one(warp::path!("rejects" / String / "replay"), c, api::rejects::replay))
-        .unify()
-        .or(at(warp::path!("v1" / ..), c, baidu::notifications::api))
-        .unify()
-        .or(at(warp::path!("v2" / ..), c, baidu::notifications::api))
-        .unify()
-        .or(at(warp::path!("deliveries"), c, api::deliveries::list))
-        .unify()
-        .or(at_one(warp::path!("deliveries" / String), c, api::deliveries::one))
-        .unify()
-        .or(at_one(warp::path!("deliveries" / String / "retry"), c, api::deliveries::retry))
-        .unify()
-        .or(at(warp::path!("oauth" / "token"), c, api::oauth::token))
-        .unify()
-        .or(at(warp::path!(".well-known" / "jwks.json"), c, api::oauth::jwks))
-        .unify()
-        .or(at(anywhere(), c, ui::pages::page))
-        .unify()
-        .boxed()
-}
-
-/// The admin address.
-pub fn private(context: &Arc<Context>) -> BoxedFilter<(Response,)> {
-    let c = context;
-    at(warp::path!("livez"), c, api::admin::livez)
-        .or(at(warp::path!("readyz"), c, api::admin::readyz))
-        .unify()
-        .or(at(warp::path!("metrics"), c, api::admin::metrics))
-        .unify()
-        .or(at(warp::path!("admin" / "clients"), c, api::admin::clients))
-        .unify()
-        .or(at_one(warp::path!("admin" / "clients" / String), c, api::admin::client))
-        .unify()
-        .or(at_one(warp::path!("admin" / "clients" / String / "secret"), c, api::admin::rotate))
-        .unify()
-        .or(at(warp::path!("admin" / "followers"), c, api::admin::followers))
-        .unify()
-        .or(at_one(warp::path!("admin" / "followers" / String), c, api::admin::follower))
-        .unify()
-        .or(at(anywhere(), c, api::admin::elsewhere))
-        .unify()
-        .boxed()
-}
-
-/// Every path that is left.
-fn anywhere() -> impl Filter<Extract = (), Error = Rejection> + Clone {
-    warp::any().and_then(|| std::future::ready(Ok::<_, Rejection>(()))).untuple_one()
-}
-
-/// A handler at a fixed path.
-fn at<P, H, F>(path: P, context: &Arc<Context>, handler: H) -> BoxedFilter<(Response,)>
-where
-    P: Filter<Extract = (), Error = Rejection> + Clone + Send + Sync + 'static,
-    H: Fn(Arc<Context>, Request) -> F + Clone + Send + Sync + 'static,
-    F: Future<Output = HandlerResult> + Send,
-{
-    let context = context.clone();
-    path.and(request())
-        .then(move |request: Request| {
-            let id = request.id.clone();
-            let outcome = handler(context.clone(), request);
-            async move { outcome.await.unwrap_or_else(|problem| problem.into_response(&id)) }
-        })
-        .boxed()
-}
-
-/// A handler at a path with one segment that varies.
-fn at_one<P, H, F>(path: P, context: &Arc<Context>, handler: H) -> BoxedFilter<(Response,)>
-where
-    P: Filter<Extract = (String,), Error = Rejection> + Clone + Send + Sync + 'static,
-    H: Fn(Arc<Context>, Request, String) -> F + Clone + Send + Sync + 'static,
-    F: Future<Output = HandlerResult> + Send,
-{
-    let context = context.clone();
-    path.and(request())
-        .then(move |segment: String, request: Request| {
-            let id = request.id.clone();
-            let outcome = handler(context.clone(), request, segment);
-            async move { outcome.await.unwrap_or_else(|problem| problem.into_response(&id)) }
-        })
-        .boxed()
 }

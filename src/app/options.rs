@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::data::{DataDirectory, RelayAddress};
+use super::data::DataDirectory;
 use crate::config::{Config, Origins};
 use crate::delivery::{self, http_client};
 use crate::http;
@@ -67,9 +67,9 @@ pub(super) fn hub(config: &Config) -> hub::Options {
     }
 }
 
-pub(super) fn http(config: &Config, reached: &RelayAddress) -> http::Options {
+pub(super) fn http(config: &Config, public_url: String) -> http::Options {
     http::Options {
-        public_url: reached.public_url.clone(),
+        public_url,
         max_body_bytes: config.max_body_bytes,
         body_timeout: config.body_timeout,
         token_ttl: config.token_ttl,

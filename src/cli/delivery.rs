@@ -1,29 +1,26 @@
-//! `docrelay delivery list|retry`: what is on its way out, what has arrived and what has not.
+//! `docrelay delivery list|retry`.
 
-use anyhow::{Context, bail};
-use reqwest::Method;
+use anyhow::Context;
 
-use super::reach::{Desk, ask};
-use super::{print, small_runtime};
-use crate::app::data::StoreOwner;
+use super::print;
+use super::reach::{ApiRequest, with_session};
 use crate::config::{Config, Flags};
-use crate::domain::{ClientId, NotificationName, Timestamp};
-use crate::http::DeliveryView;
-use crate::store::{DeliveryQuery, DeliveryState};
+use crate::domain::{ClientId, NotificationName};
+use crate::store::DeliveryState;
 
 /// Look at deliveries
 #[derive(clap::Subcommand, Clone, Debug)]
-pub(super) enum Delivery {
+pub(super) enum DeliveryCommand {
     /// Print a client's deliveries, newest first, one a line
-    List(List),
-    /// Make one due now, whatever became of it
-    Retry(Retry),
+    List(ListDeliveries),
+    /// Make one due now, whatever its state
+    Retry(RetryDelivery),
 }
 
-/// What `delivery list` is told.
+/// Arguments of `delivery list`.
 #[derive(clap::Args, Clone, Debug)]
-pub(super) struct List {
-    /// Whose deliveries
+pub(super) struct ListDeliveries {
+    /// The client that owns them
     #[arg(long, value_name = "ID")]
     client: ClientId,
     /// Only those in this state: pending, delivered or dead
@@ -39,12 +36,12 @@ pub(super) struct List {
     flags: Flags,
 }
 
-/// What `delivery retry` is told.
+/// Arguments of `delivery retry`.
 #[derive(clap::Args, Clone, Debug)]
-pub(super) struct Retry {
+pub(super) struct RetryDelivery {
     /// Its number, as the list shows it
     id: u64,
-    /// Whose delivery
+    /// The client that owns it
     #[arg(long, value_name = "ID")]
     client: ClientId,
     #[command(flatten)]
@@ -56,7 +53,7 @@ fn state(text: &str) -> Result<DeliveryState, String> {
     known.ok_or_else(|| "must be one of pending, delivered, dead".to_owned())
 }
 
-impl Delivery {
+impl DeliveryCommand {
     pub(super) fn flags(&self) -> &Flags {
         match self {
             Self::List(list) => &list.flags,
@@ -65,69 +62,35 @@ impl Delivery {
     }
 
     pub(super) fn run(&self, config: &Config) -> anyhow::Result<()> {
-        small_runtime()?.block_on(async {
-            match self {
-                Self::List(list) => list.run(config).await,
-                Self::Retry(retry) => retry.run(config).await,
-            }
-        })
+        match self {
+            Self::List(list) => list.run(config),
+            Self::Retry(retry) => retry.run(config),
+        }
     }
 }
 
-impl List {
-    async fn run(&self, config: &Config) -> anyhow::Result<()> {
-        let desk = Desk::find(config, &self.client).await?;
-        match &desk.holder {
-            StoreOwner::Remote(reached) => {
-                let mut url = format!("http://{}/deliveries?limit={}", reached.listen, self.limit);
-                if let Some(state) = self.state {
-                    url += &format!("&state={}", state.as_str());
-                }
-                if let Some(name) = &self.notification {
-                    url += &format!("&notification={name}");
-                }
-                let answer = ask(Method::GET, &url, &desk.token()?, None).await?;
-                for one in answer["deliveries"].as_array().context("the relay's list is not one")? {
-                    print(&one.to_string());
-                }
-            }
-            StoreOwner::Local(store) => {
-                let query = DeliveryQuery {
-                    state: self.state,
-                    notification: self.notification.clone(),
-                    limit: usize::from(self.limit),
-                    before: None,
-                };
-                let all = store.outbox.deliveries(&self.client, query).await;
-                store.log.close().await;
-                for one in all? {
-                    print(&serde_json::to_string(&DeliveryView::new(&one))?);
-                }
-            }
+impl ListDeliveries {
+    fn run(&self, config: &Config) -> anyhow::Result<()> {
+        let mut path = format!("/deliveries?limit={}", self.limit);
+        if let Some(state) = self.state {
+            path += &format!("&state={}", state.as_str());
+        }
+        if let Some(name) = &self.notification {
+            path += &format!("&notification={name}");
+        }
+        let list = with_session(config, async |s| s.as_client(&self.client, ApiRequest::get(path)).await)?;
+        for delivery in list["deliveries"].as_array().context("the relay's list is not one")? {
+            print(&delivery.to_string());
         }
         Ok(())
     }
 }
 
-impl Retry {
-    async fn run(&self, config: &Config) -> anyhow::Result<()> {
-        let desk = Desk::find(config, &self.client).await?;
-        let delivery = match &desk.holder {
-            StoreOwner::Remote(reached) => {
-                let url = format!("http://{}/deliveries/{}/retry", reached.listen, self.id);
-                ask(Method::POST, &url, &desk.token()?, None).await?.to_string()
-            }
-            // Sent when the relay is started.
-            StoreOwner::Local(store) => {
-                let retried = store.outbox.retry(&self.client, self.id, Timestamp::now()).await;
-                let delivery = store.outbox.delivery(&self.client, self.id).await;
-                store.log.close().await;
-                retried?;
-                let Some(delivery) = delivery? else { bail!("no such delivery") };
-                serde_json::to_string(&DeliveryView::new(&delivery))?
-            }
-        };
-        print(&delivery);
+impl RetryDelivery {
+    fn run(&self, config: &Config) -> anyhow::Result<()> {
+        let request = ApiRequest::post(format!("/deliveries/{}/retry", self.id), None);
+        let delivery = with_session(config, async |s| s.as_client(&self.client, request).await)?;
+        print(&delivery.to_string());
         Ok(())
     }
 }

@@ -2,35 +2,29 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use anyhow::{Context, bail};
-use reqwest::Method;
 use serde_json::{Map, Value, json};
 
-use super::reach::{ask, reach, require};
-use super::{print, secret, small_runtime};
-use crate::app::data::{DataDirectory, StoreOwner};
-use crate::auth::{Scope, Scopes};
+use super::reach::{ApiRequest, with_session};
+use super::{print, secret};
 use crate::config::{Config, Flags};
-use crate::domain::{ClientId, Mapping, NewHook, Timestamp, Vendor, Verify};
-use crate::http::HookView;
-use crate::manage::Hooks;
+use crate::domain::{ClientId, Mapping, NewHook, Vendor, Verify};
 
 /// The environment variable that may hold the secret.
 const SECRET: &str = "DOCRELAY_HOOK_SECRET";
 
 /// Manage hooks
 #[derive(clap::Subcommand, Clone, Debug)]
-pub(super) enum Hook {
+pub(super) enum HookCommand {
     /// Add a hook and print it
-    Add(Box<Add>),
+    Add(Box<AddHook>),
 }
 
-/// What `hook add` is told.
+/// Arguments of `hook add`.
 #[derive(clap::Args, Clone, Debug)]
-pub(super) struct Add {
-    /// Whose hook
+pub(super) struct AddHook {
+    /// The client that owns it
     #[arg(long, value_name = "ID")]
     client: ClientId,
     /// Who will call: ppj, baidu, zoffice, gini, standard or generic
@@ -77,7 +71,7 @@ fn mapping(text: &str) -> Result<Mapping, String> {
     serde_json::from_str(text).map_err(|e| e.to_string())
 }
 
-impl Hook {
+impl HookCommand {
     pub(super) fn flags(&self) -> &Flags {
         let Self::Add(add) = self;
         &add.flags
@@ -85,34 +79,15 @@ impl Hook {
 
     pub(super) fn run(&self, config: &Config) -> anyhow::Result<()> {
         let Self::Add(add) = self;
-        let new = add.new_hook()?;
-        let now = Timestamp::now();
-        let runtime = small_runtime()?;
-        let holder = reach(config)?;
-        runtime.block_on(require(&holder, &add.client, config))?;
-        match holder {
-            StoreOwner::Remote(reached) => {
-                let keys = DataDirectory::open(&config.data)?.keys()?;
-                let scopes = Scopes::from(Scope::Manage);
-                let token = keys.issue(&add.client, &scopes, Duration::from_secs(60), now)?;
-                let url = format!("http://{}/hooks", reached.listen);
-                let body = serde_json::to_value(&new)?;
-                print(&runtime.block_on(ask(Method::POST, &url, &token, Some(&body)))?.to_string());
-            }
-            StoreOwner::Local(store) => {
-                let added = runtime.block_on(async {
-                    let added = Hooks::new(store.registry.clone()).add(&add.client, new, now).await;
-                    store.log.close().await;
-                    added
-                })?;
-                print(&serde_json::to_string(&HookView::new(&added, &config.public_url(config.listen)))?);
-            }
-        }
+        let new = serde_json::to_value(add.new_hook()?)?;
+        let request = ApiRequest::post("/hooks", Some(new));
+        let created = with_session(config, async |s| s.as_client(&add.client, request).await)?;
+        print(&created.to_string());
         Ok(())
     }
 }
 
-impl Add {
+impl AddHook {
     fn new_hook(&self) -> anyhow::Result<NewHook> {
         Ok(NewHook {
             vendor: self.vendor,

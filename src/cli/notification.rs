@@ -1,44 +1,44 @@
-//! `docrelay notification add|list|test`: where a client's events go out again. The answers are those of the API.
+//! `docrelay notification add|list|test`. The output is that of the API.
 
 use std::path::PathBuf;
 
 use anyhow::{Context, bail, ensure};
-use reqwest::Method;
 use serde_json::{Map, Value, json};
 
-use super::reach::{Desk, ask};
-use super::{print, secret, small_runtime};
-use crate::app::data::StoreOwner;
+use super::reach::{ApiRequest, with_session};
+use super::{print, secret};
 use crate::config::{Config, Flags};
-use crate::domain::{ClientId, Format, NotificationName, Timestamp};
-use crate::http::{AttemptView, NotificationView};
+use crate::domain::{ClientId, Format, NotificationName};
 
-/// The environment variables that may hold what is secret.
+/// The path of the API.
+const NOTIFICATIONS: &str = "/v2/notification";
+
+/// The environment variables that may hold secrets.
 const SECRET: &str = "DOCRELAY_NOTIFICATION_SECRET";
 const TOKEN_VALUE: &str = "DOCRELAY_NOTIFICATION_TOKEN_VALUE";
 
 /// Manage notifications
 #[derive(clap::Subcommand, Clone, Debug)]
-pub(super) enum Notification {
+pub(super) enum NotificationCommand {
     /// Add a notification and print it
-    Add(Box<Add>),
+    Add(Box<AddNotification>),
     /// Print a client's notifications, one a line
-    List(Mine),
-    /// Send one made-up event now, and print what came of it
+    List(OfClient),
+    /// Send one test event now, and print the attempt
     Test(Named),
 }
 
-/// What `notification add` is told.
+/// Arguments of `notification add`.
 #[derive(clap::Args, Clone, Debug)]
-pub(super) struct Add {
+pub(super) struct AddNotification {
     /// Its name: lower-case letters, digits and underscores
     name: NotificationName,
     /// Where events go: an http or https address
     endpoint: String,
-    /// Whose notification
+    /// The client that owns it
     #[arg(long, value_name = "ID")]
     client: ClientId,
-    /// In whose words: baidu, ppj, zoffice, gini or standard
+    /// Format of the requests: baidu, ppj, zoffice, gini or standard
     #[arg(long, default_value = "baidu")]
     format: Format,
     /// It takes the events of documents that name no other
@@ -58,65 +58,51 @@ pub(super) struct Add {
     flags: Flags,
 }
 
-/// Whose.
+/// Arguments of `notification list`.
 #[derive(clap::Args, Clone, Debug)]
-pub(super) struct Mine {
-    /// Whose notifications
+pub(super) struct OfClient {
+    /// The client that owns them
     #[arg(long, value_name = "ID")]
     client: ClientId,
     #[command(flatten)]
     flags: Flags,
 }
 
-/// Which.
+/// Arguments of `notification test`.
 #[derive(clap::Args, Clone, Debug)]
 pub(super) struct Named {
     /// Its name
     name: NotificationName,
-    /// Whose notification
+    /// The client that owns it
     #[arg(long, value_name = "ID")]
     client: ClientId,
     #[command(flatten)]
     flags: Flags,
 }
 
-impl Notification {
+impl NotificationCommand {
     pub(super) fn flags(&self) -> &Flags {
         match self {
             Self::Add(add) => &add.flags,
-            Self::List(mine) => &mine.flags,
+            Self::List(of) => &of.flags,
             Self::Test(named) => &named.flags,
         }
     }
 
     pub(super) fn run(&self, config: &Config) -> anyhow::Result<()> {
-        small_runtime()?.block_on(async {
-            match self {
-                Self::Add(add) => add.run(config).await,
-                Self::List(mine) => list(mine, config).await,
-                Self::Test(named) => test(named, config).await,
-            }
-        })
+        match self {
+            Self::Add(add) => add.run(config),
+            Self::List(of) => list(of, config),
+            Self::Test(named) => test(named, config),
+        }
     }
 }
 
-impl Add {
-    async fn run(&self, config: &Config) -> anyhow::Result<()> {
-        let desk = Desk::find(config, &self.client).await?;
-        let body = self.body()?;
-        let added = match &desk.holder {
-            StoreOwner::Remote(reached) => {
-                let url = format!("http://{}/v2/notification", reached.listen);
-                ask(Method::POST, &url, &desk.token()?, Some(&body)).await?
-            }
-            StoreOwner::Local(store) => {
-                let new = serde_json::from_value(body)?;
-                let added = desk.notifications(store)?.add(&self.client, new, Timestamp::now()).await;
-                store.log.close().await;
-                serde_json::to_value(NotificationView::new(&added?))?
-            }
-        };
-        print(&added.to_string());
+impl AddNotification {
+    fn run(&self, config: &Config) -> anyhow::Result<()> {
+        let request = ApiRequest::post(NOTIFICATIONS, Some(self.body()?));
+        let created = with_session(config, async |s| s.as_client(&self.client, request).await)?;
+        print(&created.to_string());
         Ok(())
     }
 
@@ -146,40 +132,17 @@ impl Add {
     }
 }
 
-async fn list(mine: &Mine, config: &Config) -> anyhow::Result<()> {
-    let desk = Desk::find(config, &mine.client).await?;
-    match &desk.holder {
-        StoreOwner::Remote(reached) => {
-            let url = format!("http://{}/v2/notification", reached.listen);
-            let answer = ask(Method::GET, &url, &desk.token()?, None).await?;
-            for one in answer["notifications"].as_array().context("the relay's list is not one")? {
-                print(&one.to_string());
-            }
-        }
-        StoreOwner::Local(store) => {
-            let all = store.registry.notifications(&mine.client);
-            store.log.close().await;
-            for one in all {
-                print(&serde_json::to_string(&NotificationView::new(&one))?);
-            }
-        }
+fn list(of: &OfClient, config: &Config) -> anyhow::Result<()> {
+    let list = with_session(config, async |s| s.as_client(&of.client, ApiRequest::get(NOTIFICATIONS)).await)?;
+    for notification in list["notifications"].as_array().context("the relay's list is not one")? {
+        print(&notification.to_string());
     }
     Ok(())
 }
 
-async fn test(named: &Named, config: &Config) -> anyhow::Result<()> {
-    let desk = Desk::find(config, &named.client).await?;
-    let tested = match &desk.holder {
-        StoreOwner::Remote(reached) => {
-            let url = format!("http://{}/v2/notification/{}/test", reached.listen, named.name);
-            ask(Method::POST, &url, &desk.token()?, None).await?
-        }
-        StoreOwner::Local(store) => {
-            let tested = desk.notifications(store)?.test(&named.client, &named.name, Timestamp::now()).await;
-            store.log.close().await;
-            serde_json::to_value(AttemptView::new(&tested?))?
-        }
-    };
+fn test(named: &Named, config: &Config) -> anyhow::Result<()> {
+    let request = ApiRequest::post(format!("{NOTIFICATIONS}/{}/test", named.name), None);
+    let tested = with_session(config, async |s| s.as_client(&named.client, request).await)?;
     print(&tested.to_string());
     ensure!(tested["reason"].is_null(), "the test did not arrive: {}", tested["reason"].as_str().unwrap_or_default());
     Ok(())

@@ -1,97 +1,145 @@
-//! How a command gets at the clients and hooks of a data directory: through the relay that has it, or by opening the
-//! store itself when none runs.
+//! Sends the requests of the management commands to the relay that holds the data directory. If none runs, the command opens
+//! the store and calls the same routes in process. So a command is one request, whatever runs.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, bail, ensure};
-use reqwest::Method;
+use anyhow::{Context, anyhow, bail, ensure};
+use bytes::Bytes;
+use reqwest::{Method, StatusCode};
 use serde_json::Value;
 
-use crate::app::data::{DataDirectory, StoreOwner};
-use crate::app::options::{bare_store, delivery, http_client};
-use crate::auth::{Scope, Scopes};
+use super::small_runtime;
+use crate::app::data::{DataDirectory, Holder, Reached};
+use crate::app::options::bare_store;
+use crate::app::router::{self, Opened};
+use crate::auth::{Keys, Scope, Scopes};
 use crate::config::Config;
-use crate::delivery::DeliveryHandle;
-use crate::delivery::http_client::ReqwestClient;
 use crate::domain::{ClientId, Timestamp};
-use crate::manage::Notifications;
+use crate::http::{self, Address};
 use crate::metrics::Metrics;
 use crate::store::Store;
 
-/// Finds who answers for the data directory.
-pub(super) fn reach(config: &Config) -> anyhow::Result<StoreOwner> {
-    let directory = DataDirectory::open(&config.data)?;
-    Ok(directory.hold(bare_store(config, &directory)?)?)
+/// How long the token of one command is valid.
+const TOKEN_TTL: Duration = Duration::from_secs(60);
+
+/// A request of a command: method, path with query, and a JSON body.
+pub(super) struct ApiRequest {
+    pub(super) method: Method,
+    pub(super) path: String,
+    pub(super) body: Option<Value>,
 }
 
-/// An error that says what to do, unless there is this client.
-pub(super) async fn require(holder: &StoreOwner, client: &ClientId, config: &Config) -> anyhow::Result<()> {
-    let known = match holder {
-        StoreOwner::Local(store) => store.registry.client(client).is_some(),
-        StoreOwner::Remote(reached) => {
-            let url = format!("http://{}/admin/clients", reached.admin);
-            let list = ask(Method::GET, &url, &admin_token(config)?, None).await?;
-            let clients = list["clients"].as_array().context("the relay's list of clients is not one")?;
-            clients.iter().any(|c| c["clientId"] == client.as_str())
+impl ApiRequest {
+    pub(super) fn get(path: impl Into<String>) -> Self {
+        Self { method: Method::GET, path: path.into(), body: None }
+    }
+
+    pub(super) fn post(path: impl Into<String>, body: Option<Value>) -> Self {
+        Self { method: Method::POST, path: path.into(), body }
+    }
+}
+
+/// The relay of a data directory, as the commands see it.
+pub(super) struct Session {
+    relay: Relay,
+    pub(super) keys: Keys,
+    admin_token: String,
+}
+
+enum Relay {
+    /// A running relay.
+    Remote(Reached, reqwest::Client),
+    /// The routes over a store that this process has opened.
+    InProcess(Arc<http::Context>, Store),
+}
+
+/// Runs a command with a session. A store that was opened for it is closed in any case.
+pub(super) fn with_session<T>(
+    config: &Config,
+    command: impl AsyncFnOnce(&Session) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    small_runtime()?.block_on(async {
+        let session = Session::open(config)?;
+        let outcome = command(&session).await;
+        if let Relay::InProcess(_, store) = session.relay {
+            store.log.close().await;
         }
-    };
-    ensure!(known, "there is no client {client}: docrelay client add {client}");
-    Ok(())
+        outcome
+    })
 }
 
-/// Who answers for one client: what the commands about notifications and deliveries stand on.
-pub(super) struct Desk<'a> {
-    pub(super) holder: StoreOwner,
-    config: &'a Config,
-    client: &'a ClientId,
+impl Session {
+    fn open(config: &Config) -> anyhow::Result<Self> {
+        let directory = DataDirectory::open(&config.data)?;
+        let admin_token = directory.admin_token(config.admin_token.clone())?.expose().to_owned();
+        Ok(match directory.hold(bare_store(config, &directory)?)? {
+            Holder::Relay(reached) => {
+                let client = super::http_client(|client| client.timeout(super::PATIENCE))?;
+                Self { relay: Relay::Remote(reached, client), keys: directory.keys()?, admin_token }
+            }
+            Holder::Us(store) => {
+                let metrics = Metrics::new(env!("CARGO_PKG_VERSION"));
+                let public_url = config.public_url(config.listen);
+                let opened = Opened { store: &store, metrics: &metrics, public_url };
+                let router = router::build(config, &directory, opened)?;
+                Self { relay: Relay::InProcess(router.context, store), keys: router.keys, admin_token }
+            }
+        })
+    }
+
+    /// Sends a request with the admin token to the admin address. Returns the JSON of a successful response; the detail of
+    /// any other is the error.
+    pub(super) async fn as_admin(&self, request: ApiRequest) -> anyhow::Result<Value> {
+        self.send(Address::Admin, &self.admin_token, request).await
+    }
+
+    /// The same with a token of the client to the public address. Fails if there is no such client.
+    pub(super) async fn as_client(&self, client: &ClientId, request: ApiRequest) -> anyhow::Result<Value> {
+        self.require_client(client).await?;
+        let token = self.keys.issue(client, &Scopes::from(Scope::Manage), TOKEN_TTL, Timestamp::now())?;
+        self.send(Address::Public, &token, request).await
+    }
+
+    /// Fails, and says what to do, if there is no such client.
+    pub(super) async fn require_client(&self, client: &ClientId) -> anyhow::Result<()> {
+        let list = self.as_admin(ApiRequest::get("/admin/clients")).await?;
+        let clients = list["clients"].as_array().context("the relay's list of clients is not one")?;
+        let known = clients.iter().any(|c| c["clientId"] == client.as_str());
+        ensure!(known, "there is no client {client}: docrelay client add {client}");
+        Ok(())
+    }
+
+    async fn send(&self, address: Address, token: &str, request: ApiRequest) -> anyhow::Result<Value> {
+        let ApiRequest { method, path, body } = request;
+        let body = body.map(|body| body.to_string()).unwrap_or_default();
+        let (status, bytes) = match &self.relay {
+            Relay::Remote(reached, client) => {
+                let host = if address == Address::Admin { reached.admin } else { reached.listen };
+                let request = client.request(method, format!("http://{host}{path}")).bearer_auth(token);
+                let request = request.header("content-type", "application/json").body(body);
+                let response =
+                    request.send().await.context("the relay that holds the data directory does not respond")?;
+                (response.status(), response.bytes().await?)
+            }
+            Relay::InProcess(context, _) => {
+                let request = ::http::Request::builder().method(method).uri(path);
+                let request = request.header("authorization", format!("Bearer {token}"));
+                let response = address.call(context, request.body(Bytes::from(body))?).await.map_err(|e| anyhow!(e))?;
+                let (head, body) = response.into_parts();
+                (head.status, body)
+            }
+        };
+        read(status, &bytes)
+    }
 }
 
-impl<'a> Desk<'a> {
-    /// Finds it; an error that says what to do, unless there is this client.
-    pub(super) async fn find(config: &'a Config, client: &'a ClientId) -> anyhow::Result<Self> {
-        let holder = reach(config)?;
-        require(&holder, client, config).await?;
-        Ok(Self { holder, config, client })
+fn read(status: StatusCode, body: &[u8]) -> anyhow::Result<Value> {
+    let json: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
+    if status.is_success() {
+        return Ok(json);
     }
-
-    /// A token by which a running relay knows the client, good for this one command.
-    pub(super) fn token(&self) -> anyhow::Result<String> {
-        let keys = DataDirectory::open(&self.config.data)?.keys()?;
-        Ok(keys.issue(self.client, &Scopes::from(Scope::Manage), Duration::from_secs(60), Timestamp::now())?)
-    }
-
-    /// The use cases over a store that no relay has.
-    pub(super) fn notifications(&self, store: &Store) -> anyhow::Result<Notifications> {
-        let http_client = ReqwestClient::new(http_client(self.config))?;
-        let metrics = Metrics::new(env!("CARGO_PKG_VERSION"));
-        let delivery = DeliveryHandle::new(store.clone(), Arc::new(http_client), delivery(self.config), metrics);
-        Ok(Notifications::new(store.registry.clone(), delivery))
-    }
-}
-
-/// The admin token as text, to be presented to a running relay.
-pub(super) fn admin_token(config: &Config) -> anyhow::Result<String> {
-    let token = DataDirectory::open(&config.data)?.admin_token(config.admin_token.clone())?;
-    Ok(token.expose().to_owned())
-}
-
-/// Asks a running relay; the answer's JSON, or the problem's detail as an error.
-pub(super) async fn ask(method: Method, url: &str, token: &str, body: Option<&Value>) -> anyhow::Result<Value> {
-    let client = super::http_client(|client| client.timeout(super::PATIENCE))?;
-    let mut request = client.request(method, url).bearer_auth(token);
-    if let Some(body) = body {
-        request = request.header("content-type", "application/json").body(body.to_string());
-    }
-    let response = request.send().await.context("the relay that has the data directory does not answer")?;
-    let status = response.status();
-    let text = response.text().await?;
-    let answer: Value = serde_json::from_str(&text).unwrap_or(Value::Null);
-    if !status.is_success() {
-        // Problems have a detail, Baidu's errors a message.
-        let detail = answer["detail"].as_str().or_else(|| answer["message"].as_str());
-        let detail = detail.map_or_else(|| status.to_string(), str::to_owned);
-        bail!("{detail}");
-    }
-    Ok(answer)
+    // Problems have a detail, Baidu's errors a message.
+    let detail = json["detail"].as_str().or_else(|| json["message"].as_str());
+    bail!(detail.map_or_else(|| status.to_string(), str::to_owned));
 }

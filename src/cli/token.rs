@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use super::reach::{reach, require};
-use super::{print, small_runtime};
-use crate::app::data::DataDirectory;
+use super::print;
+use super::reach::with_session;
 use crate::auth::{Scopes, UnknownScope};
 use crate::config::{Config, Flags};
 use crate::domain::{ClientId, Timestamp};
@@ -36,9 +35,11 @@ fn scopes(text: &str) -> Result<Scopes, UnknownScope> {
 
 impl Token {
     pub(super) fn run(&self, config: &Config) -> anyhow::Result<()> {
-        small_runtime()?.block_on(require(&reach(config)?, &self.client, config))?;
-        let keys = DataDirectory::open(&config.data)?.keys()?;
-        print(&keys.issue(&self.client, &self.scope, self.ttl, Timestamp::now())?);
+        let token = with_session(config, async |session| {
+            session.require_client(&self.client).await?;
+            Ok(session.keys.issue(&self.client, &self.scope, self.ttl, Timestamp::now())?)
+        })?;
+        print(&token);
         Ok(())
     }
 }

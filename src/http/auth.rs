@@ -1,31 +1,37 @@
-//! Who is asking, on the management addresses: a bearer token in the header, with the scope that the address needs.
+//! Checks the credentials of a request: a bearer token with a scope, or the admin token.
 
 use super::Context;
 use super::problem::Problem;
 use super::request::Request;
-use crate::auth::{AuthError, Grant, Scope, presented};
+use crate::auth::{Denied, Grant, Scope, bearer, presented};
 use crate::domain::Timestamp;
 
-/// The client that a management request acts for.
-pub(super) fn require(context: &Context, request: &Request, scope: Scope, now: Timestamp) -> Result<Grant, Problem> {
-    any(context, request, &[scope], now)
-}
-
-/// Reading documents and events is open to whoever may follow them, and to whoever may manage them.
-pub(super) fn require_reader(context: &Context, request: &Request, now: Timestamp) -> Result<Grant, Problem> {
-    any(context, request, &[Scope::Events, Scope::Manage], now)
-}
-
-fn any(context: &Context, request: &Request, scopes: &[Scope], now: Timestamp) -> Result<Grant, Problem> {
+/// The grant of the request's bearer token, which has one of `scopes`. A token in the query is not accepted: only streams
+/// need it, because browsers cannot send headers there.
+pub(super) fn require(
+    context: &Context,
+    request: &Request,
+    scopes: &[Scope],
+    now: Timestamp,
+) -> Result<Grant, Problem> {
     let header = request.headers.get("authorization").map(http::HeaderValue::as_bytes);
-    // A token in the query is for streams, which browsers cannot open otherwise.
     let token = presented(header, None).map_err(|_| Problem::token_required())?;
-    let grant = context.auth.check(token.token(), now).map_err(|denied: AuthError| {
-        tracing::info!(request_id = %request.id.0, %denied, "a token was not accepted");
+    let grant = context.auth.check(token.token(), now).map_err(|denied: Denied| {
+        tracing::info!(request_id = %request.id.0, reason = %denied, "token rejected");
         Problem::from(denied)
     })?;
     if grant.ticket.is_some() {
         return Err(Problem::ticket());
     }
     if scopes.iter().any(|s| grant.scopes.has(*s)) { Ok(grant) } else { Err(Problem::scope(scopes[0].as_str())) }
+}
+
+/// Checks the admin token.
+pub(super) fn require_admin(context: &Context, request: &Request) -> Result<(), Problem> {
+    let token = request.header("authorization").and_then(bearer).ok_or_else(Problem::token_required)?;
+    if context.admin.matches(token) {
+        return Ok(());
+    }
+    tracing::warn!(request_id = %request.id.0, "admin token rejected");
+    Err(Problem::invalid_token("this is not the admin token"))
 }

@@ -17,11 +17,9 @@ use warp::reply::Response;
 
 use super::cors::Origins;
 use super::request::RequestId;
+use super::routes::loggable;
 use super::transport::connection::Peer;
 use crate::metrics::Metrics;
-
-/// Limit of a logged path, in characters.
-const MAX_LOGGED_PATH: usize = 200;
 
 /// The outermost service of one address.
 #[derive(Clone)]
@@ -70,7 +68,7 @@ impl Service<Request<Incoming>> for RequestMiddleware {
             id,
             peer: request.extensions().get::<Peer>().copied(),
             method: request.method().clone(),
-            path: loggable_path(request.uri().path()),
+            path: loggable(request.uri().path()),
             start: Instant::now(),
         };
         Box::pin(async move {
@@ -93,33 +91,6 @@ impl Service<Request<Incoming>> for RequestMiddleware {
             logged.log(response.status());
             Ok(response)
         })
-    }
-}
-
-/// The path as it is logged, by its first segment. The path of a hook holds its key, and a mistyped address may hold one
-/// anywhere, so unknown addresses are not logged. Nor is the query, which may hold a token.
-fn loggable_path(path: &str) -> String {
-    const KNOWN: [&str; 14] = [
-        "events",
-        "documents",
-        "hooks",
-        "rejects",
-        "deliveries",
-        "docs",
-        "v1",
-        "v2",
-        "oauth",
-        ".well-known",
-        "admin",
-        "livez",
-        "readyz",
-        "metrics",
-    ];
-    let first = path.strip_prefix('/').unwrap_or_default().split('/').next().unwrap_or_default();
-    match first {
-        "in" => "/in/…".to_owned(),
-        _ if path == "/" || KNOWN.contains(&first) => path.chars().take(MAX_LOGGED_PATH).collect(),
-        _ => "/…".to_owned(),
     }
 }
 

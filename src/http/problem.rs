@@ -1,4 +1,4 @@
-//! The one place that turns what went wrong into an answer: `application/problem+json` (RFC 9457).
+//! Turns every error into a response: `application/problem+json` (RFC 9457). Baidu's routes have their own format in `bce`.
 
 use std::time::Duration;
 
@@ -12,17 +12,15 @@ use crate::auth::{AuthError, KeyError, TooManyDocuments};
 use crate::manage::{ClientError, HookError, NotificationError, ReplayError};
 use crate::store::StoreError;
 
-/// How long a caller is asked to wait when nothing can be stored.
+/// `Retry-After` while the store does not accept.
 pub(super) const RETRY_AFTER: Duration = Duration::from_secs(5);
 
-/// Something that the caller has to hear of.
+/// An error response.
 #[derive(Debug)]
 pub(super) struct Problem {
-    /// The status code.
     pub(super) status: StatusCode,
-    /// What is wrong and what to do about it, for the caller's eyes.
+    /// What is wrong and what the caller can do about it. Holds no internal text.
     pub(super) detail: String,
-    /// Headers that belong to it.
     pub(super) headers: Vec<(&'static str, String)>,
 }
 
@@ -49,18 +47,19 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, format!("no such {what}"))
     }
 
-    /// `405`, with the methods that would do.
-    pub(super) fn method(allow: &'static str) -> Self {
+    /// `405` with `Allow`.
+    pub(super) fn method(allow: impl Into<String>) -> Self {
+        let allow = allow.into();
         Self::new(StatusCode::METHOD_NOT_ALLOWED, format!("this address takes {allow}")).with("allow", allow)
     }
 
-    /// `403` for a token without the scope that is needed.
+    /// `403` for a token without the required scope.
     pub(super) fn scope(scope: &'static str) -> Self {
         Self::new(StatusCode::FORBIDDEN, format!("the token lacks the scope {scope}"))
             .with("www-authenticate", format!("Bearer error=\"insufficient_scope\", scope=\"{scope}\""))
     }
 
-    /// `403` for a ticket, wherever it is not a stream that is asked for.
+    /// `403` for a ticket where a stream is not requested.
     pub(super) fn ticket() -> Self {
         Self::new(StatusCode::FORBIDDEN, "a ticket can follow streams and nothing else")
             .with("www-authenticate", "Bearer error=\"insufficient_scope\"")
@@ -71,17 +70,22 @@ impl Problem {
         Self::new(StatusCode::UNAUTHORIZED, "send Authorization: Bearer <token>").with("www-authenticate", "Bearer")
     }
 
-    /// The answer, with the request's name in it.
+    /// `401` for a token that is not valid.
+    pub(super) fn invalid_token(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, detail).with("www-authenticate", "Bearer error=\"invalid_token\"")
+    }
+
+    /// The response, with the request's id in it.
     pub(super) fn into_response(self, id: &RequestId) -> Response {
         #[derive(Serialize)]
         #[serde(rename_all = "camelCase")]
-        struct Body<'a> {
+        struct ProblemJson<'a> {
             title: &'a str,
             status: u16,
             detail: &'a str,
             request_id: &'a str,
         }
-        let body = Body {
+        let body = ProblemJson {
             title: self.status.canonical_reason().unwrap_or("Error"),
             status: self.status.as_u16(),
             detail: &self.detail,
@@ -103,9 +107,8 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Unavailable(_) | StoreError::Stopped => {
-                // What exactly is wrong with the store is for the log, not for the caller. That somebody must act is said
-                // once, by the store itself.
-                tracing::warn!(%error, "a request could not be stored");
+                // The reason is for the log, not for the caller. The store itself logs it as an error once.
+                tracing::warn!(%error, "request not stored");
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "nothing can be stored at present: try again later")
                     .with("retry-after", RETRY_AFTER.as_secs().to_string())
             }
@@ -167,7 +170,9 @@ impl From<BodyError> for Problem {
         match error {
             BodyError::TooLarge(_) => Self::new(StatusCode::PAYLOAD_TOO_LARGE, error.to_string()),
             BodyError::TooSlow(_) => Self::new(StatusCode::REQUEST_TIMEOUT, error.to_string()),
-            BodyError::Broken => Self::bad_request(error.to_string()),
+            BodyError::Incomplete | BodyError::Malformed(_) | BodyError::Invalid(_) => {
+                Self::bad_request(error.to_string())
+            }
         }
     }
 }
@@ -178,9 +183,8 @@ impl From<TooManyDocuments> for Problem {
     }
 }
 
-impl From<AuthError> for Problem {
-    fn from(denied: AuthError) -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, format!("the token was not accepted: {denied}"))
-            .with("www-authenticate", "Bearer error=\"invalid_token\"")
+impl From<Denied> for Problem {
+    fn from(denied: Denied) -> Self {
+        Self::invalid_token(format!("the token was not accepted: {denied}"))
     }
 }

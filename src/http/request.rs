@@ -1,4 +1,4 @@
-//! What a handler gets of a request, whichever route it came by: one warp filter that extracts it all.
+//! A request as the handlers get it, and the warp filter that extracts it.
 
 use bytes::{Buf, Bytes};
 use futures::stream::{BoxStream, StreamExt};
@@ -8,31 +8,45 @@ use warp::{Filter, Rejection};
 use super::transport::takeover::Takeover;
 use crate::stream::hub::Framing;
 
-/// Names one request in answers and logs.
+/// Identifies a request in responses and logs.
 #[derive(Debug, Clone)]
 pub(super) struct RequestId(pub(super) std::sync::Arc<str>);
 
 /// A request whose body has not been read yet.
 pub(super) struct Request {
-    /// Its method.
     pub(super) method: Method,
-    /// Its path, still percent-encoded.
+    /// Still percent-encoded.
     pub(super) path: String,
-    /// Its raw query, without `?`.
+    /// The value of the route's path parameter, still percent-encoded; empty if the route has none.
+    pub(super) path_parameter: String,
+    /// Still percent-encoded, without `?`.
     pub(super) query: Option<String>,
-    /// Its headers.
     pub(super) headers: HeaderMap,
     /// The framing of a stream in response to it.
     pub(super) framing: Framing,
     /// What takes over the connection when the response opens a stream.
     pub(super) takeover: Takeover,
-    /// Its name.
     pub(super) id: RequestId,
-    /// Its body, in pieces.
     pub(super) body: BoxStream<'static, Result<Bytes, warp::Error>>,
 }
 
 impl Request {
+    /// A request of this process itself.
+    pub(super) fn in_process(request: http::Request<Bytes>) -> Self {
+        let (head, body) = request.into_parts();
+        Self {
+            method: head.method,
+            path: head.uri.path().to_owned(),
+            path_parameter: String::new(),
+            query: head.uri.query().map(str::to_owned),
+            headers: head.headers,
+            framing: Framing::Bare,
+            takeover: Takeover::default(),
+            id: RequestId("in-process".into()),
+            body: futures::stream::once(std::future::ready(Ok(body))).boxed(),
+        }
+    }
+
     /// The first value of a query parameter, percent-decoded.
     pub(super) fn parameter(&self, name: &str) -> Option<String> {
         self.parameters(name).next()
@@ -50,7 +64,7 @@ impl Request {
     }
 }
 
-/// Extracts a [`Request`]. It never rejects: methods and bodies are the handlers' business.
+/// Extracts a [`Request`]. Never rejects.
 pub(super) fn request() -> impl Filter<Extract = (Request,), Error = Rejection> + Clone {
     let query = warp::query::raw().map(Some).or(warp::any().map(|| None)).unify();
     let framing = warp::ext::get::<Framing>().or(warp::any().map(|| Framing::Bare)).unify();
@@ -66,19 +80,20 @@ pub(super) fn request() -> impl Filter<Extract = (Request,), Error = Rejection> 
         .map(|method, path: warp::path::FullPath, query, headers, framing, takeover, id, body| Request {
             method,
             path: path.as_str().to_owned(),
+            path_parameter: String::new(),
             query,
             headers,
             framing,
             takeover,
             id,
-            body: pieces(body),
+            body: chunks(body),
         })
 }
 
-fn pieces<S, B>(body: S) -> BoxStream<'static, Result<Bytes, warp::Error>>
+fn chunks<S, B>(body: S) -> BoxStream<'static, Result<Bytes, warp::Error>>
 where
     S: futures::Stream<Item = Result<B, warp::Error>> + Send + 'static,
     B: Buf,
 {
-    body.map(|piece| piece.map(|mut b| b.copy_to_bytes(b.remaining()))).boxed()
+    body.map(|chunk| chunk.map(|mut b| b.copy_to_bytes(b.remaining()))).boxed()
 }

@@ -12,17 +12,14 @@ use crate::http::api::json;
 use crate::http::problem::Problem;
 use crate::http::request::Request;
 use crate::http::response::{self, HandlerResult};
-use crate::http::{Context, accept_header, auth};
-use crate::metrics::{Disconnect, Label, StreamRefusal};
+use crate::http::{Context, accept_header};
+use crate::metrics::{Disconnect, Label, Refusal};
 use crate::stream::hub::{Fields, Filter, HubFull};
 use crate::stream::{FollowRequest, StartPosition, control};
 
 /// `GET|POST /events/client`: opens a stream. Always 200: an EventSource cannot read the body of another status, and
 /// gives up for good. Errors are `error` events in the body.
 pub(in crate::http) async fn stream(context: Arc<Context>, request: Request) -> HandlerResult {
-    if ![Method::GET, Method::POST, Method::HEAD].contains(&request.method) {
-        return Err(Problem::method("GET, POST, HEAD, OPTIONS"));
-    }
     let now = Timestamp::now();
     let grant = match authorize(&context, &request, now) {
         Ok(grant) => grant,
@@ -138,12 +135,8 @@ fn event_stream(body: impl Into<bytes::Bytes>) -> Response {
 }
 
 /// `GET /events/{id}/raw`: the vendor's request of an event, unchanged.
-pub(in crate::http) async fn raw(context: Arc<Context>, request: Request, id: String) -> HandlerResult {
-    if request.method != Method::GET {
-        return Err(Problem::method("GET"));
-    }
-    let grant = auth::require(&context, &request, Scope::Manage, Timestamp::now())?;
-    let id: EventId = id.parse().map_err(|_| Problem::not_found("event"))?;
+pub(in crate::http) async fn raw(context: Arc<Context>, request: Request, grant: Grant) -> HandlerResult {
+    let id: EventId = request.path_parameter.parse().map_err(|_| Problem::not_found("event"))?;
     let raw = context.documents.raw_request(&grant.client, id).await?;
     Ok(response::json(StatusCode::OK, &json::RawRequestJson::new(&raw)))
 }

@@ -18,8 +18,8 @@ use crate::store::{AppendOutcome, RawRequest};
 use crate::vendor::{self, HandshakeResponse, ParsedMessage, WebhookError, WebhookRequest};
 
 /// `GET|POST|OPTIONS /in/{key}`
-pub(in crate::http) async fn receive(context: Arc<Context>, mut request: Request, key: String) -> HandlerResult {
-    let Some((client, hook)) = context.ingest.hook(&key) else {
+pub(in crate::http) async fn receive(context: Arc<Context>, mut request: Request) -> HandlerResult {
+    let Some((client, hook)) = context.ingest.hook(&request.path_parameter) else {
         context.metrics.event_in("unknown", Counted::NotFound);
         return Err(Problem::not_found("hook"));
     };
@@ -44,11 +44,11 @@ async fn taken(context: &Context, request: &mut Request, client: &ClientId, hook
         return Err((Counted::Looped, Problem::new(StatusCode::LOOP_DETECTED, why)));
     }
     let options = &context.options;
-    let body = body::read(request, options.max_body_bytes, options.body_timeout).await.map_err(|error| {
+    let body = body::read(request, context.body_limits()).await.map_err(|error| {
         let outcome = match error {
             BodyError::TooLarge(_) => Counted::TooLarge,
             BodyError::TooSlow(_) => Counted::Timeout,
-            BodyError::Broken => Counted::Aborted,
+            BodyError::Incomplete | BodyError::Malformed(_) | BodyError::Invalid(_) => Counted::Aborted,
         };
         (outcome, error.into())
     })?;

@@ -57,7 +57,7 @@ pub(in crate::http) fn event(event: &SharedEvent) -> Box<RawValue> {
 pub(in crate::http) fn document(document: &Document) -> Box<RawValue> {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
-    struct Known<'a> {
+    struct DocumentJson<'a> {
         document_id: DocumentId,
         status: Status,
         vendor: Vendor,
@@ -69,7 +69,7 @@ pub(in crate::http) fn document(document: &Document) -> Box<RawValue> {
     if let Some(json) = &document.json {
         return with_id(json, document.event);
     }
-    let known = Known {
+    let known = DocumentJson {
         document_id: document.id,
         status: document.status,
         vendor: document.vendor,

@@ -1,4 +1,4 @@
-//! Tokens for clients that know their secret (RFC 6749, 4.4), and the keys to check them with.
+//! `/oauth/token`: tokens for client credentials (RFC 6749, 4.4), and the public keys.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,10 +9,11 @@ use warp::reply::Response;
 
 use crate::auth::{Scopes, basic, check_client_secret, expires_in};
 use crate::domain::{ClientId, Timestamp};
-use crate::http::problem::Problem;
 use crate::http::request::Request;
 use crate::http::response::{self, HandlerResult};
 use crate::http::{Context, body};
+
+const MAX_FORM_BYTES: usize = 16 << 10;
 
 /// An error of RFC 6749, 5.2.
 struct OauthError {
@@ -27,17 +28,18 @@ impl OauthError {
 
     fn into_response(self) -> Response {
         #[derive(Serialize)]
-        struct Body {
+        struct OauthErrorJson {
             error: &'static str,
             error_description: &'static str,
         }
         let status = match self.code {
             "invalid_client" => StatusCode::UNAUTHORIZED,
-            // Not in the list of section 5.2, which knows only the caller's mistakes.
+            // Section 5.2 lists errors of the caller only.
             "server_error" => StatusCode::INTERNAL_SERVER_ERROR,
             _ => StatusCode::BAD_REQUEST,
         };
-        let mut response = response::json(status, &Body { error: self.code, error_description: self.description });
+        let mut response =
+            response::json(status, &OauthErrorJson { error: self.code, error_description: self.description });
         if status == StatusCode::UNAUTHORIZED {
             let challenge = HeaderValue::from_static("Basic realm=\"docrelay\"");
             response.headers_mut().insert("www-authenticate", challenge);
@@ -49,16 +51,15 @@ impl OauthError {
 /// `GET|POST /oauth/token?grant_type=client_credentials`: parameters in the query or, with POST, in a form.
 pub(in crate::http) async fn token(context: Arc<Context>, mut request: Request) -> HandlerResult {
     let mut pairs: Vec<(String, String)> = match request.method {
-        Method::GET => Vec::new(),
         Method::POST => {
-            let form = body::read(&mut request, 16 << 10, context.options.body_timeout).await?;
+            let form = body::read(&mut request, context.body_limits().at_most(MAX_FORM_BYTES)).await?;
             form_urlencoded::parse(&form).into_owned().collect()
         }
-        _ => return Err(Problem::method("GET, POST")),
+        _ => Vec::new(),
     };
     let query: Vec<(String, String)> =
         form_urlencoded::parse(request.query.as_deref().unwrap_or_default().as_bytes()).into_owned().collect();
-    // A secret in an address would end up in other people's logs (RFC 6749, 2.3.1).
+    // A secret in a URL would appear in the logs of proxies (RFC 6749, 2.3.1).
     let issued = if query.iter().any(|(name, _)| name == "client_secret") {
         Err(OauthError::new("invalid_request", "client_secret belongs into the form, not into the query"))
     } else {
@@ -72,7 +73,7 @@ pub(in crate::http) async fn token(context: Arc<Context>, mut request: Request) 
 
 fn issue(context: &Context, request: &Request, pairs: Vec<(String, String)>) -> Result<Response, OauthError> {
     #[derive(Serialize)]
-    struct Token {
+    struct TokenJson {
         access_token: String,
         token_type: &'static str,
         expires_in: u64,
@@ -99,10 +100,11 @@ fn issue(context: &Context, request: &Request, pairs: Vec<(String, String)>) -> 
     };
     let ttl = context.options.token_ttl;
     let access_token = context.keys.issue(&client, &scopes, ttl, now).map_err(|error| {
-        tracing::error!(%error, "a token could not be signed");
+        tracing::error!(%error, "token not signed");
         OauthError::new("server_error", "no token can be signed at present")
     })?;
-    let token = Token { access_token, token_type: "bearer", expires_in: expires_in(ttl), scope: scopes.to_string() };
+    let token =
+        TokenJson { access_token, token_type: "bearer", expires_in: expires_in(ttl), scope: scopes.to_string() };
     Ok(response::json(StatusCode::OK, &token))
 }
 
@@ -130,10 +132,7 @@ fn authenticated(
 }
 
 /// `GET /.well-known/jwks.json`
-pub(in crate::http) async fn jwks(context: Arc<Context>, request: Request) -> HandlerResult {
-    if request.method != Method::GET {
-        return Err(Problem::method("GET"));
-    }
+pub(in crate::http) async fn jwks(context: Arc<Context>, _: Request) -> HandlerResult {
     let mut response = response::json_bytes(StatusCode::OK, context.keys.jwks_json());
     response.headers_mut().insert("cache-control", HeaderValue::from_static("public, max-age=300"));
     Ok(response)

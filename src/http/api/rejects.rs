@@ -1,26 +1,27 @@
-//! What vendors said and nobody understood: `GET /rejects`, `POST /rejects/{id}/replay`.
+//! `/rejects`: list and replay.
 
 use std::sync::Arc;
 
-use http::{Method, StatusCode};
+use http::StatusCode;
 use serde::Serialize;
 
-use crate::auth::Scope;
+use crate::auth::Grant;
 use crate::domain::{DocumentId, EventId, Timestamp};
+use crate::http::Context;
 use crate::http::api::json::RawRequestJson;
+use crate::http::page::{PageRequest, PageSize};
 use crate::http::problem::Problem;
 use crate::http::request::Request;
 use crate::http::response::{self, HandlerResult};
-use crate::http::{Context, auth};
 use crate::store::AppendOutcome;
 
-/// Rejects on one page.
-const PAGE: usize = 50;
+/// A reject holds its request: up to 256 KiB each.
+const PAGE_SIZE: PageSize = PageSize { default: 50, max: 50 };
 
-/// `GET /rejects`, newest first; `?cursor=` goes on.
-pub(in crate::http) async fn list(context: Arc<Context>, request: Request) -> HandlerResult {
+/// `GET /rejects`, newest first.
+pub(in crate::http) async fn list(context: Arc<Context>, request: Request, grant: Grant) -> HandlerResult {
     #[derive(Serialize)]
-    struct View<'a> {
+    struct RejectJson<'a> {
         id: String,
         hook: &'a str,
         time: Timestamp,
@@ -29,36 +30,26 @@ pub(in crate::http) async fn list(context: Arc<Context>, request: Request) -> Ha
         raw: RawRequestJson<'a>,
     }
     #[derive(Serialize)]
-    struct List<'a> {
-        rejects: Vec<View<'a>>,
+    struct RejectList<'a> {
+        rejects: Vec<RejectJson<'a>>,
         next: Option<String>,
     }
-    if request.method != Method::GET {
-        return Err(Problem::method("GET"));
-    }
-    let grant = auth::require(&context, &request, Scope::Manage, Timestamp::now())?;
-    let before = match request.parameter("cursor").filter(|c| !c.is_empty()) {
-        None => None,
-        Some(text) => Some(text.parse().map_err(|_| Problem::bad_request("cursor: a whole number"))?),
-    };
-    let rejects = context.rejects.list(&grant.client, PAGE, before).await?;
-    let next = (rejects.len() == PAGE).then(|| rejects.last().map(|r| r.id.to_string())).flatten();
-    let views = rejects
-        .iter()
-        .map(|r| View {
-            id: r.id.to_string(),
-            hook: &r.hook,
-            time: r.time,
-            reason: &r.reason,
-            raw: RawRequestJson::new(&r.raw),
-        })
-        .collect();
-    Ok(response::json(StatusCode::OK, &List { rejects: views, next }))
+    let page = PageRequest::parse(&request, PAGE_SIZE)?;
+    let mut rejects = context.rejects.list(&grant.client, page.lookahead(), page.cursor).await?;
+    let next = page.cut(&mut rejects, |reject| reject.id);
+    let rejects = rejects.iter().map(|reject| RejectJson {
+        id: reject.id.to_string(),
+        hook: &reject.hook,
+        time: reject.time,
+        reason: &reject.reason,
+        raw: RawRequestJson::new(&reject.raw),
+    });
+    Ok(response::json(StatusCode::OK, &RejectList { rejects: rejects.collect(), next }))
 }
 
-/// `POST /rejects/{id}/replay`: after a fix, of the hook's mapping or of the relay. `?hook=` reads it as if it had come to
-/// another hook of the client, for a reject whose own hook is gone.
-pub(in crate::http) async fn replay(context: Arc<Context>, request: Request, id: String) -> HandlerResult {
+/// `POST /rejects/{id}/replay`: parses the request with its hook as the hook is now, or with the hook `?hook=`, for a reject
+/// whose own hook was deleted.
+pub(in crate::http) async fn replay(context: Arc<Context>, request: Request, grant: Grant) -> HandlerResult {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
     struct Replayed {
@@ -66,14 +57,9 @@ pub(in crate::http) async fn replay(context: Arc<Context>, request: Request, id:
         event_id: EventId,
         repeat: bool,
     }
-    if request.method != Method::POST {
-        return Err(Problem::method("POST"));
-    }
-    let now = Timestamp::now();
-    let grant = auth::require(&context, &request, Scope::Manage, now)?;
-    let id = id.parse().map_err(|_| Problem::not_found("reject"))?;
+    let id = request.path_parameter.parse().map_err(|_| Problem::not_found("reject"))?;
     let hook = request.parameter("hook").filter(|hook| !hook.is_empty());
-    let replayed = match context.rejects.replay(&grant.client, id, hook.as_deref(), now).await? {
+    let replayed = match context.rejects.replay(&grant.client, id, hook.as_deref(), Timestamp::now()).await? {
         AppendOutcome::Stored(event) => Replayed { document_id: event.document, event_id: event.id, repeat: false },
         AppendOutcome::Duplicate { id, document, .. } => Replayed { document_id: document, event_id: id, repeat: true },
     };

@@ -1,13 +1,12 @@
-//! `POST /events/ticket`: what a client's own server hands to its pages, instead of a token that could do more and
-//! longer.
+//! `POST /events/ticket`: a short-lived token for web pages that can follow streams and nothing else.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Method, StatusCode};
+use http::StatusCode;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::auth::{Scope, Ticket};
+use crate::auth::{Grant, Scope, Ticket};
 use crate::domain::Timestamp;
 use crate::http::problem::Problem;
 use crate::http::request::Request;
@@ -15,12 +14,12 @@ use crate::http::response::{self, HandlerResult};
 use crate::http::{Context, auth, body};
 
 /// A hundred documents have some 4 KiB.
-const LARGEST: usize = 64 << 10;
+const MAX_BODY_BYTES: usize = 64 << 10;
 
-/// The body; all of it may be left out.
+/// The body, which may be empty.
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
-struct Wanted {
+struct TicketRequest {
     /// In seconds.
     #[serde(default, deserialize_with = "given")]
     ttl: Option<u64>,
@@ -28,43 +27,33 @@ struct Wanted {
     documents: Option<Vec<String>>,
 }
 
-/// A key that is there has a value: `null` for the documents, a slip, would open all of them.
+/// Refuses `null`: as the value of `documents` it would allow all of them.
 fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(d: D) -> Result<Option<T>, D::Error> {
     T::deserialize(d).map(Some)
 }
 
-/// `POST /events/ticket`, with a token that may follow and is no ticket itself.
-pub(in crate::http) async fn issue(context: Arc<Context>, mut request: Request) -> HandlerResult {
+/// `POST /events/ticket`. A ticket cannot create tickets.
+pub(in crate::http) async fn create(context: Arc<Context>, mut request: Request, _: Grant) -> HandlerResult {
     #[derive(Serialize)]
-    struct Issued {
+    struct TicketJson {
         token: String,
         expires_in: u64,
     }
-    if request.method != Method::POST {
-        return Err(Problem::method("POST"));
-    }
-    auth::require(&context, &request, Scope::Events, Timestamp::now())?;
-    let limit = LARGEST.min(context.options.max_body_bytes);
-    let bytes = body::read(&mut request, limit, context.options.body_timeout).await?;
-    let wanted = match bytes.trim_ascii() {
-        b"" => Wanted::default(),
-        // serde would read a list as the values of the keys.
-        json if !json.starts_with(b"{") => return Err(Problem::bad_request("the body: an object")),
-        json => serde_json::from_slice(json).map_err(|e| Problem::bad_request(format!("the body: {e}")))?,
-    };
+    let limits = context.body_limits().at_most(MAX_BODY_BYTES);
+    let wanted: TicketRequest = body::read_optional_json(&mut request, limits).await?.unwrap_or_default();
     let ttl = ttl(wanted.ttl)?;
     let read = |names: Vec<String>| names.iter().map(|name| name.parse()).collect::<Result<_, _>>();
     let documents =
         wanted.documents.map(read).transpose().map_err(|e| Problem::bad_request(format!("documents: {e}")))?;
     let ticket = Ticket::new(documents)?;
-    // Looked at again: the body may have taken its time, and what has ended meanwhile makes no tickets.
+    // Checked again: the token may have expired while the body was read.
     let now = Timestamp::now();
-    let grant = auth::require(&context, &request, Scope::Events, now)?;
+    let grant = auth::require(&context, &request, &[Scope::Events], now)?;
     let (token, lasts) = context.keys.ticket(&grant, &ticket, ttl, now).map_err(|error| {
-        tracing::error!(%error, "a ticket could not be signed");
+        tracing::error!(%error, "ticket not signed");
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "no ticket can be signed at present: try again later")
     })?;
-    Ok(response::json(StatusCode::OK, &Issued { token, expires_in: lasts.as_secs() }))
+    Ok(response::json(StatusCode::OK, &TicketJson { token, expires_in: lasts.as_secs() }))
 }
 
 fn ttl(seconds: Option<u64>) -> Result<Duration, Problem> {

@@ -1,5 +1,5 @@
-//! Baidu's side of HTTP: who is asking by `bce-auth-v1` or by a bearer token, and errors in Baidu's shape. Knows the
-//! codes of Baidu's pages; what a notification is, is not its business.
+//! Authentication and errors of Baidu's API: `bce-auth-v1` or a bearer token, and the error codes that Baidu documents.
+//! Knows nothing of notifications.
 
 use http::{HeaderMap, StatusCode};
 use serde::Serialize;
@@ -14,7 +14,7 @@ use crate::http::{Context, response};
 use crate::manage::NotificationError;
 use crate::store::StoreError;
 
-/// The header that names a request in Baidu's answers.
+/// Holds the request id in responses of Baidu's API.
 const REQUEST_ID: &str = "x-bce-request-id";
 
 /// An error as Baidu's SDKs read it.
@@ -32,7 +32,7 @@ impl BceError {
         Self { status, code, message: message.into(), headers: Vec::new() }
     }
 
-    /// `400` for a field that makes no sense, in the form of Baidu's validation.
+    /// `400` for an invalid field, in the format of Baidu's validation.
     pub(in crate::http) fn invalid(field: &str, reason: &str) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "BceValidationException", format!("{field}:{field}={reason}\n"))
     }
@@ -44,12 +44,12 @@ impl BceError {
     }
 
     /// `404`
-    pub(in crate::http) fn nowhere() -> Self {
+    pub(in crate::http) fn no_such_address() -> Self {
         Self::new(StatusCode::NOT_FOUND, "NoSuchAddress", "there is nothing at this address")
     }
 
-    /// `405`, with the methods that would do.
-    pub(in crate::http) fn method(allow: &'static str) -> Self {
+    /// `405` with `Allow`.
+    pub(in crate::http) fn method(allow: String) -> Self {
         let message = format!("this address takes {allow}");
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message).with("allow", allow)
     }
@@ -63,16 +63,16 @@ impl BceError {
         Self::new(status, "AccessDenied", message)
     }
 
-    /// The answer, with the request's name in it.
+    /// The response, with the request's id in it.
     pub(in crate::http) fn into_response(self, id: &RequestId) -> Response {
         #[derive(Serialize)]
         #[serde(rename_all = "camelCase")]
-        struct Body<'a> {
+        struct BceErrorJson<'a> {
             request_id: &'a str,
             code: &'a str,
             message: &'a str,
         }
-        let body = Body { request_id: &id.0, code: self.code, message: &self.message };
+        let body = BceErrorJson { request_id: &id.0, code: self.code, message: &self.message };
         let mut response = response::json(self.status, &body);
         for (name, value) in self.headers {
             if let Ok(value) = value.parse() {
@@ -83,8 +83,8 @@ impl BceError {
     }
 }
 
-/// Names the request in its answer, as every answer of Baidu's does. A name that the caller has chosen is not repeated:
-/// only ours is found in the log.
+/// Adds the request's id, which every response of Baidu's API has. An id that the caller sent is not repeated: only the
+/// relay's own is in its log.
 pub(in crate::http) fn named(mut response: Response, id: &RequestId) -> Response {
     if let Ok(value) = id.0.parse() {
         response.headers_mut().insert(REQUEST_ID, value);
@@ -92,7 +92,7 @@ pub(in crate::http) fn named(mut response: Response, id: &RequestId) -> Response
     response
 }
 
-/// The client that a request acts for.
+/// The client that a request authenticates as.
 pub(in crate::http) fn client(context: &Context, request: &Request, now: Timestamp) -> Result<ClientId, BceError> {
     let Some(header) = authorization(&request.headers)? else {
         let message = "send Authorization: bce-auth-v1/… signed with client id and secret, or Bearer <token>";
@@ -113,14 +113,14 @@ pub(in crate::http) fn client(context: &Context, request: &Request, now: Timesta
     match (authorization.check(&signed, client.as_deref(), now), client) {
         (Ok(()), Some(client)) => Ok(client.id.clone()),
         (Err(denied), _) => {
-            tracing::info!(request_id = %request.id.0, %denied, "a signature was not accepted");
+            tracing::info!(request_id = %request.id.0, %denied, "signature verification failed");
             Err(denied.into())
         }
         (Ok(()), None) => Err(BceSignatureError::InvalidAccessKeyId.into()),
     }
 }
 
-/// The one `Authorization` header as text. Of two, nobody can say which one was meant.
+/// The `Authorization` header as text. Two of them are an error.
 fn authorization(headers: &HeaderMap) -> Result<Option<&str>, BceError> {
     let mut all = headers.get_all("authorization").iter();
     match (all.next(), all.next()) {
@@ -133,7 +133,7 @@ fn authorization(headers: &HeaderMap) -> Result<Option<&str>, BceError> {
 
 fn by_token(context: &Context, request: &Request, token: &str, now: Timestamp) -> Result<ClientId, BceError> {
     let grant = context.auth.check(token, now).map_err(|denied| {
-        tracing::info!(request_id = %request.id.0, %denied, "a token was not accepted");
+        tracing::info!(request_id = %request.id.0, %denied, "token rejected");
         BceError::denied(StatusCode::UNAUTHORIZED, format!("the token was not accepted: {denied}"))
             .with("www-authenticate", "Bearer error=\"invalid_token\"")
     })?;
@@ -161,8 +161,8 @@ impl From<StoreError> for BceError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Unavailable(_) | StoreError::Stopped => {
-                // What exactly is wrong with the store is for the log, not for the caller.
-                tracing::warn!(%error, "a request could not be stored");
+                // The reason is for the log, not for the caller.
+                tracing::warn!(%error, "request not stored");
                 let message = "nothing can be stored at present: try again later";
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", message)
                     .with("retry-after", RETRY_AFTER.as_secs().to_string())
@@ -174,8 +174,8 @@ impl From<StoreError> for BceError {
             StoreError::TooMany(_) => {
                 Self::new(StatusCode::BAD_REQUEST, "DocExceptions.NotificationQuotaExceeded", error.to_string())
             }
-            // Removed between the look at its signature and now.
-            StoreError::NotFound("client") => BceSignatureError::InvalidAccessKeyId.into(),
+            // Removed after its signature was checked.
+            StoreError::NotFound("client") => BceDenied::InvalidAccessKeyId.into(),
             StoreError::NotFound(_) => Self::no_such_notification(),
         }
     }
@@ -198,7 +198,9 @@ impl From<BodyError> for BceError {
         let (status, code) = match error {
             BodyError::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "EntityTooLarge"),
             BodyError::TooSlow(_) => (StatusCode::REQUEST_TIMEOUT, "RequestTimeout"),
-            BodyError::Broken => (StatusCode::BAD_REQUEST, "IncompleteBody"),
+            BodyError::Incomplete => (StatusCode::BAD_REQUEST, "IncompleteBody"),
+            BodyError::Malformed(_) => (StatusCode::BAD_REQUEST, "MalformedJSON"),
+            BodyError::Invalid(_) => (StatusCode::BAD_REQUEST, "InappropriateJSON"),
         };
         Self::new(status, code, error.to_string())
     }

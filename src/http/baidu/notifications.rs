@@ -1,27 +1,28 @@
-//! Baidu's notification API at `/v1/notification` and `/v2/notification`, which take the same requests, with what the
-//! relay adds to it. Owns the addresses, the methods and the JSON; the rules are those of `notify`.
+//! Baidu's notification API at `/v1/notification` and `/v2/notification`, which take the same requests, and the relay's
+//! additions to it.
 
 use std::sync::Arc;
 
-use http::{Method, StatusCode};
+use http::StatusCode;
 use percent_encoding::percent_decode_str;
-use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 use warp::Reply;
 use warp::reply::Response;
 
 use crate::domain::{ClientId, Credential, Format, Notification, NotificationName, Timestamp};
-use crate::http::api::deliveries::AttemptView;
-use crate::http::baidu::bce::{self, BceError};
+use crate::http::api::deliveries::AttemptJson;
+use crate::http::baidu::bce::BceError;
 use crate::http::request::Request;
-use crate::http::response::{self, HandlerResult};
+use crate::http::response;
 use crate::http::{Context, body};
 use crate::manage::{NewNotification, NotificationChange};
 
-/// A notification as its owner sees it: never a secret, nor the value of a token.
+type BaiduResult = Result<Response, BceError>;
+
+/// A notification without its secrets and the value of its token.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct NotificationView<'a> {
+struct NotificationJson<'a> {
     name: &'a str,
     endpoint: &'a str,
     is_default: bool,
@@ -32,9 +33,8 @@ pub struct NotificationView<'a> {
     token_type: Option<&'static str>,
 }
 
-impl<'a> NotificationView<'a> {
-    /// Leaves out what must not be shown.
-    pub fn new(notification: &'a Notification) -> Self {
+impl<'a> NotificationJson<'a> {
+    fn new(notification: &'a Notification) -> Self {
         let token_type = notification.credential.as_ref().map(|credential| match credential {
             Credential::Cookie(_) => "cookie",
             Credential::Header(_) => "header",
@@ -51,107 +51,58 @@ impl<'a> NotificationView<'a> {
     }
 }
 
-/// `YYYY-MM-DDThh:mm:ssZ`: SDKs parse exactly that.
+/// `YYYY-MM-DDThh:mm:ssZ`: the only format that the SDKs parse.
 fn to_the_second(time: Timestamp) -> String {
     let text = time.to_string();
     format!("{}Z", text.split('.').next().unwrap_or_default())
 }
 
-/// Everything below `/v{n}/notification`. Whatever goes wrong has Baidu's shape, so nothing is left to the problems of
-/// the other routes.
-pub(in crate::http) async fn api(context: Arc<Context>, mut request: Request) -> HandlerResult {
-    let answered = route(&context, &mut request).await;
-    let response = answered.unwrap_or_else(|error| error.into_response(&request.id));
-    Ok(bce::named(response, &request.id))
-}
-
-async fn route(context: &Context, request: &mut Request) -> Result<Response, BceError> {
-    // `/v1/notification[/{name}[/{action}]]`: cut before it is decoded, so that no name can hold a slash.
-    let path = request.path.clone();
-    let mut segments = path.split('/').skip(2);
-    if segments.next() != Some("notification") {
-        return Err(BceError::nowhere());
-    }
-    let segments: Vec<&str> = segments.collect();
-    let (name, action) = match segments[..] {
-        [] | [""] => ("", ""),
-        [name] | [name, ""] => (name, ""),
-        [name, action @ ("verify" | "recover" | "test")] if !name.is_empty() => (name, action),
-        _ => return Err(BceError::nowhere()),
-    };
-    let allow = match (name, action) {
-        ("", _) => "GET, POST",
-        (_, "") => "GET, PUT, DELETE",
-        _ => "POST",
-    };
-    if !allow.split(", ").any(|method| method == request.method.as_str()) {
-        return Err(BceError::method(allow));
-    }
-    let now = Timestamp::now();
-    let client = bce::client(context, request, now)?;
-    if name.is_empty() {
-        return collection(context, request, &client, now).await;
-    }
-    // What cannot be a name is nobody's name.
-    let name = percent_decode_str(name).decode_utf8().ok().and_then(|name| name.parse().ok());
-    let name: NotificationName = name.ok_or_else(BceError::no_such_notification)?;
-    match action {
-        "verify" => Ok(shown(&context.notifications.verify(&client, &name, now).await?)),
-        "recover" => recover(context, request, &client, &name, now).await,
-        "test" => test(context, &client, &name, now).await,
-        _ => one(context, request, &client, &name, now).await,
-    }
-}
-
-async fn collection(
-    context: &Context,
-    request: &mut Request,
-    client: &ClientId,
-    now: Timestamp,
-) -> Result<Response, BceError> {
-    if request.method == Method::POST {
-        let new: NewNotification = read(context, request).await?;
-        // Baidu answers with nothing; every SDK ignores what it does not know, and a person with curl wants to see it.
-        return Ok(shown(&context.notifications.add(client, new, now).await?));
-    }
+/// `GET /v{n}/notification`, oldest first.
+pub(in crate::http) async fn list(context: Arc<Context>, _: Request, client: ClientId) -> BaiduResult {
     #[derive(Serialize)]
-    struct List<'a> {
-        notifications: Vec<NotificationView<'a>>,
+    struct NotificationList<'a> {
+        notifications: Vec<NotificationJson<'a>>,
     }
-    let notifications = context.notifications.list(client);
-    let list = List { notifications: notifications.iter().map(|n| NotificationView::new(n)).collect() };
+    let notifications = context.notifications.list(&client);
+    let list = NotificationList { notifications: notifications.iter().map(|n| NotificationJson::new(n)).collect() };
     Ok(response::json(StatusCode::OK, &list))
 }
 
-async fn one(
-    context: &Context,
-    request: &mut Request,
-    client: &ClientId,
-    name: &NotificationName,
-    now: Timestamp,
-) -> Result<Response, BceError> {
-    match request.method {
-        Method::DELETE => {
-            context.notifications.remove(client, name).await?;
-            // Baidu says 200 with nothing, not 204.
-            Ok(StatusCode::OK.into_response())
-        }
-        Method::PUT => {
-            let change: NotificationChange = read(context, request).await?;
-            Ok(shown(&context.notifications.change(client, name, change, now).await?))
-        }
-        _ => Ok(shown(context.notifications.get(client, name)?.as_ref())),
-    }
+/// `POST /v{n}/notification`. Baidu's response has no body; SDKs ignore this one, and a person sees what was created.
+pub(in crate::http) async fn create(context: Arc<Context>, mut request: Request, client: ClientId) -> BaiduResult {
+    let new: NewNotification = body::read_json(&mut request, context.body_limits()).await?;
+    let created = context.notifications.add(&client, new, Timestamp::now()).await?;
+    Ok(shown(&created))
 }
 
-/// `{"since":…}`: what has failed for good since then is sent again.
-async fn recover(
-    context: &Context,
-    request: &mut Request,
-    client: &ClientId,
-    name: &NotificationName,
-    now: Timestamp,
-) -> Result<Response, BceError> {
+/// `GET /v{n}/notification/{name}`
+pub(in crate::http) async fn show(context: Arc<Context>, request: Request, client: ClientId) -> BaiduResult {
+    let notification = context.notifications.get(&client, &name(&request)?)?;
+    Ok(shown(&notification))
+}
+
+/// `PUT /v{n}/notification/{name}`
+pub(in crate::http) async fn change(context: Arc<Context>, mut request: Request, client: ClientId) -> BaiduResult {
+    let name = name(&request)?;
+    let change: NotificationChange = body::read_json(&mut request, context.body_limits()).await?;
+    let changed = context.notifications.change(&client, &name, change, Timestamp::now()).await?;
+    Ok(shown(&changed))
+}
+
+/// `DELETE /v{n}/notification/{name}`: `200` without a body like Baidu, not `204`.
+pub(in crate::http) async fn delete(context: Arc<Context>, request: Request, client: ClientId) -> BaiduResult {
+    context.notifications.remove(&client, &name(&request)?).await?;
+    Ok(StatusCode::OK.into_response())
+}
+
+/// `POST /v{n}/notification/{name}/verify`
+pub(in crate::http) async fn verify(context: Arc<Context>, request: Request, client: ClientId) -> BaiduResult {
+    let verified = context.notifications.verify(&client, &name(&request)?, Timestamp::now()).await?;
+    Ok(shown(&verified))
+}
+
+/// `POST /v{n}/notification/{name}/recover` `{"since":…}`: retries the deliveries that failed for good since then.
+pub(in crate::http) async fn recover(context: Arc<Context>, mut request: Request, client: ClientId) -> BaiduResult {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Recovery {
@@ -161,40 +112,26 @@ async fn recover(
     struct Recovered {
         recovered: u64,
     }
-    let asked: Recovery = read(context, request).await?;
-    let since = Timestamp::parse(&asked.since)
+    let name = name(&request)?;
+    let Recovery { since } = body::read_json(&mut request, context.body_limits()).await?;
+    let since = Timestamp::parse(&since)
         .ok_or_else(|| BceError::invalid("since", "must be a time as in 2026-11-22T12:43:00Z"))?;
-    let recovered = context.notifications.retry_failed(client, name, since, now).await?;
+    let recovered = context.notifications.retry_failed(&client, &name, since, Timestamp::now()).await?;
     Ok(response::json(StatusCode::OK, &Recovered { recovered }))
 }
 
-/// Sends one made-up event now. What comes of it is the answer, not an error of this request.
-async fn test(
-    context: &Context,
-    client: &ClientId,
-    name: &NotificationName,
-    now: Timestamp,
-) -> Result<Response, BceError> {
-    let attempt = context.notifications.test(client, name, now).await?;
-    Ok(response::json(StatusCode::OK, &AttemptView::new(&attempt)))
+/// `POST /v{n}/notification/{name}/test`: sends one test event now. The response is the attempt, failed or not.
+pub(in crate::http) async fn test(context: Arc<Context>, request: Request, client: ClientId) -> BaiduResult {
+    let attempt = context.notifications.test(&client, &name(&request)?, Timestamp::now()).await?;
+    Ok(response::json(StatusCode::OK, &AttemptJson::new(&attempt)))
+}
+
+/// The name in the path. No notification has a name that cannot be parsed.
+fn name(request: &Request) -> Result<NotificationName, BceError> {
+    let decoded = percent_decode_str(&request.path_parameter).decode_utf8().ok();
+    decoded.and_then(|name| name.parse().ok()).ok_or_else(BceError::no_such_notification)
 }
 
 fn shown(notification: &Notification) -> Response {
-    response::json(StatusCode::OK, &NotificationView::new(notification))
-}
-
-/// The body as JSON, whatever `Content-Type` says: SDKs spell it in three ways, and some leave it out.
-async fn read<T: DeserializeOwned>(context: &Context, request: &mut Request) -> Result<T, BceError> {
-    let bytes = body::read(request, context.options.max_body_bytes, context.options.body_timeout).await?;
-    let malformed =
-        |e: serde_json::Error| BceError::new(StatusCode::BAD_REQUEST, "MalformedJSON", format!("the body: {e}"));
-    // First whether it is JSON at all: otherwise a key that is not ours would hide what is broken behind it.
-    serde_json::from_slice::<IgnoredAny>(&bytes).map_err(malformed)?;
-    body::object(&bytes).map_err(|why| BceError::new(StatusCode::BAD_REQUEST, "InappropriateJSON", why))?;
-    serde_json::from_slice(&bytes).map_err(|e| match e.classify() {
-        serde_json::error::Category::Data => {
-            BceError::new(StatusCode::BAD_REQUEST, "InappropriateJSON", format!("the body: {e}"))
-        }
-        _ => malformed(e),
-    })
+    response::json(StatusCode::OK, &NotificationJson::new(notification))
 }

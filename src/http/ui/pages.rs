@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use data_encoding::HEXLOWER;
-use http::{HeaderValue, Method, StatusCode};
+use http::{HeaderValue, StatusCode};
 
 use crate::http::Context;
 use crate::http::problem::Problem;
@@ -67,12 +67,15 @@ static PAGES: [Page; 15] = [
     page!("/asyncapi.json", JSON, include_str!("../../../docs/asyncapi.json")),
 ];
 
-/// Every address that no other route knows.
+/// The paths of all pages.
+#[cfg(test)]
+pub(in crate::http) fn paths() -> impl Iterator<Item = &'static str> {
+    PAGES.iter().map(|page| page.path)
+}
+
+/// Serves the page of this path.
 pub(in crate::http) async fn page(_: Arc<Context>, request: Request) -> HandlerResult {
     let page = PAGES.iter().find(|p| p.path == request.path).ok_or_else(|| Problem::not_found("address"))?;
-    if ![Method::GET, Method::HEAD].contains(&request.method) {
-        return Err(Problem::method("GET, HEAD"));
-    }
     let content: &'static Content = &page.content;
     let unchanged = request
         .header("if-none-match")

@@ -1,0 +1,257 @@
+//! The table of routes: one entry for each operation of both addresses. Dispatch, `405` with `Allow`, the redaction of
+//! logged paths, the table of the reference and the check of the OpenAPI document come from it.
+
+use std::fmt::Write;
+use std::sync::{Arc, LazyLock};
+
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use warp::Filter;
+use warp::filters::BoxedFilter;
+use warp::reply::Response;
+
+use super::baidu::bce::{self, BceError};
+use super::baidu::notifications;
+use super::problem::Problem;
+use super::request::{Request, request};
+use super::route::{Access, Route, delete, get, on, patch, post, put};
+use super::ui::pages;
+use super::{Context, api};
+use crate::auth::Scope;
+
+const MANAGE: &[Scope] = &[Scope::Manage];
+const EVENTS: &[Scope] = &[Scope::Events];
+const READ: &[Scope] = &[Scope::Events, Scope::Manage];
+
+/// Characters of a path that are logged.
+const MAX_LOGGED_PATH_CHARS: usize = 200;
+
+/// The routes of the public address. Paths do not overlap, so the order decides nothing but the time of the match: the
+/// routes with the most requests are first.
+static PUBLIC: LazyLock<Vec<Route>> = LazyLock::new(|| {
+    vec![
+        on(&["GET", "POST", "OPTIONS"], "/in/{key}", "Receive a webhook").open(Access::Hook, api::ingest::receive),
+        on(&["GET", "POST", "HEAD", "OPTIONS"], "/events/client", "Follow the event stream")
+            .open(Access::Stream, api::events::stream),
+        get("/events/counts", "Count events of the last hour by minute and status").token(READ, api::stats::counts),
+        get("/events/{id}/raw", "Get the webhook request behind an event").token(MANAGE, api::events::raw),
+        post("/events/ticket", "Create a ticket, a short-lived token for a web page")
+            .token(EVENTS, api::tickets::create),
+        get("/documents", "List documents").token(READ, api::documents::list),
+        post("/documents", "Register a document").token(MANAGE, api::documents::register),
+        get("/documents/{documentId}", "Get a document").token(READ, api::documents::show),
+        get("/documents/{documentId}/events", "List the events of a document").token(READ, api::documents::events),
+        get("/hooks", "List hooks").token(MANAGE, api::hooks::list),
+        post("/hooks", "Create a hook").token(MANAGE, api::hooks::create),
+        get("/hooks/{id}", "Get a hook").token(MANAGE, api::hooks::show),
+        patch("/hooks/{id}", "Change a hook").token(MANAGE, api::hooks::change),
+        delete("/hooks/{id}", "Delete a hook").token(MANAGE, api::hooks::delete),
+        get("/rejects", "List rejects").token(MANAGE, api::rejects::list),
+        post("/rejects/{id}/replay", "Parse a reject again").token(MANAGE, api::rejects::replay),
+        get("/v1|v2/notification", "List notifications").baidu(notifications::list),
+        post("/v1|v2/notification", "Create a notification").baidu(notifications::create),
+        get("/v1|v2/notification/{name}", "Get a notification").baidu(notifications::show),
+        put("/v1|v2/notification/{name}", "Change a notification").baidu(notifications::change),
+        delete("/v1|v2/notification/{name}", "Delete a notification").baidu(notifications::delete),
+        post("/v1|v2/notification/{name}/verify", "Verify a notification").baidu(notifications::verify),
+        post("/v1|v2/notification/{name}/recover", "Retry what has failed").baidu(notifications::recover),
+        post("/v1|v2/notification/{name}/test", "Send a test event").baidu(notifications::test),
+        get("/deliveries", "List deliveries").token(MANAGE, api::deliveries::list),
+        get("/deliveries/{id}", "Get a delivery").token(MANAGE, api::deliveries::show),
+        post("/deliveries/{id}/retry", "Retry a delivery").token(MANAGE, api::deliveries::retry),
+        on(&["GET", "POST"], "/oauth/token", "Issue a token").open(Access::ClientSecret, api::oauth::token),
+        get("/.well-known/jwks.json", "Public keys of the tokens").open(Access::Public, api::oauth::jwks),
+        on(PAGE, "/", "The [dashboard](#dashboard)").open(Access::Public, pages::page),
+        on(PAGE, "/dashboard.css|dashboard.js|sse.js|icon.svg", "Files of the dashboard")
+            .open(Access::Public, pages::page),
+        on(PAGE, "/widget.js|demo.html|demo.css|demo.js", "The [widget](#widget) and its demo")
+            .open(Access::Public, pages::page),
+        on(PAGE, "/docs", "This reference").open(Access::Public, pages::page),
+        on(PAGE, "/docs/guides|api", "The guides; the API").open(Access::Public, pages::page),
+        on(PAGE, "/docs.css", "Stylesheet of the documentation").open(Access::Public, pages::page),
+        on(PAGE, "/openapi.json|asyncapi.json", "The API as OpenAPI 3.1, the stream as AsyncAPI 3.0")
+            .open(Access::Public, pages::page),
+    ]
+});
+
+/// What pages and other embedded files take.
+const PAGE: &[&str] = &["GET", "HEAD"];
+
+/// The routes of the admin address.
+static ADMIN: LazyLock<Vec<Route>> = LazyLock::new(|| {
+    vec![
+        get("/livez", "Liveness probe").open(Access::Public, api::admin::livez),
+        get("/readyz", "Readiness probe: commits a small transaction").open(Access::Public, api::admin::readyz),
+        get("/metrics", "Metrics").open(Access::Public, api::admin::metrics),
+        get("/admin/clients", "List clients").admin(api::admin::list_clients),
+        post("/admin/clients", "Create a client").admin(api::admin::create_client),
+        delete("/admin/clients/{id}", "Delete a client").admin(api::admin::delete_client),
+        post("/admin/clients/{id}/secret", "Rotate a client's secret").admin(api::admin::rotate_secret),
+        get("/admin/followers", "List followers, largest lag first").admin(api::admin::list_followers),
+        delete("/admin/followers/{id}", "End a stream").admin(api::admin::end_stream),
+    ]
+});
+
+/// One of the two addresses that the relay listens on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Address {
+    Public,
+    Admin,
+}
+
+impl Address {
+    fn routes(self) -> &'static [Route] {
+        match self {
+            Self::Public => &PUBLIC,
+            Self::Admin => &ADMIN,
+        }
+    }
+
+    /// Everything that this address answers, as one filter that never rejects.
+    pub fn filter(self, context: &Arc<Context>) -> BoxedFilter<(Response,)> {
+        let context = context.clone();
+        request().then(move |request: Request| self.dispatch(context.clone(), request)).boxed()
+    }
+
+    /// Calls the handler of a request's route; `404` and `405` where there is none.
+    pub(super) async fn dispatch(self, context: Arc<Context>, mut request: Request) -> Response {
+        let mut other_methods: Vec<&Route> = Vec::new();
+        for route in self.routes() {
+            let Some(parameter) = route.matches(&request.path) else { continue };
+            if route.takes(request.method.as_str()) {
+                request.path_parameter = parameter.to_owned();
+                return route.handle(context, request).await;
+            }
+            other_methods.push(route);
+        }
+        match other_methods[..] {
+            [] => self.not_found(&request),
+            [first, ..] => {
+                let methods: Vec<&str> = other_methods.iter().flat_map(|route| route.methods).copied().collect();
+                first.method_not_allowed(&context, &request, methods.join(", "))
+            }
+        }
+    }
+
+    /// Handles a request in process, without a socket and without the middleware. For commands that open the store
+    /// themselves.
+    ///
+    /// # Errors
+    /// The text of a response body that failed. None of the handlers has one.
+    pub async fn call(
+        self,
+        context: &Arc<Context>,
+        request: http::Request<Bytes>,
+    ) -> Result<http::Response<Bytes>, String> {
+        let response = self.dispatch(context.clone(), Request::in_process(request)).await;
+        let (head, body) = response.into_parts();
+        let body = body.collect().await.map_err(|e| e.to_string())?.to_bytes();
+        Ok(http::Response::from_parts(head, body))
+    }
+
+    fn not_found(self, request: &Request) -> Response {
+        let similar = self.routes().iter().find(|route| route.begins_like(&request.path));
+        if similar.is_some_and(|route| route.access == Access::Baidu) {
+            return bce::named(BceError::no_such_address().into_response(&request.id), &request.id);
+        }
+        let what = match self {
+            Self::Public => "address",
+            Self::Admin => "address: try /livez, /readyz, /metrics, /admin/clients or /admin/followers",
+        };
+        Problem::not_found(what).into_response(&request.id)
+    }
+}
+
+/// A path as it is logged. A hook's key is replaced. A path that begins like no route is not logged at all: a mistyped one
+/// may hold a key.
+pub(super) fn loggable(path: &str) -> String {
+    let mut routes = [Address::Public, Address::Admin].into_iter().flat_map(Address::routes);
+    match routes.find(|route| route.begins_like(path)) {
+        Some(route) if route.has_secret_parameter() => {
+            format!("/{}/…", path.split('/').nth(1).unwrap_or_default())
+        }
+        Some(_) => path.chars().take(MAX_LOGGED_PATH_CHARS).collect(),
+        None => "/…".to_owned(),
+    }
+}
+
+/// A route as documents show it.
+#[derive(Debug)]
+pub struct RouteInfo {
+    pub address: Address,
+    pub methods: &'static [&'static str],
+    /// With parameters in braces: `/hooks/{id}`.
+    pub path: String,
+    pub summary: &'static str,
+    pub access: Access,
+}
+
+/// Every route of both addresses, in the order of the table.
+pub fn routes() -> Vec<RouteInfo> {
+    let of = |address: Address| {
+        address.routes().iter().flat_map(move |route| {
+            let Route { methods, summary, access, .. } = *route;
+            route.paths().into_iter().map(move |path| RouteInfo { address, methods, path, summary, access })
+        })
+    };
+    of(Address::Public).chain(of(Address::Admin)).collect()
+}
+
+/// The routes as a Markdown table. Paths that an entry stands for share a line.
+pub fn reference() -> String {
+    let mut table = String::from("| path | methods | purpose | access |\n|---|---|---|---|\n");
+    for address in [Address::Public, Address::Admin] {
+        for route in address.routes() {
+            let paths: Vec<String> = route.paths().iter().map(|path| format!("`{path}`")).collect();
+            let prefix = if address == Address::Admin { "admin address, " } else { "" };
+            let (paths, methods) = (paths.join(", "), route.methods.join(", "));
+            writeln!(table, "| {paths} | {methods} | {} | {prefix}{} |", route.summary, route.access).ok();
+        }
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_routes_take_the_same_request() {
+        for address in [Address::Public, Address::Admin] {
+            let routes = address.routes();
+            for (at, route) in routes.iter().enumerate() {
+                for path in route.paths() {
+                    let rivals = routes[at + 1..].iter().filter(|other| other.matches(&path).is_some());
+                    for rival in rivals {
+                        let shared = rival.methods.iter().find(|method| route.takes(method));
+                        assert!(shared.is_none(), "{path}: {shared:?} of {} and {}", route.path, rival.path);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn embedded_files_and_their_routes_are_the_same() {
+        let files: Vec<&str> = pages::paths().collect();
+        let all = routes();
+        let routed: Vec<&str> =
+            all.iter().filter(|route| route.methods == PAGE).map(|route| route.path.as_str()).collect();
+        for path in routed.iter().chain(&files) {
+            assert!(files.contains(path) && routed.contains(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn logged_path_has_no_key_and_no_unknown_text() {
+        assert_eq!(loggable("/in/s3cret"), "/in/…");
+        assert_eq!(loggable("/in"), "/in/…");
+        assert_eq!(loggable("/In/s3cret"), "/…");
+        assert_eq!(loggable("/s3cret"), "/…");
+        assert_eq!(loggable("//in/s3cret"), "/…");
+        assert_eq!(loggable("/hooks/1"), "/hooks/1");
+        assert_eq!(loggable("/v2/notification/main"), "/v2/notification/main");
+        assert_eq!(loggable("/"), "/");
+        assert_eq!(loggable(&format!("/events/{}", "a".repeat(500))).len(), MAX_LOGGED_PATH_CHARS);
+    }
+}
