@@ -231,6 +231,9 @@ impl Route {
 
     /// Every path that this entry stands for, with parameters in braces.
     pub(super) fn paths(&self) -> Vec<String> {
+        if self.segments.is_empty() {
+            return vec!["/".to_owned()];
+        }
         segments(self.path).fold(vec![String::new()], |paths, segment| {
             let names = if segment.starts_with('{') { vec![segment] } else { segment.split('|').collect() };
             paths.iter().flat_map(|path| names.iter().map(move |name| format!("{path}/{name}"))).collect()

@@ -203,9 +203,13 @@ pub fn reference() -> String {
     for address in [Address::Public, Address::Admin] {
         for route in address.routes() {
             let paths: Vec<String> = route.paths().iter().map(|path| format!("`{path}`")).collect();
-            let prefix = if address == Address::Admin { "admin address, " } else { "" };
             let (paths, methods) = (paths.join(", "), route.methods.join(", "));
-            writeln!(table, "| {paths} | {methods} | {} | {prefix}{} |", route.summary, route.access).ok();
+            let access = match (address, route.access) {
+                (Address::Public, access) => access.to_string(),
+                (Address::Admin, Access::Public) => "admin address".to_owned(),
+                (Address::Admin, access) => format!("admin address, {access}"),
+            };
+            writeln!(table, "| {paths} | {methods} | {} | {access} |", route.summary).ok();
         }
     }
     table

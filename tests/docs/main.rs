@@ -62,6 +62,7 @@ fn assert_generated(name: &str, generated: &str) {
 #[test]
 fn reference_tables_match_the_code() {
     // In one test, because both may write the same file.
+    assert_generated("routes", &docrelay::http::reference());
     assert_generated("configuration", &docrelay::config::reference());
     assert_generated("metrics", &docrelay::metrics::reference());
 }
@@ -137,60 +138,38 @@ fn tests_named_in_documents_exist() {
     assert!(gone.is_empty(), "no such test: {gone:?}");
 }
 
-/// A path with `{}` for each variable segment.
-fn normalized(path: &str) -> String {
-    let segments = path.split('/').map(|segment| if segment.starts_with('{') { "{}" } else { segment });
-    segments.collect::<Vec<_>>().join("/")
-}
-
-/// Every route of the code. A route that leaves the rest of the path to its handler ends in `..`.
-fn routes() -> BTreeSet<String> {
-    let routes = read("src/http.rs");
-    let routes = routes.split("warp::path!(").skip(1).filter_map(|rest| rest.split_once(')')).map(|(path, _)| {
-        let segments = path.split(" / ").map(|s| if s == "String" { "{}" } else { s.trim_matches('"') });
-        segments.fold(String::new(), |path, segment| format!("{path}/{segment}"))
-    });
-    let pages = read("src/http/ui/pages.rs");
-    let pages =
-        pages.split("page!(\"").skip(1).filter_map(|rest| rest.split_once('"')).map(|(path, _)| path.to_owned());
-    let routes: BTreeSet<String> = routes.chain(pages).collect();
-    assert!(routes.len() > 20, "{routes:?}");
-    routes
-}
-
-#[test]
-fn reference_lists_every_route() {
-    let routes = routes().iter().map(|route| route.trim_end_matches("/..").to_owned()).collect::<BTreeSet<_>>();
-    let reference = read(REFERENCE);
-    let named: BTreeSet<String> = code_marks(&reference)
-        .iter()
-        .flat_map(|mark| mark.split(' '))
-        .filter(|word| word.starts_with('/'))
-        .map(|word| normalized(word.split('?').next().unwrap_or_default()))
-        .collect();
-    let missing: Vec<_> = routes.difference(&named).collect();
-    assert!(missing.is_empty(), "{REFERENCE} does not list {missing:?}");
-}
-
 #[track_caller]
 fn json(path: &str) -> serde_json::Value {
     serde_json::from_str(&read(path)).expect(path)
 }
 
+/// The HTTP methods as keys of a path item.
+const METHODS: [&str; 7] = ["get", "post", "put", "patch", "delete", "head", "options"];
+
+/// A path item of the OpenAPI document, references followed.
+fn path_item<'a>(root: &'a serde_json::Value, item: &'a serde_json::Value) -> &'a serde_json::Value {
+    let target = item["$ref"].as_str().and_then(|reference| reference.strip_prefix('#'));
+    target.map_or(item, |pointer| root.pointer(pointer).expect(pointer))
+}
+
 #[test]
-fn openapi_paths_match_the_routes() {
+fn openapi_operations_match_the_routes() {
     let root = json(OPENAPI);
-    let paths: BTreeSet<String> =
-        root["paths"].as_object().expect("paths").keys().map(|path| normalized(path)).collect();
-    let leads = |route: &str, path: &str| match route.strip_suffix("/..") {
-        // The rest is up to the handler; tests/relay compares it.
-        Some(beginning) => path == beginning || path.starts_with(&format!("{beginning}/")),
-        None => path == route,
-    };
-    let routes = routes();
-    let missing: Vec<_> = routes.iter().filter(|route| !paths.iter().any(|path| leads(route, path))).collect();
+    let mut described = BTreeSet::new();
+    for (path, item) in root["paths"].as_object().expect("paths") {
+        let item = path_item(&root, item).as_object().expect(path);
+        let methods = item.keys().filter(|key| METHODS.contains(&key.as_str()));
+        described.extend(methods.map(|method| format!("{} {path}", method.to_uppercase())));
+    }
+    let routed: BTreeSet<String> = docrelay::http::routes()
+        .iter()
+        .flat_map(|route| route.methods.iter().map(|method| format!("{method} {}", route.path)))
+        // The response to a preflight request is the same everywhere.
+        .filter(|operation| operation != "OPTIONS /events/client")
+        .collect();
+    let missing: Vec<_> = routed.difference(&described).collect();
     assert!(missing.is_empty(), "{OPENAPI} does not list {missing:?}");
-    let invented: Vec<_> = paths.iter().filter(|path| !routes.iter().any(|route| leads(route, path))).collect();
+    let invented: Vec<_> = described.difference(&routed).collect();
     assert!(invented.is_empty(), "{OPENAPI} lists {invented:?}, which have no route");
 }
 
