@@ -29,7 +29,7 @@ use crate::store::Store;
 use crate::store::sqlite::OpenError;
 use crate::stream::dispatch;
 
-use data::{DataDirectory, Holder, Reached};
+use data::{DataDirectory, RelayAddress, StoreOwner};
 use router::{Opened, Router};
 
 /// How often old events and quiet rate buckets are cleared away.

@@ -10,7 +10,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::Value;
 
 use super::small_runtime;
-use crate::app::data::{DataDirectory, Holder, Reached};
+use crate::app::data::{DataDirectory, RelayAddress, StoreOwner};
 use crate::app::options::bare_store;
 use crate::app::router::{self, Opened};
 use crate::auth::{Keys, Scope, Scopes};
@@ -49,7 +49,7 @@ pub(super) struct Session {
 
 enum Relay {
     /// A running relay.
-    Remote(Reached, reqwest::Client),
+    Remote(RelayAddress, reqwest::Client),
     /// The routes over a store that this process has opened.
     InProcess(Arc<http::Context>, Store),
 }
@@ -74,11 +74,11 @@ impl Session {
         let directory = DataDirectory::open(&config.data)?;
         let admin_token = directory.admin_token(config.admin_token.clone())?.expose().to_owned();
         Ok(match directory.hold(bare_store(config, &directory)?)? {
-            Holder::Relay(reached) => {
+            StoreOwner::Remote(reached) => {
                 let client = super::http_client(|client| client.timeout(super::PATIENCE))?;
                 Self { relay: Relay::Remote(reached, client), keys: directory.keys()?, admin_token }
             }
-            Holder::Us(store) => {
+            StoreOwner::Local(store) => {
                 let metrics = Metrics::new(env!("CARGO_PKG_VERSION"));
                 let public_url = config.public_url(config.listen);
                 let opened = Opened { store: &store, metrics: &metrics, public_url };

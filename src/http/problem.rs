@@ -183,8 +183,8 @@ impl From<TooManyDocuments> for Problem {
     }
 }
 
-impl From<Denied> for Problem {
-    fn from(denied: Denied) -> Self {
+impl From<AuthError> for Problem {
+    fn from(denied: AuthError) -> Self {
         Self::invalid_token(format!("the token was not accepted: {denied}"))
     }
 }

@@ -13,7 +13,7 @@ use crate::http::problem::Problem;
 use crate::http::request::Request;
 use crate::http::response::{self, HandlerResult};
 use crate::http::{Context, accept_header};
-use crate::metrics::{Disconnect, Label, Refusal};
+use crate::metrics::{Disconnect, Label, StreamRefusal};
 use crate::stream::hub::{Fields, Filter, HubFull};
 use crate::stream::{FollowRequest, StartPosition, control};
 

@@ -175,7 +175,7 @@ impl From<StoreError> for BceError {
                 Self::new(StatusCode::BAD_REQUEST, "DocExceptions.NotificationQuotaExceeded", error.to_string())
             }
             // Removed after its signature was checked.
-            StoreError::NotFound("client") => BceDenied::InvalidAccessKeyId.into(),
+            StoreError::NotFound("client") => BceSignatureError::InvalidAccessKeyId.into(),
             StoreError::NotFound(_) => Self::no_such_notification(),
         }
     }
