@@ -3,6 +3,7 @@
 //! from its own position, at its own pace: slowness costs a re-read, never an event.
 
 use std::pin::Pin;
+use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -20,14 +21,14 @@ const MAX_COLLECT_BYTES: usize = 512 << 10;
 #[derive(Debug, Clone)]
 pub struct Options {
     /// A stream that has written nothing for this long gets an empty line.
-    pub idle_interval: std::time::Duration,
+    pub idle_interval: Duration,
     /// Limit of one page of the log. This, times the store's readers, bounds the memory of replays.
     pub page: PageLimit,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { idle_interval: std::time::Duration::from_secs(15), page: PageLimit { events: 512, bytes: 256 << 10 } }
+        Self { idle_interval: Duration::from_secs(15), page: PageLimit { events: 512, bytes: 256 << 10 } }
     }
 }
 

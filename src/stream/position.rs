@@ -26,7 +26,7 @@ pub(super) struct Cursor {
     history: History,
 }
 
-/// What the follower has to be told when the next page of the log arrives.
+/// Whether the next page of the log continues what the follower has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum History {
     /// The relay gave out this position: events that were pruned after it are missing.

@@ -38,7 +38,7 @@ pub(in crate::http) struct Peer(pub(in crate::http) SocketAddr);
 /// Limits of one connection.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Limit of a request's head; at least [`MIN_HEADER_BYTES`].
+    /// Limit of a request's head; values below 8 KiB count as 8 KiB.
     pub max_header_bytes: usize,
     /// How long a request's head may take, and how long a connection may idle between two requests.
     pub header_timeout: Duration,

@@ -67,7 +67,7 @@ impl WriteBuffer {
         if self.framing == Framing::Chunked {
             let last = Bytes::from_static(b"0\r\n\r\n");
             let range = 0..last.len();
-            self.push(last, range, None);
+            self.push(&last, range, None);
         }
     }
 
@@ -81,7 +81,7 @@ impl WriteBuffer {
     pub(super) fn push_frame(&mut self, frame: &Frame) {
         let sequence = Some(frame.id.sequence);
         match self.fields {
-            Fields::All => self.push(frame.block.clone(), frame.range(self.framing), sequence),
+            Fields::All => self.push(&frame.block, frame.range(self.framing), sequence),
             Fields::Gini => {
                 let (id, document, status) = (frame.id, frame.document, frame.status);
                 let text = format!("id: {id}\ndata: {{\"documentId\":\"{document}\",\"status\":\"{status}\"}}\n\n");
@@ -97,21 +97,21 @@ impl WriteBuffer {
             Framing::Chunked => Bytes::from(format!("{:x}\r\n{payload}\r\n", payload.len())),
         };
         let range = 0..framed.len();
-        self.push(framed, range, sequence);
+        self.push(&framed, range, sequence);
     }
 
     /// Adds a range of `block`: one event if it has a sequence, control text otherwise.
-    fn push(&mut self, block: Bytes, Range { start, end }: Range<usize>, sequence: Option<u64>) {
+    fn push(&mut self, block: &Bytes, Range { start, end }: Range<usize>, sequence: Option<u64>) {
         let events = usize::from(sequence.is_some());
         self.bytes += end - start;
         self.events += events;
         match self.segments.last_mut() {
-            Some(last) if last.is_followed_by(&block, start) => {
+            Some(last) if last.is_followed_by(block, start) => {
                 last.end = end;
                 last.events += events;
                 last.last_sequence = sequence;
             }
-            _ => self.segments.push(Segment { block, start, end, events, last_sequence: sequence }),
+            _ => self.segments.push(Segment { block: block.clone(), start, end, events, last_sequence: sequence }),
         }
     }
 
