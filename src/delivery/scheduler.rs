@@ -10,11 +10,11 @@ mod queue_state;
 pub(super) mod retry_schedule;
 mod turns;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use alarms::{Alarms, Timer};
-use concurrency::{ConcurrencyLimits, LimitGroup, groups_of};
+use concurrency::{ConcurrencyLimits, groups_of};
 use queue_state::QueueState;
 use turns::Turns;
 
@@ -278,6 +278,7 @@ impl Scheduler {
             && let Some((key, kind)) = self.turns.next(|kind| self.limits.has_free(kind))
         {
             if !self.start_attempt(&key, kind, now) {
+                // The queue may have been unblocked for a permit that it does not use now.
                 self.unblock(&key, now);
             }
         }
@@ -324,11 +325,9 @@ impl Scheduler {
         Some(Ended { attempt, is_retry_requested })
     }
 
-    /// Unblocks one queue for each limit group of `key` that has a free permit. A queue that cannot use the permit passes
-    /// it on to the next one, also in its own other group.
+    /// Unblocks one queue for each limit group of `key` that has a free permit: the first one that can use it.
     fn unblock(&mut self, key: &QueueKey, now: Now) {
-        let mut groups: VecDeque<LimitGroup> = groups_of(key).into();
-        while let Some(group) = groups.pop_front() {
+        for group in groups_of(key) {
             while let Some(key) = self.limits.unblock_next(&group) {
                 let Some(queue) = self.queues.get_mut(&key) else { continue };
                 queue.is_blocked = false;
@@ -337,7 +336,6 @@ impl Scheduler {
                 if can_start {
                     break;
                 }
-                groups.extend(groups_of(&key).into_iter().filter(|other| *other != group));
             }
         }
     }

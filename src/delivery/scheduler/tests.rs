@@ -72,6 +72,7 @@ fn queue_is_loaded_when_its_next_delivery_is_due() {
             ["ready a/x; page a/x next=30s", "wait 30s", "load a/x 64"],
             ["ready a/x; page a/x next=30s; ready a/x; page a/x next=20s", "wait 20s", "load a/x 64"],
             ["ready a/x; page a/x f1; fail 1; stored 1", "wait 30s", "load a/x 64"],
+            ["ready a/x; page a/x f1; fail 1", "stored 1", ""],
             // Not before its outcome is stored: the store would return it again.
             ["ready a/x; page a/x f1; fail 1", "wait 40s", ""],
             ["ready a/x; page a/x f1; ok 1; stored 1", "wait 999s", ""],
@@ -157,8 +158,16 @@ fn permit_is_passed_on_by_a_blocked_queue_that_cannot_use_it() {
             [given, "cancel 1", "start a/x 11"],
             // The deliveries of x were discarded while it was blocked.
             [&format!("{given}; remove a/x; page a/x"), "cancel 1", "start a/y 21"],
-            // They are discarded between the release and its turn.
-            [&format!("{given}; reset a/x"), "cancel 1", "start a/y 21"],
+        ],
+    );
+    // Queue x is unblocked, but client e has the turn before it; then its deliveries are discarded.
+    let given = "ready a/h; page a/h f1; ready a/x; page a/x f11; ready a/y; page a/y f21; \
+        ready b/x; page b/x f31; ready c/x; page c/x f41; ready d/x; page d/x f51; ready e/x; page e/x f61";
+    check(
+        4,
+        &[
+            [given, "cancel 1", "start e/x 61"],
+            [&format!("{given}; cancel 1; reset a/x; page a/x"), "cancel 31", "start a/y 21"],
         ],
     );
 }
@@ -211,6 +220,20 @@ fn probe_waits_for_attempts_that_started_before_the_breaker_opened() {
             [&format!("{open}; wait 5s"), "fail 19", "store 19"],
             [&format!("{open}; wait 5s; fail 19"), "fail 20", "store 20; load a/x 1 without 19-20"],
             [&format!("{open}; wait 5s; fail 19"), "ok 20", "store 20; load a/x 64 without 19-20; closed a/x"],
+        ],
+    );
+}
+
+#[test]
+fn page_that_arrives_after_the_breaker_opened_is_kept_for_the_probe() {
+    // Nothing is prefetched when it opens.
+    let open = "ready a/x; page a/x f1-10 cut; fail 1-10; stored 1-10";
+    check(
+        256,
+        &[
+            [open, "page a/x f21-22", ""],
+            [&format!("{open}; page a/x f21-22"), "wait 4.9s", ""],
+            [&format!("{open}; page a/x f21-22"), "wait 5s", "half-open a/x; start a/x 21"],
         ],
     );
 }

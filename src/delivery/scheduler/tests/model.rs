@@ -49,11 +49,13 @@ struct World {
     /// Deliveries whose payload the worker has.
     prefetched: HashSet<u64>,
     dispositions: HashMap<u64, Disposition>,
+    /// By queue: its endpoint does not respond.
+    is_down: [bool; QUEUES.len()],
     is_stopping: bool,
 }
 
 impl World {
-    fn new(permits: usize) -> Self {
+    fn new(permits: usize, is_down: [bool; QUEUES.len()]) -> Self {
         Self {
             scheduler: Scheduler::new(permits),
             keys: QUEUES.map(queue_key).to_vec(),
@@ -63,6 +65,7 @@ impl World {
             running: Vec::new(),
             prefetched: HashSet::new(),
             dispositions: HashMap::new(),
+            is_down,
             is_stopping: false,
         }
     }
@@ -75,12 +78,15 @@ impl World {
                     self.handle(SchedulerEvent::QueueReady(self.keys[queue].clone()))?;
                 }
             }
-            Step::Complete { action, result } => {
-                if !self.running.is_empty() {
-                    let running = self.running.swap_remove(action.index(self.running.len()));
-                    self.complete(running, result)?;
+            Step::Complete { action, result, count } => {
+                for _ in 0..count.min(self.running.len()) {
+                    if !self.running.is_empty() {
+                        let running = self.running.swap_remove(action.index(self.running.len()));
+                        self.complete(running, result)?;
+                    }
                 }
             }
+            Step::Toggle { queue } => self.is_down[queue] = !self.is_down[queue],
             Step::Wait { seconds } => self.wait(Duration::from_secs(seconds))?,
             Step::Reset { queue } => {
                 self.handle(SchedulerEvent::Command(SchedulerCommand::Reset(self.keys[queue].clone())))?;
@@ -133,6 +139,7 @@ impl World {
                 let retry = Disposition::Retry(self.now.wall.plus(Duration::from_secs(30)));
                 let (observation, disposition) = match result {
                     _ if is_cancelled => (None, None),
+                    _ if self.is_down[self.outbox.rows[&delivery].queue] => (Some(Observation::Failure), Some(retry)),
                     ActionResult::Ok | ActionResult::StoreUnavailable => {
                         (Some(Observation::Success), Some(Disposition::Delivered))
                     }
@@ -212,7 +219,11 @@ impl World {
         prop_assert!(!self.is_stopping, "starts after stop");
         prop_assert!(self.prefetched.remove(&delivery), "starts {delivery} without a payload");
         let state = &self.scheduler.queues[key];
-        prop_assert!(!matches!(state.health.breaker(), BreakerState::Open { .. }), "starts while the breaker is open");
+        match state.health.breaker() {
+            BreakerState::Closed => {}
+            BreakerState::Open { .. } => prop_assert!(false, "starts while the breaker is open"),
+            BreakerState::HalfOpen => prop_assert_eq!(state.health.in_flight(), 1, "two probes at a time"),
+        }
         let row = &self.outbox.rows[&delivery];
         let is_removed = row.state == RowState::Removed;
         if !is_removed {
@@ -286,6 +297,7 @@ impl World {
 
     /// Lets everything succeed until nothing happens any more.
     fn settle(&mut self) -> TestCaseResult {
+        self.is_down = [false; QUEUES.len()];
         for _ in 0..10_000 {
             self.step(Step::Announce)?;
             if let Some(running) = self.running.pop() {
@@ -310,14 +322,15 @@ impl World {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn random_events_lose_no_delivery_and_no_permit(
-        permits in 1..24usize,
-        steps in prop::collection::vec(step(), 0..300),
+        permits in prop_oneof![1..5usize, 1..24usize],
+        is_down: [bool; QUEUES.len()],
+        steps in prop::collection::vec(step(), 0..600),
     ) {
-        let mut world = World::new(permits);
+        let mut world = World::new(permits, is_down);
         for step in steps {
             world.step(step)?;
         }
@@ -327,11 +340,12 @@ proptest! {
 
     #[test]
     fn random_events_before_stop_end_in_stored_outcomes(
-        permits in 1..24usize,
-        steps in prop::collection::vec(step(), 0..200),
+        permits in prop_oneof![1..5usize, 1..24usize],
+        is_down: [bool; QUEUES.len()],
+        steps in prop::collection::vec(step(), 0..300),
         after in prop::collection::vec(step(), 0..50),
     ) {
-        let mut world = World::new(permits);
+        let mut world = World::new(permits, is_down);
         for step in steps {
             world.step(step)?;
         }

@@ -2,10 +2,11 @@
 
 use proptest::prelude::*;
 
-/// Two queues of callbacks to one origin, and notifications of three clients. The first one is not verified.
-pub(super) const QUEUES: [&str; 8] = ["a/single", "a/x", "a/@app#1", "a/@app#2", "b/x", "b/y", "c/x", "c/y"];
+/// Two queues of callbacks to one origin, and notifications of five clients. The first one is not verified.
+pub(super) const QUEUES: [&str; 10] =
+    ["a/single", "a/x", "a/@app#1", "a/@app#2", "b/x", "b/y", "c/x", "c/y", "d/x", "e/x"];
 
-pub(super) const CLIENTS: [&str; 3] = ["a", "b", "c"];
+pub(super) const CLIENTS: [&str; 5] = ["a", "b", "c", "d", "e"];
 
 #[derive(Debug, Clone)]
 pub(super) enum Step {
@@ -16,10 +17,15 @@ pub(super) enum Step {
     },
     /// The store reports its ready queues.
     Announce,
-    /// One of the actions of the scheduler comes to its end, or half way.
+    /// Actions of the scheduler come to their end, or half way, one after the other.
     Complete {
         action: prop::sample::Index,
         result: ActionResult,
+        count: usize,
+    },
+    /// An endpoint stops responding, or responds again.
+    Toggle {
+        queue: usize,
     },
     Wait {
         seconds: u64,
@@ -50,13 +56,16 @@ pub(super) enum ActionResult {
 
 pub(super) fn step() -> impl Strategy<Value = Step> {
     let queue = || 0..QUEUES.len();
+    // Commands are rare: they reset the health of an endpoint.
     prop_oneof![
-        6 => (queue(), 0..3u8).prop_map(|(queue, document)| Step::Publish { queue, document }),
-        6 => Just(Step::Announce),
-        20 => (any::<prop::sample::Index>(), result()).prop_map(|(action, result)| Step::Complete { action, result }),
-        3 => (0..70u64).prop_map(|seconds| Step::Wait { seconds }),
+        30 => (queue(), 0..16u8).prop_map(|(queue, document)| Step::Publish { queue, document }),
+        20 => Just(Step::Announce),
+        120 => (any::<prop::sample::Index>(), result(), 1..8usize)
+            .prop_map(|(action, result, count)| Step::Complete { action, result, count }),
+        2 => queue().prop_map(|queue| Step::Toggle { queue }),
+        10 => (0..70u64).prop_map(|seconds| Step::Wait { seconds }),
         1 => queue().prop_map(|queue| Step::Reset { queue }),
-        1 => any::<prop::sample::Index>().prop_map(|delivery| Step::Retry { delivery }),
+        2 => any::<prop::sample::Index>().prop_map(|delivery| Step::Retry { delivery }),
         1 => queue().prop_map(|queue| Step::RemoveQueue { queue }),
         1 => (0..CLIENTS.len()).prop_map(|client| Step::RemoveClient { client }),
     ]
@@ -64,9 +73,9 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
 
 fn result() -> impl Strategy<Value = ActionResult> {
     prop_oneof![
-        4 => Just(ActionResult::Ok),
+        16 => Just(ActionResult::Ok),
         1 => Just(ActionResult::ClientError),
-        8 => Just(ActionResult::Failure),
+        2 => Just(ActionResult::Failure),
         1 => Just(ActionResult::Dead),
         1 => Just(ActionResult::Panic),
         2 => Just(ActionResult::StoreUnavailable),
