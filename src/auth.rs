@@ -1,22 +1,21 @@
-//! Who may do what: the keys that the relay keeps for itself, the tokens it issues and checks, and the secrets of its
-//! clients. Knows nothing of HTTP routes or SQL; `jsonwebtoken` is used here and nowhere else.
+//! Authentication and authorisation: the relay's key files, the tokens it issues and verifies, the clients' secrets,
+//! and Baidu's request signatures. Independent of HTTP routes and SQL; the only user of `jsonwebtoken`.
 
 mod bce;
 mod credentials;
+mod error;
 pub mod files;
+mod grant;
 mod keys;
-mod scope;
 pub mod seal;
 mod secret;
-mod ticket;
 mod token;
 
 pub use bce::{BceAuthorization, BceRequest, BceSignatureError};
-pub use credentials::{Presented, QueryToken, basic, bearer, presented};
-pub use files::KeyError;
+pub use credentials::{PresentedToken, QueryToken, basic, bearer, find_token};
+pub use error::{AuthError, KeyError};
+pub use grant::{Grant, Scope, Scopes, Ticket, TooManyDocuments, UnknownScope};
 pub use keys::{Keys, expires_in};
-pub use scope::{Scope, Scopes, UnknownScope};
 pub use seal::Sealer;
-pub use secret::{AdminToken, PREVIOUS_FOR, check_client_secret, fresh_secret, same_secret, with_fresh_secret};
-pub use ticket::{Ticket, TooManyDocuments};
-pub use token::{AuthError, Authenticator, Grant};
+pub use secret::{AdminToken, PREVIOUS_SECRET_TTL, check_client_secret, generate_secret, rotate_secret, secrets_equal};
+pub use token::Authenticator;

@@ -217,7 +217,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_listed_is_exported_and_nothing_else() {
+    fn exported_metrics_match_the_listed_descriptions() {
         let metrics = Metrics::new("1.2.3");
         metrics.event_in("ppj", IngestOutcome::Stored);
         metrics.response(200);
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn the_names_of_the_contract_are_there() {
+    fn documented_metric_names_are_exported() {
         let metrics = Metrics::new("1.2.3");
         metrics.event_in("baidu", IngestOutcome::RateLimited);
         metrics.response(503);
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn clones_count_together_and_a_gauge_returns_to_zero() {
+    fn clones_share_counters_and_gauge_guard_returns_to_zero() {
         let metrics = Metrics::new("");
         let other = metrics.clone();
         let guard = GaugeGuard::new(&metrics.followers);
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn words_of_a_label_are_distinct() {
+    fn label_values_are_distinct() {
         fn distinct<L: Label>() {
             let mut words: Vec<_> = L::ALL.iter().map(|w| w.as_str()).collect();
             words.sort_unstable();

@@ -1,5 +1,4 @@
-//! Baidu's `bce-auth-v1`: whether the signature that a request carries is that of a client. Knows the scheme to the
-//! byte; knows neither routes nor where clients are kept.
+//! Verifies Baidu's request signatures (`bce-auth-v1`). Independent of routes and of where clients are stored.
 
 #[cfg(test)]
 mod tests;
@@ -14,78 +13,74 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_e
 
 use crate::domain::{Client, Secret, Timestamp};
 
-/// What is not escaped in the canonical form: RFC 3986's unreserved characters.
+/// Percent-encodes everything but the unreserved characters of RFC 3986.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// The same for a path, whose slashes stay.
+/// The same for a path: slashes are not encoded.
 const ESCAPED_IN_PATH: &AsciiSet = &ESCAPED.remove(b'/');
 
-/// What is signed when the header names nothing, beside every `x-bce-*`.
-const SIGNED_UNNAMED: [&str; 4] = ["host", "content-length", "content-type", "content-md5"];
+/// The signed headers if the authorization names none, in addition to every `x-bce-*`.
+const DEFAULT_SIGNED_HEADERS: [&str; 4] = ["host", "content-length", "content-type", "content-md5"];
 
-/// How far the caller's clock may be from ours.
-const CLOCKS_APART: Duration = Duration::from_secs(30 * 60);
+/// Maximum difference between the sender's clock and ours.
+const MAX_CLOCK_SKEW: Duration = Duration::from_secs(30 * 60);
 
-/// The longest lifetime that a signature may claim, in seconds. The clocks end it sooner.
-const LONGEST: u32 = 24 * 3600;
+/// Upper bound on the lifetime of a signature. [`MAX_CLOCK_SKEW`] is reached before it.
+const MAX_LIFETIME_SECONDS: u32 = 24 * 3600;
 
-/// Why a signature gives no access; the names are Baidu's codes.
+/// A signature is not accepted. The variants are Baidu's error codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BceSignatureError {
-    /// `InvalidHTTPAuthHeader`
     #[error("the header must be bce-auth-v1/{{ak}}/{{YYYY-MM-DDThh:mm:ssZ}}/{{seconds}}/{{headers}}/{{signature}}")]
     InvalidHttpAuthHeader,
-    /// `InvalidAccessKeyId`
     #[error("there is no client with this access key")]
     InvalidAccessKeyId,
-    /// `SignatureDoesNotMatch`
     #[error("the signature is not that of this request with this client's secret")]
     SignatureDoesNotMatch,
-    /// `RequestExpired`
     #[error("the signature has expired, or the clocks are more than 30 minutes apart")]
     RequestExpired,
 }
 
-/// What is signed of a request. The body is not: Baidu leaves that to TLS.
+/// The signed parts of a request. The body is not signed.
 #[derive(Debug, Clone, Copy)]
 pub struct BceRequest<'a> {
-    /// GET, POST and so on.
     pub method: &'a str,
-    /// The path as it was sent, percent-encoded.
+    /// As received, percent-encoded.
     pub path: &'a str,
     /// The raw query, without `?`.
     pub query: Option<&'a str>,
-    /// All headers, `host` as it was sent.
+    /// All headers, `host` as received.
     pub headers: &'a HeaderMap,
 }
 
-/// A well-formed `Authorization: bce-auth-v1/…`, not checked yet.
+/// A parsed but unverified `Authorization: bce-auth-v1/…`.
 #[derive(Debug)]
 pub struct BceAuthorization<'a> {
-    /// Everything up to the lifetime, which is what the signing key is made of.
+    /// The text up to the lifetime, from which the signing key is derived.
     prefix: &'a str,
     key: &'a str,
-    made: Timestamp,
+    signed_at: Timestamp,
     lifetime: Duration,
-    /// In lower case; empty when the rule decides.
-    signed: BTreeSet<String>,
+    /// In lower case. Empty for the default headers.
+    signed_headers: BTreeSet<String>,
     signature: [u8; 32],
 }
 
 impl<'a> BceAuthorization<'a> {
-    /// Reads the header's value.
+    /// # Errors
+    /// [`BceSignatureError::InvalidHttpAuthHeader`].
     pub fn parse(header: &'a str) -> Result<Self, BceSignatureError> {
-        Self::read(header).ok_or(BceSignatureError::InvalidHttpAuthHeader)
+        Self::parse_fields(header).ok_or(BceSignatureError::InvalidHttpAuthHeader)
     }
 
-    fn read(header: &'a str) -> Option<Self> {
+    fn parse_fields(header: &'a str) -> Option<Self> {
         let parts: Vec<&str> = header.split('/').collect();
-        let [scheme, key, made, seconds, names, signature] = parts[..] else { return None };
+        let [scheme, key, signed_at, seconds, names, signature] = parts[..] else { return None };
         if scheme != "bce-auth-v1" || key.is_empty() || !seconds.bytes().all(|b| b.is_ascii_digit()) {
             return None;
         }
-        let lifetime: u32 = seconds.parse().ok().filter(|s| (1..=LONGEST).contains(s))?;
-        let signed = match names {
+        let lifetime: u32 = seconds.parse().ok().filter(|s| (1..=MAX_LIFETIME_SECONDS).contains(s))?;
+        let signed_headers = match names {
             "" => BTreeSet::new(),
             names => names.split(';').map(header_name).collect::<Option<_>>()?,
         };
@@ -93,30 +88,33 @@ impl<'a> BceAuthorization<'a> {
         Some(Self {
             prefix: &header[..header.len() - names.len() - signature.len() - 2],
             key,
-            made: time(made)?,
+            signed_at: time(signed_at)?,
             lifetime: Duration::from_secs(lifetime.into()),
-            signed,
-            // Only a signature of the full length is one: a shorter one must not be compared at all.
+            signed_headers,
+            // A truncated signature must not be compared.
             signature: decoded.try_into().ok()?,
         })
     }
 
-    /// The access key, which is the client's id.
+    /// The client's id.
     pub fn access_key(&self) -> &str {
         self.key
     }
 
-    /// Whether `client` has signed `request`: the client of this access key, when there is one. Its secret before the
-    /// present one is taken for as long as everywhere else.
-    pub fn check(
+    /// Verifies the signature of `request` with the secrets of `client`, the client with this access key if it exists.
+    /// Its previous secret is accepted while it is valid.
+    ///
+    /// # Errors
+    /// [`BceSignatureError`]: unknown client, expired, or wrong signature.
+    pub fn verify(
         &self,
         request: &BceRequest<'_>,
         client: Option<&Client>,
         now: Timestamp,
     ) -> Result<(), BceSignatureError> {
         let client = client.filter(|c| c.id.as_str() == self.key).ok_or(BceSignatureError::InvalidAccessKeyId)?;
-        let apart = self.made.until(now).max(now.until(self.made));
-        if self.made.plus(self.lifetime) < now || apart > CLOCKS_APART {
+        let skew = self.signed_at.until(now).max(now.until(self.signed_at));
+        if self.signed_at.plus(self.lifetime) < now || skew > MAX_CLOCK_SKEW {
             return Err(BceSignatureError::RequestExpired);
         }
         let previous = client.previous.iter().filter(|(_, until)| now < *until).map(|(secret, _)| secret);
@@ -130,19 +128,22 @@ impl<'a> BceAuthorization<'a> {
         if good { Ok(()) } else { Err(BceSignatureError::SignatureDoesNotMatch) }
     }
 
-    /// Every canonical request that the SDKs make of one: with the path as Baidu's pages have it (decoded, encoded anew)
-    /// or as it was sent (SDKs that sign it untouched), and with the named headers alone (the pages, Java, JS, Go)
-    /// or with every `x-bce-*` beside them (Python). Each of them covers the method, the path, the query and the
-    /// headers that were meant, so taking all of them opens nothing.
+    /// The canonical requests that Baidu's SDKs sign for one request. The path is normalised (the documentation) or
+    /// signed as sent (some SDKs); the headers are the named ones (the documentation, Java, JS, Go) or those and every
+    /// `x-bce-*` (Python). Each form covers method, path, query and named headers, so accepting all of them is safe.
     fn canonical_forms(&self, request: &BceRequest<'_>) -> Vec<String> {
         let decoded: Vec<u8> = percent_decode_str(request.path).collect();
         let encoded = percent_encode(&decoded, ESCAPED_IN_PATH).to_string();
         let query = canonical_query(request.query.unwrap_or_default());
-        let named = self.canonical_headers(request.headers, self.signed.is_empty());
-        let with_all = self.canonical_headers(request.headers, true);
+        let is_bce = |name: &str| name.starts_with("x-bce-");
+        let all = Self::canonical_headers(request.headers, |name| self.is_signed(name) || is_bce(name));
+        let named = match self.signed_headers.is_empty() {
+            true => all.clone(),
+            false => Self::canonical_headers(request.headers, |name| self.is_signed(name)),
+        };
         let mut forms = Vec::new();
         for path in [encoded.as_str(), request.path] {
-            for headers in [&named, &with_all] {
+            for headers in [&named, &all] {
                 let form = format!("{}\n{path}\n{query}\n{headers}", request.method);
                 if !forms.contains(&form) {
                     forms.push(form);
@@ -152,15 +153,18 @@ impl<'a> BceAuthorization<'a> {
         forms
     }
 
-    fn canonical_headers(&self, headers: &HeaderMap, bce_too: bool) -> String {
-        let meant = |name: &str| match self.signed.is_empty() {
-            true => SIGNED_UNNAMED.contains(&name),
-            false => self.signed.contains(name),
-        };
+    fn is_signed(&self, name: &str) -> bool {
+        match self.signed_headers.is_empty() {
+            true => DEFAULT_SIGNED_HEADERS.contains(&name),
+            false => self.signed_headers.contains(name),
+        }
+    }
+
+    fn canonical_headers(headers: &HeaderMap, is_signed: impl Fn(&str) -> bool) -> String {
         let mut lines: Vec<String> = headers
             .iter()
             .map(|(name, value)| (name.as_str(), value.as_bytes().trim_ascii()))
-            .filter(|(name, value)| !value.is_empty() && (meant(name) || bce_too && name.starts_with("x-bce-")))
+            .filter(|(name, value)| !value.is_empty() && is_signed(name))
             .map(|(name, value)| {
                 format!("{}:{}", percent_encode(name.as_bytes(), ESCAPED), percent_encode(value, ESCAPED))
             })
@@ -175,19 +179,19 @@ fn header_name(name: &str) -> Option<String> {
     good.then(|| name.to_ascii_lowercase())
 }
 
-/// `YYYY-MM-DDThh:mm:ssZ` and nothing else that RFC 3339 would allow.
+/// Parses `YYYY-MM-DDThh:mm:ssZ`; other forms of RFC 3339 are rejected.
 fn time(text: &str) -> Option<Timestamp> {
     let bytes = text.as_bytes();
     (bytes.len() == 20 && bytes[10] == b'T' && bytes[19] == b'Z').then(|| Timestamp::parse(text)).flatten()
 }
 
-/// The hexadecimal text is the key of the signature, not the bytes that it stands for.
+/// The key is the hexadecimal text of the tag, not its bytes.
 fn signing_key(secret: &Secret, prefix: &str) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret.expose().as_bytes());
     HEXLOWER.encode(hmac::sign(&key, prefix.as_bytes()).as_ref())
 }
 
-/// A `+` is a plus here, not a space: this is no form.
+/// `+` is not decoded to a space, because the query is not form-encoded.
 fn canonical_query(query: &str) -> String {
     let encode = |text: &str| {
         let decoded: Vec<u8> = percent_decode_str(text).collect();

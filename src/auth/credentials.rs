@@ -1,85 +1,89 @@
-//! Where a request carries its credentials: the `Authorization` header (Bearer and Basic), or the query of those who
-//! cannot set headers, as far as that is allowed. Knows how they are written, not whether they are good.
+//! Finds credentials in a request: the `Authorization` header (Bearer and Basic), or the query for clients that cannot
+//! set headers. Parses their syntax only; `token` and `secret` check them.
 
 use std::borrow::Cow;
 
 use data_encoding::BASE64;
 
-use super::token::{AuthError, Grant};
+use super::error::AuthError;
+use super::grant::Grant;
 use crate::domain::Secret;
 
-/// The names of the query parameter; the first that occurs counts, whatever order they come in.
+/// The names of the query parameter, in order of precedence.
 const PARAMETERS: [&str; 2] = ["token", "access_token"];
 
-/// The token of an `Authorization` value of the scheme Bearer, in any case (RFC 9110 11.1); `None` for any other
-/// scheme and when no token follows.
+/// The token in an `Authorization` value with the scheme Bearer, in any case (RFC 9110, 11.1). `None` for other schemes
+/// and for an empty token.
 pub fn bearer(authorization: &str) -> Option<&str> {
     let (scheme, token) = authorization.trim().split_once(' ')?;
     let token = token.trim_start();
     (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
 }
 
-/// What a token in the query is good for. Whatever this says, the header takes any.
+/// Which tokens are accepted in the query. The header accepts all tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum QueryToken {
-    /// As much as one in the header.
     Any,
-    /// It has to be a ticket.
+    /// Tickets only.
     Ticket,
-    /// Nothing: it is as if there were none.
+    /// None; the query parameter is ignored.
     Off,
 }
 
-/// The token of a request, not checked yet, and where it stood.
+/// An unverified token, and its place in the request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Presented<'a> {
-    /// In `Authorization`.
+pub enum PresentedToken<'a> {
     InHeader(&'a str),
-    /// In the query, unescaped.
+    /// Percent-decoded.
     InQuery(Cow<'a, str>),
 }
 
-impl Presented<'_> {
-    /// The token.
+impl PresentedToken<'_> {
     pub fn token(&self) -> &str {
         match self {
-            Presented::InHeader(token) => token,
-            Presented::InQuery(token) => token,
+            PresentedToken::InHeader(token) => token,
+            PresentedToken::InQuery(token) => token,
         }
     }
 
-    /// [`AuthError::TicketRequired`] when it may not stand where it stood.
-    pub fn allowed(&self, grant: &Grant, rule: QueryToken) -> Result<(), AuthError> {
+    /// Checks whether a token with this grant is accepted at its place in the request.
+    ///
+    /// # Errors
+    /// [`AuthError::TicketRequired`].
+    pub fn check_place(&self, grant: &Grant, rule: QueryToken) -> Result<(), AuthError> {
         match (self, rule) {
-            (Presented::InHeader(_), _) | (Presented::InQuery(_), QueryToken::Any) => Ok(()),
-            (Presented::InQuery(_), _) if grant.ticket.is_some() => Ok(()),
-            (Presented::InQuery(_), _) => Err(AuthError::TicketRequired),
+            (PresentedToken::InHeader(_), _) | (PresentedToken::InQuery(_), QueryToken::Any) => Ok(()),
+            (PresentedToken::InQuery(_), _) if grant.ticket.is_some() => Ok(()),
+            (PresentedToken::InQuery(_), _) => Err(AuthError::TicketRequired),
         }
     }
 }
 
-/// The token that a request presents. `authorization` is the header's bytes, `query` the raw query without `?`; pass
-/// none where a token in the query counts for nothing.
+/// Finds the token of a request. `authorization` is the header's value, `query` the raw query without `?`; pass `None`
+/// where tokens in the query are not accepted. The header takes precedence, even with another scheme than Bearer.
 ///
-/// The header wins: an `Authorization` of another scheme hides the query's token and is [`AuthError::Missing`], as is no
-/// token at all, or an empty one.
-pub fn presented<'a>(authorization: Option<&'a [u8]>, query: Option<&'a str>) -> Result<Presented<'a>, AuthError> {
+/// # Errors
+/// [`AuthError::Missing`] if there is no token, an empty one, or an `Authorization` of another scheme.
+pub fn find_token<'a>(
+    authorization: Option<&'a [u8]>,
+    query: Option<&'a str>,
+) -> Result<PresentedToken<'a>, AuthError> {
     if let Some(header) = authorization {
         let token = std::str::from_utf8(header).ok().and_then(bearer);
-        return token.map(Presented::InHeader).ok_or(AuthError::Missing);
+        return token.map(PresentedToken::InHeader).ok_or(AuthError::Missing);
     }
     let pairs = || form_urlencoded::parse(query.unwrap_or_default().as_bytes());
     PARAMETERS
         .into_iter()
         .find_map(|name| pairs().find_map(|(key, value)| (key == name && !value.is_empty()).then_some(value)))
-        .map(Presented::InQuery)
+        .map(PresentedToken::InQuery)
         .ok_or(AuthError::Missing)
 }
 
-/// Client id and secret of an `Authorization` value of the scheme Basic; `None` when it is none.
+/// Client id and secret in an `Authorization` value with the scheme Basic; `None` if it is malformed.
 ///
-/// RFC 6749 2.3.1 wants both form-urlencoded before they are joined, which RFC 7617 does not know of. Ids and secrets
-/// made here read the same either way, so both kinds of sender are understood.
+/// RFC 6749, 2.3.1 form-encodes both before they are joined; RFC 7617 does not. Ids and secrets created by the relay
+/// contain no character that form encoding changes, so senders of both kinds are accepted.
 pub fn basic(authorization: &str) -> Option<(String, Secret)> {
     let (scheme, credentials) = authorization.trim().split_once(' ')?;
     if !scheme.eq_ignore_ascii_case("basic") {
@@ -90,7 +94,7 @@ pub fn basic(authorization: &str) -> Option<(String, Secret)> {
     Some((form_decoded(id)?, Secret::new(&form_decoded(secret)?)))
 }
 
-/// One form-urlencoded value; `None` when an unescaped `&` cuts it in two.
+/// One form-encoded value; `None` if it contains an unescaped `&`.
 fn form_decoded(text: &str) -> Option<String> {
     if text.contains('&') {
         return None;
@@ -104,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_scheme_counts_in_any_case() {
+    fn bearer_scheme_is_case_insensitive() {
         for header in ["Bearer t.o.k", "bearer t.o.k", "BEARER  t.o.k", " bEaReR t.o.k "] {
             assert_eq!(bearer(header), Some("t.o.k"), "{header:?}");
         }
@@ -114,25 +118,28 @@ mod tests {
     }
 
     #[test]
-    fn the_header_wins_over_the_query() {
+    fn header_takes_precedence_over_query() {
         let query = Some("a=1&token=from-query");
-        assert_eq!(presented(Some(b"Bearer from-header"), query), Ok(Presented::InHeader("from-header")));
-        assert_eq!(presented(Some(b"Basic dTpw"), query), Err(AuthError::Missing));
-        assert_eq!(presented(Some(b"\xff\xfe"), query), Err(AuthError::Missing));
-        assert_eq!(presented(None, query), Ok(Presented::InQuery("from-query".into())));
+        assert_eq!(find_token(Some(b"Bearer from-header"), query), Ok(PresentedToken::InHeader("from-header")));
+        assert_eq!(find_token(Some(b"Basic dTpw"), query), Err(AuthError::Missing));
+        assert_eq!(find_token(Some(b"\xff\xfe"), query), Err(AuthError::Missing));
+        assert_eq!(find_token(None, query), Ok(PresentedToken::InQuery("from-query".into())));
     }
 
     #[test]
-    fn both_names_of_the_parameter_are_read_and_unescaped() {
-        assert_eq!(presented(None, Some("access_token=a%2Eb")), Ok(Presented::InQuery("a.b".into())));
-        assert_eq!(presented(None, Some("access_token=second&token=first")), Ok(Presented::InQuery("first".into())));
+    fn both_query_parameters_are_found_and_decoded() {
+        assert_eq!(find_token(None, Some("access_token=a%2Eb")), Ok(PresentedToken::InQuery("a.b".into())));
+        assert_eq!(
+            find_token(None, Some("access_token=second&token=first")),
+            Ok(PresentedToken::InQuery("first".into()))
+        );
         for none in [None, Some(""), Some("token="), Some("Token=x"), Some("document=token")] {
-            assert_eq!(presented(None, none), Err(AuthError::Missing), "{none:?}");
+            assert_eq!(find_token(None, none), Err(AuthError::Missing), "{none:?}");
         }
     }
 
     #[test]
-    fn a_query_takes_what_the_rule_allows_and_a_header_takes_any() {
+    fn query_token_rule_restricts_the_query_only() {
         let at = crate::domain::Timestamp::from_seconds(1);
         let token = Grant {
             client: "acme".parse().expect("a name"),
@@ -142,17 +149,17 @@ mod tests {
             ticket: None,
         };
         let ticket = Grant { ticket: crate::auth::Ticket::new(None).ok(), ..token.clone() };
-        let (header, query) = (Presented::InHeader("t"), Presented::InQuery("t".into()));
+        let (header, query) = (PresentedToken::InHeader("t"), PresentedToken::InQuery("t".into()));
         for rule in [QueryToken::Any, QueryToken::Ticket, QueryToken::Off] {
-            assert_eq!(header.allowed(&token, rule), Ok(()));
-            assert_eq!(header.allowed(&ticket, rule), Ok(()));
-            assert_eq!(query.allowed(&ticket, rule), Ok(()));
-            assert_eq!(query.allowed(&token, rule).is_ok(), rule == QueryToken::Any);
+            assert_eq!(header.check_place(&token, rule), Ok(()));
+            assert_eq!(header.check_place(&ticket, rule), Ok(()));
+            assert_eq!(query.check_place(&ticket, rule), Ok(()));
+            assert_eq!(query.check_place(&token, rule).is_ok(), rule == QueryToken::Any);
         }
     }
 
     #[test]
-    fn basic_credentials_are_read_escaped_or_not() {
+    fn basic_credentials_parse_with_and_without_form_encoding() {
         let header = |pair: &str| format!("Basic {}", BASE64.encode(pair.as_bytes()));
         let read = |pair: &str| basic(&header(pair)).map(|(id, secret)| (id, secret.expose().to_owned()));
         assert_eq!(read("acme:s3cret"), Some(("acme".into(), "s3cret".into())));

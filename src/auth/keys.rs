@@ -1,5 +1,5 @@
-//! The relay's own signing keys: one file each in `<data>/keys/`. All of them verify, the newest signs; a key is
-//! retired by deleting its file. Knows how tokens are written, not who may have one.
+//! The relay's signing keys, one file each in `<data>/keys/`. The newest key signs, all keys verify; deleting a file
+//! retires its key. Issues tokens; whether a caller may have one is decided by the callers of this module.
 
 use std::fmt;
 use std::fs::{self, File};
@@ -13,40 +13,42 @@ use data_encoding::{BASE64, BASE64URL_NOPAD};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header};
 use serde::Serialize;
 
-use super::files::{self, KeyError};
-use super::scope::{Scope, Scopes};
+use super::error::KeyError;
+use super::files;
+use super::grant::{Grant, Scope, Scopes, Ticket};
 use super::secret;
-use super::ticket::{self, Ticket};
-use super::token::Grant;
 use crate::domain::{ClientId, DocumentId, Timestamp};
 
-/// The `iss` and the `aud` of every token of ours.
-pub(super) const NAME: &str = "docrelay";
+/// The claims `iss` and `aud` of the relay's tokens.
+pub(super) const ISSUER: &str = "docrelay";
 
-/// The keys of one data directory, as they were when it was last read. Cheap to clone; all clones read the same.
+/// The claim `use` of tickets; other tokens have no such claim.
+pub(super) const TICKET_USE: &str = "ticket";
+
+/// The keys of a data directory at the last read. Cheap to clone; all clones share one state.
 #[derive(Clone)]
 pub struct Keys {
     directory: Arc<Path>,
-    inner: Arc<RwLock<Arc<Inner>>>,
+    current: Arc<RwLock<Arc<KeySet>>>,
 }
 
-struct Inner {
-    /// Ordered by kid, hence by age: the last one signs.
-    all: Vec<Key>,
+struct KeySet {
+    /// In ascending order of kid, hence of age. The last key signs.
+    all: Vec<TokenKey>,
     jwks: Bytes,
 }
 
-struct Key {
+struct TokenKey {
     kid: String,
     private: EncodingKey,
     public: DecodingKey,
-    /// The public key as JWK's `x` has it.
+    /// The public key as `x` of a JWK.
     x: String,
 }
 
-/// The claims of a token, as RFC 7519 and RFC 9068 name them.
+/// The claims of RFC 7519 and RFC 9068 in an issued token.
 #[derive(Serialize)]
-struct Claims<'a> {
+struct IssuedClaims<'a> {
     iss: &'a str,
     aud: &'a str,
     sub: &'a ClientId,
@@ -60,16 +62,16 @@ struct Claims<'a> {
     documents: Option<Vec<DocumentId>>,
 }
 
-impl<'a> Claims<'a> {
+impl<'a> IssuedClaims<'a> {
     fn new(client: &'a ClientId, scopes: &Scopes, exp: i64, now: Timestamp) -> Result<Self, KeyError> {
         Ok(Self {
-            iss: NAME,
-            aud: NAME,
+            iss: ISSUER,
+            aud: ISSUER,
             sub: client,
             scope: scopes.to_string(),
             exp,
             iat: now.seconds(),
-            jti: secret::fresh_secret()?.expose().to_owned(),
+            jti: secret::generate_secret()?.expose().to_owned(),
             purpose: None,
             documents: None,
         })
@@ -77,88 +79,98 @@ impl<'a> Claims<'a> {
 }
 
 impl Keys {
-    /// Reads every `<kid>.pem` of the directory; makes the directory and a first key when there is none.
+    /// Reads every `<kid>.pem` in the directory. Creates the directory and a first key if there is none.
     ///
-    /// A file holds one Ed25519 private key in PKCS#8 PEM, as `openssl genpkey -algorithm ed25519` writes it too. Its
-    /// name begins with the time of its making, because the name that sorts last is the one that signs. Fails on a
-    /// file that is open to other users or holds anything else.
+    /// A file contains one Ed25519 private key in PKCS#8 PEM, as written by `openssl genpkey -algorithm ed25519`. Its
+    /// name begins with its creation time, because the name that sorts last names the signing key.
+    ///
+    /// # Errors
+    /// A file that other users can access, that contains anything else, or that cannot be read or written.
     pub fn open_or_create(directory: &Path, now: Timestamp) -> Result<Self, KeyError> {
         files::make_directory(directory)?;
         let mut all = read_all(directory)?;
         if all.is_empty() {
             all = create_first(directory, now)?;
         }
-        Ok(Self { directory: directory.into(), inner: Arc::new(RwLock::new(Arc::new(Inner::new(all)))) })
+        Ok(Self { directory: directory.into(), current: Arc::new(RwLock::new(Arc::new(KeySet::new(all)))) })
     }
 
-    /// Reads the directory again, so that keys can be added and retired while streams go on. True when a key was
-    /// retired: what it signed must not be remembered as good. On an error, or when there is no key left, everything
-    /// stays as it was.
+    /// Reads the directory again, so that keys can be added and retired without interrupting streams. Returns whether a
+    /// key was retired; its tokens must then be removed from caches.
+    ///
+    /// # Errors
+    /// As in [`Keys::open_or_create`], or no key is left. The keys in use do not change then.
     pub fn reload(&self) -> Result<bool, KeyError> {
         let all = read_all(&self.directory)?;
         if all.is_empty() {
-            return Err(KeyError::Unsigned);
+            return Err(KeyError::SigningFailed);
         }
-        let before = self.current();
+        let before = self.key_set();
         let retired = before.all.iter().any(|old| !all.iter().any(|new| new.kid == old.kid && new.x == old.x));
-        *self.inner.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Inner::new(all));
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(KeySet::new(all));
         Ok(retired)
     }
 
-    fn current(&self) -> Arc<Inner> {
-        self.inner.read().unwrap_or_else(PoisonError::into_inner).clone()
+    fn key_set(&self) -> Arc<KeySet> {
+        self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// A token of this client, valid from now on for `ttl`, signed by the newest key.
+    /// Issues a token that expires `ttl` after `now`, signed with the newest key.
+    ///
+    /// # Errors
+    /// [`KeyError::SigningFailed`], [`KeyError::Random`].
     pub fn issue(&self, client: &ClientId, scopes: &Scopes, ttl: Duration, now: Timestamp) -> Result<String, KeyError> {
-        self.sign(Claims::new(client, scopes, now.plus(ttl).seconds(), now)?)
+        self.sign(IssuedClaims::new(client, scopes, now.plus(ttl).seconds(), now)?)
     }
 
-    /// A ticket for what the holder of `grant` may follow, and for how long it is good at least. It ends with the
-    /// token that `grant` came from at the latest, however long a `ttl` is asked for.
-    pub fn ticket(
+    /// Issues a ticket to the holder of `grant`; also returns its guaranteed lifetime. A ticket never outlives the token
+    /// of its holder.
+    ///
+    /// # Errors
+    /// [`KeyError::SigningFailed`], [`KeyError::Random`].
+    pub fn issue_ticket(
         &self,
         grant: &Grant,
         ticket: &Ticket,
         ttl: Duration,
         now: Timestamp,
     ) -> Result<(String, Duration), KeyError> {
-        let end = ticket::end(grant, ttl, now);
-        let claims = Claims {
-            purpose: Some(ticket::USE),
+        let end = grant.ticket_expiry(ttl, now);
+        let claims = IssuedClaims {
+            purpose: Some(TICKET_USE),
             documents: ticket.documents(),
-            ..Claims::new(&grant.client, &Scope::Events.into(), end, now)?
+            ..IssuedClaims::new(&grant.client, &Scope::Events.into(), end, now)?
         };
         Ok((self.sign(claims)?, now.until(Timestamp::from_seconds(end)).min(ttl)))
     }
 
-    fn sign(&self, claims: Claims<'_>) -> Result<String, KeyError> {
-        let current = self.current();
-        let key = current.all.last().ok_or(KeyError::Unsigned)?;
+    fn sign(&self, claims: IssuedClaims<'_>) -> Result<String, KeyError> {
+        let key_set = self.key_set();
+        let key = key_set.all.last().ok_or(KeyError::SigningFailed)?;
         let header = Header { kid: Some(key.kid.clone()), ..Header::new(Algorithm::EdDSA) };
-        jsonwebtoken::encode(&header, &claims, &key.private).map_err(|_| KeyError::Unsigned)
+        jsonwebtoken::encode(&header, &claims, &key.private).map_err(|_| KeyError::SigningFailed)
     }
 
     /// The public keys as a JWK Set (RFC 7517, RFC 8037), for `/.well-known/jwks.json`.
     pub fn jwks_json(&self) -> Bytes {
-        self.current().jwks.clone()
+        self.key_set().jwks.clone()
     }
 
-    /// The key that verifies what was signed under this name.
-    pub(super) fn verifying(&self, kid: &str) -> Option<DecodingKey> {
-        self.current().all.iter().find(|k| k.kid == kid).map(|k| k.public.clone())
+    /// The public key with this id.
+    pub(super) fn verification_key(&self, kid: &str) -> Option<DecodingKey> {
+        self.key_set().all.iter().find(|k| k.kid == kid).map(|k| k.public.clone())
     }
 
     #[cfg(test)]
     pub(super) fn newest(&self) -> (String, EncodingKey, String) {
-        let current = self.current();
-        let key = current.all.last().expect("never empty");
+        let key_set = self.key_set();
+        let key = key_set.all.last().expect("never empty");
         (key.kid.clone(), key.private.clone(), key.x.clone())
     }
 }
 
-impl Inner {
-    fn new(all: Vec<Key>) -> Self {
+impl KeySet {
+    fn new(all: Vec<TokenKey>) -> Self {
         let jwks = jwks(&all);
         Self { all, jwks }
     }
@@ -166,23 +178,23 @@ impl Inner {
 
 impl fmt::Debug for Keys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.current().all.iter().map(|k| &k.kid)).finish()
+        f.debug_set().entries(self.key_set().all.iter().map(|k| &k.kid)).finish()
     }
 }
 
-/// How many seconds a token issued with this `ttl` is good for at least: its times are whole seconds, rounded down, so
-/// up to one second of `ttl` is lost (an hour is answered as 3599).
+/// The guaranteed lifetime of a token issued with this `ttl`, in seconds. `exp` is rounded down to whole seconds, so up
+/// to one second is lost: an hour gives 3599.
 pub fn expires_in(ttl: Duration) -> u64 {
     ttl.as_secs().saturating_sub(1)
 }
 
-fn read_all(directory: &Path) -> Result<Vec<Key>, KeyError> {
-    let unreadable = |reason| KeyError::File { action: "list", path: directory.to_owned(), reason };
+fn read_all(directory: &Path) -> Result<Vec<TokenKey>, KeyError> {
+    let list_error = |reason| KeyError::File { action: "list", path: directory.to_owned(), reason };
     let mut all = Vec::new();
-    for entry in fs::read_dir(directory).map_err(unreadable)? {
-        let path = entry.map_err(unreadable)?.path();
+    for entry in fs::read_dir(directory).map_err(list_error)? {
+        let path = entry.map_err(list_error)?.path();
         let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
-        // A leading dot marks the drafts of `files` and the leftovers of editors.
+        // Names with a leading dot are drafts of `files` or editor backups.
         if let Some(kid) = name.strip_suffix(".pem").filter(|kid| !kid.is_empty() && !kid.starts_with('.'))
             && let Some(pem) = files::read(&path)?
         {
@@ -193,16 +205,16 @@ fn read_all(directory: &Path) -> Result<Vec<Key>, KeyError> {
     Ok(all)
 }
 
-fn parse(kid: &str, pem: &[u8], path: &Path) -> Result<Key, KeyError> {
+fn parse(kid: &str, pem: &[u8], path: &Path) -> Result<TokenKey, KeyError> {
     let malformed = || KeyError::Malformed {
         path: path.to_owned(),
         expected: "an Ed25519 private key in PKCS#8 PEM",
-        otherwise: ", or delete it: a new key is made, and tokens signed with the old one stop being valid",
+        otherwise: ", or delete it: a new key is created, and tokens signed with the old one become invalid",
     };
     let private = EncodingKey::from_ed_pem(pem).map_err(|_| malformed())?;
     let pair = Ed25519KeyPair::from_pkcs8(private.as_bytes()).map_err(|_| malformed())?;
     let public = pair.public_key().as_ref();
-    Ok(Key {
+    Ok(TokenKey {
         kid: kid.to_owned(),
         private,
         public: DecodingKey::from_ed_der(public),
@@ -210,21 +222,21 @@ fn parse(kid: &str, pem: &[u8], path: &Path) -> Result<Key, KeyError> {
     })
 }
 
-/// Two processes may start at once on an empty directory (`serve` and `token`): the lock lets the second find the key
-/// of the first, so that both agree on what verifies.
-fn create_first(directory: &Path, now: Timestamp) -> Result<Vec<Key>, KeyError> {
+/// Two processes may start at the same time on an empty directory (`serve` and `token`). With the lock, the second one
+/// finds the key of the first instead of creating another.
+fn create_first(directory: &Path, now: Timestamp) -> Result<Vec<TokenKey>, KeyError> {
     let lock = File::open(directory).and_then(|d| d.lock().map(|()| d));
     if let Err(e) = &lock {
-        tracing::debug!(error = %e, "this file system has no locks: a simultaneous first start may make two keys");
+        tracing::debug!(error = %e, "file system has no locks: simultaneous first starts may create two keys");
     }
     let found = read_all(directory)?;
     if !found.is_empty() {
         return Ok(found);
     }
-    let pkcs8 = Ed25519KeyPair::generate().and_then(|pair| pair.to_pkcs8v1()).map_err(|_| KeyError::Unsigned)?;
+    let pkcs8 = Ed25519KeyPair::generate().and_then(|pair| pair.to_pkcs8v1()).map_err(|_| KeyError::SigningFailed)?;
     let pem = format!(
         "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n",
-        // 48 bytes: exactly one line of 64 characters.
+        // 48 bytes: one line of 64 characters.
         BASE64.encode(pkcs8.as_ref())
     );
     let mut kid = now.to_string();
@@ -234,7 +246,7 @@ fn create_first(directory: &Path, now: Timestamp) -> Result<Vec<Key>, KeyError> 
     read_all(directory)
 }
 
-fn jwks(all: &[Key]) -> Bytes {
+fn jwks(all: &[TokenKey]) -> Bytes {
     let keys: Vec<_> = all
         .iter()
         .map(|k| serde_json::json!({"kty": "OKP", "crv": "Ed25519", "use": "sig", "alg": "EdDSA", "kid": k.kid, "x": k.x}))
@@ -256,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_start_makes_one_key_and_the_next_finds_it() {
+    fn first_start_creates_a_key_and_later_starts_reuse_it() {
         let home = tempfile::tempdir().expect("a directory");
         let directory = home.path().join("keys");
         let first = Keys::open_or_create(&directory, at(1_795_351_380)).expect("made");
@@ -268,11 +280,11 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_key_signs_and_a_deleted_one_is_gone() {
+    fn newest_key_signs_and_deleted_key_is_retired() {
         let home = tempfile::tempdir().expect("a directory");
         let old = Keys::open_or_create(home.path(), at(1_000)).expect("made");
         let old_file = home.path().join(&names(home.path())[0]);
-        // Another relay's key stands for one that the operator adds.
+        // A key of another relay is added, as an operator would add one.
         let other = tempfile::tempdir().expect("a directory");
         let new = Keys::open_or_create(other.path(), at(2_000_000_000)).expect("made");
         let new_name = &names(other.path())[0];
@@ -280,14 +292,14 @@ mod tests {
 
         let both = Keys::open_or_create(home.path(), at(0)).expect("read");
         assert_eq!(both.newest().0, new.newest().0);
-        assert!(both.verifying(&old.newest().0).is_some());
+        assert!(both.verification_key(&old.newest().0).is_some());
         fs::remove_file(old_file).expect("deleted");
         let left = Keys::open_or_create(home.path(), at(0)).expect("read");
-        assert!(left.verifying(&old.newest().0).is_none());
+        assert!(left.verification_key(&old.newest().0).is_none());
     }
 
     #[test]
-    fn the_public_keys_are_published_without_the_private_ones() {
+    fn jwks_contains_public_keys_only() {
         let home = tempfile::tempdir().expect("a directory");
         let keys = Keys::open_or_create(home.path(), at(0)).expect("made");
         let set: serde_json::Value = serde_json::from_slice(&keys.jwks_json()).expect("JSON");
@@ -299,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_file_that_is_no_key_is_refused_by_name() {
+    fn malformed_key_file_is_rejected_by_name() {
         let home = tempfile::tempdir().expect("a directory");
         files::create(&home.path().join("2026.pem"), b"not a key").expect("made");
         let said = Keys::open_or_create(home.path(), at(0)).expect_err("refused").to_string();
@@ -307,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn processes_that_start_at_once_make_one_key() {
+    fn concurrent_first_starts_create_one_key() {
         let home = tempfile::tempdir().expect("a directory");
         std::thread::scope(|s| {
             for n in 0..8 {
@@ -321,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn an_hour_is_answered_as_3599_seconds() {
+    fn expires_in_of_one_hour_is_3599_seconds() {
         assert_eq!(expires_in(Duration::from_secs(3600)), 3599);
         assert_eq!(expires_in(Duration::ZERO), 0);
     }

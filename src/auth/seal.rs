@@ -1,5 +1,5 @@
-//! Sealing: what the store keeps of a secret (hook keys, verification secrets, client secrets) is encrypted with a key
-//! that lies in a file of its own, so that a copy of the database alone betrays none of them.
+//! Encryption of stored secrets (hook keys, verification secrets, client secrets). The key is in a file of its own, so
+//! a copy of the database alone reveals no secret.
 
 use std::fmt;
 use std::path::Path;
@@ -7,23 +7,25 @@ use std::sync::Arc;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 
-use super::files::{self, KeyError};
+use super::error::KeyError;
+use super::files;
 
-/// What a sealed value begins with, so that another cipher can be told apart one day.
+/// First byte of a sealed value; identifies the cipher.
 const VERSION: u8 = 1;
 
-/// AES-256-GCM under the key of one file. Cheap to clone.
+/// AES-256-GCM with the key of one file. Cheap to clone.
 ///
-/// Nonces are random (96 bits): good for 2³² values per key, which is more secrets than a relay will ever keep.
+/// Nonces are random (96 bits), which is safe for 2³² values per key.
 #[derive(Clone)]
 pub struct Sealer {
     key: Arc<RandomizedNonceKey>,
 }
 
 impl Sealer {
-    /// Reads the key of 32 bytes, or makes one when there is no such file.
+    /// Reads the key of 32 bytes, or creates one if the file does not exist.
     ///
-    /// Fails when the file is open to other users, has another length, or cannot be read or written.
+    /// # Errors
+    /// A file that other users can access, that has another length, or that cannot be read or written.
     pub fn open_or_create(path: &Path) -> Result<Self, KeyError> {
         let bytes = files::read_or_create(path, || {
             let mut fresh = vec![0; 32];
@@ -33,32 +35,36 @@ impl Sealer {
         let key = RandomizedNonceKey::new(&AES_256_GCM, &bytes).map_err(|_| KeyError::Malformed {
             path: path.to_owned(),
             expected: "a sealing key of 32 bytes",
-            otherwise: ", because the secrets in the database open with no other",
+            otherwise: ", because no other key opens the secrets in the database",
         })?;
         Ok(Self { key: Arc::new(key) })
     }
 
-    /// Encrypts `plain`. It opens again only with the same `context` (such as the name of its row), so that a sealed
-    /// value cannot be moved to another place. The result is 29 bytes longer: version, nonce, tag.
+    /// Encrypts `plain`. `context` (such as the id of the row) is authenticated, so a sealed value cannot be moved to
+    /// another row. The result is 29 bytes longer: version, nonce, tag.
     pub fn seal(&self, plain: &[u8], context: &[u8]) -> Vec<u8> {
         let mut body = plain.to_vec();
         match self.key.seal_in_place_append_tag(Aad::from(context), &mut body) {
             Ok(nonce) => [&[VERSION], nonce.as_ref().as_slice(), &body].concat(),
-            // AES-GCM refuses only texts beyond 64 GiB, and AWS-LC ends the process itself without random bytes.
+            // AES-GCM fails only above 64 GiB; AWS-LC aborts the process if it gets no random bytes.
             Err(_) => unreachable!("AES-256-GCM sealed {} bytes and failed", plain.len()),
         }
     }
 
-    /// Decrypts what [`Sealer::seal`] returned for the same context; anything else is [`KeyError::Unsealed`].
+    /// Decrypts a result of [`Sealer::seal`].
+    ///
+    /// # Errors
+    /// [`KeyError::InvalidSeal`] if the value, the context or the key differs.
     pub fn open(&self, sealed: &[u8], context: &[u8]) -> Result<Vec<u8>, KeyError> {
-        let (version, rest) = sealed.split_first().ok_or(KeyError::Unsealed)?;
-        let (nonce, body) = rest.split_at_checked(NONCE_LEN).ok_or(KeyError::Unsealed)?;
+        let (version, rest) = sealed.split_first().ok_or(KeyError::InvalidSeal)?;
+        let (nonce, body) = rest.split_at_checked(NONCE_LEN).ok_or(KeyError::InvalidSeal)?;
         if *version != VERSION {
-            return Err(KeyError::Unsealed);
+            return Err(KeyError::InvalidSeal);
         }
-        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| KeyError::Unsealed)?;
+        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| KeyError::InvalidSeal)?;
         let mut body = body.to_vec();
-        let plain = self.key.open_in_place(nonce, Aad::from(context), &mut body).map_err(|_| KeyError::Unsealed)?.len();
+        let plain =
+            self.key.open_in_place(nonce, Aad::from(context), &mut body).map_err(|_| KeyError::InvalidSeal)?.len();
         body.truncate(plain);
         Ok(body)
     }
@@ -81,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_sealed_opens_after_a_restart() {
+    fn sealed_value_opens_after_a_restart() {
         let (home, sealer) = sealer();
         let sealed = sealer.seal(b"whsec_secret", b"hook/1");
         let again = Sealer::open_or_create(&home.path().join("seal.key")).expect("the same key");
@@ -90,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sealed_value_hides_its_content_and_never_repeats() {
+    fn sealed_values_of_one_secret_differ_and_hide_it() {
         let (_home, sealer) = sealer();
         let (one, two) = (sealer.seal(b"secret", b"c"), sealer.seal(b"secret", b"c"));
         assert_ne!(one, two);
@@ -99,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sealed_value_that_was_touched_moved_or_cut_does_not_open() {
+    fn changed_moved_or_truncated_value_does_not_open() {
         let (_home, ours) = sealer();
         let sealed = ours.seal(b"secret", b"hook/1");
         assert!(ours.open(&sealed, b"hook/2").is_err(), "moved");
@@ -114,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_file_of_another_length_is_refused_by_name() {
+    fn key_file_of_wrong_length_is_rejected_by_name() {
         let home = tempfile::tempdir().expect("a directory");
         for length in [0, 31, 33] {
             let path = home.path().join(format!("{length}.key"));

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::attempt::{attempt_of, reason};
 use super::receiver::Receiver;
 use super::{DeliveryHandle, HttpResponse};
-use crate::auth::fresh_secret;
+use crate::auth::generate_secret;
 use crate::domain::{
     ClientId, DocumentId, EventJson, Notification, NotificationState, QueueKey, Status, Target, Timestamp, Vendor,
     VendorId,
@@ -41,7 +41,7 @@ impl DeliveryHandle {
         notification: &Notification,
         now: Timestamp,
     ) -> Result<(), String> {
-        let nonce = fresh_secret().map_err(|e| e.to_string())?;
+        let nonce = generate_secret().map_err(|e| e.to_string())?;
         let secrets = notification.signing_secrets(now);
         let request = vendor::handshake_request(&notification.endpoint, nonce.expose(), &secrets, now)
             .map_err(|e| e.to_string())?;

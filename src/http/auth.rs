@@ -3,7 +3,7 @@
 use super::Context;
 use super::problem::Problem;
 use super::request::Request;
-use crate::auth::{AuthError, Grant, Scope, bearer, presented};
+use crate::auth::{AuthError, Grant, Scope, bearer, find_token};
 use crate::domain::Timestamp;
 
 /// The grant of the request's bearer token, which has one of `scopes`. A token in the query is not accepted: only streams
@@ -15,7 +15,7 @@ pub(super) fn require(
     now: Timestamp,
 ) -> Result<Grant, Problem> {
     let header = request.headers.get("authorization").map(http::HeaderValue::as_bytes);
-    let token = presented(header, None).map_err(|_| Problem::token_required())?;
+    let token = find_token(header, None).map_err(|_| Problem::token_required())?;
     let grant = context.auth.check(token.token(), now).map_err(|denied: AuthError| {
         tracing::info!(request_id = %request.id.0, reason = %denied, "token rejected");
         Problem::from(denied)

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::auth::{KeyError, PREVIOUS_FOR, fresh_secret, with_fresh_secret};
+use crate::auth::{KeyError, PREVIOUS_SECRET_TTL, generate_secret, rotate_secret};
 use crate::delivery::DeliveryHandle;
 use crate::domain::{Client, ClientId, Timestamp};
 use crate::store::{Registry, StoreError};
@@ -56,7 +56,7 @@ impl Clients {
     /// # Errors
     /// [`StoreError::Conflict`] if the id is taken.
     pub async fn add(&self, id: ClientId, now: Timestamp) -> Result<ClientWithSecret, ClientError> {
-        let client = Client { id, created: now, secret: fresh_secret()?, previous: None };
+        let client = Client { id, created: now, secret: generate_secret()?, previous: None };
         self.registry.add_client(client.clone()).await?;
         Ok(ClientWithSecret { client, previous_valid_until: None })
     }
@@ -67,9 +67,9 @@ impl Clients {
     /// [`StoreError::NotFound`] if there is no such client.
     pub async fn rotate_secret(&self, id: &ClientId, now: Timestamp) -> Result<ClientWithSecret, ClientError> {
         let known = self.registry.client(id).ok_or(StoreError::NotFound("client"))?;
-        let client = with_fresh_secret(&known, fresh_secret()?, now);
+        let client = rotate_secret(&known, generate_secret()?, now);
         self.registry.update_client(client.clone()).await?;
-        Ok(ClientWithSecret { client, previous_valid_until: Some(now.plus(PREVIOUS_FOR)) })
+        Ok(ClientWithSecret { client, previous_valid_until: Some(now.plus(PREVIOUS_SECRET_TTL)) })
     }
 
     /// Removes a client with everything it owns. Its streams end, its hooks stop, its deliveries in flight are cancelled.

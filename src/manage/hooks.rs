@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use crate::auth::{KeyError, fresh_secret};
+use crate::auth::{KeyError, generate_secret};
 use crate::domain::{ClientId, Hook, HookChange, NewHook, Timestamp};
 use crate::store::{Registry, StoreError};
 use crate::vendor;
@@ -71,7 +71,7 @@ impl Hooks {
         }
         let hook = Hook {
             id: Uuid::new_v4().to_string(),
-            key: fresh_secret()?,
+            key: generate_secret()?,
             vendor: new.vendor,
             name: new.name,
             labels: new.labels,

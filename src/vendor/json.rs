@@ -174,7 +174,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn hostile_json_is_unintelligible_and_never_a_panic() {
+    fn hostile_json_is_malformed_without_panic() {
         let deep = "[".repeat(100_000);
         let deeper = format!("{{\"a\":{}{}}}", "[".repeat(64), "]".repeat(64));
         let bodies: [&[u8]; 10] = [
@@ -195,13 +195,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_stored_can_be_nested_once_more_and_still_be_read() {
+    fn deepest_accepted_body_is_64_levels() {
         let deepest = format!("{{\"a\":{}{}}}", "[".repeat(63), "]".repeat(63));
         assert!(object(deepest.as_bytes()).is_ok());
     }
 
     #[test]
-    fn times_are_read_as_text_seconds_and_milliseconds() {
+    fn times_parse_as_text_seconds_and_milliseconds() {
         let same =
             [json!("2016-12-08T08:45:37Z"), json!(1_481_186_737), json!(1_481_186_737_000_i64), json!("1481186737")];
         for value in same {
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn only_text_that_says_something_and_whole_numbers_name_a_message() {
+    fn only_non_blank_text_and_integers_are_message_keys() {
         for (value, name) in
             [(json!("m-1"), "m-1"), (json!(" m "), " m "), (json!(0), "0"), (json!(u64::MAX), "18446744073709551615")]
         {
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn a_uuid_has_one_spelling_and_any_other_identifier_keeps_its_own() {
+    fn uuids_are_normalised_and_other_identifiers_are_not() {
         let spelled = |text: &str| spelling(&text.parse().expect("an identifier"));
         let uuid = "626626a0-749f-11e2-bfd6-00000000000a";
         assert_eq!([spelled(uuid), spelled(&uuid.to_uppercase())], [uuid, uuid]);
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn a_byte_order_mark_is_ignored() {
+    fn byte_order_mark_is_ignored() {
         assert!(object(b"\xEF\xBB\xBF{}").is_ok());
     }
 }

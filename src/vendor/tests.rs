@@ -10,7 +10,7 @@ use super::{Mode, ParsedMessage, RenderError, WebhookError, parse_verified, rend
 use crate::domain::{Hook, Status, Vendor, VendorError, Verify};
 
 #[test]
-fn what_is_written_is_read_back_for_every_vendor_proof_and_status() {
+fn rendered_events_parse_back_for_every_vendor_and_status() {
     for hook in every_hook() {
         for status in Status::ALL {
             let mut event = outgoing_event("8v9iSKnj", status);
@@ -38,7 +38,7 @@ fn what_is_written_is_read_back_for_every_vendor_proof_and_status() {
 }
 
 #[test]
-fn each_mode_of_the_standard_is_read_back() {
+fn each_standard_mode_parses_back() {
     for mode in [Mode::Webhook, Mode::Structured, Mode::Binary] {
         for status in Status::ALL {
             let mut event = outgoing_event("Ünïcode id", status);
@@ -52,7 +52,7 @@ fn each_mode_of_the_standard_is_read_back() {
 }
 
 #[test]
-fn a_reject_is_read_again_without_its_credentials() {
+fn reject_is_parsed_without_its_credentials() {
     for hook in every_hook() {
         let out = render(hook.vendor, &outgoing_event("a", Status::Completed), ENDPOINT, &hook.verify, now())
             .expect("written");
@@ -62,7 +62,7 @@ fn a_reject_is_read_again_without_its_credentials() {
 }
 
 #[test]
-fn a_proof_that_does_not_fit_its_vendor_lets_nobody_in() {
+fn verify_type_of_another_vendor_verifies_nothing() {
     for vendor in Vendor::ALL {
         let other = if vendor == Vendor::Ppj { Vendor::Baidu } else { Vendor::Ppj };
         let verify = proofs(other).remove(1);
@@ -75,7 +75,7 @@ fn a_proof_that_does_not_fit_its_vendor_lets_nobody_in() {
 }
 
 #[test]
-fn wrong_methods_are_refused_before_anything_is_read() {
+fn unsupported_methods_are_rejected_first() {
     for hook in every_hook().iter().filter(|h| h.vendor != Vendor::Ppj) {
         let allowed = if hook.vendor == Vendor::Standard { "POST, OPTIONS" } else { "POST" };
         assert!(
@@ -87,7 +87,7 @@ fn wrong_methods_are_refused_before_anything_is_read() {
 }
 
 #[test]
-fn hostile_bodies_are_unintelligible_for_everybody() {
+fn hostile_bodies_are_malformed_for_every_vendor() {
     let deep = "[".repeat(100_000);
     let inside = json!({ "messageBody": deep }).to_string();
     let bodies: [&[u8]; 10] = [

@@ -9,7 +9,7 @@ use jsonwebtoken::{EncodingKey, Header};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::domain::{Client, Hook, Notification, NotificationState, Secret};
+use crate::domain::{Client, ClientId, Hook, Notification, NotificationState, Secret};
 use crate::store::StoreFuture;
 
 /// The registry as far as tokens ask it.
@@ -142,7 +142,7 @@ fn raw(header: &Value, claims: &Value, signature: &[u8]) -> String {
 }
 
 #[test]
-fn an_issued_token_says_who_what_and_until_when() {
+fn issued_token_carries_client_scopes_and_expiry() {
     let relay = Relay::start();
     let token = relay.token();
     let grant = relay.auth.check(&token, at(NOW)).expect("good");
@@ -155,7 +155,7 @@ fn an_issued_token_says_who_what_and_until_when() {
 }
 
 #[test]
-fn a_token_is_dead_at_its_end_remembered_or_not() {
+fn token_is_invalid_at_its_expiry_cached_or_not() {
     let relay = Relay::start();
     let end = at(NOW + 3600);
     let last = end.minus(Duration::from_millis(1));
@@ -169,17 +169,17 @@ fn a_token_is_dead_at_its_end_remembered_or_not() {
 }
 
 #[test]
-fn a_revoked_client_is_refused_at_once() {
+fn token_of_removed_client_is_rejected_at_once() {
     let relay = Relay::start();
     let token = relay.token();
     let grant = relay.auth.check(&token, at(NOW)).expect("good");
     relay.clients.remove("acme");
     assert_eq!(relay.auth.check(&token, at(NOW)), Err(AuthError::UnknownClient));
-    assert_eq!(relay.auth.still_good(&grant, at(NOW)), Err(AuthError::UnknownClient));
+    assert_eq!(relay.auth.check_grant(&grant, at(NOW)), Err(AuthError::UnknownClient));
 }
 
 #[test]
-fn a_new_client_of_the_same_name_does_not_inherit_tokens() {
+fn recreated_client_does_not_inherit_tokens() {
     let relay = Relay::start();
     let token = relay.token();
     assert!(relay.auth.check(&token, at(NOW)).is_ok());
@@ -190,7 +190,7 @@ fn a_new_client_of_the_same_name_does_not_inherit_tokens() {
 }
 
 #[test]
-fn no_algorithm_but_eddsa_is_taken() {
+fn algorithms_other_than_eddsa_are_rejected() {
     let relay = Relay::start();
     let (kid, _, x) = relay.keys.newest();
     for alg in ["none", "None", "NONE", ""] {
@@ -206,13 +206,13 @@ fn no_algorithm_but_eddsa_is_taken() {
 }
 
 #[test]
-fn a_key_in_the_header_is_not_a_key() {
+fn keys_named_in_the_header_are_not_trusted() {
     let relay = Relay::start();
     let other = Relay::start();
     let theirs = other.forge(&other.header(), &claims());
     assert_eq!(relay.auth.check(&theirs, at(NOW)), Err(AuthError::UnknownKey));
     let posing = Header { kid: relay.header().kid, ..other.header() };
-    assert_eq!(relay.auth.check(&other.forge(&posing, &claims()), at(NOW)), Err(AuthError::Signature));
+    assert_eq!(relay.auth.check(&other.forge(&posing, &claims()), at(NOW)), Err(AuthError::InvalidSignature));
     for kid in [None, Some(String::new()), Some("../seal".to_owned())] {
         let header = Header { kid, ..relay.header() };
         assert_eq!(relay.auth.check(&relay.forge(&header, &claims()), at(NOW)), Err(AuthError::UnknownKey));
@@ -222,7 +222,7 @@ fn a_key_in_the_header_is_not_a_key() {
 }
 
 #[test]
-fn a_token_that_was_touched_anywhere_is_refused() {
+fn token_changed_in_any_byte_is_rejected() {
     let relay = Relay::start();
     let token = relay.token();
     for at_byte in 0..token.len() {
@@ -236,7 +236,7 @@ fn a_token_that_was_touched_anywhere_is_refused() {
         assert!(relay.auth.check(bad, at(NOW)).is_err(), "{bad:?}");
     }
     assert_eq!(relay.auth.check("", at(NOW)), Err(AuthError::Missing));
-    assert_eq!(relay.auth.check(&"a".repeat(LONGEST + 1), at(NOW)), Err(AuthError::TooLong));
+    assert_eq!(relay.auth.check(&"a".repeat(MAX_TOKEN_BYTES + 1), at(NOW)), Err(AuthError::TooLong));
 }
 
 #[test]
@@ -257,7 +257,7 @@ fn issuer_audience_subject_scope_and_times_are_required() {
 }
 
 #[test]
-fn odd_times_neither_overflow_nor_open_anything() {
+fn extreme_times_neither_overflow_nor_give_access() {
     let relay = Relay::start();
     let end = |exp: Value| relay.with(json!({ "exp": exp })).map(|grant| grant.expires);
     assert_eq!(end(json!(i64::MAX)), Ok(Timestamp::from_millis(i64::MAX)));
@@ -271,44 +271,44 @@ fn odd_times_neither_overflow_nor_open_anything() {
         assert_eq!(end(odd.clone()), Err(AuthError::Malformed), "{odd}");
     }
     assert_eq!(relay.with(json!({"iat": -1})), Err(AuthError::UnknownClient));
-    assert_eq!(relay.with(json!({"nbf": NOW + 1})), Err(AuthError::NotYet));
-    assert_eq!(relay.with(json!({"nbf": i64::MAX})), Err(AuthError::NotYet));
+    assert_eq!(relay.with(json!({"nbf": NOW + 1})), Err(AuthError::NotYetValid));
+    assert_eq!(relay.with(json!({"nbf": i64::MAX})), Err(AuthError::NotYetValid));
     assert_eq!(relay.with(json!({"nbf": "soon"})), Err(AuthError::Malformed));
     assert!(relay.with(json!({"nbf": NOW})).is_ok());
 }
 
 #[test]
-fn a_token_before_its_time_is_taken_once_its_time_has_come() {
+fn token_is_rejected_until_its_not_before_time() {
     let relay = Relay::start();
     let mut later = claims();
     later["nbf"] = json!(NOW + 30);
     let token = relay.forge(&relay.header(), &later);
-    assert_eq!(relay.auth.check(&token, at(NOW + 29)), Err(AuthError::NotYet));
+    assert_eq!(relay.auth.check(&token, at(NOW + 29)), Err(AuthError::NotYetValid));
     assert!(relay.auth.check(&token, at(NOW + 30)).is_ok());
 }
 
 #[test]
-fn the_memory_of_verified_tokens_is_bounded_and_makes_room_for_the_living() {
+fn verified_token_cache_is_bounded_and_drops_expired_tokens() {
     let relay = Relay::start();
     let memory = &relay.auth.inner.verified;
     let grant =
         |end| Grant { client: id("acme"), scopes: Scopes::ALL, issued: at(NOW), expires: at(end), ticket: None };
-    for n in 0..REMEMBERED as u64 {
+    for n in 0..MAX_CACHED_TOKENS as u64 {
         let mut name = [0; 32];
         name[..8].copy_from_slice(&n.to_le_bytes());
         memory.insert(name, grant(if n == 0 { NOW + 1 } else { NOW + 100 }));
     }
     assert!(relay.auth.check(&relay.token(), at(NOW)).is_ok(), "a full memory refuses nobody");
-    assert_eq!(memory.len(), REMEMBERED);
+    assert_eq!(memory.len(), MAX_CACHED_TOKENS);
     assert!(relay.auth.check(&relay.token(), at(NOW + 2)).is_ok());
     assert!(relay.auth.check(&relay.token(), at(NOW + 3)).is_ok());
-    assert_eq!(memory.len(), REMEMBERED, "one had expired, one took its place");
+    assert_eq!(memory.len(), MAX_CACHED_TOKENS, "one had expired, one took its place");
     assert!(relay.auth.check(&relay.token(), at(NOW + 101)).is_ok());
     assert_eq!(memory.len(), 2);
 }
 
 #[test]
-fn keys_are_added_and_retired_while_the_relay_runs() {
+fn keys_are_added_and_retired_without_restart() {
     let relay = Relay::start();
     let old = relay.token();
     let old_file = std::fs::read_dir(relay._home.path()).expect("listed").next().expect("one").expect("entry").path();
@@ -330,13 +330,13 @@ fn keys_are_added_and_retired_while_the_relay_runs() {
 }
 
 #[test]
-fn a_ticket_says_that_it_is_one_and_ends_with_the_token_it_was_made_with() {
+fn ticket_expires_with_the_token_that_created_it() {
     let relay = Relay::start();
     let bearer = relay.auth.check(&relay.token(), at(NOW)).expect("good");
     let document: crate::domain::DocumentId = "626626a0-749f-11e2-bfd6-000000000000".parse().expect("a UUID");
     let ticket = Ticket::new(Some(vec![document])).expect("few");
     let now = Timestamp::from_millis(NOW * 1000 + 1);
-    let (token, lasts) = relay.keys.ticket(&bearer, &ticket, Duration::from_secs(1), now).expect("signed");
+    let (token, lasts) = relay.keys.issue_ticket(&bearer, &ticket, Duration::from_secs(1), now).expect("signed");
     assert_eq!(lasts, Duration::from_secs(1));
     let grant = relay.auth.check(&token, now.plus(lasts)).expect("good for all that time");
     assert_eq!(
@@ -346,25 +346,25 @@ fn a_ticket_says_that_it_is_one_and_ends_with_the_token_it_was_made_with() {
     assert_eq!(relay.auth.check(&token, at(NOW + 2)), Err(AuthError::Expired));
 
     let late = at(NOW + 3590);
-    let (token, lasts) = relay.keys.ticket(&bearer, &ticket, Ticket::TTL, late).expect("signed");
+    let (token, lasts) = relay.keys.issue_ticket(&bearer, &ticket, Ticket::DEFAULT_TTL, late).expect("signed");
     assert_eq!(lasts, Duration::from_secs(10));
     assert_eq!(relay.auth.check(&token, late).expect("good").expires, bearer.expires);
 }
 
 #[test]
-fn the_largest_ticket_is_read() {
+fn largest_ticket_is_accepted() {
     let relay = Relay::start();
     let bearer = relay.auth.check(&relay.token(), at(NOW)).expect("good");
     let ids = (0..100).map(|n| crate::domain::DocumentId::new(uuid::Uuid::from_u128(n))).collect();
     let ticket = Ticket::new(Some(ids)).expect("few enough");
     let grant = Grant { client: id(&"a".repeat(64)), ..bearer };
     relay.clients.put(grant.client.as_str(), at(NOW));
-    let (token, _) = relay.keys.ticket(&grant, &ticket, Ticket::TTL, at(NOW)).expect("signed");
+    let (token, _) = relay.keys.issue_ticket(&grant, &ticket, Ticket::DEFAULT_TTL, at(NOW)).expect("signed");
     assert_eq!(relay.auth.check(&token, at(NOW)).map(|grant| grant.ticket), Ok(Some(ticket)), "{}", token.len());
 }
 
 #[test]
-fn a_purpose_that_is_unknown_or_contradicts_itself_opens_nothing() {
+fn unknown_or_contradictory_use_claim_is_rejected() {
     let relay = Relay::start();
     let of = |claims: Value| relay.with(claims).map(|grant| grant.ticket.is_some());
     let document = "626626a0-749f-11e2-bfd6-000000000000";

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::{HeaderValue, Method, StatusCode, header};
 use warp::reply::Response;
 
-use crate::auth::{Grant, QueryToken, Scope, presented};
+use crate::auth::{Grant, QueryToken, Scope, find_token};
 use crate::domain::{EventId, Timestamp};
 use crate::http::api::json;
 use crate::http::problem::Problem;
@@ -42,7 +42,7 @@ pub(in crate::http) async fn stream(context: Arc<Context>, request: Request) -> 
     }
     match context.streams.follow(follow) {
         // The client was removed before the follower subscribed: the hub will not end this stream.
-        Ok(mut follower) if context.auth.still_good(&grant, now).is_err() => {
+        Ok(mut follower) if context.auth.check_grant(&grant, now).is_err() => {
             follower.set_end_reason(Disconnect::Revoked);
             Ok(event_stream(control::refusal(StreamRefusal::AuthFailed.as_str())))
         }
@@ -68,10 +68,10 @@ fn authorize(context: &Context, request: &Request, now: Timestamp) -> Result<Gra
     let header = request.headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
     let rule = context.options.query_token;
     let query = request.query.as_deref().filter(|_| rule != QueryToken::Off);
-    let token = presented(header, query).map_err(|_| StreamRefusal::AuthRequired)?;
+    let token = find_token(header, query).map_err(|_| StreamRefusal::AuthRequired)?;
     let checked = context.auth.check(token.token(), now).and_then(|grant| {
         grant.require(Scope::Events)?;
-        token.allowed(&grant, rule)?;
+        token.check_place(&grant, rule)?;
         Ok(grant)
     });
     let grant = checked.map_err(|error| {

@@ -49,7 +49,7 @@ pub(in crate::http) async fn create(context: Arc<Context>, mut request: Request,
     // Checked again: the token may have expired while the body was read.
     let now = Timestamp::now();
     let grant = auth::require(&context, &request, &[Scope::Events], now)?;
-    let (token, lasts) = context.keys.ticket(&grant, &ticket, ttl, now).map_err(|error| {
+    let (token, lasts) = context.keys.issue_ticket(&grant, &ticket, ttl, now).map_err(|error| {
         tracing::error!(%error, "ticket not signed");
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "no ticket can be signed at present: try again later")
     })?;
@@ -57,9 +57,9 @@ pub(in crate::http) async fn create(context: Arc<Context>, mut request: Request,
 }
 
 fn ttl(seconds: Option<u64>) -> Result<Duration, Problem> {
-    let longest = Ticket::LONGEST.as_secs();
+    let longest = Ticket::MAX_TTL.as_secs();
     match seconds {
-        None => Ok(Ticket::TTL),
+        None => Ok(Ticket::DEFAULT_TTL),
         Some(seconds) if (1..=longest).contains(&seconds) => Ok(Duration::from_secs(seconds)),
         Some(_) => Err(Problem::bad_request(format!("ttl: seconds, from 1 to {longest}"))),
     }

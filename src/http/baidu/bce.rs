@@ -110,7 +110,7 @@ pub(in crate::http) fn client(context: &Context, request: &Request, now: Timesta
         query: request.query.as_deref(),
         headers: &request.headers,
     };
-    match (authorization.check(&signed, client.as_deref(), now), client) {
+    match (authorization.verify(&signed, client.as_deref(), now), client) {
         (Ok(()), Some(client)) => Ok(client.id.clone()),
         (Err(denied), _) => {
             tracing::info!(request_id = %request.id.0, %denied, "signature verification failed");

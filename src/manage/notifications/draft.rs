@@ -7,7 +7,7 @@ mod tests;
 use uuid::Uuid;
 
 use super::{NewCallback, NewNotification, NotificationChange, NotificationError, Secrets};
-use crate::auth::PREVIOUS_FOR;
+use crate::auth::PREVIOUS_SECRET_TTL;
 use crate::domain::{
     Callback, Credential, Format, Notification, NotificationState, RetiredSecret, Secret, Timestamp, check_endpoint,
 };
@@ -104,7 +104,7 @@ fn retired(known: &Notification, format: Format, secrets: &[Secret], now: Timest
     }
     let [fresh] = secrets else { return None };
     let old = known.secrets.first().filter(|old| *old != fresh)?;
-    Some(RetiredSecret { secret: old.clone(), until: now.plus(PREVIOUS_FOR) })
+    Some(RetiredSecret { secret: old.clone(), until: now.plus(PREVIOUS_SECRET_TTL) })
 }
 
 /// `tokenType` and `tokenValue`; what is left out is that of `known`.

@@ -27,7 +27,7 @@ fn body(message: &Value) -> Request {
 }
 
 #[test]
-fn the_seeds_message_is_understood() {
+fn documented_message_is_parsed() {
     let update = Request::post(SEED).update(&open(Vendor::Baidu));
     assert_eq!(update.vendor_id.as_str(), "doc-gkideq542yb44diy");
     assert_eq!((update.status, update.title.as_deref()), (Status::Completed, Some("doc_title")));
@@ -38,7 +38,7 @@ fn the_seeds_message_is_understood() {
 }
 
 #[test]
-fn a_body_that_is_an_object_says_the_same_as_one_in_a_string() {
+fn message_body_may_be_object_or_string() {
     let message = json!({ "documentId": "doc-1", "status": "PUBLISHED", "title": "t" });
     let inside = Request::post(json!({ "messageId": "m", "messageBody": message }).to_string());
     let in_string = Request::post(json!({ "messageId": "m", "messageBody": message.to_string() }).to_string());
@@ -46,7 +46,7 @@ fn a_body_that_is_an_object_says_the_same_as_one_in_a_string() {
 }
 
 #[test]
-fn every_state_of_a_document_is_known_and_no_other() {
+fn documented_statuses_are_known_and_others_malformed() {
     for (word, status) in [
         ("PUBLISHED", Status::Completed),
         ("FAILED", Status::Error),
@@ -62,14 +62,14 @@ fn every_state_of_a_document_is_known_and_no_other() {
 }
 
 #[test]
-fn an_error_code_that_is_a_number_becomes_text() {
+fn numeric_error_code_becomes_text() {
     let message = json!({ "documentId": "doc-1", "status": "FAILED", "error": { "code": 17, "message": "too big" } });
     let update = body(&message).update(&open(Vendor::Baidu));
     assert_eq!(update.error, Some(VendorError { code: "17".into(), message: "too big".into() }));
 }
 
 #[test]
-fn siblings_may_leave_out_and_add_keys_and_repeats_are_known_all_the_same() {
+fn sibling_products_without_message_id_deduplicate_by_state() {
     let message = json!({ "documentId": "d", "status": "FAILED", "notifyTime": "2016-12-08T08:45:37Z", "extra": 1 });
     let envelope =
         json!({ "messageBody": message.to_string(), "subscriptionName": "s", "version": "v1", "signature": "x" });
@@ -79,13 +79,13 @@ fn siblings_may_leave_out_and_add_keys_and_repeats_are_known_all_the_same() {
 }
 
 #[test]
-fn a_document_whose_id_is_a_whole_number_is_taken() {
+fn integer_document_id_is_accepted() {
     let update = body(&json!({ "documentId": 77, "status": "PUBLISHED" })).update(&open(Vendor::Baidu));
     assert_eq!(update.vendor_id.as_str(), "77");
 }
 
 #[test]
-fn a_message_id_that_says_nothing_makes_no_two_messages_one() {
+fn blank_message_id_is_not_a_deduplication_key() {
     for id in [json!(""), json!(" "), json!({}), json!([]), json!(false), json!(null), json!(1.5)] {
         let keys = ["a", "b"].map(|document| {
             let message = json!({ "documentId": document, "status": "PUBLISHED" });
@@ -97,7 +97,7 @@ fn a_message_id_that_says_nothing_makes_no_two_messages_one() {
 }
 
 #[test]
-fn one_document_in_two_cases_of_its_uuid_is_one_message() {
+fn deduplication_ignores_the_case_of_uuids() {
     let keys = ["626626a0-749f-11e2-bfd6-00000000000a", "626626A0-749F-11E2-BFD6-00000000000A"].map(|id| {
         let message = json!({ "documentId": id, "status": "FAILED", "notifyTime": "2016-12-08T08:45:37Z" });
         body(&message).update(&open(Vendor::Baidu)).dedup_key
@@ -106,7 +106,7 @@ fn one_document_in_two_cases_of_its_uuid_is_one_message() {
 }
 
 #[test]
-fn a_signature_is_good_for_a_day_at_most() {
+fn signature_expiry_is_at_most_a_day_ahead() {
     let body = r#"{"messageBody":{"documentId":"d","status":"FAILED"}}"#;
     let day = 24 * 3600 * 1000;
     let signed_until = |expire: i64| {
@@ -127,7 +127,7 @@ fn a_signature_is_good_for_a_day_at_most() {
 }
 
 #[test]
-fn what_we_sign_we_accept_at_either_name_of_the_address() {
+fn own_signature_is_accepted_for_endpoint_or_host() {
     let out = render(Vendor::Baidu, &outgoing_event("doc-1", Status::Completed), ENDPOINT, &verify(), now());
     let request = Request::of(&out.expect("written"));
     request.update(&signed());
@@ -142,7 +142,7 @@ fn what_we_sign_we_accept_at_either_name_of_the_address() {
 }
 
 #[test]
-fn a_signature_over_the_documented_text_passes() {
+fn signature_over_the_documented_text_is_accepted() {
     let body = r#"{"messageBody":"{\"documentId\":\"d\",\"status\":\"FAILED\"}"}"#;
     let expire = (NOW * 1000).to_string();
     let text = format!("POST;{ENDPOINT};{body};{expire};user");
@@ -169,7 +169,7 @@ fn a_signature_over_the_documented_text_passes() {
 }
 
 #[test]
-fn the_envelope_is_written_as_the_seed_has_it() {
+fn envelope_is_rendered_as_documented() {
     let mut event = outgoing_event("doc-gkideq542yb44diy", Status::Completed);
     event.update = Request::post(SEED).update(&open(Vendor::Baidu));
     event.message_id = "<message_id>".into();
@@ -181,7 +181,7 @@ fn the_envelope_is_written_as_the_seed_has_it() {
 }
 
 #[test]
-fn only_final_states_are_told() {
+fn pending_status_is_not_rendered() {
     let answer = render(Vendor::Baidu, &outgoing_event("d", Status::Pending), ENDPOINT, &Verify::None {}, now());
     assert_eq!(
         answer.map(|o| o.url),
@@ -190,7 +190,7 @@ fn only_final_states_are_told() {
 }
 
 #[test]
-fn a_message_without_its_parts_is_unintelligible() {
+fn incomplete_message_is_malformed() {
     let bodies = [
         "",
         "[]",

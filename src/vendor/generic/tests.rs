@@ -28,7 +28,7 @@ fn mapped(mapping: Mapping) -> Hook {
 }
 
 #[test]
-fn pointers_find_everything_wherever_it_is() {
+fn mapping_pointers_select_every_field() {
     let body = json!({
         "job": { "id": 17, "names": ["a title"] }, "state": 3, "at": 1_481_186_737_000_i64,
         "why": { "code": 5, "text": "broken" }, "n/o": "m-1",
@@ -43,7 +43,7 @@ fn pointers_find_everything_wherever_it_is() {
 }
 
 #[test]
-fn states_are_strings_numbers_and_booleans() {
+fn statuses_may_be_strings_numbers_and_booleans() {
     for (state, status) in
         [(json!("done"), Status::Completed), (json!(3), Status::Error), (json!(true), Status::Pending)]
     {
@@ -54,7 +54,7 @@ fn states_are_strings_numbers_and_booleans() {
 }
 
 #[test]
-fn a_message_id_that_says_nothing_is_none() {
+fn blank_message_id_is_no_deduplication_key() {
     for id in [json!(""), json!(" "), json!({}), json!([]), json!(false), json!(true), json!(null), json!(1.5)] {
         let body = json!({ "job": { "id": "a" }, "state": "done", "n/o": id }).to_string();
         assert_eq!(Request::post(body).update(&mapped(mapping())).dedup_key, None, "{id}");
@@ -64,7 +64,7 @@ fn a_message_id_that_says_nothing_is_none() {
 }
 
 #[test]
-fn the_result_is_the_object_that_is_pointed_at() {
+fn result_pointer_selects_an_object() {
     let hook = mapped(Mapping { result: Some("/out".into()), ..mapping() });
     let post = |out: Value| {
         Request::post(json!({ "job": { "id": "a" }, "state": "done", "out": out }).to_string()).update(&hook).result
@@ -74,7 +74,7 @@ fn the_result_is_the_object_that_is_pointed_at() {
 }
 
 #[test]
-fn what_is_not_where_it_should_be_is_unintelligible() {
+fn missing_mapped_field_is_malformed() {
     let bodies = [
         json!({}),
         json!([]),
@@ -94,7 +94,7 @@ fn what_is_not_where_it_should_be_is_unintelligible() {
 }
 
 #[test]
-fn signatures_pass_in_hex_and_base64_with_their_prefix_only() {
+fn hex_and_base64_signatures_require_their_prefix() {
     for (encoding, prefix) in [(Encoding::Hex, "sha256="), (Encoding::Base64, "")] {
         let verify = Verify::HmacSha256 {
             secret: Secret::new("It's a Secret to Everybody"),
@@ -123,7 +123,7 @@ fn signatures_pass_in_hex_and_base64_with_their_prefix_only() {
 }
 
 #[test]
-fn the_published_signature_of_github_passes() {
+fn published_github_signature_is_accepted() {
     let verify = Verify::HmacSha256 {
         secret: Secret::new("It's a Secret to Everybody"),
         header: "X-Hub-Signature-256".into(),

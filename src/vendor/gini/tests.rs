@@ -7,7 +7,7 @@ use crate::vendor::fixture::{ENDPOINT, Request, hook, now, open, outgoing_event}
 use crate::vendor::render;
 
 #[test]
-fn the_seeds_event_is_understood() {
+fn documented_event_is_parsed() {
     let body = "{\n \"documentId\": \"626626a0-749f-11e2-bfd6-000000000000\",\n \"status\": \"COMPLETED\"\n}";
     let update = Request::post(body).update(&open(Vendor::Gini));
     assert_eq!(update.vendor_id.as_str(), "626626a0-749f-11e2-bfd6-000000000000");
@@ -15,7 +15,7 @@ fn the_seeds_event_is_understood() {
 }
 
 #[test]
-fn the_three_statuses_are_known_and_no_other() {
+fn three_statuses_are_known_and_others_malformed() {
     for status in Status::ALL {
         let body = json!({ "documentId": "d", "status": status }).to_string();
         assert_eq!(Request::post(body).update(&open(Vendor::Gini)).status, status);
@@ -27,7 +27,7 @@ fn the_three_statuses_are_known_and_no_other() {
 }
 
 #[test]
-fn a_document_whose_id_is_a_whole_number_is_taken_and_one_that_was_rounded_is_not() {
+fn integer_document_id_is_accepted_and_rounded_one_malformed() {
     let post = |id: Value| Request::post(json!({ "documentId": id, "status": "COMPLETED" }).to_string());
     assert_eq!(post(json!(77)).update(&open(Vendor::Gini)).vendor_id.as_str(), "77");
     for id in [json!(1.5), json!(1e30), json!(null), json!(true), json!({})] {
@@ -36,7 +36,7 @@ fn a_document_whose_id_is_a_whole_number_is_taken_and_one_that_was_rounded_is_no
 }
 
 #[test]
-fn other_keys_travel_in_the_result_and_those_of_an_event_find_their_place() {
+fn unknown_keys_are_added_to_the_result() {
     let body = json!({
         "documentId": "d", "status": "ERROR", "title": "t", "error": { "code": 5, "message": "m" },
         "vendorTime": "2016-12-08T08:45:37Z", "progress": 7, "result": { "pages": 3 },
@@ -49,7 +49,7 @@ fn other_keys_travel_in_the_result_and_those_of_an_event_find_their_place() {
 }
 
 #[test]
-fn the_stored_event_goes_out_byte_for_byte() {
+fn stored_event_is_rendered_unchanged() {
     let mut event = outgoing_event("d", Status::Completed);
     event.event = Some("{\"documentId\":\"x\",\"status\":\"COMPLETED\",\"time\":1}".into());
     let out = render(Vendor::Gini, &event, ENDPOINT, &Verify::None {}, now()).expect("written");
@@ -60,7 +60,7 @@ fn the_stored_event_goes_out_byte_for_byte() {
 }
 
 #[test]
-fn the_authorization_must_be_equal() {
+fn authorization_must_be_equal() {
     let verify = Verify::Authorization { secret: Secret::new("BEARER x") };
     let out = render(Vendor::Gini, &outgoing_event("d", Status::Pending), ENDPOINT, &verify, now()).expect("written");
     let good = Request::of(&out);

@@ -50,7 +50,7 @@ fn value<'a>(headers: &'a [(String, String)], name: &str) -> &'a str {
 }
 
 #[test]
-fn what_is_told_is_understood_by_a_hook_of_the_same_vendor_and_secret() {
+fn rendered_notification_is_accepted_by_a_hook_of_its_vendor() {
     for format in Format::ALL {
         for status in Status::ALL.into_iter().filter(|s| format.supports(*s)) {
             let mut event = outgoing_event("8v9iSKnj", status);
@@ -65,7 +65,7 @@ fn what_is_told_is_understood_by_a_hook_of_the_same_vendor_and_secret() {
 }
 
 #[test]
-fn what_is_not_final_is_told_only_by_formats_that_have_words_for_it() {
+fn pending_status_is_rendered_by_supporting_formats_only() {
     for format in Format::ALL {
         let out = render_notification(format, &outgoing_event("8v9iSKnj", Status::Pending), None, ENDPOINT, &[], now());
         let lacks = RenderError::UnsupportedStatus { vendor: format.vendor(), status: Status::Pending };
@@ -77,7 +77,7 @@ fn what_is_not_final_is_told_only_by_formats_that_have_words_for_it() {
 }
 
 #[test]
-fn without_a_secret_nothing_is_signed_and_a_standard_webhook_still_has_its_id() {
+fn notification_without_secret_is_unsigned_but_has_its_id() {
     for format in Format::ALL {
         let out =
             render_notification(format, &outgoing_event("8v9iSKnj", Status::Completed), None, ENDPOINT, &[], now())
@@ -92,7 +92,7 @@ fn without_a_secret_nothing_is_signed_and_a_standard_webhook_still_has_its_id() 
 }
 
 #[test]
-fn an_address_that_is_none_or_hides_a_control_character_is_not_called() {
+fn invalid_endpoint_is_rejected_by_every_format() {
     for bad in [
         "",
         "/notify",
@@ -117,7 +117,7 @@ fn an_address_that_is_none_or_hides_a_control_character_is_not_called() {
 }
 
 #[test]
-fn a_code_that_is_not_ppjs_becomes_the_servers_and_a_source_file_error_keeps_its_words() {
+fn unknown_error_codes_become_ppjs_server_error() {
     for (code, sent) in [("2", "2"), ("1", "1"), ("", "1"), ("DocExceptions.Broken", "1"), ("TaskFailNotify", "1")] {
         let mut event = outgoing_event("8v9iSKnj", Status::Error);
         event.update.error = Some(VendorError { code: code.into(), message: "source file error".into() });

@@ -94,7 +94,7 @@ mod tests {
     const SECRET: &[u8] = b"kKdBnfSJNnBjex9gczp6P9g2";
 
     #[test]
-    fn the_published_vectors_come_out() {
+    fn published_vectors_are_reproduced() {
         let tag = verification::hex(&sign(SECRET, b"1489820220", &[b"7bzaglsx2y1nmujw"]));
         assert_eq!(tag, "988b7b1bdd05d10a0b21840561097f2dbbabeaf7e2bbe0dc960856a5fcdeb84e");
         for (timestamp, sign_key) in [
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn the_path_of_an_address_is_found_whatever_follows() {
+    fn path_is_extracted_from_any_endpoint() {
         for (endpoint, path) in [
             ("https://relay.example/in/k?a=/b", Some("/in/k")),
             ("https://relay.example/p/in/k", Some("/p/in/k")),

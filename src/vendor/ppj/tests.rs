@@ -20,7 +20,7 @@ fn nonce_of(request: &Request, hook: &Hook) -> String {
 }
 
 #[test]
-fn the_seeds_requests_are_understood() {
+fn documented_requests_are_parsed() {
     let hook = open(Vendor::Ppj);
     let verify = Request::get("type=verify&timestamp=1489820220&nonce=7bzaglsx2y1nmujw&signature=XXXXX");
     assert_eq!(nonce_of(&verify, &hook), r#"{"nonce":"7bzaglsx2y1nmujw"}"#);
@@ -34,7 +34,7 @@ fn the_seeds_requests_are_understood() {
 }
 
 #[test]
-fn one_message_in_five_spellings_is_one_message() {
+fn editions_of_one_message_share_a_deduplication_key() {
     let hook = open(Vendor::Ppj);
     let keys: Vec<_> = [
         Request::get("type=complete&token=8v9iSKnj&code=0"),
@@ -52,7 +52,7 @@ fn one_message_in_five_spellings_is_one_message() {
 }
 
 #[test]
-fn one_token_in_two_cases_of_its_uuid_is_one_message_and_any_other_token_means_its_case() {
+fn deduplication_ignores_case_of_uuid_tokens_only() {
     let key = |token: &str| Request::get(&format!("type=complete&token={token}")).update(&open(Vendor::Ppj)).dedup_key;
     let uuid = "626626a0-749f-11e2-bfd6-00000000000a";
     assert_eq!(key(uuid), key(&uuid.to_uppercase()));
@@ -60,7 +60,7 @@ fn one_token_in_two_cases_of_its_uuid_is_one_message_and_any_other_token_means_i
 }
 
 #[test]
-fn the_published_requests_pass_at_their_time_and_no_other() {
+fn published_requests_are_accepted_within_five_minutes() {
     let verify = Request::get(
         "type=verify&timestamp=1489820220&nonce=7bzaglsx2y1nmujw\
          &signature=988b7b1bdd05d10a0b21840561097f2dbbabeaf7e2bbe0dc960856a5fcdeb84e",
@@ -78,7 +78,7 @@ fn the_published_requests_pass_at_their_time_and_no_other() {
 }
 
 #[test]
-fn a_signature_survives_no_change_of_what_it_covers() {
+fn signature_covers_method_path_and_parameters() {
     let out =
         notify(Edition::B, &outgoing_event("8v9iSKnj", Status::Completed), ENDPOINT, Some(&Secret::new(SECRET)), now());
     let good = Request::of(&out.expect("written"));
@@ -101,7 +101,7 @@ fn a_signature_survives_no_change_of_what_it_covers() {
 }
 
 #[test]
-fn behind_a_proxy_that_takes_a_prefix_away_the_signature_still_matches() {
+fn signature_matches_behind_prefix_stripping_proxy() {
     let endpoint = "https://relay.example/relay/in/k0";
     let secret = Secret::new(SECRET);
     let out = notify(Edition::B, &outgoing_event("8v9iSKnj", Status::Completed), endpoint, Some(&secret), now());
@@ -113,7 +113,7 @@ fn behind_a_proxy_that_takes_a_prefix_away_the_signature_still_matches() {
 }
 
 #[test]
-fn an_unsigned_forged_empty_or_doubled_signature_is_refused() {
+fn missing_forged_or_repeated_signature_is_rejected() {
     let time = NOW.to_string();
     let plain = Request::get("type=complete&token=8v9iSKnj&code=0");
     let with = |t: &str, s: &str| plain.clone().header("X-PPJ-Timestamp", t).header("X-PPJ-Signature", s);
@@ -146,7 +146,7 @@ fn an_unsigned_forged_empty_or_doubled_signature_is_refused() {
 }
 
 #[test]
-fn the_query_signature_of_a_handshake_cannot_be_carried_over_to_a_notification() {
+fn handshake_signature_does_not_verify_a_notification() {
     let out = handshake(Edition::A, ENDPOINT, "abc", Some(&Secret::new(SECRET)), now()).expect("written");
     let mut request = Request::of(&out);
     assert_eq!(nonce_of(&request, &signed()), r#"{"nonce":"abc"}"#);
@@ -155,7 +155,7 @@ fn the_query_signature_of_a_handshake_cannot_be_carried_over_to_a_notification()
 }
 
 #[test]
-fn the_handshake_of_every_edition_gets_its_nonce_back() {
+fn handshake_of_every_edition_returns_its_nonce() {
     for edition in Edition::ALL {
         let request = Request::of(&handshake(edition, ENDPOINT, "n&\"=", None, now()).expect("written"));
         assert_eq!(nonce_of(&request, &open(Vendor::Ppj)), r#"{"nonce":"n&\"="}"#, "{edition}");
@@ -166,7 +166,7 @@ fn the_handshake_of_every_edition_gets_its_nonce_back() {
 }
 
 #[test]
-fn notifications_of_every_edition_look_as_documented() {
+fn notifications_of_every_edition_are_rendered_as_documented() {
     let secret = Secret::new(SECRET);
     let write = |edition, status| {
         notify(edition, &outgoing_event("8v9iSKnj", status), "http://h/notify?agent=1", Some(&secret), now())
@@ -191,7 +191,7 @@ fn notifications_of_every_edition_look_as_documented() {
 }
 
 #[test]
-fn what_could_be_read_in_two_ways_or_not_at_all_is_unintelligible() {
+fn ambiguous_or_incomplete_request_is_malformed() {
     let long = format!("type=complete&token={}", "x".repeat(257));
     for query in [
         "",
@@ -221,7 +221,7 @@ fn what_could_be_read_in_two_ways_or_not_at_all_is_unintelligible() {
 }
 
 #[test]
-fn other_methods_are_told_which_ones_are_used() {
+fn unsupported_method_gets_allowed_methods() {
     let mut request = Request::get("type=complete&token=a");
     for method in ["PUT", "OPTIONS", "HEAD", "DELETE", "GE"] {
         request.method = method.parse().expect("a method");

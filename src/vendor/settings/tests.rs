@@ -48,7 +48,7 @@ fn mapping_for(vendor: Vendor) -> Option<Mapping> {
 }
 
 #[test]
-fn each_vendor_takes_the_proofs_of_the_contract_and_no_others() {
+fn each_vendor_supports_its_documented_verify_types() {
     for vendor in Vendor::ALL {
         let taken: Vec<_> = every_proof(WHSEC)
             .iter()
@@ -68,7 +68,7 @@ fn each_vendor_takes_the_proofs_of_the_contract_and_no_others() {
 }
 
 #[test]
-fn an_empty_secret_is_refused_for_every_proof() {
+fn empty_secret_is_rejected_for_every_verify_type() {
     for vendor in Vendor::ALL {
         for verify in every_proof("").iter().filter(|v| v.kind() != "none") {
             assert!(check_settings(vendor, verify, mapping_for(vendor).as_ref(), &[]).is_err(), "{vendor} {verify:?}");
@@ -77,7 +77,7 @@ fn an_empty_secret_is_refused_for_every_proof() {
 }
 
 #[test]
-fn standard_takes_one_or_two_good_secrets() {
+fn standard_requires_one_or_two_valid_secrets() {
     for (secrets, good) in [
         (vec![WHSEC], true),
         (vec![WHSEC, WHSEC], true),
@@ -94,7 +94,7 @@ fn standard_takes_one_or_two_good_secrets() {
 }
 
 #[test]
-fn a_secret_that_no_header_can_carry_is_refused() {
+fn secret_that_is_no_header_value_is_rejected() {
     for bad in ["a\nb", " a", "a ", "a\u{0}"] {
         let verify = Verify::Cookie { secret: Secret::new(bad) };
         assert!(check_settings(Vendor::Zoffice, &verify, None, &[]).is_err(), "{bad:?}");
@@ -114,7 +114,7 @@ fn a_secret_that_no_header_can_carry_is_refused() {
 }
 
 #[test]
-fn a_mapping_belongs_to_generic_hooks_and_must_be_readable() {
+fn mapping_is_for_generic_hooks_and_must_be_valid() {
     let none = Verify::None {};
     assert!(check_settings(Vendor::Generic, &none, None, &[]).is_err());
     assert!(check_settings(Vendor::Gini, &none, Some(&mapping()), &[]).is_err());
@@ -129,7 +129,7 @@ fn a_mapping_belongs_to_generic_hooks_and_must_be_readable() {
 }
 
 #[test]
-fn label_cookies_belong_to_zoffice_and_must_be_names() {
+fn label_cookies_are_for_zoffice_and_must_be_names() {
     let none = Verify::None {};
     let names = ["fileZTaskId".to_owned()];
     assert_eq!(check_settings(Vendor::Zoffice, &none, None, &names), Ok(()));
@@ -140,7 +140,7 @@ fn label_cookies_belong_to_zoffice_and_must_be_names() {
 }
 
 #[test]
-fn no_message_holds_a_secret() {
+fn settings_errors_contain_no_secret() {
     for vendor in Vendor::ALL {
         for verify in every_proof(" hunter2\n") {
             let answer = check_settings(vendor, &verify, None, &[]);

@@ -85,13 +85,13 @@ mod tests {
 
     /// The example of the specification's reference libraries.
     #[test]
-    fn the_published_vector_of_a_shared_secret_comes_out() {
+    fn published_shared_secret_vector_is_reproduced() {
         let key = key("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").expect("24 bytes");
         assert_eq!(key.sign(ID, AT, BODY), "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
     }
 
     #[test]
-    fn the_published_vector_of_a_key_pair_comes_out_of_the_pair_and_of_its_seed() {
+    fn published_key_pair_vector_is_reproduced_from_pair_and_seed() {
         let bytes = decode(PAIR).expect("base64");
         let seed = BASE64.encode(&bytes[..HALF]);
         for text in [PAIR, PAIR.trim_end_matches('='), &seed, seed.trim_end_matches('=')] {
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_has_the_public_key_can_check_a_signature() {
+    fn public_key_verifies_the_signature() {
         let Some(SigningKey::Pair(pair)) = key(&format!("whsk_{}", BASE64.encode(&[7; 32]))) else { panic!("no pair") };
         let public = UnparsedPublicKey::new(&ED25519, pair.public_key().as_ref().to_vec());
         let signed = SigningKey::Pair(pair).sign(b"msg_1", b"1", b"{}");
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shared_secret_is_whsec_and_24_to_64_bytes() {
+    fn shared_secret_is_whsec_with_24_to_64_bytes() {
         for (bytes, good) in [(23, false), (24, true), (64, true), (65, false)] {
             let secret = Secret::new(&format!("whsec_{}", BASE64.encode(&vec![1; bytes])));
             assert_eq!(shared(&secret).is_some(), good, "{bytes}");
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pair_of_another_length_or_whose_halves_do_not_belong_together_is_none() {
+    fn invalid_key_pair_is_rejected() {
         let mut strange = decode(PAIR).expect("base64");
         strange[63] ^= 1;
         assert!(key(&format!("whsk_{}", BASE64.encode(&strange))).is_none());

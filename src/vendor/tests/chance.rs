@@ -111,7 +111,7 @@ fn headers() -> impl Strategy<Value = HeaderMap> {
 
 proptest! {
     #[test]
-    fn no_bytes_make_any_dialect_panic(
+    fn arbitrary_requests_make_no_dialect_panic(
         body in proptest::prop_oneof![
             prop::collection::vec(any::<u8>(), 0..200),
             plausible().prop_map(|v| v.to_string().into_bytes()),
@@ -134,7 +134,7 @@ proptest! {
     }
 
     #[test]
-    fn any_text_that_can_be_an_identifier_or_title_survives_the_way_there_and_back(
+    fn arbitrary_identifiers_and_titles_survive_a_round_trip(
         id in "\\PC{1,40}",
         title in any::<String>(),
     ) {

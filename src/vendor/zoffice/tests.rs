@@ -36,7 +36,7 @@ fn post(code: &str, detail: &Value) -> Request {
 }
 
 #[test]
-fn the_seeds_success_is_understood() {
+fn documented_success_is_parsed() {
     let update = Request::post(SUCCESS).update(&open(Vendor::Zoffice));
     assert_eq!(update.vendor_id.as_str(), "1c1cf10b-d9e6-4927-b75e-dddf6b441445");
     assert_eq!((update.status, update.title.as_deref()), (Status::Completed, Some("demo-docx.pdf")));
@@ -50,7 +50,7 @@ fn the_seeds_success_is_understood() {
 }
 
 #[test]
-fn the_seeds_failure_is_understood() {
+fn documented_failure_is_parsed() {
     let update = Request::post(FAILURE).update(&open(Vendor::Zoffice));
     let error = VendorError { code: "TaskFailNotify".into(), message: "conversion format err".into() };
     assert_eq!((update.status, update.error), (Status::Error, Some(error)));
@@ -58,7 +58,7 @@ fn the_seeds_failure_is_understood() {
 }
 
 #[test]
-fn codes_are_compared_without_case_and_unknown_ones_are_unintelligible() {
+fn codes_are_case_insensitive_and_unknown_ones_malformed() {
     for (code, status) in [
         ("ConvertSuccessNotify", Status::Completed),
         ("TaskSuccessNotify", Status::Completed),
@@ -78,7 +78,7 @@ fn codes_are_compared_without_case_and_unknown_ones_are_unintelligible() {
 }
 
 #[test]
-fn a_message_is_text_whatever_it_was() {
+fn error_message_of_any_json_type_becomes_text() {
     for (msg, text) in [
         (json!("conversion fotmat err"), "conversion fotmat err"),
         (json!(-104), "-104"),
@@ -92,7 +92,7 @@ fn a_message_is_text_whatever_it_was() {
 }
 
 #[test]
-fn everything_but_task_and_code_is_optional() {
+fn only_task_id_and_code_are_required() {
     for body in [
         r#"{"taskId":"t","code":"TaskFailNotify"}"#,
         r#"{"taskId":"t","code":"TaskHandingNotify","detail":null}"#,
@@ -110,7 +110,7 @@ fn everything_but_task_and_code_is_optional() {
 }
 
 #[test]
-fn a_task_whose_id_is_a_whole_number_is_taken_and_one_that_was_rounded_is_not() {
+fn integer_task_id_is_accepted_and_rounded_one_malformed() {
     let post = |id: Value| Request::post(json!({ "taskId": id, "code": "TaskSuccessNotify" }).to_string());
     let update = post(json!(77)).update(&open(Vendor::Zoffice));
     assert_eq!((update.vendor_id.as_str(), update.dedup_key.as_deref()), ("77", Some("tasksuccessnotify:77")));
@@ -120,14 +120,14 @@ fn a_task_whose_id_is_a_whole_number_is_taken_and_one_that_was_rounded_is_not() 
 }
 
 #[test]
-fn one_task_in_two_cases_of_its_uuid_is_one_message() {
+fn deduplication_ignores_case_of_uuid_task_ids() {
     let upper = SUCCESS.replace("1c1cf10b-d9e6-4927-b75e-dddf6b441445", "1C1CF10B-D9E6-4927-B75E-DDDF6B441445");
     let keys = [SUCCESS, &upper].map(|body| Request::post(body).update(&open(Vendor::Zoffice)).dedup_key);
     assert_eq!(keys[0], keys[1]);
 }
 
 #[test]
-fn the_end_of_the_work_is_the_vendors_time() {
+fn end_time_becomes_vendor_time() {
     let detail = json!({ "startTime": 1_678_699_200_000_i64, "endTime": "1678699201500" });
     let update = post("TaskSuccessNotify", &detail).update(&open(Vendor::Zoffice));
     assert_eq!(update.vendor_time.map(|t| t.millis()), Some(1_678_699_201_500));
@@ -136,7 +136,7 @@ fn the_end_of_the_work_is_the_vendors_time() {
 }
 
 #[test]
-fn the_cookie_must_be_the_whole_cookie() {
+fn cookie_must_equal_the_whole_header() {
     let hook = with_cookie("key=value;key2=value2");
     let request = Request::post(SUCCESS);
     request.clone().header("Cookie", "key=value;key2=value2").update(&hook);
@@ -151,7 +151,7 @@ fn the_cookie_must_be_the_whole_cookie() {
 }
 
 #[test]
-fn the_authorization_must_occur_once_and_be_equal() {
+fn authorization_must_occur_once_and_be_equal() {
     let hook = hook(Vendor::Zoffice, Verify::Authorization { secret: Secret::new("Bearer abc") });
     let request = Request::post(SUCCESS);
     request.clone().header("Authorization", "Bearer abc").update(&hook);
@@ -163,7 +163,7 @@ fn the_authorization_must_occur_once_and_be_equal() {
 }
 
 #[test]
-fn named_cookies_become_labels_and_no_others() {
+fn only_named_cookies_become_labels() {
     let mut hook = open(Vendor::Zoffice);
     hook.label_cookies = vec!["fileZTaskId".into(), "absent".into()];
     let update = Request::post(SUCCESS)
@@ -174,13 +174,13 @@ fn named_cookies_become_labels_and_no_others() {
 }
 
 #[test]
-fn a_task_in_work_has_no_detail() {
+fn pending_task_is_rendered_without_detail() {
     let out = render(Vendor::Zoffice, &outgoing_event("t", Status::Pending), ENDPOINT, &Verify::None {}, now());
     assert_eq!(out.expect("written").body, r#"{"taskId":"t","code":"TaskHandingNotify","detail":null}"#);
 }
 
 #[test]
-fn the_chosen_header_is_sent() {
+fn configured_credential_header_is_sent() {
     for (verify, name) in [
         (Verify::Cookie { secret: Secret::new("k=v") }, "cookie"),
         (Verify::Authorization { secret: Secret::new("k=v") }, "authorization"),

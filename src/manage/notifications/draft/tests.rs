@@ -101,7 +101,7 @@ fn only_where_two_signatures_fit_the_replaced_secret_signs_for_a_day_more() {
     const FRESH: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
     let known = standard();
     let rotated = change(&known, json!({"secret": FRESH}));
-    let until = now().plus(PREVIOUS_FOR);
+    let until = now().plus(PREVIOUS_SECRET_TTL);
     assert_eq!(rotated.previous, Some(RetiredSecret { secret: known.secrets[0].clone(), until }));
     assert_eq!(rotated.signing_secrets(now()).len(), 2);
     assert_eq!(rotated.signing_secrets(until), rotated.secrets);

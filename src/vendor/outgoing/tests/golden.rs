@@ -163,7 +163,7 @@ fn page(vendor: Vendor) -> String {
 }
 
 #[test]
-fn golden_every_pair_of_vendor_and_format_goes_out_as_written_down() {
+fn golden_files_match_every_pair_of_vendor_and_format() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/vendor/outgoing/golden");
     for vendor in Vendor::ALL {
         let (path, page) = (folder.join(format!("{vendor}.txt")), page(vendor));
@@ -176,7 +176,7 @@ fn golden_every_pair_of_vendor_and_format_goes_out_as_written_down() {
 }
 
 #[test]
-fn every_pair_is_understood_by_a_hook_of_the_format_it_went_out_in() {
+fn every_pair_is_accepted_by_a_hook_of_its_format() {
     for vendor in Vendor::ALL {
         for (title, request) in messages(vendor) {
             let said = request.update(&open_hook(vendor));

@@ -26,7 +26,7 @@ fn repeated(format: Format, original: &OriginalRequest<'_>, endpoint: &str) -> O
 }
 
 #[test]
-fn a_body_goes_out_as_it_came_and_says_that_it_is_json() {
+fn original_body_is_sent_unchanged_as_json() {
     let body = "{ \"taskId\":\"8v9iSKnj\" ,\r\n \"code\":\"TaskSuccessNotify\"}\n ";
     for format in [Format::Baidu, Format::Zoffice, Format::Gini, Format::Standard] {
         for (media, event) in [
@@ -48,7 +48,7 @@ fn a_body_goes_out_as_it_came_and_says_that_it_is_json() {
 }
 
 #[test]
-fn a_cloudevent_stays_one_in_either_mode_and_is_signed_as_ours() {
+fn original_cloudevent_is_kept_and_signed_with_own_key() {
     let attributes =
         [("ce-specversion", "1.0"), ("ce-id", "7"), ("ce-source", "/s"), ("ce-type", "a.completed"), ("ce-x", "%22")];
     let mut headers: Vec<_> = attributes.iter().map(|(name, value)| header(name, value)).collect();
@@ -83,7 +83,7 @@ fn a_cloudevent_stays_one_in_either_mode_and_is_signed_as_ours() {
 }
 
 #[test]
-fn ppjs_parameters_are_appended_as_they_came_in_every_edition() {
+fn original_ppj_parameters_are_appended_unchanged() {
     let get = |query| original("GET", Some(query), &[], "");
     for (query, endpoint, url) in [
         ("type=complete&token=8v9iSKnj&code=0", "https://h/n", "https://h/n?type=complete&token=8v9iSKnj&code=0"),
@@ -111,7 +111,7 @@ fn ppjs_parameters_are_appended_as_they_came_in_every_edition() {
 }
 
 #[test]
-fn what_is_passed_on_is_signed_over_all_that_is_sent_configured_parameters_included() {
+fn signature_covers_original_and_configured_parameters() {
     let signed = hook(Vendor::Ppj, verify_of(Format::Ppj));
     let endpoint = format!("{ENDPOINT}?agent=0%268&_=1");
     for query in
@@ -129,7 +129,7 @@ fn what_is_passed_on_is_signed_over_all_that_is_sent_configured_parameters_inclu
 }
 
 #[test]
-fn bytes_of_a_form_that_no_address_can_hold_are_written_so_that_they_mean_the_same() {
+fn form_bytes_not_allowed_in_urls_are_percent_encoded() {
     let form = original("POST", None, &[], "type=complete&token=a #b\"<>é\u{2028}%&c=\r\nx: y\0");
     let out = repeated(Format::Ppj, &form, "https://h/n");
     let sent = "type=complete&token=a%20%23b%22%3C%3E%C3%A9%E2%80%A8%&c=%0D%0Ax:%20y%00";
@@ -139,7 +139,7 @@ fn bytes_of_a_form_that_no_address_can_hold_are_written_so_that_they_mean_the_sa
 }
 
 #[test]
-fn a_form_that_is_too_long_for_an_address_is_told_in_other_words() {
+fn form_too_long_for_a_url_is_translated() {
     let long = format!("type=complete&token=8v9iSKnj&x={}", "x".repeat(8000));
     let out = repeated(Format::Ppj, &original("POST", None, &[], &long), "https://h/n");
     assert_eq!(out.url, "https://h/n?type=complete&token=8v9iSKnj&code=0");

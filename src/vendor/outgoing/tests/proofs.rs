@@ -16,7 +16,7 @@ const PAIR: &str = "whsk_6Xb/dCcHpPea21PS1N9VY/NZW723CEc77N4rJCubMbfVKIDij2HKpMK
 const PUBLIC: &str = "1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4=";
 
 #[test]
-fn ppjs_published_vectors_come_out() {
+fn published_ppj_vectors_are_reproduced() {
     let sample = secrets(&[PPJ_SECRET]);
     let own = OriginalRequest {
         method: "GET",
@@ -44,7 +44,7 @@ fn ppjs_published_vectors_come_out() {
 }
 
 #[test]
-fn baidus_token_is_that_of_its_siblings() {
+fn baidu_token_covers_the_documented_text() {
     let out = render_notification(
         Format::Baidu,
         &outgoing_event("doc-1", Status::Completed),
@@ -62,7 +62,7 @@ fn baidus_token_is_that_of_its_siblings() {
 }
 
 #[test]
-fn the_published_vectors_of_the_standard_come_out_together() {
+fn published_standard_vectors_are_reproduced_together() {
     let mut event = outgoing_event("8v9iSKnj", Status::Completed);
     event.message_id = "msg_p5jXN8AQM9LWM0D4loKWxJek".into();
     let own = OriginalRequest {
@@ -89,7 +89,7 @@ fn the_published_vectors_of_the_standard_come_out_together() {
 }
 
 #[test]
-fn while_rotating_a_receiver_needs_only_one_of_the_secrets() {
+fn receiver_needs_one_of_two_rotating_secrets() {
     let other = format!("whsec_{}", BASE64.encode(&[9; 32]));
     let event = outgoing_event("8v9iSKnj", Status::Completed);
     let send = |texts: &[&str]| {
@@ -113,7 +113,7 @@ fn while_rotating_a_receiver_needs_only_one_of_the_secrets() {
 }
 
 #[test]
-fn a_secret_that_cannot_sign_sends_nothing_unsigned() {
+fn invalid_secret_is_an_error_not_an_unsigned_request() {
     for (format, text) in [
         (Format::Baidu, ""),
         (Format::Ppj, ""),
@@ -134,7 +134,7 @@ fn a_secret_that_cannot_sign_sends_nothing_unsigned() {
 }
 
 #[test]
-fn secrets_are_checked_when_a_notification_is_made() {
+fn check_secrets_accepts_valid_secrets_of_each_format() {
     let seed = format!("whsk_{}", BASE64.encode(&[1; 32]));
     let short = format!("whsec_{}", BASE64.encode(&[1; 23]));
     for format in Format::ALL {
