@@ -26,7 +26,7 @@ use self::ready_queues::ReadyQueues;
 use self::registry_cache::RegistryCache;
 use self::tables::state::LogIdentity;
 use self::tails::Tails;
-use self::writer::command::Command;
+use self::writer::command::WriterCommand;
 
 /// Called by the writer after every transaction that carried commands. It must not block: all senders would wait.
 pub type OnCommit = Arc<dyn Fn(CommitReport) + Send + Sync>;
@@ -116,7 +116,7 @@ struct Shared {
 pub struct SqliteStore {
     shared: Arc<Shared>,
     /// The writer's queue. Bounded: while it is full the sender waits, and with it the vendor's request.
-    queue: mpsc::Sender<Command>,
+    queue: mpsc::Sender<WriterCommand>,
     readers: Arc<Readers>,
     seal: Arc<dyn Seal>,
 }

@@ -138,3 +138,6 @@ pub(super) fn sql_error(path: &Path, error: &rusqlite::Error) -> OpenError {
 pub(super) fn unusable(path: &Path, reason: impl ToString) -> OpenError {
     OpenError::Unusable { path: path.to_owned(), reason: reason.to_string() }
 }
+
+#[cfg(test)]
+mod tests;

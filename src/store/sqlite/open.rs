@@ -18,7 +18,7 @@ use super::tables::registry::LoadError;
 use super::tables::{columns, due_deliveries, registry, schema, state};
 use super::tails::Tails;
 use super::writer::checkpoint::Checkpointer;
-use super::writer::command::Command;
+use super::writer::command::WriterCommand;
 use super::writer::jobs::Jobs;
 use super::writer::{MAX_QUEUED_COMMANDS, Writer};
 use super::{OpenError, Options, Shared, SqliteStore};
@@ -35,7 +35,7 @@ pub(super) fn open(options: Options) -> Result<SqliteStore, OpenError> {
 }
 
 /// Everything but the start of the writer's thread.
-pub(super) fn prepare(options: Options) -> Result<(Writer, mpsc::Receiver<Command>, SqliteStore), OpenError> {
+pub(super) fn prepare(options: Options) -> Result<(Writer, mpsc::Receiver<WriterCommand>, SqliteStore), OpenError> {
     let Options { path, retention, readers, seal, on_commit } = options;
     let lock = lock(&path)?;
     let file = open_private(&path).map_err(|e| migrate::unusable(&path, e))?;

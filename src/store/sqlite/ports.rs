@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use super::SqliteStore;
 use super::tables::events::EventReader;
-use super::writer::command::{Command, ReplySender};
+use super::writer::command::{ReplySender, WriterCommand};
 use crate::domain::ClientId;
 use crate::store::StoreError;
 
@@ -19,7 +19,7 @@ const UNKNOWN_CLIENT: StoreError = StoreError::NotFound("client");
 
 impl SqliteStore {
     /// Sends a command to the writer and waits for the reply, which always comes.
-    async fn request<T>(&self, command: impl FnOnce(ReplySender<T>) -> Command) -> Result<T, StoreError> {
+    async fn request<T>(&self, command: impl FnOnce(ReplySender<T>) -> WriterCommand) -> Result<T, StoreError> {
         let (reply, result) = oneshot::channel();
         self.queue.send(command(reply)).await.map_err(|_| StoreError::Stopped)?;
         result.await.unwrap_or(Err(StoreError::Stopped))

@@ -12,7 +12,7 @@ mod enqueue;
 #[cfg(test)]
 mod faults;
 pub(super) mod jobs;
-pub(super) mod notification_change;
+pub(super) mod notification_command;
 pub(super) mod registry_change;
 
 use std::fs::File;
@@ -25,12 +25,12 @@ use tokio::sync::mpsc;
 
 use self::batch_tx::BatchContext;
 use self::checkpoint::Checkpointer;
-use self::command::{BatchItem, Command, ReplySender, send};
+use self::command::{BatchItem, ReplySender, WriterCommand, send};
 use self::jobs::Jobs;
 use self::registry_change::{RegistryChange, RemainingWork};
 use super::retention::prune;
 use super::tables::columns;
-use super::tables::state::{Counters, LogIdentity};
+use super::tables::state::{LogCounters, LogIdentity};
 use super::{CommitReport, OnCommit, Shared};
 use crate::store::{CommittedBatch, Retention, Seal};
 
@@ -52,7 +52,7 @@ pub(super) struct Writer {
     pub(super) shared: Arc<Shared>,
     pub(super) identity: LogIdentity,
     /// As committed.
-    pub(super) counters: Counters,
+    pub(super) counters: LogCounters,
     pub(super) retention: Retention,
     pub(super) jobs: Jobs,
     pub(super) checkpointer: Checkpointer,
@@ -66,7 +66,7 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Works until a `Close` command, or until all handles are dropped.
-    pub(super) fn run(mut self, mut queue: mpsc::Receiver<Command>) {
+    pub(super) fn run(mut self, mut queue: mpsc::Receiver<WriterCommand>) {
         let mut commands = Vec::with_capacity(MAX_BATCH_COMMANDS);
         let mut closing = None;
         while closing.is_none() && self.gather(&mut queue, &mut commands) {
@@ -74,7 +74,7 @@ impl Writer {
             let mut bytes: usize = 0;
             for command in commands.drain(..) {
                 match command {
-                    Command::Batch(item) => {
+                    WriterCommand::Batch(item) => {
                         bytes = bytes.saturating_add(item.command.weight());
                         items.push(item);
                         if bytes > MAX_BATCH_BYTES {
@@ -97,7 +97,7 @@ impl Writer {
     }
 
     /// Takes the queued commands; waits for one unless there is background work. False when no further one can come.
-    fn gather(&self, queue: &mut mpsc::Receiver<Command>, commands: &mut Vec<Command>) -> bool {
+    fn gather(&self, queue: &mut mpsc::Receiver<WriterCommand>, commands: &mut Vec<WriterCommand>) -> bool {
         if self.jobs.is_empty() {
             return queue.blocking_recv_many(commands, MAX_BATCH_COMMANDS) > 0;
         }
@@ -160,18 +160,18 @@ impl Writer {
     }
 
     /// Applies a command that shares no transaction; returns the sender of a `Close` command.
-    fn apply_alone(&mut self, command: Command) -> Option<ReplySender<()>> {
+    fn apply_alone(&mut self, command: WriterCommand) -> Option<ReplySender<()>> {
         match command {
-            Command::Batch(item) => self.commit(vec![item], 0),
-            Command::ChangeRegistry(change, reply) => self.change_registry(*change, reply),
-            Command::BulkUpdate(update, reply) => self.jobs.update(update, reply),
-            Command::Prune(now, reply) => self.jobs.prune(&self.db, &self.shared.registry, now, reply),
-            Command::RestartLog(done) => {
+            WriterCommand::Batch(item) => self.commit(vec![item], 0),
+            WriterCommand::ChangeRegistry(change, reply) => self.change_registry(*change, reply),
+            WriterCommand::BulkUpdate(update, reply) => self.jobs.update(update, reply),
+            WriterCommand::Prune(now, reply) => self.jobs.prune(&self.db, &self.shared.registry, now, reply),
+            WriterCommand::RestartLog(done) => {
                 self.checkpointer.restart(&self.db, RESTART_TIMEOUT);
                 // The checkpoint thread waits for this, unless it is being stopped.
                 done.send(()).ok();
             }
-            Command::Close(reply) => return Some(reply),
+            WriterCommand::Close(reply) => return Some(reply),
         }
         None
     }
@@ -200,12 +200,12 @@ impl Writer {
         self.is_failing = error.is_some();
     }
 
-    fn finish(mut self, mut queue: mpsc::Receiver<Command>, closing: Option<ReplySender<()>>) {
+    fn finish(mut self, mut queue: mpsc::Receiver<WriterCommand>, closing: Option<ReplySender<()>>) {
         let mut closing = Vec::from_iter(closing);
         queue.close();
         // Commands that come too late are dropped, which replies `Stopped`; further `Close` commands wait for the end.
         while let Ok(command) = queue.try_recv() {
-            if let Command::Close(reply) = command {
+            if let WriterCommand::Close(reply) = command {
                 closing.push(reply);
             }
         }

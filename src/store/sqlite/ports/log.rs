@@ -8,7 +8,7 @@ use futures::stream::BoxStream;
 use crate::domain::{ClientId, DocumentId, Epoch, SharedEvent, Timestamp};
 use crate::store::sqlite::SqliteStore;
 use crate::store::sqlite::tables::documents;
-use crate::store::sqlite::writer::command::{BatchCommand, BatchItem, Command, CommandReply};
+use crate::store::sqlite::writer::command::{BatchCommand, BatchItem, CommandReply, WriterCommand};
 use crate::store::{
     AppendOutcome, CommittedBatch, Document, DocumentPage, DocumentQuery, EventCounts, Log, LogPage, NewEvent,
     PageLimit, RawRequest, StoreFuture,
@@ -25,7 +25,9 @@ impl Log for SqliteStore {
 
     fn append(&self, event: NewEvent) -> StoreFuture<'_, AppendOutcome> {
         let command = BatchCommand::Append(Box::new(event));
-        Box::pin(self.request(|reply| Command::Batch(BatchItem { command, reply: CommandReply::Appended(reply) })))
+        Box::pin(
+            self.request(|reply| WriterCommand::Batch(BatchItem { command, reply: CommandReply::Appended(reply) })),
+        )
     }
 
     fn events_after(&self, client: &ClientId, sequence: u64, limit: PageLimit) -> StoreFuture<'_, LogPage> {
@@ -99,11 +101,11 @@ impl Log for SqliteStore {
 
     fn probe(&self) -> StoreFuture<'_, ()> {
         let command = BatchCommand::Probe;
-        Box::pin(self.request(|reply| Command::Batch(BatchItem { command, reply: CommandReply::Done(reply) })))
+        Box::pin(self.request(|reply| WriterCommand::Batch(BatchItem { command, reply: CommandReply::Done(reply) })))
     }
 
     fn prune(&self, now: Timestamp) -> StoreFuture<'_, u64> {
-        Box::pin(self.request(move |reply| Command::Prune(now, reply)))
+        Box::pin(self.request(move |reply| WriterCommand::Prune(now, reply)))
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {
@@ -112,7 +114,7 @@ impl Log for SqliteStore {
             self.readers.close();
             self.shared.tails.close();
             // `Stopped` means that it is closed already.
-            self.request(Command::Close).await.ok();
+            self.request(WriterCommand::Close).await.ok();
         })
     }
 }

@@ -13,7 +13,7 @@ use crate::store::sqlite::tables::due_deliveries::{self, DueReader};
 use crate::store::sqlite::tables::events::EventReader;
 use crate::store::sqlite::tables::{deliveries, documents};
 use crate::store::sqlite::writer::bulk_update::{BulkUpdate, QueueSweep, RetrySweep};
-use crate::store::sqlite::writer::command::{BatchCommand, BatchItem, Command, CommandReply};
+use crate::store::sqlite::writer::command::{BatchCommand, BatchItem, CommandReply, WriterCommand};
 use crate::store::{AttemptRecord, Backlog, Delivery, DeliveryQuery, DuePage, Outbox, StoreError, StoreFuture};
 
 impl Outbox for SqliteStore {
@@ -44,7 +44,7 @@ impl Outbox for SqliteStore {
 
     fn record_attempt(&self, record: AttemptRecord) -> StoreFuture<'_, ()> {
         let command = BatchCommand::RecordAttempt(Box::new(record));
-        Box::pin(self.request(|reply| Command::Batch(BatchItem { command, reply: CommandReply::Done(reply) })))
+        Box::pin(self.request(|reply| WriterCommand::Batch(BatchItem { command, reply: CommandReply::Done(reply) })))
     }
 
     fn deliveries(&self, client: &ClientId, query: DeliveryQuery) -> StoreFuture<'_, Vec<Delivery>> {
@@ -87,7 +87,7 @@ impl Outbox for SqliteStore {
 
     fn retry(&self, client: &ClientId, id: u64, now: Timestamp) -> StoreFuture<'_, ()> {
         let command = BatchCommand::RetryDelivery { client: client.clone(), id, now };
-        Box::pin(self.request(|reply| Command::Batch(BatchItem { command, reply: CommandReply::Done(reply) })))
+        Box::pin(self.request(|reply| WriterCommand::Batch(BatchItem { command, reply: CommandReply::Done(reply) })))
     }
 
     fn retry_failed(
@@ -103,7 +103,7 @@ impl Outbox for SqliteStore {
             Ok(row) => {
                 let queue = QueueSweep { key, row, now };
                 let update = BulkUpdate::RetryFailed(RetrySweep { queue, since, after: 0, retried: 0 });
-                Box::pin(self.request(|reply| Command::BulkUpdate(update, CommandReply::Number(reply))))
+                Box::pin(self.request(|reply| WriterCommand::BulkUpdate(update, CommandReply::Number(reply))))
             }
             Err(error) => Box::pin(ready(Err(error))),
         }
@@ -113,7 +113,7 @@ impl Outbox for SqliteStore {
         match self.queue_row(queue) {
             Ok((_, Some(row))) => {
                 let update = BulkUpdate::MakeDue(QueueSweep { key: queue.clone(), row, now });
-                Box::pin(self.request(|reply| Command::BulkUpdate(update, CommandReply::Done(reply))))
+                Box::pin(self.request(|reply| WriterCommand::BulkUpdate(update, CommandReply::Done(reply))))
             }
             Ok((_, None)) => Box::pin(ready(Ok(()))),
             Err(error) => Box::pin(ready(Err(error))),

@@ -3,13 +3,13 @@
 use crate::domain::ClientId;
 use crate::store::sqlite::SqliteStore;
 use crate::store::sqlite::tables::rejects;
-use crate::store::sqlite::writer::command::{BatchCommand, BatchItem, Command, CommandReply};
+use crate::store::sqlite::writer::command::{BatchCommand, BatchItem, CommandReply, WriterCommand};
 use crate::store::{Reject, RejectStore, StoreFuture};
 
 impl RejectStore for SqliteStore {
     fn add(&self, client: &ClientId, reject: Reject) -> StoreFuture<'_, u64> {
         let command = BatchCommand::AddReject { client: client.clone(), reject: Box::new(reject) };
-        Box::pin(self.request(|reply| Command::Batch(BatchItem { command, reply: CommandReply::Number(reply) })))
+        Box::pin(self.request(|reply| WriterCommand::Batch(BatchItem { command, reply: CommandReply::Number(reply) })))
     }
 
     fn list(&self, client: &ClientId, limit: usize, before: Option<u64>) -> StoreFuture<'_, Vec<Reject>> {
@@ -30,6 +30,6 @@ impl RejectStore for SqliteStore {
 
     fn remove(&self, client: &ClientId, id: u64) -> StoreFuture<'_, ()> {
         let command = BatchCommand::RemoveReject { client: client.clone(), id };
-        Box::pin(self.request(|reply| Command::Batch(BatchItem { command, reply: CommandReply::Done(reply) })))
+        Box::pin(self.request(|reply| WriterCommand::Batch(BatchItem { command, reply: CommandReply::Done(reply) })))
     }
 }

@@ -104,7 +104,7 @@ pub(crate) struct DocumentUpdate<'a> {
 }
 
 /// The constant part of a new document.
-pub(crate) struct NewDocument<'a> {
+pub(crate) struct NewDocumentRow<'a> {
     pub(crate) uuid: DocumentId,
     pub(crate) vendor: Vendor,
     pub(crate) vendor_id: &'a VendorId,
@@ -113,7 +113,7 @@ pub(crate) struct NewDocument<'a> {
 pub(crate) fn insert(
     db: &Connection,
     client: i64,
-    new: &NewDocument<'_>,
+    new: &NewDocumentRow<'_>,
     update: &DocumentUpdate<'_>,
 ) -> rusqlite::Result<()> {
     db.prepare_cached(

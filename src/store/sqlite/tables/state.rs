@@ -20,7 +20,7 @@ pub(crate) struct LogIdentity {
 
 /// The last assigned numbers. The writer keeps the committed copy when a transaction fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Counters {
+pub(crate) struct LogCounters {
     /// Sequence of the last event.
     pub(crate) head: i64,
     /// Row number of the last document.
@@ -31,7 +31,7 @@ pub(crate) struct Counters {
     pub(crate) delivery: i64,
 }
 
-impl Counters {
+impl LogCounters {
     /// The time of the next event: `now`, but not a small step behind the last event. A larger step back is taken over;
     /// otherwise a clock that was ahead once would stop the time of events for that long.
     pub(crate) fn event_time(&self, now: Timestamp) -> Timestamp {
@@ -56,11 +56,11 @@ pub(crate) fn create(db: &Connection, identity: &LogIdentity) -> rusqlite::Resul
     Ok(())
 }
 
-pub(crate) fn load(db: &Connection) -> rusqlite::Result<(LogIdentity, Counters)> {
+pub(crate) fn load(db: &Connection) -> rusqlite::Result<(LogIdentity, LogCounters)> {
     db.query_row("SELECT epoch, node, head, document, time, delivery FROM state", [], |row| {
         let epoch = Epoch::new(columns::unsigned(row.get(0)?));
         let identity = LogIdentity { epoch, document_ids: DocumentIds { node: row.get(1)? } };
         let (time, delivery) = (columns::time(row, 4)?, row.get(5)?);
-        Ok((identity, Counters { head: row.get(2)?, document: row.get(3)?, time, delivery }))
+        Ok((identity, LogCounters { head: row.get(2)?, document: row.get(3)?, time, delivery }))
     })
 }

@@ -8,7 +8,7 @@ use crate::domain::{DocumentId, Event, EventId, EventJson};
 use crate::store::sqlite::registry_cache::ClientTargets;
 use crate::store::sqlite::tables::columns;
 use crate::store::sqlite::tables::document_ids::DocumentIds;
-use crate::store::sqlite::tables::documents::{self, DocumentRow, DocumentUpdate, NewDocument};
+use crate::store::sqlite::tables::documents::{self, DocumentRow, DocumentUpdate, NewDocumentRow};
 use crate::store::sqlite::tables::duplicates::{self, Duplicate, KeyRow};
 use crate::store::sqlite::tables::events::{self, EventRow};
 use crate::store::{AppendOutcome, DuplicateRule, NewEvent};
@@ -75,7 +75,7 @@ pub(super) fn append(
     let update =
         DocumentUpdate { number: document.number, status: event.update.status, title, time, last_seq: sequence };
     if is_new {
-        let new = NewDocument { uuid: document.uuid, vendor: event.vendor, vendor_id: &event.update.vendor_id };
+        let new = NewDocumentRow { uuid: document.uuid, vendor: event.vendor, vendor_id: &event.update.vendor_id };
         documents::insert(tx.db(), client, &new, &update)?;
     } else {
         documents::update(tx.db(), client, &update)?;

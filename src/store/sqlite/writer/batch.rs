@@ -11,7 +11,7 @@ use super::command::{BatchCommand, BatchItem, CommandOutput};
 use crate::domain::{ClientId, QueueKey, SharedEvent};
 use crate::store::sqlite::registry_cache::ClientTargets;
 use crate::store::sqlite::tables::rejects;
-use crate::store::sqlite::tables::state::Counters;
+use crate::store::sqlite::tables::state::LogCounters;
 use crate::store::sqlite::tables::write_tx::WriteTx;
 use crate::store::{AppendOutcome, StoreError};
 
@@ -19,7 +19,7 @@ use crate::store::{AppendOutcome, StoreError};
 pub(super) struct CommittedItems {
     /// One for each command, in order.
     pub(super) results: Vec<Result<CommandOutput, StoreError>>,
-    pub(super) counters: Counters,
+    pub(super) counters: LogCounters,
     /// Queues with new work.
     pub(super) ready: BTreeSet<QueueKey>,
 }
@@ -31,7 +31,7 @@ pub(super) struct CommittedItems {
 pub(super) fn commit(
     db: &mut Connection,
     context: BatchContext<'_>,
-    counters: Counters,
+    counters: LogCounters,
     items: &[BatchItem],
 ) -> rusqlite::Result<CommittedItems> {
     let mut tx = BatchTx { write: WriteTx::begin(db)?, counters, context };

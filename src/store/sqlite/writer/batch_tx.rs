@@ -4,7 +4,7 @@
 use rusqlite::Connection;
 
 use crate::store::sqlite::registry_cache::RegistryCache;
-use crate::store::sqlite::tables::state::{Counters, LogIdentity};
+use crate::store::sqlite::tables::state::{LogCounters, LogIdentity};
 use crate::store::sqlite::tables::write_tx::WriteTx;
 use crate::store::{Retention, Seal, StoreError};
 
@@ -21,7 +21,7 @@ pub(crate) struct BatchContext<'a> {
 pub(crate) struct BatchTx<'a> {
     pub(crate) write: WriteTx<'a>,
     /// The last numbers assigned, including those of this batch.
-    pub(crate) counters: Counters,
+    pub(crate) counters: LogCounters,
     pub(crate) context: BatchContext<'a>,
 }
 

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::mpsc::WeakSender;
 
-use super::command::Command;
+use super::command::WriterCommand;
 use crate::store::sqlite::tables::schema::LOCK_TIMEOUT;
 
 /// Pages in the log before the thread starts a checkpoint. Smaller checkpoints write a page of a busy index more often,
@@ -55,7 +55,7 @@ pub(crate) struct Checkpointer {
 
 impl Checkpointer {
     /// Starts the thread. `file` is the database at `path`.
-    pub(crate) fn start(path: &Path, file: File, queue: WeakSender<Command>) -> Result<Self, Box<dyn Error>> {
+    pub(crate) fn start(path: &Path, file: File, queue: WeakSender<WriterCommand>) -> Result<Self, Box<dyn Error>> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let db = Connection::open_with_flags(path, flags)?;
         db.execute_batch("PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0;")?;
@@ -118,7 +118,7 @@ struct CheckpointThread {
     file: Arc<File>,
     /// Closed when the writer stops.
     woken: Receiver<()>,
-    queue: WeakSender<Command>,
+    queue: WeakSender<WriterCommand>,
 }
 
 impl CheckpointThread {
@@ -135,7 +135,7 @@ impl CheckpointThread {
             }
             let Some(queue) = self.queue.upgrade() else { return };
             let (reply, done) = sync_channel(1);
-            if queue.blocking_send(Command::RestartLog(reply)).is_err() {
+            if queue.blocking_send(WriterCommand::RestartLog(reply)).is_err() {
                 return;
             }
             drop(queue);

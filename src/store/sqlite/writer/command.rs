@@ -14,7 +14,7 @@ use crate::store::{AppendOutcome, AttemptRecord, NewEvent, Reject, StoreError};
 pub(crate) type ReplySender<T> = oneshot::Sender<Result<T, StoreError>>;
 
 /// A command in the writer's queue.
-pub(crate) enum Command {
+pub(crate) enum WriterCommand {
     /// Shares a transaction with other commands.
     Batch(BatchItem),
     /// A transaction of its own, so that the commands after it see the change.

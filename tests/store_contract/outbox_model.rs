@@ -1,0 +1,346 @@
+//! Property test of the outbox: random operations on a few documents and queues, compared with a simple model after each
+//! one. The model holds every delivery; a document's FIFO is the list of its pending ones in a queue.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use docrelay::domain::{Disposition, Format, Notification, Route, Status, Timestamp};
+use docrelay::store::{DeliveryQuery, DeliveryState, NewEvent, Retention, Store, StoreError};
+use proptest::prelude::{Just, ProptestConfig, Strategy};
+use proptest::test_runner::{FileFailurePersistence, TestRunner};
+use proptest::{collection, prop_oneof};
+
+use crate::factory::{SqliteFiles, at, id, keyed, record, retention, store_with, stored};
+use crate::outbox::{default_notification, lane};
+use crate::routing::{origin, route_to_callback};
+
+const DOCUMENTS: usize = 4;
+/// Queue 0 gets every document, queue 1 the documents with a callback: the odd ones.
+const QUEUES: usize = 2;
+const CALLBACK: &str = "https://callback.example.com/hook";
+/// Delivered and dead deliveries that pruning leaves.
+const MAX_SETTLED: u64 = 4;
+const CASES: u32 = 64;
+const MAX_OPERATIONS: usize = 60;
+
+#[derive(Debug, Clone)]
+enum Operation {
+    Enqueue {
+        document: usize,
+    },
+    /// Attempts a due delivery, chosen by an index.
+    Begin {
+        queue: usize,
+        choice: usize,
+    },
+    /// Ends one of the attempts in flight.
+    End {
+        choice: usize,
+        outcome: Outcome,
+    },
+    Retry {
+        choice: usize,
+    },
+    RetryFailed {
+        since_ms: u64,
+    },
+    MakeDue {
+        queue: usize,
+    },
+    /// Removes the notification and adds one of the same name.
+    ReplaceNotification,
+    Prune,
+    Wait {
+        ms: u64,
+    },
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Outcome {
+    Delivered,
+    Dead,
+    RetryAfter { ms: u64 },
+}
+
+fn operation() -> impl Strategy<Value = Operation> {
+    let outcome = prop_oneof![
+        Just(Outcome::Delivered),
+        Just(Outcome::Dead),
+        (1..500_u64).prop_map(|ms| Outcome::RetryAfter { ms })
+    ];
+    prop_oneof![
+        6 => (0..DOCUMENTS).prop_map(|document| Operation::Enqueue { document }),
+        6 => (0..QUEUES, 0..9_usize).prop_map(|(queue, choice)| Operation::Begin { queue, choice }),
+        6 => (0..9_usize, outcome).prop_map(|(choice, outcome)| Operation::End { choice, outcome }),
+        2 => (0..99_usize).prop_map(|choice| Operation::Retry { choice }),
+        1 => (0..2_000_u64).prop_map(|since_ms| Operation::RetryFailed { since_ms }),
+        1 => (0..QUEUES).prop_map(|queue| Operation::MakeDue { queue }),
+        1 => Just(Operation::ReplaceNotification),
+        1 => Just(Operation::Prune),
+        3 => (1..400_u64).prop_map(|ms| Operation::Wait { ms }),
+    ]
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct ModelDelivery {
+    id: u64,
+    queue: usize,
+    document: usize,
+    /// How many notifications of the name came before; a callback has none.
+    generation: u32,
+    state: DeliveryState,
+    due: Option<Timestamp>,
+    failures: u32,
+    settled: Option<Timestamp>,
+}
+
+struct Model {
+    store: Store,
+    now: Timestamp,
+    generation: u32,
+    events: u64,
+    deliveries: Vec<ModelDelivery>,
+    /// Ids of the deliveries being attempted, by queue.
+    in_flight: BTreeSet<(usize, u64)>,
+}
+
+impl Model {
+    async fn new(files: &SqliteFiles) -> Self {
+        let bounds = Retention { max_deliveries: MAX_SETTLED, max_delivery_age: Duration::MAX, ..retention() };
+        let store = store_with(files, bounds, &["a"]).await;
+        store.registry.add_notification(&id("a"), notification(0)).await.unwrap();
+        Self { store, now: at(0), generation: 0, events: 0, deliveries: Vec::new(), in_flight: BTreeSet::new() }
+    }
+
+    fn queue(&self, queue: usize) -> docrelay::domain::QueueKey {
+        if queue == 0 { lane("a", "main") } else { origin("a", CALLBACK) }
+    }
+
+    async fn apply(&mut self, operation: &Operation) {
+        match *operation {
+            Operation::Enqueue { document } => self.enqueue(document).await,
+            Operation::Begin { queue, choice } => self.begin(queue, choice).await,
+            Operation::End { choice, outcome } => self.end(choice, outcome).await,
+            Operation::Retry { choice } => self.retry(choice).await,
+            Operation::RetryFailed { since_ms } => self.retry_failed(at(since_ms)).await,
+            Operation::MakeDue { queue } => {
+                self.store.outbox.make_due(&self.queue(queue), self.now).await.unwrap();
+                let (now, generation) = (self.now, self.generation_of(queue));
+                for delivery in self.deliveries.iter_mut().filter(|d| d.queue == queue && d.generation == generation) {
+                    delivery.due = delivery.due.map(|due| due.min(now));
+                }
+            }
+            Operation::ReplaceNotification => self.replace_notification().await,
+            Operation::Prune => self.prune().await,
+            Operation::Wait { ms } => self.now = self.now.plus(Duration::from_millis(ms)),
+        }
+    }
+
+    fn generation_of(&self, queue: usize) -> u32 {
+        if queue == 0 { self.generation } else { 0 }
+    }
+
+    /// The due time of a delivery that becomes pending in the FIFO of its document.
+    fn due_at_end(&self, queue: usize, document: usize) -> Option<Timestamp> {
+        let generation = self.generation_of(queue);
+        let waits = self.deliveries.iter().any(|d| {
+            (d.queue, d.document, d.generation, d.state) == (queue, document, generation, DeliveryState::Pending)
+        });
+        (!waits).then_some(self.now)
+    }
+
+    async fn enqueue(&mut self, document: usize) {
+        self.events += 1;
+        let route: Option<Route> = (document % 2 == 1).then(|| route_to_callback(CALLBACK));
+        let event = keyed("a", &format!("job-{document}"), Status::Completed, &self.events.to_string());
+        stored(&self.store, NewEvent { route, now: self.now, ..event }).await;
+        for queue in 0..=document % 2 {
+            let due = self.due_at_end(queue, document);
+            let generation = self.generation_of(queue);
+            // Ids grow and are never used twice.
+            let id = self.newest_id(queue).await;
+            assert!(self.deliveries.iter().all(|d| d.id < id), "id {id} is not the largest");
+            let state = DeliveryState::Pending;
+            let delivery = ModelDelivery { id, queue, document, generation, state, due, failures: 0, settled: None };
+            self.deliveries.push(delivery);
+        }
+    }
+
+    /// The id of the newest delivery of a queue.
+    async fn newest_id(&self, queue: usize) -> u64 {
+        let target = self.queue(queue).target;
+        self.listed().await.into_iter().filter(|d| d.target == target).map(|d| d.id).max().unwrap()
+    }
+
+    async fn listed(&self) -> Vec<docrelay::store::Delivery> {
+        let query = DeliveryQuery { limit: 10_000, ..DeliveryQuery::default() };
+        self.store.outbox.deliveries(&id("a"), query).await.unwrap()
+    }
+
+    async fn begin(&mut self, queue: usize, choice: usize) {
+        let except: Vec<u64> = self.in_flight.iter().filter(|(q, _)| *q == queue).map(|(_, id)| *id).collect();
+        let page = self.store.outbox.due(&self.queue(queue), self.now, 1_000, except.clone()).await.unwrap();
+        let generation = self.generation_of(queue);
+        let waiting = |d: &&ModelDelivery| d.queue == queue && d.generation == generation && !except.contains(&d.id);
+        let mut expected: Vec<_> = self.deliveries.iter().filter(waiting).filter_map(|d| Some((d.due?, d))).collect();
+        let next = expected.iter().filter(|(due, _)| *due > self.now).map(|(due, _)| *due).min();
+        expected.retain(|(due, _)| *due <= self.now);
+        expected.sort_by_key(|(due, d)| (d.failures > 0, *due, d.id));
+        let expected: Vec<_> = expected.iter().map(|(_, d)| (d.id, d.failures)).collect();
+        let found: Vec<_> = page.deliveries.iter().map(|due| (due.id, due.failures)).collect();
+        assert_eq!((&found, page.next), (&expected, next));
+        // At most one delivery of a document, also together with those in flight.
+        let known = |id: u64| self.deliveries.iter().find(|d| d.id == id);
+        let attempted: Vec<_> = found.iter().map(|(id, _)| *id).chain(except).filter_map(known).collect();
+        let pending = attempted.iter().filter(|d| d.state == DeliveryState::Pending && d.generation == generation);
+        let documents: Vec<_> = pending.map(|d| d.document).collect();
+        assert_eq!(documents.len(), documents.iter().collect::<BTreeSet<_>>().len(), "two of one document");
+        if !found.is_empty() {
+            self.in_flight.insert((queue, found[choice % found.len()].0));
+        }
+    }
+
+    async fn end(&mut self, choice: usize, outcome: Outcome) {
+        let Some(&(queue, id)) = self.in_flight.iter().nth(choice % self.in_flight.len().max(1)) else { return };
+        self.in_flight.remove(&(queue, id));
+        let disposition = match outcome {
+            Outcome::Delivered => Disposition::Delivered,
+            Outcome::Dead => Disposition::Dead,
+            Outcome::RetryAfter { ms } => Disposition::Retry(self.now.plus(Duration::from_millis(ms))),
+        };
+        let attempt = record(&self.queue(queue), id, None, disposition, self.now);
+        let result = self.store.outbox.record_attempt(attempt).await;
+        let (now, generation) = (self.now, self.generation_of(queue));
+        let Some(delivery) = self
+            .deliveries
+            .iter_mut()
+            .find(|d| d.id == id && d.generation == generation && d.state == DeliveryState::Pending)
+        else {
+            assert!(matches!(result, Err(StoreError::NotFound("delivery"))), "{result:?}");
+            return;
+        };
+        result.unwrap();
+        let was_head = delivery.due.is_some();
+        match disposition {
+            Disposition::Retry(next) => {
+                delivery.failures += 1;
+                delivery.due = delivery.due.map(|_| next);
+                return;
+            }
+            Disposition::Delivered => delivery.state = DeliveryState::Delivered,
+            Disposition::Dead => delivery.state = DeliveryState::Dead,
+        }
+        (delivery.due, delivery.settled) = (None, Some(now));
+        let document = delivery.document;
+        let next = self
+            .deliveries
+            .iter_mut()
+            .filter(|d| {
+                (d.queue, d.document, d.generation, d.state) == (queue, document, generation, DeliveryState::Pending)
+            })
+            .min_by_key(|d| d.id);
+        if let (true, Some(next)) = (was_head, next) {
+            next.due = Some(now);
+        }
+    }
+
+    async fn retry(&mut self, choice: usize) {
+        if self.deliveries.is_empty() {
+            return;
+        }
+        let position = choice % self.deliveries.len();
+        let ModelDelivery { id: number, state, due, .. } = self.deliveries[position];
+        self.store.outbox.retry(&id("a"), number, self.now).await.unwrap();
+        if state == DeliveryState::Pending {
+            (self.deliveries[position].failures, self.deliveries[position].due) = (0, due.map(|_| self.now));
+        } else {
+            self.requeue(position);
+        }
+    }
+
+    fn requeue(&mut self, position: usize) {
+        let ModelDelivery { queue, document, .. } = self.deliveries[position];
+        let (due, generation) = (self.due_at_end(queue, document), self.generation_of(queue));
+        let delivery = &mut self.deliveries[position];
+        (delivery.state, delivery.generation) = (DeliveryState::Pending, generation);
+        (delivery.failures, delivery.due, delivery.settled) = (0, due, None);
+    }
+
+    async fn retry_failed(&mut self, since: Timestamp) {
+        let name = "main".parse().unwrap();
+        let retried = self.store.outbox.retry_failed(&id("a"), &name, since, self.now).await.unwrap();
+        let dead = |d: &ModelDelivery| {
+            (d.queue, d.generation, d.state) == (0, self.generation, DeliveryState::Dead) && d.settled >= Some(since)
+        };
+        let positions: Vec<usize> = (0..self.deliveries.len()).filter(|p| dead(&self.deliveries[*p])).collect();
+        assert_eq!(retried, positions.len() as u64);
+        for position in positions {
+            self.requeue(position);
+        }
+    }
+
+    async fn replace_notification(&mut self) {
+        self.store.registry.remove_notification(&id("a"), "main").await.unwrap();
+        let pending = |d: &&mut ModelDelivery| d.queue == 0 && d.state == DeliveryState::Pending;
+        for delivery in self.deliveries.iter_mut().filter(pending) {
+            (delivery.state, delivery.due, delivery.settled) = (DeliveryState::Dead, None, Some(self.now));
+        }
+        self.generation += 1;
+        self.store.registry.add_notification(&id("a"), notification(self.generation)).await.unwrap();
+    }
+
+    /// Removes delivered and dead deliveries only, down to the bound.
+    async fn prune(&mut self) {
+        self.store.log.prune(self.now).await.unwrap();
+        let kept: BTreeSet<u64> = self.listed().await.iter().map(|d| d.id).collect();
+        let settled = self.deliveries.iter().filter(|d| d.state != DeliveryState::Pending).count() as u64;
+        self.deliveries.retain(|d| d.state == DeliveryState::Pending || kept.contains(&d.id));
+        let left = self.deliveries.iter().filter(|d| d.state != DeliveryState::Pending).count() as u64;
+        assert_eq!(left, settled.min(MAX_SETTLED));
+    }
+
+    /// Nothing is lost, every state is as in the model, and of each FIFO only the head has a due time.
+    async fn check(&self) {
+        let mut listed: Vec<_> = self.listed().await.iter().map(|d| (d.id, d.state, d.due)).collect();
+        listed.reverse();
+        let expected: Vec<_> = self.deliveries.iter().map(|d| (d.id, d.state, d.due)).collect();
+        assert_eq!(listed, expected);
+        let pending: Vec<_> = self.deliveries.iter().filter(|d| d.state == DeliveryState::Pending).collect();
+        for delivery in &pending {
+            let fifo = pending.iter().filter(|d| (d.queue, d.document) == (delivery.queue, delivery.document));
+            assert_eq!(fifo.filter(|d| d.due.is_some()).count(), 1, "heads of {delivery:?}");
+        }
+        let backlog = self.store.outbox.backlog().await.unwrap();
+        let oldest_due = pending.iter().filter_map(|d| d.due).min();
+        assert_eq!((backlog.pending, backlog.oldest_due), (pending.len() as u64, oldest_due));
+    }
+}
+
+fn notification(generation: u32) -> Notification {
+    Notification { id: format!("notification {generation}"), ..default_notification("main", Format::Gini) }
+}
+
+#[test]
+fn outbox_behaves_as_its_model() {
+    let config = ProptestConfig {
+        cases: CASES,
+        failure_persistence: Some(Box::new(FileFailurePersistence::Off)),
+        max_shrink_iters: 200,
+        ..ProptestConfig::default()
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let operations = collection::vec(operation(), 1..MAX_OPERATIONS);
+    let result = TestRunner::new(config).run(&operations, |operations| {
+        runtime.block_on(async {
+            let files = SqliteFiles::new();
+            let mut model = Model::new(&files).await;
+            for operation in &operations {
+                model.apply(operation).await;
+                model.check().await;
+            }
+            model.store.log.close().await;
+        });
+        Ok(())
+    });
+    result.unwrap();
+}
