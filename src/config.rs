@@ -3,7 +3,6 @@
 
 #![warn(missing_docs)]
 
-mod flags;
 mod keys;
 mod layers;
 mod limits;
@@ -19,8 +18,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-pub use flags::Flags;
-pub use keys::{DefaultValue, KEYS, Key, reference};
+pub use keys::{DefaultValue, Flags, KEYS, Key, reference};
 pub use layers::{ConfigError, unknown_variables};
 pub use limits::raise_open_files;
 pub use value::Origins;

@@ -2,7 +2,6 @@
 //! Values are valid by construction. This module knows nothing of HTTP, SQL or any vendor's format.
 
 mod client;
-mod delivery;
 mod document;
 mod event;
 mod hook;
@@ -11,19 +10,16 @@ mod route;
 mod secret;
 mod time;
 mod update;
-mod verification;
 
 pub use client::{Client, ClientId};
-pub use delivery::{Disposition, QueueKey};
 pub use document::{DocumentId, InvalidId, Status, UnknownName, Vendor, VendorId};
 pub use event::{Epoch, Event, EventId, SharedEvent};
-pub use hook::{Hook, HookChange, Mapping, NewHook};
+pub use hook::{Encoding, Hook, HookChange, Mapping, NewHook, Verify};
 pub use notification::{
     Credential, Format, InvalidName, NOTIFICATIONS_PER_CLIENT, Notification, NotificationName, NotificationState,
     RetiredSecret,
 };
-pub use route::{Callback, MAX_ENDPOINT_CHARS, Route, Target, check_endpoint};
+pub use route::{Callback, Disposition, MAX_ENDPOINT_CHARS, QueueKey, Route, Target, check_endpoint};
 pub use secret::Secret;
 pub use time::Timestamp;
 pub use update::{EventJson, Update, VendorError};
-pub use verification::{Encoding, Verify};

@@ -8,8 +8,7 @@ use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
 
-use super::flags::Flags;
-use super::keys::{self, DefaultValue, KEYS};
+use super::keys::{self, DefaultValue, Flags, KEYS};
 
 /// An invalid configuration. The message does not repeat values, because some of them are secret.
 #[derive(Debug, thiserror::Error)]

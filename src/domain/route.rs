@@ -1,11 +1,13 @@
-//! Where events go: endpoint addresses, the route of a document, and the targets of deliveries.
+//! Where events go: endpoint addresses, the route of a document, the targets of deliveries and their queues.
 
 use std::sync::Arc;
 
 use aws_lc_rs::digest;
 use serde::{Deserialize, Serialize};
 
+use super::client::ClientId;
 use super::notification::{Credential, Format, InvalidName, NotificationName};
+use super::time::Timestamp;
 
 /// Maximum length of an endpoint in characters (Baidu's limit).
 pub const MAX_ENDPOINT_CHARS: usize = 256;
@@ -88,6 +90,26 @@ impl Target {
         let digest = digest.as_ref().first_chunk().map_or(0, |first| u64::from_be_bytes(*first));
         Some(Target::Callback { origin: url.origin().ascii_serialization().into(), digest })
     }
+}
+
+/// Names a delivery queue: the deliveries of one client to one target. A slow endpoint delays its own queue only.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct QueueKey {
+    /// The owner of the deliveries.
+    pub client: ClientId,
+    /// Their receiver.
+    pub target: Target,
+}
+
+/// The state of a delivery after an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Disposition {
+    /// The endpoint accepted it.
+    Delivered,
+    /// The attempt failed; the next one is due at this time.
+    Retry(Timestamp),
+    /// The attempt failed and no further one is made.
+    Dead,
 }
 
 #[cfg(test)]
