@@ -37,24 +37,23 @@ pub use routes::{Address, RouteInfo, reference, routes};
 
 use body::BodyLimits;
 
-/// What the routes need to know.
+/// Options of the routes.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Where the relay is reached from outside, without a slash at the end.
+    /// Base of the URLs of hooks, without a slash at the end.
     pub public_url: String,
-    /// Bytes of a request's body.
     pub max_body_bytes: usize,
-    /// How long a body may take.
+    /// From the first read of a body to its last byte.
     pub body_timeout: Duration,
-    /// For how long a token from `/oauth/token` is good.
+    /// How long a token from `/oauth/token` is valid.
     pub token_ttl: Duration,
-    /// What a stream's `?token=` may be.
+    /// What `?token=` of a stream accepts.
     pub query_token: QueryToken,
-    /// Requests a second that one hook takes.
+    /// Requests per second to one hook.
     pub hook_rate: NonZeroU32,
 }
 
-/// What the handlers share.
+/// What the handlers share; made from [`Parts`].
 pub struct Context {
     clients: Clients,
     hooks: Hooks,
@@ -70,9 +69,8 @@ pub struct Context {
     admin: AdminToken,
     options: Options,
     metrics: Metrics,
-    /// One bucket for each hook that was called lately.
+    /// One rate limiter per hook that was called recently.
     rates: DefaultKeyedRateLimiter<String>,
-    /// When each hook was last called, and last refused.
     activity: api::hook_activity::HookActivity,
 }
 
@@ -95,7 +93,6 @@ pub struct Parts {
 }
 
 impl Context {
-    /// Puts the parts together.
     pub fn new(parts: Parts, options: Options) -> Arc<Self> {
         let rates = RateLimiter::keyed(Quota::per_second(options.hook_rate));
         let activity = api::hook_activity::HookActivity::default();
@@ -123,13 +120,13 @@ impl Context {
         BodyLimits { max_bytes: self.options.max_body_bytes, timeout: self.options.body_timeout }
     }
 
-    /// Forgets the buckets of hooks that have been quiet and the calls of those that are gone, and looks whether keys were added or retired; call it now
-    /// and then.
+    /// Removes the rate limiters of idle hooks and the activity of deleted ones, and reads the signing keys again. Called
+    /// periodically.
     pub fn sweep(&self) {
         self.rates.retain_recent();
         self.activity.retain(&self.hooks.ids());
         if let Err(error) = self.auth.reload_keys() {
-            tracing::warn!(%error, "the signing keys could not be read again: those known stay in force");
+            tracing::warn!(%error, "cannot read the signing keys again: the known ones stay valid");
         }
     }
 }

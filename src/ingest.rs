@@ -1,4 +1,4 @@
-//! Accepting: what a vendor or an application says becomes an arrival, and is durable when this returns.
+//! Accepts webhooks and registers documents. An event is durable when the call returns.
 
 use std::sync::Arc;
 
@@ -6,16 +6,21 @@ use crate::domain::{ClientId, Epoch, Hook, Route, Status, Timestamp, Update, Ven
 use crate::metrics::Metrics;
 use crate::store::{AppendOutcome, DuplicateRule, NewEvent, RawRequest, Reject, Store, StoreError};
 
-/// A document that an application announces before the vendor calls back.
+/// A webhook that passed verification.
+pub struct Webhook<'a> {
+    pub client: &'a ClientId,
+    pub hook: &'a Hook,
+    pub request: RawRequest,
+    pub now: Timestamp,
+}
+
+/// A document that an application registers before the vendor's first webhook.
 #[derive(Debug)]
 pub struct Registration {
-    /// Who will convert it.
     pub vendor: Vendor,
-    /// How the vendor calls it.
     pub vendor_id: VendorId,
-    /// Its title.
     pub title: Option<String>,
-    /// Where its events go, when the application says so.
+    /// Where its events go; `None` for the client's default notification.
     pub route: Option<Route>,
 }
 
@@ -27,7 +32,6 @@ pub struct Ingest {
 }
 
 impl Ingest {
-    /// Stores into this store.
     pub fn new(store: Store, metrics: Metrics) -> Self {
         Self { store, metrics }
     }
@@ -50,32 +54,44 @@ impl Ingest {
         self.store.log.probe().await
     }
 
-    /// Stores what a vendor said through a hook.
-    pub async fn accept(
-        &self,
-        client: &ClientId,
-        hook: &Hook,
-        update: Update,
-        raw: RawRequest,
-        now: Timestamp,
-    ) -> Result<AppendOutcome, StoreError> {
+    /// Stores the event of a webhook that passed verification.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] or [`StoreError::Stopped`]: nothing is stored.
+    pub async fn accept(&self, webhook: Webhook<'_>, update: Update) -> Result<AppendOutcome, StoreError> {
+        let Webhook { client, hook, request, now } = webhook;
         let mut labels = hook.labels.clone();
         labels.extend(update.labels.iter().map(|(k, v)| (k.clone(), v.clone())));
         let duplicate_rule = update.dedup_key.clone().map_or(DuplicateRule::SameStatus, DuplicateRule::SameKey);
-        let arrival = NewEvent {
+        let event = NewEvent {
             client: client.clone(),
             vendor: hook.vendor,
             update,
             labels,
-            raw: Some(raw),
+            raw: Some(request),
             duplicate_rule,
             route: None,
             now,
         };
-        self.store.log.append(arrival).await
+        self.store.log.append(event).await
     }
 
-    /// Stores a document that the application has submitted; nothing when it is known already.
+    /// Keeps a webhook that passed verification and could not be parsed, for the given reason. Returns the id of the reject.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] or [`StoreError::Stopped`]: nothing is stored.
+    pub async fn reject(&self, webhook: Webhook<'_>, reason: String) -> Result<u64, StoreError> {
+        let Webhook { client, hook, request, now } = webhook;
+        let reject = Reject { id: 0, hook: hook.id.clone(), time: now, reason, raw: request };
+        let id = self.store.rejects.add(client, reject).await?;
+        self.metrics.rejects.inc();
+        Ok(id)
+    }
+
+    /// Stores a document that the application registers as `PENDING`; [`AppendOutcome::Duplicate`] if it is known.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] or [`StoreError::Stopped`]: nothing is stored.
     pub async fn register(
         &self,
         client: &ClientId,
@@ -84,7 +100,7 @@ impl Ingest {
     ) -> Result<AppendOutcome, StoreError> {
         let mut update = Update::new(registration.vendor_id, Status::Pending);
         update.title = registration.title;
-        let arrival = NewEvent {
+        let event = NewEvent {
             client: client.clone(),
             vendor: registration.vendor,
             update,
@@ -94,21 +110,6 @@ impl Ingest {
             route: registration.route,
             now,
         };
-        self.store.log.append(arrival).await
-    }
-
-    /// Keeps a request that proved its origin but could not be understood.
-    pub async fn reject(
-        &self,
-        client: &ClientId,
-        hook: &Hook,
-        reason: String,
-        raw: RawRequest,
-        now: Timestamp,
-    ) -> Result<u64, StoreError> {
-        let reject = Reject { id: 0, hook: hook.id.clone(), time: now, reason, raw };
-        let id = self.store.rejects.add(client, reject).await?;
-        self.metrics.rejects.inc();
-        Ok(id)
+        self.store.log.append(event).await
     }
 }

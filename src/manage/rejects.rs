@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::domain::{ClientId, Hook, Timestamp, Update};
-use crate::ingest::Ingest;
+use crate::ingest::{Ingest, Webhook};
 use crate::store::{AppendOutcome, RawRequest, Registry, Reject, RejectStore, StoreError};
 use crate::vendor::{self, ParsedMessage, WebhookError, WebhookRequest};
 
@@ -63,7 +63,8 @@ impl Rejects {
             .find(|h| h.id == wanted)
             .ok_or(ReplayError::NotFound("hook: name another of this client's with ?hook="))?;
         let update = parse(hook, &reject.raw)?;
-        let appended = self.ingest.accept(client, hook, update, reject.raw, now).await?;
+        let webhook = Webhook { client, hook, request: reject.raw, now };
+        let appended = self.ingest.accept(webhook, update).await?;
         // If this fails, the reject is kept, and a second replay finds a repeat. A concurrent replay may have removed it.
         match self.rejects.remove(client, id).await {
             Ok(()) | Err(StoreError::NotFound(_)) => {}
@@ -92,7 +93,7 @@ fn parse(hook: &Hook, raw: &RawRequest) -> Result<Update, ReplayError> {
     };
     match vendor::parse_verified(hook, &request) {
         Ok(ParsedMessage::Update(update)) => Ok(*update),
-        Ok(ParsedMessage::Handshake(_)) => Err(ReplayError::Malformed("it is a handshake, not news".into())),
+        Ok(ParsedMessage::Handshake(_)) => Err(ReplayError::Malformed("it is a handshake, not an event".into())),
         Err(WebhookError::Unauthorized(why) | WebhookError::MethodNotAllowed(why)) => {
             Err(ReplayError::Malformed(why.into()))
         }

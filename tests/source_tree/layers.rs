@@ -18,6 +18,9 @@ const LAYERS: [&[&str]; 6] = [
 /// Plain values: knows no other part of the crate.
 const LEAF: &str = "domain";
 
+/// The store and its ports, which handlers reach through use cases only. The other types of the store are values.
+const PORTS: [&str; 6] = ["Store", "Log", "Registry", "RejectStore", "Outbox", "Seal"];
+
 /// References within one layer that are allowed all the same, and why.
 const EXCEPTIONS: [(&str, &str, &str); 1] = [(
     "auth",
@@ -68,6 +71,7 @@ pub(crate) fn violations(modules: &[Module]) -> Vec<String> {
         for reference in &module.source.references {
             let why =
                 if reference.ours { wrong_direction(part, target_of(reference)) } else { stray_crate(part, reference) };
+            let why = why.or_else(|| port_of_http(part, reference));
             found.extend(why.map(|why| format!("{}:{}: {why}", module.file, reference.line)));
         }
     }
@@ -101,6 +105,12 @@ pub(crate) fn unused_entries(modules: &[Module]) -> Vec<String> {
         }
     }
     unused
+}
+
+fn port_of_http(part: &str, reference: &Reference) -> Option<String> {
+    let [store, name, ..] = &reference.path[..] else { return None };
+    let is_port = part == "http" && reference.ours && store == "store" && PORTS.contains(&name.as_str());
+    is_port.then(|| format!("http must not refer to store::{name}: it calls the use cases of manage, ingest and stream"))
 }
 
 /// The part that a reference leads to. What is neither a part nor below one is an item of the root.
@@ -231,6 +241,7 @@ mod tests {
             ("src/store/sqlite/writer.rs", "use crate::http::Problem;"),
             ("src/stream.rs", "use crate::ingest::Relay;"),
             ("src/store.rs", "pub mod sqlite;\npub use sqlite::Sqlite;"),
+            ("src/http/api/hooks.rs", "use crate::store::{Registry, StoreError};"),
         ] {
             assert_one(path, text);
         }

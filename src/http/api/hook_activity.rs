@@ -1,5 +1,5 @@
-//! What each hook was last called with, in memory since the start: for the owner who wonders whether the vendor calls at
-//! all. Knows nothing of what the calls meant; what must not be lost is in the log and among the rejects.
+//! The last call and the last refused call of each hook, in memory since the start: shows an owner whether the vendor calls
+//! at all. Webhooks themselves are in the log and among the rejects.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,14 +10,12 @@ use serde::Serialize;
 use crate::domain::Timestamp;
 use crate::http::problem::Problem;
 
-/// A call, and how it was answered.
 #[derive(Clone, Copy, Serialize)]
 pub(in crate::http) struct Call {
     time: Timestamp,
     status: u16,
 }
 
-/// A call that was refused, and why.
 #[derive(Clone, Serialize)]
 pub(in crate::http) struct RefusedCall {
     time: Timestamp,
@@ -25,7 +23,7 @@ pub(in crate::http) struct RefusedCall {
     reason: String,
 }
 
-/// The last of both kinds.
+/// Part of a hook in responses.
 #[derive(Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::http) struct LastCalls {
@@ -34,18 +32,18 @@ pub(in crate::http) struct LastCalls {
     last_refusal: Option<RefusedCall>,
 }
 
-/// One entry for each hook that was called. Hooks are bounded for each client, and [`HookActivity::retain`] forgets those that
-/// are gone.
+/// One entry for each hook that was called. The number of hooks of a client is limited, and [`HookActivity::retain`] removes
+/// the entries of deleted ones.
 #[derive(Default)]
 pub(in crate::http) struct HookActivity(Mutex<HashMap<String, LastCalls>>);
 
 impl HookActivity {
-    /// Notes a call of the hook with this id.
-    pub(in crate::http) fn note(&self, hook: &str, time: Timestamp, answer: Result<StatusCode, &Problem>) {
-        let call = Call { time, status: answer.unwrap_or_else(|problem| problem.status).as_u16() };
-        let refusal = answer.err().map(|p| RefusedCall { time, status: call.status, reason: p.detail.clone() });
+    /// Records a call of the hook with this id.
+    pub(in crate::http) fn record(&self, hook: &str, time: Timestamp, response: Result<StatusCode, &Problem>) {
+        let call = Call { time, status: response.unwrap_or_else(|problem| problem.status).as_u16() };
+        let refusal = response.err().map(|p| RefusedCall { time, status: call.status, reason: p.detail.clone() });
         let mut calls = self.lock();
-        // By far the most calls find their entry: only the first one of a hook pays for its name.
+        // Only the first call of a hook allocates its id.
         match calls.get_mut(hook) {
             Some(last) => {
                 last.last_call = call;
@@ -57,12 +55,12 @@ impl HookActivity {
         }
     }
 
-    /// What is known of a hook; `None` when it was not called since the start.
+    /// `None` if the hook was not called since the start.
     pub(in crate::http) fn of(&self, hook: &str) -> Option<LastCalls> {
         self.lock().get(hook).cloned()
     }
 
-    /// Forgets all hooks but these.
+    /// Removes the entries of all other hooks.
     pub(in crate::http) fn retain(&self, hooks: &HashSet<String>) {
         self.lock().retain(|hook, _| hooks.contains(hook));
     }

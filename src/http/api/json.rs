@@ -1,4 +1,4 @@
-//! How stored things look as JSON, where more than one route shows them.
+//! JSON of stored values that more than one route returns.
 
 use std::collections::BTreeMap;
 
@@ -48,12 +48,12 @@ impl<'a> RawRequestJson<'a> {
     }
 }
 
-/// An event as it was streamed, with its id as one more key.
+/// An event as it is streamed, with its id.
 pub(in crate::http) fn event(event: &SharedEvent) -> Box<RawValue> {
     with_id(&event.json, event.id)
 }
 
-/// A document's present state: its last event, or what is known without it.
+/// A document: its last event, or a summary if the history has dropped that.
 pub(in crate::http) fn document(document: &Document) -> Box<RawValue> {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
@@ -80,7 +80,7 @@ pub(in crate::http) fn document(document: &Document) -> Box<RawValue> {
     with_id(&serde_json::to_vec(&known).unwrap_or_default().into(), document.event)
 }
 
-/// Our own JSON objects end with `}`: one key more goes before it, and the rest is not parsed again.
+/// Inserts a key before the last `}`, without parsing the rest.
 fn with_id(json: &Bytes, id: EventId) -> Box<RawValue> {
     let object = json.strip_suffix(b"}").unwrap_or(b"{\"documentId\":null");
     let text = format!("{},\"eventId\":\"{id}\"}}", String::from_utf8_lossy(object));

@@ -1,5 +1,5 @@
-//! The pages that people see, and the documents that programs read: embedded in the binary, with an entity tag each and
-//! no request to anywhere else. `build/document.rs` renders the documents.
+//! Serves the embedded files: pages, scripts, styles, and the OpenAPI and AsyncAPI documents, each with an entity tag. They load
+//! nothing from other origins. `build/document.rs` renders the documents.
 
 use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
@@ -13,7 +13,7 @@ use crate::http::problem::Problem;
 use crate::http::request::Request;
 use crate::http::response::{self, HandlerResult};
 
-/// Scripts, styles and connections from this origin only; nobody may put a page into a frame.
+/// Scripts, styles and connections from this origin only; no frames.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
@@ -23,7 +23,6 @@ struct Page {
     content: LazyLock<Content>,
 }
 
-/// What a page shows, and its entity tag.
 struct Content {
     body: Cow<'static, str>,
     tag: String,
