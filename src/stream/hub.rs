@@ -17,7 +17,7 @@ pub use frame::{Fields, Filter, Framing};
 pub use ring::Lagged;
 pub use subscribers::{FollowerInfo, HubFull};
 pub use subscription::Subscription;
-pub use write_buffer::{Segment, WriteBuffer};
+pub use write_buffer::{BufferSegment, WriteBuffer};
 
 use ring::RingLimits;
 use subscribers::SubscriberTable;

@@ -8,7 +8,7 @@ use docrelay::domain::{Client, Secret, Status, Timestamp, Update, Vendor};
 use docrelay::metrics::Metrics;
 use docrelay::store::sqlite::{Options, SqliteStore};
 use docrelay::store::{AppendOutcome, DuplicateRule, NewEvent, PageLimit, Retention, Seal, Store};
-use docrelay::stream::hub::{self, Hub, Segment, WriteBuffer};
+use docrelay::stream::hub::{self, BufferSegment, Hub, WriteBuffer};
 use docrelay::stream::{self, Streams, dispatch};
 use tempfile::TempDir;
 
@@ -93,7 +93,7 @@ impl Fixture {
 
 /// The sequences of the events in the bytes of a stream. Anything else than events and empty lines fails the test.
 pub(crate) fn ids(out: WriteBuffer) -> Vec<u64> {
-    let bytes = out.into_segments().iter().flat_map(Segment::as_slice).copied().collect();
+    let bytes = out.into_segments().iter().flat_map(BufferSegment::as_slice).copied().collect();
     let text = String::from_utf8(bytes).expect("text");
     let mut sequences = Vec::new();
     for line in text.lines().filter(|line| !line.is_empty()) {

@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until};
 
 use crate::metrics::Disconnect;
-use crate::stream::hub::{Segment, WriteBuffer};
+use crate::stream::hub::{BufferSegment, WriteBuffer};
 use crate::stream::{Follower, StreamAction};
 
 /// Bytes that are read from a follower and discarded before the stream is ended: it has nothing to send.
@@ -146,7 +146,7 @@ async fn write(
 }
 
 /// Removes bytes that the socket has accepted, and counts the events that are complete with them.
-fn remove_written(pending: &mut VecDeque<Segment>, mut bytes: usize, follower: &Follower) {
+fn remove_written(pending: &mut VecDeque<BufferSegment>, mut bytes: usize, follower: &Follower) {
     while bytes > 0
         && let Some(first) = pending.front_mut()
     {

@@ -4,7 +4,7 @@ mod positions;
 
 use std::sync::Arc;
 
-use super::{Fields, Filter, Framing, Hub, HubFull, Lagged, Options, Segment, Subscription, WriteBuffer};
+use super::{BufferSegment, Fields, Filter, Framing, Hub, HubFull, Lagged, Options, Subscription, WriteBuffer};
 use crate::domain::{ClientId, Epoch, Event, EventId, SharedEvent, Status, Timestamp};
 use crate::metrics::Disconnect;
 
@@ -27,7 +27,7 @@ fn bare() -> WriteBuffer {
 }
 
 fn text(out: WriteBuffer) -> String {
-    let bytes = out.into_segments().iter().flat_map(Segment::as_slice).copied().collect();
+    let bytes = out.into_segments().iter().flat_map(BufferSegment::as_slice).copied().collect();
     String::from_utf8(bytes).expect("UTF-8")
 }
 

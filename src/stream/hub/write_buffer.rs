@@ -13,14 +13,14 @@ use crate::domain::SharedEvent;
 pub struct WriteBuffer {
     framing: Framing,
     fields: Fields,
-    segments: Vec<Segment>,
+    segments: Vec<BufferSegment>,
     bytes: usize,
     events: usize,
 }
 
 /// A contiguous part of a [`WriteBuffer`]; it shares its memory with other followers.
 #[derive(Debug)]
-pub struct Segment {
+pub struct BufferSegment {
     block: Bytes,
     start: usize,
     end: usize,
@@ -30,7 +30,7 @@ pub struct Segment {
     pub last_sequence: Option<u64>,
 }
 
-impl Segment {
+impl BufferSegment {
     /// The bytes that are not written yet.
     pub fn as_slice(&self) -> &[u8] {
         &self.block[self.start..self.end]
@@ -111,7 +111,9 @@ impl WriteBuffer {
                 last.events += events;
                 last.last_sequence = sequence;
             }
-            _ => self.segments.push(Segment { block: block.clone(), start, end, events, last_sequence: sequence }),
+            _ => {
+                self.segments.push(BufferSegment { block: block.clone(), start, end, events, last_sequence: sequence })
+            }
         }
     }
 
@@ -131,7 +133,7 @@ impl WriteBuffer {
     }
 
     /// The segments, in order.
-    pub fn into_segments(self) -> Vec<Segment> {
+    pub fn into_segments(self) -> Vec<BufferSegment> {
         self.segments
     }
 }
