@@ -15,7 +15,6 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 
-pub use crate::domain::{Disposition, QueueKey};
 pub use log::{
     AppendOutcome, CommittedBatch, Document, DocumentPage, DocumentQuery, DuplicateRule, EventCounts, Log, LogPage,
     MinuteCount, NewEvent, PageLimit, RawRequest,

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::delivery::DeliveryHandle;
-use crate::domain::{ClientId, DocumentId, Target, Timestamp};
-use crate::store::{Backlog, Delivery, DeliveryQuery, Outbox, QueueKey, Registry, StoreError};
+use crate::domain::{ClientId, DocumentId, QueueKey, Target, Timestamp};
+use crate::store::{Backlog, Delivery, DeliveryQuery, Outbox, Registry, StoreError};
 
 /// The use cases of deliveries.
 #[derive(Clone)]

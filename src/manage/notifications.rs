@@ -9,9 +9,9 @@ use serde::Deserialize;
 
 use crate::delivery::{DeliveryHandle, TestError};
 use crate::domain::{
-    ClientId, Format, Notification, NotificationName, NotificationState, Route, Secret, Target, Timestamp,
+    ClientId, Format, Notification, NotificationName, NotificationState, QueueKey, Route, Secret, Target, Timestamp,
 };
-use crate::store::{Attempt, QueueKey, Registry, StoreError};
+use crate::store::{Attempt, Registry, StoreError};
 
 /// Attempts of a change while other requests change the same notification.
 const MAX_CHANGE_ATTEMPTS: usize = 20;

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
-use docrelay::domain::{Format, Notification, Status, Target};
-use docrelay::store::{Attempt, Delivery, DeliveryQuery, DeliveryState, Disposition, Retention, Store, StoreError};
+use docrelay::domain::{Disposition, Format, Notification, Status, Target};
+use docrelay::store::{Attempt, Delivery, DeliveryQuery, DeliveryState, Retention, Store, StoreError};
 
 use crate::factory::{DAY, StoreFactory, at, id, keyed, new_document, record, retention, store_with, stored};
 use crate::outbox::{attempt, default_notification, due, lane, settle, store_with_main};

@@ -7,11 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use docrelay::domain::{Client, ClientId, Secret, SharedEvent, Status, Timestamp, Update, Vendor};
+use docrelay::domain::{
+    Client, ClientId, Disposition, QueueKey, Secret, SharedEvent, Status, Timestamp, Update, Vendor,
+};
 use docrelay::store::sqlite::{OnCommit, Options, SqliteStore};
 use docrelay::store::{
-    AppendOutcome, Attempt, AttemptRecord, Disposition, DuplicateRule, NewEvent, PageLimit, QueueKey, RawRequest,
-    Retention, Seal, Store,
+    AppendOutcome, Attempt, AttemptRecord, DuplicateRule, NewEvent, PageLimit, RawRequest, Retention, Seal, Store,
 };
 
 /// The place of a store that can be closed and opened again. Dropping it removes the data.

@@ -1,6 +1,7 @@
 //! Contract of opening, closing and probing a store.
 
-use docrelay::store::{Disposition, StoreError};
+use docrelay::domain::Disposition;
+use docrelay::store::StoreError;
 use futures::StreamExt;
 
 use crate::factory::{ALL, StoreFactory, id, new_document, raw, record, retention, store_with, stored, unkeyed};

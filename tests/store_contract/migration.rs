@@ -5,11 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use docrelay::app::data::DataDirectory;
-use docrelay::domain::{NotificationState, QueueKey, Secret, Status, Target, Vendor};
+use docrelay::domain::{Disposition, NotificationState, QueueKey, Secret, Status, Target, Vendor};
 use docrelay::store::sqlite::{Options, SqliteStore};
-use docrelay::store::{
-    AppendOutcome, DeliveryQuery, DeliveryState, Disposition, DocumentQuery, DuplicateRule, NewEvent, Store,
-};
+use docrelay::store::{AppendOutcome, DeliveryQuery, DeliveryState, DocumentQuery, DuplicateRule, NewEvent, Store};
 use rusqlite::Connection;
 
 use crate::factory::{ALL, SqliteFiles, id, record, unkeyed};

@@ -1,9 +1,10 @@
 //! Contract of notifications in the registry, and of the deliveries of a removed one.
 
 use docrelay::domain::{
-    Credential, Format, NOTIFICATIONS_PER_CLIENT, Notification, NotificationState, RetiredSecret, Secret, Status,
+    Credential, Disposition, Format, NOTIFICATIONS_PER_CLIENT, Notification, NotificationState, RetiredSecret, Secret,
+    Status,
 };
-use docrelay::store::{DeliveryQuery, DeliveryState, Disposition, Store, StoreError};
+use docrelay::store::{DeliveryQuery, DeliveryState, Store, StoreError};
 
 use crate::factory::{
     StoreFactory, at, client, id, keyed, new_document, record, retention, store_with, stored, unkeyed,

@@ -1,7 +1,7 @@
 //! Contract of due deliveries: their time and order, and the state after an attempt.
 
-use docrelay::domain::{Format, Notification, NotificationState, Status, Target, Timestamp};
-use docrelay::store::{Attempt, Backlog, Disposition, DuePage, QueueKey, Store, StoreError};
+use docrelay::domain::{Disposition, Format, Notification, NotificationState, QueueKey, Status, Target, Timestamp};
+use docrelay::store::{Attempt, Backlog, DuePage, Store, StoreError};
 use futures::FutureExt;
 
 use crate::factory::{StoreFactory, at, id, keyed, new_document, raw, record, retention, store_with, stored, unkeyed};

@@ -1,7 +1,9 @@
 //! Contract of routing: the delivery queues of an event.
 
-use docrelay::domain::{Callback, Credential, Format, Notification, NotificationState, Route, Secret, Status, Target};
-use docrelay::store::{Disposition, DuplicateRule, NewEvent, QueueKey, Store};
+use docrelay::domain::{
+    Callback, Credential, Disposition, Format, Notification, NotificationState, QueueKey, Route, Secret, Status, Target,
+};
+use docrelay::store::{DuplicateRule, NewEvent, Store};
 
 use crate::factory::{StoreFactory, at, id, keyed, repeated, retention, store_with, stored, unkeyed};
 use crate::outbox::{default_notification, due, due_events, lane, page, settle};
