@@ -74,7 +74,7 @@ impl Fixture {
 
     /// Appends an event with a new key and returns its sequence.
     pub(crate) async fn append(&self, client: usize, status: Status, key: &str) -> u64 {
-        let arrival = NewEvent {
+        let new_event = NewEvent {
             client: CLIENTS[client].parse().expect("a name"),
             vendor: Vendor::Gini,
             update: Update::new(format!("document {}", key.len()).parse().expect("an id"), status),
@@ -84,7 +84,7 @@ impl Fixture {
             route: None,
             now: Timestamp::now(),
         };
-        match self.store.log.append(arrival).await.expect("a stored event") {
+        match self.store.log.append(new_event).await.expect("a stored event") {
             AppendOutcome::Stored(event) => event.id.sequence,
             AppendOutcome::Duplicate { .. } => panic!("{key} is a duplicate"),
         }

@@ -1,4 +1,4 @@
-//! Contract of appending: the event that an arrival becomes, and the order of events for every reader.
+//! Contract of appending: the event that an new_event becomes, and the order of events for every reader.
 
 use docrelay::domain::{DocumentId, EventId, Status, Vendor, VendorError};
 use docrelay::store::{AppendOutcome, StoreError};
@@ -22,14 +22,14 @@ pub(crate) async fn sequences_increase_and_head_is_the_last(factory: impl StoreF
 
 pub(crate) async fn event_json_has_documented_keys_in_order(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["a"]).await;
-    let mut arrival = unkeyed("a", "8v9iSKnj", Status::Error);
-    arrival.update.title = Some("Ü \"x\"".into());
-    arrival.update.result = json!({"z": 1, "a": [true, null]}).as_object().cloned();
-    arrival.update.error = Some(VendorError { code: "7".into(), message: "broken".into() });
-    arrival.update.vendor_time = Some(at(0));
-    arrival.labels.insert("team".into(), "blue".into());
-    arrival.now = at(1_234);
-    let event = stored(&store, arrival).await;
+    let mut new_event = unkeyed("a", "8v9iSKnj", Status::Error);
+    new_event.update.title = Some("Ü \"x\"".into());
+    new_event.update.result = json!({"z": 1, "a": [true, null]}).as_object().cloned();
+    new_event.update.error = Some(VendorError { code: "7".into(), message: "broken".into() });
+    new_event.update.vendor_time = Some(at(0));
+    new_event.labels.insert("team".into(), "blue".into());
+    new_event.now = at(1_234);
+    let event = stored(&store, new_event).await;
     let text = format!(
         "{{\"documentId\":\"{}\",\"status\":\"ERROR\",\"vendor\":\"ppj\",\"vendorId\":\"8v9iSKnj\",\
          \"time\":\"2026-11-22T12:00:01.234Z\",\"title\":\"Ü \\\"x\\\"\",\"result\":{{\"z\":1,\"a\":[true,null]}},\
@@ -84,7 +84,7 @@ pub(crate) async fn documents_of_one_millisecond_get_distinct_ids(factory: impl 
         .into_iter()
         .map(|answer| match answer.unwrap() {
             AppendOutcome::Stored(event) => event.document,
-            repeat => panic!("not stored: {repeat:?}"),
+            duplicate => panic!("not stored: {duplicate:?}"),
         })
         .collect();
     seen.sort_unstable();
@@ -96,9 +96,9 @@ pub(crate) async fn event_time_ignores_small_clock_steps_back(factory: impl Stor
     let store = store_with(&factory, retention(), &["a"]).await;
     let mut times = Vec::new();
     for (number, ms) in [5_000, 4_000, 6_000, 0].into_iter().enumerate() {
-        let mut arrival = new_document("a", number);
-        arrival.now = at(ms);
-        times.push(json(&stored(&store, arrival).await)["time"].as_str().unwrap().to_owned());
+        let mut new_event = new_document("a", number);
+        new_event.now = at(ms);
+        times.push(json(&stored(&store, new_event).await)["time"].as_str().unwrap().to_owned());
     }
     assert!(times.is_sorted(), "{times:?}");
     assert_eq!(times[3], "2026-11-22T12:00:06.000Z");
@@ -127,9 +127,9 @@ pub(crate) async fn tail_and_log_agree_under_concurrent_senders(factory: impl St
             tokio::spawn(async move {
                 let mut mine = Vec::new();
                 for number in 0..EACH {
-                    let mut arrival = new_document("a", sender * EACH + number);
-                    arrival.raw = Some(raw("x"));
-                    mine.push(stored(&store, arrival).await.id);
+                    let mut new_event = new_document("a", sender * EACH + number);
+                    new_event.raw = Some(raw("x"));
+                    mine.push(stored(&store, new_event).await.id);
                 }
                 assert!(mine.is_sorted_by_key(|id| id.sequence), "events of one sender keep their order");
             })
@@ -199,21 +199,22 @@ pub(crate) async fn append_for_unknown_client_is_refused(factory: impl StoreFact
 
 pub(crate) async fn hostile_text_is_stored_unchanged(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["a"]).await;
-    let hostile = ["'; DROP TABLE event; --", "\u{0}\u{1}\r\n\ndata: x\u{2028}", &"\u{1F600}".repeat(10_000), "\"\\"];
+    let hostile =
+        ["'; DROP TABLE event; --", "\u{0}\u{1}\r\n\ndata: x\u{2028}", &"\u{1F600}".repeat(10_000), "\"\\"];
     for (number, text) in hostile.into_iter().enumerate() {
-        let mut arrival = unkeyed("a", "x'\"\\%_\u{fffd}", Status::ALL[number % 3]);
-        arrival.update.title = Some(text.into());
-        arrival.labels.insert(text.into(), text.into());
-        arrival.raw = Some(raw(text));
-        let event = stored(&store, arrival.clone()).await;
+        let mut new_event = unkeyed("a", "x'\"\\%_\u{fffd}", Status::ALL[number % 3]);
+        new_event.update.title = Some(text.into());
+        new_event.labels.insert(text.into(), text.into());
+        new_event.raw = Some(raw(text));
+        let event = stored(&store, new_event.clone()).await;
         assert!(!event.json.iter().any(|byte| byte.is_ascii_control()));
         let said = json(&event);
         assert_eq!(said["title"], text);
         assert_eq!(said["labels"][text], text);
-        assert_eq!(store.log.raw_request(&id("a"), event.id.sequence).await.unwrap(), arrival.raw);
+        assert_eq!(store.log.raw_request(&id("a"), event.id.sequence).await.unwrap(), new_event.raw);
         let document = store.log.document(&id("a"), event.document).await.unwrap().unwrap();
         assert_eq!(document.title.as_deref(), Some(text));
-        assert_eq!(document.vendor_id, arrival.update.vendor_id);
+        assert_eq!(document.vendor_id, new_event.update.vendor_id);
     }
 }
 
@@ -221,9 +222,9 @@ pub(crate) async fn event_time_follows_clock_set_back_far(factory: impl StoreFac
     let mut store = store_with(&factory, retention(), &["a"]).await;
     let (mut times, mut documents, mut last) = (Vec::new(), Vec::new(), 0);
     for (number, ms) in [365 * DAY, 5_000, 15_000, 5_000, 4_999].into_iter().enumerate() {
-        let mut arrival = new_document("a", number);
-        arrival.now = at(ms);
-        let event = stored(&store, arrival).await;
+        let mut new_event = new_document("a", number);
+        new_event.now = at(ms);
+        let event = stored(&store, new_event).await;
         assert!(event.id.sequence > last, "the order does not depend on the clock");
         last = event.id.sequence;
         times.push(json(&event)["time"].as_str().unwrap().to_owned());

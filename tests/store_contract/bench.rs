@@ -21,12 +21,13 @@ const SENDERS: usize = 64;
 fn webhook() -> NewEvent {
     let token = format!("{:016x}", fastrand::u64(..));
     let name = format!("client-{}", fastrand::usize(..CLIENTS));
-    let mut arrival = keyed(&name, &token, Status::Completed, &format!("complete:{token}:0"));
-    arrival.vendor = Vendor::Ppj;
-    arrival.update.title = Some("Quarterly report (final).docx".into());
-    arrival.raw = Some(raw(&"type=complete&code=0&token=0123456789abcdef&url=https%3A%2F%2Fexample.org%2F".repeat(4)));
-    arrival.now = Timestamp::now();
-    arrival
+    let mut new_event = keyed(&name, &token, Status::Completed, &format!("complete:{token}:0"));
+    new_event.vendor = Vendor::Ppj;
+    new_event.update.title = Some("Quarterly report (final).docx".into());
+    new_event.raw =
+        Some(raw(&"type=complete&code=0&token=0123456789abcdef&url=https%3A%2F%2Fexample.org%2F".repeat(4)));
+    new_event.now = Timestamp::now();
+    new_event
 }
 
 /// Senders that each wait for a result before they append the next event. Returns the times of all appends.

@@ -4,7 +4,7 @@ use docrelay::domain::{Status, Vendor};
 use docrelay::store::{AppendOutcome, DuplicateRule, Retention};
 
 use crate::factory::{
-    DAY, StoreFactory, at, id, keyed, new_document, repeated, retention, sequences, store_with, stored, unkeyed,
+    DAY, StoreFactory, at, duplicate_of, id, keyed, new_document, retention, sequences, store_with, stored, unkeyed,
 };
 
 pub(crate) async fn deduplication_key_expires_after_thirty_days(factory: impl StoreFactory) {
@@ -21,7 +21,7 @@ pub(crate) async fn deduplication_key_expires_after_thirty_days(factory: impl St
     again.now = at(30 * DAY + 1);
     let second = stored(&store, again.clone()).await;
     assert_eq!(second.document, first.document);
-    assert_eq!(repeated(&store, again).await, second.id.sequence, "the period starts again");
+    assert_eq!(duplicate_of(&store, again).await, second.id.sequence, "the period starts again");
 }
 
 pub(crate) async fn deduplication_key_survives_reopen(factory: impl StoreFactory) {
@@ -29,15 +29,15 @@ pub(crate) async fn deduplication_key_survives_reopen(factory: impl StoreFactory
     let first = stored(&store, keyed("a", "x", Status::Completed, "k")).await;
     store.log.close().await;
     let store = factory.open(retention()).await;
-    assert_eq!(repeated(&store, keyed("a", "x", Status::Completed, "k")).await, first.id.sequence);
+    assert_eq!(duplicate_of(&store, keyed("a", "x", Status::Completed, "k")).await, first.id.sequence);
 }
 
 pub(crate) async fn concurrent_duplicates_store_one_event(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["a"]).await;
-    for repeat in [DuplicateRule::SameKey("k".into()), DuplicateRule::SameStatus, DuplicateRule::KnownDocument] {
-        let mut arrival = unkeyed("a", &format!("{repeat:?}"), Status::Completed);
-        arrival.duplicate_rule = repeat;
-        let answers = futures::future::join_all((0..100).map(|_| store.log.append(arrival.clone()))).await;
+    for duplicate in [DuplicateRule::SameKey("k".into()), DuplicateRule::SameStatus, DuplicateRule::KnownDocument] {
+        let mut new_event = unkeyed("a", &format!("{duplicate:?}"), Status::Completed);
+        new_event.duplicate_rule = duplicate;
+        let answers = futures::future::join_all((0..100).map(|_| store.log.append(new_event.clone()))).await;
         let (mut stored, mut ids) = (0, Vec::new());
         for answer in answers {
             match answer.unwrap() {
@@ -56,9 +56,9 @@ pub(crate) async fn concurrent_duplicates_store_one_event(factory: impl StoreFac
 pub(crate) async fn same_status_without_key_is_a_duplicate(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["a"]).await;
     let first = stored(&store, unkeyed("a", "x", Status::Pending)).await;
-    assert_eq!(repeated(&store, unkeyed("a", "x", Status::Pending)).await, first.id.sequence);
+    assert_eq!(duplicate_of(&store, unkeyed("a", "x", Status::Pending)).await, first.id.sequence);
     let second = stored(&store, unkeyed("a", "x", Status::Completed)).await;
-    assert_eq!(repeated(&store, unkeyed("a", "x", Status::Completed)).await, second.id.sequence);
+    assert_eq!(duplicate_of(&store, unkeyed("a", "x", Status::Completed)).await, second.id.sequence);
     stored(&store, unkeyed("a", "x", Status::Pending)).await;
 }
 
@@ -96,7 +96,7 @@ pub(crate) async fn deduplication_key_outlives_its_pruned_event(factory: impl St
     let first = stored(&store, keyed("a", "x", Status::Completed, "k")).await;
     stored(&store, new_document("a", 1)).await;
     assert_eq!(store.log.prune(at(DAY)).await.unwrap(), 1);
-    assert_eq!(repeated(&store, keyed("a", "x", Status::Completed, "k")).await, first.id.sequence);
+    assert_eq!(duplicate_of(&store, keyed("a", "x", Status::Completed, "k")).await, first.id.sequence);
     // Pruning removes the key after its period.
     store.log.prune(at(31 * DAY)).await.unwrap();
     stored(&store, keyed("a", "x", Status::Completed, "k")).await;
@@ -105,9 +105,9 @@ pub(crate) async fn deduplication_key_outlives_its_pruned_event(factory: impl St
 pub(crate) async fn key_with_future_time_expires_with_its_successors(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["a"]).await;
     let ahead = |number: usize, now| {
-        let mut arrival = keyed("a", "ahead", Status::Completed, &format!("ahead-{number}"));
-        arrival.now = now;
-        arrival
+        let mut new_event = keyed("a", "ahead", Status::Completed, &format!("ahead-{number}"));
+        new_event.now = now;
+        new_event
     };
     // More than one slice of pruning.
     let answers =
@@ -116,8 +116,8 @@ pub(crate) async fn key_with_future_time_expires_with_its_successors(factory: im
     stored(&store, keyed("a", "x", Status::Completed, "after")).await;
     for day in [1, 29] {
         store.log.prune(at(day * DAY)).await.unwrap();
-        repeated(&store, ahead(0, at(day * DAY))).await;
-        repeated(&store, ahead(1_299, at(day * DAY))).await;
+        duplicate_of(&store, ahead(0, at(day * DAY))).await;
+        duplicate_of(&store, ahead(1_299, at(day * DAY))).await;
     }
     store.log.prune(at(31 * DAY)).await.unwrap();
     stored(&store, ahead(0, at(31 * DAY))).await;

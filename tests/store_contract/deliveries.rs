@@ -8,7 +8,7 @@ use docrelay::domain::{Disposition, Format, Notification, Status, Target};
 use docrelay::store::{Attempt, Delivery, DeliveryQuery, DeliveryState, Retention, Store, StoreError};
 
 use crate::factory::{DAY, StoreFactory, at, id, keyed, new_document, record, retention, store_with, stored};
-use crate::outbox::{attempt, default_notification, due, lane, settle, store_with_main};
+use crate::outbox::{attempt, default_notification, due, notification_queue, settle, store_with_main};
 use crate::routing::{registration, route_to_callback};
 
 async fn numbers(store: &Store, query: DeliveryQuery) -> Vec<u64> {
@@ -23,7 +23,7 @@ async fn one(store: &Store, number: u64) -> Delivery {
 
 pub(crate) async fn attempts_keep_order_and_truncate_responses(factory: impl StoreFactory) {
     let store = store_with_main(&factory).await;
-    let main = lane("a", "main");
+    let main = notification_queue("a", "main");
     let event = stored(&store, new_document("a", 1)).await;
     let number = due(&store, &main, at(0)).await[0];
     let long = Attempt { response_body: vec![b'x'; 20 << 10].into(), error: None, ..attempt(at(1), 500) };
@@ -58,9 +58,9 @@ pub(crate) async fn deliveries_are_filtered_and_listed_newest_first(factory: imp
         stored(&store, new_document("a", number)).await;
     }
     stored(&store, registration("x", route_to_callback("https://app.example.com/"))).await;
-    let main = due(&store, &lane("a", "main"), at(0)).await;
-    settle(&store, &lane("a", "main"), main[0], Disposition::Delivered, at(1)).await;
-    settle(&store, &lane("a", "main"), main[1], Disposition::Dead, at(1)).await;
+    let main = due(&store, &notification_queue("a", "main"), at(0)).await;
+    settle(&store, &notification_queue("a", "main"), main[0], Disposition::Delivered, at(1)).await;
+    settle(&store, &notification_queue("a", "main"), main[1], Disposition::Dead, at(1)).await;
     let all = numbers(&store, DeliveryQuery::default()).await;
     assert_eq!(all.len(), 11);
     assert!(all.is_sorted_by(|a, b| a > b));
@@ -89,7 +89,7 @@ pub(crate) async fn deliveries_are_filtered_and_listed_newest_first(factory: imp
 
 pub(crate) async fn manual_retry_restarts_schedule_in_document_order(factory: impl StoreFactory) {
     let store = store_with_main(&factory).await;
-    let main = lane("a", "main");
+    let main = notification_queue("a", "main");
     for (number, status) in [Status::Pending, Status::Completed, Status::Error].into_iter().enumerate() {
         stored(&store, keyed("a", "x", status, &number.to_string())).await;
     }
@@ -126,17 +126,17 @@ pub(crate) async fn manual_retry_restarts_schedule_in_document_order(factory: im
 
 pub(crate) async fn retry_failed_requeues_deliveries_failed_since(factory: impl StoreFactory) {
     let store = store_with_main(&factory).await;
-    let (main, name) = (lane("a", "main"), "main".parse().unwrap());
-    let arrivals =
+    let (main, name) = (notification_queue("a", "main"), "main".parse().unwrap());
+    let new_events =
         (0..1_300).map(|number| keyed("a", &format!("x{}", number % 650), Status::Completed, &number.to_string()));
-    futures::future::join_all(arrivals.map(|arrival| store.log.append(arrival))).await;
+    futures::future::join_all(new_events.map(|new_event| store.log.append(new_event))).await;
     // The first delivery of each document dies at 10, the second at 20, except one that is delivered.
     for time in [10, 20] {
         let ids = due(&store, &main, at(time)).await;
         assert_eq!(ids.len(), 650);
         let settled = ids.iter().map(|number| {
-            let fate = if time == 20 && *number == ids[0] { Disposition::Delivered } else { Disposition::Dead };
-            store.outbox.record_attempt(record(&main, *number, Some(attempt(at(time), 500)), fate, at(time)))
+            let disposition = if time == 20 && *number == ids[0] { Disposition::Delivered } else { Disposition::Dead };
+            store.outbox.record_attempt(record(&main, *number, Some(attempt(at(time), 500)), disposition, at(time)))
         });
         futures::future::join_all(settled).await.into_iter().for_each(|settled| settled.unwrap());
     }
@@ -171,7 +171,7 @@ pub(crate) async fn finished_deliveries_are_pruned_by_age_count_and_bytes(factor
     let bounds = Retention { max_delivery_age: Duration::from_secs(86_400), max_deliveries: 6, ..retention() };
     let store = store_with(&factory, bounds.clone(), &["a", "b"]).await;
     store.registry.add_notification(&id("a"), default_notification("main", Format::Gini)).await.unwrap();
-    let main = lane("a", "main");
+    let main = notification_queue("a", "main");
     for number in 0..12 {
         stored(&store, new_document("a", number)).await;
     }
@@ -204,7 +204,7 @@ pub(crate) async fn finished_deliveries_are_pruned_by_age_count_and_bytes(factor
 pub(crate) async fn delivery_outlives_its_pruned_event(factory: impl StoreFactory) {
     let store = store_with(&factory, Retention { max_events: 1, ..retention() }, &["a"]).await;
     store.registry.add_notification(&id("a"), default_notification("main", Format::Gini)).await.unwrap();
-    let main = lane("a", "main");
+    let main = notification_queue("a", "main");
     let first = stored(&store, new_document("a", 1)).await;
     stored(&store, new_document("a", 2)).await;
     store.log.prune(at(0)).await.unwrap();

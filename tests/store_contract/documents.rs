@@ -4,7 +4,7 @@ use docrelay::domain::{Status, Vendor};
 use docrelay::store::{DocumentQuery, MinuteCount, Retention};
 
 use crate::factory::{
-    ALL, DAY, StoreFactory, at, id, json, new_document, repeated, retention, store_with, stored, unkeyed,
+    ALL, DAY, StoreFactory, at, duplicate_of, id, json, new_document, retention, store_with, stored, unkeyed,
 };
 
 const ANY: DocumentQuery = DocumentQuery { vendor: None, vendor_id: None, status: None, limit: 1_000, cursor: None };
@@ -26,9 +26,9 @@ pub(crate) async fn documents_are_filtered_and_paged_newest_first(factory: impl 
     let store = store_with(&factory, retention(), &["a", "b"]).await;
     let mut made = Vec::new();
     for number in 0..60 {
-        let mut arrival = unkeyed("a", &format!("job-{number}"), Status::ALL[number % 3]);
-        arrival.vendor = if number % 2 == 0 { Vendor::Ppj } else { Vendor::Baidu };
-        made.push((stored(&store, arrival.clone()).await.document, arrival));
+        let mut new_event = unkeyed("a", &format!("job-{number}"), Status::ALL[number % 3]);
+        new_event.vendor = if number % 2 == 0 { Vendor::Ppj } else { Vendor::Baidu };
+        made.push((stored(&store, new_event.clone()).await.document, new_event));
         stored(&store, new_document("b", number)).await;
     }
     made.reverse();
@@ -73,9 +73,9 @@ pub(crate) async fn event_counts_by_minute_and_status_are_bounded(factory: impl 
     // Three minutes, each with two pending events and a completed one.
     for number in 0..9 {
         let status = if number % 3 == 2 { Status::Completed } else { Status::Pending };
-        let mut arrival = unkeyed("a", &format!("job-{number}"), status);
-        arrival.now = at(60_000 * (number / 3) + 1_000 * number);
-        stored(&store, arrival).await;
+        let mut new_event = unkeyed("a", &format!("job-{number}"), status);
+        new_event.now = at(60_000 * (number / 3) + 1_000 * number);
+        stored(&store, new_event).await;
     }
     let first = at(0).minute();
     let minute = |n: u64| first.plus(std::time::Duration::from_secs(60 * n));
@@ -176,7 +176,7 @@ pub(crate) async fn uuid_lookup_ignores_case(factory: impl StoreFactory) {
             "the document of the second vendor gets a generated id"
         );
         assert_eq!((json(&first)["vendorId"].as_str(), json(&event)["vendorId"].as_str()), (Some(upper), Some(lower)));
-        assert_eq!(repeated(&store, second).await, event.id.sequence);
+        assert_eq!(duplicate_of(&store, second).await, event.id.sequence);
         for spelling in [upper, lower, "626626a0-749F-11e2-bfd6-000000000000"] {
             let query = DocumentQuery { vendor: Some(vendor), vendor_id: Some(spelling.into()), ..ANY };
             let found = store.log.documents(&id("a"), query).await.unwrap().documents;

@@ -1,4 +1,4 @@
-//! Makes the stores under test, and the arrivals that the tests append to them.
+//! Makes the stores under test, and the new_events that the tests append to them.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -136,17 +136,17 @@ pub(crate) fn raw(body: &str) -> RawRequest {
     }
 }
 
-/// Appends an arrival and returns its event. A duplicate fails the test.
-pub(crate) async fn stored(store: &Store, arrival: NewEvent) -> SharedEvent {
-    match store.log.append(arrival).await.unwrap() {
+/// Appends an new_event and returns its event. A duplicate fails the test.
+pub(crate) async fn stored(store: &Store, new_event: NewEvent) -> SharedEvent {
+    match store.log.append(new_event).await.unwrap() {
         AppendOutcome::Stored(event) => event,
-        repeat => panic!("not stored: {repeat:?}"),
+        duplicate => panic!("not stored: {duplicate:?}"),
     }
 }
 
 /// Appends a duplicate and returns the sequence of the original event. A new event fails the test.
-pub(crate) async fn repeated(store: &Store, arrival: NewEvent) -> u64 {
-    match store.log.append(arrival).await.unwrap() {
+pub(crate) async fn duplicate_of(store: &Store, new_event: NewEvent) -> u64 {
+    match store.log.append(new_event).await.unwrap() {
         AppendOutcome::Duplicate { id, .. } => id.sequence,
         AppendOutcome::Stored(event) => panic!("stored: {event:?}"),
     }

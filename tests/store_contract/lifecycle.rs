@@ -5,14 +5,14 @@ use docrelay::store::StoreError;
 use futures::StreamExt;
 
 use crate::factory::{ALL, StoreFactory, id, new_document, raw, record, retention, store_with, stored, unkeyed};
-use crate::outbox::lane;
+use crate::outbox::notification_queue;
 use crate::rejects::reject;
 
 pub(crate) async fn events_and_documents_survive_reopen(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["a"]).await;
-    let mut arrival = new_document("a", 1);
-    arrival.raw = Some(raw("body"));
-    let event = stored(&store, arrival.clone()).await;
+    let mut new_event = new_document("a", 1);
+    new_event.raw = Some(raw("body"));
+    let event = stored(&store, new_event.clone()).await;
     let (epoch, head) = (store.log.epoch(), store.log.head());
     let document = store.log.document(&id("a"), event.document).await.unwrap().unwrap();
     store.log.close().await;
@@ -21,7 +21,7 @@ pub(crate) async fn events_and_documents_survive_reopen(factory: impl StoreFacto
     assert_eq!((store.log.epoch(), store.log.head()), (epoch, head));
     let page = store.log.events_after(&id("a"), 0, ALL).await.unwrap();
     assert_eq!((page.events, page.through), (vec![event.clone()], head));
-    assert_eq!(store.log.raw_request(&id("a"), event.id.sequence).await.unwrap(), arrival.raw);
+    assert_eq!(store.log.raw_request(&id("a"), event.id.sequence).await.unwrap(), new_event.raw);
     let again = store.log.document(&id("a"), event.document).await.unwrap().unwrap();
     assert_eq!(format!("{again:?}"), format!("{document:?}"));
     assert_eq!(stored(&store, new_document("a", 2)).await.id.epoch, epoch);
@@ -51,10 +51,10 @@ pub(crate) async fn closed_store_refuses_calls_and_ends_tails(factory: impl Stor
         store.registry.remove_client(&id("a")).await,
         store.rejects.add(&id("a"), reject(1)).await.map(drop),
         store.registry.remove_notification(&id("a"), "main").await,
-        store.outbox.due(&lane("a", "main"), crate::factory::at(0), 1, Vec::new()).await.map(drop),
+        store.outbox.due(&notification_queue("a", "main"), crate::factory::at(0), 1, Vec::new()).await.map(drop),
         store
             .outbox
-            .record_attempt(record(&lane("a", "main"), 1, None, Disposition::Dead, crate::factory::at(0)))
+            .record_attempt(record(&notification_queue("a", "main"), 1, None, Disposition::Dead, crate::factory::at(0)))
             .await,
         store.outbox.retry(&id("a"), 1, crate::factory::at(0)).await,
         store.outbox.delivery(&id("a"), 1).await.map(drop),

@@ -9,7 +9,7 @@ use docrelay::store::{DeliveryQuery, DeliveryState, Store, StoreError};
 use crate::factory::{
     StoreFactory, at, client, id, keyed, new_document, record, retention, store_with, stored, unkeyed,
 };
-use crate::outbox::{default_notification, due, lane, page, settle, store_with_main};
+use crate::outbox::{default_notification, due, notification_queue, page, settle, store_with_main};
 use crate::routing::{origin, registration, route_to_callback};
 
 /// A notification with every optional field set.
@@ -142,10 +142,10 @@ pub(crate) async fn change_of_unknown_notification_is_refused(factory: impl Stor
 
 pub(crate) async fn removed_notification_fails_pending_and_successor_inherits_nothing(factory: impl StoreFactory) {
     let store = store_with_main(&factory).await;
-    let main = lane("a", "main");
-    let arrivals =
+    let main = notification_queue("a", "main");
+    let new_events =
         (0..1_200).map(|number| keyed("a", &format!("x{}", number % 1_100), Status::Completed, &number.to_string()));
-    futures::future::join_all(arrivals.map(|arrival| store.log.append(arrival))).await;
+    futures::future::join_all(new_events.map(|new_event| store.log.append(new_event))).await;
     let first = due(&store, &main, at(0)).await;
     settle(&store, &main, first[0], Disposition::Delivered, at(1)).await;
     settle(&store, &main, first[1], Disposition::Retry(at(2)), at(1)).await;
@@ -182,7 +182,7 @@ pub(crate) async fn removed_notification_fails_pending_and_successor_inherits_no
 
 pub(crate) async fn removed_client_leaves_no_delivery(factory: impl StoreFactory) {
     let store = store_with_main(&factory).await;
-    let (main, app) = (lane("a", "main"), origin("a", "https://app.example.com/"));
+    let (main, app) = (notification_queue("a", "main"), origin("a", "https://app.example.com/"));
     futures::future::join_all((0..700).map(|number| store.log.append(new_document("a", number)))).await;
     stored(&store, registration("x", route_to_callback("https://app.example.com/"))).await;
     let number = due(&store, &main, at(0)).await[0];
@@ -192,8 +192,8 @@ pub(crate) async fn removed_client_leaves_no_delivery(factory: impl StoreFactory
     );
     removed.unwrap();
     assert!(matches!(late, Err(StoreError::NotFound("client"))), "{late:?}");
-    for lane in [&main, &app] {
-        let refused = store.outbox.due(lane, at(0), 9, Vec::new()).await.map(|page| page.deliveries.len());
+    for queue in [&main, &app] {
+        let refused = store.outbox.due(queue, at(0), 9, Vec::new()).await.map(|page| page.deliveries.len());
         assert!(matches!(refused, Err(StoreError::NotFound("client"))), "{refused:?}");
     }
     assert_eq!(store.outbox.backlog().await.unwrap().pending, 0);

@@ -23,7 +23,7 @@ pub(crate) fn default_notification(name: &str, format: Format) -> Notification {
 }
 
 /// The delivery queue of a notification.
-pub(crate) fn lane(client: &str, name: &str) -> QueueKey {
+pub(crate) fn notification_queue(client: &str, name: &str) -> QueueKey {
     QueueKey { client: id(client), target: Target::Notification(name.parse().unwrap()) }
 }
 
@@ -34,18 +34,18 @@ pub(crate) async fn store_with_main(factory: &impl StoreFactory) -> Store {
     store
 }
 
-pub(crate) async fn page(store: &Store, lane: &QueueKey, now: Timestamp) -> DuePage {
-    store.outbox.due(lane, now, 1_000, Vec::new()).await.unwrap()
+pub(crate) async fn page(store: &Store, queue: &QueueKey, now: Timestamp) -> DuePage {
+    store.outbox.due(queue, now, 1_000, Vec::new()).await.unwrap()
 }
 
 /// The ids of the due deliveries.
-pub(crate) async fn due(store: &Store, lane: &QueueKey, now: Timestamp) -> Vec<u64> {
-    page(store, lane, now).await.deliveries.iter().map(|due| due.id).collect()
+pub(crate) async fn due(store: &Store, queue: &QueueKey, now: Timestamp) -> Vec<u64> {
+    page(store, queue, now).await.deliveries.iter().map(|due| due.id).collect()
 }
 
 /// The sequences of the events of the due deliveries.
-pub(crate) async fn due_events(store: &Store, lane: &QueueKey, now: Timestamp) -> Vec<u64> {
-    let page = page(store, lane, now).await;
+pub(crate) async fn due_events(store: &Store, queue: &QueueKey, now: Timestamp) -> Vec<u64> {
+    let page = page(store, queue, now).await;
     page.deliveries.iter().map(|due| due.event.as_ref().unwrap().id.sequence).collect()
 }
 
@@ -55,18 +55,18 @@ pub(crate) fn attempt(time: Timestamp, status: u16) -> Attempt {
     Attempt { time, duration, status: Some(status), response_body: "thanks".into(), error }
 }
 
-pub(crate) async fn settle(store: &Store, lane: &QueueKey, number: u64, fate: Disposition, now: Timestamp) {
-    let status = if fate == Disposition::Delivered { 200 } else { 503 };
-    store.outbox.record_attempt(record(lane, number, Some(attempt(now, status)), fate, now)).await.unwrap();
+pub(crate) async fn settle(store: &Store, queue: &QueueKey, number: u64, disposition: Disposition, now: Timestamp) {
+    let status = if disposition == Disposition::Delivered { 200 } else { 503 };
+    store.outbox.record_attempt(record(queue, number, Some(attempt(now, status)), disposition, now)).await.unwrap();
 }
 
 pub(crate) async fn deliveries_are_stored_with_event_and_survive_reopen(factory: impl StoreFactory) {
     let store = store_with_main(&factory).await;
-    let mut arrival = keyed("a", "x", Status::Completed, "k");
-    arrival.raw = Some(raw("body"));
-    let event = stored(&store, arrival.clone()).await;
-    store.log.append(arrival.clone()).await.unwrap();
-    let (main, other) = (lane("a", "main"), stored(&store, new_document("b", 1)).await);
+    let mut new_event = keyed("a", "x", Status::Completed, "k");
+    new_event.raw = Some(raw("body"));
+    let event = stored(&store, new_event.clone()).await;
+    store.log.append(new_event.clone()).await.unwrap();
+    let (main, other) = (notification_queue("a", "main"), stored(&store, new_document("b", 1)).await);
     let first = due(&store, &main, at(0)).await;
     for reopened in [false, true] {
         let store = if reopened {
@@ -78,7 +78,7 @@ pub(crate) async fn deliveries_are_stored_with_event_and_survive_reopen(factory:
         let page = page(&store, &main, at(0)).await;
         assert_eq!((page.deliveries.len(), page.next), (1, None), "a duplicate is not delivered, nor is {other:?}");
         let due = &page.deliveries[0];
-        assert_eq!((due.id, &due.event, &due.raw), (first[0], &Some(event.clone()), &arrival.raw));
+        assert_eq!((due.id, &due.event, &due.raw), (first[0], &Some(event.clone()), &new_event.raw));
         assert_eq!((due.failures, &due.callback), (0, &None));
         let backlog = store.outbox.backlog().await.unwrap();
         assert_eq!(backlog, Backlog { pending: 1, oldest_due: Some(at(0)) });
@@ -87,7 +87,7 @@ pub(crate) async fn deliveries_are_stored_with_event_and_survive_reopen(factory:
 
 pub(crate) async fn events_of_one_document_are_delivered_in_order(factory: impl StoreFactory) {
     let store = store_with_main(&factory).await;
-    let main = lane("a", "main");
+    let main = notification_queue("a", "main");
     let mut expected = Vec::new();
     for (number, status) in [Status::Pending, Status::Completed, Status::Error].into_iter().enumerate() {
         expected.push(stored(&store, keyed("a", "x", status, &number.to_string())).await.id.sequence);
@@ -111,7 +111,7 @@ pub(crate) async fn events_of_one_document_are_delivered_in_order(factory: impl 
 
 pub(crate) async fn first_attempts_precede_retries_each_by_due_time(factory: impl StoreFactory) {
     let store = store_with_main(&factory).await;
-    let main = lane("a", "main");
+    let main = notification_queue("a", "main");
     for number in 0..4 {
         stored(&store, docrelay::store::NewEvent { now: at(100 - 10 * number as u64), ..new_document("a", number) })
             .await;
@@ -127,7 +127,7 @@ pub(crate) async fn first_attempts_precede_retries_each_by_due_time(factory: imp
 
 pub(crate) async fn due_page_reports_next_due_time(factory: impl StoreFactory) {
     let store = store_with_main(&factory).await;
-    let main = lane("a", "main");
+    let main = notification_queue("a", "main");
     assert_eq!(page(&store, &main, at(0)).await.next, None);
     for number in 0..4 {
         stored(&store, new_document("a", number)).await;
@@ -150,29 +150,30 @@ pub(crate) async fn due_page_reports_next_due_time(factory: impl StoreFactory) {
 pub(crate) async fn delivery_queues_are_isolated(factory: impl StoreFactory) {
     let store = store_with_main(&factory).await;
     store.registry.add_notification(&id("b"), default_notification("main", Format::Gini)).await.unwrap();
-    let (a, b) = (lane("a", "main"), lane("b", "main"));
+    let (a, b) = (notification_queue("a", "main"), notification_queue("b", "main"));
     futures::future::join_all((0..300).map(|number| store.log.append(new_document("a", number)))).await;
     assert_eq!((due(&store, &b, at(0)).await.len(), page(&store, &b, at(0)).await.next), (0, None));
     let own = stored(&store, new_document("b", 1)).await.id.sequence;
     assert_eq!(due_events(&store, &b, at(0)).await, [own]);
     let foreign = due(&store, &a, at(0)).await[0];
-    for (lane, number) in [(&b, foreign), (&lane("a", "other"), foreign), (&a, u64::MAX)] {
-        let refused = store.outbox.record_attempt(record(lane, number, None, Disposition::Delivered, at(0))).await;
+    for (queue, number) in [(&b, foreign), (&notification_queue("a", "other"), foreign), (&a, u64::MAX)] {
+        let refused = store.outbox.record_attempt(record(queue, number, None, Disposition::Delivered, at(0))).await;
         assert!(matches!(refused, Err(StoreError::NotFound("delivery"))), "{refused:?}");
     }
-    let unknown = lane("unknown", "main");
+    let unknown = notification_queue("unknown", "main");
     assert!(matches!(store.outbox.due(&unknown, at(0), 1, Vec::new()).await, Err(StoreError::NotFound("client"))));
     assert_eq!(store.outbox.backlog().await.unwrap().pending, 301);
 }
 
 pub(crate) async fn finished_delivery_cannot_be_recorded_again(factory: impl StoreFactory) {
     let store = store_with_main(&factory).await;
-    let main = lane("a", "main");
+    let main = notification_queue("a", "main");
     stored(&store, new_document("a", 1)).await;
     let number = due(&store, &main, at(0)).await[0];
     settle(&store, &main, number, Disposition::Delivered, at(1)).await;
-    for fate in [Disposition::Delivered, Disposition::Dead, Disposition::Retry(at(2))] {
-        let refused = store.outbox.record_attempt(record(&main, number, Some(attempt(at(2), 200)), fate, at(2))).await;
+    for disposition in [Disposition::Delivered, Disposition::Dead, Disposition::Retry(at(2))] {
+        let refused =
+            store.outbox.record_attempt(record(&main, number, Some(attempt(at(2), 200)), disposition, at(2))).await;
         assert!(matches!(refused, Err(StoreError::NotFound("delivery"))), "{refused:?}");
     }
     let kept = store.outbox.delivery(&id("a"), number).await.unwrap().unwrap();
@@ -182,11 +183,11 @@ pub(crate) async fn finished_delivery_cannot_be_recorded_again(factory: impl Sto
 
 pub(crate) async fn making_queue_due_keeps_document_order(factory: impl StoreFactory) {
     let store = store_with_main(&factory).await;
-    let main = lane("a", "main");
+    let main = notification_queue("a", "main");
     // Events of one document are delivered one after the other.
     let name = |number| format!("x{}", number % 1_100);
-    let arrivals = (0..1_200).map(|number| keyed("a", &name(number), Status::Completed, &number.to_string()));
-    futures::future::join_all(arrivals.map(|arrival| store.log.append(arrival))).await;
+    let new_events = (0..1_200).map(|number| keyed("a", &name(number), Status::Completed, &number.to_string()));
+    futures::future::join_all(new_events.map(|new_event| store.log.append(new_event))).await;
     let ids: Vec<_> = due_all(&store, &main).await;
     assert_eq!(ids.len(), 1_100);
     let retries = ids
@@ -195,24 +196,24 @@ pub(crate) async fn making_queue_due_keeps_document_order(factory: impl StoreFac
     futures::future::join_all(retries).await.into_iter().for_each(|settled| settled.unwrap());
     assert!(due_all(&store, &main).await.is_empty());
     store.outbox.make_due(&main, at(10)).await.unwrap();
-    let mut hurried = due_all(&store, &main).await;
-    hurried.sort_unstable();
-    assert_eq!(hurried, ids);
+    let mut due_now = due_all(&store, &main).await;
+    due_now.sort_unstable();
+    assert_eq!(due_now, ids);
     assert!(store.outbox.ready().now_or_never().is_some());
     assert!(matches!(
-        store.outbox.make_due(&lane("unknown", "main"), at(0)).await,
+        store.outbox.make_due(&notification_queue("unknown", "main"), at(0)).await,
         Err(StoreError::NotFound("client"))
     ));
 }
 
-async fn due_all(store: &Store, lane: &QueueKey) -> Vec<u64> {
-    let page = store.outbox.due(lane, at(10), 10_000, Vec::new()).await.unwrap();
+async fn due_all(store: &Store, queue: &QueueKey) -> Vec<u64> {
+    let page = store.outbox.due(queue, at(10), 10_000, Vec::new()).await.unwrap();
     page.deliveries.iter().map(|due| due.id).collect()
 }
 
 pub(crate) async fn ready_queues_are_reported_once_without_loss(factory: impl StoreFactory) {
     let store = store_with_main(&factory).await;
-    let main = lane("a", "main");
+    let main = notification_queue("a", "main");
     assert!(store.outbox.ready().now_or_never().is_none());
     // A waiting call that is dropped loses nothing.
     let mut waiting = store.outbox.ready();

@@ -11,7 +11,7 @@ use proptest::test_runner::{FileFailurePersistence, TestRunner};
 use proptest::{collection, prop_oneof};
 
 use crate::factory::{SqliteFiles, at, id, keyed, record, retention, store_with, stored};
-use crate::outbox::{default_notification, lane};
+use crate::outbox::{default_notification, notification_queue};
 use crate::routing::{origin, route_to_callback};
 
 const DOCUMENTS: usize = 4;
@@ -113,7 +113,7 @@ impl Model {
     }
 
     fn queue(&self, queue: usize) -> docrelay::domain::QueueKey {
-        if queue == 0 { lane("a", "main") } else { origin("a", CALLBACK) }
+        if queue == 0 { notification_queue("a", "main") } else { origin("a", CALLBACK) }
     }
 
     async fn apply(&mut self, operation: &Operation) {

@@ -121,10 +121,10 @@ pub(crate) async fn oldest_events_are_pruned_by_count_bytes_and_age(factory: imp
     let store = store_with(&factory, retention(), &["a", "b"]).await;
     let mut all = Vec::new();
     for number in 0..10 {
-        let mut arrival = new_document("a", number);
-        arrival.raw = Some(raw(&"x".repeat(10_000)));
-        arrival.now = at(number as u64 * DAY);
-        all.push(stored(&store, arrival).await.id.sequence);
+        let mut new_event = new_document("a", number);
+        new_event.raw = Some(raw(&"x".repeat(10_000)));
+        new_event.now = at(number as u64 * DAY);
+        all.push(stored(&store, new_event).await.id.sequence);
     }
     let mut other = new_document("b", 1);
     other.now = at(9 * DAY);
@@ -180,10 +180,10 @@ pub(crate) async fn append_succeeds_during_prune(factory: impl StoreFactory) {
 
 pub(crate) async fn raw_request_is_returned_unchanged_to_its_client_only(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["a", "b"]).await;
-    let mut arrival = new_document("a", 1);
-    arrival.raw = Some(raw("\u{0}\r\nbody"));
-    let sequence = stored(&store, arrival.clone()).await.id.sequence;
-    assert_eq!(store.log.raw_request(&id("a"), sequence).await.unwrap(), arrival.raw);
+    let mut new_event = new_document("a", 1);
+    new_event.raw = Some(raw("\u{0}\r\nbody"));
+    let sequence = stored(&store, new_event.clone()).await.id.sequence;
+    assert_eq!(store.log.raw_request(&id("a"), sequence).await.unwrap(), new_event.raw);
     assert_eq!(store.log.raw_request(&id("b"), sequence).await.unwrap(), None);
     assert_eq!(store.log.raw_request(&id("a"), sequence + 1).await.unwrap(), None);
     let without = stored(&store, new_document("a", 2)).await.id.sequence;
@@ -193,9 +193,9 @@ pub(crate) async fn raw_request_is_returned_unchanged_to_its_client_only(factory
 pub(crate) async fn events_with_future_time_are_pruned_with_their_successors(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["a", "b"]).await;
     let append = |number: usize, ms: u64| {
-        let mut arrival = new_document("a", number);
-        arrival.now = at(ms);
-        store.log.append(arrival)
+        let mut new_event = new_document("a", number);
+        new_event.now = at(ms);
+        store.log.append(new_event)
     };
     // More than one slice of pruning.
     futures::future::join_all((0..1_300).map(|number| append(number, 365 * DAY))).await;
@@ -218,9 +218,9 @@ pub(crate) async fn slow_clock_prunes_no_newer_events(factory: impl StoreFactory
     let store = store_with(&factory, retention(), &["a"]).await;
     let behind = at(0).minus(Duration::from_millis(3_650 * DAY));
     for (number, now) in [at(0), behind, at(1_000)].into_iter().enumerate() {
-        let mut arrival = new_document("a", number);
-        arrival.now = now;
-        stored(&store, arrival).await;
+        let mut new_event = new_document("a", number);
+        new_event.now = now;
+        stored(&store, new_event).await;
         assert_eq!(store.log.prune(now).await.unwrap(), 0);
     }
     assert_eq!(store.log.prune(at(7 * DAY)).await.unwrap(), 0);
@@ -231,9 +231,9 @@ pub(crate) async fn prune_completes_under_constant_load(factory: impl StoreFacto
     let store = store_with(&factory, Retention { max_events: 10, ..retention() }, &["a"]).await;
     let wave = |wave: usize| {
         let append = |number| {
-            let mut arrival = new_document("a", wave * 1_000 + number);
-            arrival.duplicate_rule = DuplicateRule::SameKey(format!("{wave} {number}"));
-            store.log.append(arrival)
+            let mut new_event = new_document("a", wave * 1_000 + number);
+            new_event.duplicate_rule = DuplicateRule::SameKey(format!("{wave} {number}"));
+            store.log.append(new_event)
         };
         futures::future::join_all((0..1_000).map(append).collect::<Vec<_>>())
     };

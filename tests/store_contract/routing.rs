@@ -5,8 +5,8 @@ use docrelay::domain::{
 };
 use docrelay::store::{DuplicateRule, NewEvent, Store};
 
-use crate::factory::{StoreFactory, at, id, keyed, repeated, retention, store_with, stored, unkeyed};
-use crate::outbox::{default_notification, due, due_events, lane, page, settle};
+use crate::factory::{StoreFactory, at, duplicate_of, id, keyed, retention, store_with, stored, unkeyed};
+use crate::outbox::{default_notification, due, due_events, notification_queue, page, settle};
 
 pub(crate) fn callback(url: &str, format: Format) -> Callback {
     let credential = Some(Credential::Cookie(Secret::new("token of the callback")));
@@ -51,8 +51,8 @@ pub(crate) async fn event_goes_to_named_else_default_notification(factory: impl 
     store.log.close().await;
     let store = factory.open(retention()).await;
     let later = stored(&store, unkeyed("a", "x", Status::Completed)).await.id.sequence;
-    assert_eq!(due_events(&store, &lane("a", "main"), at(0)).await, [unknown, plain]);
-    let other = lane("a", "other");
+    assert_eq!(due_events(&store, &notification_queue("a", "main"), at(0)).await, [unknown, plain]);
+    let other = notification_queue("a", "other");
     assert_eq!(due_events(&store, &other, at(0)).await, [named]);
     let first = due(&store, &other, at(0)).await[0];
     settle(&store, &other, first, Disposition::Delivered, at(0)).await;
@@ -73,7 +73,7 @@ pub(crate) async fn callback_gets_document_events_beside_notification(factory: i
         assert_eq!(found[0].callback, Some(callback(url, Format::Gini)));
         settle(&store, &app, found[0].id, Disposition::Delivered, at(0)).await;
     }
-    assert_eq!(due(&store, &lane("a", "main"), at(0)).await.len(), 2, "the notification gets them, too");
+    assert_eq!(due(&store, &notification_queue("a", "main"), at(0)).await.len(), 2, "the notification gets them, too");
 }
 
 pub(crate) async fn late_route_gets_latest_event_once(factory: impl StoreFactory) {
@@ -82,10 +82,13 @@ pub(crate) async fn late_route_gets_latest_event_once(factory: impl StoreFactory
     let latest = stored(&store, unkeyed("a", "x", Status::Completed)).await.id.sequence;
     let app = origin("a", "https://app.example.com/1");
     for round in 0..3 {
-        assert_eq!(repeated(&store, registration("x", route_to_callback("https://app.example.com/1"))).await, latest);
-        assert_eq!(repeated(&store, registration("x", route_to_notification("other"))).await, latest);
         assert_eq!(
-            repeated(&store, registration("x", route_to_notification("main"))).await,
+            duplicate_of(&store, registration("x", route_to_callback("https://app.example.com/1"))).await,
+            latest
+        );
+        assert_eq!(duplicate_of(&store, registration("x", route_to_notification("other"))).await, latest);
+        assert_eq!(
+            duplicate_of(&store, registration("x", route_to_notification("main"))).await,
             latest,
             "it was queued there before"
         );
@@ -94,9 +97,13 @@ pub(crate) async fn late_route_gets_latest_event_once(factory: impl StoreFactory
             1 => settle(&store, &app, due(&store, &app, at(0)).await[0], Disposition::Delivered, at(0)).await,
             _ => assert!(due(&store, &app, at(0)).await.is_empty()),
         }
-        assert_eq!(due_events(&store, &lane("a", "other"), at(0)).await, [latest]);
+        assert_eq!(due_events(&store, &notification_queue("a", "other"), at(0)).await, [latest]);
     }
-    assert_eq!(due(&store, &lane("a", "main"), at(0)).await.len(), 1, "its first event; the latest waits behind it");
+    assert_eq!(
+        due(&store, &notification_queue("a", "main"), at(0)).await.len(),
+        1,
+        "its first event; the latest waits behind it"
+    );
     // Each field of a route is kept until it is set again: the callback still applies.
     let latest = stored(&store, keyed("a", "x", Status::Error, "k")).await.id.sequence;
     assert_eq!(due_events(&store, &app, at(0)).await, [latest]);
@@ -108,7 +115,7 @@ pub(crate) async fn late_route_gets_latest_event_once(factory: impl StoreFactory
 pub(crate) async fn delivery_uses_current_callback(factory: impl StoreFactory) {
     let store = store_with_two(&factory).await;
     stored(&store, registration("x", route_to_callback("https://app.example.com/old"))).await;
-    repeated(&store, registration("x", route_to_callback("https://app.example.com/new"))).await;
+    duplicate_of(&store, registration("x", route_to_callback("https://app.example.com/new"))).await;
     // Another URL means another queue; deliveries in the old queue have no callback any more.
     let (old, new) = (origin("a", "https://app.example.com/old"), origin("a", "https://app.example.com/new"));
     let found = page(&store, &new, at(0)).await.deliveries;
@@ -118,7 +125,7 @@ pub(crate) async fn delivery_uses_current_callback(factory: impl StoreFactory) {
     // The same URL with another token means the same queue.
     let mut other = callback("https://app.example.com/new", Format::Gini);
     other.credential = None;
-    repeated(&store, registration("x", Route { notification: None, callback: Some(other.clone()) })).await;
+    duplicate_of(&store, registration("x", Route { notification: None, callback: Some(other.clone()) })).await;
     let found = page(&store, &new, at(0)).await.deliveries;
     assert_eq!((found.len(), found[0].callback.clone()), (1, Some(other)));
 }
@@ -132,12 +139,12 @@ pub(crate) async fn status_without_representation_in_format_is_not_queued(factor
         let pending = stored(&store, unkeyed("a", &document, Status::Pending)).await.id.sequence;
         let last = stored(&store, unkeyed("a", &document, Status::Error)).await.id.sequence;
         let first = if format.supports(Status::Pending) { pending } else { last };
-        assert_eq!(due_events(&store, &lane("a", name), at(0)).await, [first], "{name}");
+        assert_eq!(due_events(&store, &notification_queue("a", name), at(0)).await, [first], "{name}");
         let url = format!("https://{name}.example.com/x");
         let route = Route { notification: None, callback: Some(callback(&url, format)) };
         stored(&store, registration(&format!("y{number}"), route)).await;
-        let lane = origin("a", &url);
-        assert_eq!(due(&store, &lane, at(0)).await.len(), usize::from(format.supports(Status::Pending)), "{name}");
+        let queue = origin("a", &url);
+        assert_eq!(due(&store, &queue, at(0)).await.len(), usize::from(format.supports(Status::Pending)), "{name}");
     }
 }
 
@@ -152,6 +159,6 @@ pub(crate) async fn events_are_queued_in_every_notification_state(factory: impl 
             .await
             .unwrap();
         stored(&store, unkeyed("a", &format!("x{number}"), Status::Completed)).await;
-        assert_eq!(due(&store, &lane("a", "main"), at(0)).await.len(), number + 1);
+        assert_eq!(due(&store, &notification_queue("a", "main"), at(0)).await.len(), number + 1);
     }
 }

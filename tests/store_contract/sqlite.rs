@@ -15,7 +15,7 @@ use crate::factory::{
     Mask, SqliteFiles, StoreFactory, at, id, keyed, new_document, raw, retention, sequences, store_with, stored,
 };
 use crate::notifications::full_notification;
-use crate::outbox::{default_notification, due, lane};
+use crate::outbox::{default_notification, due, notification_queue};
 use crate::registry::hook;
 use crate::rejects::reject;
 use crate::routing::{registration, route_to_callback};
@@ -159,9 +159,9 @@ async fn interrupted_client_removal_completes_on_reopen() {
     let files = SqliteFiles::new();
     let store = store_with(&files, retention(), &["a", "b"]).await;
     for number in 0..700 {
-        let mut arrival = keyed("a", &format!("x{number}"), Status::Completed, &number.to_string());
-        arrival.raw = Some(raw("body"));
-        store.log.append(arrival).await.unwrap();
+        let mut new_event = keyed("a", &format!("x{number}"), Status::Completed, &number.to_string());
+        new_event.raw = Some(raw("body"));
+        store.log.append(new_event).await.unwrap();
     }
     store.rejects.add(&id("a"), reject(1)).await.unwrap();
     store.registry.add_notification(&id("a"), default_notification("main", Format::Gini)).await.unwrap();
@@ -216,7 +216,7 @@ async fn interrupted_notification_removal_completes_on_reopen() {
     let query = DeliveryQuery { state: Some(DeliveryState::Dead), limit: 2_000, ..DeliveryQuery::default() };
     assert_eq!(store.outbox.deliveries(&id("a"), query).await.unwrap().len(), 1_200);
     assert_eq!(store.outbox.backlog().await.unwrap().pending, 0);
-    assert!(due(&store, &lane("a", "other"), at(0)).await.is_empty());
+    assert!(due(&store, &notification_queue("a", "other"), at(0)).await.is_empty());
     store.log.close().await;
     let db = Connection::open(files.path()).unwrap();
     let left: i64 = db.query_row("SELECT count(*) FROM notification", [], |row| row.get(0)).unwrap();
@@ -260,9 +260,9 @@ async fn wal_is_bounded_and_reset_under_load() {
     // 1.5 GiB at most: enough to show a write-ahead log that is never reset.
     for round in 0..600_usize {
         let append = |number| {
-            let mut arrival = new_document("a", round * 10 + number);
-            arrival.raw = Some(raw(&body));
-            store.log.append(arrival)
+            let mut new_event = new_document("a", round * 10 + number);
+            new_event.raw = Some(raw(&body));
+            store.log.append(new_event)
         };
         for answer in futures::future::join_all((0..10).map(append)).await {
             answer.unwrap();
