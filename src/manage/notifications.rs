@@ -20,72 +20,64 @@ const MAX_CHANGE_ATTEMPTS: usize = 20;
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(untagged)]
 pub enum Secrets {
-    /// The secret.
     One(Secret),
-    /// All of them, the newest first.
+    /// The newest first.
     Many(Vec<Secret>),
 }
 
-/// What a client says of a notification it wants: the body of `POST /v2/notification`.
+/// The body of `POST /v2/notification`, not validated.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewNotification {
-    /// Its name, not looked at yet.
     pub name: String,
-    /// Where it goes, not looked at yet.
     pub endpoint: String,
-    /// In whose words; Baidu's unless said.
+    /// `baidu` by default.
     pub format: Option<Format>,
-    /// Whether it takes what names no other.
+    /// Gets the events of documents that name no notification.
     pub is_default: Option<bool>,
-    /// What it is signed with.
     pub secret: Option<Secrets>,
     /// `cookie`, `header` or empty.
     pub token_type: Option<String>,
-    /// What is sent as that header.
+    /// The value of that header.
     pub token_value: Option<Secret>,
 }
 
-/// What a client wants to be different about a notification: the body of `PUT /v2/notification/{name}`. What is left out
-/// stays as it is.
+/// The body of `PUT /v2/notification/{name}`, not validated. A missing field stays as it is.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NotificationChange {
-    /// Where it goes.
     pub endpoint: Option<String>,
-    /// In whose words.
     pub format: Option<Format>,
-    /// Whether it takes what names no other.
+    /// Gets the events of documents that name no notification.
     pub is_default: Option<bool>,
-    /// What it is signed with from now on; the one before signs for 24 hours more where the format can carry two.
+    /// The previous one signs for 24 hours more if a request can carry two signatures.
     pub secret: Option<Secrets>,
     /// `cookie`, `header` or empty.
     pub token_type: Option<String>,
-    /// What is sent as that header.
+    /// The value of that header.
     pub token_value: Option<Secret>,
 }
 
-/// Where else the events of one document go: `callback` of `POST /documents`.
+/// `callback` of `POST /documents`, not validated.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewCallback {
-    /// Where, not looked at yet.
     pub url: String,
-    /// In whose words; Baidu's unless said.
+    /// `baidu` by default.
     pub format: Option<Format>,
     /// `cookie`, `header` or empty.
     pub token_type: Option<String>,
-    /// What is sent as that header.
+    /// The value of that header.
     pub token_value: Option<Secret>,
 }
 
 /// Why a notification was not added, changed, verified or removed.
 #[derive(Debug, thiserror::Error)]
 pub enum NotificationError {
-    /// A field makes no sense.
+    /// A field is invalid.
     #[error("{field}: {reason}")]
     Invalid {
-        /// Which, in the wire's words.
+        /// Its name in JSON.
         field: &'static str,
         /// What is wrong with it, and what to do.
         reason: String,

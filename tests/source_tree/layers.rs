@@ -110,7 +110,8 @@ pub(crate) fn unused_entries(modules: &[Module]) -> Vec<String> {
 fn port_of_http(part: &str, reference: &Reference) -> Option<String> {
     let [store, name, ..] = &reference.path[..] else { return None };
     let is_port = part == "http" && reference.ours && store == "store" && PORTS.contains(&name.as_str());
-    is_port.then(|| format!("http must not refer to store::{name}: it calls the use cases of manage, ingest and stream"))
+    is_port
+        .then(|| format!("http must not refer to store::{name}: it calls the use cases of manage, ingest and stream"))
 }
 
 /// The part that a reference leads to. What is neither a part nor below one is an item of the root.

@@ -199,8 +199,7 @@ pub(crate) async fn append_for_unknown_client_is_refused(factory: impl StoreFact
 
 pub(crate) async fn hostile_text_is_stored_unchanged(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["a"]).await;
-    let hostile =
-        ["'; DROP TABLE event; --", "\u{0}\u{1}\r\n\ndata: x\u{2028}", &"\u{1F600}".repeat(10_000), "\"\\"];
+    let hostile = ["'; DROP TABLE event; --", "\u{0}\u{1}\r\n\ndata: x\u{2028}", &"\u{1F600}".repeat(10_000), "\"\\"];
     for (number, text) in hostile.into_iter().enumerate() {
         let mut new_event = unkeyed("a", "x'\"\\%_\u{fffd}", Status::ALL[number % 3]);
         new_event.update.title = Some(text.into());

@@ -211,19 +211,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_store_refuses_has_baidus_codes() {
-        let told = |error: StoreError| {
+    fn store_error_has_the_code_that_baidu_documents() {
+        let response = |error: StoreError| {
             let error = BceError::from(error);
             (error.status.as_u16(), error.code)
         };
-        assert_eq!(told(StoreError::Conflict("main".into())), (400, "DocExceptions.DuplicateNotification"));
-        assert_eq!(told(StoreError::TooMany("five notifications")), (400, "DocExceptions.NotificationQuotaExceeded"));
-        assert_eq!(told(StoreError::NotFound("notification")), (404, "DocExceptions.NoSuchNotification"));
-        assert_eq!(told(StoreError::NotFound("client")), (403, "InvalidAccessKeyId"));
+        assert_eq!(response(StoreError::Conflict("main".into())), (400, "DocExceptions.DuplicateNotification"));
+        assert_eq!(
+            response(StoreError::TooMany("five notifications")),
+            (400, "DocExceptions.NotificationQuotaExceeded")
+        );
+        assert_eq!(response(StoreError::NotFound("notification")), (404, "DocExceptions.NoSuchNotification"));
+        assert_eq!(response(StoreError::NotFound("client")), (403, "InvalidAccessKeyId"));
     }
 
     #[test]
-    fn a_store_that_cannot_accept_asks_for_another_try_and_keeps_its_reasons() {
+    fn unavailable_store_gets_503_with_retry_after_and_no_reason() {
         for error in [StoreError::Unavailable("/secret/place: disk full".into()), StoreError::Stopped] {
             let response = BceError::from(error).into_response(&RequestId("r-1".into()));
             assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);

@@ -1,5 +1,5 @@
-//! What a notification or a callback may hold, and what a change makes of one. Pure: knows the formats' rules, but
-//! neither the store nor whether an address can be called.
+//! Validates new notifications and callbacks, and applies changes. Pure: knows the rules of the formats, but neither the
+//! store nor whether an endpoint may be called.
 
 #[cfg(test)]
 mod tests;
@@ -51,9 +51,9 @@ pub(super) fn apply_change(
         true => invalid("secret", format!("{reason}; \"secret\": [] takes the present one away")),
         false => invalid("secret", reason),
     })?;
-    let aimed_anew = endpoint != known.endpoint || format != known.format;
+    let is_new_destination = endpoint != known.endpoint || format != known.format;
     let state = match (format, known.state) {
-        (Format::Ppj, NotificationState::Active) if !aimed_anew => NotificationState::Active,
+        (Format::Ppj, NotificationState::Active) if !is_new_destination => NotificationState::Active,
         (Format::Ppj, _) => NotificationState::Unverified,
         _ => NotificationState::Active,
     };
@@ -93,8 +93,8 @@ fn list(secrets: Option<Secrets>) -> Vec<Secret> {
     }
 }
 
-/// The secret that goes on signing for a while: only where a request carries two signatures, and only when one took
-/// the place of another. Who gives two at once rotates by hand, who gives none wants none.
+/// The previous secret, which signs for 24 hours more if a request can carry two signatures and one secret replaces one.
+/// With two new secrets the owner rotates by hand; with none nothing is signed.
 fn retired(known: &Notification, format: Format, secrets: &[Secret], now: Timestamp) -> Option<RetiredSecret> {
     if [format, known.format] != [Format::Standard, Format::Standard] {
         return None;
@@ -107,7 +107,7 @@ fn retired(known: &Notification, format: Format, secrets: &[Secret], now: Timest
     Some(RetiredSecret { secret: old.clone(), until: now.plus(PREVIOUS_SECRET_TTL) })
 }
 
-/// `tokenType` and `tokenValue`; what is left out is that of `known`.
+/// `tokenType` and `tokenValue`; a missing one is that of `known`.
 fn credential(
     kind: Option<&str>,
     value: Option<Secret>,

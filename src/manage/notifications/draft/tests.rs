@@ -33,7 +33,7 @@ fn field(refused: Result<impl std::fmt::Debug, NotificationError>) -> &'static s
 }
 
 #[test]
-fn two_keys_are_enough_and_make_baidus_own_kind() {
+fn name_and_endpoint_create_an_active_baidu_notification() {
     let one = made(json!({})).expect("good");
     assert_eq!((one.format, one.state, one.is_default), (Format::Baidu, NotificationState::Active, false));
     assert!(one.secrets.is_empty() && one.credential.is_none() && one.previous.is_none());
@@ -43,7 +43,7 @@ fn two_keys_are_enough_and_make_baidus_own_kind() {
 }
 
 #[test]
-fn every_field_is_looked_at_and_named() {
+fn invalid_field_is_named_in_the_error() {
     assert_eq!(field(made(json!({"name": "Main"}))), "name");
     assert_eq!(field(made(json!({"endpoint": "app.example"}))), "endpoint");
     assert_eq!(field(made(json!({"tokenType": "bearer", "tokenValue": "x"}))), "tokenType");
@@ -62,7 +62,7 @@ fn every_field_is_looked_at_and_named() {
 }
 
 #[test]
-fn a_change_leaves_alone_what_it_does_not_name() {
+fn change_keeps_fields_that_are_not_named() {
     let known = made(json!({"isDefault": true, "secret": "s", "tokenType": "cookie", "tokenValue": "a=b"}));
     let known = known.expect("good");
     assert_eq!(change(&known, json!({})), known);
@@ -78,7 +78,7 @@ fn a_change_leaves_alone_what_it_does_not_name() {
 }
 
 #[test]
-fn any_change_enables_what_was_disabled() {
+fn change_enables_a_disabled_notification() {
     let disabled = Notification { state: NotificationState::Disabled, ..made(json!({})).expect("good") };
     assert_eq!(change(&disabled, json!({})).state, NotificationState::Active);
     let ppj = Notification { format: Format::Ppj, ..disabled };
@@ -86,7 +86,7 @@ fn any_change_enables_what_was_disabled() {
 }
 
 #[test]
-fn an_endpoint_that_has_not_passed_ppjs_handshake_is_unverified_again() {
+fn new_ppj_endpoint_is_unverified() {
     let passed = Notification { state: NotificationState::Active, ..made(json!({"format": "ppj"})).expect("good") };
     assert_eq!(change(&passed, json!({"isDefault": true})).state, NotificationState::Active);
     assert_eq!(change(&passed, json!({"endpoint": passed.endpoint})).state, NotificationState::Active);
@@ -97,7 +97,7 @@ fn an_endpoint_that_has_not_passed_ppjs_handshake_is_unverified_again() {
 }
 
 #[test]
-fn only_where_two_signatures_fit_the_replaced_secret_signs_for_a_day_more() {
+fn replaced_standard_secret_signs_for_one_more_day() {
     const FRESH: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
     let known = standard();
     let rotated = change(&known, json!({"secret": FRESH}));
