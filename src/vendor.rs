@@ -17,9 +17,9 @@ use http::{HeaderMap, Method};
 
 use crate::domain::{Hook, Status, Timestamp, Update, Vendor, Verify};
 
-pub use outgoing::{OriginalRequest, check_secrets, handshake_request, is_handshake_response, render_notification};
-pub use ppj::write::{Edition, handshake as ppj_handshake, notify as ppj_notify};
-pub use settings::{check_settings, check_verify};
+pub use outgoing::{OriginalRequest, handshake_request, is_handshake_response, render_notification};
+pub use ppj::{Edition, handshake as ppj_handshake, notify as ppj_notify};
+pub use settings::{check_secrets, check_settings, check_verify};
 pub use standard::{Mode, write as standard_notify};
 
 /// A request to a hook. The body is complete and within the size limit.

@@ -1,4 +1,4 @@
-//! What the dialects' tests share: hooks, requests that own their parts, and tellings.
+//! Shared by the dialects' tests: hooks, requests that own their parts, and events.
 
 use std::collections::BTreeMap;
 
@@ -7,10 +7,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use super::{OutgoingEvent, OutgoingRequest, ParsedMessage, WebhookError, WebhookRequest, verify_and_parse};
 use crate::domain::{Encoding, Hook, Mapping, Secret, Status, Timestamp, Update, Vendor, Verify};
 
-/// The moment at which tests take place, unless they say otherwise.
+/// The time of the tests, in seconds.
 pub(super) const NOW: i64 = 1_490_255_398;
 
-/// Where the hook of [`hook`] is reached.
+/// The public URL of [`hook`].
 pub(super) const ENDPOINT: &str = "https://relay.example/in/k0";
 
 pub(super) fn now() -> Timestamp {
@@ -31,12 +31,12 @@ pub(super) fn hook(vendor: Vendor, verify: Verify) -> Hook {
     }
 }
 
-/// A hook that believes everybody.
+/// A hook without verification.
 pub(super) fn open(vendor: Vendor) -> Hook {
     hook(vendor, Verify::None {})
 }
 
-/// A request that owns its parts, to be changed at will.
+/// A request that owns its parts.
 #[derive(Clone, Debug)]
 pub(super) struct Request {
     pub(super) method: Method,
@@ -56,7 +56,7 @@ impl Request {
         Self { method: Method::POST, query: None, body: body.as_ref().to_vec(), ..Self::get("") }
     }
 
-    /// As it would arrive when `out` is sent.
+    /// The request as received when `out` is sent.
     pub(super) fn of(out: &OutgoingRequest) -> Self {
         let url = url::Url::parse(&out.url).expect("a URL");
         let mut request = Self {
@@ -98,7 +98,7 @@ impl Request {
         verify_and_parse(hook, &self.inbound(), now())
     }
 
-    /// The update that the request is; a panic when it is none.
+    /// The parsed update; panics otherwise.
     pub(super) fn update(&self, hook: &Hook) -> Update {
         match self.parse(hook).expect("taken") {
             ParsedMessage::Update(update) => *update,
@@ -126,7 +126,7 @@ pub(super) fn outgoing_event(vendor_id: &str, status: Status) -> OutgoingEvent {
     }
 }
 
-/// One that understands what the generic dialect writes.
+/// A mapping for the bodies that the generic dialect renders.
 pub(super) fn mapping() -> Mapping {
     Mapping {
         vendor_id: "/vendorId".into(),
@@ -141,10 +141,10 @@ pub(super) fn mapping() -> Mapping {
     }
 }
 
-pub(super) fn proofs(vendor: Vendor) -> Vec<Verify> {
+pub(super) fn verify_variants(vendor: Vendor) -> Vec<Verify> {
     let secret = Secret::new("s3cret");
-    let mut proofs = vec![Verify::None {}];
-    proofs.extend(match vendor {
+    let mut verify_variants = vec![Verify::None {}];
+    verify_variants.extend(match vendor {
         Vendor::Ppj => vec![Verify::Ppj { secret }],
         Vendor::Baidu => vec![Verify::Baidu { secret }],
         Vendor::Zoffice => vec![Verify::Cookie { secret: secret.clone() }, Verify::Authorization { secret }],
@@ -163,13 +163,13 @@ pub(super) fn proofs(vendor: Vendor) -> Vec<Verify> {
             vec![hmac, Verify::Authorization { secret }]
         }
     });
-    proofs
+    verify_variants
 }
 
 pub(super) fn every_hook() -> Vec<Hook> {
     let mut hooks = Vec::new();
     for vendor in Vendor::ALL {
-        for verify in proofs(vendor) {
+        for verify in verify_variants(vendor) {
             let mapping = (vendor == Vendor::Generic).then(mapping);
             hooks.push(Hook { mapping, label_cookies: vec!["a".into()], ..hook(vendor, verify) });
         }

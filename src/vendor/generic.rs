@@ -1,5 +1,5 @@
-//! Any vendor that posts JSON: a mapping of JSON Pointers says where things are, and which of its words is which
-//! status. Signed, if at all, by HMAC-SHA256 over the body, in a header of the vendor's choice.
+//! Any vendor that posts JSON. The hook's mapping has JSON Pointers to the fields and translates statuses. Signatures
+//! are HMAC-SHA256 over the body, in a configurable header.
 
 use data_encoding::BASE64;
 use serde_json::{Map, Value, json};
@@ -10,10 +10,9 @@ use super::{
 };
 use crate::domain::{Encoding, Hook, Mapping, Status, Timestamp, Update, Vendor, VendorError, Verify};
 
-const WANTED: &str = "the hook's signature header is needed, once, with its prefix";
-const WRONG: &str = "the signature does not match";
+const MISSING: &str = "the signature header of this hook is required once, with its prefix";
+const MISMATCH: &str = "the signature does not match";
 
-/// The dialect of everybody else.
 pub(super) struct Generic;
 
 impl Dialect for Generic {
@@ -30,11 +29,11 @@ impl Dialect for Generic {
             Verify::Authorization { secret } => verification::authorization(request.headers, secret),
             Verify::HmacSha256 { secret, header, prefix, encoding } => {
                 let secret = verification::secret_bytes(secret)?;
-                let sent = verification::single_header(request.headers, header, WANTED)?;
-                let sent = sent.strip_prefix(prefix.as_bytes()).ok_or(WebhookError::Unauthorized(WANTED))?;
-                let sent = verification::decode_tag(*encoding, sent).ok_or(WebhookError::Unauthorized(WRONG))?;
+                let sent = verification::single_header(request.headers, header, MISSING)?;
+                let sent = sent.strip_prefix(prefix.as_bytes()).ok_or(WebhookError::Unauthorized(MISSING))?;
+                let sent = verification::decode_tag(*encoding, sent).ok_or(WebhookError::Unauthorized(MISMATCH))?;
                 let good = verification::tags_equal(&verification::hmac(secret, &[request.body]), &sent);
-                if good { Ok(()) } else { Err(WebhookError::Unauthorized(WRONG)) }
+                if good { Ok(()) } else { Err(WebhookError::Unauthorized(MISMATCH)) }
             }
             _ => Err(verification::unexpected_verify_type()),
         }
@@ -42,14 +41,13 @@ impl Dialect for Generic {
 
     fn parse(&self, hook: &Hook, request: &WebhookRequest<'_>) -> Result<ParsedMessage, WebhookError> {
         let Some(mapping) = &hook.mapping else {
-            return Err(malformed("this hook has no mapping: make a new one that says where things are"));
+            return Err(malformed("this hook has no mapping: set one"));
         };
         let body = json::value(request.body)?;
-        let word = scalar(&body, &mapping.status).ok_or_else(|| missing("status", &mapping.status))?;
-        let status = *mapping
-            .statuses
-            .get(&word)
-            .ok_or_else(|| malformed(format!("state {} is not among the hook's statuses", json::quote(&word))))?;
+        let status_text = scalar(&body, &mapping.status).ok_or_else(|| missing("status", &mapping.status))?;
+        let status = *mapping.statuses.get(&status_text).ok_or_else(|| {
+            malformed(format!("status {} is not in the mapping of this hook", json::quote(&status_text)))
+        })?;
         let id = body.pointer(&mapping.vendor_id).ok_or_else(|| missing("vendorId", &mapping.vendor_id))?;
         let mut update = Update::new(json::id(id, "vendorId")?, status);
         update.title = at(&body, mapping.title.as_deref()).and_then(|v| json::text(Some(v)));
@@ -67,12 +65,12 @@ impl Dialect for Generic {
 
     fn render(
         &self,
-        outgoing_event: &OutgoingEvent,
+        event: &OutgoingEvent,
         endpoint: &str,
         verify: &Verify,
         _now: Timestamp,
     ) -> Result<OutgoingRequest, RenderError> {
-        let body = json::bytes(&neutral_body(outgoing_event));
+        let body = json::bytes(&neutral_body(event));
         let headers = match verify {
             Verify::None {} => Vec::new(),
             Verify::Authorization { secret } => vec![("authorization".to_owned(), secret.expose().to_owned())],
@@ -92,12 +90,12 @@ impl Dialect for Generic {
     }
 }
 
-/// An update as the vendor-neutral formats write it: their `data`, and this dialect's whole body.
-pub(super) fn neutral_body(outgoing_event: &OutgoingEvent) -> Map<String, Value> {
-    let update = &outgoing_event.update;
+/// The update in the vendor-neutral form: the body of this format, and `data` of Standard Webhooks and CloudEvents.
+pub(super) fn neutral_body(event: &OutgoingEvent) -> Map<String, Value> {
+    let update = &event.update;
     let mut body = Map::new();
     body.insert("vendorId".into(), json!(update.vendor_id));
-    body.insert("documentId".into(), json!(outgoing_event.document_id));
+    body.insert("documentId".into(), json!(event.document_id));
     body.insert("status".into(), json!(update.status));
     if let Some(title) = &update.title {
         body.insert("title".into(), json!(title));
@@ -115,7 +113,7 @@ fn at<'a>(body: &'a Value, pointer: Option<&str>) -> Option<&'a Value> {
     body.pointer(pointer?)
 }
 
-/// What can be a state: a string, a number or a boolean, by its text.
+/// A status as text: a string, number or boolean.
 fn scalar(body: &Value, pointer: &str) -> Option<String> {
     match body.pointer(pointer)? {
         Value::String(s) => Some(s.clone()),
@@ -125,7 +123,7 @@ fn scalar(body: &Value, pointer: &str) -> Option<String> {
 }
 
 fn missing(what: &str, pointer: &str) -> WebhookError {
-    malformed(format!("{what}: there is no string, number or boolean at {}", json::quote(pointer)))
+    malformed(format!("{what}: no string, number or boolean at {}", json::quote(pointer)))
 }
 
 fn failure(body: &Value, mapping: &Mapping) -> Option<VendorError> {

@@ -1,5 +1,5 @@
-//! Gini: `documentId` and `status`, the shape of the relay's own events. So a relay can feed a relay, and the keys of
-//! an event are known here; all others travel in `result`.
+//! Gini: `documentId` and `status`. The relay's own events have the same shape, so that one relay can call another:
+//! their other keys are parsed too, and unknown keys become part of `result`.
 
 use serde_json::{Map, Value, json};
 
@@ -9,7 +9,6 @@ use super::{
 };
 use crate::domain::{Hook, Status, Timestamp, Update, Vendor, Verify};
 
-/// The dialect of Gini.
 pub(super) struct Gini;
 
 impl Dialect for Gini {
@@ -44,7 +43,7 @@ impl Dialect for Gini {
 
     fn render(
         &self,
-        outgoing_event: &OutgoingEvent,
+        event: &OutgoingEvent,
         endpoint: &str,
         verify: &Verify,
         _now: Timestamp,
@@ -54,33 +53,33 @@ impl Dialect for Gini {
             Verify::Authorization { secret } => vec![("authorization".to_owned(), secret.expose().to_owned())],
             other => return Err(RenderError::UnsupportedVerify { vendor: Vendor::Gini, verify_type: other.kind() }),
         };
-        let body = match &outgoing_event.event {
-            Some(event) => event.to_vec(),
-            None => json::bytes(&event(outgoing_event)),
+        let body = match &event.event {
+            Some(stored) => stored.to_vec(),
+            None => json::bytes(&event_json(event)),
         };
         Ok(post_json(endpoint, headers, body))
     }
 }
 
-/// What Gini itself would say, where no event of the relay exists.
-fn event(outgoing_event: &OutgoingEvent) -> Map<String, Value> {
-    let update = &outgoing_event.update;
-    let mut event = Map::new();
-    event.insert("documentId".into(), json!(outgoing_event.document_id));
-    event.insert("status".into(), json!(update.status));
+/// The body if the event is not a stored one.
+fn event_json(event: &OutgoingEvent) -> Map<String, Value> {
+    let update = &event.update;
+    let mut body = Map::new();
+    body.insert("documentId".into(), json!(event.document_id));
+    body.insert("status".into(), json!(update.status));
     if let Some(title) = &update.title {
-        event.insert("title".into(), json!(title));
+        body.insert("title".into(), json!(title));
     }
     if let Some(result) = &update.result {
-        event.insert("result".into(), json!(result));
+        body.insert("result".into(), json!(result));
     }
     if let Some(error) = &update.error {
-        event.insert("error".into(), json!(error));
+        body.insert("error".into(), json!(error));
     }
     if let Some(time) = update.vendor_time {
-        event.insert("vendorTime".into(), json!(time));
+        body.insert("vendorTime".into(), json!(time));
     }
-    event
+    body
 }
 
 #[cfg(test)]

@@ -1,5 +1,4 @@
-//! Reading what vendors wrote as JSON: strict where it identifies, lenient where it only explains.
-//! Knows the shapes of values, not which vendor uses which key.
+//! Parsing of vendors' JSON: strict for identifiers, lenient for descriptive values. Independent of vendors' keys.
 
 use data_encoding::BASE64;
 use serde_json::{Map, Number, Value};
@@ -7,26 +6,25 @@ use serde_json::{Map, Number, Value};
 use super::{WebhookError, malformed};
 use crate::domain::{DocumentId, Timestamp, VendorError, VendorId};
 
-/// Deeper bodies are refused. What a vendor sends is nested again in an event, and readers stop at about 128 levels:
-/// an event that its readers cannot parse must not be stored.
-const DEPTH: usize = 64;
+/// Maximum nesting of a body. The body is nested again in an event, and JSON parsers stop at about 128 levels.
+const MAX_DEPTH: usize = 64;
 
-/// A number of this size or more counts milliseconds, a smaller one seconds; seconds reach it in the year 5138.
-const MILLISECONDS_FROM: i64 = 100_000_000_000;
+/// Numbers below are times in seconds, others in milliseconds. Seconds reach it in the year 5138.
+const MIN_MILLISECONDS: i64 = 100_000_000_000;
 
-/// Any JSON value, within [`DEPTH`].
+/// Parses any JSON value within [`MAX_DEPTH`].
 pub(super) fn value(bytes: &[u8]) -> Result<Value, WebhookError> {
-    // A byte order mark is what some Windows senders put first; RFC 8259 lets a reader ignore it.
+    // Some Windows senders begin with a byte order mark; RFC 8259 allows ignoring it.
     let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
     let value: Value = serde_json::from_slice(bytes).map_err(|e| malformed(format!("the body is not JSON: {e}")))?;
-    if depth_within(&value, DEPTH) {
+    if depth_within(&value, MAX_DEPTH) {
         Ok(value)
     } else {
-        Err(malformed(format!("the body is nested more than {DEPTH} levels deep")))
+        Err(malformed(format!("the body is nested more than {MAX_DEPTH} levels deep")))
     }
 }
 
-/// A JSON object.
+/// Parses a JSON object.
 pub(super) fn object(bytes: &[u8]) -> Result<Map<String, Value>, WebhookError> {
     match value(bytes)? {
         Value::Object(map) => Ok(map),
@@ -42,7 +40,7 @@ fn depth_within(value: &Value, left: usize) -> bool {
     }
 }
 
-/// The text under a key that must hold a string.
+/// A required string.
 pub(super) fn string<'a>(map: &'a Map<String, Value>, key: &str) -> Result<&'a str, WebhookError> {
     match map.get(key) {
         Some(Value::String(s)) => Ok(s),
@@ -51,49 +49,48 @@ pub(super) fn string<'a>(map: &'a Map<String, Value>, key: &str) -> Result<&'a s
     }
 }
 
-/// The vendor's identifier under a key: a string, or a whole number as [`id`] takes it.
+/// A required identifier; see [`id`].
 pub(super) fn vendor_id(map: &Map<String, Value>, key: &str) -> Result<VendorId, WebhookError> {
     id(map.get(key).ok_or_else(|| malformed(format!("{key} is missing")))?, key)
 }
 
-/// An identifier that may be a number, too: a whole one of at most 64 bits. Larger ones and fractions have been rounded
-/// when they were read, and two jobs would become one.
+/// An identifier: a string, or an integer of at most 64 bits. Other numbers were rounded when parsed, so that different
+/// jobs could get the same identifier.
 pub(super) fn id(value: &Value, key: &str) -> Result<VendorId, WebhookError> {
     match value {
         Value::String(text) => parse_id(text, key),
-        Value::Number(number) if is_whole(number) => parse_id(&number.to_string(), key),
+        Value::Number(number) if is_integer(number) => parse_id(&number.to_string(), key),
         Value::Number(_) => Err(malformed(format!("{key} is not a whole number of at most 64 bits"))),
         _ => Err(malformed(format!("{key} is neither a string nor a number"))),
     }
 }
 
-/// What names a message, as text: a string that says something, or a whole number. A blank, a flag, an object or a
-/// number that was rounded names none: two messages would be taken for one, and the second would be lost.
+/// A message's own identifier as text: a string that is not blank, or an integer. Other values could be the same in
+/// different messages, and the second message would be dropped as a duplicate.
 pub(super) fn key(value: Option<&Value>) -> Option<String> {
     match value? {
         Value::String(text) if !text.trim().is_empty() => Some(text.clone()),
-        Value::Number(number) if is_whole(number) => Some(number.to_string()),
+        Value::Number(number) if is_integer(number) => Some(number.to_string()),
         _ => None,
     }
 }
 
-/// Whether a number was read as it was written.
-fn is_whole(number: &Number) -> bool {
+/// Whether a number was parsed without rounding.
+fn is_integer(number: &Number) -> bool {
     number.is_i64() || number.is_u64()
 }
 
-/// How an identifier is spelled inside a repeat key. A UUID means the same in either case, and names one document
-/// whichever way it came; every other identifier is what its bytes are.
-pub(super) fn spelling(id: &VendorId) -> String {
+/// An identifier as part of a deduplication key. UUIDs are lower-cased; other identifiers are not changed.
+pub(super) fn normalized(id: &VendorId) -> String {
     id.as_str().parse::<DocumentId>().map_or_else(|_| id.to_string(), |uuid| uuid.to_string())
 }
 
-/// Parses an identifier, naming where it stood.
+/// Parses an identifier; an error names `key`.
 pub(super) fn parse_id(text: &str, key: &str) -> Result<VendorId, WebhookError> {
     text.parse().map_err(|e| malformed(format!("{key}: {e}")))
 }
 
-/// What a value says as text: strings as they are, everything else as compact JSON, null and `""` as nothing.
+/// A value as text: strings unchanged, other values as compact JSON; `None` for null and `""`.
 pub(super) fn text(value: Option<&Value>) -> Option<String> {
     match value? {
         Value::Null => None,
@@ -103,7 +100,7 @@ pub(super) fn text(value: Option<&Value>) -> Option<String> {
     }
 }
 
-/// A time: RFC 3339, or a number (also as text) of seconds or milliseconds. What is neither is no time.
+/// A time: RFC 3339, or a number (also as text) of seconds or milliseconds. `None` for other values.
 pub(super) fn time(value: Option<&Value>) -> Option<Timestamp> {
     match value? {
         Value::String(s) => Timestamp::parse(s).or_else(|| s.parse().ok().and_then(from_number)),
@@ -115,12 +112,12 @@ pub(super) fn time(value: Option<&Value>) -> Option<Timestamp> {
 fn from_number(n: i64) -> Option<Timestamp> {
     match n {
         ..=0 => None,
-        1..MILLISECONDS_FROM => Some(Timestamp::from_seconds(n)),
+        1..MIN_MILLISECONDS => Some(Timestamp::from_seconds(n)),
         _ => Some(Timestamp::from_millis(n)),
     }
 }
 
-/// `{"code","message"}` as most vendors write it, or a bare explanation.
+/// An error: `{"code","message"}`, or a message alone.
 pub(super) fn failure(value: Option<&Value>) -> Option<VendorError> {
     match value? {
         Value::Object(map) => Some(VendorError {
@@ -131,16 +128,16 @@ pub(super) fn failure(value: Option<&Value>) -> Option<VendorError> {
     }
 }
 
-/// An object that says something.
-pub(super) fn filled(map: Map<String, Value>) -> Option<Map<String, Value>> {
+/// `None` for an empty object.
+pub(super) fn non_empty(map: Map<String, Value>) -> Option<Map<String, Value>> {
     if map.is_empty() { None } else { Some(map) }
 }
 
-/// What the vendor put under `inner`, followed by its keys that nobody knows: nothing it said is lost.
+/// The result: the object under `inner`, then all keys of `outer` that are not `known`.
 pub(super) fn result(mut outer: Map<String, Value>, inner: &str, known: &[&str]) -> Option<Map<String, Value>> {
     let mut result = match outer.shift_remove(inner) {
         Some(Value::Object(map)) => map,
-        // Not the object it should be, but still the vendor's word.
+        // Not an object; kept under its key.
         Some(other) if !other.is_null() => Map::from_iter([(inner.to_owned(), other)]),
         _ => Map::new(),
     };
@@ -149,21 +146,21 @@ pub(super) fn result(mut outer: Map<String, Value>, inner: &str, known: &[&str])
             result.entry(key).or_insert(value);
         }
     }
-    filled(result)
+    non_empty(result)
 }
 
-/// The JSON inside a base64 text.
+/// Parses the JSON object in `data_base64`.
 pub(super) fn from_base64(text: &str) -> Result<Map<String, Value>, WebhookError> {
     object(&BASE64.decode(text.as_bytes()).map_err(|_| malformed("data_base64 is not base64"))?)
 }
 
-/// A foreign word, quoted for a message: escaped and short.
+/// A received value for an error message: quoted, escaped, at most 40 characters.
 pub(super) fn quote(word: &str) -> String {
     let short: String = word.chars().take(40).collect();
     format!("{short:?}")
 }
 
-/// Serialising maps and strings into memory cannot fail; an empty body would be caught by every test.
+/// Serializes to memory, which cannot fail for maps and strings.
 pub(super) fn bytes(value: &impl serde::Serialize) -> Vec<u8> {
     serde_json::to_vec(value).unwrap_or_default()
 }
@@ -238,10 +235,10 @@ mod tests {
 
     #[test]
     fn uuids_are_normalised_and_other_identifiers_are_not() {
-        let spelled = |text: &str| spelling(&text.parse().expect("an identifier"));
+        let spelled = |text: &str| normalized(&text.parse().expect("an identifier"));
         let uuid = "626626a0-749f-11e2-bfd6-00000000000a";
         assert_eq!([spelled(uuid), spelled(&uuid.to_uppercase())], [uuid, uuid]);
-        // Not the form a document's id has, so not known to be a UUID.
+        // Not the hyphenated form, so not recognised as a UUID.
         for other in ["8v9iSKnj", "626626A0749F11E2BFD600000000000A", "{626626A0-749F-11E2-BFD6-00000000000A}"] {
             assert_eq!(spelled(other), other);
         }

@@ -1,98 +1,152 @@
-//! Passing events on: an event that came in one vendor's words goes out in another's, or in its own, byte for byte.
-//! Decides which of the two, and adds the proof; the words themselves are each dialect's.
+//! Requests of notifications. An event that came in the notification's own format is sent with the vendor's original
+//! content; any other event is translated by the dialect. Both are signed here, with the notification's secrets.
 
-mod original;
-mod secrets;
-mod stored;
+mod passthrough;
+
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use serde::Deserialize;
+use serde_json::{Map, Value};
 use url::Url;
 
 use super::{OutgoingEvent, OutgoingRequest, RenderError, baidu, ppj, render, standard};
-use crate::domain::{Format, Secret, Timestamp, Verify};
+use crate::domain::{Format, Secret, Status, Timestamp, Update, Vendor, VendorError, Verify};
 
-pub use secrets::check_secrets;
-
-/// The request that an event came in, in the words of the vendor that it now goes out in.
+/// The stored webhook request of an event whose vendor defined the notification's format.
 #[derive(Debug, Clone)]
 pub struct OriginalRequest<'a> {
     /// GET or POST.
     pub method: &'a str,
     /// The raw query, without `?`.
     pub query: Option<&'a str>,
-    /// Headers in order, names in lower case, credentials removed.
+    /// Headers in order of arrival, names in lower case, without credentials.
     pub headers: &'a [(String, String)],
-    /// The body's bytes.
     pub body: Bytes,
 }
 
-/// Writes a outgoing_event for a receiver. `original` is given when the event came in this format: then the vendor's own body
-/// goes out, and only the proof is ours. `secrets` may be none; the newest is first, and formats that carry one signature
-/// use that.
+/// Renders an event for a notification. With `original`, the vendor's own content is sent unchanged. The request is
+/// signed with `secrets`, newest first; formats with one signature use the first. Without a secret it is not signed.
+///
+/// # Errors
+/// [`RenderError`]: the format lacks the status, or the endpoint or a secret is invalid.
 pub fn render_notification(
     format: Format,
-    outgoing_event: &OutgoingEvent,
+    event: &OutgoingEvent,
     original: Option<&OriginalRequest<'_>>,
     endpoint: &str,
     secrets: &[Secret],
     now: Timestamp,
 ) -> Result<OutgoingRequest, RenderError> {
-    let (vendor, status) = (format.vendor(), outgoing_event.update.status);
+    let (vendor, status) = (format.vendor(), event.update.status);
     if !format.supports(status) {
         return Err(RenderError::UnsupportedStatus { vendor, status });
     }
-    check_address(endpoint)?;
-    let own = match original {
-        Some(original) => original::repeat(format, original, endpoint)?,
+    check_endpoint(endpoint)?;
+    let unchanged = match original {
+        Some(original) => passthrough::request(format, original, endpoint)?,
         None => None,
     };
-    let mut request = match own {
+    let mut request = match unchanged {
         Some(request) => request,
-        // Written without a verification, so that there is one place that proves, whoever wrote the words.
-        None => render(vendor, outgoing_event, endpoint, &Verify::None {}, now)?,
+        // Rendered unsigned: original and translated requests are signed in one place, below.
+        None => render(vendor, event, endpoint, &Verify::None {}, now)?,
     };
     let signature = match (format, secrets.first()) {
         (Format::Baidu, Some(secret)) => baidu::sign_headers(secret, endpoint, &request.body, now)?,
-        (Format::Ppj, Some(secret)) => ppj::write::sign_headers(secret, &request, now)?.into(),
-        // The identifier goes out without a secret, too: it is by this that a receiver knows a repeat.
-        (Format::Standard, _) => standard::sign_headers(secrets, &outgoing_event.message_id, &request.body, now)?,
+        (Format::Ppj, Some(secret)) => ppj::sign_headers(secret, &request, now)?.into(),
+        // `webhook-id` is sent without a secret too, because receivers deduplicate by it.
+        (Format::Standard, _) => standard::sign_headers(secrets, &event.message_id, &request.body, now)?,
         (Format::Baidu | Format::Ppj, None) | (Format::Zoffice | Format::Gini, _) => Vec::new(),
     };
     request.headers.extend(signature);
     Ok(request)
 }
 
-/// PPJ's handshake, as edition A has it: the answer must bring `nonce` back, see [`passes`].
+/// PPJ's handshake of edition A. The endpoint must return `nonce`; see [`is_handshake_response`].
+///
+/// # Errors
+/// [`RenderError`]: the endpoint or the secret is invalid.
 pub fn handshake_request(
     endpoint: &str,
     nonce: &str,
     secrets: &[Secret],
     now: Timestamp,
 ) -> Result<OutgoingRequest, RenderError> {
-    check_address(endpoint)?;
-    ppj::write::handshake(ppj::write::Edition::A, endpoint, nonce, secrets.first(), now)
+    check_endpoint(endpoint)?;
+    ppj::handshake(ppj::Edition::A, endpoint, nonce, secrets.first(), now)
 }
 
-/// Whether the body of a successful answer passes the handshake: a JSON object, with white space around it if need be,
-/// whose `nonce` is this one.
-pub fn is_handshake_response(nonce: &str, answer: &[u8]) -> bool {
+/// Whether a response body is a JSON object with this `nonce`. An empty nonce never matches.
+pub fn is_handshake_response(nonce: &str, body: &[u8]) -> bool {
     #[derive(Deserialize)]
-    struct HandshakeAnswer {
+    struct NonceBody {
         nonce: String,
     }
-    // An array would do for serde, and an empty nonce is one that nobody had to read.
-    let is_object = answer.trim_ascii_start().starts_with(b"{");
-    is_object && !nonce.is_empty() && serde_json::from_slice::<HandshakeAnswer>(answer).is_ok_and(|a| a.nonce == nonce)
+    // serde would also accept an array for the struct.
+    let is_object = body.trim_ascii_start().starts_with(b"{");
+    is_object && !nonce.is_empty() && serde_json::from_slice::<NonceBody>(body).is_ok_and(|b| b.nonce == nonce)
 }
 
-/// An absolute `http` or `https` address, and one that means what it says: a parser takes line breaks out of an address,
-/// and spaces off its ends, without a word.
-fn check_address(endpoint: &str) -> Result<(), RenderError> {
+/// Accepts absolute `http` and `https` URLs. Control characters and surrounding spaces are rejected, because the URL
+/// parser removes them silently.
+fn check_endpoint(endpoint: &str) -> Result<(), RenderError> {
     let is_plain = endpoint.trim() == endpoint && !endpoint.chars().any(char::is_control);
     match Url::parse(endpoint) {
         Ok(url) if matches!(url.scheme(), "http" | "https") && is_plain => Ok(()),
         _ => Err(RenderError::InvalidEndpoint),
+    }
+}
+
+/// The JSON of a stored event. Unknown keys are ignored: a later version may have stored them.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct StoredEvent {
+    document_id: String,
+    status: Status,
+    vendor: Vendor,
+    vendor_id: String,
+    time: String,
+    title: Option<String>,
+    result: Option<Map<String, Value>>,
+    error: Option<StoredError>,
+    vendor_time: Option<String>,
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+struct StoredError {
+    code: String,
+    message: String,
+}
+
+impl OutgoingEvent {
+    /// Parses a stored event's JSON, the inverse of [`crate::domain::EventJson`]; also returns its vendor. The
+    /// deduplication key is not part of the JSON. `None` if the JSON is not a stored event.
+    pub fn from_stored(json: &Bytes, message_id: String, notification: String) -> Option<(Vendor, Self)> {
+        let stored: StoredEvent = serde_json::from_slice(json).ok()?;
+        let vendor_time = match stored.vendor_time {
+            Some(text) => Some(Timestamp::parse(&text)?),
+            None => None,
+        };
+        let update = Update {
+            title: stored.title,
+            result: stored.result,
+            error: stored.error.map(|e| VendorError { code: e.code, message: e.message }),
+            vendor_time,
+            labels: stored.labels,
+            ..Update::new(stored.vendor_id.parse().ok()?, stored.status)
+        };
+        let event = Self {
+            message_id,
+            update,
+            document_id: stored.document_id,
+            notification,
+            time: Timestamp::parse(&stored.time)?,
+            event: Some(json.clone()),
+        };
+        Some((stored.vendor, event))
     }
 }
 

@@ -1,21 +1,23 @@
-//! PPJ: a GET query or a form, in the five editions of its documentation, and the handshake that precedes it.
-//! Edition 0 says `type=validation`; A signs the handshake in the query; B signs every call in headers; C posts a form;
-//! D leaves the signature out.
+//! PPJ: notifications as a GET query or a form, and a handshake before the first one, in five editions of the format.
+//! Edition 0 has `type=validation`; A signs the handshake in the query; B signs every request in headers; C posts a
+//! form; D has no signature.
 
-mod params;
 mod signature;
-pub(super) mod write;
 
+use std::fmt;
+
+use bytes::Bytes;
+use http::Method;
 use serde_json::json;
+use url::Url;
 
-use self::params::Params;
+use self::signature::Params;
 use super::{
     Dialect, HandshakeResponse, OutgoingEvent, OutgoingRequest, ParsedMessage, RenderError, WebhookError,
     WebhookRequest, json, malformed, verification,
 };
-use crate::domain::{Hook, Status, Timestamp, Update, Vendor, VendorError, Verify};
+use crate::domain::{Hook, Secret, Status, Timestamp, Update, Vendor, VendorError, Verify};
 
-/// The dialect of PPJ.
 pub(super) struct Ppj;
 
 impl Dialect for Ppj {
@@ -29,14 +31,14 @@ impl Dialect for Ppj {
 
     fn verify(&self, hook: &Hook, request: &WebhookRequest<'_>, now: Timestamp) -> Result<(), WebhookError> {
         let Verify::Ppj { secret } = &hook.verify else { return Err(verification::unexpected_verify_type()) };
-        signature::check(verification::secret_bytes(secret)?, request, &Params::of(request), now)
+        signature::verify(verification::secret_bytes(secret)?, request, &Params::of(request), now)
     }
 
     fn parse(&self, _hook: &Hook, request: &WebhookRequest<'_>) -> Result<ParsedMessage, WebhookError> {
         let params = Params::of(request);
         let status = match params.required("type")? {
-            "verify" | "validation" => return handshake(&params),
-            // Both spellings are on the wire, and editions of one message must be one.
+            "verify" | "validation" => return handshake_response(&params),
+            // Both spellings occur on the wire; editions of one message must have the same deduplication key.
             "complete" | "completed" => Status::Completed,
             "error" => Status::Error,
             other => return Err(malformed(format!("type {} is unknown", json::quote(other)))),
@@ -50,27 +52,27 @@ impl Dialect for Ppj {
             });
         }
         let word = if status == Status::Error { "error" } else { "complete" };
-        update.dedup_key = Some(format!("{word}:{}:{}", code.unwrap_or(0), json::spelling(&update.vendor_id)));
+        update.dedup_key = Some(format!("{word}:{}:{}", code.unwrap_or(0), json::normalized(&update.vendor_id)));
         Ok(ParsedMessage::Update(Box::new(update)))
     }
 
     fn render(
         &self,
-        outgoing_event: &OutgoingEvent,
+        event: &OutgoingEvent,
         endpoint: &str,
         verify: &Verify,
         now: Timestamp,
     ) -> Result<OutgoingRequest, RenderError> {
         match verify {
-            Verify::None {} => write::notify(write::Edition::A, outgoing_event, endpoint, None, now),
-            Verify::Ppj { secret } => write::notify(write::Edition::B, outgoing_event, endpoint, Some(secret), now),
+            Verify::None {} => notify(Edition::A, event, endpoint, None, now),
+            Verify::Ppj { secret } => notify(Edition::B, event, endpoint, Some(secret), now),
             other => Err(RenderError::UnsupportedVerify { vendor: Vendor::Ppj, verify_type: other.kind() }),
         }
     }
 }
 
-/// PPJ wants its nonce back, as real JSON: the single quotes of its documentation are typography.
-fn handshake(params: &Params) -> Result<ParsedMessage, WebhookError> {
+/// Returns the nonce as JSON; the single quotes in PPJ's documentation are typographic.
+fn handshake_response(params: &Params) -> Result<ParsedMessage, WebhookError> {
     let nonce = params.required("nonce")?;
     if nonce.is_empty() || nonce.len() > 256 || nonce.chars().any(char::is_control) {
         return Err(malformed("nonce is not 1 to 256 bytes without control characters"));
@@ -90,13 +92,152 @@ fn code(params: &Params) -> Result<Option<i64>, WebhookError> {
     }
 }
 
-/// What PPJ's documentation says the code stands for.
+/// The meaning of a code in PPJ's documentation.
 fn meaning(code: Option<i64>) -> &'static str {
     match code {
         Some(1) => "server internal error",
         Some(2) => "source file error",
         _ => "",
     }
+}
+
+/// An edition of PPJ's format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Edition {
+    /// 2016: handshake only, with `type=validation`.
+    Zero,
+    /// 2017-03-20: GET; the handshake is signed in the query.
+    A,
+    /// 2017-03-22: GET; every request is signed in headers.
+    B,
+    /// 2017-07-28: POST of a form; unsigned.
+    C,
+    /// 2017-11-16: GET; unsigned.
+    D,
+}
+
+impl Edition {
+    /// Every edition, oldest first.
+    pub const ALL: [Edition; 5] = [Edition::Zero, Edition::A, Edition::B, Edition::C, Edition::D];
+
+    /// `0`, `A`, `B`, `C` or `D`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Edition::Zero => "0",
+            Edition::A => "A",
+            Edition::B => "B",
+            Edition::C => "C",
+            Edition::D => "D",
+        }
+    }
+}
+
+impl fmt::Display for Edition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The handshake request. The response must contain `nonce`. Editions A and B sign it if there is a secret; the others
+/// have no signature.
+///
+/// # Errors
+/// [`RenderError`]: the endpoint or the secret is invalid.
+pub fn handshake(
+    edition: Edition,
+    endpoint: &str,
+    nonce: &str,
+    secret: Option<&Secret>,
+    now: Timestamp,
+) -> Result<OutgoingRequest, RenderError> {
+    let word = if edition == Edition::Zero { "validation" } else { "verify" };
+    let mut pairs = vec![("type", word.to_owned())];
+    let timestamp = now.seconds().to_string();
+    if edition == Edition::A {
+        pairs.push(("timestamp", timestamp.clone()));
+    }
+    pairs.push(("nonce", nonce.to_owned()));
+    if let (Edition::A, Some(secret)) = (edition, secret) {
+        let tag = signature::sign(key(secret)?, timestamp.as_bytes(), &[nonce.as_bytes()]);
+        pairs.push(("signature", verification::hex(&tag)));
+    }
+    request(edition, endpoint, &pairs, secret, now)
+}
+
+/// The notification of a final status. Edition B signs it if there is a secret.
+///
+/// # Errors
+/// [`RenderError`]: pending status, edition 0, or an invalid endpoint or secret.
+pub fn notify(
+    edition: Edition,
+    event: &OutgoingEvent,
+    endpoint: &str,
+    secret: Option<&Secret>,
+    now: Timestamp,
+) -> Result<OutgoingRequest, RenderError> {
+    if edition == Edition::Zero {
+        return Err(RenderError::UnsupportedEdition(edition));
+    }
+    let (word, code) = match event.update.status {
+        Status::Completed => ("complete", "0"),
+        // PPJ has two error codes. Errors of other vendors become a server error.
+        Status::Error if event.update.error.as_ref().is_some_and(|e| e.code == "2") => ("error", "2"),
+        Status::Error => ("error", "1"),
+        status @ Status::Pending => return Err(RenderError::UnsupportedStatus { vendor: Vendor::Ppj, status }),
+    };
+    let mut pairs = vec![("type", word.to_owned()), ("token", event.update.vendor_id.to_string())];
+    let code_required = matches!(edition, Edition::A | Edition::B);
+    if code_required || code != "0" {
+        pairs.push(("code", code.to_owned()));
+    }
+    request(edition, endpoint, &pairs, secret, now)
+}
+
+fn request(
+    edition: Edition,
+    endpoint: &str,
+    pairs: &[(&str, String)],
+    secret: Option<&Secret>,
+    now: Timestamp,
+) -> Result<OutgoingRequest, RenderError> {
+    // Parsed as in the HTTP client, so that the signed path is the requested path.
+    let mut url = Url::parse(endpoint).map_err(|_| RenderError::InvalidEndpoint)?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(RenderError::InvalidEndpoint);
+    }
+    url.set_fragment(None);
+    let mut headers = Vec::new();
+    let (method, body) = if edition == Edition::C {
+        let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
+        headers.push(("content-type".to_owned(), "application/x-www-form-urlencoded".to_owned()));
+        (Method::POST, Bytes::from(form))
+    } else {
+        url.query_pairs_mut().extend_pairs(pairs);
+        (Method::GET, Bytes::new())
+    };
+    let mut request = OutgoingRequest { method, url: url.into(), headers, body };
+    if let (Edition::B, Some(secret)) = (edition, secret) {
+        request.headers.extend(sign_headers(secret, &request, now)?);
+    }
+    Ok(request)
+}
+
+/// The signature headers of edition B for a GET: over its path and all its parameters, configured ones included.
+pub(super) fn sign_headers(
+    secret: &Secret,
+    request: &OutgoingRequest,
+    now: Timestamp,
+) -> Result<[(String, String); 2], RenderError> {
+    let url = Url::parse(&request.url).map_err(|_| RenderError::InvalidEndpoint)?;
+    let timestamp = now.seconds().to_string();
+    let params = Params::from_pairs(url.query_pairs().map(|(k, v)| (k.into_owned(), v.into_owned()))).signed();
+    let method = request.method.as_str();
+    let tag = signature::sign_request(key(secret)?, timestamp.as_bytes(), method, url.path(), &params);
+    Ok([(signature::TIMESTAMP.to_owned(), timestamp), (signature::SIGNATURE.to_owned(), verification::hex(&tag))])
+}
+
+fn key(secret: &Secret) -> Result<&[u8], RenderError> {
+    verification::secret_bytes(secret).map_err(|_| RenderError::InvalidSecret("it is empty"))
 }
 
 #[cfg(test)]

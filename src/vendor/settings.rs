@@ -1,12 +1,18 @@
-//! What a hook may be set up with: checked once, when it is made, so that a mistake is told to the person who makes
-//! it and not to the vendor that calls it at night.
+//! Validates the settings of hooks and the secrets of notifications when they are created or changed, so that mistakes
+//! do not appear only when the first webhook or delivery fails.
 
 use http::{HeaderName, HeaderValue};
 
 use super::{dialect, standard};
-use crate::domain::{Mapping, Secret, Vendor, Verify};
+use crate::domain::{Format, Mapping, Secret, Vendor, Verify};
 
-/// Whether a hook of `vendor` may be made like this; if not, a sentence that says what to do.
+/// Upper bound on a notification secret.
+const MAX_SECRET_BYTES: usize = 1024;
+
+/// Checks the settings of a hook.
+///
+/// # Errors
+/// A text for the API client: which field is wrong and what it must be.
 pub fn check_settings(
     vendor: Vendor,
     verify: &Verify,
@@ -16,17 +22,17 @@ pub fn check_settings(
     check_verify(vendor, verify)?;
     match (vendor, mapping) {
         (Vendor::Generic, None) => {
-            return Err("a generic hook needs a mapping: say where vendorId and status are".to_owned());
+            return Err("a generic hook requires a mapping with at least vendorId, status and statuses".to_owned());
         }
         (Vendor::Generic, Some(mapping)) => check_mapping(mapping)?,
-        (_, Some(_)) => return Err(format!("a {vendor} hook takes no mapping: only generic ones do")),
+        (_, Some(_)) => return Err(format!("a {vendor} hook has no mapping: only generic hooks do")),
         (_, None) => {}
     }
     if !label_cookies.is_empty() && vendor != Vendor::Zoffice {
-        return Err(format!("a {vendor} hook takes no labelCookies: only zoffice ones do"));
+        return Err(format!("a {vendor} hook has no labelCookies: only zoffice hooks do"));
     }
     match label_cookies.iter().find(|name| !is_token(name)) {
-        Some(name) => Err(format!("labelCookies: {name:?} cannot be the name of a cookie")),
+        Some(name) => Err(format!("labelCookies: {name:?} is not a valid cookie name")),
         None => Ok(()),
     }
 }
@@ -48,9 +54,9 @@ pub fn check_verify(vendor: Vendor, verify: &Verify) -> Result<(), String> {
         Verify::HmacSha256 { secret, header, prefix, .. } => {
             check_secret(secret)?;
             if HeaderName::from_bytes(header.as_bytes()).is_err() {
-                return Err(format!("verify.header: {header:?} cannot be the name of a header"));
+                return Err(format!("verify.header: {header:?} is not a valid header name"));
             }
-            // A value that ends in a space is fine here, because the signature follows.
+            // The prefix may end in a space, because the signature follows.
             check_header_value(&format!("{prefix}."), "verify.prefix")
         }
     }
@@ -58,16 +64,16 @@ pub fn check_verify(vendor: Vendor, verify: &Verify) -> Result<(), String> {
 
 fn check_secret(secret: &Secret) -> Result<(), String> {
     if secret.expose().is_empty() {
-        return Err("verify.secret is empty: give the secret that the vendor uses, or choose the type none".to_owned());
+        return Err("verify.secret is empty: use the vendor's secret, or the type none".to_owned());
     }
     Ok(())
 }
 
-/// A secret that HTTP would trim or refuse could never be equal to what arrives.
+/// HTTP trims or rejects other values, so they would never match a received header.
 fn check_header_value(text: &str, key: &str) -> Result<(), String> {
     if text.trim() != text || HeaderValue::from_str(text).is_err() && HeaderValue::from_bytes(text.as_bytes()).is_err()
     {
-        return Err(format!("{key} cannot be a header's value: take spaces from its ends and control characters out"));
+        return Err(format!("{key} is not a valid header value: remove surrounding spaces and control characters"));
     }
     Ok(())
 }
@@ -75,10 +81,10 @@ fn check_header_value(text: &str, key: &str) -> Result<(), String> {
 fn check_standard(secrets: &[Secret]) -> Result<(), String> {
     match secrets.len() {
         1 | 2 => {}
-        0 => return Err("verify.secret is missing: give one whsec_…, or two while rotating".to_owned()),
-        _ => return Err("verify.secrets are more than two: keep the present one and the one before".to_owned()),
+        0 => return Err("verify.secret is missing: use one whsec_…, or two during a rotation".to_owned()),
+        _ => return Err("verify.secrets has more than two entries: keep the current and the previous one".to_owned()),
     }
-    if secrets.iter().any(|s| standard::signing_key(s).is_none()) {
+    if secrets.iter().any(|s| standard::shared_key(s).is_none()) {
         return Err("verify.secret must be whsec_ and the base64 of 24 to 64 bytes".to_owned());
     }
     Ok(())
@@ -96,25 +102,67 @@ fn check_mapping(mapping: &Mapping) -> Result<(), String> {
     ];
     for (key, pointer) in required.into_iter().chain(optional) {
         if pointer.is_some_and(|p| !is_pointer(p)) {
-            return Err(format!("mapping.{key} is not a JSON pointer: begin with /, and write ~0 for ~, ~1 for /"));
+            return Err(format!("mapping.{key} is not a JSON Pointer: it begins with /, with ~0 for ~ and ~1 for /"));
         }
     }
     if mapping.statuses.is_empty() {
-        return Err(
-            "mapping.statuses is empty: say which of the vendor's words is PENDING, COMPLETED or ERROR".to_owned()
-        );
+        return Err("mapping.statuses is empty: map the vendor's statuses to PENDING, COMPLETED or ERROR".to_owned());
     }
     Ok(())
 }
 
-/// RFC 6901: empty, or segments that each begin with `/`, in which `~` is followed by `0` or `1`.
+/// RFC 6901: empty, or segments that begin with `/`, with `~` only before `0` or `1`.
 fn is_pointer(text: &str) -> bool {
     (text.is_empty() || text.starts_with('/')) && text.split('~').skip(1).all(|s| s.starts_with(['0', '1']))
 }
 
-/// RFC 6265 has names of cookies be tokens, as names of headers are.
+/// Cookie names are tokens (RFC 6265).
 fn is_token(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
+}
+
+/// Checks the secrets of a notification with this format.
+///
+/// # Errors
+/// The text follows the name of the field: `secret: must be …`.
+pub fn check_secrets(format: Format, secrets: &[Secret]) -> Result<(), String> {
+    match format {
+        Format::Zoffice | Format::Gini if secrets.is_empty() => Ok(()),
+        Format::Zoffice | Format::Gini => {
+            Err("these formats have no signature: use tokenType and tokenValue".to_owned())
+        }
+        Format::Baidu | Format::Ppj => check_single_secret(format, secrets),
+        Format::Standard => check_signing_keys(secrets),
+    }
+}
+
+fn check_single_secret(format: Format, secrets: &[Secret]) -> Result<(), String> {
+    match secrets {
+        [] => Ok(()),
+        [secret] if secret.expose().is_empty() => {
+            Err("must not be empty: use the receiver's secret, or omit the field".to_owned())
+        }
+        [secret] if secret.expose().chars().any(char::is_control) => {
+            Err("must not contain control characters such as line breaks".to_owned())
+        }
+        [secret] if secret.expose().len() > MAX_SECRET_BYTES => {
+            Err(format!("must have at most {MAX_SECRET_BYTES} bytes"))
+        }
+        [_] => Ok(()),
+        _ => Err(format!("must be one: requests of the format {format} have one signature")),
+    }
+}
+
+fn check_signing_keys(secrets: &[Secret]) -> Result<(), String> {
+    if secrets.len() > 2 {
+        return Err("must be at most two: keep the current and the previous one".to_owned());
+    }
+    if secrets.iter().all(standard::can_sign) {
+        return Ok(());
+    }
+    Err("must be whsec_ and the base64 of 24 to 64 bytes, or whsk_ and the base64 of an Ed25519 key: its seed of 32 \
+         bytes, or seed and public key"
+        .to_owned())
 }
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
-//! What holds for every dialect.
+//! Tests of all dialects.
 
-mod chance;
+mod property;
 
 use http::HeaderMap;
 use serde_json::json;
 
-use super::fixture::{ENDPOINT, Request, every_hook, hook, mapping, now, open, outgoing_event, proofs};
+use super::fixture::{ENDPOINT, Request, every_hook, hook, mapping, now, open, outgoing_event, verify_variants};
 use super::{Mode, ParsedMessage, RenderError, WebhookError, parse_verified, render, standard_notify};
 use crate::domain::{Hook, Status, Vendor, VendorError, Verify};
 
@@ -65,7 +65,7 @@ fn reject_is_parsed_without_its_credentials() {
 fn verify_type_of_another_vendor_verifies_nothing() {
     for vendor in Vendor::ALL {
         let other = if vendor == Vendor::Ppj { Vendor::Baidu } else { Vendor::Ppj };
-        let verify = proofs(other).remove(1);
+        let verify = verify_variants(other).remove(1);
         let out = render(vendor, &outgoing_event("a", Status::Completed), ENDPOINT, &Verify::None {}, now())
             .expect("written");
         assert!(Request::of(&out).is_unauthorized(&hook(vendor, verify.clone())), "{vendor}");

@@ -1,5 +1,5 @@
-//! What all proofs are made of: HMAC-SHA256, comparison in constant time, strict decoding, headers that occur once,
-//! fresh timestamps. Knows no vendor; every failure is a `401` that tells nothing about the secret.
+//! Building blocks of signature and credential checks: HMAC-SHA256, constant-time comparison, strict decoding, headers
+//! that occur once, timestamp windows. Independent of vendors.
 
 use std::time::Duration;
 
@@ -10,17 +10,17 @@ use http::HeaderMap;
 use super::WebhookError;
 use crate::domain::{Encoding, Secret, Timestamp};
 
-/// How far a signed timestamp may lie from our clock, in either direction.
+/// Maximum difference between a signed timestamp and our clock.
 pub(super) const MAX_CLOCK_SKEW: Duration = Duration::from_secs(5 * 60);
 
-/// HMAC-SHA256 over the parts, one after the other.
+/// HMAC-SHA256 of the concatenated parts.
 pub(super) fn hmac(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
     let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, key));
     for part in parts {
         context.update(part);
     }
     let mut tag = [0; 32];
-    // An HMAC-SHA256 tag has 32 bytes; `copy_from_slice` would say so loudly if the algorithm above were changed.
+    // An HMAC-SHA256 tag has 32 bytes; `copy_from_slice` panics for other lengths.
     tag.copy_from_slice(context.sign().as_ref());
     tag
 }
@@ -30,7 +30,7 @@ pub(super) fn hex(tag: &[u8]) -> String {
     HEXLOWER.encode(tag)
 }
 
-/// Decodes a signature to its fixed length first, so that an empty or shortened one can never compare as equal.
+/// Decodes a tag of exactly 32 bytes, so that an empty or truncated one never compares as equal.
 pub(super) fn decode_tag(encoding: Encoding, text: &[u8]) -> Option<[u8; 32]> {
     let bytes = match encoding {
         Encoding::Hex => HEXLOWER_PERMISSIVE.decode(text),
@@ -39,27 +39,31 @@ pub(super) fn decode_tag(encoding: Encoding, text: &[u8]) -> Option<[u8; 32]> {
     bytes.ok()?.try_into().ok()
 }
 
-/// Whether two tags are the same, in a time that does not depend on where they differ.
+/// Compares two tags in constant time.
 pub(super) fn tags_equal(a: &[u8; 32], b: &[u8; 32]) -> bool {
     constant_time::verify_slices_are_equal(a, b).is_ok()
 }
 
-/// Whether a header carries exactly the secret. Digests are compared, so that the time does not even tell its length.
+/// Compares a header value with the secret in constant time. Digests are compared, so that the time does not depend on
+/// the secret's length either.
 pub(super) fn equals_secret(sent: &[u8], secret: &Secret) -> Result<bool, WebhookError> {
-    let wanted = digest::digest(&digest::SHA256, secret_bytes(secret)?);
+    let expected = digest::digest(&digest::SHA256, secret_bytes(secret)?);
     let sent = digest::digest(&digest::SHA256, sent);
-    Ok(constant_time::verify_slices_are_equal(sent.as_ref(), wanted.as_ref()).is_ok())
+    Ok(constant_time::verify_slices_are_equal(sent.as_ref(), expected.as_ref()).is_ok())
 }
 
-/// The secret's bytes; an empty secret proves nothing, however it came to be stored.
+/// The secret's bytes.
+///
+/// # Errors
+/// [`WebhookError::Unauthorized`] for an empty secret, which must never verify anything.
 pub(super) fn secret_bytes(secret: &Secret) -> Result<&[u8], WebhookError> {
     match secret.expose().as_bytes() {
-        [] => Err(WebhookError::Unauthorized("this hook's secret is empty: make a new hook")),
+        [] => Err(WebhookError::Unauthorized("this hook's secret is empty: create a new hook")),
         bytes => Ok(bytes),
     }
 }
 
-/// The value of a header that must be there exactly once: of two signatures, which one counts is the sender's choice.
+/// The value of a header that must occur exactly once; otherwise the error says `otherwise`.
 pub(super) fn single_header<'a>(
     headers: &'a HeaderMap,
     name: &str,
@@ -72,25 +76,25 @@ pub(super) fn single_header<'a>(
     }
 }
 
-/// The one `Authorization` header equals the secret.
+/// Checks that `Authorization` occurs once and equals the secret.
 pub(super) fn authorization(headers: &HeaderMap, secret: &Secret) -> Result<(), WebhookError> {
-    const WANTED: &str = "the header Authorization must occur once and equal the hook's secret";
-    if equals_secret(single_header(headers, "authorization", WANTED)?, secret)? {
+    const EXPECTED: &str = "the header Authorization must occur once and equal the hook's secret";
+    if equals_secret(single_header(headers, "authorization", EXPECTED)?, secret)? {
         Ok(())
     } else {
-        Err(WebhookError::Unauthorized(WANTED))
+        Err(WebhookError::Unauthorized(EXPECTED))
     }
 }
 
-/// Whether a timestamp in whole seconds lies within [`MAX_CLOCK_SKEW`] of `now`. Only plain digits are a timestamp: no sign,
-/// no fraction, no exponent, and nothing that overflows.
+/// Whether a timestamp in seconds is within [`MAX_CLOCK_SKEW`] of `now`. Only digits are accepted: no sign, fraction or
+/// exponent, and no overflow.
 pub(super) fn is_fresh(seconds: &[u8], now: Timestamp) -> bool {
     parse_digits(seconds)
         .and_then(|s| s.checked_sub(now.seconds()))
         .is_some_and(|apart| apart.unsigned_abs() <= MAX_CLOCK_SKEW.as_secs())
 }
 
-/// A number of plain digits.
+/// Parses digits only; `None` on overflow.
 pub(super) fn parse_digits(digits: &[u8]) -> Option<i64> {
     if !digits.iter().all(u8::is_ascii_digit) {
         return None;
@@ -98,9 +102,9 @@ pub(super) fn parse_digits(digits: &[u8]) -> Option<i64> {
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
-/// For a hook whose proof is not one of its vendor's: it can only have been stored by mistake, and lets nobody in.
+/// The error for a stored hook whose `verify.type` its vendor does not support. Such a hook accepts no request.
 pub(super) fn unexpected_verify_type() -> WebhookError {
-    WebhookError::Unauthorized("this hook's proof does not fit its vendor: make a new hook")
+    WebhookError::Unauthorized("this hook's verify.type is not supported by its vendor: create a new hook")
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! zOffice: `taskId`, `code` and a `detail` in which everything is optional. It proves itself by a Cookie or an
-//! Authorization value that the application chose, and calls once: nothing here is stricter than it must be.
+//! zOffice: `taskId`, `code` and a `detail` with optional keys only. Credentials are a Cookie or Authorization value
+//! that the application chose. zOffice never retries, so parsing is as lenient as possible.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,6 @@ use super::{
 };
 use crate::domain::{Hook, Status, Timestamp, Update, Vendor, VendorError, Verify};
 
-/// The dialect of zOffice.
 pub(super) struct Zoffice;
 
 impl Dialect for Zoffice {
@@ -27,7 +26,7 @@ impl Dialect for Zoffice {
     fn verify(&self, hook: &Hook, request: &WebhookRequest<'_>, _now: Timestamp) -> Result<(), WebhookError> {
         match &hook.verify {
             Verify::Authorization { secret } => verification::authorization(request.headers, secret),
-            // HTTP/2 may have split the one header into several, which RFC 9113 has joined like this.
+            // HTTP/2 may split the header; RFC 9113, 8.2.3 joins the parts with "; ".
             Verify::Cookie { secret }
                 if verification::equals_secret(&cookies(request.headers).join(&b"; "[..]), secret)? =>
             {
@@ -41,7 +40,7 @@ impl Dialect for Zoffice {
     fn parse(&self, hook: &Hook, request: &WebhookRequest<'_>) -> Result<ParsedMessage, WebhookError> {
         let body = json::object(request.body)?;
         let code = json::string(&body, "code")?;
-        // One integrator meets `convertFailNotify`: case means nothing.
+        // `convertFailNotify` occurs on the wire as well.
         let lower = code.to_ascii_lowercase();
         let status = match lower.as_str() {
             "convertsuccessnotify" | "tasksuccessnotify" => Status::Completed,
@@ -50,12 +49,12 @@ impl Dialect for Zoffice {
             _ => return Err(malformed(format!("code {} is unknown", json::quote(code)))),
         };
         let mut update = Update::new(json::vendor_id(&body, "taskId")?, status);
-        update.dedup_key = Some(format!("{lower}:{}", json::spelling(&update.vendor_id)));
+        update.dedup_key = Some(format!("{lower}:{}", json::normalized(&update.vendor_id)));
         update.labels = labels(&hook.label_cookies, request.headers);
         let mut detail = match body.get("detail") {
             Some(Value::Object(map)) => map.clone(),
             None | Some(Value::Null) => Map::new(),
-            // Not the object it should be, but still what zOffice says, and it says it once.
+            // Not an object, but kept because zOffice does not retry.
             Some(other) => Map::from_iter([("detail".to_owned(), other.clone())]),
         };
         update.title = json::text(detail.get("filename"));
@@ -70,23 +69,23 @@ impl Dialect for Zoffice {
                 detail.entry(key).or_insert(value);
             }
         }
-        update.result = json::filled(detail);
+        update.result = json::non_empty(detail);
         Ok(ParsedMessage::Update(Box::new(update)))
     }
 
     fn render(
         &self,
-        outgoing_event: &OutgoingEvent,
+        event: &OutgoingEvent,
         endpoint: &str,
         verify: &Verify,
         _now: Timestamp,
     ) -> Result<OutgoingRequest, RenderError> {
-        let code = match outgoing_event.update.status {
+        let code = match event.update.status {
             Status::Completed => "TaskSuccessNotify",
             Status::Error => "TaskFailNotify",
             Status::Pending => "TaskHandingNotify",
         };
-        let body = json!({ "taskId": outgoing_event.update.vendor_id, "code": code, "detail": detail(&outgoing_event.update) });
+        let body = json!({ "taskId": event.update.vendor_id, "code": code, "detail": detail(&event.update) });
         let header = match verify {
             Verify::None {} => None,
             Verify::Cookie { secret } => Some(("cookie", secret)),
@@ -99,15 +98,15 @@ impl Dialect for Zoffice {
 }
 
 fn detail(update: &Update) -> Value {
-    let word = match update.status {
+    let task_status = match update.status {
         Status::Completed => "SUCCESS",
         Status::Error => "FAIL",
         Status::Pending => return Value::Null,
     };
     let mut detail = Map::new();
-    detail.insert("taskStatus".into(), json!(word));
+    detail.insert("taskStatus".into(), json!(task_status));
     if let Some(error) = &update.error {
-        // There is one place for an explanation; a code alone is better than nothing.
+        // The format has no field for the code; it is sent if there is no message.
         let msg = if error.message.is_empty() { &error.code } else { &error.message };
         detail.insert("msg".into(), json!(msg));
     }
@@ -124,7 +123,7 @@ fn cookies(headers: &HeaderMap) -> Vec<&[u8]> {
     headers.get_all("cookie").iter().map(http::HeaderValue::as_bytes).collect()
 }
 
-/// The named cookies that came along; of several with one name, the first, as RFC 6265 orders them.
+/// The cookies with these names. The first value of a repeated name wins (RFC 6265 sends the most specific first).
 fn labels(names: &[String], headers: &HeaderMap) -> BTreeMap<String, String> {
     let mut labels = BTreeMap::new();
     if names.is_empty() {

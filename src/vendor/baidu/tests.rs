@@ -1,4 +1,4 @@
-//! What Baidu DOC and its sibling products can rely on.
+//! Parsing, verifying and rendering the format of Baidu DOC and its sibling products.
 
 use serde_json::{Value, json};
 
@@ -6,13 +6,8 @@ use crate::domain::{Hook, Secret, Status, Timestamp, Vendor, VendorError, Verify
 use crate::vendor::fixture::{ENDPOINT, NOW, Request, hook, now, open, outgoing_event};
 use crate::vendor::{RenderError, WebhookError, render, verify_and_parse};
 
-/// The seed's own example, to the byte.
-const SEED: &str = r#"{
-    "messageId": "<message_id>",
-    "messageBody": "{\"documentId\":\"doc-gkideq542yb44diy\",\"title\":\"doc_title\",\"status\":\"PUBLISHED\",\"publishInfo\":{\"pageCount\":1,\"sizeInBytes\":33,\"publishTime\":\"2016-12-08T08:45:37Z\"},\"notifyTime\":\"2016-12-08T08:45:37Z\"}",
-    "notification": "<notification_name>",
-    "server": "doc.bj.baidubce.com"
-}"#;
+/// The example of Baidu's documentation.
+const PUBLISHED: &str = include_str!("../../../tests/fixtures/baidu/published.json");
 
 fn verify() -> Verify {
     Verify::Baidu { secret: Secret::new("s3cret") }
@@ -28,7 +23,7 @@ fn body(message: &Value) -> Request {
 
 #[test]
 fn documented_message_is_parsed() {
-    let update = Request::post(SEED).update(&open(Vendor::Baidu));
+    let update = Request::post(PUBLISHED).update(&open(Vendor::Baidu));
     assert_eq!(update.vendor_id.as_str(), "doc-gkideq542yb44diy");
     assert_eq!((update.status, update.title.as_deref()), (Status::Completed, Some("doc_title")));
     let result = json!({ "pageCount": 1, "sizeInBytes": 33, "publishTime": "2016-12-08T08:45:37Z" });
@@ -171,11 +166,11 @@ fn signature_over_the_documented_text_is_accepted() {
 #[test]
 fn envelope_is_rendered_as_documented() {
     let mut event = outgoing_event("doc-gkideq542yb44diy", Status::Completed);
-    event.update = Request::post(SEED).update(&open(Vendor::Baidu));
+    event.update = Request::post(PUBLISHED).update(&open(Vendor::Baidu));
     event.message_id = "<message_id>".into();
     event.notification = "<notification_name>".into();
     let out = render(Vendor::Baidu, &event, ENDPOINT, &Verify::None {}, now()).expect("written");
-    let compact: Value = serde_json::from_str(SEED).expect("JSON");
+    let compact: Value = serde_json::from_str(PUBLISHED).expect("JSON");
     assert_eq!(out.body, compact.to_string());
     assert_eq!(out.headers, [("content-type".into(), "application/json".into())]);
 }

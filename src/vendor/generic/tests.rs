@@ -1,4 +1,4 @@
-//! What a vendor without a dialect of its own can rely on.
+//! Parsing, verifying and rendering of generic hooks.
 
 use std::collections::BTreeMap;
 
@@ -132,6 +132,6 @@ fn published_github_signature_is_accepted() {
     };
     let request = Request::post("Hello, World!")
         .header("X-Hub-Signature-256", "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17");
-    // Proven, and only then found not to be JSON.
+    // Verification succeeds; parsing then fails because the body is not JSON.
     assert!(request.is_malformed(&Hook { verify, ..mapped(mapping()) }));
 }

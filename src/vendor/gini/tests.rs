@@ -1,4 +1,4 @@
-//! What a sender of Gini's two keys can rely on.
+//! Parsing, verifying and rendering the format of Gini.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use crate::vendor::render;
 
 #[test]
 fn documented_event_is_parsed() {
-    let body = "{\n \"documentId\": \"626626a0-749f-11e2-bfd6-000000000000\",\n \"status\": \"COMPLETED\"\n}";
+    let body = include_str!("../../../tests/fixtures/gini/completed.json");
     let update = Request::post(body).update(&open(Vendor::Gini));
     assert_eq!(update.vendor_id.as_str(), "626626a0-749f-11e2-bfd6-000000000000");
     assert_eq!((update.status, update.result, update.dedup_key), (Status::Completed, None, None));

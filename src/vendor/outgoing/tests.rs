@@ -1,10 +1,10 @@
-//! What a receiver of notifications can rely on, whichever format it has chosen.
+//! Requests of notifications in every format.
 
 mod golden;
 mod handshake;
 mod hostile;
-mod own_words;
-mod proofs;
+mod passthrough;
+mod signatures;
 
 use super::{handshake_request, render_notification};
 use crate::domain::{Format, Secret, Status, Vendor, VendorError, Verify};

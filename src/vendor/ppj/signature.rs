@@ -1,19 +1,20 @@
-//! PPJ's two signatures: edition A's over the nonce, in the query of the handshake; edition B's over the whole
-//! request, in headers. The key of the second HMAC is the hexadecimal text of the first.
+//! PPJ's signatures and the request parameters they cover. Edition A signs the nonce, in the query of the handshake;
+//! edition B signs every request, in headers. The key of the second HMAC is the hexadecimal text of the first.
 
-use super::params::Params;
+use http::Method;
+
 use crate::domain::{Encoding, Timestamp};
-use crate::vendor::{WebhookError, WebhookRequest, verification};
+use crate::vendor::{WebhookError, WebhookRequest, malformed, verification};
 
 /// Unix seconds, in edition B.
 pub(super) const TIMESTAMP: &str = "x-ppj-timestamp";
 /// Hexadecimal, in edition B.
 pub(super) const SIGNATURE: &str = "x-ppj-signature";
 
-const WANTED: &str = "a signature by PPJ is needed: X-PPJ-Timestamp and X-PPJ-Signature, each once, or timestamp, \
+const MISSING: &str = "a PPJ signature is required: X-PPJ-Timestamp and X-PPJ-Signature, each once, or timestamp, \
                       nonce and signature in the query of a verify request";
-const STALE: &str = "the timestamp of the signature is more than 5 minutes from this clock";
-const WRONG: &str = "the signature does not match";
+const STALE: &str = "the timestamp of the signature differs from the current time by more than 5 minutes";
+const MISMATCH: &str = "the signature does not match";
 
 /// The tag of `text` at `timestamp`.
 pub(super) fn sign(secret: &[u8], timestamp: &[u8], text: &[&[u8]]) -> [u8; 32] {
@@ -21,63 +22,63 @@ pub(super) fn sign(secret: &[u8], timestamp: &[u8], text: &[&[u8]]) -> [u8; 32] 
     verification::hmac(sign_key.as_bytes(), text)
 }
 
-/// The tag of a whole request, as edition B has it.
+/// The tag of a request in edition B.
 pub(super) fn sign_request(secret: &[u8], timestamp: &[u8], method: &str, path: &str, params: &str) -> [u8; 32] {
     sign(secret, timestamp, &[method.as_bytes(), b"\n", path.as_bytes(), b"\n", params.as_bytes()])
 }
 
-/// Checks whichever signature the request carries; headers, when there are any, decide alone.
-pub(super) fn check(
+/// Verifies the signature headers if there are any, otherwise the query signature of a handshake.
+pub(super) fn verify(
     secret: &[u8],
     request: &WebhookRequest<'_>,
     params: &Params,
     now: Timestamp,
 ) -> Result<(), WebhookError> {
     if request.headers.contains_key(TIMESTAMP) || request.headers.contains_key(SIGNATURE) {
-        check_headers(secret, request, params, now)
+        verify_headers(secret, request, params, now)
     } else if matches!(params.once("type"), Ok(Some("verify" | "validation"))) {
-        check_query(secret, params, now)
+        verify_query(secret, params, now)
     } else {
-        // A query signature covers the nonce only, so on a notification it would sign_headers nothing about the job.
-        Err(WebhookError::Unauthorized(WANTED))
+        // The query signature covers the nonce only, so it does not authenticate a notification.
+        Err(WebhookError::Unauthorized(MISSING))
     }
 }
 
-fn check_headers(
+fn verify_headers(
     secret: &[u8],
     request: &WebhookRequest<'_>,
     params: &Params,
     now: Timestamp,
 ) -> Result<(), WebhookError> {
-    let timestamp = verification::single_header(request.headers, TIMESTAMP, WANTED)?;
-    let sent = verification::single_header(request.headers, SIGNATURE, WANTED)?;
+    let timestamp = verification::single_header(request.headers, TIMESTAMP, MISSING)?;
+    let sent = verification::single_header(request.headers, SIGNATURE, MISSING)?;
     if !verification::is_fresh(timestamp, now) {
         return Err(WebhookError::Unauthorized(STALE));
     }
-    let sent = verification::decode_tag(Encoding::Hex, sent).ok_or(WebhookError::Unauthorized(WRONG))?;
+    let sent = verification::decode_tag(Encoding::Hex, sent).ok_or(WebhookError::Unauthorized(MISMATCH))?;
     let params = params.signed();
     let signed_by = |path| {
         verification::tags_equal(&sign_request(secret, timestamp, request.method.as_str(), path, &params), &sent)
     };
-    // The path as it arrived; behind a proxy that takes a prefix away, the path as PPJ was given it.
+    // The received path, or the path of the public URL if a proxy strips a prefix.
     if signed_by(request.path) || request.endpoint.and_then(path_of).is_some_and(signed_by) {
         Ok(())
     } else {
-        Err(WebhookError::Unauthorized(WRONG))
+        Err(WebhookError::Unauthorized(MISMATCH))
     }
 }
 
-fn check_query(secret: &[u8], params: &Params, now: Timestamp) -> Result<(), WebhookError> {
-    let once = |name| params.once(name).ok().flatten().map(str::as_bytes).ok_or(WebhookError::Unauthorized(WANTED));
+fn verify_query(secret: &[u8], params: &Params, now: Timestamp) -> Result<(), WebhookError> {
+    let once = |name| params.once(name).ok().flatten().map(str::as_bytes).ok_or(WebhookError::Unauthorized(MISSING));
     let (timestamp, nonce, sent) = (once("timestamp")?, once("nonce")?, once("signature")?);
     if !verification::is_fresh(timestamp, now) {
         return Err(WebhookError::Unauthorized(STALE));
     }
-    let sent = verification::decode_tag(Encoding::Hex, sent).ok_or(WebhookError::Unauthorized(WRONG))?;
+    let sent = verification::decode_tag(Encoding::Hex, sent).ok_or(WebhookError::Unauthorized(MISMATCH))?;
     if verification::tags_equal(&sign(secret, timestamp, &[nonce]), &sent) {
         Ok(())
     } else {
-        Err(WebhookError::Unauthorized(WRONG))
+        Err(WebhookError::Unauthorized(MISMATCH))
     }
 }
 
@@ -85,6 +86,66 @@ fn path_of(endpoint: &str) -> Option<&str> {
     let (_, rest) = endpoint.split_once("://")?;
     let path = rest.find('/').map_or("/", |start| &rest[start..]);
     path.split(['?', '#']).next()
+}
+
+/// Names and values, percent-decoded, in the order of the request.
+#[derive(Debug)]
+pub(super) struct Params(Vec<(String, String)>);
+
+/// A parameter occurs more than once, so the request is ambiguous.
+#[derive(Debug)]
+pub(super) struct Repeated;
+
+impl Params {
+    /// The parameters of the query and, for POST, of the form.
+    pub(super) fn of(request: &WebhookRequest<'_>) -> Self {
+        let query = request.query.unwrap_or_default().as_bytes();
+        let form = if request.method == Method::POST { request.body } else { &[] };
+        Self(form_urlencoded::parse(query).chain(form_urlencoded::parse(form)).map(own).collect())
+    }
+
+    pub(super) fn from_pairs(pairs: impl Iterator<Item = (String, String)>) -> Self {
+        Self(pairs.collect())
+    }
+
+    /// # Errors
+    /// [`Repeated`] if the parameter occurs more than once.
+    pub(super) fn once(&self, name: &str) -> Result<Option<&str>, Repeated> {
+        let mut values = self.0.iter().filter(|(n, _)| n == name);
+        match (values.next(), values.next()) {
+            (first, None) => Ok(first.map(|(_, value)| value.as_str())),
+            _ => Err(Repeated),
+        }
+    }
+
+    /// Like [`Params::once`]; also rejects bytes that are not UTF-8, which decoding has replaced.
+    pub(super) fn optional(&self, name: &str) -> Result<Option<&str>, WebhookError> {
+        match self.once(name) {
+            Ok(Some(value)) if value.contains(char::REPLACEMENT_CHARACTER) => {
+                Err(malformed(format!("{name} is not UTF-8")))
+            }
+            Ok(value) => Ok(value),
+            Err(Repeated) => Err(malformed(format!("{name} occurs more than once"))),
+        }
+    }
+
+    pub(super) fn required(&self, name: &str) -> Result<&str, WebhookError> {
+        self.optional(name)?.ok_or_else(|| malformed(format!("{name} is missing")))
+    }
+
+    /// The text that edition B signs: `k=v` joined by `&`, sorted by name, not encoded, without `_…` and `file_source`.
+    pub(super) fn signed(&self) -> String {
+        let mut pairs: Vec<_> =
+            self.0.iter().filter(|(name, _)| !name.starts_with('_') && name != "file_source").collect();
+        // Stable sort by name: values of one name keep their order.
+        pairs.sort_by(|a, b| a.0.cmp(&b.0));
+        let pairs: Vec<_> = pairs.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
+        pairs.join("&")
+    }
+}
+
+fn own((name, value): (std::borrow::Cow<'_, str>, std::borrow::Cow<'_, str>)) -> (String, String) {
+    (name.into_owned(), value.into_owned())
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
-//! What PPJ can rely on, edition by edition.
+//! Parsing, verifying and rendering the editions of PPJ's format.
 
 use crate::domain::{Hook, Secret, Status, Timestamp, Vendor, Verify};
 use crate::vendor::fixture::{ENDPOINT, NOW, Request, hook, now, open, outgoing_event};
 use crate::vendor::{ParsedMessage, RenderError, WebhookError, verify_and_parse};
 
-use super::write::{Edition, handshake, notify};
+use super::{Edition, handshake, notify};
 
 const SECRET: &str = "kKdBnfSJNnBjex9gczp6P9g2";
 
@@ -24,7 +24,7 @@ fn documented_requests_are_parsed() {
     let hook = open(Vendor::Ppj);
     let verify = Request::get("type=verify&timestamp=1489820220&nonce=7bzaglsx2y1nmujw&signature=XXXXX");
     assert_eq!(nonce_of(&verify, &hook), r#"{"nonce":"7bzaglsx2y1nmujw"}"#);
-    let done = Request::get("type=complete&token=8v9iSKnj&code=0").update(&hook);
+    let done = Request::get(include_str!("../../../tests/fixtures/ppj/complete.query")).update(&hook);
     assert_eq!((done.vendor_id.as_str(), done.status, done.error), ("8v9iSKnj", Status::Completed, None));
     for (code, message) in [("1", "server internal error"), ("2", "source file error")] {
         let failed = Request::get(&format!("type=error&token=8v9iSKnj&code={code}")).update(&hook);
@@ -37,10 +37,10 @@ fn documented_requests_are_parsed() {
 fn editions_of_one_message_share_a_deduplication_key() {
     let hook = open(Vendor::Ppj);
     let keys: Vec<_> = [
-        Request::get("type=complete&token=8v9iSKnj&code=0"),
-        Request::get("type=completed&token=8v9iSKnj&code=0"),
+        Request::get(include_str!("../../../tests/fixtures/ppj/complete.query")),
+        Request::get(include_str!("../../../tests/fixtures/ppj/completed.query")),
         Request::get("agent=06875f8b&token=8v9iSKnj&type=completed"),
-        Request::post("type=complete&token=8v9iSKnj"),
+        Request::post(include_str!("../../../tests/fixtures/ppj/complete.form")),
         Request::get("type=complete&token=8v9iSKnj&code="),
     ]
     .iter()
@@ -61,11 +61,8 @@ fn deduplication_ignores_case_of_uuid_tokens_only() {
 
 #[test]
 fn published_requests_are_accepted_within_five_minutes() {
-    let verify = Request::get(
-        "type=verify&timestamp=1489820220&nonce=7bzaglsx2y1nmujw\
-         &signature=988b7b1bdd05d10a0b21840561097f2dbbabeaf7e2bbe0dc960856a5fcdeb84e",
-    );
-    let mut notify = Request::get("agent=06875f8b&code=0&token=8v9iSKnj&type=completed")
+    let verify = Request::get(include_str!("../../../tests/fixtures/ppj/verify.query"));
+    let mut notify = Request::get(include_str!("../../../tests/fixtures/ppj/completed.query"))
         .header("X-PPJ-Timestamp", "1490255398")
         .header("X-PPJ-Signature", "9b566f493c25afa7b57b6e2289f2382c32ab2393bdf0b0367ba77bb53dce36db");
     notify.path = "/notify".into();
@@ -88,7 +85,7 @@ fn signature_covers_method_path_and_parameters() {
     assert!(other.is_unauthorized(&signed()));
     let mut other = good.clone();
     other.path = "/in/other".into();
-    // The address that was handed out still ends in the signed path; another hook's does not.
+    // Without the public URL, only the received path is compared.
     let mut inbound = other.inbound();
     inbound.endpoint = None;
     assert!(matches!(verify_and_parse(&signed(), &inbound, now()), Err(WebhookError::Unauthorized(_))));
@@ -160,8 +157,8 @@ fn handshake_of_every_edition_returns_its_nonce() {
         let request = Request::of(&handshake(edition, ENDPOINT, "n&\"=", None, now()).expect("written"));
         assert_eq!(nonce_of(&request, &open(Vendor::Ppj)), r#"{"nonce":"n&\"="}"#, "{edition}");
         let out = handshake(edition, ENDPOINT, "abc", Some(&Secret::new(SECRET)), now());
-        let proven = !Request::of(&out.expect("written")).is_unauthorized(&signed());
-        assert_eq!(proven, matches!(edition, Edition::A | Edition::B), "{edition}");
+        let verified = !Request::of(&out.expect("written")).is_unauthorized(&signed());
+        assert_eq!(verified, matches!(edition, Edition::A | Edition::B), "{edition}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! Mistakes that are event when a hook is made.
+//! Validation of hook settings.
 
 use std::collections::BTreeMap;
 
@@ -30,7 +30,7 @@ fn hmac(secret: &str, header: &str, prefix: &str) -> Verify {
     }
 }
 
-fn every_proof(text: &str) -> Vec<Verify> {
+fn every_verify(text: &str) -> Vec<Verify> {
     let secret = Secret::new(text);
     vec![
         Verify::Ppj { secret: secret.clone() },
@@ -50,7 +50,7 @@ fn mapping_for(vendor: Vendor) -> Option<Mapping> {
 #[test]
 fn each_vendor_supports_its_documented_verify_types() {
     for vendor in Vendor::ALL {
-        let taken: Vec<_> = every_proof(WHSEC)
+        let taken: Vec<_> = every_verify(WHSEC)
             .iter()
             .filter(|v| check_settings(vendor, v, mapping_for(vendor).as_ref(), &[]).is_ok())
             .map(Verify::kind)
@@ -70,7 +70,7 @@ fn each_vendor_supports_its_documented_verify_types() {
 #[test]
 fn empty_secret_is_rejected_for_every_verify_type() {
     for vendor in Vendor::ALL {
-        for verify in every_proof("").iter().filter(|v| v.kind() != "none") {
+        for verify in every_verify("").iter().filter(|v| v.kind() != "none") {
             assert!(check_settings(vendor, verify, mapping_for(vendor).as_ref(), &[]).is_err(), "{vendor} {verify:?}");
         }
     }
@@ -142,7 +142,7 @@ fn label_cookies_are_for_zoffice_and_must_be_names() {
 #[test]
 fn settings_errors_contain_no_secret() {
     for vendor in Vendor::ALL {
-        for verify in every_proof(" hunter2\n") {
+        for verify in every_verify(" hunter2\n") {
             let answer = check_settings(vendor, &verify, None, &[]);
             assert!(!format!("{answer:?}").contains("hunter2"));
         }

@@ -1,9 +1,8 @@
-//! CloudEvents 1.0 over HTTP: structured and binary mode, both directions, and the `OPTIONS` handshake of its web
-//! hooks. Batches are refused: one answer cannot say that half of them were stored.
-
-use std::fmt::Write as _;
+//! CloudEvents 1.0 over HTTP in both directions: structured and binary mode, and the `OPTIONS` handshake. Batches are
+//! rejected, because one response cannot report that only part of a batch was stored.
 
 use http::HeaderMap;
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode, utf8_percent_encode};
 use serde_json::{Map, Value, json};
 
 use crate::domain::{Timestamp, Update};
@@ -11,10 +10,13 @@ use crate::vendor::{
     HandshakeResponse, OutgoingEvent, OutgoingRequest, WebhookError, WebhookRequest, json, malformed, post_json,
 };
 
-/// What the relay calls itself as a source.
+/// The `source` of events rendered by the relay.
 const SOURCE: &str = "/docrelay";
 
-/// The attributes that matter here, and the data.
+/// Characters that the HTTP binding percent-encodes in attribute headers.
+const NOT_ALLOWED_IN_HEADER: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'%');
+
+/// The parsed attributes and the data.
 #[derive(Debug)]
 pub(super) struct CloudEvent {
     id: String,
@@ -26,44 +28,42 @@ pub(super) struct CloudEvent {
 }
 
 impl CloudEvent {
-    /// What the event says of a document. Source and id together name it, as the specification has it.
-    pub(super) fn update(self) -> Result<Update, WebhookError> {
-        let mut update = super::told(&self.kind, self.subject.as_deref(), self.data)?;
+    /// Converts to an update. Source and id identify the event, as specified.
+    pub(super) fn into_update(self) -> Result<Update, WebhookError> {
+        let mut update = super::update(&self.kind, self.subject.as_deref(), self.data)?;
         update.vendor_time = self.time;
         update.dedup_key = Some(format!("cloudevent:{}:{}:{}", self.source.len(), self.source, self.id));
         Ok(update)
     }
 }
 
-/// Reads a CloudEvent; `None` when the request is none at all.
-pub(super) fn read(request: &WebhookRequest<'_>) -> Result<Option<CloudEvent>, WebhookError> {
+/// Parses a CloudEvent; `None` if the request is not one.
+pub(super) fn parse(request: &WebhookRequest<'_>) -> Result<Option<CloudEvent>, WebhookError> {
     let media = request.headers.get("content-type").and_then(|v| v.to_str().ok()).unwrap_or_default();
     let media = media.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     match media.as_str() {
-        "application/cloudevents+json" => read_structured(request.body).map(Some),
+        "application/cloudevents+json" => parse_structured(request.body).map(Some),
         other if other.starts_with("application/cloudevents-batch") => {
-            Err(malformed("batches of cloudevents are not taken: send them one by one"))
+            Err(malformed("batches of CloudEvents are not supported: send one event per request"))
         }
         other if other.starts_with("application/cloudevents") => {
-            Err(malformed("only the JSON format of cloudevents is taken: application/cloudevents+json"))
+            Err(malformed("only the JSON format of CloudEvents is supported: application/cloudevents+json"))
         }
         _ if ["ce-specversion", "ce-type", "ce-source", "ce-id"].iter().any(|n| request.headers.contains_key(*n)) => {
-            read_binary(request, &media).map(Some)
+            parse_binary(request, &media).map(Some)
         }
         _ => Ok(None),
     }
 }
 
-/// Whether the attributes of a message, if it is a CloudEvent, stand in `ce-*` headers: in every media type but those of
-/// the structured mode, which have them in the body.
+/// Whether a CloudEvent with this content type has its attributes in `ce-*` headers (binary mode).
 pub(in crate::vendor) fn has_attributes_in_headers(content_type: Option<&str>) -> bool {
     !content_type.is_some_and(|media| media.trim_start().to_ascii_lowercase().starts_with("application/cloudevents"))
 }
 
-fn read_structured(body: &[u8]) -> Result<CloudEvent, WebhookError> {
+fn parse_structured(body: &[u8]) -> Result<CloudEvent, WebhookError> {
     let mut event = json::object(body)?;
-    // The JSON format of cloudevents has a null attribute be an absent one, and some serialisers treat the two members
-    // for the data alike: they write both, and leave one of them null.
+    // In the JSON format a null attribute is absent. Some serialisers write both data members, one of them null.
     let mut member = |name: &str| event.shift_remove(name).filter(|value| !value.is_null());
     let data = match (member("data"), member("data_base64")) {
         (Some(Value::Object(data)), None) => data,
@@ -81,12 +81,12 @@ fn read_structured(body: &[u8]) -> Result<CloudEvent, WebhookError> {
     assemble(attribute, data)
 }
 
-fn read_binary(request: &WebhookRequest<'_>, media: &str) -> Result<CloudEvent, WebhookError> {
+fn parse_binary(request: &WebhookRequest<'_>, media: &str) -> Result<CloudEvent, WebhookError> {
     let is_json = media.is_empty() || media == "application/json" || media == "text/json" || media.ends_with("+json");
     let data = match (request.body.is_empty(), is_json) {
         (true, _) => Map::new(),
         (false, true) => json::object(request.body)?,
-        (false, false) => return Err(malformed("the data of the cloudevent is not JSON")),
+        (false, false) => return Err(malformed("the data of the CloudEvent is not JSON")),
     };
     assemble(|name| header(request.headers, name), data)
 }
@@ -97,7 +97,7 @@ fn assemble(
 ) -> Result<CloudEvent, WebhookError> {
     let required = |name: &str| match attribute(name)? {
         Some(text) if !text.is_empty() => Ok(text),
-        _ => Err(malformed(format!("the cloudevent has no {name}"))),
+        _ => Err(malformed(format!("the CloudEvent has no {name}"))),
     };
     if required("specversion")? != "1.0" {
         return Err(malformed("specversion is not 1.0"));
@@ -112,7 +112,8 @@ fn assemble(
     })
 }
 
-/// An attribute from its header: at most once, quotes taken off, then percent-decoded, as the HTTP binding has it.
+/// An attribute from its header, unquoted and then percent-decoded (HTTP binding, 3.1.3.2). A `%` that begins no code
+/// is kept.
 fn header(headers: &HeaderMap, name: &str) -> Result<Option<String>, WebhookError> {
     let mut values = headers.get_all(format!("ce-{name}")).iter();
     let (first, None) = (values.next(), values.next()) else {
@@ -124,10 +125,12 @@ fn header(headers: &HeaderMap, name: &str) -> Result<Option<String>, WebhookErro
         [b'"', inner @ .., b'"'] => unescape(inner),
         plain => plain.to_vec(),
     };
-    String::from_utf8(percent_decode(&unquoted)).map(Some).map_err(|_| malformed(format!("ce-{name} is not UTF-8")))
+    String::from_utf8(percent_decode(&unquoted).collect())
+        .map(Some)
+        .map_err(|_| malformed(format!("ce-{name} is not UTF-8")))
 }
 
-/// Takes the backslashes out of a quoted string (RFC 9110, 5.6.4).
+/// Removes the backslashes of a quoted string (RFC 9110, 5.6.4).
 fn unescape(inner: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(inner.len());
     let mut bytes = inner.iter();
@@ -137,70 +140,32 @@ fn unescape(inner: &[u8]) -> Vec<u8> {
     out
 }
 
-/// One round; a `%` that begins no code stands for itself. (A form's decoder would turn `+` into a space.)
-fn percent_decode(text: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let [first, tail @ ..] = rest {
-        let code = tail
-            .get(..2)
-            .filter(|_| *first == b'%')
-            .and_then(|hex| data_encoding::HEXLOWER_PERMISSIVE.decode(hex).ok());
-        match code {
-            Some(byte) => {
-                out.extend(byte);
-                rest = &tail[2..];
-            }
-            None => {
-                out.push(*first);
-                rest = tail;
-            }
-        }
-    }
-    out
-}
-
-fn percent_encode(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for b in text.bytes() {
-        match b {
-            // Space, the double quote, the percent sign, and what is not printable ASCII.
-            b'"' | b'%' | 0..=b' ' | 0x7F.. => {
-                // Writing into a String cannot fail.
-                let _infallible = write!(out, "%{b:02X}");
-            }
-            _ => out.push(char::from(b)),
-        }
-    }
-    out
-}
-
-/// Answers the question whether a sender may call: yes, it may, at the rate it asks for. `None` when nobody asks.
-pub(super) fn allow(headers: &HeaderMap) -> Option<HandshakeResponse> {
+/// Grants the handshake of CloudEvents webhooks at the requested rate. `None` if the request is not a handshake.
+pub(super) fn handshake(headers: &HeaderMap) -> Option<HandshakeResponse> {
     let origin = headers.get("webhook-request-origin")?.to_str().ok().filter(|o| !o.is_empty())?;
     let rate = headers.get("webhook-request-rate").and_then(|r| r.to_str().ok());
     let rate = rate.filter(|r| r.parse::<u32>().is_ok_and(|n| n > 0)).unwrap_or("*");
-    // `WebHook-Request-Callback` is never called: it is an address of a stranger's choice.
+    // `WebHook-Request-Callback` is ignored: the URL comes from an unverified sender.
     Some(HandshakeResponse {
         headers: vec![("WebHook-Allowed-Origin", origin.to_owned()), ("WebHook-Allowed-Rate", rate.to_owned())],
         body: b"{}".to_vec(),
     })
 }
 
-/// The whole event as one JSON object.
+/// Renders in structured mode.
 pub(super) fn structured(
     endpoint: &str,
     kind: &str,
-    outgoing_event: &OutgoingEvent,
+    event: &OutgoingEvent,
     time: Timestamp,
     data: &Map<String, Value>,
 ) -> OutgoingRequest {
     let event = json!({
         "specversion": "1.0",
-        "id": outgoing_event.message_id,
+        "id": event.message_id,
         "source": SOURCE,
         "type": kind,
-        "subject": outgoing_event.update.vendor_id,
+        "subject": event.update.vendor_id,
         "time": time,
         "datacontenttype": "application/json",
         "data": data,
@@ -210,22 +175,23 @@ pub(super) fn structured(
     request
 }
 
-/// The attributes in headers, the data as the body.
+/// Renders in binary mode.
 pub(super) fn binary(
     endpoint: &str,
     kind: &str,
-    outgoing_event: &OutgoingEvent,
+    event: &OutgoingEvent,
     time: Timestamp,
     data: &Map<String, Value>,
 ) -> OutgoingRequest {
     let attributes = [
         ("specversion", "1.0"),
-        ("id", &outgoing_event.message_id),
+        ("id", &event.message_id),
         ("source", SOURCE),
         ("type", kind),
-        ("subject", outgoing_event.update.vendor_id.as_str()),
+        ("subject", event.update.vendor_id.as_str()),
         ("time", &time.to_string()),
     ];
-    let headers = attributes.map(|(name, value)| (format!("ce-{name}"), percent_encode(value)));
+    let headers = attributes
+        .map(|(name, value)| (format!("ce-{name}"), utf8_percent_encode(value, NOT_ALLOWED_IN_HEADER).to_string()));
     post_json(endpoint, headers.into(), json::bytes(data))
 }

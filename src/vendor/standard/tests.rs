@@ -1,4 +1,4 @@
-//! What senders of Standard Webhooks and CloudEvents can rely on.
+//! Parsing, verifying and rendering of Standard Webhooks and CloudEvents.
 
 use data_encoding::BASE64;
 use serde_json::{Value, json};
@@ -25,7 +25,7 @@ fn sent(mode: Mode, secrets: &[&str]) -> Request {
 }
 
 #[test]
-fn the_published_vector_is_proven_at_its_time() {
+fn published_vector_is_accepted_at_its_time() {
     let request = Request::post(r#"{"test": 2432232314}"#)
         .header("webhook-id", "msg_p5jXN8AQM9LWM0D4loKWxJek")
         .header("webhook-timestamp", "1614265330")
@@ -37,7 +37,7 @@ fn the_published_vector_is_proven_at_its_time() {
 }
 
 #[test]
-fn either_secret_and_any_of_the_listed_signatures_will_do() {
+fn any_secret_with_any_listed_signature_is_accepted() {
     let other = format!("whsec_{}", BASE64.encode(&[9; 32]));
     let third = format!("whsec_{}", BASE64.encode(&[8; 32]));
     for mode in [Mode::Webhook, Mode::Structured, Mode::Binary] {
@@ -48,7 +48,7 @@ fn either_secret_and_any_of_the_listed_signatures_will_do() {
 }
 
 #[test]
-fn empty_short_foreign_and_doubled_signatures_are_refused() {
+fn empty_short_wrong_or_repeated_signatures_are_rejected() {
     let good = sent(Mode::Webhook, &[SECRET]);
     let signature = good.headers["webhook-signature"].to_str().expect("text").to_owned();
     let bare = signature.trim_start_matches("v1,");

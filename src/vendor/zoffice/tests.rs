@@ -1,4 +1,4 @@
-//! What zOffice, which calls once, can rely on.
+//! Parsing, verifying and rendering the format of zOffice.
 
 use serde_json::{Value, json};
 
@@ -6,26 +6,8 @@ use crate::domain::{Hook, Secret, Status, Vendor, VendorError, Verify};
 use crate::vendor::fixture::{ENDPOINT, Request, hook, now, open, outgoing_event};
 use crate::vendor::render;
 
-const SUCCESS: &str = r#"{
-"taskId": "1c1cf10b-d9e6-4927-b75e-dddf6b441445",
-"code": "TaskSuccessNotify",
-"detail": {
-"taskStatus": "SUCCESS",
-"defaultDownloadPath": "/docs/open/v1/convert/download",
-"contentId": "640eeac02a9baf5dbc69d426",
-"filename": "demo-docx.pdf"
-}
-}"#;
-
-const FAILURE: &str = r#"{
-"taskId": "1c1cf10b-d9e6-4927-b75e-dddf6b441445",
-"code": "TaskFailNotify",
-"detail": {
-"taskStatus": "FAIL",
-"msg": "conversion format err",
-"filename": "demo-docx.pdf"
-}
-}"#;
+const SUCCESS: &str = include_str!("../../../tests/fixtures/zoffice/success.json");
+const FAILURE: &str = include_str!("../../../tests/fixtures/zoffice/failure.json");
 
 fn with_cookie(value: &str) -> Hook {
     hook(Vendor::Zoffice, Verify::Cookie { secret: Secret::new(value) })

@@ -6,7 +6,7 @@ use crate::vendor::fixture::{ENDPOINT, Request, hook, now};
 use crate::vendor::{ParsedMessage, handshake_request, is_handshake_response};
 
 #[test]
-fn a_challenge_is_answered_by_a_hook_and_its_answer_passes() {
+fn hook_answers_the_handshake_request() {
     for secrets in [vec![], secrets(&[PPJ_SECRET])] {
         let out = handshake_request(ENDPOINT, "n&\"=#é", &secrets, now()).expect("written");
         let verify = if secrets.is_empty() { Verify::None {} } else { verify_of(Format::Ppj) };
@@ -18,7 +18,7 @@ fn a_challenge_is_answered_by_a_hook_and_its_answer_passes() {
 }
 
 #[test]
-fn only_an_object_with_this_very_nonce_passes() {
+fn handshake_response_must_be_an_object_with_the_nonce() {
     for good in [r#"{"nonce":"abc"}"#, " \r\n{ \"nonce\" : \"abc\" }\n\t ", r#"{"ok":1,"nonce":"\u0061bc"}"#] {
         assert!(is_handshake_response("abc", good.as_bytes()), "{good}");
     }

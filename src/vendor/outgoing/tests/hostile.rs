@@ -77,7 +77,7 @@ fn is_sound(out: &OutgoingRequest) -> bool {
 
 proptest! {
     #[test]
-    fn what_a_draft_keeps_is_retold_as_it_was(
+    fn stored_event_parses_back_to_its_update(
         update in update(),
         vendor in prop::sample::select(&Vendor::ALL[..]),
         time in any::<i64>(),
@@ -105,13 +105,13 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_make_retelling_panic(bytes in prop::collection::vec(any::<u8>(), 0..64), value in json()) {
+    fn arbitrary_bytes_make_from_stored_not_panic(bytes in prop::collection::vec(any::<u8>(), 0..64), value in json()) {
         let _ours = OutgoingEvent::from_stored(&bytes.into(), String::new(), String::new());
         prop_assert!(OutgoingEvent::from_stored(&value.to_string().into(), String::new(), String::new()).is_none());
     }
 
     #[test]
-    fn no_identifier_or_title_forges_anything(vendor_id in identifier(), title in hostile()) {
+    fn hostile_identifiers_and_titles_inject_nothing(vendor_id in identifier(), title in hostile()) {
         for format in Format::ALL {
             let mut event = outgoing_event("a", Status::Completed);
             event.update.vendor_id = vendor_id.clone();
@@ -123,7 +123,7 @@ proptest! {
                 let pairs: Vec<_> = url.query_pairs().into_owned().collect();
                 let sent = [("type", "complete"), ("token", vendor_id.as_str()), ("code", "0")];
                 prop_assert_eq!(pairs, sent.map(|(k, v)| (k.to_owned(), v.to_owned())));
-                // A replacement character cannot be event from broken UTF-8 in a query, and is refused there.
+                // In a query a replacement character is indistinguishable from invalid UTF-8 and is rejected.
                 if vendor_id.as_str().contains(char::REPLACEMENT_CHARACTER) {
                     continue;
                 }
@@ -137,7 +137,7 @@ proptest! {
     }
 
     #[test]
-    fn no_address_forges_anything_either(query in hostile(), own in proptest::option::of(hostile())) {
+    fn hostile_endpoints_inject_nothing(query in hostile(), own in proptest::option::of(hostile())) {
         let endpoint = format!("https://relay.example/in/k0?{query}");
         let own = own.map(|text| format!("type=complete&token=8v9iSKnj&{text}"));
         let original = own.as_deref().map(|form| super::super::OriginalRequest {
@@ -164,7 +164,7 @@ proptest! {
 }
 
 #[test]
-fn what_is_not_an_event_is_not_retold() {
+fn json_that_is_no_event_is_rejected() {
     let good = r#"{"documentId":"d","status":"ERROR","vendor":"ppj","vendorId":"a","time":"2017-03-23T07:49:58.000Z"}"#;
     let read = |text: &str| OutgoingEvent::from_stored(&text.to_owned().into(), String::new(), String::new());
     let (vendor, event) = read(good).expect("an event");

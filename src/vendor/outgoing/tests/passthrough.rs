@@ -1,4 +1,4 @@
-//! What came in a format goes out in it to the byte; only the proof is new.
+//! Original content is forwarded byte for byte; only the signature is new.
 
 use bytes::Bytes;
 

@@ -1,4 +1,4 @@
-//! The proofs that go out: the published vectors, two secrets at a time, and secrets that cannot sign_headers anything.
+//! Signatures of notifications: published vectors, rotation, and invalid secrets.
 
 use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 use bytes::Bytes;
@@ -102,7 +102,7 @@ fn receiver_needs_one_of_two_rotating_secrets() {
     let both = send(&[&other, SHARED]);
     assert!(checks(&both, SHARED) && checks(&both, &other));
     assert!(!checks(&send(&[&other]), SHARED));
-    // The other kind of key beside it is no hindrance, and whoever has its public half can check the rest.
+    // A mix with an Ed25519 key works too; its signature verifies with the public key.
     let mixed = send(&[PAIR, SHARED]);
     assert!(checks(&mixed, SHARED));
     let signature = value(&mixed.headers, "webhook-signature").split(' ').next().and_then(|s| s.strip_prefix("v1a,"));
@@ -156,6 +156,6 @@ fn check_secrets_accepts_valid_secrets_of_each_format() {
     }
     for format in [Format::Zoffice, Format::Gini] {
         let answer = check_secrets(format, &secrets(&["a"]));
-        assert_eq!(answer, Err("these formats carry no signature: use tokenType and tokenValue".to_owned()));
+        assert_eq!(answer, Err("these formats have no signature: use tokenType and tokenValue".to_owned()));
     }
 }

@@ -1,4 +1,4 @@
-//! Chance against every dialect: no request makes one panic, and whatever can be event comes back as it was.
+//! Property tests of every dialect: arbitrary requests cause no panic, and rendered events parse back unchanged.
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use proptest::prelude::{Strategy, any, prop, prop_assert_eq, proptest};
@@ -8,7 +8,7 @@ use crate::domain::{Status, Vendor};
 use crate::vendor::fixture::{ENDPOINT, Request, every_hook, now, outgoing_event};
 use crate::vendor::{ParsedMessage, parse_verified, render};
 
-/// Words that get past the first checks, so that chance reaches the deeper ones.
+/// Keys that pass the first checks, so that random bodies reach the deeper ones.
 const KEYS: [&str; 24] = [
     "documentId",
     "status",
@@ -65,7 +65,7 @@ fn plausible() -> impl Strategy<Value = Value> {
         proptest::prop_oneof![
             prop::collection::vec(inner, 0..4).prop_map(Value::Array),
             object.clone(),
-            // JSON inside a string, as Baidu has it.
+            // JSON inside a string, as in Baidu's messageBody.
             object.prop_map(|v| Value::String(v.to_string())),
         ]
     })
@@ -126,7 +126,7 @@ proptest! {
         for hook in every_hook() {
             let read = request.parse(&hook);
             let kept = parse_verified(&hook, &request.inbound());
-            // Whatever a proof lets through is read as it would be without it; only the handshake of OPTIONS differs.
+            // Verification does not change the parsed update; only the OPTIONS handshake differs.
             if let (Ok(ParsedMessage::Update(read)), Ok(ParsedMessage::Update(kept))) = (&read, &kept) {
                 prop_assert_eq!(read, kept);
             }
@@ -145,7 +145,7 @@ proptest! {
             event.update.vendor_id = vendor_id;
             event.update.title = Some(title.clone()).filter(|t| !t.is_empty());
             let out = render(hook.vendor, &event, ENDPOINT, &hook.verify, now()).expect("written");
-            // A replacement character cannot be event from broken UTF-8 in a query, and is refused there.
+            // In a query a replacement character is indistinguishable from invalid UTF-8 and is rejected.
             if hook.vendor == Vendor::Ppj && id.contains(char::REPLACEMENT_CHARACTER) {
                 continue;
             }
