@@ -21,9 +21,8 @@ use ipnet::IpNet;
 pub use keys::{DefaultValue, Flags, KEYS, Key, reference};
 pub use layers::{ConfigError, unknown_variables};
 pub use limits::raise_open_files;
-pub use value::Origins;
+pub use value::{AllowedOrigins, LogFormat};
 
-use crate::app::logging::LogFormat;
 use crate::auth::QueryToken;
 use crate::domain::Secret;
 use layers::Layers;
@@ -40,7 +39,7 @@ pub struct Config {
     /// The configured public base URL, without a trailing slash; see [`Config::public_url`].
     pub public_url: Option<String>,
     /// The origins whose pages may read streams.
-    pub cors_origins: Origins,
+    pub cors_origins: AllowedOrigins,
     /// The validity of a token from `/oauth/token`; at least one second.
     pub token_ttl: Duration,
     /// The kinds of token accepted in `?token=`.

@@ -1,4 +1,4 @@
-//! The log: where it goes and how it looks. What is logged is decided where it happens.
+//! Sets up the log: its output, format and level.
 
 use std::io::{self, IsTerminal};
 
@@ -6,16 +6,12 @@ use tracing::Level;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
-/// How a line of the log is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogFormat {
-    /// For eyes: time, level, message, fields. In colour on a terminal.
-    Text,
-    /// For machines: one JSON object a line.
-    Json,
-}
+use crate::config::LogFormat;
 
-/// Starts logging to stderr, so that stdout belongs to what commands print. Fails when something logs already.
+/// Starts logging to stderr; stdout is reserved for the output of commands.
+///
+/// # Errors
+/// A logger is installed already.
 pub fn init(format: LogFormat, level: Level) -> Result<(), TryInitError> {
     let log = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(directives(level)))
@@ -27,7 +23,7 @@ pub fn init(format: LogFormat, level: Level) -> Result<(), TryInitError> {
     }
 }
 
-/// The level is ours alone: what crates log below a warning includes headers, and with them credentials.
+/// The level applies to docrelay only: below `warn`, other crates log headers, and with them credentials.
 fn directives(level: Level) -> String {
     let others = level.min(Level::WARN);
     format!("{others},docrelay={level}").to_ascii_lowercase()

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::data::DataDirectory;
-use crate::config::{Config, Origins};
+use crate::config::{AllowedOrigins, Config};
 use crate::delivery::{self, http_client};
 use crate::http;
 use crate::http::transport::{connection, server};
@@ -101,7 +101,7 @@ pub(super) fn stream_threads() -> usize {
 
 pub(super) fn origins(config: &Config) -> http::Origins {
     match &config.cors_origins {
-        Origins::Any => http::Origins::Any,
-        Origins::Only(names) => http::Origins::Only(names.clone()),
+        AllowedOrigins::Any => http::Origins::Any,
+        AllowedOrigins::Only(names) => http::Origins::Only(names.clone()),
     }
 }

@@ -33,7 +33,7 @@ fn empty_configuration_has_documented_defaults() {
     let config = load(&[], &[], None).expect("good");
     assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
     assert_eq!(config.public_url(config.listen), "http://127.0.0.1:8080");
-    assert_eq!(config.cors_origins, Origins::Any);
+    assert_eq!(config.cors_origins, AllowedOrigins::Any);
     assert_eq!(config.query_token, crate::auth::QueryToken::Any);
     assert_eq!(
         (config.max_connections, config.max_followers, config.max_followers_per_client),
@@ -128,11 +128,11 @@ fn toml_numbers_lists_and_booleans_are_accepted() {
     assert_eq!(config.hook_rate.get(), 10_000);
     assert!(config.demo);
     let origins = ["https://a.example", "http://b.example:81"].map(str::to_owned).to_vec();
-    assert_eq!(config.cors_origins, Origins::Only(origins));
+    assert_eq!(config.cors_origins, AllowedOrigins::Only(origins));
     assert_eq!(config.max_body_bytes, 1024);
     assert_eq!(config.history_age, Duration::from_secs(36 * 3600));
     let none = load(&[], &[], Some("cors_origins = []")).expect("good");
-    assert_eq!(none.cors_origins, Origins::Only(Vec::new()));
+    assert_eq!(none.cors_origins, AllowedOrigins::Only(Vec::new()));
 }
 
 #[test]

@@ -9,7 +9,6 @@ use bytesize::ByteSize;
 use http::Uri;
 use ipnet::IpNet;
 
-use crate::app::logging::LogFormat;
 use crate::auth::QueryToken;
 use crate::domain::Secret;
 
@@ -18,9 +17,18 @@ type Parsed<T> = Result<T, &'static str>;
 /// Longer durations could overflow deadlines.
 const MAX_DURATION: Duration = Duration::from_secs(3650 * 24 * 3600);
 
+/// The format of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Time, level, message and fields; in colour on a terminal.
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
 /// The origins whose pages may read streams.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Origins {
+pub enum AllowedOrigins {
     /// All origins.
     Any,
     /// These origins in the form that browsers send: `https://app.example.com`. Empty: no origin.
@@ -52,11 +60,11 @@ pub(super) fn base_url(text: &str) -> Parsed<String> {
     }
 }
 
-pub(super) fn origins(text: &str) -> Parsed<Origins> {
+pub(super) fn origins(text: &str) -> Parsed<AllowedOrigins> {
     match text {
-        "*" => Ok(Origins::Any),
-        "" | "none" => Ok(Origins::Only(Vec::new())),
-        list => list.split(',').map(|one| origin(one.trim())).collect::<Parsed<_>>().map(Origins::Only),
+        "*" => Ok(AllowedOrigins::Any),
+        "" | "none" => Ok(AllowedOrigins::Only(Vec::new())),
+        list => list.split(',').map(|one| origin(one.trim())).collect::<Parsed<_>>().map(AllowedOrigins::Only),
     }
 }
 
