@@ -1,7 +1,6 @@
-//! The commands of the program, one file each.
+//! The commands of the program, one file each; here the command line, the exit code and what commands share.
 
-mod banner;
-pub mod check;
+mod check;
 mod client;
 mod delivery;
 mod demo;
@@ -15,6 +14,7 @@ mod serve;
 #[cfg(test)]
 mod stub;
 mod tail;
+mod terminal;
 mod token;
 
 use std::process::ExitCode;
@@ -27,7 +27,7 @@ use reqwest::{Client, ClientBuilder};
 
 use crate::config::{Config, ConfigError, Flags, raise_open_files};
 
-/// Turns the webhooks of document converters into live streams.
+/// Receives webhooks of document converters and streams their events
 #[derive(Parser, Debug)]
 #[command(name = "docrelay", version, about)]
 pub struct Cli {
@@ -40,7 +40,7 @@ enum Command {
     /// Run the relay
     Serve(Flags),
     /// Print a bearer token
-    Token(token::Token),
+    Token(token::TokenCommand),
     /// Manage clients
     #[command(subcommand)]
     Client(client::ClientCommand),
@@ -50,21 +50,21 @@ enum Command {
     /// Manage notifications
     #[command(subcommand)]
     Notification(notification::NotificationCommand),
-    /// Look at deliveries
+    /// List and retry deliveries
     #[command(subcommand)]
     Delivery(delivery::DeliveryCommand),
-    Check(check::Check),
-    /// Play a vendor: send one message to a hook, and show what it answers
-    Send(Box<send::Args>),
+    Check(check::CheckArgs),
+    /// Send a webhook like a vendor's to a hook and print the response
+    Send(Box<send::SendArgs>),
     /// Follow a stream
-    Tail(tail::Args),
-    /// Find out what is wrong between here and a relay
-    Doctor(doctor::Args),
+    Tail(tail::TailArgs),
+    /// Diagnose the connection to a relay
+    Doctor(doctor::DoctorArgs),
 }
 
-/// Runs a command; what goes wrong is one sentence on stderr. 1: it could not be done. 2: it was asked wrongly.
+/// Runs a command. An error is one sentence on stderr and the exit code 1, or 2 for invalid arguments or configuration.
 pub fn run(cli: Cli) -> ExitCode {
-    let done = match cli.command {
+    let result = match cli.command {
         Command::Serve(flags) => configured(&flags, serve::run),
         Command::Token(token) => configured(&token.flags.clone(), |config| token.run(&config)),
         Command::Client(client) => configured(&client.flags().clone(), |config| client.run(&config)),
@@ -73,19 +73,19 @@ pub fn run(cli: Cli) -> ExitCode {
             configured(&notification.flags().clone(), |config| notification.run(&config))
         }
         Command::Delivery(delivery) => configured(&delivery.flags().clone(), |config| delivery.run(&config)),
-        Command::Send(args) => outside(send::run(*args)),
-        Command::Tail(args) => outside(tail::run(args)),
-        Command::Doctor(args) => outside(doctor::run(args)),
+        Command::Send(args) => without_data(send::run(*args)),
+        Command::Tail(args) => without_data(tail::run(args)),
+        Command::Doctor(args) => without_data(doctor::run(args)),
         Command::Check(check) => check.run(&mut std::io::stdout(), &mut std::io::stderr()).map_err(anyhow::Error::from),
     };
-    done.unwrap_or_else(|error| {
-        say(&format!("{error:#}"));
+    result.unwrap_or_else(|error| {
+        print_error(&format!("{error:#}"));
         ExitCode::FAILURE
     })
 }
 
-/// A command that needs no data directory, only the network.
-fn outside(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<ExitCode> {
+/// Runs a command that needs the network but no data directory.
+fn without_data(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<ExitCode> {
     small_runtime()?.block_on(command).map(|()| ExitCode::SUCCESS)
 }
 
@@ -95,35 +95,35 @@ fn configured(flags: &Flags, run: impl FnOnce(Config) -> anyhow::Result<()>) -> 
         Ok(config) => run(config).map(|()| ExitCode::SUCCESS),
         Err(error) => {
             let error: ConfigError = error;
-            say(&error.to_string());
+            print_error(&error.to_string());
             Ok(ExitCode::from(2))
         }
     }
 }
 
-#[expect(clippy::print_stderr, reason = "this is where commands say what went wrong")]
-fn say(sentence: &str) {
+#[expect(clippy::print_stderr, reason = "the place where commands print errors")]
+fn print_error(sentence: &str) {
     eprintln!("docrelay: {sentence}");
 }
 
-#[expect(clippy::print_stdout, reason = "this is where commands print what was asked for")]
+#[expect(clippy::print_stdout, reason = "the place where commands print results")]
 fn print(text: &str) {
     println!("{text}");
 }
 
-/// A runtime for commands that do little.
+/// A single-threaded runtime, which starts faster than that of the relay.
 fn small_runtime() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()
 }
 
-/// How long most commands wait for an answer.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// The timeout of requests, unless a command has its own.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The one HTTP client of the commands. It goes where it is told: no redirects, no proxy from the environment, and no
-/// closed ranges either, because whoever runs a command may call what they like. `limits` says how long it waits.
-#[expect(clippy::disallowed_methods, reason = "the one place of the command line that sets its rules")]
-fn http_client(limits: impl FnOnce(ClientBuilder) -> ClientBuilder) -> anyhow::Result<Client> {
+/// The HTTP client of the commands; `timeouts` sets its timeouts. It follows no redirects and uses no proxy from the
+/// environment. Private addresses are allowed, because the user of a command chooses the URL.
+#[expect(clippy::disallowed_methods, reason = "the HTTP client of the command line")]
+fn http_client(timeouts: impl FnOnce(ClientBuilder) -> ClientBuilder) -> anyhow::Result<Client> {
     let rules = Client::builder().no_proxy().redirect(Policy::none());
     let named = rules.user_agent(concat!("docrelay/", env!("CARGO_PKG_VERSION")));
-    limits(named).build().context("cannot set up the HTTP client")
+    timeouts(named).build().context("cannot set up the HTTP client")
 }

@@ -1,5 +1,5 @@
-//! docrelay turns the webhooks of document converters into live streams: see `docs/ARCHITECTURE.md` for the way of an
-//! event through these modules.
+//! docrelay receives webhooks of document converters and streams their events. `docs/ARCHITECTURE.md` describes the path
+//! of an event through these modules.
 
 pub mod app;
 pub mod auth;

@@ -1,10 +1,10 @@
-//! The program: parses the command line and leaves.
+//! The program: parses the command line and runs the command.
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
-// Gives memory back after a peak, and takes a third less than the system's for an idle follower.
+// Returns memory after a peak, and needs a third less per idle follower than the system's allocator.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 

@@ -1,4 +1,4 @@
-//! `docrelay check FILE`: tells whether a configuration file would be taken, without starting anything.
+//! `docrelay check FILE`: validates a configuration file without starting the relay.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -8,15 +8,15 @@ use crate::config::Config;
 
 /// Validate a configuration file
 #[derive(clap::Args, Clone, Debug)]
-pub struct Check {
+pub(super) struct CheckArgs {
     /// Configuration file in TOML
     #[arg(value_name = "FILE")]
-    pub file: PathBuf,
+    file: PathBuf,
 }
 
-impl Check {
-    /// Writes `FILE: ok` to `out` and returns 0, or writes one sentence with the line to `err` and returns 2.
-    pub fn run(&self, out: &mut impl Write, err: &mut impl Write) -> std::io::Result<ExitCode> {
+impl CheckArgs {
+    /// Writes `FILE: ok` to `out` and returns 0, or writes one sentence with the line number to `err` and returns 2.
+    pub(super) fn run(&self, out: &mut impl Write, err: &mut impl Write) -> std::io::Result<ExitCode> {
         match Config::check(&self.file) {
             Ok(_) => writeln!(out, "{}: ok", self.file.display()).map(|()| ExitCode::SUCCESS),
             Err(e) => writeln!(err, "{e}").map(|()| ExitCode::from(2)),
@@ -33,13 +33,13 @@ mod tests {
         let file = home.path().join("relay.toml");
         std::fs::write(&file, content).expect("written");
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        let code = Check { file }.run(&mut out, &mut err).expect("written");
+        let code = CheckArgs { file }.run(&mut out, &mut err).expect("written");
         let text = |bytes| String::from_utf8(bytes).expect("UTF-8").replace(&format!("{}/", home.path().display()), "");
         (text(out), text(err), code)
     }
 
     #[test]
-    fn a_good_file_is_ok_and_a_bad_one_is_told_by_its_line() {
+    fn valid_file_is_ok_and_invalid_file_is_reported_with_line() {
         assert_eq!(check("grace = \"5s\"\n"), ("relay.toml: ok\n".into(), String::new(), ExitCode::SUCCESS));
         let (out, err, code) = check("\ngrace = 0\n");
         assert_eq!((out.as_str(), code), ("", ExitCode::from(2)));

@@ -1,5 +1,5 @@
-//! The demo: a client with a hook of every vendor, and vendors that call now and then so that there is something to see.
-//! The calls go through the relay's own public address, like any vendor's.
+//! The demo of `docrelay serve --demo`: a client with a hook for every vendor, and a loop that sends webhooks to these
+//! hooks. The webhooks go through the relay's public URL, like those of a vendor.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,35 +13,35 @@ use crate::domain::{ClientId, Hook, NewHook, Status, Timestamp, Update, Vendor, 
 use crate::manage::Hooks;
 use crate::vendor::{self, OutgoingEvent};
 
-/// Between two calls.
-const PAUSE: Duration = Duration::from_secs(3);
+/// Between two webhooks.
+const INTERVAL: Duration = Duration::from_secs(3);
 
-/// Between the calls of the first round, so that whoever looks has something of every vendor to see.
-const BRISK: Duration = Duration::from_millis(200);
+/// Between two webhooks of the first round, so that each vendor appears soon after the start.
+const FIRST_ROUND_INTERVAL: Duration = Duration::from_millis(200);
 
-/// For how long the printed token is good.
-const TOKEN_TTL: Duration = Duration::from_secs(24 * 3600);
+/// The lifetime of the printed token.
+const DEMO_TOKEN_TTL: Duration = Duration::from_secs(24 * 3600);
 
-/// What the demo has set up.
 pub(super) struct Demo {
     token: String,
+    /// The URL of each vendor's hook.
     hooks: Vec<(Vendor, String)>,
 }
 
 impl Demo {
-    /// Finds or makes the client `demo` and its hooks.
+    /// Creates the client `demo` and its hooks, unless they exist.
     pub(super) async fn prepare(listening: &Listening) -> anyhow::Result<Self> {
         let id: ClientId = "demo".parse()?;
         let now = Timestamp::now();
         if listening.clients.get(&id).is_none() {
-            listening.clients.add(id.clone(), now).await.context("cannot create the client of the demo")?;
+            listening.clients.add(id.clone(), now).await.context("cannot create the client demo")?;
         }
         let mut hooks = Vec::new();
         for vendor in Vendor::ALL {
             let hook = demo_hook(&listening.hooks, &id, vendor, now).await?;
             hooks.push((vendor, format!("{}/in/{}", listening.reached.public_url, hook.key.expose())));
         }
-        let token = listening.keys.issue(&id, &Scopes::ALL, TOKEN_TTL, now)?;
+        let token = listening.keys.issue(&id, &Scopes::ALL, DEMO_TOKEN_TTL, now)?;
         Ok(Self { token, hooks })
     }
 
@@ -49,37 +49,38 @@ impl Demo {
         &self.token
     }
 
-    /// The address of a vendor's hook.
-    pub(super) fn hook(&self, vendor: Vendor) -> &str {
-        self.hooks.iter().find(|(v, _)| *v == vendor).map_or("", |(_, url)| url)
+    /// curl commands that send sample webhooks to the hooks: a comment and the command.
+    pub(super) fn sample_commands(&self) -> impl Iterator<Item = (&'static str, String)> {
+        self.hooks.iter().flat_map(|(vendor, url)| sample_commands(*vendor, url))
     }
 
-    /// Calls like a vendor, one document after the other, for as long as the relay runs.
+    /// Sends webhooks of one document after the other, without end.
     pub(super) async fn run(self) -> anyhow::Result<()> {
-        let client = super::http_client(|client| client.timeout(super::PATIENCE))?;
+        let client = super::http_client(|client| client.timeout(super::RESPONSE_TIMEOUT))?;
         for round in 0_usize.. {
-            let (place, pause) = match self.hooks.get(round) {
-                Some(_) => (round, BRISK),
-                None => (fastrand::usize(..self.hooks.len()), PAUSE),
+            let (index, interval) = match self.hooks.get(round) {
+                Some(_) => (round, FIRST_ROUND_INTERVAL),
+                None => (fastrand::usize(..self.hooks.len()), INTERVAL),
             };
-            let (vendor, url) = &self.hooks[place];
+            let (vendor, url) = &self.hooks[index];
             let number = fastrand::u32(..);
             let document = uuid::Uuid::new_v4();
             for status in [Status::Pending, if fastrand::u8(..5) == 0 { Status::Error } else { Status::Completed }] {
-                tokio::time::sleep(pause).await;
-                // Some vendors tell of final states only.
+                tokio::time::sleep(interval).await;
+                // Some formats have final statuses only.
                 let Some(outgoing_event) = outgoing_event(number, document, status) else { continue };
-                let Ok(call) = vendor::render(*vendor, &outgoing_event, url, &Verify::None {}, Timestamp::now()) else {
+                let Ok(webhook) = vendor::render(*vendor, &outgoing_event, url, &Verify::None {}, Timestamp::now())
+                else {
                     continue;
                 };
-                let mut request = client.request(call.method, &call.url).body(call.body);
-                for (name, value) in call.headers {
+                let mut request = client.request(webhook.method, &webhook.url).body(webhook.body);
+                for (name, value) in webhook.headers {
                     request = request.header(name, value);
                 }
                 match request.send().await {
-                    Ok(answer) if answer.status().is_success() => {}
-                    Ok(answer) => tracing::warn!(%vendor, status = %answer.status(), "a call of the demo was refused"),
-                    Err(error) => tracing::warn!(%vendor, error = %error.without_url(), "a call of the demo failed"),
+                    Ok(response) if response.status().is_success() => {}
+                    Ok(response) => tracing::warn!(%vendor, status = %response.status(), "demo webhook refused"),
+                    Err(error) => tracing::warn!(%vendor, error = %error.without_url(), "cannot send demo webhook"),
                 }
             }
         }
@@ -122,4 +123,56 @@ fn outgoing_event(number: u32, document: uuid::Uuid, status: Status) -> Option<O
         time: Timestamp::now(),
         event: None,
     })
+}
+
+/// Sample webhooks from the documentation of each vendor.
+fn sample_commands(vendor: Vendor, hook: &str) -> Vec<(&'static str, String)> {
+    let post = |body: &str| format!("curl -H 'Content-Type: application/json' -d '{body}' {hook}");
+    let task = |code: &str, detail: &str| {
+        post(&format!(
+            r#"{{"taskId":"1c1cf10b-d9e6-4927-b75e-dddf6b441445","code":"{code}","detail":{{{detail},"filename":"demo-docx.pdf"}}}}"#
+        ))
+    };
+    match vendor {
+        Vendor::Ppj => vec![
+            ("# PPJ: a job is complete", format!("curl '{hook}?type=complete&token=8v9iSKnj&code=0'")),
+            (
+                "# PPJ verifies the address: the nonce comes back, nothing is stored",
+                format!("curl '{hook}?type=verify&timestamp=1489820220&nonce=7bzaglsx2y1nmujw'"),
+            ),
+        ],
+        Vendor::Baidu => vec![(
+            "# Baidu DOC: a document is published",
+            post(
+                r#"{"messageId":"m-1","messageBody":"{\"documentId\":\"doc-gkideq542yb44diy\",\"title\":\"doc_title\",\"status\":\"PUBLISHED\",\"publishInfo\":{\"pageCount\":1,\"sizeInBytes\":33,\"publishTime\":\"2016-12-08T08:45:37Z\"},\"notifyTime\":\"2016-12-08T08:45:37Z\"}","notification":"doc_notification","server":"doc.bj.baidubce.com"}"#,
+            ),
+        )],
+        Vendor::Zoffice => vec![
+            (
+                "# zOffice: a task has succeeded",
+                task(
+                    "TaskSuccessNotify",
+                    r#""taskStatus":"SUCCESS","defaultDownloadPath":"/docs/open/v1/convert/download","contentId":"640eeac02a9baf5dbc69d426""#,
+                ),
+            ),
+            (
+                "# zOffice: a task has failed",
+                task("TaskFailNotify", r#""taskStatus":"FAIL","msg":"conversion format err""#),
+            ),
+        ],
+        Vendor::Gini => vec![(
+            "# Gini: a document is processed",
+            post(r#"{"documentId":"626626a0-749f-11e2-bfd6-000000000000","status":"COMPLETED"}"#),
+        )],
+        Vendor::Standard => vec![(
+            "# Standard Webhooks, from any vendor",
+            format!(
+                "curl -H 'Content-Type: application/json' -H 'webhook-id: msg-1' -d '{}' {hook}",
+                r#"{"type":"document.completed","timestamp":"2026-01-01T00:00:00Z","data":{"vendorId":"job-1","title":"a document"}}"#
+            ),
+        )],
+        Vendor::Generic => {
+            vec![("# Any JSON, as the hook's mapping reads it", post(r#"{"vendorId":"job-1","status":"done"}"#))]
+        }
+    }
 }

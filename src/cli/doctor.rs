@@ -1,15 +1,13 @@
-//! `docrelay doctor`: is there a relay at this address, and does anything between here and it hold back, change or cut
-//! a stream? Asks and listens; what it makes of what it hears stands in the files beside it.
+//! `docrelay doctor`: checks whether a relay responds at a URL, and whether a proxy on the way buffers, changes or cuts
+//! its streams. Sends the requests and orders the checks; the checks themselves are in the files of `doctor/`.
 
-mod finding;
-mod head;
-mod passport;
-mod protocol;
-mod pulse;
+mod checks;
+mod report;
+mod stream_timing;
 #[cfg(test)]
 mod tests;
+mod token_claims;
 
-use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -18,25 +16,24 @@ use reqwest::header::HeaderMap;
 use reqwest::{Client, ClientBuilder, Response, Url};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use self::finding::{Report, seconds};
-use self::passport::Passport;
-use self::pulse::{Ending, Pulse};
-use super::secret;
-use super::tail::TOKEN_VARIABLE;
+use self::report::{DoctorReport, Finding, duration_text};
+use self::stream_timing::{StreamTiming, WatchEnd};
+use self::token_claims::{TokenClaims, TokenPlace};
+use super::secret::{self, TOKEN_VARIABLE};
 use crate::domain::Timestamp;
 
-/// Look for what is wrong between here and a relay: what buffers, compresses, changes or cuts its streams.
+/// Diagnose the connection to a relay: proxies that buffer, compress, change or cut its streams.
 ///
-/// Each finding is one line: ok, warn or fail, and what to change. The token comes from the environment variable
-/// DOCRELAY_TOKEN, from --token-file, or from the address. The exit code is 1 when something fails.
+/// Prints one line per check: ok, warn or fail, and the remedy. The token comes from the environment variable
+/// DOCRELAY_TOKEN, from --token-file, or from the URL. The exit code is 1 if a check fails.
 #[derive(Debug, Clone, clap::Args)]
-pub(super) struct Args {
-    /// The relay's address, or its stream's: https://relay.example or https://relay.example/events/client
+pub(super) struct DoctorArgs {
+    /// URL of the relay or of its stream: https://relay.example or https://relay.example/events/client
     url: String,
-    /// A file that holds the token; - is the standard input.
+    /// File that contains the token; - is the standard input
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
-    /// How long to listen to the idle stream; 40 seconds have two of its keep-alive lines.
+    /// How long to watch the idle stream, from 1s to 1h; 40s is enough for two keepalives
     #[arg(long, value_name = "TIME", default_value = "40s", value_parser = idle)]
     idle: Duration,
 }
@@ -44,38 +41,44 @@ pub(super) struct Args {
 fn idle(text: &str) -> Result<Duration, String> {
     let idle = humantime::parse_duration(text).map_err(|e| e.to_string())?;
     let fits = (Duration::from_secs(1)..=Duration::from_secs(3600)).contains(&idle);
-    if fits { Ok(idle) } else { Err("from 1s to 1h".to_owned()) }
+    if fits { Ok(idle) } else { Err("must be from 1s to 1h".to_owned()) }
 }
 
-/// How long things may take before they are a finding.
+/// Longer waits are findings.
 #[derive(Debug, Clone, Copy)]
-struct Patience {
-    /// For an answer to begin.
-    answer: Duration,
-    /// More than the network can be blamed for.
-    lull: Duration,
-    /// Between two keep-alive lines.
-    silence: Duration,
+struct WaitLimits {
+    /// For the head of a response, and for the first byte of a stream.
+    response: Duration,
+    /// For the first byte of a stream, beyond what a short response takes.
+    network_delay: Duration,
+    /// Between two bytes of an open stream.
+    keepalive_gap: Duration,
 }
 
-/// A relay sends an empty line every 15 seconds, unless it is configured otherwise.
-const PATIENCE: Patience =
-    Patience { answer: Duration::from_secs(10), lull: Duration::from_secs(1), silence: Duration::from_secs(20) };
+/// A relay sends a keepalive every 15 seconds by default (`idle_interval`).
+const WAIT_LIMITS: WaitLimits = WaitLimits {
+    response: Duration::from_secs(10),
+    network_delay: Duration::from_secs(1),
+    keepalive_gap: Duration::from_secs(20),
+};
 
-/// The most that is read of an answer that should be short.
-const SHORT: usize = 16 << 10;
+/// The refusal of a request without a token is shorter.
+const MAX_SHORT_BODY_BYTES: usize = 16 << 10;
 
-/// Says what it finds; an error when something fails.
-pub(super) async fn run(args: Args) -> anyhow::Result<()> {
+/// The remedy for a proxy that buffers.
+const DISABLE_BUFFERING: &str = "disable that (proxy_buffering off, in nginx)";
+
+/// Prints the findings; an error if a check failed.
+pub(super) async fn run(args: DoctorArgs) -> anyhow::Result<()> {
     let token = secret::read(args.token_file.as_deref(), TOKEN_VARIABLE)?;
-    let doctor = Doctor::new(&args, token, PATIENCE)?;
+    let doctor = Doctor::new(&args, token, WAIT_LIMITS)?;
     let mut out = std::io::stdout();
-    let mut report = Report::new(&mut out);
+    let mut report = DoctorReport::new(&mut out);
     doctor.examine(&mut report).await?;
     match report.failed() {
         0 => Ok(()),
-        1 => anyhow::bail!("one thing has to be changed"),
-        many => anyhow::bail!("{many} things have to be changed"),
+        1 => anyhow::bail!("1 check failed"),
+        failed => anyhow::bail!("{failed} checks failed"),
     }
 }
 
@@ -84,269 +87,264 @@ struct Doctor {
     url: Url,
     token: Option<String>,
     idle: Duration,
-    patience: Patience,
+    limits: WaitLimits,
 }
 
-/// Why there is nothing to look at.
-enum Silence {
-    /// The network, or TLS.
+enum NoResponse {
+    /// No connection, or no TLS session.
     Unreachable(reqwest::Error),
-    /// A connection, and then nothing.
-    NoAnswer,
+    /// A connection, but no response within [`WaitLimits::response`].
+    TimedOut,
 }
 
-/// An answer whose body has not been read, and how long its head took.
-struct Answer {
+/// A response whose body is still to be read.
+struct TimedResponse {
     response: Response,
+    /// From the request to the head of the response.
+    took: Duration,
+}
+
+/// The response to a request without a token.
+struct ShortResponse {
+    headers: HeaderMap,
     took: Duration,
 }
 
 impl Doctor {
-    fn new(args: &Args, token: Option<String>, patience: Patience) -> anyhow::Result<Self> {
+    fn new(args: &DoctorArgs, token: Option<String>, limits: WaitLimits) -> anyhow::Result<Self> {
         let url = Url::parse(&args.url).ok().filter(|u| matches!(u.scheme(), "http" | "https"));
-        let mut url = url.context("the relay's address must begin with http:// or https://")?;
-        ensure!(url.username().is_empty() && url.password().is_none(), "the address must not hold a password");
+        let mut url = url.context("the URL of the relay must begin with http:// or https://")?;
+        ensure!(url.username().is_empty() && url.password().is_none(), "the URL must not contain a password");
         if !url.path().ends_with("/events/client") {
             url.set_path(&format!("{}/events/client", url.path().trim_end_matches('/')));
         }
-        let client = super::http_client(|client: ClientBuilder| client.connect_timeout(patience.answer))?;
-        Ok(Self { client, url, token, idle: args.idle, patience })
+        let client = super::http_client(|client: ClientBuilder| client.connect_timeout(limits.response))?;
+        Ok(Self { client, url, token, idle: args.idle, limits })
     }
 
-    async fn examine(&self, report: &mut Report<'_>) -> std::io::Result<()> {
-        let Some(first) = self.without_token(report).await? else { return Ok(()) };
-        if let Some(date) = head::clock(&first.headers, Timestamp::now()) {
-            report.add(date)?;
-        }
+    async fn examine(&self, report: &mut DoctorReport<'_>) -> std::io::Result<()> {
+        let Some(short) = self.check_without_token(report).await? else { return Ok(()) };
+        report.add_all(checks::clock_skew(&short.headers, Timestamp::now()))?;
         if self.url.scheme() == "https" {
-            report.add(protocol::http2(&self.url, self.patience.answer).await)?;
-        } else if !self
-            .url
-            .host_str()
-            .is_some_and(|host| host == "localhost" || host.starts_with("127.") || host == "[::1]")
-        {
-            report.warn("the address is http://, so whoever is in between reads tokens and events: use https://")?;
+            report.add(checks::http2(&self.url, self.limits.response).await)?;
+        } else if !self.is_local() {
+            report.add(Finding::warn("the URL is http://, so proxies can read tokens and events: use https://"))?;
         }
-        let Some(passport) = self.passport() else {
-            report.all(head::transport(&first.headers))?;
-            return report.fail(&format!(
-                "there is no token, so the stream itself cannot be looked at: set {TOKEN_VARIABLE}, or name a file with --token-file"
-            ));
+        let Some(claims) = self.token_claims() else {
+            report.add_all(checks::proxy_headers(&short.headers))?;
+            return report.add(Finding::fail(format!(
+                "there is no token, so the stream cannot be checked: set {TOKEN_VARIABLE} or use --token-file"
+            )));
         };
-        self.with_token(&passport, first.took, report).await
+        self.check_stream(&claims, short.took, report).await
     }
 
-    /// The token, as far as it can be read by somebody who cannot check it.
-    fn passport(&self) -> Option<Passport> {
-        let in_address = || self.url.query_pairs().find(|(name, value)| is_token(name) && !value.is_empty());
-        match &self.token {
-            Some(token) => Some(Passport::read(token, false)),
-            None => in_address().map(|(_, token)| Passport::read(&token, true)),
+    fn is_local(&self) -> bool {
+        let is_loopback = |host: &str| host == "localhost" || host.starts_with("127.") || host == "[::1]";
+        self.url.host_str().is_some_and(is_loopback)
+    }
+
+    fn token_claims(&self) -> Option<TokenClaims> {
+        if let Some(token) = &self.token {
+            return Some(TokenClaims::decode(token, TokenPlace::Header));
         }
+        let (_, token) = self.url.query_pairs().find(|(name, value)| is_token(name) && !value.is_empty())?;
+        Some(TokenClaims::decode(&token, TokenPlace::Query))
     }
 
-    async fn ask(&self, url: Url, token: Option<&str>) -> Result<Answer, Silence> {
-        // What browsers say, so that whatever compresses for browsers does so here.
-        let mut request =
-            self.client.get(url).header("accept", "text/event-stream").header("cache-control", "no-store");
-        request = request.header("accept-encoding", "gzip, deflate, br, zstd");
+    async fn get(&self, url: Url, token: Option<&str>) -> Result<TimedResponse, NoResponse> {
+        // The encodings that browsers accept, so that a proxy that compresses for browsers also compresses here.
+        let mut request = self.client.get(url).header("accept-encoding", "gzip, deflate, br, zstd");
+        request = request.header("accept", "text/event-stream").header("cache-control", "no-store");
         if let Some(token) = token {
             request = request.bearer_auth(token);
         }
-        let began = Instant::now();
-        match timeout(self.patience.answer, request.send()).await {
-            Ok(Ok(response)) => Ok(Answer { response, took: began.elapsed() }),
-            // The address may hold a token: errors are told without it.
-            Ok(Err(error)) => Err(Silence::Unreachable(error.without_url())),
-            Err(_) => Err(Silence::NoAnswer),
+        let sent = Instant::now();
+        match timeout(self.limits.response, request.send()).await {
+            Ok(Ok(response)) => Ok(TimedResponse { response, took: sent.elapsed() }),
+            // The URL may contain a token.
+            Ok(Err(error)) => Err(NoResponse::Unreachable(error.without_url())),
+            Err(_) => Err(NoResponse::TimedOut),
         }
     }
 
-    /// A relay's answer to nobody is short and ends at once: it shows whether a relay is there at all, whatever happens
-    /// to streams. `None` when there is nothing more to look at.
-    async fn without_token(&self, report: &mut Report<'_>) -> std::io::Result<Option<Short>> {
+    /// A request without a token gets a short response that ends at once. It tells whether the relay is reachable, even
+    /// behind a proxy that delays streams. `None` if no further check is possible.
+    async fn check_without_token(&self, report: &mut DoctorReport<'_>) -> std::io::Result<Option<ShortResponse>> {
         let mut url = self.url.clone();
-        let kept: Vec<_> = self.url.query_pairs().filter(|(name, _)| !is_token(name)).collect();
+        let other_pairs: Vec<_> = self.url.query_pairs().filter(|(name, _)| !is_token(name)).collect();
         url.set_query(None);
-        if !kept.is_empty() {
-            url.query_pairs_mut().extend_pairs(kept);
+        if !other_pairs.is_empty() {
+            url.query_pairs_mut().extend_pairs(other_pairs);
         }
         let shown = url.to_string();
-        let answer = match self.ask(url, None).await {
-            Ok(answer) => answer,
-            Err(silence) => return report.fail(&unreachable(&shown, &silence, self.patience)).map(|()| None),
+        let TimedResponse { response, took } = match self.get(url, None).await {
+            Ok(response) => response,
+            Err(error) => return report.add(self.unreachable(&shown, &error)).map(|()| None),
         };
-        if let Some(stranger) = head::stranger(answer.response.status(), answer.response.headers()) {
-            return report.add(stranger).map(|()| None);
+        let headers = response.headers().clone();
+        let unusable = checks::not_docrelay(response.status(), &headers).or_else(|| checks::compression(&headers));
+        if let Some(finding) = unusable {
+            return report.add(finding).map(|()| None);
         }
-        if let Some(compressed) = head::compressed(answer.response.headers()) {
-            return report.add(compressed).map(|()| None);
-        }
-        let headers = answer.response.headers().clone();
-        let body = self.short(answer.response).await;
-        let word = body.as_deref().and_then(pulse::refusal);
-        match word.as_deref() {
+        let Some(body) = self.read_short_body(response).await else {
+            report.add(Finding::fail("a response that ends at once stays open: a proxy delays its end"))?;
+            return Ok(Some(ShortResponse { headers, took }));
+        };
+        let finding = match stream_timing::refusal(body).await.as_deref() {
             Some("auth_required") => {
-                report.ok(&format!("a relay answers at {shown} after {}", seconds(answer.took)))?;
-                Ok(Some(Short { headers, took: answer.took }))
+                report.add(Finding::ok(format!("the relay responds at {shown} after {}", duration_text(took))))?;
+                return Ok(Some(ShortResponse { headers, took }));
             }
-            Some("not_accepted") => report.fail(passport::NOT_ACCEPTED).map(|()| None),
-            _ if body.is_none() => {
-                report.fail("an answer that should end at once does not: something in between keeps it open")?;
-                Ok(Some(Short { headers, took: answer.took }))
-            }
-            _ => {
-                let text =
-                    format!("{shown} answers with an event stream, but not as docrelay does: is it another program's?");
-                report.fail(&text).map(|()| None)
-            }
-        }
+            Some("not_accepted") => Finding::fail(token_claims::NOT_ACCEPTED),
+            _ => Finding::fail(format!(
+                "{shown} responds with an event stream, but not one of docrelay: is the URL right?"
+            )),
+        };
+        report.add(finding).map(|()| None)
     }
 
-    /// A body that ends by itself, as far as it is a short one.
-    async fn short(&self, mut response: Response) -> Option<Vec<u8>> {
-        let deadline = Instant::now() + self.patience.answer;
+    /// The first bytes of a body, or all of it if it is short. `None` if it does not end in time.
+    async fn read_short_body(&self, mut response: Response) -> Option<Vec<u8>> {
+        let deadline = Instant::now() + self.limits.response;
         let mut body = Vec::new();
         loop {
             match timeout_at(deadline, response.chunk()).await.ok()? {
-                Ok(Some(piece)) if body.len() < SHORT => body.extend_from_slice(&piece),
-                // Too long, at its end, or broken off: what is there is looked at.
+                Ok(Some(chunk)) if body.len() < MAX_SHORT_BODY_BYTES => body.extend_from_slice(&chunk),
+                // Too long, complete, or broken off: the caller judges what has arrived.
                 Ok(_) | Err(_) => return Some(body),
             }
         }
     }
 
-    async fn with_token(&self, passport: &Passport, usual: Duration, report: &mut Report<'_>) -> std::io::Result<()> {
-        let held = "proxy_buffering off; in nginx, or its like";
-        let answer = match self.ask(self.url.clone(), self.token.as_deref()).await {
-            Ok(answer) => answer,
-            Err(Silence::NoAnswer) => {
-                return report.fail(&format!(
-                    "buffered: a short answer came after {}, that of an open stream not within {}: something in between waits for \
-                     its end; turn that off ({held})",
-                    seconds(usual),
-                    seconds(self.patience.answer)
-                ));
+    /// Opens the stream and checks its head, its opening and its idle time. `short_took` is how long the head of a short
+    /// response took.
+    async fn check_stream(
+        &self,
+        claims: &TokenClaims,
+        short_took: Duration,
+        report: &mut DoctorReport<'_>,
+    ) -> std::io::Result<()> {
+        let TimedResponse { mut response, took } = match self.get(self.url.clone(), self.token.as_deref()).await {
+            Ok(response) => response,
+            Err(NoResponse::TimedOut) => {
+                return report.add(Finding::fail(format!(
+                    "buffered: a short response arrived after {}, that of an open stream not within {}: a proxy waits for its end; \
+                     {DISABLE_BUFFERING}",
+                    duration_text(short_took),
+                    duration_text(self.limits.response)
+                )));
             }
-            Err(silence) => return report.fail(&unreachable(&self.shown(), &silence, self.patience)),
+            Err(error) => return report.add(self.unreachable(&self.url_without_query(), &error)),
         };
-        if let Some(stranger) = head::stranger(answer.response.status(), answer.response.headers()) {
-            return report.add(stranger);
+        if let Some(finding) = checks::not_docrelay(response.status(), response.headers()) {
+            return report.add(finding);
         }
-        report.all(head::transport(answer.response.headers()))?;
-        if let Some(compressed) = head::compressed(answer.response.headers()) {
-            return report.add(compressed);
+        report.add_all(checks::proxy_headers(response.headers()))?;
+        if let Some(finding) = checks::compression(response.headers()) {
+            return report.add(finding);
         }
-        let mut response = answer.response;
-        let mut pulse = Pulse::new(Instant::now(), self.patience);
-        let opening = timeout(self.patience.answer, async {
-            while !pulse.is_open() && pulse.refusal().is_none() {
-                match response.chunk().await {
-                    Ok(Some(piece)) => pulse.take(&piece, Instant::now()),
-                    Ok(None) | Err(_) => return,
-                }
+        let mut timing = StreamTiming::new(Instant::now(), self.limits);
+        let opening = timeout(self.limits.response, async {
+            while !timing.is_open() && timing.refusal().is_none() {
+                let Ok(Some(chunk)) = response.chunk().await else { return };
+                timing.receive(chunk, Instant::now());
             }
         });
-        let in_time = opening.await.is_ok();
-        if let Some(word) = pulse.refusal() {
-            return report.fail(&passport.refused(word, Timestamp::now()));
+        let timed_out = opening.await.is_err();
+        if let Some(code) = timing.refusal() {
+            return report.add(Finding::fail(claims.explain_refusal(code, Timestamp::now())));
         }
-        if let Some(why) = pulse.busy() {
-            return report
-                .fail(&format!("the relay has no room for this stream ({why}): see max_followers, and try again"));
+        if let Some(reason) = timing.capacity_comment() {
+            return report.add(Finding::fail(format!(
+                "the relay has no capacity for this stream ({reason}): see max_followers, and try again"
+            )));
         }
-        let first = pulse.first_byte();
-        let late = answer.took.saturating_sub(usual) + first.unwrap_or_default();
-        match first {
-            None if !in_time => {
-                report.fail(&format!(
-                    "buffered: the head came, but within {} not the empty line that follows it at once: something in between \
-                     collects bytes; turn that off ({held})",
-                    seconds(self.patience.answer)
-                ))?;
-                return Ok(());
-            }
-            None => return report.fail("the stream ended before its first byte: something in between cuts it"),
-            Some(_) if late > self.patience.lull => report.fail(&format!(
-                "buffered: the first byte of the stream came {} later than a short answer does: something in between holds it \
-                 back; turn that off ({held})",
-                seconds(late)
-            ))?,
-            Some(_) => report.ok(&format!("the stream's first byte came {} after its head", seconds(first.unwrap_or_default())))?,
+        let Some(first_byte) = timing.first_byte() else {
+            return report.add(Finding::fail(if timed_out {
+                format!(
+                    "buffered: the head arrived, but the empty line that follows it did not arrive within {}: a proxy collects bytes; \
+                     {DISABLE_BUFFERING}",
+                    duration_text(self.limits.response)
+                )
+            } else {
+                "the stream ended before its first byte: a proxy ends it".to_owned()
+            }));
+        };
+        let delay = took.saturating_sub(short_took) + first_byte;
+        report.add(if delay > self.limits.network_delay {
+            Finding::fail(format!(
+                "buffered: the first byte of the stream arrived {} later than a short response: a proxy delays it; {DISABLE_BUFFERING}",
+                duration_text(delay)
+            ))
+        } else {
+            Finding::ok(format!("the first byte of the stream arrived {} after its head", duration_text(first_byte)))
+        })?;
+        if timing.is_rewritten() {
+            report.add(Finding::fail(
+                "transformed: the stream does not begin like one of docrelay: a proxy changes its lines",
+            ))?;
         }
-        if pulse.is_rewritten() {
-            report.fail(
-                "transformed: the stream does not begin as docrelay begins it: something in between rewrites its lines",
-            )?;
-        }
-        report.all(passport.accepted(Timestamp::now(), self.idle))?;
-        self.listen(response, pulse, passport, report).await
+        report.add_all(claims.check_accepted(Timestamp::now(), self.idle))?;
+        self.watch_idle(response, timing, claims, report).await
     }
 
-    /// Listens to a stream on which nothing need happen.
-    async fn listen(
+    /// Watches the open stream for [`DoctorArgs::idle`]. No event is needed.
+    async fn watch_idle(
         &self,
         mut response: Response,
-        mut pulse: Pulse,
-        passport: &Passport,
-        report: &mut Report<'_>,
+        mut timing: StreamTiming,
+        claims: &TokenClaims,
+        report: &mut DoctorReport<'_>,
     ) -> std::io::Result<()> {
-        let deadline = pulse.began() + self.idle;
-        let ending = loop {
+        let deadline = timing.started() + self.idle;
+        let end = loop {
             match timeout_at(deadline, response.chunk()).await {
-                Err(_) => break Ending::Ours,
-                Ok(Ok(Some(piece))) => pulse.take(&piece, Instant::now()),
-                Ok(Ok(None) | Err(_)) => break Ending::Theirs,
+                Err(_) => break WatchEnd::TimeElapsed,
+                Ok(Ok(Some(chunk))) => timing.receive(chunk, Instant::now()),
+                Ok(Ok(None) | Err(_)) => break WatchEnd::Disconnected,
             }
         };
-        if let Some(word) = pulse.refusal() {
-            return report.fail(&passport.refused(word, Timestamp::now()));
-        }
-        report.add(pulse.judge(ending, Instant::now()))
+        report.add(match timing.refusal() {
+            Some(code) => Finding::fail(claims.explain_refusal(code, Timestamp::now())),
+            None => timing.finding(end, Instant::now()),
+        })
     }
 
-    /// The address without its query, which may hold a token.
-    fn shown(&self) -> String {
+    /// The URL without its query, which may contain a token.
+    fn url_without_query(&self) -> String {
         let mut url = self.url.clone();
         url.set_query(None);
         url.to_string()
     }
-}
 
-/// What is known from the short answer.
-struct Short {
-    headers: HeaderMap,
-    took: Duration,
+    fn unreachable(&self, shown: &str, error: &NoResponse) -> Finding {
+        let error = match error {
+            NoResponse::TimedOut => {
+                return Finding::fail(format!(
+                    "{shown} accepts the connection and does not respond within {}: a proxy that cannot reach the relay or buffers \
+                     responses, or another program",
+                    duration_text(self.limits.response)
+                ));
+            }
+            NoResponse::Unreachable(error) => error,
+        };
+        let mut cause: &dyn std::error::Error = error;
+        while let Some(source) = cause.source() {
+            cause = source;
+        }
+        let text = cause.to_string();
+        let remedy = if text.contains("certificate") || text.contains("UnknownIssuer") {
+            "fix the certificate, or make this machine trust its issuer"
+        } else if text.contains("InvalidContentType") || text.contains("corrupt message") {
+            "is it http:// instead of https://?"
+        } else {
+            "check the name and the port, and that the relay is running"
+        };
+        Finding::fail(format!("{shown} cannot be reached: {text}: {remedy}"))
+    }
 }
 
 fn is_token(name: &str) -> bool {
     name == "token" || name == "access_token"
 }
-
-fn unreachable(shown: &str, silence: &Silence, patience: Patience) -> String {
-    match silence {
-        Silence::NoAnswer => format!(
-            "{shown} takes the connection and does not answer within {}: a proxy that cannot reach the relay, or one that \
-             buffers answers, or another program",
-            seconds(patience.answer)
-        ),
-        Silence::Unreachable(error) => {
-            let mut cause: &dyn std::error::Error = error;
-            while let Some(deeper) = cause.source() {
-                cause = deeper;
-            }
-            let text = cause.to_string();
-            let advice = if text.contains("certificate") || text.contains("UnknownIssuer") {
-                "mend the certificate, or have this machine trust its issuer"
-            } else if text.contains("InvalidContentType") || text.contains("corrupt message") {
-                "is it http:// instead of https://?"
-            } else {
-                "check the name and port, and whether the relay runs"
-            };
-            format!("{shown} cannot be reached: {text}: {advice}")
-        }
-    }
-}
-
-/// So that a finding can be written to whatever there is.
-type Out<'a> = &'a mut dyn Write;

@@ -1,13 +1,16 @@
-//! Where commands take secrets from: a file, the standard input or the environment. Never a flag, which every other
-//! user of the machine could read in the list of processes.
+//! Secrets of commands: from a file, the standard input or the environment. Never from a flag, because the list of
+//! processes shows flags to all users of the machine.
 
 use std::io::Read;
 use std::path::Path;
 
 use anyhow::Context;
 
-/// The secret in `file` (`-` is the standard input), or else in the environment's `variable`. A line break at the end
-/// is the editor's, not the secret's.
+/// The environment variable of the bearer token, for `tail` and `doctor`.
+pub(super) const TOKEN_VARIABLE: &str = "DOCRELAY_TOKEN";
+
+/// The secret in `file` (`-` is the standard input), or else in the environment variable `variable`. `None` if there is
+/// no file and the variable is not set or empty. One line break at the end is removed, because editors add it.
 pub(super) fn read(file: Option<&Path>, variable: &str) -> anyhow::Result<Option<String>> {
     let text = match file {
         Some(path) if path == Path::new("-") => {
@@ -28,7 +31,7 @@ pub(super) fn read(file: Option<&Path>, variable: &str) -> anyhow::Result<Option
     if secret.is_empty() {
         match file {
             Some(path) => anyhow::bail!("the secret file {} is empty", path.display()),
-            // A variable that is set to nothing is how shells unset one.
+            // Scripts often unset a variable by setting it to an empty value.
             None => return Ok(None),
         }
     }
@@ -40,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_line_break_at_the_end_is_not_the_secrets() {
+    fn one_trailing_line_break_is_removed_from_secret() {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("secret");
         for (written, secret) in [("s3cret\n", "s3cret"), ("s3cret\r\n", "s3cret"), (" s \n\n", " s \n"), ("x", "x")] {
@@ -50,6 +53,6 @@ mod tests {
         std::fs::write(&path, "\n").expect("written");
         assert!(read(Some(&path), "UNUSED").is_err());
         assert!(read(Some(&dir.path().join("absent")), "UNUSED").is_err());
-        assert_eq!(read(None, "DOCRELAY_A_VARIABLE_THAT_NOBODY_SETS").expect("read"), None);
+        assert_eq!(read(None, "DOCRELAY_UNSET_VARIABLE").expect("read"), None);
     }
 }

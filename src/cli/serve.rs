@@ -1,33 +1,73 @@
-//! `docrelay serve`: runs the relay until it is told to stop.
+//! `docrelay serve`: runs the relay until SIGTERM or SIGINT, and prints its URLs when it listens.
+
+use std::fmt::Write;
 
 use anyhow::Context;
 
-use super::{banner, demo, print};
+use super::demo::Demo;
+use super::print;
+use crate::app::data::RelayAddress;
 use crate::app::logging;
 use crate::app::{self, BackgroundTask, Listening};
 use crate::config::{Config, unknown_variables};
 
-/// Serves until SIGTERM or SIGINT.
 pub(super) fn run(config: Config) -> anyhow::Result<()> {
-    logging::init(config.log_format, config.log_level).context("the log could not be started")?;
+    logging::init(config.log_format, config.log_level).context("cannot initialize logging")?;
     for name in unknown_variables(std::env::vars().map(|(name, _)| name)) {
-        tracing::warn!(name, "this environment variable is not known and has no effect");
+        tracing::warn!(name, "unknown environment variable has no effect");
     }
     let with_demo = config.demo;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let served =
+    let result =
         runtime.block_on(app::serve(config, &|listening| Box::pin(async move { started(listening, with_demo).await })));
-    // Whatever a blocking read still does, nobody waits for it.
+    // Does not wait for blocking reads that are still running.
     runtime.shutdown_background();
-    served
+    result
 }
 
 async fn started(listening: Listening, with_demo: bool) -> anyhow::Result<BackgroundTask> {
+    let address = &listening.reached;
     if !with_demo {
-        print(&banner::plain(&listening.reached));
+        print(&banner(address, &format!("{}/", address.public_url)));
         return Ok(None);
     }
-    let demo = demo::Demo::prepare(&listening).await?;
-    print(&banner::with_demo(&listening.reached, &demo));
+    let demo = Demo::prepare(&listening).await?;
+    print(&demo_banner(address, &demo));
     Ok(Some(Box::pin(demo.run())))
+}
+
+fn banner(address: &RelayAddress, dashboard_url: &str) -> String {
+    let (url, version) = (&address.public_url, env!("CARGO_PKG_VERSION"));
+    format!(
+        "docrelay {version} is listening\n\n  dashboard  {dashboard_url}\n  stream     {url}/events/client\n  docs       {url}/docs\n  \
+         admin      http://{}/\n",
+        address.admin
+    )
+}
+
+/// The banner with the next steps: curl commands that follow the stream and send webhooks.
+fn demo_banner(address: &RelayAddress, demo: &Demo) -> String {
+    let (url, token) = (&address.public_url, demo.token());
+    let mut text = banner(address, &format!("{url}/#token={token}"));
+    text += &format!(
+        "
+Next, open the dashboard in a browser, or run these commands in another terminal.
+
+1. Follow the stream of the client demo:
+
+  curl -N -H 'Authorization: Bearer {token}' {url}/events/client
+
+   The same with the token in the URL, from the earliest retained event:
+
+  curl -N '{url}/events/client?last_event_id=earliest&token={token}'
+
+2. Send a webhook like a vendor's. A repeated webhook gets 200 and is not stored again: change an
+   identifier to see more events.
+"
+    );
+    for (comment, command) in demo.sample_commands() {
+        // Writing into a String cannot fail.
+        write!(text, "\n  {comment}\n  {command}\n").ok();
+    }
+    text
 }

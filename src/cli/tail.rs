@@ -1,5 +1,5 @@
-//! `docrelay tail`: follows a stream in the terminal, or as JSON lines in a pipe. Resumes by itself where it was cut
-//! off. How an event looks is the business of `tail/line.rs`.
+//! `docrelay tail`: follows a stream and reconnects after a disconnect, from the last event that it printed. The format
+//! of an event is in `tail/line.rs`.
 
 mod line;
 
@@ -7,46 +7,45 @@ use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use anstream::AutoStream;
 use anyhow::{Context, bail, ensure};
 use futures::{StreamExt, TryStreamExt};
 use reqwest::{ClientBuilder, Response, StatusCode, Url};
 use serde_json::Value;
 use sse_stream::{Sse, SseByteStream};
 
-pub(super) use self::line::harmless;
-
-use self::line::Look;
-use super::secret;
+use self::line::EventFormat;
+use super::secret::{self, TOKEN_VARIABLE};
+use super::terminal::sanitize_line;
 use crate::domain::EventId;
 
-/// The environment variable that holds the bearer token.
-pub(super) const TOKEN_VARIABLE: &str = "DOCRELAY_TOKEN";
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What EventSource implementations wait before they reconnect, until `retry:` says otherwise.
-const RETRY: Duration = Duration::from_secs(3);
+/// For the response to the request for the end of the log.
+const LOG_END_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The longest wait, whatever `retry:` says and however often connecting failed.
-const LONGEST: Duration = Duration::from_secs(120);
+/// A stream without a byte for this long is dead: a relay sends a keepalive every 15 seconds by default.
+const READ_TIMEOUT: Duration = Duration::from_secs(90);
 
-/// How long the relay may take to say where its log ends.
-const HEAD: Duration = Duration::from_secs(10);
+/// The reconnection time until the first `retry:`, as in browsers.
+const DEFAULT_RECONNECT_DELAY: Duration = Duration::from_secs(3);
 
-/// A stream that has brought nothing for so long is dead: a relay sends an empty line every 15 seconds.
-const SILENCE: Duration = Duration::from_secs(90);
+/// The upper bound of the reconnection time, before jitter.
+const MAX_RECONNECT_DELAY: Duration = Duration::from_secs(120);
 
-/// Follow a stream: one compact line for each event in a terminal, one line of JSON, with the event's id, in a pipe.
+/// Follow a stream: one compact line per event in a terminal, one line of JSON with the event's id in a pipe.
 ///
-/// The token comes from the environment variable DOCRELAY_TOKEN, from --token-file, or from the address. A stream that
-/// is cut off is resumed after the last event; standard error tells of it. The exit code is 1 when the relay refuses
-/// the token. Colours are for terminals, and NO_COLOR turns them off.
+/// The token comes from the environment variable DOCRELAY_TOKEN, from --token-file, or from the URL. After a disconnect
+/// the command reconnects and resumes after the last event; messages go to standard error. The exit code is 1 if the
+/// relay refuses the token. In a terminal, NO_COLOR disables colours.
 #[derive(Debug, Clone, clap::Args)]
-pub(super) struct Args {
-    /// The stream's address: https://relay.example/events/client; the path may be left out.
+pub(super) struct TailArgs {
+    /// URL of the stream: https://relay.example/events/client; the path may be omitted
     url: String,
-    /// A file that holds the token; - is the standard input.
+    /// File that contains the token; - is the standard input
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
-    /// Where to begin: after the event of this id, or with the earliest that is retained. Live events only by default.
+    /// Start after the event with this id, or with the earliest retained one; by default with the next new event
     #[arg(long, value_name = "ID|earliest", value_parser = position)]
     from: Option<String>,
 }
@@ -55,105 +54,107 @@ fn position(text: &str) -> Result<String, String> {
     if text == "earliest" || text.parse::<EventId>().is_ok() {
         return Ok(text.to_owned());
     }
-    Err("must be earliest, or the id of an event".to_owned())
+    Err("must be the id of an event, or earliest".to_owned())
 }
 
-/// Follows the stream until it is refused, the output is closed or the program is stopped.
-pub(super) async fn run(args: Args) -> anyhow::Result<()> {
+/// Follows the stream until the relay refuses it or standard output is closed.
+pub(super) async fn run(args: TailArgs) -> anyhow::Result<()> {
     let token = secret::read(args.token_file.as_deref(), TOKEN_VARIABLE)?;
-    let look = match (std::io::stdout().is_terminal(), std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty())) {
-        (false, _) => Look::Json,
-        (true, true) => Look::Plain,
-        (true, false) => Look::Colour,
+    let (format, mut out): (_, Box<dyn Write>) = if std::io::stdout().is_terminal() {
+        // Removes the colours if the terminal or NO_COLOR asks for it.
+        (EventFormat::Compact, Box::new(AutoStream::auto(std::io::stdout())))
+    } else {
+        (EventFormat::Json, Box::new(std::io::stdout()))
     };
-    let mut follower = Follower::new(&args, token, look)?;
-    match follower.follow(&mut std::io::stdout(), &mut std::io::stderr()).await {
-        // `docrelay tail … | head -1` has seen enough.
+    let mut tail = Tail::new(&args, token, format)?;
+    match tail.follow(&mut out, &mut std::io::stderr()).await {
+        // As in `docrelay tail … | head -1`.
         Err(e) if e.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == ErrorKind::BrokenPipe) => Ok(()),
         other => other,
     }
 }
 
-/// One reader of one stream, over as many connections as it takes.
-struct Follower {
+/// One stream over any number of connections.
+struct Tail {
     client: reqwest::Client,
     url: Url,
     token: Option<String>,
-    look: Look,
+    format: EventFormat,
+    /// `Last-Event-ID` of the next connection.
     last_id: Option<String>,
+    /// The last `retry:`, at most [`MAX_RECONNECT_DELAY`].
     retry: Duration,
 }
 
-impl Follower {
-    fn new(args: &Args, token: Option<String>, look: Look) -> anyhow::Result<Self> {
+impl Tail {
+    fn new(args: &TailArgs, token: Option<String>, format: EventFormat) -> anyhow::Result<Self> {
         let url = Url::parse(&args.url).ok().filter(|u| matches!(u.scheme(), "http" | "https"));
-        let mut url = url.context("the stream's address must begin with http:// or https://")?;
+        let mut url = url.context("the URL of the stream must begin with http:// or https://")?;
         if url.path() == "/" {
             url.set_path("/events/client");
         }
-        let limits = |client: ClientBuilder| client.connect_timeout(Duration::from_secs(10)).read_timeout(SILENCE);
-        let client = super::http_client(limits)?;
-        Ok(Self { client, url, token, look, last_id: args.from.clone(), retry: RETRY })
+        let timeouts = |client: ClientBuilder| client.connect_timeout(CONNECT_TIMEOUT).read_timeout(READ_TIMEOUT);
+        let client = super::http_client(timeouts)?;
+        Ok(Self { client, url, token, format, last_id: args.from.clone(), retry: DEFAULT_RECONNECT_DELAY })
     }
 
     async fn follow(&mut self, out: &mut dyn Write, err: &mut dyn Write) -> anyhow::Result<()> {
         if self.last_id.is_none() {
-            self.last_id = self.head().await;
+            self.last_id = self.log_end().await;
         }
-        // What fails at first is a mistake in the address; what fails later is a relay that comes back.
+        // An error of the first connection ends the command: the URL is probably wrong. Later errors are retried.
         let mut connection = Some(self.connect().await?);
-        writeln!(err, "following {}", shown(&self.url))?;
+        writeln!(err, "following {}", without_query(&self.url))?;
         let mut failures = 0;
         loop {
             match connection {
                 Some(response) => {
                     failures = 0;
-                    self.listen(response, out, err).await?;
-                    writeln!(err, "the stream ended: {}", self.outlook())?;
+                    self.read(response, out, err).await?;
+                    writeln!(err, "the stream ended: {}", self.resume_note())?;
                 }
                 None => failures += 1,
             }
-            tokio::time::sleep(self.pause(failures)).await;
+            tokio::time::sleep(self.reconnect_delay(failures)).await;
             connection = match self.connect().await {
                 Ok(response) => {
-                    writeln!(err, "connected again")?;
+                    writeln!(err, "reconnected")?;
                     Some(response)
                 }
-                Err(e) if e.is::<Refused>() => return Err(e),
+                Err(e) if e.is::<StreamRefused>() => return Err(e),
                 Err(e) => {
-                    writeln!(err, "{e:#}: trying again")?;
+                    writeln!(err, "{e:#}; retrying")?;
                     None
                 }
             };
         }
     }
 
-    /// `retry:`, doubled with each failure in a row and jittered upward, so that a relay that comes back is not met by
-    /// everybody at once.
-    fn pause(&self, failures: u32) -> Duration {
-        let base = self.retry.saturating_mul(1 << failures.min(10)).min(LONGEST);
+    /// `retry:`, doubled with each consecutive failure, plus up to a quarter of jitter so that the followers of a
+    /// restarted relay do not all reconnect at once.
+    fn reconnect_delay(&self, failures: u32) -> Duration {
+        let base = self.retry.saturating_mul(1 << failures.min(10)).min(MAX_RECONNECT_DELAY);
         base + base.mul_f64(fastrand::f64() / 4.0)
     }
 
-    /// Where the log ends now: a stream that begins there loses nothing, even when it is cut before its first event.
-    /// `None` for a ticket, which may not ask, and wherever else there is no such answer: then it begins live.
-    async fn head(&self) -> Option<String> {
-        let mut address = self.url.clone();
-        address.set_path(&format!("{}/documents", self.url.path().strip_suffix("/events/client")?));
-        address.set_query(Some("limit=1"));
-        let in_address = || self.url.query_pairs().find(|(name, _)| name == "token" || name == "access_token");
-        let token = self.token.clone().or_else(|| in_address().map(|(_, token)| token.into_owned()))?;
-        let response = self.client.get(address).bearer_auth(token).timeout(HEAD).send().await.ok()?;
+    /// The id of the newest event. A stream that starts after it misses nothing, even if the disconnect comes before its
+    /// first event. `None` on any error, and for a ticket, which may not read documents: then the stream starts live.
+    async fn log_end(&self) -> Option<String> {
+        let mut url = self.url.clone();
+        url.set_path(&format!("{}/documents", self.url.path().strip_suffix("/events/client")?));
+        url.set_query(Some("limit=1"));
+        let query_token = || self.url.query_pairs().find(|(name, _)| name == "token" || name == "access_token");
+        let token = self.token.clone().or_else(|| query_token().map(|(_, token)| token.into_owned()))?;
+        let response = self.client.get(url).bearer_auth(token).timeout(LOG_END_TIMEOUT).send().await.ok()?;
         let response = response.error_for_status().ok()?;
-        let answer: Value = serde_json::from_slice(&response.bytes().await.ok()?).ok()?;
-        answer["lastEventId"].as_str()?.parse::<EventId>().ok().map(|id| id.to_string())
+        let page: Value = serde_json::from_slice(&response.bytes().await.ok()?).ok()?;
+        page["lastEventId"].as_str()?.parse::<EventId>().ok().map(|id| id.to_string())
     }
 
-    /// What comes after an end, for a person.
-    fn outlook(&self) -> String {
+    fn resume_note(&self) -> String {
         match &self.last_id {
             Some(id) => format!("resuming after {id}"),
-            None => "no event has been seen, so what is told until it is open again is missed".to_owned(),
+            None => "events until the reconnect are missed, because no event id is known".to_owned(),
         }
     }
 
@@ -166,28 +167,34 @@ impl Follower {
         if let Some(id) = &self.last_id {
             request = request.header("last-event-id", id);
         }
-        // The address may hold a token: errors are told without it.
+        // The URL may contain a token.
         let failed = |e: reqwest::Error| anyhow::Error::new(e.without_url()).context("the relay cannot be reached");
         let response = request.send().await.map_err(failed)?;
         let status = response.status();
         if status.is_server_error() || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT) {
-            bail!("the relay answered {status}");
+            bail!("the relay responded {status}");
         }
-        ensure!(status == StatusCode::OK, Refused(format!("the address answered {status}: is it a relay's stream?")));
+        ensure!(
+            status == StatusCode::OK,
+            StreamRefused(format!("the URL responded {status}: is it the stream of a relay?"))
+        );
         let media = response.headers().get("content-type").and_then(|v| v.to_str().ok()).unwrap_or_default();
         let is_stream = media.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("text/event-stream");
-        ensure!(is_stream, Refused("the address answers, but not with an event stream: is the path right?".to_owned()));
+        ensure!(
+            is_stream,
+            StreamRefused("the URL responds, but not with an event stream: is the path right?".to_owned())
+        );
         Ok(response)
     }
 
-    /// Reads one connection to its end; an error only when it makes no sense to go on.
-    async fn listen(&mut self, response: Response, out: &mut dyn Write, err: &mut dyn Write) -> anyhow::Result<()> {
+    /// Reads one connection to its end. An error ends the command.
+    async fn read(&mut self, response: Response, out: &mut dyn Write, err: &mut dyn Write) -> anyhow::Result<()> {
         let bytes = response.bytes_stream().map_err(reqwest::Error::without_url);
         let mut blocks = SseByteStream::new(Box::pin(bytes));
         while let Some(block) = blocks.next().await {
             match block {
-                Ok(block) => self.take(block, out, err)?,
-                // A cut connection, or bytes that are not UTF-8: the log still has what was lost.
+                Ok(block) => self.print_block(block, out, err)?,
+                // A broken connection, or bytes that are not UTF-8: the next connection resumes from the log.
                 Err(e) => {
                     writeln!(err, "the stream broke off: {e}")?;
                     break;
@@ -197,26 +204,26 @@ impl Follower {
         Ok(())
     }
 
-    fn take(&mut self, block: Sse, out: &mut dyn Write, err: &mut dyn Write) -> anyhow::Result<()> {
+    fn print_block(&mut self, block: Sse, out: &mut dyn Write, err: &mut dyn Write) -> anyhow::Result<()> {
         if let Some(ms) = block.retry {
-            self.retry = Duration::from_millis(ms).min(LONGEST);
+            self.retry = Duration::from_millis(ms).min(MAX_RECONNECT_DELAY);
         }
         match (block.event.as_deref().unwrap_or_default(), &block.data) {
             ("" | "message", Some(data)) => {
-                writeln!(out, "{}", line::line(block.id.as_deref(), data, self.look))?;
+                writeln!(out, "{}", line::line(block.id.as_deref(), data, self.format))?;
                 out.flush()?;
             }
             ("error", data) => {
-                let word = line::harmless(data.as_deref().unwrap_or_default());
-                bail!(Refused(format!("the relay refuses: {word}{}", advice(&word))));
+                let code = sanitize_line(data.as_deref().unwrap_or_default());
+                bail!(StreamRefused(format!("the relay refuses the stream: {code}{}", remedy(&code))));
             }
             ("reset", data) => {
-                let why = line::harmless(data.as_deref().unwrap_or_default());
-                writeln!(err, "reset: events are missing, going on from the earliest retained one: {why}")?;
+                let reason = sanitize_line(data.as_deref().unwrap_or_default());
+                writeln!(err, "reset: events are missing; continuing with the earliest retained one: {reason}")?;
             }
             _ => {}
         }
-        // Only once it is printed is an event seen.
+        // After printing: an event that was not printed must be sent again.
         if let Some(id) = block.id {
             self.last_id = Some(id).filter(|id| !id.is_empty());
         }
@@ -224,25 +231,25 @@ impl Follower {
     }
 }
 
-/// An answer that trying again will not change.
+/// A response that a retry does not change.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-struct Refused(String);
+struct StreamRefused(String);
 
-/// An address without its query, which may hold a token.
-fn shown(url: &Url) -> String {
+/// The query may contain a token.
+fn without_query(url: &Url) -> String {
     let mut url = url.clone();
     url.set_query(None);
     url.to_string()
 }
 
-fn advice(word: &str) -> &'static str {
-    match word {
-        "auth_required" => ": set DOCRELAY_TOKEN, or name a file with --token-file",
+fn remedy(code: &str) -> &'static str {
+    match code {
+        "auth_required" => ": set DOCRELAY_TOKEN or use --token-file",
         "auth_failed" => {
-            ": the token is expired, revoked or not this relay's, or lacks the scope events; `docrelay token` makes a new one"
+            ": the token has expired, was revoked, is from another relay or lacks the scope events; `docrelay token` prints a new one"
         }
-        "not_accepted" => ": something in between changes the Accept header",
+        "not_accepted" => ": a proxy changes the Accept header",
         _ => "",
     }
 }

@@ -1,4 +1,4 @@
-//! `docrelay token`: prints a bearer token alone on stdout.
+//! `docrelay token`: prints a bearer token and nothing else.
 
 use std::time::Duration;
 
@@ -10,14 +10,14 @@ use crate::domain::{ClientId, Timestamp};
 
 /// Print a bearer token
 #[derive(clap::Args, Clone, Debug)]
-pub(super) struct Token {
-    /// Whose events it opens
+pub(super) struct TokenCommand {
+    /// Client whose events the token gives access to
     #[arg(long, value_name = "ID")]
     client: ClientId,
-    /// For how long it is good, such as 15m or 1h
+    /// Lifetime, such as 15m or 1h; at least 1s
     #[arg(long, default_value = "1h", value_parser = ttl)]
     ttl: Duration,
-    /// What it may do: events, manage, or both
+    /// Scope: events, manage, or both
     #[arg(long, default_value = "events,manage", value_parser = scopes)]
     scope: Scopes,
     #[command(flatten)]
@@ -26,14 +26,14 @@ pub(super) struct Token {
 
 fn ttl(text: &str) -> Result<Duration, String> {
     let ttl = humantime::parse_duration(text).map_err(|e| e.to_string())?;
-    if ttl < Duration::from_secs(1) { Err("at least 1s".to_owned()) } else { Ok(ttl) }
+    if ttl < Duration::from_secs(1) { Err("must be at least 1s".to_owned()) } else { Ok(ttl) }
 }
 
 fn scopes(text: &str) -> Result<Scopes, UnknownScope> {
     text.replace(',', " ").parse()
 }
 
-impl Token {
+impl TokenCommand {
     pub(super) fn run(&self, config: &Config) -> anyhow::Result<()> {
         let token = with_session(config, async |session| {
             session.require_client(&self.client).await?;

@@ -5,10 +5,9 @@ use std::collections::BTreeMap;
 use crate::modules::Module;
 
 /// Names that more than one module may define, and why. Each is read with the name of its module in front.
-const SHARED: [(&str, &str); 3] = [
+const SHARED: [(&str, &str); 2] = [
     ("Options", "the parameters of the part that owns it: `hub::Options`"),
     ("Inner", "what a cheap handle shares with its clones; private to its file"),
-    ("Args", "the arguments of one command, private to it: `send::Args`"),
 ];
 
 /// A line for each name that is defined more than once, with the places.

@@ -1,28 +1,26 @@
-//! From the flags of `send` to the request: which proof, which identifiers, which words. Sends nothing.
+//! Builds the request of `send` from its flags. Does no I/O.
 
 use anyhow::{Context, bail, ensure};
 use reqwest::Url;
 use uuid::Uuid;
 
-use super::Args;
+use super::SendArgs;
 use crate::domain::{Secret, Status, Timestamp, Update, Vendor, VendorError, VendorId, Verify};
 use crate::vendor::{
     Edition, OutgoingEvent, OutgoingRequest, check_verify, ppj_handshake, ppj_notify, render, standard_notify,
 };
 
-/// A request, and what to say and expect of it.
 #[derive(Debug)]
 pub(super) struct Composed {
-    /// What is sent.
     pub(super) request: OutgoingRequest,
-    /// One line for whoever sends it.
+    /// One line for the user.
     pub(super) summary: String,
-    /// What must come back, for a handshake.
+    /// The nonce that the response to a handshake must contain.
     pub(super) nonce: Option<String>,
 }
 
-/// Composes what the flags ask for, and says which of them do not fit.
-pub(super) fn compose(args: &Args, secret: Option<&str>, now: Timestamp) -> anyhow::Result<Composed> {
+/// Builds the request; an error names the flags that contradict each other.
+pub(super) fn compose(args: &SendArgs, secret: Option<&str>, now: Timestamp) -> anyhow::Result<Composed> {
     let vendor = args.vendor;
     ensure!(args.edition.is_none() || vendor == Vendor::Ppj, "--edition is for ppj only");
     ensure!(!args.verify || vendor == Vendor::Ppj, "--verify is for ppj only: no other vendor has such a request");
@@ -33,8 +31,8 @@ pub(super) fn compose(args: &Args, secret: Option<&str>, now: Timestamp) -> anyh
         "--error-code and --error-message need --status error"
     );
     let url = Url::parse(&args.hook_url).ok().filter(|u| matches!(u.scheme(), "http" | "https"));
-    ensure!(url.is_some(), "the hook's address must begin with http:// or https://");
-    let verify = proof(args, secret)?;
+    ensure!(url.is_some(), "the URL of the hook must begin with http:// or https://");
+    let verify = verification(args, secret)?;
     check_verify(vendor, &verify).map_err(anyhow::Error::msg)?;
     let ppj_secret = match &verify {
         Verify::Ppj { secret } => Some(secret),
@@ -42,7 +40,7 @@ pub(super) fn compose(args: &Args, secret: Option<&str>, now: Timestamp) -> anyh
     };
     let edition = args.edition.unwrap_or(if ppj_secret.is_some() { Edition::B } else { Edition::A });
     if args.verify {
-        let nonce = letters(16, LOWER);
+        let nonce = random_text(16, LOWER);
         let request = ppj_handshake(edition, &args.hook_url, &nonce, ppj_secret, now)?;
         return Ok(Composed { request, summary: format!("verifying as ppj, edition {edition}"), nonce: Some(nonce) });
     }
@@ -58,8 +56,8 @@ pub(super) fn compose(args: &Args, secret: Option<&str>, now: Timestamp) -> anyh
     Ok(Composed { request, summary, nonce: None })
 }
 
-/// How the secret is used.
-fn proof(args: &Args, secret: Option<&str>) -> anyhow::Result<Verify> {
+/// The verification of the hook that accepts this request.
+fn verification(args: &SendArgs, secret: Option<&str>) -> anyhow::Result<Verify> {
     let kind = match (args.proof.as_deref(), secret) {
         (Some(kind), _) => kind,
         (None, None) => "none",
@@ -74,8 +72,7 @@ fn proof(args: &Args, secret: Option<&str>) -> anyhow::Result<Verify> {
     if kind == "none" {
         return Ok(Verify::None {});
     }
-    let secret =
-        secret.context("a proof needs a secret: set DOCRELAY_HOOK_SECRET, or name a file with --secret-file")?;
+    let secret = secret.context("--proof needs a secret: set DOCRELAY_HOOK_SECRET or use --secret-file")?;
     let secret = Secret::new(secret);
     Ok(match kind {
         "ppj" => Verify::Ppj { secret },
@@ -89,14 +86,14 @@ fn proof(args: &Args, secret: Option<&str>) -> anyhow::Result<Verify> {
             prefix: args.signature_prefix.clone(),
             encoding: args.signature_encoding,
         },
-        other => bail!("there is no proof of type {other}"),
+        other => bail!("--proof has no type {other}"),
     })
 }
 
-fn outgoing_event(args: &Args, now: Timestamp) -> anyhow::Result<OutgoingEvent> {
+fn outgoing_event(args: &SendArgs, now: Timestamp) -> anyhow::Result<OutgoingEvent> {
     let id = match &args.id {
         Some(id) => id.clone(),
-        None => fresh_id(args.vendor)?,
+        None => random_id(args.vendor)?,
     };
     let document_id = id.to_string();
     let mut update = Update::new(id, args.status);
@@ -120,20 +117,20 @@ fn outgoing_event(args: &Args, now: Timestamp) -> anyhow::Result<OutgoingEvent> 
 const LOWER: &[u8] = b"abcdefghijklmnopqrstuvwxyz0123456789";
 const BASE62: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 
-/// An identifier of the shape that the vendor's own have.
-fn fresh_id(vendor: Vendor) -> anyhow::Result<VendorId> {
+/// An identifier in the format of the vendor.
+fn random_id(vendor: Vendor) -> anyhow::Result<VendorId> {
     let text = match vendor {
-        Vendor::Ppj => letters(8, BASE62),
-        Vendor::Baidu => format!("doc-{}", letters(16, LOWER)),
+        Vendor::Ppj => random_text(8, BASE62),
+        Vendor::Baidu => format!("doc-{}", random_text(16, LOWER)),
         Vendor::Zoffice => Uuid::new_v4().to_string(),
-        // Any node will do, as long as it is nobody's address: the bit that marks it as made up is set.
+        // A random node with the multicast bit, so that it is not a network address (RFC 9562, 6.10).
         Vendor::Gini => Uuid::now_v1(&[0x03, fastrand::u8(..), fastrand::u8(..), fastrand::u8(..), 0, 0]).to_string(),
-        Vendor::Standard | Vendor::Generic => format!("job_{}", letters(20, BASE62)),
+        Vendor::Standard | Vendor::Generic => format!("job_{}", random_text(20, BASE62)),
     };
     Ok(text.parse()?)
 }
 
-/// Not secret, only unlikely to be met twice.
-fn letters(count: usize, alphabet: &[u8]) -> String {
+/// Unlikely to repeat, but not secret.
+fn random_text(count: usize, alphabet: &[u8]) -> String {
     (0..count).map(|_| char::from(alphabet[fastrand::usize(..alphabet.len())])).collect()
 }

@@ -1,11 +1,11 @@
-//! What whoever plays a vendor can rely on: the commands themselves, against the dialects and over a socket.
+//! `send` against the vendor formats, and over a socket.
 
 use clap::Parser;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::compose::compose;
-use super::{Args, play};
-use crate::cli::stub::{Answer, always, bind, serve};
+use super::{SendArgs, send};
+use crate::cli::stub::{Response, always, bind, serve};
 use crate::domain::{Hook, Secret, Status, Timestamp, Update, Vendor, Verify};
 use crate::vendor::{OutgoingRequest, ParsedMessage, WebhookError, WebhookRequest, verify_and_parse};
 
@@ -14,10 +14,10 @@ const HOOK: &str = "http://127.0.0.1:8080/in/k0";
 #[derive(Parser)]
 struct Command {
     #[command(flatten)]
-    args: Args,
+    args: SendArgs,
 }
 
-fn args(line: &str) -> Args {
+fn args(line: &str) -> SendArgs {
     Command::try_parse_from(["send"].into_iter().chain(line.split_whitespace())).expect("flags").args
 }
 
@@ -25,7 +25,7 @@ fn now() -> Timestamp {
     Timestamp::from_seconds(1_700_000_000)
 }
 
-fn arrive(out: &OutgoingRequest, hook: &Hook) -> Result<ParsedMessage, WebhookError> {
+fn receive(out: &OutgoingRequest, hook: &Hook) -> Result<ParsedMessage, WebhookError> {
     let url = reqwest::Url::parse(&out.url).expect("a URL");
     let mut headers = HeaderMap::new();
     for (name, value) in &out.headers {
@@ -64,14 +64,14 @@ fn hook(vendor: Vendor, verify: Verify) -> Hook {
 
 fn sent(line: &str, secret: Option<&str>, hook: &Hook) -> Update {
     let composed = compose(&args(line), secret, now()).expect(line);
-    match arrive(&composed.request, hook).expect(line) {
+    match receive(&composed.request, hook).expect(line) {
         ParsedMessage::Update(update) => *update,
         ParsedMessage::Handshake(reply) => panic!("{line}: {reply:?}"),
     }
 }
 
 #[test]
-fn every_vendor_can_be_played_with_its_own_proof_and_without() {
+fn composed_webhook_of_every_vendor_verifies() {
     let whsec = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
     let secret = Secret::new(whsec);
     for (vendor, verify) in [
@@ -95,14 +95,14 @@ fn every_vendor_can_be_played_with_its_own_proof_and_without() {
         assert_eq!(sent(&line, Some(whsec), &hook(vendor, verify.clone())).status, Status::Completed);
         let other = compose(&args(&line), Some("whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"), now()).expect("composed");
         assert!(
-            matches!(arrive(&other.request, &hook(vendor, verify)), Err(WebhookError::Unauthorized(_))),
+            matches!(receive(&other.request, &hook(vendor, verify)), Err(WebhookError::Unauthorized(_))),
             "{vendor}"
         );
     }
 }
 
 #[test]
-fn what_the_flags_say_arrives() {
+fn flags_determine_the_parsed_update() {
     let open = |vendor| hook(vendor, Verify::None {});
     let line = format!("zoffice {HOOK} --status error --error-message broken --title a.pdf");
     let update = sent(&line, None, &open(Vendor::Zoffice));
@@ -119,7 +119,7 @@ fn what_the_flags_say_arrives() {
 }
 
 #[test]
-fn each_fresh_identifier_is_another_one() {
+fn generated_identifiers_differ() {
     for vendor in Vendor::ALL {
         let line = format!("{vendor} {HOOK}");
         let ids = [0; 2].map(|_| sent(&line, None, &hook(vendor, Verify::None {})).vendor_id);
@@ -131,7 +131,7 @@ fn each_fresh_identifier_is_another_one() {
 }
 
 #[test]
-fn flags_that_do_not_fit_are_refused() {
+fn contradicting_flags_are_refused() {
     for line in [
         format!("gini {HOOK} --edition A"),
         format!("gini {HOOK} --verify"),
@@ -151,21 +151,22 @@ fn flags_that_do_not_fit_are_refused() {
         let line = ["send"].into_iter().chain(line.split_whitespace());
         assert!(Command::try_parse_from(line).is_err());
     }
-    // The secret is no flag, and never will be.
+    // The list of processes would show a secret in a flag.
     assert!(Command::try_parse_from(["send", "ppj", HOOK, "--secret", "s"]).is_err());
 }
 
-async fn over_a_socket(line: &str, answer: Answer) -> (anyhow::Result<()>, String, Vec<String>) {
+async fn over_a_socket(line: &str, response: Response) -> (anyhow::Result<()>, String, Vec<String>) {
     let (listener, base) = bind().await;
     let line = line.replace("HOOK", &format!("{base}/in/k0"));
     let args = args(&line);
     let (mut out, mut err) = (Vec::new(), Vec::new());
-    let (requests, result) = tokio::join!(serve(listener, vec![answer]), play(&args, None, now(), &mut out, &mut err));
+    let (requests, result) =
+        tokio::join!(serve(listener, vec![response]), send(&args, None, now(), &mut out, &mut err));
     (result, String::from_utf8(out).expect("text"), requests)
 }
 
 #[tokio::test]
-async fn the_answer_is_shown_and_decides_the_exit() {
+async fn response_is_printed_and_decides_exit_code() {
     let good = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
     let (result, out, requests) = over_a_socket("gini HOOK --id d", always(good)).await;
     assert_eq!((result.is_ok(), out.as_str()), (true, "HTTP/1.1 200 OK\n{}\n"));
@@ -176,14 +177,14 @@ async fn the_answer_is_shown_and_decides_the_exit() {
     let message = result.expect_err("not 2xx").to_string();
     assert_eq!(
         (message.as_str(), out.as_str()),
-        ("the hook answered 401 Unauthorized", "HTTP/1.1 401 Unauthorized\n{\"a\":1}\n")
+        ("the hook responded 401 Unauthorized", "HTTP/1.1 401 Unauthorized\n{\"a\":\u{FFFD}1}\n")
     );
     let moved = "HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n";
     assert!(over_a_socket("gini HOOK", always(moved)).await.0.is_err());
 }
 
 #[tokio::test]
-async fn a_verification_wants_its_nonce_back() {
+async fn ppj_verification_requires_the_nonce_in_the_response() {
     let echo = |request: &str| {
         let query = request.split_once("nonce=").expect("a nonce").1;
         let nonce: String = query.chars().take_while(char::is_ascii_alphanumeric).collect();
@@ -195,16 +196,16 @@ async fn a_verification_wants_its_nonce_back() {
         assert!(result.is_ok(), "{edition}: {result:?}");
     }
     for body in ["{}", "{\"nonce\":\"x\"}", "nonce"] {
-        let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
-        assert!(over_a_socket("ppj HOOK --verify", always(&answer)).await.0.is_err(), "{body}");
+        let response = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+        assert!(over_a_socket("ppj HOOK --verify", always(&response)).await.0.is_err(), "{body}");
     }
 }
 
 #[tokio::test]
-async fn an_error_does_not_repeat_the_address_which_holds_the_key() {
+async fn error_does_not_contain_the_hook_key() {
     let (listener, base) = bind().await;
     drop(listener);
     let args = args(&format!("gini {base}/in/the-key"));
-    let error = play(&args, None, now(), &mut Vec::new(), &mut Vec::new()).await.expect_err("nobody there");
+    let error = send(&args, None, now(), &mut Vec::new(), &mut Vec::new()).await.expect_err("nothing listens");
     assert!(!format!("{error:?} {error:#}").contains("the-key"), "{error:#}");
 }

@@ -224,7 +224,7 @@ fn send_command_signs_for_every_vendor() {
             let output = relay
                 .cli_without_data(&[&["send", "ppj", &url, "--verify"], edition, secret_flags].concat())
                 .succeeded();
-            assert!(output.stderr.contains("the nonce came back"), "{output:?}");
+            assert!(output.stderr.contains("the response contains the nonce"), "{output:?}");
         }
     }
     let events = relay.follow_from(&token, "earliest").events(expected.len());

@@ -96,7 +96,7 @@ fn tail_disconnected_before_first_event_misses_nothing() {
         let line = tail.next_event();
         assert_eq!((&line["id"], &line["vendorId"]), (&Value::from(id.as_str()), &Value::from(name)), "{line}");
     }
-    tail.wait_for_stderr("connected again");
+    tail.wait_for_stderr("reconnected");
 }
 
 #[test]
