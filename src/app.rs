@@ -82,7 +82,7 @@ pub async fn serve(config: Config, on_listening: OnListening<'_>) -> anyhow::Res
 
     let (stream_workers, workers) = StreamWorkers::new(options::stream_threads(), config.write_timeout);
     let (ending, mut thread_ended) = mpsc::channel(1);
-    let thread = |(number, worker)| stream_thread(number, worker, Ending(ending.clone()));
+    let thread = |(number, worker)| stream_thread(number, worker, ThreadEndSignal(ending.clone()));
     let threads = workers.into_iter().enumerate().map(thread).collect::<std::io::Result<Vec<_>>>()?;
     let stop_public = CancellationToken::new();
     let stop_deliveries = CancellationToken::new();
@@ -155,9 +155,9 @@ fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
 }
 
 /// Tells, when it is dropped, that a thread of the streams has ended: by itself, with an error or with a panic.
-struct Ending(mpsc::Sender<&'static str>);
+struct ThreadEndSignal(mpsc::Sender<&'static str>);
 
-impl Drop for Ending {
+impl Drop for ThreadEndSignal {
     fn drop(&mut self) {
         // Full means that another one has told already; closed, that the relay is stopping.
         let (Ok(()) | Err(_)) = self.0.try_send("thread of the streams");
@@ -167,7 +167,7 @@ impl Drop for Ending {
 fn stream_thread(
     number: usize,
     worker: StreamWorker,
-    ending: Ending,
+    ending: ThreadEndSignal,
 ) -> std::io::Result<std::thread::JoinHandle<std::io::Result<()>>> {
     std::thread::Builder::new().name(format!("streams-{number}")).spawn(move || {
         let ended = worker.run();

@@ -15,6 +15,9 @@ use crate::store::StoreError;
 /// `Retry-After` while the store does not accept.
 pub(super) const RETRY_AFTER: Duration = Duration::from_secs(5);
 
+/// The result of a handler.
+pub(super) type HandlerResult = Result<Response, Problem>;
+
 /// An error response.
 #[derive(Debug)]
 pub(super) struct Problem {

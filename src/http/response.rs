@@ -5,9 +5,6 @@ use serde::Serialize;
 use warp::Reply;
 use warp::reply::Response;
 
-/// What a handler returns.
-pub(super) type HandlerResult = Result<Response, super::problem::Problem>;
-
 /// A JSON response that no cache stores: it may belong to one client.
 pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response {
     match serde_json::to_vec(body) {

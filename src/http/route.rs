@@ -8,9 +8,9 @@ use futures::future::BoxFuture;
 use warp::reply::Response;
 
 use super::baidu::bce::{self, BceError};
+use super::problem::HandlerResult;
 use super::problem::Problem;
 use super::request::Request;
-use super::response::HandlerResult;
 use super::{Context, auth};
 use crate::auth::{Grant, Scope};
 use crate::domain::{ClientId, Timestamp};
@@ -90,7 +90,7 @@ pub(super) fn delete(path: &'static str, summary: &'static str) -> Operation {
 
 impl Operation {
     /// The handler needs no checked credentials, or checks them itself.
-    pub(super) fn open<H, F>(self, access: Access, handler: H) -> Route
+    pub(super) fn open<H, F>(self, access: Access, handler: H) -> ApiRoute
     where
         H: Fn(Arc<Context>, Request) -> F + Send + Sync + 'static,
         F: Future<Output = HandlerResult> + Send + 'static,
@@ -103,7 +103,7 @@ impl Operation {
     }
 
     /// The handler gets the grant of a bearer token with one of these scopes.
-    pub(super) fn token<H, F>(self, scopes: &'static [Scope], handler: H) -> Route
+    pub(super) fn token<H, F>(self, scopes: &'static [Scope], handler: H) -> ApiRoute
     where
         H: Fn(Arc<Context>, Request, Grant) -> F + Send + Sync + 'static,
         F: Future<Output = HandlerResult> + Send + 'static,
@@ -125,7 +125,7 @@ impl Operation {
     }
 
     /// The handler gets the client that `bce-auth-v1` or a bearer token names. Every response names the request like Baidu's.
-    pub(super) fn baidu<H, F>(self, handler: H) -> Route
+    pub(super) fn baidu<H, F>(self, handler: H) -> ApiRoute
     where
         H: Fn(Arc<Context>, Request, ClientId) -> F + Send + Sync + 'static,
         F: Future<Output = Result<Response, BceError>> + Send + 'static,
@@ -144,7 +144,7 @@ impl Operation {
     }
 
     /// The handler runs if the request has the admin token.
-    pub(super) fn admin<H, F>(self, handler: H) -> Route
+    pub(super) fn admin<H, F>(self, handler: H) -> ApiRoute
     where
         H: Fn(Arc<Context>, Request) -> F + Send + Sync + 'static,
         F: Future<Output = HandlerResult> + Send + 'static,
@@ -162,18 +162,18 @@ impl Operation {
         })
     }
 
-    fn route<H>(self, access: Access, handler: H) -> Route
+    fn route<H>(self, access: Access, handler: H) -> ApiRoute
     where
         H: Fn(Arc<Context>, Request) -> BoxFuture<'static, Response> + Send + Sync + 'static,
     {
         let Self { methods, path, summary } = self;
         let segments = segments(path).map(Segment::parse).collect();
-        Route { methods, path, summary, access, segments, handler: Box::new(handler) }
+        ApiRoute { methods, path, summary, access, segments, handler: Box::new(handler) }
     }
 }
 
 /// One entry of the table.
-pub(super) struct Route {
+pub(super) struct ApiRoute {
     pub(super) methods: &'static [&'static str],
     /// `/hooks/{id}`. A segment with `|` stands for each of its alternatives.
     pub(super) path: &'static str,
@@ -194,7 +194,7 @@ impl Segment {
     }
 }
 
-impl Route {
+impl ApiRoute {
     /// `None` if the path is not this route's; otherwise the value of its parameter, still percent-encoded and not empty,
     /// or the empty text if it has none.
     pub(super) fn matches<'a>(&self, path: &'a str) -> Option<&'a str> {
@@ -269,7 +269,7 @@ fn segments(path: &str) -> impl Iterator<Item = &str> {
 mod tests {
     use super::*;
 
-    fn route(path: &'static str) -> Route {
+    fn route(path: &'static str) -> ApiRoute {
         get(path, "").open(Access::Public, |_, _| async { Err(Problem::not_found("address")) })
     }
 

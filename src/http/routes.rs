@@ -14,7 +14,7 @@ use super::baidu::bce::{self, BceError};
 use super::baidu::notifications;
 use super::problem::Problem;
 use super::request::{Request, request};
-use super::route::{Access, Route, delete, get, on, patch, post, put};
+use super::route::{Access, ApiRoute, delete, get, on, patch, post, put};
 use super::ui::pages;
 use super::{Context, api};
 use crate::auth::Scope;
@@ -28,7 +28,7 @@ const MAX_LOGGED_PATH_CHARS: usize = 200;
 
 /// The routes of the public address. Paths do not overlap, so the order decides nothing but the time of the match: the
 /// routes with the most requests are first.
-static PUBLIC: LazyLock<Vec<Route>> = LazyLock::new(|| {
+static PUBLIC: LazyLock<Vec<ApiRoute>> = LazyLock::new(|| {
     vec![
         on(&["GET", "POST", "OPTIONS"], "/in/{key}", "Receive a webhook").open(Access::Hook, api::ingest::receive),
         on(&["GET", "POST", "HEAD", "OPTIONS"], "/events/client", "Follow the event stream")
@@ -78,7 +78,7 @@ static PUBLIC: LazyLock<Vec<Route>> = LazyLock::new(|| {
 const PAGE: &[&str] = &["GET", "HEAD"];
 
 /// The routes of the admin address.
-static ADMIN: LazyLock<Vec<Route>> = LazyLock::new(|| {
+static ADMIN: LazyLock<Vec<ApiRoute>> = LazyLock::new(|| {
     vec![
         get("/livez", "Liveness probe").open(Access::Public, api::admin::livez),
         get("/readyz", "Readiness probe: commits a small transaction").open(Access::Public, api::admin::readyz),
@@ -100,7 +100,7 @@ pub enum Address {
 }
 
 impl Address {
-    fn routes(self) -> &'static [Route] {
+    fn routes(self) -> &'static [ApiRoute] {
         match self {
             Self::Public => &PUBLIC,
             Self::Admin => &ADMIN,
@@ -115,7 +115,7 @@ impl Address {
 
     /// Calls the handler of a request's route; `404` and `405` where there is none.
     pub(super) async fn dispatch(self, context: Arc<Context>, mut request: Request) -> Response {
-        let mut other_methods: Vec<&Route> = Vec::new();
+        let mut other_methods: Vec<&ApiRoute> = Vec::new();
         for route in self.routes() {
             let Some(parameter) = route.matches(&request.path) else { continue };
             if route.takes(request.method.as_str()) {
@@ -190,7 +190,7 @@ pub struct RouteInfo {
 pub fn routes() -> Vec<RouteInfo> {
     let of = |address: Address| {
         address.routes().iter().flat_map(move |route| {
-            let Route { methods, summary, access, .. } = *route;
+            let ApiRoute { methods, summary, access, .. } = *route;
             route.paths().into_iter().map(move |path| RouteInfo { address, methods, path, summary, access })
         })
     };

@@ -7,9 +7,9 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{ClientId, Timestamp};
-use crate::http::problem::Problem;
+use crate::http::problem::{HandlerResult, Problem};
 use crate::http::request::Request;
-use crate::http::response::{self, HandlerResult};
+use crate::http::response;
 use crate::http::{Context, body};
 use crate::manage::ClientWithSecret;
 use crate::metrics::CONTENT_TYPE;

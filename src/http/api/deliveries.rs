@@ -10,9 +10,9 @@ use crate::auth::Grant;
 use crate::domain::{DocumentId, EventId, Target, Timestamp};
 use crate::http::Context;
 use crate::http::page::{PageRequest, PageSize, optional};
-use crate::http::problem::Problem;
+use crate::http::problem::{HandlerResult, Problem};
 use crate::http::request::Request;
-use crate::http::response::{self, HandlerResult};
+use crate::http::response;
 use crate::store::{Attempt, Delivery, DeliveryQuery, DeliveryState};
 
 /// Each delivery may hold a dozen responses of 16 KiB.

@@ -9,8 +9,9 @@ use serde::Serialize;
 use crate::auth::Grant;
 use crate::domain::{Hook, HookChange, Mapping, NewHook, Timestamp, Vendor};
 use crate::http::api::hook_activity::LastCalls;
+use crate::http::problem::HandlerResult;
 use crate::http::request::Request;
-use crate::http::response::{self, HandlerResult};
+use crate::http::response;
 use crate::http::{Context, body};
 
 /// A hook without its secrets. The URL is one, and its owner needs it.

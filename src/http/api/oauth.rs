@@ -9,8 +9,9 @@ use warp::reply::Response;
 
 use crate::auth::{Scopes, basic, check_client_secret, expires_in};
 use crate::domain::{ClientId, Timestamp};
+use crate::http::problem::HandlerResult;
 use crate::http::request::Request;
-use crate::http::response::{self, HandlerResult};
+use crate::http::response;
 use crate::http::{Context, body};
 
 const MAX_FORM_BYTES: usize = 16 << 10;

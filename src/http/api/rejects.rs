@@ -10,9 +10,9 @@ use crate::domain::{DocumentId, EventId, Timestamp};
 use crate::http::Context;
 use crate::http::api::json::RawRequestJson;
 use crate::http::page::{PageRequest, PageSize};
-use crate::http::problem::Problem;
+use crate::http::problem::{HandlerResult, Problem};
 use crate::http::request::Request;
-use crate::http::response::{self, HandlerResult};
+use crate::http::response;
 use crate::store::AppendOutcome;
 
 /// A reject holds its request: up to 256 KiB each.

@@ -9,8 +9,9 @@ use serde::Serialize;
 use crate::auth::Grant;
 use crate::domain::{EventId, Status, Timestamp};
 use crate::http::Context;
+use crate::http::problem::HandlerResult;
 use crate::http::request::Request;
-use crate::http::response::{self, HandlerResult};
+use crate::http::response;
 
 /// The present minute and the 59 before it.
 const SPAN: Duration = Duration::from_secs(59 * 60);
@@ -21,7 +22,7 @@ const MAX_EVENTS: usize = 50_000;
 /// `GET /events/counts`
 pub(in crate::http) async fn counts(context: Arc<Context>, _: Request, grant: Grant) -> HandlerResult {
     #[derive(Serialize)]
-    struct MinuteCount {
+    struct MinuteCountJson {
         time: Timestamp,
         status: Status,
         count: u64,
@@ -31,13 +32,13 @@ pub(in crate::http) async fn counts(context: Arc<Context>, _: Request, grant: Gr
     struct EventCountsJson {
         /// The counts are complete from this time on.
         since: Timestamp,
-        minutes: Vec<MinuteCount>,
+        minutes: Vec<MinuteCountJson>,
         /// Events after it are not counted yet.
         last_event_id: EventId,
     }
     let since = Timestamp::now().minute().minus(SPAN);
     let found = context.documents.event_counts(&grant.client, since, MAX_EVENTS).await?;
     let minutes = found.minutes.into_iter();
-    let minutes = minutes.map(|m| MinuteCount { time: m.minute, status: m.status, count: m.count }).collect();
+    let minutes = minutes.map(|m| MinuteCountJson { time: m.minute, status: m.status, count: m.count }).collect();
     Ok(response::json(StatusCode::OK, &EventCountsJson { since: found.since, minutes, last_event_id: found.head }))
 }

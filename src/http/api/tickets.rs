@@ -8,9 +8,9 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::auth::{Grant, Scope, Ticket};
 use crate::domain::Timestamp;
-use crate::http::problem::Problem;
+use crate::http::problem::{HandlerResult, Problem};
 use crate::http::request::Request;
-use crate::http::response::{self, HandlerResult};
+use crate::http::response;
 use crate::http::{Context, auth, body};
 
 /// A hundred documents have some 4 KiB.

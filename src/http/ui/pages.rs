@@ -9,9 +9,9 @@ use data_encoding::HEXLOWER;
 use http::{HeaderValue, StatusCode};
 
 use crate::http::Context;
-use crate::http::problem::Problem;
+use crate::http::problem::{HandlerResult, Problem};
 use crate::http::request::Request;
-use crate::http::response::{self, HandlerResult};
+use crate::http::response;
 
 /// Scripts, styles and connections from this origin only; no frames.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \

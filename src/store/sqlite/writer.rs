@@ -12,7 +12,7 @@ mod enqueue;
 #[cfg(test)]
 mod faults;
 pub(super) mod jobs;
-pub(super) mod notification_command;
+pub(super) mod notification_edit;
 pub(super) mod registry_change;
 
 use std::fs::File;

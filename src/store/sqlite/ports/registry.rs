@@ -8,7 +8,7 @@ use crate::domain::{Client, ClientId, Hook, Notification, NotificationState, Tim
 use crate::store::sqlite::SqliteStore;
 use crate::store::sqlite::tables::registry;
 use crate::store::sqlite::writer::command::WriterCommand;
-use crate::store::sqlite::writer::notification_command::NotificationCommand;
+use crate::store::sqlite::writer::notification_edit::NotificationEdit;
 use crate::store::sqlite::writer::registry_change::RegistryChange;
 use crate::store::{Registry, StoreError, StoreFuture};
 
@@ -71,7 +71,7 @@ impl Registry for SqliteStore {
     }
 
     fn add_notification(&self, client: &ClientId, notification: Notification) -> StoreFuture<'_, ()> {
-        self.change_notifications(client, NotificationCommand::Add(notification))
+        self.change_notifications(client, NotificationEdit::Add(notification))
     }
 
     fn update_notification(
@@ -80,7 +80,7 @@ impl Registry for SqliteStore {
         before: &Notification,
         after: Notification,
     ) -> StoreFuture<'_, ()> {
-        self.change_notifications(client, NotificationCommand::Update { before: before.clone(), after })
+        self.change_notifications(client, NotificationEdit::Update { before: before.clone(), after })
     }
 
     fn set_notification_state(
@@ -89,13 +89,13 @@ impl Registry for SqliteStore {
         known: &Notification,
         state: NotificationState,
     ) -> StoreFuture<'_, ()> {
-        self.change_notifications(client, NotificationCommand::SetState { known: known.clone(), state })
+        self.change_notifications(client, NotificationEdit::SetState { known: known.clone(), state })
     }
 
     fn remove_notification(&self, client: &ClientId, name: &str) -> StoreFuture<'_, ()> {
         // The port has no time, but the deliveries that die with the notification need one.
         let now = Timestamp::now();
-        self.change_notifications(client, NotificationCommand::Remove { name: name.to_owned(), now })
+        self.change_notifications(client, NotificationEdit::Remove { name: name.to_owned(), now })
     }
 }
 
@@ -108,7 +108,7 @@ impl SqliteStore {
         Box::pin(self.request(|reply| WriterCommand::ChangeRegistry(Box::new(change), reply)))
     }
 
-    fn change_notifications(&self, client: &ClientId, change: NotificationCommand) -> StoreFuture<'_, ()> {
+    fn change_notifications(&self, client: &ClientId, change: NotificationEdit) -> StoreFuture<'_, ()> {
         self.change(RegistryChange::Notifications { client: client.clone(), change: Box::new(change) })
     }
 

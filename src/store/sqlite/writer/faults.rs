@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 
 use super::Writer;
 use super::command::{BatchCommand, BatchItem, CommandReply};
-use super::notification_command::NotificationCommand;
+use super::notification_edit::NotificationEdit;
 use super::registry_change::RegistryChange;
 use crate::domain::{
     Client, ClientId, Format, Notification, NotificationState, Secret, Status, Timestamp, Update, Vendor,
@@ -168,7 +168,7 @@ async fn failed_batch_queues_no_delivery() {
         state: NotificationState::Active,
         created: Timestamp::from_millis(0),
     };
-    let change = NotificationCommand::Add(notification);
+    let change = NotificationEdit::Add(notification);
     let change = RegistryChange::Notifications { client: client_id(), change: Box::new(change) };
     change.apply(&mut writer.db, &writer.shared.registry, &PlainText).expect("a new notification");
     writer.db.pragma_update(None, "query_only", true).expect("a setting");

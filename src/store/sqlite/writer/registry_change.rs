@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, TransactionBehavior, params};
 
 use super::bulk_update::RemovedNotification;
-use super::notification_command::NotificationCommand;
+use super::notification_edit::NotificationEdit;
 use crate::domain::{Client, ClientId, Hook};
 use crate::store::sqlite::registry_cache::{CachedClient, RegistryCache};
 use crate::store::sqlite::tables::columns;
@@ -20,7 +20,7 @@ pub(crate) enum RegistryChange {
     AddHook { number: i64, client: ClientId, hook: Arc<Hook>, sealed: Vec<u8> },
     UpdateHook { number: i64, client: ClientId, hook: Arc<Hook>, sealed: Vec<u8> },
     RemoveHook { client: ClientId, id: String },
-    Notifications { client: ClientId, change: Box<NotificationCommand> },
+    Notifications { client: ClientId, change: Box<NotificationEdit> },
 }
 
 /// Background work that a change leaves.

@@ -13,7 +13,7 @@ use crate::store::{Seal, StoreError};
 
 /// A change of one client's notifications. They are sealed by the writer, because a change may affect two of them and must
 /// not restore an older version of the other one.
-pub(crate) enum NotificationCommand {
+pub(crate) enum NotificationEdit {
     Add(Notification),
     /// Compare and swap.
     Update {
@@ -33,7 +33,7 @@ pub(crate) enum NotificationCommand {
 
 const UNKNOWN_NOTIFICATION: StoreError = StoreError::NotFound("notification");
 
-impl NotificationCommand {
+impl NotificationEdit {
     /// Applies the change; returns the notification that it has removed.
     pub(super) fn apply(
         self,
