@@ -38,6 +38,11 @@ enum Operation {
         choice: usize,
         outcome: Outcome,
     },
+    /// Records an attempt of any delivery, such as one that is not the head or is settled.
+    Record {
+        choice: usize,
+        outcome: Outcome,
+    },
     Retry {
         choice: usize,
     },
@@ -62,16 +67,16 @@ enum Outcome {
     RetryAfter { ms: u64 },
 }
 
+fn outcome() -> impl Strategy<Value = Outcome> {
+    prop_oneof![Just(Outcome::Delivered), Just(Outcome::Dead), (1..500_u64).prop_map(|ms| Outcome::RetryAfter { ms })]
+}
+
 fn operation() -> impl Strategy<Value = Operation> {
-    let outcome = prop_oneof![
-        Just(Outcome::Delivered),
-        Just(Outcome::Dead),
-        (1..500_u64).prop_map(|ms| Outcome::RetryAfter { ms })
-    ];
     prop_oneof![
         6 => (0..DOCUMENTS).prop_map(|document| Operation::Enqueue { document }),
         6 => (0..QUEUES, 0..9_usize).prop_map(|(queue, choice)| Operation::Begin { queue, choice }),
-        6 => (0..9_usize, outcome).prop_map(|(choice, outcome)| Operation::End { choice, outcome }),
+        6 => (0..9_usize, outcome()).prop_map(|(choice, outcome)| Operation::End { choice, outcome }),
+        2 => (0..99_usize, outcome()).prop_map(|(choice, outcome)| Operation::Record { choice, outcome }),
         2 => (0..99_usize).prop_map(|choice| Operation::Retry { choice }),
         1 => (0..2_000_u64).prop_map(|since_ms| Operation::RetryFailed { since_ms }),
         1 => (0..QUEUES).prop_map(|queue| Operation::MakeDue { queue }),
@@ -121,6 +126,12 @@ impl Model {
             Operation::Enqueue { document } => self.enqueue(document).await,
             Operation::Begin { queue, choice } => self.begin(queue, choice).await,
             Operation::End { choice, outcome } => self.end(choice, outcome).await,
+            Operation::Record { choice, outcome } => {
+                if !self.deliveries.is_empty() {
+                    let ModelDelivery { queue, id, .. } = self.deliveries[choice % self.deliveries.len()];
+                    self.record(queue, id, outcome).await;
+                }
+            }
             Operation::Retry { choice } => self.retry(choice).await,
             Operation::RetryFailed { since_ms } => self.retry_failed(at(since_ms)).await,
             Operation::MakeDue { queue } => {
@@ -203,6 +214,10 @@ impl Model {
     async fn end(&mut self, choice: usize, outcome: Outcome) {
         let Some(&(queue, id)) = self.in_flight.iter().nth(choice % self.in_flight.len().max(1)) else { return };
         self.in_flight.remove(&(queue, id));
+        self.record(queue, id, outcome).await;
+    }
+
+    async fn record(&mut self, queue: usize, id: u64, outcome: Outcome) {
         let disposition = match outcome {
             Outcome::Delivered => Disposition::Delivered,
             Outcome::Dead => Disposition::Dead,
