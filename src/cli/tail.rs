@@ -66,7 +66,7 @@ pub(super) async fn run(args: TailArgs) -> anyhow::Result<()> {
     } else {
         (EventFormat::Json, Box::new(std::io::stdout()))
     };
-    let mut tail = Tail::new(&args, token, format)?;
+    let mut tail = TailSession::new(&args, token, format)?;
     match tail.follow(&mut out, &mut std::io::stderr()).await {
         // As in `docrelay tail … | head -1`.
         Err(e) if e.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == ErrorKind::BrokenPipe) => Ok(()),
@@ -75,7 +75,7 @@ pub(super) async fn run(args: TailArgs) -> anyhow::Result<()> {
 }
 
 /// One stream over any number of connections.
-struct Tail {
+struct TailSession {
     client: reqwest::Client,
     url: Url,
     token: Option<String>,
@@ -86,7 +86,7 @@ struct Tail {
     retry: Duration,
 }
 
-impl Tail {
+impl TailSession {
     fn new(args: &TailArgs, token: Option<String>, format: EventFormat) -> anyhow::Result<Self> {
         let url = Url::parse(&args.url).ok().filter(|u| matches!(u.scheme(), "http" | "https"));
         let mut url = url.context("the URL of the stream must begin with http:// or https://")?;

@@ -3,7 +3,7 @@
 use clap::Parser;
 
 use super::line::EventFormat;
-use super::{Tail, TailArgs};
+use super::{TailArgs, TailSession};
 use crate::cli::stub::{always, bind, serve};
 
 #[derive(Parser)]
@@ -32,7 +32,7 @@ async fn follow(flags: &[&str], token: Option<&str>, responses: &[String]) -> Ta
     let (listener, base) = bind().await;
     let url = format!("{base}/");
     let args = parse(&[&[url.as_str()], flags].concat()).expect("flags");
-    let mut tail = Tail::new(&args, token.map(str::to_owned), EventFormat::Json).expect("set up");
+    let mut tail = TailSession::new(&args, token.map(str::to_owned), EventFormat::Json).expect("set up");
     let (mut out, mut err) = (Vec::new(), Vec::new());
     // Without `--from`, the first request is for the end of the log. This relay refuses it.
     let requests_log_end = !flags.contains(&"--from") && token.is_some();
@@ -105,7 +105,7 @@ async fn reset_is_printed_to_stderr() {
 async fn live_stream_starts_at_log_end() {
     let (listener, base) = bind().await;
     let url = format!("{base}/below/events/client?status=ERROR&token=the%2Dtoken");
-    let mut tail = Tail::new(&parse(&[&url]).expect("flags"), None, EventFormat::Json).expect("set up");
+    let mut tail = TailSession::new(&parse(&[&url]).expect("flags"), None, EventFormat::Json).expect("set up");
     let head = "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n{\"documents\":[],\"next\":null,\"lastEventId\":\"a.7\"}";
     let responses = [head.to_owned(), format!("{HEAD}\nretry: 1\n\n"), format!("{HEAD}{REFUSAL}")];
     let responses = responses.iter().map(|response| always(response)).collect();
@@ -145,7 +145,7 @@ fn from_flag_takes_event_id_or_earliest() {
 #[test]
 fn reconnect_delay_grows_with_failures_up_to_bound() {
     let args = parse(&["http://h"]).expect("flags");
-    let mut tail = Tail::new(&args, None, EventFormat::Json).expect("set up");
+    let mut tail = TailSession::new(&args, None, EventFormat::Json).expect("set up");
     for retry in [0, 1, 2000, u64::MAX] {
         let block = sse_stream::Sse { retry: Some(retry), ..Default::default() };
         tail.print_block(block, &mut Vec::new(), &mut Vec::new()).expect("printed");
