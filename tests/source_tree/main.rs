@@ -71,13 +71,6 @@ fn assert_none(violations: &[String]) {
     assert!(violations.is_empty(), "\n{}\n", violations.join("\n"));
 }
 
-/// Prints violations of a rule that does not fail yet. Bypasses the capture of a test's output.
-fn report(rule: &str, violations: &[String]) {
-    if !violations.is_empty() {
-        writeln!(std::io::stderr(), "REPORT: {rule}:\n{}\n", violations.join("\n")).ok();
-    }
-}
-
 #[test]
 fn references_point_down_the_layers_and_crates_stay_in_their_parts() {
     assert_none(&layers::violations(&modules()));
@@ -88,33 +81,20 @@ fn layer_table_has_no_unused_entry() {
     assert_none(&layers::unused_entries(&modules()));
 }
 
-/// Folders that are being regrouped: import cycles and numbers of files are reported, but do not fail yet.
-const UNFINISHED: [&str; 2] = ["src", "src/http"];
-
-/// Fails on violations, each in the folder that it begins with, unless the folder is unfinished.
-#[track_caller]
-fn assert_none_in_finished_folders(rule: &str, violations: Vec<String>) {
-    let unfinished =
-        |violation: &String| violation.split_once(':').is_some_and(|(folder, _)| UNFINISHED.contains(&folder));
-    let (reported, failed): (Vec<String>, Vec<String>) = violations.into_iter().partition(unfinished);
-    report(rule, &reported);
-    assert_none(&failed);
-}
-
 #[test]
 fn sibling_modules_have_no_import_cycle() {
     let cycles = cycles::find(&modules());
-    assert_none_in_finished_folders("import cycles", cycles.iter().map(ToString::to_string).collect());
+    assert_none(&cycles.iter().map(ToString::to_string).collect::<Vec<_>>());
 }
 
 #[test]
 fn type_names_are_unique_in_production_code() {
-    report("type names", &type_names::repeated(&modules()));
+    assert_none(&type_names::repeated(&modules()));
 }
 
 #[test]
 fn folders_hold_a_limited_number_of_files() {
-    assert_none_in_finished_folders("folders", shape::of_folders(&modules()));
+    assert_none(&shape::of_folders(&modules()));
 }
 
 #[test]
@@ -130,9 +110,7 @@ fn comments_are_plain_technical_english() {
         ["src/", "tests/", "static/"].iter().any(|folder| path.starts_with(folder)) && !path.starts_with("static/dist/")
     };
     let prose = prose("comment lines", counted);
-    if prose.percent() >= language::MAX_PERCENT {
-        report("language", &prose.found);
-    }
+    assert!(prose.percent() < language::MAX_PERCENT, "\n{}\n", prose.found.join("\n"));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! One connection: hyper serves HTTP on it until it ends, or until the [`Takeover`] of a stream is due; then the socket
+//! One connection: hyper serves HTTP on it until it ends, or until the take-over of a stream is due; then the socket
 //! goes to a stream worker.
 
 use std::convert::Infallible;
