@@ -1,8 +1,7 @@
-//! What the relay counts about itself, and the text that Prometheus reads. Knows nothing of the relay's parts: they
-//! count here.
+//! The relay's metrics and their export for Prometheus. Independent of the other parts, which record values here.
 
-mod book;
 mod label;
+mod registry;
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -16,72 +15,52 @@ pub use prometheus_client::metrics::counter::Counter;
 pub use prometheus_client::metrics::gauge::Gauge;
 pub use prometheus_client::metrics::histogram::Histogram;
 
-pub use book::{Counters, MetricDescription};
 pub use label::{DeliveryOutcome, Disconnect, IngestOutcome, Label, Reset, StreamRefusal};
+pub use registry::{Counters, MetricDescription};
 
-use book::{MetricRegistry, Pair};
+use registry::{MetricRegistry, Pair};
 
 /// The `Content-Type` of [`Metrics::render`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// All metrics of one relay. Cheap to clone; dereferences to the [`MetricSet`].
+/// The metrics of one relay. Cheap to clone; dereferences to [`MetricSet`].
 #[derive(Clone, Debug)]
 pub struct Metrics {
     inner: Arc<MetricSet>,
 }
 
-/// The metrics one by one. A [`Counter`] or [`Gauge`] is one atomic addition.
+/// Every metric; [`Metrics::new`] has their help texts. Recording to a [`Counter`] or [`Gauge`] is one atomic operation.
 #[derive(Debug)]
 pub struct MetricSet {
-    /// Events written to followers: each event counts once per follower.
     pub events_out: Counter,
-    /// Bytes written to followers.
     pub stream_bytes: Counter,
-    /// Open streams; taken with [`GaugeGuard`].
+    /// Held with [`GaugeGuard`].
     pub followers: Gauge,
-    /// Streams opened.
     pub followers_opened: Counter,
-    /// Streams ended.
     pub disconnects: Counters<Disconnect>,
-    /// Streams not opened.
     pub stream_refusals: Counters<StreamRefusal>,
-    /// Arrivals per transaction.
     pub append_batch_size: Histogram,
-    /// Seconds of a transaction.
     pub append_seconds: Histogram,
-    /// Events read from the log for followers.
     pub replay_events: Counter,
-    /// Followers that read from the log at the moment; taken with [`GaugeGuard`].
+    /// Held with [`GaugeGuard`].
     pub replays_running: Gauge,
-    /// Streams that began with a reset.
     pub resets: Counters<Reset>,
-    /// How far the slowest follower is behind the head.
     pub follower_lag: Gauge,
-    /// Requests kept among the rejects.
     pub rejects: Counter,
-    /// Attempts of deliveries, and the calls that verify or test an endpoint.
+    /// Includes the requests that verify or test an endpoint.
     pub delivery_attempts: Counters<DeliveryOutcome>,
-    /// Seconds of an attempt.
     pub delivery_seconds: Histogram,
-    /// Attempts that run at the moment; taken with [`GaugeGuard`].
+    /// Held with [`GaugeGuard`].
     pub deliveries_running: Gauge,
-    /// Deliveries that wait or are on their way.
     pub deliveries_pending: Gauge,
-    /// For how many seconds the delivery that is due for longest has been due.
     pub deliveries_oldest_due: Gauge,
-    /// Deliveries that have failed for good.
     pub deliveries_dead: Counter,
-    /// Endpoints that are left alone after failures in a row.
     pub endpoints_open: Gauge,
-    /// Endpoints that are tried with one attempt after that.
     pub endpoints_half_open: Gauge,
-    /// Open connections; taken with [`GaugeGuard`].
+    /// Held with [`GaugeGuard`].
     pub connections: Gauge,
-    /// The log's head.
     pub store_head: Gauge,
-    /// Size of the write-ahead log.
     pub wal_bytes: Gauge,
-    /// Events dropped by the retention.
     pub pruned_events: Counter,
     events_in: Family<[Pair; 2], Counter>,
     http_responses: Family<[(&'static str, u16); 1], Counter>,
@@ -90,69 +69,66 @@ pub struct MetricSet {
 }
 
 impl Metrics {
-    /// All at zero. `version` is the program's.
+    /// All values are zero. `version` is the version of the program.
     pub fn new(version: &'static str) -> Self {
-        let mut book = MetricRegistry::new();
-        book.info("build", ("version", version), "The program that runs");
+        let mut registry = MetricRegistry::new();
+        registry.info("build", ("version", version), "Version of the running program");
         let inner = MetricSet {
-            events_in: book.family(
+            events_in: registry.family(
                 "events_in",
                 vec!["vendor", IngestOutcome::NAME],
-                "Requests of vendors, by what became of them",
+                "Requests of vendors, by outcome",
             ),
-            events_out: book.counter("events_out", "Events written to followers, once for each"),
-            stream_bytes: book.counter("stream_bytes", "Bytes written to followers"),
-            followers: book.gauge("followers", "Open streams"),
-            followers_opened: book.counter("followers_opened", "Streams opened"),
-            disconnects: book.counters("disconnects", "Streams ended, by reason"),
-            stream_refusals: book.counters("stream_refusals", "Streams not opened, by reason"),
-            append_batch_size: book.histogram(
+            events_out: registry.counter("events_out", "Events written to followers, counted once per follower"),
+            stream_bytes: registry.counter("stream_bytes", "Bytes written to followers"),
+            followers: registry.gauge("followers", "Open streams"),
+            followers_opened: registry.counter("followers_opened", "Streams opened"),
+            disconnects: registry.counters("disconnects", "Streams closed, by reason"),
+            stream_refusals: registry.counters("stream_refusals", "Streams refused, by reason"),
+            append_batch_size: registry.histogram(
                 "append_batch_size",
                 exponential_buckets(1.0, 2.0, 13),
-                "Arrivals stored in one transaction",
+                "Commands in one transaction of the writer",
             ),
-            append_seconds: book.histogram(
+            append_seconds: registry.histogram(
                 "append_seconds",
                 exponential_buckets(0.0005, 2.0, 15),
-                "Duration of a transaction, flush included",
+                "Seconds of a transaction, flush included",
             ),
-            replay_events: book.counter("replay_events", "Events read from the log for followers"),
-            replays_running: book.gauge("replays_running", "Followers that read from the log at the moment"),
-            resets: book.counters("resets", "Streams that began with a reset, by reason"),
-            follower_lag: book
+            replay_events: registry.counter("replay_events", "Events read from the log for followers"),
+            replays_running: registry.gauge("replays_running", "Followers reading from the log"),
+            resets: registry.counters("resets", "Streams that began with a reset, by reason"),
+            follower_lag: registry
                 .gauge("follower_lag", "Positions between the slowest follower and the newest event of its client"),
-            rejects: book.counter("rejects", "Requests kept because they could not be understood"),
-            delivery_attempts: book.counters("delivery_attempts", "Attempts of deliveries, by what became of them"),
-            delivery_seconds: book.histogram(
+            rejects: registry.counter("rejects", "Requests stored as rejects"),
+            delivery_attempts: registry.counters("delivery_attempts", "Delivery attempts, by outcome"),
+            delivery_seconds: registry.histogram(
                 "delivery_seconds",
                 exponential_buckets(0.001, 2.0, 15),
-                "Duration of an attempt, connection and answer included",
+                "Seconds of a delivery attempt, connection and response included",
             ),
-            deliveries_running: book.gauge("deliveries_running", "Attempts that run at the moment"),
-            deliveries_pending: book.gauge("deliveries_pending", "Deliveries that wait or are on their way"),
-            deliveries_oldest_due: book.gauge(
-                "deliveries_oldest_due_seconds",
-                "How long the delivery that waits for longest past its time has waited",
-            ),
-            deliveries_dead: book.counter("deliveries_dead", "Deliveries that failed for good"),
-            endpoints_open: book.gauge("endpoints_open", "Endpoints that are left alone after failures in a row"),
-            endpoints_half_open: book
-                .gauge("endpoints_half_open", "Endpoints that one attempt tries after they were left alone"),
-            connections: book.gauge("connections", "Open connections on both addresses"),
-            http_responses: book.family("http_responses", vec!["status"], "Answers by status code"),
-            store_head: book.gauge("store_head", "Sequence of the last stored event"),
-            wal_bytes: book.gauge("wal_bytes", "Size of the write-ahead log of the database"),
-            pruned_events: book.counter("pruned_events", "Events dropped because of their age or number"),
-            registry: book.registry,
-            entries: book.entries,
+            deliveries_running: registry.gauge("deliveries_running", "Delivery attempts in flight"),
+            deliveries_pending: registry.gauge("deliveries_pending", "Deliveries that are queued or in flight"),
+            deliveries_oldest_due: registry
+                .gauge("deliveries_oldest_due_seconds", "Seconds since the due time of the oldest due delivery"),
+            deliveries_dead: registry.counter("deliveries_dead", "Deliveries that became dead letters"),
+            endpoints_open: registry.gauge("endpoints_open", "Endpoints whose circuit breaker is open"),
+            endpoints_half_open: registry.gauge("endpoints_half_open", "Endpoints whose circuit breaker is half open"),
+            connections: registry.gauge("connections", "Open connections on both addresses"),
+            http_responses: registry.family("http_responses", vec!["status"], "HTTP responses, by status code"),
+            store_head: registry.gauge("store_head", "Sequence of the last stored event"),
+            wal_bytes: registry.gauge("wal_bytes", "Bytes of the write-ahead log of the database"),
+            pruned_events: registry.counter("pruned_events", "Events removed by retention"),
+            registry: registry.registry,
+            entries: registry.entries,
         };
         Self { inner: Arc::new(inner) }
     }
 
-    /// Everything as OpenMetrics text; see [`CONTENT_TYPE`].
+    /// All metrics as OpenMetrics text; see [`CONTENT_TYPE`].
     pub fn render(&self) -> String {
         let mut text = String::with_capacity(8 * 1024);
-        // Writing into a String cannot fail, and half a page is better than none.
+        // Writing to a String cannot fail.
         let written = encode(&mut text, &self.registry);
         debug_assert!(written.is_ok());
         text
@@ -168,12 +144,11 @@ impl Deref for Metrics {
 }
 
 impl MetricSet {
-    /// Counts a vendor's request. `vendor` is one of the vendors' names, or `unknown` where no hook was found.
+    /// Counts a vendor's request. `vendor` is `unknown` if there is no such hook.
     pub fn event_in(&self, vendor: &'static str, outcome: IngestOutcome) {
         self.events_in.get_or_create_owned(&[("vendor", vendor), (IngestOutcome::NAME, outcome.as_str())]).inc();
     }
 
-    /// Counts an answer by its status code.
     pub fn response(&self, status: u16) {
         self.http_responses.get_or_create_owned(&[("status", status)]).inc();
     }
@@ -184,12 +159,11 @@ impl MetricSet {
     }
 }
 
-/// Counts one on a gauge for as long as it lives, so that the gauge returns to zero however a task ends.
+/// Increments a gauge until it is dropped, so that the gauge is decremented even if a task panics or is cancelled.
 #[derive(Debug)]
 pub struct GaugeGuard(Gauge);
 
 impl GaugeGuard {
-    /// Increments the gauge; dropping the guard decrements it.
     pub fn new(gauge: &Gauge) -> Self {
         gauge.inc();
         Self(gauge.clone())
@@ -202,7 +176,7 @@ impl Drop for GaugeGuard {
     }
 }
 
-/// The reference of the metrics as a Markdown table. `docs/REFERENCE.md` holds it word for word.
+/// The metrics as a Markdown table, which `docs/REFERENCE.md` contains verbatim.
 pub fn reference() -> String {
     let metrics = Metrics::new("");
     let rows = metrics.entries().iter().map(|e| {
@@ -274,10 +248,10 @@ mod tests {
     #[test]
     fn label_values_are_distinct() {
         fn distinct<L: Label>() {
-            let mut words: Vec<_> = L::ALL.iter().map(|w| w.as_str()).collect();
-            words.sort_unstable();
-            words.dedup();
-            assert_eq!(words.len(), L::ALL.len());
+            let mut values: Vec<_> = L::ALL.iter().map(|v| v.as_str()).collect();
+            values.sort_unstable();
+            values.dedup();
+            assert_eq!(values.len(), L::ALL.len());
         }
         distinct::<IngestOutcome>();
         distinct::<DeliveryOutcome>();

@@ -1,5 +1,5 @@
-//! The data directory: what lies where in it, and where to reach the relay that has it.
-//! That only one relay has it is the store's lock, taken when the database is opened.
+//! The files of the data directory, and the addresses of the relay that uses it. The lock of the database ensures that
+//! only one process uses a directory.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -17,21 +17,18 @@ use crate::domain::{Secret, Timestamp};
 use crate::store::sqlite::{self, OpenError, SqliteStore};
 use crate::store::{Seal, Store};
 
-/// Where a running relay can be reached; `relay.json` in its data directory.
+/// The addresses of a running relay: the content of `relay.json` in its data directory.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RelayAddress {
-    /// Its process.
     pub pid: u32,
-    /// Its public address.
     pub listen: SocketAddr,
-    /// Its admin address.
     pub admin: SocketAddr,
-    /// Its public base URL.
+    /// Base of the public URLs, without a slash at the end.
     pub public_url: String,
 }
 
-/// How long somebody else may have the store before that counts as in use: a command has it for a moment, and a relay
-/// needs one to say where it listens. So `docrelay serve &` and the next line of a script do not get in each other's way.
+/// How long to wait for the lock of the store. Commands hold it briefly, and a starting relay holds it before it writes
+/// `relay.json`; with the wait, `docrelay serve &` and the next command of a script do not fail.
 const STORE_LOCK_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The process that has the store of a data directory open.
@@ -42,37 +39,43 @@ pub enum StoreOwner {
     Remote(RelayAddress),
 }
 
-/// The directory of `--data`.
+/// The directory given by `--data`.
 #[derive(Debug, Clone)]
 pub struct DataDirectory {
     path: PathBuf,
 }
 
 impl DataDirectory {
-    /// Makes the directory, for the owner only, when it is missing.
+    /// Creates the directory with mode 0700 if it does not exist.
+    ///
+    /// # Errors
+    /// [`KeyError::File`].
     pub fn open(path: &Path) -> Result<Self, KeyError> {
         files::make_directory(path)?;
         Ok(Self { path: path.to_owned() })
     }
 
-    /// The database file.
     pub fn database(&self) -> PathBuf {
         self.path.join("docrelay.db")
     }
 
-    /// Opens the store, unless a relay has it. Blocks, at most for three seconds longer than opening takes.
-    pub fn hold(&self, options: sqlite::Options) -> Result<StoreOwner, OpenError> {
-        let until = Instant::now() + STORE_LOCK_TIMEOUT;
+    /// Opens the store, or returns the address of the relay that has it open. Blocks up to [`STORE_LOCK_TIMEOUT`] longer
+    /// than opening takes.
+    ///
+    /// # Errors
+    /// [`OpenError::Locked`] if another process keeps the lock, and every other error of opening the database.
+    pub fn open_store(&self, options: sqlite::Options) -> Result<StoreOwner, OpenError> {
+        let deadline = Instant::now() + STORE_LOCK_TIMEOUT;
         loop {
             match SqliteStore::open(options.clone()) {
                 Ok(store) => {
-                    // What a relay that was killed has left behind.
+                    // A relay that was killed has left its file.
                     self.withdraw();
                     return Ok(StoreOwner::Local(store));
                 }
                 Err(OpenError::Locked(path)) => match self.announced() {
-                    Some(reached) => return Ok(StoreOwner::Remote(reached)),
-                    None if Instant::now() >= until => return Err(OpenError::Locked(path)),
+                    Some(address) => return Ok(StoreOwner::Remote(address)),
+                    None if Instant::now() >= deadline => return Err(OpenError::Locked(path)),
                     None => std::thread::sleep(Duration::from_millis(20)),
                 },
                 Err(error) => return Err(error),
@@ -80,15 +83,15 @@ impl DataDirectory {
         }
     }
 
-    /// The keys that tokens are signed with; made on first use.
+    /// The signing keys of tokens, created on first use.
     pub fn keys(&self) -> Result<Keys, KeyError> {
         Keys::open_or_create(&self.path.join("keys"), Timestamp::now())
     }
 
-    /// What the store's secrets are sealed with; made on first use.
+    /// The encryption of stored secrets; its key is created on first use.
     pub fn seal(&self) -> Result<Arc<dyn Seal>, KeyError> {
-        struct Sealed(Sealer);
-        impl Seal for Sealed {
+        struct StoreSeal(Sealer);
+        impl Seal for StoreSeal {
             fn seal(&self, plain: &[u8], context: &[u8]) -> Vec<u8> {
                 self.0.seal(plain, context)
             }
@@ -97,36 +100,36 @@ impl DataDirectory {
                 self.0.open(sealed, context).map_err(|e| e.to_string())
             }
         }
-        Ok(Arc::new(Sealed(Sealer::open_or_create(&self.path.join("seal.key"))?)))
+        Ok(Arc::new(StoreSeal(Sealer::open_or_create(&self.path.join("seal.key"))?)))
     }
 
-    /// The administrator's token: the configured one, or the one in the directory, made on first use.
+    /// The configured admin token, or the one in the directory, created on first use.
     pub fn admin_token(&self, configured: Option<Secret>) -> Result<AdminToken, KeyError> {
         AdminToken::open_or_create(configured, &self.path.join("admin.token"))
     }
 
-    /// Says where the relay can be reached, until [`DataDirectory::withdraw`].
-    pub fn announce(&self, reached: &RelayAddress) -> anyhow::Result<()> {
-        let (path, fresh) = (self.path.join("relay.json"), self.path.join("relay.json.new"));
+    /// Writes `relay.json`, atomically.
+    pub fn announce(&self, address: &RelayAddress) -> anyhow::Result<()> {
+        let (path, draft) = (self.path.join("relay.json"), self.path.join("relay.json.new"));
         let write = || -> std::io::Result<()> {
-            let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&fresh)?;
-            file.write_all(&serde_json::to_vec(reached)?)?;
-            std::fs::rename(&fresh, &path)
+            let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&draft)?;
+            file.write_all(&serde_json::to_vec(address)?)?;
+            std::fs::rename(&draft, &path)
         };
-        write().with_context(|| format!("{} cannot be written", path.display()))
+        write().with_context(|| format!("cannot write {}", path.display()))
     }
 
-    /// The relay stops.
+    /// Removes `relay.json`.
     pub fn withdraw(&self) {
         match std::fs::remove_file(self.path.join("relay.json")) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                tracing::warn!(%error, "relay.json could not be removed");
+                tracing::warn!(%error, "cannot remove relay.json");
             }
             Ok(()) | Err(_) => {}
         }
     }
 
-    /// Where the relay said that it can be reached. It may have been killed since.
+    /// Reads `relay.json`. The relay may have been killed since it was written.
     pub fn announced(&self) -> Option<RelayAddress> {
         serde_json::from_slice(&std::fs::read(self.path.join("relay.json")).ok()?).ok()
     }

@@ -1,4 +1,4 @@
-//! From the configuration to the options that each part declares for itself.
+//! Converts the configuration to the options of each part.
 
 use std::sync::Arc;
 
@@ -12,11 +12,11 @@ use crate::store::Retention;
 use crate::store::sqlite::{self, CommitReport};
 use crate::stream::hub;
 
-/// Reads of the log at the same time; this bounds what a herd of returning followers costs.
-const READERS: usize = 4;
+/// Connections that read the database. Bounds the load when many followers reconnect at once.
+const READER_CONNECTIONS: usize = 4;
 
-/// Connections to the admin address: probes, a scraper, some operators.
-const ADMIN_CONNECTIONS: usize = 64;
+/// Limit of the admin address: enough for probes, a scraper and some operators.
+const MAX_ADMIN_CONNECTIONS: usize = 64;
 
 pub(super) fn store(config: &Config, directory: &DataDirectory, metrics: &Metrics) -> anyhow::Result<sqlite::Options> {
     let metrics = metrics.clone();
@@ -30,7 +30,7 @@ pub(super) fn store(config: &Config, directory: &DataDirectory, metrics: &Metric
     Ok(sqlite::Options { on_commit: Some(Arc::new(on_commit)), ..bare_store(config, directory)? })
 }
 
-/// The store's options for a command that runs no relay.
+/// Options of the store without metrics, for commands.
 pub(crate) fn bare_store(config: &Config, directory: &DataDirectory) -> anyhow::Result<sqlite::Options> {
     Ok(sqlite::Options {
         path: directory.database(),
@@ -45,7 +45,7 @@ pub(crate) fn bare_store(config: &Config, directory: &DataDirectory) -> anyhow::
             max_deliveries: config.deliveries_per_client,
             max_attempt_bytes: config.deliveries_bytes,
         },
-        readers: READERS,
+        readers: READER_CONNECTIONS,
         seal: directory.seal()?,
         on_commit: None,
     })
@@ -87,14 +87,13 @@ pub(super) fn server(config: &Config) -> server::Options {
     server::Options { max_connections: config.max_connections, connection }
 }
 
-/// A flood of the public address must not lock the operator out, nor the other way round: the admin address has
-/// places of its own, out of the open files that are kept free.
+/// The admin address has connection permits of its own, so that a flood of one address cannot lock out the other.
 pub(super) fn admin_server(config: &Config) -> server::Options {
     let public = server(config);
-    server::Options { max_connections: public.max_connections.min(ADMIN_CONNECTIONS), ..public }
+    server::Options { max_connections: public.max_connections.min(MAX_ADMIN_CONNECTIONS), ..public }
 }
 
-/// One thread for the streams on two cores; on larger machines half of the cores.
+/// Half of the cores, at least one.
 pub(super) fn stream_threads() -> usize {
     std::thread::available_parallelism().map_or(1, |n| (n.get() / 2).max(1))
 }

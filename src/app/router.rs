@@ -27,7 +27,7 @@ pub(crate) struct Router {
     pub(crate) keys: Keys,
 }
 
-/// What the routes are built over.
+/// The opened parts that the routes use.
 pub(crate) struct Opened<'a> {
     pub(crate) store: &'a Store,
     pub(crate) metrics: &'a Metrics,

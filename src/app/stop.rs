@@ -1,4 +1,4 @@
-//! Stopping in order, inside one deadline: no new connections, streams end, running requests finish, the store flushes.
+//! Orderly shutdown within one deadline: stop accepting, end streams, finish requests and deliveries, close the store.
 
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -12,21 +12,21 @@ use tokio_util::sync::CancellationToken;
 use crate::store::Store;
 use crate::stream::hub::Hub;
 
-/// Of the grace period, what is kept for flushing the store when something else will not end.
-const FOR_THE_STORE: Duration = Duration::from_secs(2);
+/// Part of the grace period that is reserved for closing the store.
+const STORE_CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The signals that ask for an ordered stop.
+/// Receives SIGTERM and SIGINT.
 pub(super) struct Signals {
     term: Signal,
     int: Signal,
 }
 
 impl Signals {
-    /// From now on they are ours: what comes before [`Signals::next`] waits there. Made before anything that would have
-    /// to be put in order again.
+    /// Installs the handlers. Signals that arrive before [`Signals::next`] are not lost. Called before anything that a
+    /// signal's default action would leave in disorder.
     pub(super) fn catch() -> anyhow::Result<Self> {
-        let term = listen_for(SignalKind::terminate()).context("SIGTERM cannot be caught")?;
-        let int = listen_for(SignalKind::interrupt()).context("SIGINT cannot be caught")?;
+        let term = listen_for(SignalKind::terminate()).context("cannot handle SIGTERM")?;
+        let int = listen_for(SignalKind::interrupt()).context("cannot handle SIGINT")?;
         Ok(Self { term, int })
     }
 
@@ -39,48 +39,46 @@ impl Signals {
     }
 }
 
-/// A file that may not grow any more (`ulimit -f`) is a full disk like any other: the write fails, and the store says
-/// so. The signal that comes with it would end the process instead.
-pub(super) fn survive_full_files() -> anyhow::Result<()> {
+/// Prevents SIGXFSZ from killing the process when a file reaches `ulimit -f`. The write then fails like on a full disk,
+/// and the store reports it.
+pub(super) fn ignore_file_size_signal() -> anyhow::Result<()> {
     let signal = SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw());
-    // Once there is a handler it stays, whether anybody listens or not.
-    listen_for(signal).map(drop).context("SIGXFSZ cannot be caught")
+    // The handler stays installed after the listener is dropped.
+    listen_for(signal).map(drop).context("cannot handle SIGXFSZ")
 }
 
-/// Everything that has to end, in the order in which it does.
-pub(super) struct Order {
-    /// Ends the public server's listening and its idle connections.
+/// Everything that a relay stops, in the order of stopping.
+pub(super) struct Shutdown {
+    /// Stops accepting on the public address and closes its idle connections.
     pub(super) stop_public: CancellationToken,
-    /// The public server.
     pub(super) public: JoinSet<()>,
     /// Ends every stream with a jittered `retry:`.
     pub(super) hub: Hub,
-    /// Ends the beginning of attempts.
+    /// Stops starting delivery attempts.
     pub(super) stop_deliveries: CancellationToken,
-    /// Whoever delivers; ends when no attempt is under way.
+    /// The delivery worker, which ends when no attempt is in flight.
     pub(super) deliveries: JoinSet<&'static str>,
-    /// The threads that streams live on; they end when their last stream does.
+    /// The stream threads; each ends with its last stream.
     pub(super) threads: Vec<JoinHandle<std::io::Result<()>>>,
-    /// Flushed and closed.
     pub(super) store: Store,
-    /// The admin server, the pump and whatever else: told last, so that `/readyz` says what happens until then.
+    /// Stops the remaining tasks. Cancelled last, so that `/readyz` answers until then.
     pub(super) stop_rest: CancellationToken,
-    /// Those.
+    /// The admin server, the dispatcher and housekeeping.
     pub(super) rest: JoinSet<&'static str>,
 }
 
-impl Order {
-    /// Ends everything, or says what was still open after `grace`.
+impl Shutdown {
+    /// Stops everything. Logs and aborts what has not ended within `grace`.
     pub(super) async fn run(mut self, grace: Duration) {
-        let end = Instant::now() + grace;
-        let early = end - FOR_THE_STORE.min(grace / 2);
+        let deadline = Instant::now() + grace;
+        let early = deadline - STORE_CLOSE_TIMEOUT.min(grace / 2);
         self.hub.stop();
         self.stop_public.cancel();
-        // What was accepted until now is in the store: it goes out after the next start.
+        // Pending deliveries are stored and continue after the next start.
         self.stop_deliveries.cancel();
         let requests = timeout_at(early, async { while self.public.join_next().await.is_some() {} });
         if requests.await.is_err() {
-            tracing::warn!("requests were still running when the grace period ended");
+            tracing::warn!("grace period ended: aborting running requests");
             self.public.abort_all();
         }
         let threads = self.threads;
@@ -90,19 +88,19 @@ impl Order {
             }
         };
         if timeout_at(early, streams).await.is_err() {
-            tracing::warn!(followers = self.hub.followers(), "streams were still open when the grace period ended");
+            tracing::warn!(followers = self.hub.followers(), "grace period ended: streams are still open");
         }
         let deliveries = timeout_at(early, async { while self.deliveries.join_next().await.is_some() {} });
         if deliveries.await.is_err() {
-            tracing::warn!("deliveries were still under way when the grace period ended: they are sent again");
+            tracing::warn!("grace period ended: aborting deliveries in flight; they are retried after the next start");
             self.deliveries.abort_all();
         }
-        if timeout_at(end, self.store.log.close()).await.is_err() {
-            tracing::error!("the store did not close in time: what was acknowledged is on the disk");
+        if timeout_at(deadline, self.store.log.close()).await.is_err() {
+            tracing::error!("store did not close in time; acknowledged events are on disk");
         }
         self.stop_rest.cancel();
-        // The admin server's last answers; the pump has ended with the log's tail.
-        let rest = timeout_at(end, async { while self.rest.join_next().await.is_some() {} });
+        // The dispatcher has ended with the log's tail.
+        let rest = timeout_at(deadline, async { while self.rest.join_next().await.is_some() {} });
         if rest.await.is_err() {
             self.rest.abort_all();
         }

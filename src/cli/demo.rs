@@ -39,7 +39,7 @@ impl Demo {
         let mut hooks = Vec::new();
         for vendor in Vendor::ALL {
             let hook = demo_hook(&listening.hooks, &id, vendor, now).await?;
-            hooks.push((vendor, format!("{}/in/{}", listening.reached.public_url, hook.key.expose())));
+            hooks.push((vendor, format!("{}/in/{}", listening.address.public_url, hook.key.expose())));
         }
         let token = listening.keys.issue(&id, &Scopes::ALL, DEMO_TOKEN_TTL, now)?;
         Ok(Self { token, hooks })

@@ -73,7 +73,7 @@ impl Session {
     fn open(config: &Config) -> anyhow::Result<Self> {
         let directory = DataDirectory::open(&config.data)?;
         let admin_token = directory.admin_token(config.admin_token.clone())?.expose().to_owned();
-        Ok(match directory.hold(bare_store(config, &directory)?)? {
+        Ok(match directory.open_store(bare_store(config, &directory)?)? {
             StoreOwner::Remote(reached) => {
                 let client = super::http_client(|client| client.timeout(super::RESPONSE_TIMEOUT))?;
                 Self { relay: Relay::Remote(reached, client), keys: directory.keys()?, admin_token }

@@ -26,7 +26,7 @@ pub(super) fn run(config: Config) -> anyhow::Result<()> {
 }
 
 async fn started(listening: Listening, with_demo: bool) -> anyhow::Result<BackgroundTask> {
-    let address = &listening.reached;
+    let address = &listening.address;
     if !with_demo {
         print(&banner(address, &format!("{}/", address.public_url)));
         return Ok(None);

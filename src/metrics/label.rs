@@ -1,64 +1,61 @@
-//! The words that metrics are broken down by: closed sets, so that no client, key or document ever becomes a label.
+//! Values of metric labels. The sets are closed, so that no client, key or document becomes a label.
 
-/// One closed set of words.
+/// A closed set of label values.
 pub trait Label: Copy + 'static {
-    /// The label's name.
     const NAME: &'static str;
-    /// Every word; each is there from the start, with zero.
+    /// Every value; each is exported from the start.
     const ALL: &'static [Self];
-    /// The word.
     fn as_str(self) -> &'static str;
 }
 
-/// What became of a vendor's request.
+/// Outcome of a vendor's request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IngestOutcome {
-    /// A new event.
     Stored,
-    /// Known already.
+    /// A duplicate of a stored message.
     Repeat,
-    /// A verification call, answered and not stored.
+    /// A handshake: answered, not stored.
     Handshake,
-    /// Not understood, kept among the rejects: 422.
+    /// Malformed, stored as a reject: 422.
     Rejected,
-    /// Without the right proof: 401.
+    /// Missing or wrong credentials: 401. The label value is `unproven` by contract.
     Unauthorized,
     /// 413.
     TooLarge,
-    /// The body came too slowly: 408.
+    /// The body arrived too slowly: 408.
     Timeout,
     /// 429.
     RateLimited,
-    /// The store could not accept: 503.
+    /// The store was unavailable: 503.
     Unavailable,
     /// No such hook: 404.
     NotFound,
     /// 405.
     WrongMethod,
-    /// The vendor went away before its request was complete.
+    /// The connection closed before the request was complete.
     Aborted,
-    /// It was this client's own event, sent back: 508.
+    /// A notification of the same client called the hook: 508.
     Looped,
 }
 
-/// What became of one attempt of a delivery.
+/// Outcome of a delivery attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeliveryOutcome {
-    /// Answered with 2xx.
+    /// 2xx.
     Delivered,
-    /// With 3xx: redirects are not followed.
+    /// 3xx; redirects are not followed.
     Redirected,
-    /// With 4xx.
+    /// 4xx.
     Refused,
-    /// With anything else.
+    /// Another status.
     Failed,
-    /// Not answered within the deadline.
+    /// No complete response before the deadline.
     TimedOut,
-    /// No connection, or one that broke.
+    /// The connection failed.
     Unreachable,
-    /// The address is in a range that is closed.
+    /// The IP address is in a forbidden range.
     Forbidden,
-    /// PPJ's handshake was not passed.
+    /// PPJ's handshake failed.
     Unverified,
 }
 
@@ -126,22 +123,22 @@ impl Label for IngestOutcome {
     }
 }
 
-/// Why an open stream ended.
+/// Reason for the end of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Disconnect {
     /// The follower closed it.
     Closed,
-    /// The follower accepted no byte for the write time-out.
+    /// The follower accepted no byte within the write timeout.
     Stalled,
     /// Its token expired.
     Expired,
     /// Its client was removed.
     Revoked,
-    /// An administrator ended it.
+    /// Closed by an administrator.
     Removed,
     /// The relay is stopping.
     Stopping,
-    /// The history could not be read.
+    /// The log could not be read.
     Store,
 }
 
@@ -163,12 +160,12 @@ impl Label for Disconnect {
     }
 }
 
-/// Why a stream was not opened.
+/// Reason for refusing a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StreamRefusal {
     /// No bearer token.
     AuthRequired,
-    /// A token that gives no access.
+    /// The token gives no access.
     AuthFailed,
     /// `Accept` excludes an event stream.
     NotAccepted,
@@ -203,14 +200,14 @@ impl Label for StreamRefusal {
     }
 }
 
-/// Why a stream began with a reset.
+/// Reason for a `reset` at the start of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reset {
-    /// The position is older than what is retained.
+    /// The position is older than the retained events.
     Expired,
-    /// The position is another store's.
+    /// The position belongs to another epoch.
     Epoch,
-    /// The position lies ahead of the log, or is none.
+    /// The position is malformed or ahead of the log.
     Unknown,
 }
 

@@ -37,7 +37,10 @@ pub fn check_settings(
     }
 }
 
-/// Whether `verify` is a proof that `vendor` has, with secrets that can sign_headers something.
+/// Checks that `vendor` supports this kind of verification and that its secrets are valid.
+///
+/// # Errors
+/// A text for the API client: which field is wrong and what it must be.
 pub fn check_verify(vendor: Vendor, verify: &Verify) -> Result<(), String> {
     let allowed = dialect(vendor).verify_types();
     if !allowed.contains(&verify.kind()) {

@@ -1,4 +1,4 @@
-//! The promises of the authenticator, each tried with a token that was forged for it.
+//! Verification of valid, forged and expired tokens, and the cache of verified tokens.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -12,7 +12,7 @@ use super::*;
 use crate::domain::{Client, ClientId, Hook, Notification, NotificationState, Secret};
 use crate::store::StoreFuture;
 
-/// The registry as far as tokens ask it.
+/// A registry of clients only.
 #[derive(Default)]
 struct Clients(Mutex<BTreeMap<ClientId, Arc<Client>>>);
 
@@ -85,7 +85,7 @@ fn at(seconds: i64) -> Timestamp {
     Timestamp::from_seconds(seconds)
 }
 
-/// A relay at the second 10 000 with the client `acme`, made at 5 000.
+/// A relay at second 10 000 with the client `acme`, created at 5 000.
 struct Relay {
     keys: Keys,
     clients: Arc<Clients>,
@@ -109,7 +109,7 @@ impl Relay {
         self.keys.issue(&id("acme"), &Scopes::ALL, HOUR, at(NOW)).expect("signed")
     }
 
-    /// Signs with the relay's own key whatever it is given.
+    /// Signs arbitrary claims with the relay's own key.
     fn forge(&self, header: &Header, claims: &Value) -> String {
         jsonwebtoken::encode(header, claims, &self.keys.newest().1).expect("signed")
     }
@@ -118,7 +118,7 @@ impl Relay {
         Header { kid: Some(self.keys.newest().0), ..Header::new(Algorithm::EdDSA) }
     }
 
-    /// What becomes of a well-signed token whose claims were changed; `Value::Null` removes one.
+    /// Checks a correctly signed token with changed claims; `Value::Null` removes a claim.
     fn with(&self, changes: Value) -> Result<Grant, AuthError> {
         let mut claims = claims();
         for (key, value) in changes.as_object().expect("an object") {
@@ -135,7 +135,7 @@ fn claims() -> Value {
     json!({"iss": "docrelay", "aud": "docrelay", "sub": "acme", "scope": "events", "iat": NOW, "exp": NOW + 60, "jti": "1"})
 }
 
-/// A token of three parts as they are.
+/// A token made of unverified parts.
 fn raw(header: &Value, claims: &Value, signature: &[u8]) -> String {
     let part = |v: &Value| BASE64URL_NOPAD.encode(v.to_string().as_bytes());
     format!("{}.{}.{}", part(header), part(claims), BASE64URL_NOPAD.encode(signature))
@@ -149,7 +149,7 @@ fn issued_token_carries_client_scopes_and_expiry() {
     let expected =
         Grant { client: id("acme"), scopes: Scopes::ALL, issued: at(NOW), expires: at(NOW + 3600), ticket: None };
     assert_eq!(grant, expected);
-    assert_eq!(relay.auth.check(&token, at(NOW)), Ok(expected), "the remembered one says the same");
+    assert_eq!(relay.auth.check(&token, at(NOW)), Ok(expected), "the cached grant is the same");
     assert_ne!(relay.token(), token, "each has a jti of its own");
     assert_eq!(relay.with(json!({})).expect("good").require(Scope::Manage), Err(AuthError::Scope));
 }
@@ -165,7 +165,7 @@ fn token_is_invalid_at_its_expiry_cached_or_not() {
         assert_eq!(relay.auth.check(&remembered, now), Err(AuthError::Expired));
         assert_eq!(relay.auth.check(&fresh, now), Err(AuthError::Expired));
     }
-    assert_eq!(relay.auth.inner.verified.len(), 0, "the dead are forgotten");
+    assert_eq!(relay.auth.inner.verified.len(), 0, "expired tokens are removed");
 }
 
 #[test]
@@ -186,7 +186,7 @@ fn recreated_client_does_not_inherit_tokens() {
     relay.clients.put("acme", at(NOW + 1));
     assert_eq!(relay.auth.check(&token, at(NOW + 1)), Err(AuthError::UnknownClient));
     relay.clients.put("acme", Timestamp::from_millis(NOW * 1000 + 999));
-    assert!(relay.auth.check(&token, at(NOW + 1)).is_ok(), "within one second nobody can tell");
+    assert!(relay.auth.check(&token, at(NOW + 1)).is_ok(), "`iat` has whole seconds");
 }
 
 #[test]
@@ -290,21 +290,21 @@ fn token_is_rejected_until_its_not_before_time() {
 #[test]
 fn verified_token_cache_is_bounded_and_drops_expired_tokens() {
     let relay = Relay::start();
-    let memory = &relay.auth.inner.verified;
+    let cache = &relay.auth.inner.verified;
     let grant =
         |end| Grant { client: id("acme"), scopes: Scopes::ALL, issued: at(NOW), expires: at(end), ticket: None };
     for n in 0..MAX_CACHED_TOKENS as u64 {
-        let mut name = [0; 32];
-        name[..8].copy_from_slice(&n.to_le_bytes());
-        memory.insert(name, grant(if n == 0 { NOW + 1 } else { NOW + 100 }));
+        let mut cache_key = [0; 32];
+        cache_key[..8].copy_from_slice(&n.to_le_bytes());
+        cache.insert(cache_key, grant(if n == 0 { NOW + 1 } else { NOW + 100 }));
     }
-    assert!(relay.auth.check(&relay.token(), at(NOW)).is_ok(), "a full memory refuses nobody");
-    assert_eq!(memory.len(), MAX_CACHED_TOKENS);
+    assert!(relay.auth.check(&relay.token(), at(NOW)).is_ok(), "a full cache does not reject tokens");
+    assert_eq!(cache.len(), MAX_CACHED_TOKENS);
     assert!(relay.auth.check(&relay.token(), at(NOW + 2)).is_ok());
     assert!(relay.auth.check(&relay.token(), at(NOW + 3)).is_ok());
-    assert_eq!(memory.len(), MAX_CACHED_TOKENS, "one had expired, one took its place");
+    assert_eq!(cache.len(), MAX_CACHED_TOKENS, "one had expired, one took its place");
     assert!(relay.auth.check(&relay.token(), at(NOW + 101)).is_ok());
-    assert_eq!(memory.len(), 2);
+    assert_eq!(cache.len(), 2);
 }
 
 #[test]
@@ -325,7 +325,7 @@ fn keys_are_added_and_retired_without_restart() {
 
     std::fs::remove_file(old_file).expect("deleted");
     relay.auth.reload_keys().expect("read");
-    assert_eq!(relay.auth.check(&old, at(NOW)), Err(AuthError::UnknownKey), "also when it was remembered as good");
+    assert_eq!(relay.auth.check(&old, at(NOW)), Err(AuthError::UnknownKey), "also if it was cached");
     assert!(relay.auth.check(&new, at(NOW)).is_ok());
 }
 

@@ -1,4 +1,4 @@
-//! PPJ's handshake, as whoever answers it sees it, and what counts as an answer.
+//! PPJ's handshake: the request as a hook answers it, and the accepted responses.
 
 use super::{PPJ_SECRET, secrets, verify_of};
 use crate::domain::{Format, Vendor, Verify};

@@ -1,5 +1,5 @@
-//! Chance against what goes out: no identifier, title or address forges a header or a parameter, and nothing that a
-//! draft keeps is lost on the way through the store.
+//! Property tests of outgoing requests: hostile identifiers, titles and endpoints inject no header or parameter, and
+//! stored events parse back unchanged.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::domain::{DocumentId, EventJson, Format, Status, Timestamp, Update, Ve
 use crate::vendor::fixture::{ENDPOINT, Request, hook, now, outgoing_event};
 use crate::vendor::{OutgoingEvent, OutgoingRequest, render_notification};
 
-/// Text with more than its share of what separates, quotes and escapes.
+/// Text with many separators, quotes and escapes.
 fn hostile() -> impl Strategy<Value = String> {
     let piece = proptest::prop_oneof![
         any::<char>().prop_map(String::from),
@@ -155,11 +155,11 @@ proptest! {
         prop_assert!(is_sound(&out), "{:?}", out);
         let url = url::Url::parse(&out.url).expect("a URL");
         let sent: Vec<_> = url.query_pairs().into_owned().collect();
-        // What the receiver is configured with, up to a fragment, and then what the vendor says.
+        // The configured parameters, without the fragment, then the original or translated ones.
         let configured = query.split('#').next().unwrap_or_default();
-        let words = own.unwrap_or_else(|| "type=complete&token=8v9iSKnj&code=0".to_owned());
-        let meant = [configured, &words].map(|text| form_urlencoded::parse(text.as_bytes()).into_owned().collect::<Vec<_>>());
-        prop_assert_eq!(sent, meant.concat());
+        let appended = own.unwrap_or_else(|| "type=complete&token=8v9iSKnj&code=0".to_owned());
+        let expected = [configured, &appended].map(|text| form_urlencoded::parse(text.as_bytes()).into_owned().collect::<Vec<_>>());
+        prop_assert_eq!(sent, expected.concat());
     }
 }
 
@@ -180,5 +180,5 @@ fn json_that_is_no_event_is_rejected() {
         assert!(read(&good.replace(is, becomes)).is_none(), "{becomes}");
     }
     assert!(read(&good.replace('}', ",\"vendorTime\":\"never\"}")).is_none());
-    assert!(read(&good.replace('}', ",\"later\":{}}")).is_some(), "a key of a later version is passed over");
+    assert!(read(&good.replace('}', ",\"later\":{}}")).is_some(), "a key of a later version is ignored");
 }

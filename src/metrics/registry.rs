@@ -1,5 +1,4 @@
-//! Where metrics are entered once, each with name, kind, labels and help: what is exported and what the reference page
-//! says come from the same entry.
+//! Registers each metric once with name, kind, labels and help, so that the export and the reference page agree.
 
 use std::marker::PhantomData;
 
@@ -12,23 +11,23 @@ use prometheus_client::registry::Registry;
 
 use super::label::Label;
 
-/// One metric, as the reference page lists it.
+/// A metric as listed on the reference page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MetricDescription {
-    /// The name as it is exported, with its suffix.
+    /// The exported name, with prefix and suffix.
     pub name: String,
     /// `counter`, `gauge`, `histogram` or `info`.
     pub kind: &'static str,
-    /// The names of its labels.
+    /// Label names.
     pub labels: Vec<&'static str>,
-    /// What it counts, without a full stop at the end: the exporter adds one.
+    /// Without a full stop, because the exporter adds one.
     pub help: &'static str,
 }
 
-/// A label's name and value.
+/// Name and value of a label.
 pub(super) type Pair = (&'static str, &'static str);
 
-/// A registry, and the list of what is in it.
+/// A Prometheus registry and the descriptions of its metrics.
 pub(super) struct MetricRegistry {
     pub(super) registry: Registry,
     pub(super) entries: Vec<MetricDescription>,
@@ -42,21 +41,21 @@ impl MetricRegistry {
     pub(super) fn counter(&mut self, name: &str, help: &'static str) -> Counter {
         let counter = Counter::default();
         self.registry.register(name, help, counter.clone());
-        self.enter(name, "_total", "counter", Vec::new(), help);
+        self.describe(name, "_total", "counter", Vec::new(), help);
         counter
     }
 
-    /// One counter for each word of the label.
+    /// One counter for each value of the label, all exported from the start.
     pub(super) fn counters<L: Label>(&mut self, name: &str, help: &'static str) -> Counters<L> {
         let family = self.family(name, vec![L::NAME], help);
         let counters = Counters { family, label: PhantomData };
-        for word in L::ALL {
-            counters.add(*word, 0);
+        for value in L::ALL {
+            counters.add(*value, 0);
         }
         counters
     }
 
-    /// Counters whose labels appear when they are first counted.
+    /// Counters that are exported from their first use on.
     pub(super) fn family<K: LabelKey>(
         &mut self,
         name: &str,
@@ -65,18 +64,18 @@ impl MetricRegistry {
     ) -> Family<K, Counter> {
         let family = Family::default();
         self.registry.register(name, help, family.clone());
-        self.enter(name, "_total", "counter", labels, help);
+        self.describe(name, "_total", "counter", labels, help);
         family
     }
 
     pub(super) fn gauge(&mut self, name: &str, help: &'static str) -> Gauge {
         let gauge = Gauge::default();
         self.registry.register(name, help, gauge.clone());
-        self.enter(name, "", "gauge", Vec::new(), help);
+        self.describe(name, "", "gauge", Vec::new(), help);
         gauge
     }
 
-    /// `buckets` are upper bounds; one without bound is added.
+    /// `buckets` are upper bounds; `+Inf` is added.
     pub(super) fn histogram(
         &mut self,
         name: &str,
@@ -85,21 +84,28 @@ impl MetricRegistry {
     ) -> Histogram {
         let histogram = Histogram::new(buckets);
         self.registry.register(name, help, histogram.clone());
-        self.enter(name, "", "histogram", Vec::new(), help);
+        self.describe(name, "", "histogram", Vec::new(), help);
         histogram
     }
 
     pub(super) fn info(&mut self, name: &str, label: Pair, help: &'static str) {
         self.registry.register(name, help, Info::new([label]));
-        self.enter(name, "_info", "info", vec![label.0], help);
+        self.describe(name, "_info", "info", vec![label.0], help);
     }
 
-    fn enter(&mut self, name: &str, suffix: &str, kind: &'static str, labels: Vec<&'static str>, help: &'static str) {
+    fn describe(
+        &mut self,
+        name: &str,
+        suffix: &str,
+        kind: &'static str,
+        labels: Vec<&'static str>,
+        help: &'static str,
+    ) {
         self.entries.push(MetricDescription { name: format!("docrelay_{name}{suffix}"), kind, labels, help });
     }
 }
 
-/// What a family may be broken down by.
+/// Labels of a family.
 pub(super) trait LabelKey:
     Clone + Eq + std::hash::Hash + std::fmt::Debug + prometheus_client::encoding::EncodeLabelSet + Send + Sync + 'static
 {
@@ -117,8 +123,8 @@ impl<T> LabelKey for T where
 {
 }
 
-/// A counter for each word of a closed set. Counting looks the word up: fine for a stream's beginning and end, too dear
-/// for each event of each follower, where [`Counter`]s are.
+/// One counter for each value of a label. Each increment looks the value up, so it is meant for rare events; counters
+/// per event and follower are plain [`Counter`]s.
 #[derive(Debug)]
 pub struct Counters<L> {
     family: Family<[Pair; 1], Counter>,
@@ -126,21 +132,19 @@ pub struct Counters<L> {
 }
 
 impl<L: Label> Counters<L> {
-    /// Counts one.
-    pub fn inc(&self, word: L) {
-        self.add(word, 1);
+    pub fn inc(&self, value: L) {
+        self.add(value, 1);
     }
 
-    /// What was counted so far.
-    pub fn get(&self, word: L) -> u64 {
-        self.of(word).get()
+    pub fn get(&self, value: L) -> u64 {
+        self.of(value).get()
     }
 
-    fn add(&self, word: L, n: u64) {
-        self.of(word).inc_by(n);
+    fn add(&self, value: L, n: u64) {
+        self.of(value).inc_by(n);
     }
 
-    fn of(&self, word: L) -> Counter {
-        self.family.get_or_create_owned(&[(L::NAME, word.as_str())])
+    fn of(&self, value: L) -> Counter {
+        self.family.get_or_create_owned(&[(L::NAME, value.as_str())])
     }
 }
