@@ -75,8 +75,8 @@ fn file_size_limit_gets_503_until_lifted() {
     assert_unavailable(&relay, &acme, &hook);
     limit(None);
     assert_recovered(&mut relay, &hook, &token, &first);
-    relay.wait_for_output("the store cannot accept");
-    relay.wait_for_output("the store accepts again");
+    relay.wait_for_output("store cannot accept events");
+    relay.wait_for_output("store accepts events again");
 }
 
 #[test]
