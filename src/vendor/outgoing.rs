@@ -109,16 +109,10 @@ struct StoredEvent {
     time: String,
     title: Option<String>,
     result: Option<Map<String, Value>>,
-    error: Option<StoredError>,
+    error: Option<VendorError>,
     vendor_time: Option<String>,
     #[serde(default)]
     labels: BTreeMap<String, String>,
-}
-
-#[derive(Deserialize)]
-struct StoredError {
-    code: String,
-    message: String,
 }
 
 impl OutgoingEvent {
@@ -133,7 +127,7 @@ impl OutgoingEvent {
         let update = Update {
             title: stored.title,
             result: stored.result,
-            error: stored.error.map(|e| VendorError { code: e.code, message: e.message }),
+            error: stored.error,
             vendor_time,
             labels: stored.labels,
             ..Update::new(stored.vendor_id.parse().ok()?, stored.status)
