@@ -76,7 +76,7 @@ pub async fn serve(config: Config, on_listening: OnListening<'_>) -> anyhow::Res
     let Router { context, hub, delivery, clients, hooks, keys } = router::build(&config, &directory, opened)?;
 
     let (stream_workers, workers) = StreamWorkers::new(options::stream_threads(), config.write_timeout);
-    let (threads, mut thread_ended) = start_stream_threads(workers)?;
+    let mut threads = start_stream_threads(workers)?;
     let stop_public = CancellationToken::new();
     let stop_deliveries = CancellationToken::new();
     let stop_rest = CancellationToken::new();
@@ -111,7 +111,7 @@ pub async fn serve(config: Config, on_listening: OnListening<'_>) -> anyhow::Res
 
     let ended = tokio::select! {
         signal = signals.next() => { tracing::info!(signal, "stopping"); None }
-        Some(name) = thread_ended.recv() => Some(name),
+        Some(name) = threads.ended.recv() => Some(name),
         Some(_) = public_task.join_next() => Some("public server"),
         Some(_) = deliveries.join_next() => Some("deliveries"),
         Some(name) = rest.join_next() => Some(name.unwrap_or("panicked task")),
@@ -125,7 +125,7 @@ pub async fn serve(config: Config, on_listening: OnListening<'_>) -> anyhow::Res
         hub,
         stop_deliveries,
         deliveries,
-        threads,
+        threads: threads.handles,
         store,
         stop_rest,
         rest,

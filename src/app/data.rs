@@ -59,7 +59,7 @@ impl DataDirectory {
         self.path.join("docrelay.db")
     }
 
-    /// Opens the store, or returns the address of the relay that has it open. Blocks up to [`STORE_LOCK_TIMEOUT`] longer
+    /// Opens the store, or returns the address of the relay that has it open. Blocks up to `STORE_LOCK_TIMEOUT` longer
     /// than opening takes.
     ///
     /// # Errors

@@ -16,16 +16,22 @@ use crate::store::Store;
 /// Interval of retention and of removing unused rate limiters.
 const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(30);
 
-/// Starts one thread for each worker. The receiver yields a name when one of them ends, also after an error or a panic.
+/// The stream threads, one for each worker.
+pub(super) struct StreamThreads {
+    pub(super) handles: Vec<JoinHandle<std::io::Result<()>>>,
+    /// Yields a name when one of the threads ends, also after an error or a panic.
+    pub(super) ended: mpsc::Receiver<&'static str>,
+}
+
+/// Starts one thread for each worker.
 ///
 /// # Errors
 /// The system cannot start a thread.
-pub(super) fn start_stream_threads(
-    workers: Vec<StreamWorker>,
-) -> std::io::Result<(Vec<JoinHandle<std::io::Result<()>>>, mpsc::Receiver<&'static str>)> {
+pub(super) fn start_stream_threads(workers: Vec<StreamWorker>) -> std::io::Result<StreamThreads> {
     let (sender, ended) = mpsc::channel(1);
     let start = |(number, worker)| stream_thread(number, worker, ThreadEndSignal(sender.clone()));
-    Ok((workers.into_iter().enumerate().map(start).collect::<std::io::Result<_>>()?, ended))
+    let handles = workers.into_iter().enumerate().map(start).collect::<std::io::Result<_>>()?;
+    Ok(StreamThreads { handles, ended })
 }
 
 fn stream_thread(
