@@ -22,8 +22,8 @@ pub(super) struct Signals {
 }
 
 impl Signals {
-    /// Installs the handlers. Signals that arrive before [`Signals::next`] are not lost. Called before anything that a
-    /// signal's default action would leave in disorder.
+    /// Installs the handlers. Signals that arrive before [`Signals::next`] are not lost. Must be called
+    /// before files or threads are created, which the default action would not clean up.
     pub(super) fn catch() -> anyhow::Result<Self> {
         let term = listen_for(SignalKind::terminate()).context("cannot handle SIGTERM")?;
         let int = listen_for(SignalKind::interrupt()).context("cannot handle SIGINT")?;

@@ -129,7 +129,7 @@ impl Scheduler {
 
     fn load_failed(&mut self, key: &QueueKey, failure: StoreFailure, now: Now) {
         match failure {
-            // It counts as loading until then: nothing else asks the store before.
+            // `is_loading` stays set until the timer fires, so that no second load starts.
             StoreFailure::Unavailable => {
                 self.alarms.set(now.instant + STORE_RETRY_DELAY, Timer::LoadAgain(key.clone()));
             }

@@ -234,7 +234,7 @@ impl DeliveryWorker {
             }
             BreakerState::Open { until } => {
                 let open_ms = until.saturating_duration_since(Instant::now().into_std()).as_millis();
-                // Each failed probe opens it again: that is no news.
+                // A failed half-open probe opens the breaker again; this is logged at debug level.
                 match self.breaker_gauges.contains_key(&queue) {
                     false => tracing::info!(%client, endpoint, open_ms, "circuit breaker open"),
                     true => tracing::debug!(%client, endpoint, open_ms, "circuit breaker open again"),

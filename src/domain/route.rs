@@ -37,8 +37,8 @@ pub fn check_endpoint(text: &str) -> Result<(), String> {
     if text.chars().count() > MAX_ENDPOINT_CHARS {
         return Err(format!("must have at most {MAX_ENDPOINT_CHARS} characters"));
     }
-    // The parser removes white space silently and finds a host where a reader sees none: the checked address would
-    // differ from the stored one. A fragment is never sent.
+    // `Url::parse` removes white space and repairs a missing host, so the checked address could differ from the
+    // stored text. A fragment is never sent.
     let odd = text.chars().any(|c| c.is_control() || c.is_whitespace() || c == '\\' || c == '#');
     let hostless = text.split_once("//").is_none_or(|(_, rest)| rest.is_empty() || rest.starts_with(['/', '?']));
     match url::Url::parse(text) {

@@ -248,7 +248,7 @@ impl ApiRoute {
     pub(super) fn method_not_allowed(&self, context: &Context, request: &Request, allow: String) -> Response {
         match self.access {
             Access::Baidu => bce::named(BceError::method(allow).into_response(&request.id), &request.id),
-            // Without the admin token it is not said what there is.
+            // Without the admin token the response is 401, not 405: it discloses no path.
             Access::AdminToken => {
                 let problem = auth::require_admin(context, request).err().unwrap_or_else(|| Problem::method(allow));
                 problem.into_response(&request.id)

@@ -67,7 +67,7 @@ pub trait Registry: Send + Sync {
     /// `Conflict` when the stored notification differs from `before`; `NotFound`, `Unavailable`, `Stopped`.
     fn update_notification(&self, client: &ClientId, before: &Notification, after: Notification)
     -> StoreFuture<'_, ()>;
-    /// Sets the state of a notification, as found out about the endpoint and format of `known`.
+    /// Sets the state of a notification if its endpoint and format still equal those of `known`.
     ///
     /// # Errors
     /// `Conflict` when the endpoint or the format differs from that of `known`; `NotFound`, `Unavailable`, `Stopped`.

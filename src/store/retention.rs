@@ -1,4 +1,4 @@
-//! The bounds of what a store keeps. Each bound applies to each client; the oldest items are removed first.
+//! Retention limits of the store. Each limit applies per client; the oldest items are removed first.
 
 use std::time::Duration;
 

@@ -14,7 +14,7 @@ use crate::domain::{ClientId, EventId, Timestamp};
 use crate::metrics::{Disconnect, GaugeGuard, Label, Metrics};
 use crate::store::{LogPage, PageLimit, Store, StoreError};
 
-/// A follower is given this much of the ring at once, so that one that lags does not hold up the others of its thread.
+/// Maximum bytes of one `collect`: it bounds how long one follower occupies its worker thread.
 const MAX_COLLECT_BYTES: usize = 512 << 10;
 
 /// Options of the event streams.
@@ -119,7 +119,7 @@ impl Follower {
     /// Waits until there is something to write. Cancellation safe: the position moves only when something is returned.
     pub async fn next_action(&mut self) -> StreamAction {
         loop {
-            // Created before anything is looked at, so that a change in between is not missed.
+            // Created before the first check, so that no change in between is missed.
             let changed = self.subscription.changed();
             if let Some(reason) = self.end_reason() {
                 return self.end(reason);

@@ -50,13 +50,13 @@ pub(crate) enum SchedulerEvent {
     Stop,
 }
 
-/// A change that an owner made in the store.
+/// A request of an owner. It may arrive before the change in the store.
 #[derive(Debug)]
 pub(crate) enum SchedulerCommand {
     /// The endpoint was replaced or works again: its health is forgotten and the queue is loaded again.
     Reset(QueueKey),
-    /// The owner retries this delivery. Its endpoint is healthy until proven otherwise; if the delivery is being
-    /// attempted and the attempt fails, it is due again at once.
+    /// The owner retries this delivery: the health of its endpoint is reset. If an attempt of it is in flight and fails,
+    /// the delivery is due immediately.
     RetryNow(QueueKey, u64),
     QueueRemoved(QueueKey),
     /// All queues of the client were removed.

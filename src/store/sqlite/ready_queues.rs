@@ -1,4 +1,4 @@
-//! The delivery queues that have changed since they were last asked for. Knows nothing of SQL.
+//! The delivery queues that changed since the last call of `ready`. Does not depend on SQL.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};

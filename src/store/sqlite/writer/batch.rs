@@ -43,7 +43,8 @@ pub(super) fn commit(
             Err(ApplyError::Sql(error)) => return Err(error),
         });
     }
-    // A batch of duplicates has nothing to write. A probe must write: otherwise it would prove nothing.
+    // A batch of duplicates has nothing to write. A probe always writes, so that a full or
+    // read-only disk is detected.
     if tx.counters != counters || items.iter().any(|item| matches!(item.command, BatchCommand::Probe)) {
         tx.counters.save(tx.db())?;
     }
