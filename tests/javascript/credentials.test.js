@@ -85,7 +85,7 @@ test("responses without a token are never sent to the relay", async () => {
   }
 });
 
-test("site that cannot be reached is told from a browser that is offline", async () => {
+test("unreachable site is distinguished from an offline browser", async () => {
   answer(() => Promise.reject(new TypeError("network")));
   await assert.rejects(new Credentials(undefined, TICKET_URL).token(), temporary("ticket_failed"));
   navigator.onLine = false;
