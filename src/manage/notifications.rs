@@ -1,75 +1,20 @@
 //! Notifications: add, change, remove, verify, test, retry what has failed; and where the events of a document go. The
-//! rules for the fields are in `draft`, sending is the business of `delivery`.
+//! fields and their rules are in `validation`; `delivery` sends.
 
-mod draft;
+mod validation;
 
 use std::sync::Arc;
 
-use serde::Deserialize;
-
 use crate::delivery::{DeliveryHandle, TestError};
 use crate::domain::{
-    ClientId, Format, Notification, NotificationName, NotificationState, QueueKey, Route, Secret, Target, Timestamp,
+    ClientId, Format, Notification, NotificationName, NotificationState, QueueKey, Route, Target, Timestamp,
 };
 use crate::store::{Attempt, Registry, StoreError};
 
+pub use validation::{NewCallback, NewNotification, NotificationChange, Secrets};
+
 /// Attempts of a change while other requests change the same notification.
 const MAX_CHANGE_ATTEMPTS: usize = 20;
-
-/// One secret, or two where the format can carry two signatures.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(untagged)]
-pub enum Secrets {
-    One(Secret),
-    /// The newest first.
-    Many(Vec<Secret>),
-}
-
-/// The body of `POST /v2/notification`, not validated.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct NewNotification {
-    pub name: String,
-    pub endpoint: String,
-    /// `baidu` by default.
-    pub format: Option<Format>,
-    /// Gets the events of documents that name no notification.
-    pub is_default: Option<bool>,
-    pub secret: Option<Secrets>,
-    /// `cookie`, `header` or empty.
-    pub token_type: Option<String>,
-    /// The value of that header.
-    pub token_value: Option<Secret>,
-}
-
-/// The body of `PUT /v2/notification/{name}`, not validated. A missing field stays as it is.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct NotificationChange {
-    pub endpoint: Option<String>,
-    pub format: Option<Format>,
-    /// Gets the events of documents that name no notification.
-    pub is_default: Option<bool>,
-    /// The previous one signs for 24 hours more if a request can carry two signatures.
-    pub secret: Option<Secrets>,
-    /// `cookie`, `header` or empty.
-    pub token_type: Option<String>,
-    /// The value of that header.
-    pub token_value: Option<Secret>,
-}
-
-/// `callback` of `POST /documents`, not validated.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct NewCallback {
-    pub url: String,
-    /// `baidu` by default.
-    pub format: Option<Format>,
-    /// `cookie`, `header` or empty.
-    pub token_type: Option<String>,
-    /// The value of that header.
-    pub token_value: Option<Secret>,
-}
 
 /// Why a notification was not added, changed, verified or removed.
 #[derive(Debug, thiserror::Error)]
@@ -128,7 +73,7 @@ impl Notifications {
         new: NewNotification,
         now: Timestamp,
     ) -> Result<Notification, NotificationError> {
-        let notification = draft::validate_new(new, now)?;
+        let notification = validation::validate_new(new, now)?;
         self.check_endpoint(&notification.endpoint, "endpoint").await?;
         self.registry.add_notification(client, notification.clone()).await?;
         Ok(self.verify_if_needed(client, notification, now).await)
@@ -148,7 +93,7 @@ impl Notifications {
         // Optimistic concurrency: an update that meets a changed notification starts again from what is stored.
         for _ in 0..MAX_CHANGE_ATTEMPTS {
             let known = self.get(client, name)?;
-            let notification = draft::apply_change(&known, change.clone(), now)?;
+            let notification = validation::apply_change(&known, change.clone(), now)?;
             if notification.endpoint != known.endpoint {
                 self.check_endpoint(&notification.endpoint, "endpoint").await?;
             }
@@ -208,7 +153,7 @@ impl Notifications {
     ) -> Result<u64, NotificationError> {
         if self.get(client, name)?.state == NotificationState::Disabled {
             // Its deliveries would fail again at once.
-            return Err(draft::invalid("name", "the notification is disabled: change or verify it first"));
+            return Err(validation::invalid("name", "the notification is disabled: change or verify it first"));
         }
         Ok(self.delivery.retry_failed(client, name, since, now).await?)
     }
@@ -226,7 +171,7 @@ impl Notifications {
         let notification = self.get(client, name)?;
         self.delivery.send_test(client, notification, now).await.map_err(|error| match error {
             TestError::Unverified(why) => NotificationError::Unverified(why),
-            TestError::Unsupported(why) => draft::invalid("endpoint", why),
+            TestError::Unsupported(why) => validation::invalid("endpoint", why),
         })
     }
 
@@ -241,7 +186,7 @@ impl Notifications {
         callback: Option<NewCallback>,
     ) -> Result<Option<Route>, NotificationError> {
         let named = notification.map(|name| self.resolve(client, name)).transpose()?;
-        let callback = callback.map(draft::callback).transpose()?;
+        let callback = callback.map(validation::validate_callback).transpose()?;
         if let Some(callback) = &callback {
             self.check_endpoint(&callback.url, "callback.url").await?;
         }
@@ -252,12 +197,12 @@ impl Notifications {
         let found = self.list(client).into_iter().find(|n| n.name.as_str() == name);
         found
             .map(|n| n.name.clone())
-            .ok_or_else(|| draft::invalid("notification", format!("there is none called {name:?}: add it first")))
+            .ok_or_else(|| validation::invalid("notification", format!("there is none called {name:?}: add it first")))
     }
 
     async fn check_endpoint(&self, endpoint: &str, field: &'static str) -> Result<(), NotificationError> {
         let checked = self.delivery.check_endpoint(endpoint).await;
-        checked.map_err(|forbidden| draft::invalid(field, forbidden.0))
+        checked.map_err(|forbidden| validation::invalid(field, forbidden.0))
     }
 
     /// Sends the handshake if the notification needs one. Returns the notification as it is then. A failure is not an error:

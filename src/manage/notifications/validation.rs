@@ -1,12 +1,13 @@
-//! Validates new notifications and callbacks, and applies changes. Pure: knows the rules of the formats, but neither the
-//! store nor whether an endpoint may be called.
+//! The fields of new notifications, of their changes and of callbacks: validates them and applies changes. Pure: knows the
+//! rules of the formats, but neither the store nor whether an endpoint may be called.
 
 #[cfg(test)]
 mod tests;
 
+use serde::Deserialize;
 use uuid::Uuid;
 
-use super::{NewCallback, NewNotification, NotificationChange, NotificationError, Secrets};
+use super::NotificationError;
 use crate::auth::PREVIOUS_SECRET_TTL;
 use crate::domain::{
     Callback, Credential, Format, Notification, NotificationState, RetiredSecret, Secret, Timestamp, check_endpoint,
@@ -16,10 +17,65 @@ use crate::vendor;
 /// Bytes of a `tokenValue` at most: receivers refuse longer header lines.
 const MAX_TOKEN_BYTES: usize = 4096;
 
+/// One secret, or two where the format can carry two signatures.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(untagged)]
+pub enum Secrets {
+    One(Secret),
+    /// The newest first.
+    Many(Vec<Secret>),
+}
+
+/// The body of `POST /v2/notification`, not validated.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NewNotification {
+    pub name: String,
+    pub endpoint: String,
+    /// `baidu` by default.
+    pub format: Option<Format>,
+    /// Gets the events of documents that name no notification.
+    pub is_default: Option<bool>,
+    pub secret: Option<Secrets>,
+    /// `cookie`, `header` or empty.
+    pub token_type: Option<String>,
+    /// The value of that header.
+    pub token_value: Option<Secret>,
+}
+
+/// The body of `PUT /v2/notification/{name}`, not validated. A missing field stays as it is.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NotificationChange {
+    pub endpoint: Option<String>,
+    pub format: Option<Format>,
+    /// Gets the events of documents that name no notification.
+    pub is_default: Option<bool>,
+    /// The previous one signs for 24 hours more if a request can carry two signatures.
+    pub secret: Option<Secrets>,
+    /// `cookie`, `header` or empty.
+    pub token_type: Option<String>,
+    /// The value of that header.
+    pub token_value: Option<Secret>,
+}
+
+/// `callback` of `POST /documents`, not validated.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NewCallback {
+    pub url: String,
+    /// `baidu` by default.
+    pub format: Option<Format>,
+    /// `cookie`, `header` or empty.
+    pub token_type: Option<String>,
+    /// The value of that header.
+    pub token_value: Option<Secret>,
+}
+
 /// A new notification, with an id of its own.
 pub(super) fn validate_new(new: NewNotification, now: Timestamp) -> Result<Notification, NotificationError> {
     let format = new.format.unwrap_or_default();
-    let secrets = list(new.secret);
+    let secrets = secret_list(new.secret);
     check_endpoint(&new.endpoint).map_err(|reason| invalid("endpoint", reason))?;
     vendor::check_secrets(format, &secrets).map_err(|reason| invalid("secret", reason))?;
     Ok(Notification {
@@ -46,7 +102,7 @@ pub(super) fn apply_change(
     let endpoint = change.endpoint.unwrap_or_else(|| known.endpoint.clone());
     check_endpoint(&endpoint).map_err(|reason| invalid("endpoint", reason))?;
     let kept = change.secret.is_none();
-    let secrets = if kept { known.secrets.clone() } else { list(change.secret) };
+    let secrets = if kept { known.secrets.clone() } else { secret_list(change.secret) };
     vendor::check_secrets(format, &secrets).map_err(|reason| match kept {
         true => invalid("secret", format!("{reason}; \"secret\": [] takes the present one away")),
         false => invalid("secret", reason),
@@ -58,7 +114,7 @@ pub(super) fn apply_change(
         _ => NotificationState::Active,
     };
     Ok(Notification {
-        previous: retired(known, format, &secrets, now),
+        previous: retired_secret(known, format, &secrets, now),
         credential: credential(change.token_type.as_deref(), change.token_value, known.credential.as_ref())?,
         is_default: change.is_default.unwrap_or(known.is_default),
         endpoint,
@@ -70,7 +126,7 @@ pub(super) fn apply_change(
 }
 
 /// A document's callback.
-pub(super) fn callback(new: NewCallback) -> Result<Callback, NotificationError> {
+pub(super) fn validate_callback(new: NewCallback) -> Result<Callback, NotificationError> {
     check_endpoint(&new.url).map_err(|reason| invalid("callback.url", reason))?;
     let format = new.format.unwrap_or_default();
     if format == Format::Ppj {
@@ -85,7 +141,7 @@ pub(super) fn callback(new: NewCallback) -> Result<Callback, NotificationError> 
     Ok(Callback { url: new.url, format, credential })
 }
 
-fn list(secrets: Option<Secrets>) -> Vec<Secret> {
+fn secret_list(secrets: Option<Secrets>) -> Vec<Secret> {
     match secrets {
         None => Vec::new(),
         Some(Secrets::One(one)) => vec![one],
@@ -95,15 +151,15 @@ fn list(secrets: Option<Secrets>) -> Vec<Secret> {
 
 /// The previous secret, which signs for 24 hours more if a request can carry two signatures and one secret replaces one.
 /// With two new secrets the owner rotates by hand; with none nothing is signed.
-fn retired(known: &Notification, format: Format, secrets: &[Secret], now: Timestamp) -> Option<RetiredSecret> {
+fn retired_secret(known: &Notification, format: Format, secrets: &[Secret], now: Timestamp) -> Option<RetiredSecret> {
     if [format, known.format] != [Format::Standard, Format::Standard] {
         return None;
     }
     if secrets == known.secrets {
         return known.previous.clone();
     }
-    let [fresh] = secrets else { return None };
-    let old = known.secrets.first().filter(|old| *old != fresh)?;
+    let [new] = secrets else { return None };
+    let old = known.secrets.first().filter(|old| *old != new)?;
     Some(RetiredSecret { secret: old.clone(), until: now.plus(PREVIOUS_SECRET_TTL) })
 }
 

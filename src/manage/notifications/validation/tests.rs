@@ -54,7 +54,7 @@ fn invalid_field_is_named_in_the_error() {
         assert_eq!(field(made(json!({"tokenType": "cookie", "tokenValue": value}))), "tokenValue", "{value:?}");
     }
     assert_eq!(field(made(json!({"tokenType": "header"}))), "tokenValue");
-    let callback = |body| callback(serde_json::from_value(body).expect("the shape is right"));
+    let callback = |body| validate_callback(serde_json::from_value(body).expect("the shape is right"));
     assert_eq!(field(callback(json!({"url": "x"}))), "callback.url");
     assert_eq!(field(callback(json!({"url": "http://a.example/", "format": "ppj"}))), "callback.format");
     assert_eq!(field(callback(json!({"url": "http://a.example/", "tokenType": "x"}))), "callback.tokenType");
