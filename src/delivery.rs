@@ -78,9 +78,9 @@ pub enum HttpError {
     #[error("no connection: {0}")]
     Connection(String),
     /// There was no response before the deadline.
-    #[error("no answer within {} s", .0.as_secs_f32())]
+    #[error("no response within {} s", .0.as_secs_f32())]
     Timeout(Duration),
     /// The connection was lost, or the response is not HTTP.
-    #[error("no answer: {0}")]
+    #[error("no response: {0}")]
     Broken(String),
 }
