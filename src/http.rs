@@ -1,18 +1,13 @@
 //! The HTTP side of the relay. `routes` is the table of all addresses; handlers are functions over the use cases and know
-//! no port of the store.
+//! no port of the store. [`Context`] is what they share: the use cases, and the check of tokens.
 
-mod accept_header;
 mod api;
-mod auth;
+mod api_route;
 mod baidu;
-mod body;
-mod cors;
 mod middleware;
-mod page;
-mod problem;
+mod pagination;
 mod request;
 mod response;
-mod route;
 mod routes;
 pub mod transport;
 mod ui;
@@ -23,19 +18,21 @@ use std::time::Duration;
 
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 
-use crate::auth::{AdminToken, Authenticator, Keys, QueryToken};
+use crate::auth::{AdminToken, AuthError, Authenticator, Grant, Keys, QueryToken, Scope, bearer, find_token};
+use crate::domain::Timestamp;
 use crate::ingest::Ingest;
 use crate::manage::{Clients, Deliveries, Documents, Hooks, Notifications, Rejects};
 use crate::metrics::Metrics;
 use crate::stream::Streams;
 use crate::stream::hub::Hub;
 
-pub use cors::Origins;
-pub use middleware::RequestMiddleware;
-pub use route::Access;
+pub use api_route::Access;
+pub use middleware::{Origins, RequestMiddleware};
 pub use routes::{Address, RouteInfo, reference, routes};
 
-use body::BodyLimits;
+use api::hooks::HookActivity;
+use request::{BodyLimits, Request};
+use response::Problem;
 
 /// Options of the routes.
 #[derive(Debug, Clone)]
@@ -70,8 +67,8 @@ pub struct Context {
     options: Options,
     metrics: Metrics,
     /// One rate limiter per hook that was called recently.
-    rates: DefaultKeyedRateLimiter<String>,
-    activity: api::hook_activity::HookActivity,
+    hook_rate_limiter: DefaultKeyedRateLimiter<String>,
+    hook_activity: HookActivity,
 }
 
 /// The use cases that the handlers call, and what requests are authenticated with.
@@ -94,8 +91,6 @@ pub struct Parts {
 
 impl Context {
     pub fn new(parts: Parts, options: Options) -> Arc<Self> {
-        let rates = RateLimiter::keyed(Quota::per_second(options.hook_rate));
-        let activity = api::hook_activity::HookActivity::default();
         Arc::new(Self {
             clients: parts.clients,
             hooks: parts.hooks,
@@ -110,10 +105,39 @@ impl Context {
             keys: parts.keys,
             admin: parts.admin,
             metrics: parts.metrics,
+            hook_rate_limiter: RateLimiter::keyed(Quota::per_second(options.hook_rate)),
+            hook_activity: HookActivity::default(),
             options,
-            rates,
-            activity,
         })
+    }
+
+    /// The grant of the request's bearer token, which has one of `scopes`. A token in the query is not accepted: only streams
+    /// need it, because browsers cannot send headers there.
+    fn require_token(&self, request: &Request, scopes: &[Scope], now: Timestamp) -> Result<Grant, Problem> {
+        let header = request.headers.get("authorization").map(::http::HeaderValue::as_bytes);
+        let token = find_token(header, None).map_err(|_| Problem::token_required())?;
+        let grant = self.auth.check(token.token(), now).map_err(|denied: AuthError| {
+            tracing::info!(request_id = %request.id.0, reason = %denied, "token rejected");
+            Problem::from(denied)
+        })?;
+        if grant.ticket.is_some() {
+            return Err(Problem::ticket_not_accepted());
+        }
+        if scopes.iter().any(|s| grant.scopes.has(*s)) {
+            Ok(grant)
+        } else {
+            Err(Problem::insufficient_scope(scopes[0].as_str()))
+        }
+    }
+
+    /// Checks the admin token.
+    fn require_admin_token(&self, request: &Request) -> Result<(), Problem> {
+        let token = request.header("authorization").and_then(bearer).ok_or_else(Problem::token_required)?;
+        if self.admin.matches(token) {
+            return Ok(());
+        }
+        tracing::warn!(request_id = %request.id.0, "admin token rejected");
+        Err(Problem::invalid_token("this is not the admin token"))
     }
 
     fn body_limits(&self) -> BodyLimits {
@@ -123,8 +147,8 @@ impl Context {
     /// Removes the rate limiters of idle hooks and the activity of deleted ones, and reads the signing keys again. Called
     /// periodically.
     pub fn sweep(&self) {
-        self.rates.retain_recent();
-        self.activity.retain(&self.hooks.ids());
+        self.hook_rate_limiter.retain_recent();
+        self.hook_activity.retain(&self.hooks.ids());
         if let Err(error) = self.auth.reload_keys() {
             tracing::warn!(%error, "cannot read the signing keys again: the known ones stay valid");
         }

@@ -1,16 +1,27 @@
-//! A request as the handlers get it, and the warp filter that extracts it.
+//! A request as the handlers get it, the warp filter that extracts it, and its body, which is read within a limit of bytes
+//! and of time. warp's own body filters have no limit, or refuse chunked bodies. `Content-Type` is not checked: SDKs spell
+//! it in three ways, and some omit it.
 
-use bytes::{Buf, Bytes};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Buf, Bytes, BytesMut};
 use futures::stream::{BoxStream, StreamExt};
 use http::{HeaderMap, Method};
+use serde::de::{DeserializeOwned, IgnoredAny};
+use tokio::time::{Instant, timeout_at};
 use warp::{Filter, Rejection};
 
 use super::transport::takeover::Takeover;
 use crate::stream::hub::Framing;
 
+/// A body that is too large is read and discarded up to this much, so that a sender that writes first and reads later
+/// receives the response instead of a reset connection.
+const MAX_DISCARDED_BYTES: usize = 16 << 20;
+
 /// Identifies a request in responses and logs.
 #[derive(Debug, Clone)]
-pub(super) struct RequestId(pub(super) std::sync::Arc<str>);
+pub(super) struct RequestId(pub(super) Arc<str>);
 
 /// A request whose body has not been read yet.
 pub(super) struct Request {
@@ -27,7 +38,41 @@ pub(super) struct Request {
     /// What takes over the connection when the response opens a stream.
     pub(super) takeover: Takeover,
     pub(super) id: RequestId,
-    pub(super) body: BoxStream<'static, Result<Bytes, warp::Error>>,
+    body: BoxStream<'static, Result<Bytes, warp::Error>>,
+}
+
+/// Bounds of one body.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct BodyLimits {
+    pub(super) max_bytes: usize,
+    /// From the first read to the last byte.
+    pub(super) timeout: Duration,
+}
+
+impl BodyLimits {
+    /// The same with at most `bytes`.
+    pub(super) fn at_most(self, bytes: usize) -> Self {
+        Self { max_bytes: self.max_bytes.min(bytes), ..self }
+    }
+}
+
+/// Why a body was not read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum BodyError {
+    /// More bytes than allowed, declared or sent.
+    #[error("the body is larger than {0} bytes")]
+    TooLarge(usize),
+    #[error("the body did not arrive within {} ms", .0.as_millis())]
+    TooSlow(Duration),
+    /// The connection was closed before the last byte.
+    #[error("request body incomplete: the connection was closed")]
+    Incomplete,
+    /// It is not JSON.
+    #[error("the body: {0}")]
+    Malformed(String),
+    /// It is JSON of another shape.
+    #[error("the body: {0}")]
+    Invalid(String),
 }
 
 impl Request {
@@ -62,6 +107,61 @@ impl Request {
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
+    /// Reads the whole body.
+    pub(super) async fn read_body(&mut self, limits: BodyLimits) -> Result<Bytes, BodyError> {
+        let BodyLimits { max_bytes: limit, timeout } = limits;
+        let declared = self.header("content-length").and_then(|l| l.parse::<u64>().ok());
+        let too_large = declared.is_some_and(|l| l > limit as u64);
+        if too_large && self.headers.contains_key("expect") {
+            // The sender waits for `100 Continue` before it sends the body: there is nothing to discard.
+            return Err(BodyError::TooLarge(limit));
+        }
+        let deadline = Instant::now() + timeout;
+        let mut body = BytesMut::new();
+        let mut received = 0;
+        while let Some(chunk) = timeout_at(deadline, self.body.next()).await.map_err(|_| {
+            if too_large || received > limit { BodyError::TooLarge(limit) } else { BodyError::TooSlow(timeout) }
+        })? {
+            let chunk = chunk.map_err(|_| BodyError::Incomplete)?;
+            received += chunk.len();
+            if too_large || received > limit {
+                body.clear();
+                if received > MAX_DISCARDED_BYTES {
+                    break;
+                }
+            } else if body.is_empty() && declared == Some(chunk.len() as u64) {
+                // The common case, without a copy: the body is one chunk.
+                return Ok(chunk);
+            } else {
+                body.extend_from_slice(&chunk);
+            }
+        }
+        if too_large || received > limit { Err(BodyError::TooLarge(limit)) } else { Ok(body.freeze()) }
+    }
+
+    /// Reads the body as a JSON object.
+    pub(super) async fn read_json<T: DeserializeOwned>(&mut self, limits: BodyLimits) -> Result<T, BodyError> {
+        parse_json(&self.read_body(limits).await?)
+    }
+
+    /// Reads a body that may be empty as a JSON object.
+    pub(super) async fn read_optional_json<T: DeserializeOwned>(
+        &mut self,
+        limits: BodyLimits,
+    ) -> Result<Option<T>, BodyError> {
+        let bytes = self.read_body(limits).await?;
+        if bytes.trim_ascii().is_empty() { Ok(None) } else { parse_json(&bytes).map(Some) }
+    }
+}
+
+fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, BodyError> {
+    // First the syntax as a whole: an unknown key would hide an error behind it.
+    serde_json::from_slice::<IgnoredAny>(bytes).map_err(|e| BodyError::Malformed(e.to_string()))?;
+    // serde would read an array as the fields of a struct in their order.
+    if bytes.trim_ascii_start().first() != Some(&b'{') {
+        return Err(BodyError::Invalid("a JSON object is needed".to_owned()));
+    }
+    serde_json::from_slice(bytes).map_err(|e| BodyError::Invalid(e.to_string()))
 }
 
 /// Extracts a [`Request`]. Never rejects.

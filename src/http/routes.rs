@@ -10,18 +10,19 @@ use warp::Filter;
 use warp::filters::BoxedFilter;
 use warp::reply::Response;
 
-use super::baidu::bce::{self, BceError};
-use super::baidu::notifications;
-use super::problem::Problem;
+use super::api_route::{Access, ApiRoute, delete, get, on, patch, post, put};
+use super::baidu::{self, BceError, notifications};
 use super::request::{Request, request};
-use super::route::{Access, ApiRoute, delete, get, on, patch, post, put};
-use super::ui::pages;
-use super::{Context, api};
+use super::response::Problem;
+use super::{Context, api, ui};
 use crate::auth::Scope;
 
 const MANAGE: &[Scope] = &[Scope::Manage];
 const EVENTS: &[Scope] = &[Scope::Events];
 const READ: &[Scope] = &[Scope::Events, Scope::Manage];
+
+/// The methods of pages and other embedded files.
+const GET_HEAD: &[&str] = &["GET", "HEAD"];
 
 /// Characters of a path that are logged.
 const MAX_LOGGED_PATH_CHARS: usize = 200;
@@ -30,13 +31,13 @@ const MAX_LOGGED_PATH_CHARS: usize = 200;
 /// routes with the most requests are first.
 static PUBLIC: LazyLock<Vec<ApiRoute>> = LazyLock::new(|| {
     vec![
-        on(&["GET", "POST", "OPTIONS"], "/in/{key}", "Receive a webhook").open(Access::Hook, api::ingest::receive),
+        on(&["GET", "POST", "OPTIONS"], "/in/{key}", "Receive a webhook").open(Access::Hook, api::webhook::receive),
         on(&["GET", "POST", "HEAD", "OPTIONS"], "/events/client", "Follow the event stream")
             .open(Access::Stream, api::events::stream),
-        get("/events/counts", "Count events of the last hour by minute and status").token(READ, api::stats::counts),
+        get("/events/counts", "Count events of the last hour by minute and status").token(READ, api::events::counts),
         get("/events/{id}/raw", "Get the webhook request behind an event").token(MANAGE, api::events::raw),
         post("/events/ticket", "Create a ticket, a short-lived token for a web page")
-            .token(EVENTS, api::tickets::create),
+            .token(EVENTS, api::tokens::create_ticket),
         get("/documents", "List documents").token(READ, api::documents::list),
         post("/documents", "Register a document").token(MANAGE, api::documents::register),
         get("/documents/{documentId}", "Get a document").token(READ, api::documents::show),
@@ -59,23 +60,20 @@ static PUBLIC: LazyLock<Vec<ApiRoute>> = LazyLock::new(|| {
         get("/deliveries", "List deliveries").token(MANAGE, api::deliveries::list),
         get("/deliveries/{id}", "Get a delivery").token(MANAGE, api::deliveries::show),
         post("/deliveries/{id}/retry", "Retry a delivery").token(MANAGE, api::deliveries::retry),
-        on(&["GET", "POST"], "/oauth/token", "Issue a token").open(Access::ClientSecret, api::oauth::token),
-        get("/.well-known/jwks.json", "Public keys of the tokens").open(Access::Public, api::oauth::jwks),
-        on(PAGE, "/", "The [dashboard](#dashboard)").open(Access::Public, pages::page),
-        on(PAGE, "/dashboard.css|dashboard.js|sse.js|icon.svg", "Files of the dashboard")
-            .open(Access::Public, pages::page),
-        on(PAGE, "/widget.js|demo.html|demo.css|demo.js", "The [widget](#widget) and its demo")
-            .open(Access::Public, pages::page),
-        on(PAGE, "/docs", "This reference").open(Access::Public, pages::page),
-        on(PAGE, "/docs/guides|api", "The guides; the API").open(Access::Public, pages::page),
-        on(PAGE, "/docs.css", "Stylesheet of the documentation").open(Access::Public, pages::page),
-        on(PAGE, "/openapi.json|asyncapi.json", "The API as OpenAPI 3.1, the stream as AsyncAPI 3.0")
-            .open(Access::Public, pages::page),
+        on(&["GET", "POST"], "/oauth/token", "Issue a token").open(Access::ClientSecret, api::tokens::create_token),
+        get("/.well-known/jwks.json", "Public keys of the tokens").open(Access::Public, api::tokens::jwks),
+        on(GET_HEAD, "/", "The [dashboard](#dashboard)").open(Access::Public, ui::page),
+        on(GET_HEAD, "/dashboard.css|dashboard.js|sse.js|icon.svg", "Files of the dashboard")
+            .open(Access::Public, ui::page),
+        on(GET_HEAD, "/widget.js|demo.html|demo.css|demo.js", "The [widget](#widget) and its demo")
+            .open(Access::Public, ui::page),
+        on(GET_HEAD, "/docs", "This reference").open(Access::Public, ui::page),
+        on(GET_HEAD, "/docs/guides|api", "The guides; the API").open(Access::Public, ui::page),
+        on(GET_HEAD, "/docs.css", "Stylesheet of the documentation").open(Access::Public, ui::page),
+        on(GET_HEAD, "/openapi.json|asyncapi.json", "The API as OpenAPI 3.1, the stream as AsyncAPI 3.0")
+            .open(Access::Public, ui::page),
     ]
 });
-
-/// What pages and other embedded files take.
-const PAGE: &[&str] = &["GET", "HEAD"];
 
 /// The routes of the admin address.
 static ADMIN: LazyLock<Vec<ApiRoute>> = LazyLock::new(|| {
@@ -117,8 +115,8 @@ impl Address {
     pub(super) async fn dispatch(self, context: Arc<Context>, mut request: Request) -> Response {
         let mut other_methods: Vec<&ApiRoute> = Vec::new();
         for route in self.routes() {
-            let Some(parameter) = route.matches(&request.path) else { continue };
-            if route.takes(request.method.as_str()) {
+            let Some(parameter) = route.match_path(&request.path) else { continue };
+            if route.allows_method(request.method.as_str()) {
                 request.path_parameter = parameter.to_owned();
                 return route.handle(context, request).await;
             }
@@ -150,9 +148,9 @@ impl Address {
     }
 
     fn not_found(self, request: &Request) -> Response {
-        let similar = self.routes().iter().find(|route| route.begins_like(&request.path));
+        let similar = self.routes().iter().find(|route| route.matches_prefix(&request.path));
         if similar.is_some_and(|route| route.access == Access::Baidu) {
-            return bce::named(BceError::no_such_address().into_response(&request.id), &request.id);
+            return baidu::with_request_id(BceError::no_such_address().into_response(&request.id), &request.id);
         }
         let what = match self {
             Self::Public => "address",
@@ -162,11 +160,11 @@ impl Address {
     }
 }
 
-/// A path as it is logged. A hook's key is replaced. A path that begins like no route is not logged at all: a mistyped one
+/// A path as it is logged. A hook's key is replaced. A path whose first segment is that of no route is not logged at all: a mistyped one
 /// may hold a key.
-pub(super) fn loggable(path: &str) -> String {
+pub(super) fn redact_path(path: &str) -> String {
     let mut routes = [Address::Public, Address::Admin].into_iter().flat_map(Address::routes);
-    match routes.find(|route| route.begins_like(path)) {
+    match routes.find(|route| route.matches_prefix(path)) {
         Some(route) if route.has_secret_parameter() => {
             format!("/{}/…", path.split('/').nth(1).unwrap_or_default())
         }
@@ -220,14 +218,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_two_routes_take_the_same_request() {
+    fn no_two_routes_match_the_same_request() {
         for address in [Address::Public, Address::Admin] {
             let routes = address.routes();
             for (at, route) in routes.iter().enumerate() {
                 for path in route.paths() {
-                    let rivals = routes[at + 1..].iter().filter(|other| other.matches(&path).is_some());
+                    let rivals = routes[at + 1..].iter().filter(|other| other.match_path(&path).is_some());
                     for rival in rivals {
-                        let shared = rival.methods.iter().find(|method| route.takes(method));
+                        let shared = rival.methods.iter().find(|method| route.allows_method(method));
                         assert!(shared.is_none(), "{path}: {shared:?} of {} and {}", route.path, rival.path);
                     }
                 }
@@ -237,10 +235,10 @@ mod tests {
 
     #[test]
     fn embedded_files_and_their_routes_are_the_same() {
-        let files: Vec<&str> = pages::paths().collect();
+        let files: Vec<&str> = ui::paths().collect();
         let all = routes();
         let routed: Vec<&str> =
-            all.iter().filter(|route| route.methods == PAGE).map(|route| route.path.as_str()).collect();
+            all.iter().filter(|route| route.methods == GET_HEAD).map(|route| route.path.as_str()).collect();
         for path in routed.iter().chain(&files) {
             assert!(files.contains(path) && routed.contains(path), "{path}");
         }
@@ -248,14 +246,14 @@ mod tests {
 
     #[test]
     fn logged_path_has_no_key_and_no_unknown_text() {
-        assert_eq!(loggable("/in/s3cret"), "/in/…");
-        assert_eq!(loggable("/in"), "/in/…");
-        assert_eq!(loggable("/In/s3cret"), "/…");
-        assert_eq!(loggable("/s3cret"), "/…");
-        assert_eq!(loggable("//in/s3cret"), "/…");
-        assert_eq!(loggable("/hooks/1"), "/hooks/1");
-        assert_eq!(loggable("/v2/notification/main"), "/v2/notification/main");
-        assert_eq!(loggable("/"), "/");
-        assert_eq!(loggable(&format!("/events/{}", "a".repeat(500))).len(), MAX_LOGGED_PATH_CHARS);
+        assert_eq!(redact_path("/in/s3cret"), "/in/…");
+        assert_eq!(redact_path("/in"), "/in/…");
+        assert_eq!(redact_path("/In/s3cret"), "/…");
+        assert_eq!(redact_path("/s3cret"), "/…");
+        assert_eq!(redact_path("//in/s3cret"), "/…");
+        assert_eq!(redact_path("/hooks/1"), "/hooks/1");
+        assert_eq!(redact_path("/v2/notification/main"), "/v2/notification/main");
+        assert_eq!(redact_path("/"), "/");
+        assert_eq!(redact_path(&format!("/events/{}", "a".repeat(500))).len(), MAX_LOGGED_PATH_CHARS);
     }
 }

@@ -112,7 +112,7 @@ fn documented_paths_and_links_exist() {
             }
         }
         for mark in code_marks(&text) {
-            // `src/http/api/ingest.rs:40` and `tests/source_tree/main.rs::name` refer to the file.
+            // `src/ingest.rs:40` and `tests/source_tree/main.rs::name` refer to the file.
             let path = mark.split([':', ' ', '*']).next().unwrap_or_default();
             if DIRECTORIES.iter().any(|d| path.starts_with(d)) && !root().join(path).exists() {
                 missing.push(format!("{document}: the path {path}"));

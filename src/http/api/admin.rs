@@ -7,10 +7,9 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{ClientId, Timestamp};
-use crate::http::problem::{HandlerResult, Problem};
+use crate::http::Context;
 use crate::http::request::Request;
-use crate::http::response;
-use crate::http::{Context, body};
+use crate::http::response::{self, HandlerResult, Problem};
 use crate::manage::ClientWithSecret;
 use crate::metrics::CONTENT_TYPE;
 
@@ -94,7 +93,7 @@ pub(in crate::http) async fn create_client(context: Arc<Context>, mut request: R
     struct NewClient {
         client_id: String,
     }
-    let new: NewClient = body::read_json(&mut request, context.body_limits()).await?;
+    let new: NewClient = request.read_json(context.body_limits()).await?;
     let id: ClientId = new.client_id.parse().map_err(|e| Problem::bad_request(format!("clientId: {e}")))?;
     let added = context.clients.add(id, Timestamp::now()).await?;
     Ok(response::json(StatusCode::CREATED, &ClientCredentialsJson::from(&added)))

@@ -9,10 +9,9 @@ use serde::Serialize;
 use crate::auth::Grant;
 use crate::domain::{DocumentId, EventId, Target, Timestamp};
 use crate::http::Context;
-use crate::http::page::{PageRequest, PageSize, optional};
-use crate::http::problem::{HandlerResult, Problem};
+use crate::http::pagination::{PageRequest, PageSize, optional_parameter};
 use crate::http::request::Request;
-use crate::http::response;
+use crate::http::response::{self, HandlerResult, Problem};
 use crate::store::{Attempt, Delivery, DeliveryQuery, DeliveryState};
 
 /// Each delivery may hold a dozen responses of 16 KiB.
@@ -94,12 +93,12 @@ pub(in crate::http) async fn list(context: Arc<Context>, request: Request, grant
     let page = PageRequest::parse(&request, PAGE_SIZE)?;
     let query = DeliveryQuery {
         state: state(&request)?,
-        notification: optional(&request, "notification")?,
+        notification: optional_parameter(&request, "notification")?,
         limit: page.lookahead(),
         before: page.cursor,
     };
     let mut deliveries = context.deliveries.list(&grant.client, document(&request)?, query).await?;
-    let next = page.cut(&mut deliveries, |delivery| delivery.id);
+    let next = page.truncate(&mut deliveries, |delivery| delivery.id);
     let list = DeliveryList { deliveries: deliveries.iter().map(DeliveryJson::new).collect(), next };
     Ok(response::json(StatusCode::OK, &list))
 }

@@ -2,20 +2,19 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::auth::Grant;
-use crate::domain::{DocumentId, EventId, Status, Timestamp, Vendor, VendorId};
-use crate::http::api::json;
-use crate::http::page::{PageRequest, PageSize, optional};
-use crate::http::problem::{HandlerResult, Problem};
+use crate::domain::{DocumentId, EventId, SharedEvent, Status, Timestamp, Vendor, VendorId};
+use crate::http::Context;
+use crate::http::pagination::{PageRequest, PageSize, optional_parameter};
 use crate::http::request::Request;
-use crate::http::response;
-use crate::http::{Context, body};
+use crate::http::response::{self, HandlerResult, Problem};
 use crate::manage::{NewCallback, NewDocument};
-use crate::store::{AppendOutcome, DocumentQuery};
+use crate::store::{AppendOutcome, Document, DocumentQuery};
 
 const PAGE_SIZE: PageSize = PageSize { default: 100, max: 1000 };
 
@@ -41,7 +40,7 @@ pub(in crate::http) async fn register(context: Arc<Context>, mut request: Reques
         vendor_id: &'a VendorId,
         event_id: EventId,
     }
-    let body: RegistrationJson = body::read_json(&mut request, context.body_limits()).await?;
+    let body: RegistrationJson = request.read_json(context.body_limits()).await?;
     let RegistrationJson { vendor, vendor_id, title, notification, callback } = body;
     let vendor_id: VendorId = vendor_id.parse().map_err(|e| Problem::bad_request(format!("vendorId: {e}")))?;
     let new = NewDocument { vendor, vendor_id: vendor_id.clone(), title, notification, callback };
@@ -65,14 +64,14 @@ pub(in crate::http) async fn list(context: Arc<Context>, request: Request, grant
     }
     let page = PageRequest::parse(&request, PAGE_SIZE)?;
     let query = DocumentQuery {
-        vendor: optional(&request, "vendor")?,
-        vendor_id: optional(&request, "vendorId")?,
-        status: optional(&request, "status")?,
+        vendor: optional_parameter(&request, "vendor")?,
+        vendor_id: optional_parameter(&request, "vendorId")?,
+        status: optional_parameter(&request, "status")?,
         limit: page.limit,
         cursor: page.cursor,
     };
     let page = context.documents.list(&grant.client, query).await?;
-    let documents = page.documents.iter().map(json::document).collect();
+    let documents = page.documents.iter().map(document_json).collect();
     let next = page.next.map(|cursor| cursor.to_string());
     Ok(response::json(StatusCode::OK, &DocumentList { documents, next, last_event_id: page.head }))
 }
@@ -80,7 +79,7 @@ pub(in crate::http) async fn list(context: Arc<Context>, request: Request, grant
 /// `GET /documents/{documentId}`
 pub(in crate::http) async fn show(context: Arc<Context>, request: Request, grant: Grant) -> HandlerResult {
     let document = context.documents.get(&grant.client, document_id(&request)?).await?;
-    Ok(response::json(StatusCode::OK, &json::document(&document)))
+    Ok(response::json(StatusCode::OK, &document_json(&document)))
 }
 
 /// `GET /documents/{documentId}/events`, oldest first.
@@ -90,9 +89,48 @@ pub(in crate::http) async fn events(context: Arc<Context>, request: Request, gra
         events: Vec<Box<RawValue>>,
     }
     let events = context.documents.events(&grant.client, document_id(&request)?).await?;
-    Ok(response::json(StatusCode::OK, &EventList { events: events.iter().map(json::event).collect() }))
+    Ok(response::json(StatusCode::OK, &EventList { events: events.iter().map(event_json).collect() }))
 }
 
 fn document_id(request: &Request) -> Result<DocumentId, Problem> {
     request.path_parameter.parse().map_err(|_| Problem::not_found("document"))
+}
+
+/// An event as it is streamed, with its id.
+fn event_json(event: &SharedEvent) -> Box<RawValue> {
+    with_id(&event.json, event.id)
+}
+
+/// A document: its last event, or a summary if the history has dropped that.
+fn document_json(document: &Document) -> Box<RawValue> {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct DocumentJson<'a> {
+        document_id: DocumentId,
+        status: Status,
+        vendor: Vendor,
+        vendor_id: &'a VendorId,
+        time: Timestamp,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        title: Option<&'a str>,
+    }
+    if let Some(json) = &document.json {
+        return with_id(json, document.event);
+    }
+    let known = DocumentJson {
+        document_id: document.id,
+        status: document.status,
+        vendor: document.vendor,
+        vendor_id: &document.vendor_id,
+        time: document.updated,
+        title: document.title.as_deref(),
+    };
+    with_id(&serde_json::to_vec(&known).unwrap_or_default().into(), document.event)
+}
+
+/// Inserts a key before the last `}`, without parsing the rest.
+fn with_id(json: &Bytes, id: EventId) -> Box<RawValue> {
+    let object = json.strip_suffix(b"}").unwrap_or(b"{\"documentId\":null");
+    let text = format!("{},\"eventId\":\"{id}\"}}", String::from_utf8_lossy(object));
+    RawValue::from_string(text).unwrap_or_else(|_| RawValue::NULL.to_owned())
 }

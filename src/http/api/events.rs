@@ -1,21 +1,28 @@
-//! The event stream of a client, and the raw request behind an event.
+//! `/events`: open an event stream, get the raw request behind an event, count the events of the last hour.
 
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
-use http::{HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use serde::Serialize;
 use warp::reply::Response;
 
 use crate::auth::{Grant, QueryToken, Scope, find_token};
-use crate::domain::{EventId, Timestamp};
-use crate::http::api::json;
-use crate::http::problem::{HandlerResult, Problem};
+use crate::domain::{EventId, Status, Timestamp};
+use crate::http::Context;
+use crate::http::api::rejects::RawRequestJson;
 use crate::http::request::Request;
-use crate::http::response;
-use crate::http::{Context, accept_header};
+use crate::http::response::{self, HandlerResult, Problem};
 use crate::metrics::{Disconnect, Label, StreamRefusal};
 use crate::stream::hub::{Fields, Filter, HubFull};
 use crate::stream::{FollowRequest, StartPosition, control};
+
+/// `/events/counts` counts the present minute and the 59 before it.
+const COUNTED_SPAN: Duration = Duration::from_secs(59 * 60);
+
+/// Only the latest events are counted: this bounds the time of one request to some tens of milliseconds.
+const MAX_COUNTED_EVENTS: usize = 50_000;
 
 /// `GET|POST /events/client`: opens a stream. Always 200: an EventSource cannot read the body of another status, and
 /// gives up for good. Errors are `error` events in the body.
@@ -78,7 +85,36 @@ fn authorize(context: &Context, request: &Request, now: Timestamp) -> Result<Gra
         tracing::info!(request_id = %request.id.0, %error, "follower rejected: token not accepted");
         StreamRefusal::AuthFailed
     })?;
-    if accept_header::allows_event_stream(&request.headers) { Ok(grant) } else { Err(StreamRefusal::NotAccepted) }
+    if allows_event_stream(&request.headers) { Ok(grant) } else { Err(StreamRefusal::NotAccepted) }
+}
+
+/// Whether `text/event-stream` is acceptable (RFC 9110, 12.5.1): there is no `Accept`, or the most specific range that
+/// covers the type has a weight above 0.
+fn allows_event_stream(headers: &HeaderMap) -> bool {
+    let mut best: Option<(u8, bool)> = None;
+    let mut any = false;
+    for value in headers.get_all("accept") {
+        // A value that is not text covers nothing.
+        for range in value.to_str().unwrap_or("-").split(',').map(str::trim).filter(|r| !r.is_empty()) {
+            any = true;
+            let mut parts = range.split(';').map(str::trim);
+            let specificity = match parts.next().unwrap_or_default().to_ascii_lowercase().as_str() {
+                "text/event-stream" => 3,
+                "text/*" => 2,
+                "*/*" => 1,
+                _ => continue,
+            };
+            let refused = parts.any(|p| {
+                p.split_once('=').is_some_and(|(k, v)| {
+                    k.trim().eq_ignore_ascii_case("q") && v.trim().parse::<f32>().is_ok_and(|q| q <= 0.0)
+                })
+            });
+            if best.is_none_or(|(s, _)| specificity > s) {
+                best = Some((specificity, !refused));
+            }
+        }
+    }
+    !any || best.is_some_and(|(_, accepted)| accepted)
 }
 
 /// Parses the header `Last-Event-ID`, else the query parameters `last_event_id` and `lastEventId`. An empty value counts
@@ -138,5 +174,72 @@ fn event_stream(body: impl Into<bytes::Bytes>) -> Response {
 pub(in crate::http) async fn raw(context: Arc<Context>, request: Request, grant: Grant) -> HandlerResult {
     let id: EventId = request.path_parameter.parse().map_err(|_| Problem::not_found("event"))?;
     let raw = context.documents.raw_request(&grant.client, id).await?;
-    Ok(response::json(StatusCode::OK, &json::RawRequestJson::new(&raw)))
+    Ok(response::json(StatusCode::OK, &RawRequestJson::new(&raw)))
+}
+
+/// `GET /events/counts`
+pub(in crate::http) async fn counts(context: Arc<Context>, _: Request, grant: Grant) -> HandlerResult {
+    #[derive(Serialize)]
+    struct MinuteCountJson {
+        time: Timestamp,
+        status: Status,
+        count: u64,
+    }
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct EventCountsJson {
+        /// The counts are complete from this time on.
+        since: Timestamp,
+        minutes: Vec<MinuteCountJson>,
+        /// Events after it are not counted yet.
+        last_event_id: EventId,
+    }
+    let since = Timestamp::now().minute().minus(COUNTED_SPAN);
+    let found = context.documents.event_counts(&grant.client, since, MAX_COUNTED_EVENTS).await?;
+    let minutes = found.minutes.into_iter();
+    let minutes = minutes.map(|m| MinuteCountJson { time: m.minute, status: m.status, count: m.count }).collect();
+    Ok(response::json(StatusCode::OK, &EventCountsJson { since: found.since, minutes, last_event_id: found.head }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn accepts(values: &[&str]) -> bool {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append("accept", value.parse().expect("a header value"));
+        }
+        allows_event_stream(&headers)
+    }
+
+    #[test]
+    fn missing_header_and_wildcards_allow_event_stream() {
+        for good in [
+            &[][..],
+            &[""],
+            &["*/*"],
+            &["text/*"],
+            &["text/event-stream"],
+            &["Text/Event-Stream; charset=utf-8"],
+            &["application/json, */*;q=0.1"],
+            &["application/json", "text/event-stream"],
+        ] {
+            assert!(accepts(good), "{good:?}");
+        }
+    }
+
+    #[test]
+    fn zero_weight_and_other_types_exclude_event_stream() {
+        for bad in [
+            &["application/json"][..],
+            &["text/event-stream;q=0"],
+            &["text/event-stream; q=0.000, */*"],
+            &["text/*;q=0, */*"],
+            &["*/*;q=0"],
+            &["text/html, application/xhtml+xml"],
+        ] {
+            assert!(!accepts(bad), "{bad:?}");
+        }
+    }
 }

@@ -1,18 +1,17 @@
-//! `/hooks`: create, list, show, change, delete.
+//! `/hooks`: create, list, show, change, delete. [`HookActivity`] holds the last call and the last refused call of each
+//! hook, in memory since the start: it shows an owner whether the vendor calls at all.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::StatusCode;
 use serde::Serialize;
 
 use crate::auth::Grant;
 use crate::domain::{Hook, HookChange, Mapping, NewHook, Timestamp, Vendor};
-use crate::http::api::hook_activity::LastCalls;
-use crate::http::problem::HandlerResult;
+use crate::http::Context;
 use crate::http::request::Request;
-use crate::http::response;
-use crate::http::{Context, body};
+use crate::http::response::{self, HandlerResult, Problem};
 
 /// A hook without its secrets. The URL is one, and its owner needs it.
 #[derive(Serialize)]
@@ -50,7 +49,7 @@ impl<'a> HookJson<'a> {
             label_cookies: &hook.label_cookies,
             mapping: hook.mapping.as_ref(),
             create_time: hook.created,
-            activity: context.activity.of(&hook.id),
+            activity: context.hook_activity.last_calls(&hook.id),
         }
     }
 }
@@ -68,7 +67,7 @@ pub(in crate::http) async fn list(context: Arc<Context>, _: Request, grant: Gran
 
 /// `POST /hooks`
 pub(in crate::http) async fn create(context: Arc<Context>, mut request: Request, grant: Grant) -> HandlerResult {
-    let new: NewHook = body::read_json(&mut request, context.body_limits()).await?;
+    let new: NewHook = request.read_json(context.body_limits()).await?;
     let hook = context.hooks.add(&grant.client, new, Timestamp::now()).await?;
     let created = response::json(StatusCode::CREATED, &HookJson::new(&hook, &context));
     Ok(response::with_location(created, &format!("/hooks/{}", hook.id)))
@@ -82,7 +81,7 @@ pub(in crate::http) async fn show(context: Arc<Context>, request: Request, grant
 
 /// `PATCH /hooks/{id}`
 pub(in crate::http) async fn change(context: Arc<Context>, mut request: Request, grant: Grant) -> HandlerResult {
-    let change: HookChange = body::read_json(&mut request, context.body_limits()).await?;
+    let change: HookChange = request.read_json(context.body_limits()).await?;
     let hook = context.hooks.change(&grant.client, &request.path_parameter, change).await?;
     Ok(response::json(StatusCode::OK, &HookJson::new(&hook, &context)))
 }
@@ -91,4 +90,64 @@ pub(in crate::http) async fn change(context: Arc<Context>, mut request: Request,
 pub(in crate::http) async fn delete(context: Arc<Context>, request: Request, grant: Grant) -> HandlerResult {
     context.hooks.remove(&grant.client, &request.path_parameter).await?;
     Ok(response::no_content())
+}
+
+/// The last calls of one hook, as part of its JSON.
+#[derive(Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct LastCalls {
+    last_call: Call,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_refusal: Option<RefusedCall>,
+}
+
+#[derive(Clone, Copy, Serialize)]
+struct Call {
+    time: Timestamp,
+    status: u16,
+}
+
+#[derive(Clone, Serialize)]
+struct RefusedCall {
+    time: Timestamp,
+    status: u16,
+    reason: String,
+}
+
+/// One entry for each hook that was called. The number of hooks of a client is limited, and [`HookActivity::retain`] removes
+/// the entries of deleted ones.
+#[derive(Default)]
+pub(in crate::http) struct HookActivity(Mutex<HashMap<String, LastCalls>>);
+
+impl HookActivity {
+    /// Records a call of the hook with this id.
+    pub(in crate::http) fn record(&self, hook: &str, time: Timestamp, response: Result<StatusCode, &Problem>) {
+        let call = Call { time, status: response.unwrap_or_else(|problem| problem.status).as_u16() };
+        let refusal = response.err().map(|p| RefusedCall { time, status: call.status, reason: p.detail.clone() });
+        let mut calls = self.lock();
+        // Only the first call of a hook allocates its id.
+        match calls.get_mut(hook) {
+            Some(last) => {
+                last.last_call = call;
+                last.last_refusal = refusal.or(last.last_refusal.take());
+            }
+            None => {
+                calls.insert(hook.to_owned(), LastCalls { last_call: call, last_refusal: refusal });
+            }
+        }
+    }
+
+    /// `None` if the hook was not called since the start.
+    fn last_calls(&self, hook: &str) -> Option<LastCalls> {
+        self.lock().get(hook).cloned()
+    }
+
+    /// Removes the entries of all other hooks.
+    pub(in crate::http) fn retain(&self, hooks: &HashSet<String>) {
+        self.lock().retain(|hook, _| hooks.contains(hook));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, LastCalls>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }

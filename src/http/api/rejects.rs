@@ -1,22 +1,60 @@
-//! `/rejects`: list and replay.
+//! `/rejects`: list the webhooks that could not be parsed, with their requests, and replay them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use data_encoding::BASE64;
 use http::StatusCode;
 use serde::Serialize;
 
 use crate::auth::Grant;
 use crate::domain::{DocumentId, EventId, Timestamp};
 use crate::http::Context;
-use crate::http::api::json::RawRequestJson;
-use crate::http::page::{PageRequest, PageSize};
-use crate::http::problem::{HandlerResult, Problem};
+use crate::http::pagination::{PageRequest, PageSize};
 use crate::http::request::Request;
-use crate::http::response;
-use crate::store::AppendOutcome;
+use crate::http::response::{self, HandlerResult, Problem};
+use crate::store::{AppendOutcome, RawRequest};
 
 /// A reject holds its request: up to 256 KiB each.
 const PAGE_SIZE: PageSize = PageSize { default: 50, max: 50 };
+
+/// A vendor's request: of a reject, or behind an event.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::http) struct RawRequestJson<'a> {
+    method: &'a str,
+    query: Option<&'a str>,
+    headers: BTreeMap<&'a str, String>,
+    /// The body, when it is text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    body: Option<&'a str>,
+    /// The body in base64, when it is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    body_base64: Option<String>,
+}
+
+impl<'a> RawRequestJson<'a> {
+    pub(in crate::http) fn new(raw: &'a RawRequest) -> Self {
+        let mut headers: BTreeMap<&str, String> = BTreeMap::new();
+        for (name, value) in &raw.headers {
+            headers
+                .entry(name)
+                .and_modify(|joined| {
+                    joined.push_str(", ");
+                    joined.push_str(value);
+                })
+                .or_insert_with(|| value.clone());
+        }
+        let body = std::str::from_utf8(&raw.body).ok();
+        Self {
+            method: &raw.method,
+            query: raw.query.as_deref(),
+            headers,
+            body,
+            body_base64: body.is_none().then(|| BASE64.encode(&raw.body)),
+        }
+    }
+}
 
 /// `GET /rejects`, newest first.
 pub(in crate::http) async fn list(context: Arc<Context>, request: Request, grant: Grant) -> HandlerResult {
@@ -36,7 +74,7 @@ pub(in crate::http) async fn list(context: Arc<Context>, request: Request, grant
     }
     let page = PageRequest::parse(&request, PAGE_SIZE)?;
     let mut rejects = context.rejects.list(&grant.client, page.lookahead(), page.cursor).await?;
-    let next = page.cut(&mut rejects, |reject| reject.id);
+    let next = page.truncate(&mut rejects, |reject| reject.id);
     let rejects = rejects.iter().map(|reject| RejectJson {
         id: reject.id.to_string(),
         hook: &reject.hook,

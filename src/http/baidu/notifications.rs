@@ -10,11 +10,11 @@ use warp::Reply;
 use warp::reply::Response;
 
 use crate::domain::{ClientId, Credential, Format, Notification, NotificationName, Timestamp};
+use crate::http::Context;
 use crate::http::api::deliveries::AttemptJson;
-use crate::http::baidu::bce::BceError;
+use crate::http::baidu::BceError;
 use crate::http::request::Request;
 use crate::http::response;
-use crate::http::{Context, body};
 use crate::manage::{NewNotification, NotificationChange};
 
 type BaiduResult = Result<Response, BceError>;
@@ -43,7 +43,7 @@ impl<'a> NotificationJson<'a> {
             name: notification.name.as_str(),
             endpoint: &notification.endpoint,
             is_default: notification.is_default,
-            create_time: to_the_second(notification.created),
+            create_time: format_time(notification.created),
             format: notification.format,
             state: notification.state.as_str(),
             token_type,
@@ -52,7 +52,7 @@ impl<'a> NotificationJson<'a> {
 }
 
 /// `YYYY-MM-DDThh:mm:ssZ`: the only format that the SDKs parse.
-fn to_the_second(time: Timestamp) -> String {
+fn format_time(time: Timestamp) -> String {
     let text = time.to_string();
     format!("{}Z", text.split('.').next().unwrap_or_default())
 }
@@ -70,23 +70,23 @@ pub(in crate::http) async fn list(context: Arc<Context>, _: Request, client: Cli
 
 /// `POST /v{n}/notification`. Baidu's response has no body; SDKs ignore this one, and a person sees what was created.
 pub(in crate::http) async fn create(context: Arc<Context>, mut request: Request, client: ClientId) -> BaiduResult {
-    let new: NewNotification = body::read_json(&mut request, context.body_limits()).await?;
+    let new: NewNotification = request.read_json(context.body_limits()).await?;
     let created = context.notifications.add(&client, new, Timestamp::now()).await?;
-    Ok(shown(&created))
+    Ok(notification_response(&created))
 }
 
 /// `GET /v{n}/notification/{name}`
 pub(in crate::http) async fn show(context: Arc<Context>, request: Request, client: ClientId) -> BaiduResult {
     let notification = context.notifications.get(&client, &name(&request)?)?;
-    Ok(shown(&notification))
+    Ok(notification_response(&notification))
 }
 
 /// `PUT /v{n}/notification/{name}`
 pub(in crate::http) async fn change(context: Arc<Context>, mut request: Request, client: ClientId) -> BaiduResult {
     let name = name(&request)?;
-    let change: NotificationChange = body::read_json(&mut request, context.body_limits()).await?;
+    let change: NotificationChange = request.read_json(context.body_limits()).await?;
     let changed = context.notifications.change(&client, &name, change, Timestamp::now()).await?;
-    Ok(shown(&changed))
+    Ok(notification_response(&changed))
 }
 
 /// `DELETE /v{n}/notification/{name}`: `200` without a body like Baidu, not `204`.
@@ -98,7 +98,7 @@ pub(in crate::http) async fn delete(context: Arc<Context>, request: Request, cli
 /// `POST /v{n}/notification/{name}/verify`
 pub(in crate::http) async fn verify(context: Arc<Context>, request: Request, client: ClientId) -> BaiduResult {
     let verified = context.notifications.verify(&client, &name(&request)?, Timestamp::now()).await?;
-    Ok(shown(&verified))
+    Ok(notification_response(&verified))
 }
 
 /// `POST /v{n}/notification/{name}/recover` `{"since":…}`: retries the deliveries that failed for good since then.
@@ -113,7 +113,7 @@ pub(in crate::http) async fn recover(context: Arc<Context>, mut request: Request
         recovered: u64,
     }
     let name = name(&request)?;
-    let Recovery { since } = body::read_json(&mut request, context.body_limits()).await?;
+    let Recovery { since } = request.read_json(context.body_limits()).await?;
     let since = Timestamp::parse(&since)
         .ok_or_else(|| BceError::invalid("since", "must be a time as in 2026-11-22T12:43:00Z"))?;
     let recovered = context.notifications.retry_failed(&client, &name, since, Timestamp::now()).await?;
@@ -132,6 +132,6 @@ fn name(request: &Request) -> Result<NotificationName, BceError> {
     decoded.and_then(|name| name.parse().ok()).ok_or_else(BceError::no_such_notification)
 }
 
-fn shown(notification: &Notification) -> Response {
+fn notification_response(notification: &Notification) -> Response {
     response::json(StatusCode::OK, &NotificationJson::new(notification))
 }

@@ -19,7 +19,7 @@ use hyper_util::rt::TokioTimer;
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
-use crate::http::transport::permit::ConnectionPermit;
+use crate::http::transport::ConnectionPermit;
 use crate::http::transport::stall_timeout::StallTimeoutIo;
 use crate::http::transport::takeover::{OpeningBody, Takeover};
 use crate::http::transport::workers::{DetachedStream, StreamWorkers};

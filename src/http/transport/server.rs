@@ -14,8 +14,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::http::transport::ConnectionPermit;
 use crate::http::transport::connection::{self, Connection};
-use crate::http::transport::permit::ConnectionPermit;
 use crate::http::transport::workers::StreamWorkers;
 use crate::metrics::Metrics;
 

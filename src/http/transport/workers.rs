@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
 
-use crate::http::transport::permit::ConnectionPermit;
+use crate::http::transport::ConnectionPermit;
 use crate::http::transport::write_loop;
 use crate::stream::Follower;
 

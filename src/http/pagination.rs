@@ -1,10 +1,10 @@
-//! Query parameters of lists: how each is parsed, and how a list is cut into pages with `limit`, `cursor` and `next`.
+//! Pagination of lists with `limit`, `cursor` and `next`, and the other query parameters of lists.
 
 use std::fmt::Display;
 use std::str::FromStr;
 
-use super::problem::Problem;
 use super::request::Request;
+use super::response::Problem;
 
 /// How many items a page has.
 #[derive(Clone, Copy)]
@@ -25,12 +25,12 @@ pub(super) struct PageRequest {
 
 impl PageRequest {
     pub(super) fn parse(request: &Request, size: PageSize) -> Result<Self, Problem> {
-        let limit = match whole_number(request, "limit")? {
+        let limit = match optional_number(request, "limit")? {
             None => size.default,
             Some(0) => return Err(Problem::bad_request("limit: at least 1")),
             Some(limit) => usize::try_from(limit).unwrap_or(size.max).min(size.max),
         };
-        Ok(Self { limit, cursor: whole_number(request, "cursor")? })
+        Ok(Self { limit, cursor: optional_number(request, "cursor")? })
     }
 
     /// How many items to read: one more than the page has shows whether there is another page.
@@ -39,7 +39,7 @@ impl PageRequest {
     }
 
     /// Cuts off what is beyond this page. Returns `next`, which is `None` on the last page.
-    pub(super) fn cut<T>(self, items: &mut Vec<T>, id: impl Fn(&T) -> u64) -> Option<String> {
+    pub(super) fn truncate<T>(self, items: &mut Vec<T>, id: impl Fn(&T) -> u64) -> Option<String> {
         let is_last = items.len() <= self.limit;
         items.truncate(self.limit);
         items.last().filter(|_| !is_last).map(|last| id(last).to_string())
@@ -47,12 +47,15 @@ impl PageRequest {
 }
 
 /// A parameter that may be missing. An empty one counts as missing.
-pub(super) fn optional<T: FromStr<Err: Display>>(request: &Request, name: &str) -> Result<Option<T>, Problem> {
+pub(super) fn optional_parameter<T: FromStr<Err: Display>>(
+    request: &Request,
+    name: &str,
+) -> Result<Option<T>, Problem> {
     let value = request.parameter(name).filter(|value| !value.is_empty());
     value.map(|value| value.parse().map_err(|e| Problem::bad_request(format!("{name}: {e}")))).transpose()
 }
 
-fn whole_number(request: &Request, name: &str) -> Result<Option<u64>, Problem> {
+fn optional_number(request: &Request, name: &str) -> Result<Option<u64>, Problem> {
     let value = request.parameter(name).filter(|value| !value.is_empty());
     let parse = |text: String| text.parse().map_err(|_| Problem::bad_request(format!("{name}: a whole number")));
     value.map(parse).transpose()

@@ -1,5 +1,5 @@
-//! One route: methods, path, what a request needs, and the handler. Checks the credentials before it calls the handler, so
-//! that the table and the check cannot differ.
+//! An entry of the table of routes: methods, path, the access that a request needs, and the handler. Matches paths, and
+//! checks the credentials before it calls the handler, so that the table and the check cannot differ.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,11 +7,10 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use warp::reply::Response;
 
-use super::baidu::bce::{self, BceError};
-use super::problem::HandlerResult;
-use super::problem::Problem;
+use super::Context;
+use super::baidu::{self, BceError};
 use super::request::Request;
-use super::{Context, auth};
+use super::response::{HandlerResult, Problem};
 use crate::auth::{Grant, Scope};
 use crate::domain::{ClientId, Timestamp};
 
@@ -110,7 +109,7 @@ impl Operation {
     {
         self.route(Access::Token(scopes), move |context, request| {
             let id = request.id.clone();
-            let outcome = match auth::require(&context, &request, scopes, Timestamp::now()) {
+            let outcome = match context.require_token(&request, scopes, Timestamp::now()) {
                 Ok(grant) => Ok(handler(context, request, grant)),
                 Err(problem) => Err(problem),
             };
@@ -132,13 +131,14 @@ impl Operation {
     {
         self.route(Access::Baidu, move |context, request| {
             let id = request.id.clone();
-            let outcome = bce::client(&context, &request, Timestamp::now()).map(|c| handler(context, request, c));
+            let outcome =
+                baidu::authenticate(&context, &request, Timestamp::now()).map(|c| handler(context, request, c));
             Box::pin(async move {
                 let outcome = match outcome {
                     Ok(handled) => handled.await,
                     Err(error) => Err(error),
                 };
-                bce::named(outcome.unwrap_or_else(|error| error.into_response(&id)), &id)
+                baidu::with_request_id(outcome.unwrap_or_else(|error| error.into_response(&id)), &id)
             })
         })
     }
@@ -151,7 +151,7 @@ impl Operation {
     {
         self.route(Access::AdminToken, move |context, request| {
             let id = request.id.clone();
-            let outcome = auth::require_admin(&context, &request).map(|()| handler(context, request));
+            let outcome = context.require_admin_token(&request).map(|()| handler(context, request));
             Box::pin(async move {
                 let outcome = match outcome {
                     Ok(handled) => handled.await,
@@ -197,7 +197,7 @@ impl Segment {
 impl ApiRoute {
     /// `None` if the path is not this route's; otherwise the value of its parameter, still percent-encoded and not empty,
     /// or the empty text if it has none.
-    pub(super) fn matches<'a>(&self, path: &'a str) -> Option<&'a str> {
+    pub(super) fn match_path<'a>(&self, path: &'a str) -> Option<&'a str> {
         let mut given = segments(path);
         let mut parameter = "";
         for segment in &self.segments {
@@ -211,13 +211,13 @@ impl ApiRoute {
         given.next().is_none().then_some(parameter)
     }
 
-    /// A hook's route takes any method: which ones are allowed depends on its vendor.
-    pub(super) fn takes(&self, method: &str) -> bool {
+    /// A hook's route allows any method: its vendor decides in the handler.
+    pub(super) fn allows_method(&self, method: &str) -> bool {
         self.access == Access::Hook || self.methods.contains(&method)
     }
 
-    /// Whether a path begins like this route.
-    pub(super) fn begins_like(&self, path: &str) -> bool {
+    /// Whether the first segment of a path is that of this route.
+    pub(super) fn matches_prefix(&self, path: &str) -> bool {
         match (self.segments.first(), segments(path).next()) {
             (Some(Segment::Literal(names)), Some(first)) => names.contains(&first),
             (None, None) => true,
@@ -244,16 +244,19 @@ impl ApiRoute {
         (self.handler)(context, request)
     }
 
-    /// The response to a method that the path does not take.
+    /// The response to a method that the path does not allow.
     pub(super) fn method_not_allowed(&self, context: &Context, request: &Request, allow: String) -> Response {
         match self.access {
-            Access::Baidu => bce::named(BceError::method(allow).into_response(&request.id), &request.id),
+            Access::Baidu => {
+                baidu::with_request_id(BceError::method_not_allowed(allow).into_response(&request.id), &request.id)
+            }
             // Without the admin token the response is 401, not 405: it discloses no path.
             Access::AdminToken => {
-                let problem = auth::require_admin(context, request).err().unwrap_or_else(|| Problem::method(allow));
+                let problem =
+                    context.require_admin_token(request).err().unwrap_or_else(|| Problem::method_not_allowed(allow));
                 problem.into_response(&request.id)
             }
-            _ => Problem::method(allow).into_response(&request.id),
+            _ => Problem::method_not_allowed(allow).into_response(&request.id),
         }
     }
 }
@@ -276,20 +279,20 @@ mod tests {
     #[test]
     fn path_matches_segment_by_segment() {
         let hook = route("/hooks/{id}");
-        assert_eq!(hook.matches("/hooks/a%2Fb"), Some("a%2Fb"));
-        assert_eq!(hook.matches("/hooks/a/"), Some("a"));
+        assert_eq!(hook.match_path("/hooks/a%2Fb"), Some("a%2Fb"));
+        assert_eq!(hook.match_path("/hooks/a/"), Some("a"));
         for other in ["/hooks", "/hooks/", "/hooks//", "//hooks/a", "/hooks/a/b", "/hook/a", "/", ""] {
-            assert_eq!(hook.matches(other), None, "{other}");
+            assert_eq!(hook.match_path(other), None, "{other}");
         }
-        assert_eq!(route("/").matches("/"), Some(""));
-        assert_eq!(route("/").matches("/a"), None);
+        assert_eq!(route("/").match_path("/"), Some(""));
+        assert_eq!(route("/").match_path("/a"), None);
     }
 
     #[test]
     fn alternatives_match_each_and_expand_to_all() {
         let route = route("/v1|v2/notification/{name}");
-        assert_eq!(route.matches("/v2/notification/main"), Some("main"));
-        assert_eq!(route.matches("/v3/notification/main"), None);
+        assert_eq!(route.match_path("/v2/notification/main"), Some("main"));
+        assert_eq!(route.match_path("/v3/notification/main"), None);
         assert_eq!(route.paths(), ["/v1/notification/{name}", "/v2/notification/{name}"]);
     }
 }

@@ -9,10 +9,8 @@ use warp::reply::Response;
 use crate::delivery::{SENDER_HEADER, sender_id};
 use crate::domain::{ClientId, EventId, Hook, Timestamp, Vendor};
 use crate::http::Context;
-use crate::http::body::{self, BodyError};
-use crate::http::problem::{HandlerResult, Problem};
-use crate::http::request::Request;
-use crate::http::response;
+use crate::http::request::{BodyError, Request};
+use crate::http::response::{self, HandlerResult, Problem};
 use crate::ingest::Webhook;
 use crate::metrics::IngestOutcome;
 use crate::store::{AppendOutcome, RawRequest};
@@ -24,29 +22,29 @@ pub(in crate::http) async fn receive(context: Arc<Context>, mut request: Request
         context.metrics.event_in("unknown", IngestOutcome::NotFound);
         return Err(Problem::not_found("hook"));
     };
-    let (outcome, result) = match accept(&context, &mut request, &client, &hook).await {
+    let (outcome, result) = match process(&context, &mut request, &client, &hook).await {
         Ok((outcome, response)) => (outcome, Ok(response)),
         Err((outcome, problem)) => (outcome, Err(problem)),
     };
     context.metrics.event_in(hook.vendor.as_str(), outcome);
-    context.activity.record(&hook.id, Timestamp::now(), result.as_ref().map(Response::status));
+    context.hook_activity.record(&hook.id, Timestamp::now(), result.as_ref().map(Response::status));
     result
 }
 
-/// The response or the problem, each with its label of the metric.
-type Counted = Result<(IngestOutcome, Response), (IngestOutcome, Problem)>;
+/// The response or the problem, each with the outcome that the metric of webhooks counts.
+type WebhookResult = Result<(IngestOutcome, Response), (IngestOutcome, Problem)>;
 
-async fn accept(context: &Context, request: &mut Request, client: &ClientId, hook: &Hook) -> Counted {
-    if context.rates.check_key(&hook.id).is_err() {
+async fn process(context: &Context, request: &mut Request, client: &ClientId, hook: &Hook) -> WebhookResult {
+    if context.hook_rate_limiter.check_key(&hook.id).is_err() {
         let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "this hook is called too often");
-        return Err((IngestOutcome::RateLimited, problem.with("retry-after", "1")));
+        return Err((IngestOutcome::RateLimited, problem.with_header("retry-after", "1")));
     }
     if request.header(SENDER_HEADER).is_some_and(|sent| sent == sender_id(context.ingest.epoch(), client)) {
         let why = "this is an event of this relay and this client: a notification leads back to a hook of its own";
         return Err((IngestOutcome::Looped, Problem::new(StatusCode::LOOP_DETECTED, why)));
     }
     let options = &context.options;
-    let body = body::read(request, context.body_limits()).await.map_err(|error| {
+    let body = request.read_body(context.body_limits()).await.map_err(|error| {
         let outcome = match error {
             BodyError::TooLarge(_) => IngestOutcome::TooLarge,
             BodyError::TooSlow(_) => IngestOutcome::Timeout,
@@ -75,16 +73,18 @@ async fn accept(context: &Context, request: &mut Request, client: &ClientId, hoo
         Webhook { client, hook, request, now }
     };
     match parsed {
-        Ok(ParsedMessage::Handshake(reply)) => Ok((IngestOutcome::Handshake, handshake(reply))),
+        Ok(ParsedMessage::Handshake(reply)) => Ok((IngestOutcome::Handshake, handshake_response(reply))),
         Ok(ParsedMessage::Update(update)) => {
             let appended = context.ingest.accept(webhook(), *update).await;
             let appended = appended.map_err(|error| (IngestOutcome::Unavailable, error.into()))?;
             Ok(match appended {
-                AppendOutcome::Stored(event) => (IngestOutcome::Stored, accepted(event.id)),
-                AppendOutcome::Duplicate { id, .. } => (IngestOutcome::Repeat, accepted(id)),
+                AppendOutcome::Stored(event) => (IngestOutcome::Stored, stored_response(event.id)),
+                AppendOutcome::Duplicate { id, .. } => (IngestOutcome::Repeat, stored_response(id)),
             })
         }
-        Err(WebhookError::MethodNotAllowed(allow)) => Err((IngestOutcome::WrongMethod, Problem::method(allow))),
+        Err(WebhookError::MethodNotAllowed(allow)) => {
+            Err((IngestOutcome::WrongMethod, Problem::method_not_allowed(allow)))
+        }
         Err(WebhookError::Unauthorized(why)) => {
             tracing::info!(request_id = %request.id.0, %client, hook = hook.id, reason = why, "webhook signature verification failed");
             Err((IngestOutcome::Unauthorized, Problem::new(StatusCode::UNAUTHORIZED, why)))
@@ -101,7 +101,7 @@ async fn accept(context: &Context, request: &mut Request, client: &ClientId, hoo
 }
 
 /// `200 {}` with the id of the stored event.
-fn accepted(id: EventId) -> Response {
+fn stored_response(id: EventId) -> Response {
     let mut response = response::json_bytes(StatusCode::OK, &b"{}"[..]);
     if let Ok(value) = HeaderValue::from_str(&id.to_string()) {
         response.headers_mut().insert("docrelay-event-id", value);
@@ -109,7 +109,7 @@ fn accepted(id: EventId) -> Response {
     response
 }
 
-fn handshake(reply: HandshakeResponse) -> Response {
+fn handshake_response(reply: HandshakeResponse) -> Response {
     let mut response = response::json_bytes(StatusCode::OK, reply.body);
     for (name, value) in reply.headers {
         if let Ok(value) = value.parse() {

@@ -1,20 +1,24 @@
-//! `/oauth/token`: tokens for client credentials (RFC 6749, 4.4), and the public keys.
+//! Issues tokens: access tokens for client credentials at `/oauth/token` (RFC 6749, 4.4), and tickets at `/events/ticket`,
+//! which are short-lived tokens for web pages that can follow streams and nothing else. Lists the public keys.
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::{HeaderValue, Method, StatusCode};
-use serde::Serialize;
+use serde::{Deserialize, Deserializer, Serialize};
 use warp::reply::Response;
 
-use crate::auth::{Scopes, basic, check_client_secret, expires_in};
+use crate::auth::{Grant, Scope, Scopes, Ticket, basic, check_client_secret, expires_in};
 use crate::domain::{ClientId, Timestamp};
-use crate::http::problem::HandlerResult;
+use crate::http::Context;
 use crate::http::request::Request;
-use crate::http::response;
-use crate::http::{Context, body};
+use crate::http::response::{self, HandlerResult, Problem};
 
 const MAX_FORM_BYTES: usize = 16 << 10;
+
+/// The body of a ticket request. A hundred documents have some 4 KiB.
+const MAX_TICKET_REQUEST_BYTES: usize = 64 << 10;
 
 /// An error of RFC 6749, 5.2.
 struct OauthError {
@@ -50,10 +54,10 @@ impl OauthError {
 }
 
 /// `GET|POST /oauth/token?grant_type=client_credentials`: parameters in the query or, with POST, in a form.
-pub(in crate::http) async fn token(context: Arc<Context>, mut request: Request) -> HandlerResult {
+pub(in crate::http) async fn create_token(context: Arc<Context>, mut request: Request) -> HandlerResult {
     let mut pairs: Vec<(String, String)> = match request.method {
         Method::POST => {
-            let form = body::read(&mut request, context.body_limits().at_most(MAX_FORM_BYTES)).await?;
+            let form = request.read_body(context.body_limits().at_most(MAX_FORM_BYTES)).await?;
             form_urlencoded::parse(&form).into_owned().collect()
         }
         _ => Vec::new(),
@@ -92,7 +96,7 @@ fn issue(context: &Context, request: &Request, pairs: Vec<(String, String)>) -> 
         Some(_) => return Err(OauthError::new("unsupported_grant_type", "the only grant_type is client_credentials")),
     }
     let now = Timestamp::now();
-    let client = authenticated(context, request, &parameters, now)?;
+    let client = authenticate(context, request, &parameters, now)?;
     let scopes = match parameters.get("scope").map(|s| s.trim()).filter(|s| !s.is_empty()) {
         None => Scopes::ALL,
         Some(text) => {
@@ -110,7 +114,7 @@ fn issue(context: &Context, request: &Request, pairs: Vec<(String, String)>) -> 
 }
 
 /// HTTP Basic, or the form's `client_id` and `client_secret`, but not both.
-fn authenticated(
+fn authenticate(
     context: &Context,
     request: &Request,
     parameters: &HashMap<String, String>,
@@ -130,6 +134,55 @@ fn authenticated(
     };
     let client = id.parse().ok().and_then(|id| context.clients.get(&id)).ok_or_else(failed)?;
     if check_client_secret(&client, &secret, now) { Ok(client.id.clone()) } else { Err(failed()) }
+}
+
+/// The body of `POST /events/ticket`, which may be empty.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct TicketRequest {
+    /// In seconds.
+    #[serde(default, deserialize_with = "reject_null")]
+    ttl: Option<u64>,
+    #[serde(default, deserialize_with = "reject_null")]
+    documents: Option<Vec<String>>,
+}
+
+/// Refuses `null`: as the value of `documents` it would allow all of them.
+fn reject_null<'de, D: Deserializer<'de>, T: Deserialize<'de>>(d: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(d).map(Some)
+}
+
+/// `POST /events/ticket`. A ticket cannot create tickets.
+pub(in crate::http) async fn create_ticket(context: Arc<Context>, mut request: Request, _: Grant) -> HandlerResult {
+    #[derive(Serialize)]
+    struct TicketJson {
+        token: String,
+        expires_in: u64,
+    }
+    let limits = context.body_limits().at_most(MAX_TICKET_REQUEST_BYTES);
+    let ticket_request: TicketRequest = request.read_optional_json(limits).await?.unwrap_or_default();
+    let ttl = ticket_ttl(ticket_request.ttl)?;
+    let parse = |names: Vec<String>| names.iter().map(|name| name.parse()).collect::<Result<_, _>>();
+    let documents =
+        ticket_request.documents.map(parse).transpose().map_err(|e| Problem::bad_request(format!("documents: {e}")))?;
+    let ticket = Ticket::new(documents)?;
+    // Checked again: the token may have expired while the body was read.
+    let now = Timestamp::now();
+    let grant = context.require_token(&request, &[Scope::Events], now)?;
+    let (token, lifetime) = context.keys.issue_ticket(&grant, &ticket, ttl, now).map_err(|error| {
+        tracing::error!(%error, "ticket not signed");
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "no ticket can be signed at present: try again later")
+    })?;
+    Ok(response::json(StatusCode::OK, &TicketJson { token, expires_in: lifetime.as_secs() }))
+}
+
+fn ticket_ttl(seconds: Option<u64>) -> Result<Duration, Problem> {
+    let max_ttl = Ticket::MAX_TTL.as_secs();
+    match seconds {
+        None => Ok(Ticket::DEFAULT_TTL),
+        Some(seconds) if (1..=max_ttl).contains(&seconds) => Ok(Duration::from_secs(seconds)),
+        Some(_) => Err(Problem::bad_request(format!("ttl: seconds, from 1 to {max_ttl}"))),
+    }
 }
 
 /// `GET /.well-known/jwks.json`
