@@ -11,7 +11,7 @@ use super::registry_change::RegistryChange;
 use crate::domain::{
     Client, ClientId, Format, Notification, NotificationState, Secret, Status, Timestamp, Update, Vendor,
 };
-use crate::store::sqlite::{Options, SqliteStore, open};
+use crate::store::sqlite::{Options, SqliteStore, prepare};
 use crate::store::{
     AppendOutcome, Backlog, DuplicateRule, Log, NewEvent, Outbox, RawRequest, Retention, Seal, StoreError,
 };
@@ -52,7 +52,7 @@ fn writer(directory: &tempfile::TempDir) -> (Writer, SqliteStore) {
         seal: std::sync::Arc::new(PlainText),
         on_commit: None,
     };
-    let (mut writer, _commands, store) = open::prepare(options).expect("a new database");
+    let (mut writer, _commands, store) = prepare(options).expect("a new database");
     let client =
         Client { id: client_id(), created: Timestamp::from_millis(0), secret: Secret::new("s"), previous: None };
     let change = RegistryChange::AddClient { client, sealed: Vec::new() };
@@ -131,7 +131,7 @@ fn full_disk_refuses_whole_batch_and_wastes_no_sequence() {
             &mut writer.db,
             &writer.retention,
             &writer.shared.ready_queues,
-            super::prune::work_after_batch(0, 0),
+            super::retention::work_after_batch(0, 0),
         );
     }
     assert!(pruned.try_recv().expect("a reply").is_ok());
