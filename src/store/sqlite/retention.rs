@@ -116,11 +116,6 @@ impl Prune {
     }
 }
 
-/// The work of a step that has removed these rows.
-fn work_of(removed: &RemovedRows) -> usize {
-    removed.rows + removed.bytes / BYTES_PER_WORK
-}
-
 /// The numbers of the removed clients with rows left.
 pub(crate) fn removed_clients(db: &Connection) -> rusqlite::Result<Vec<i64>> {
     db.prepare("SELECT id FROM client WHERE name IS NULL")?.query_map([], |row| row.get(0))?.collect()
@@ -168,4 +163,9 @@ pub(crate) fn erase_slice(db: &Connection, client: i64) -> rusqlite::Result<bool
     db.execute("DELETE FROM usage WHERE client = ?1", [client])?;
     db.execute("DELETE FROM client WHERE id = ?1 AND name IS NULL", [client])?;
     Ok(true)
+}
+
+/// The work of a step that has removed these rows.
+fn work_of(removed: &RemovedRows) -> usize {
+    removed.rows + removed.bytes / BYTES_PER_WORK
 }

@@ -110,7 +110,7 @@ impl EventReader {
     }
 
     /// One event; `None` after it was pruned.
-    pub(crate) fn one(&self, db: &Connection, sequence: i64) -> rusqlite::Result<Option<SharedEvent>> {
+    pub(crate) fn get(&self, db: &Connection, sequence: i64) -> rusqlite::Result<Option<SharedEvent>> {
         db.prepare_cached("SELECT seq, document, status, json FROM event WHERE client = ?1 AND seq = ?2")?
             .query_row([self.number, sequence], |row| self.event(row))
             .optional()

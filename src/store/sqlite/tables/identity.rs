@@ -22,8 +22,8 @@ const MAX_CLOCK_JITTER: Duration = Duration::from_secs(10);
 const NUMBER_EPOCH_TICKS: u64 = 0x01b2_1dd2_1381_4000 + 1_767_225_600 * 10_000_000;
 const NUMBER_EPOCH_MILLIS: i64 = 1_767_225_600_000;
 
-/// The last number that a time gives: its UUID fits the 60 bits of a version 1 timestamp, with room to count on.
-const MAX_NUMBER_OF_TIME: i64 = 1 << 59;
+/// The largest result of [`first_number`]: its UUID fits the 60 bits of a version 1 timestamp, with room to count on.
+const MAX_FIRST_NUMBER: i64 = 1 << 59;
 
 /// What the ids of this log are derived from. Constant for the life of the database.
 #[derive(Clone, Copy)]
@@ -115,7 +115,7 @@ impl DocumentIds {
 
 /// The smallest number of a document that is created at this time.
 pub(crate) fn first_number(now: Timestamp) -> i64 {
-    (now.millis() - NUMBER_EPOCH_MILLIS).saturating_mul(10_000).clamp(0, MAX_NUMBER_OF_TIME)
+    (now.millis() - NUMBER_EPOCH_MILLIS).saturating_mul(10_000).clamp(0, MAX_FIRST_NUMBER)
 }
 
 /// The index key of a vendor's identifier; equal for both cases of a UUID. 64 bits can collide, so the row is compared, too.
@@ -192,8 +192,8 @@ mod tests {
     fn lookup_keys_of_different_owners_differ() {
         assert_ne!(duplicate_key(1, Vendor::Ppj, "a"), duplicate_key(2, Vendor::Ppj, "a"));
         assert_ne!(duplicate_key(1, Vendor::Ppj, "a"), duplicate_key(1, Vendor::Gini, "a"));
-        let upper: VendorId = "626626A0-749F-11E2-BFD6-000000000000".parse().expect("good");
-        let lower: VendorId = "626626a0-749f-11e2-bfd6-000000000000".parse().expect("good");
+        let upper: VendorId = "626626A0-749F-11E2-BFD6-000000000000".parse().expect("a valid identifier");
+        let lower: VendorId = "626626a0-749f-11e2-bfd6-000000000000".parse().expect("a valid identifier");
         assert_eq!(lookup(Vendor::Ppj, &upper), lookup(Vendor::Gini, &lower));
     }
 }

@@ -99,19 +99,19 @@ fn append_duplicate(
 /// Assigns the number and the UUID of an unknown document: the vendor's own UUID, or one of this store's.
 fn new_document(tx: &mut BatchTx<'_>, client: i64, event: &NewEvent) -> rusqlite::Result<DocumentRow> {
     let ids = tx.context.identity.document_ids;
-    let own = match event.update.vendor_id.as_str().parse::<DocumentId>() {
+    let vendor_uuid = match event.update.vendor_id.as_str().parse::<DocumentId>() {
         // This store will assign that UUID later.
-        Ok(own) if ids.number(own).is_some_and(|number| number > tx.counters.document) => None,
+        Ok(uuid) if ids.number(uuid).is_some_and(|number| number > tx.counters.document) => None,
         // Another vendor's document has that UUID.
-        Ok(own) if documents::by_uuid(tx.db(), ids, client, own)?.is_some() => None,
-        Ok(own) => Some(own),
+        Ok(uuid) if documents::by_uuid(tx.db(), ids, client, uuid)?.is_some() => None,
+        Ok(uuid) => Some(uuid),
         Err(_) => None,
     };
     let number = DocumentIds::next_number(tx.counters.document, tx.counters.event_time(event.now));
     tx.counters.document = number;
     Ok(DocumentRow {
         number,
-        uuid: own.unwrap_or_else(|| ids.uuid(number)),
+        uuid: vendor_uuid.unwrap_or_else(|| ids.uuid(number)),
         status: event.update.status,
         title: None,
         last_seq: 0,

@@ -69,57 +69,6 @@ pub(super) fn enqueue_for_new_route(
     Ok(())
 }
 
-fn set_route(
-    tx: &BatchTx<'_>,
-    targets: &ClientTargets,
-    event: &NewEvent,
-    document: &DocumentRow,
-) -> rusqlite::Result<()> {
-    let Some(route) = &event.route else { return Ok(()) };
-    let key = RouteKey { client: targets.number, owner: &targets.client, document: document.number };
-    routes::set(tx.db(), tx.context.seal, key, route)
-}
-
-/// A destination of an event.
-struct Destination {
-    /// The notification's number, 0 for a callback.
-    notification: i64,
-    target: Target,
-    format: Format,
-}
-
-impl Destination {
-    fn notification(row: &NotificationRow) -> Self {
-        let target = Target::Notification(row.notification.name.clone());
-        Self { notification: row.number, target, format: row.notification.format }
-    }
-
-    fn callback((target, format): (Target, Format)) -> Self {
-        Self { notification: 0, target, format }
-    }
-
-    fn queue(&self, targets: &ClientTargets) -> QueueRow {
-        QueueRow { client: targets.number, notification: self.notification, target: self.target.key() }
-    }
-
-    /// Queues the document's latest event.
-    fn push(
-        self,
-        tx: &mut BatchTx<'_>,
-        targets: &ClientTargets,
-        event: &NewEvent,
-        document: &DocumentRow,
-    ) -> rusqlite::Result<()> {
-        let queue = self.queue(targets);
-        let id = tx.counters.delivery.saturating_add(1);
-        let new = NewDelivery { id, sequence: document.last_seq, document: document.uuid, now: event.now };
-        DocumentFifo { queue: &queue, document: document.number }.push(&mut tx.write, &new)?;
-        tx.counters.delivery = id;
-        tx.write.mark_ready(QueueKey { client: event.client.clone(), target: self.target });
-        Ok(())
-    }
-}
-
 /// Stores the attempt, sets the delivery's new state, and releases the next one of its document.
 pub(super) fn record_attempt(
     tx: &mut WriteTx<'_>,
@@ -175,4 +124,55 @@ pub(super) fn retry(tx: &mut WriteTx<'_>, targets: &ClientTargets, id: u64, now:
     }
     tx.mark_ready(QueueKey { client: targets.client.id.clone(), target });
     Ok(())
+}
+
+fn set_route(
+    tx: &BatchTx<'_>,
+    targets: &ClientTargets,
+    event: &NewEvent,
+    document: &DocumentRow,
+) -> rusqlite::Result<()> {
+    let Some(route) = &event.route else { return Ok(()) };
+    let key = RouteKey { client: targets.number, owner: &targets.client, document: document.number };
+    routes::set(tx.db(), tx.context.seal, key, route)
+}
+
+/// A destination of an event.
+struct Destination {
+    /// The notification's number, 0 for a callback.
+    notification: i64,
+    target: Target,
+    format: Format,
+}
+
+impl Destination {
+    fn notification(row: &NotificationRow) -> Self {
+        let target = Target::Notification(row.notification.name.clone());
+        Self { notification: row.number, target, format: row.notification.format }
+    }
+
+    fn callback((target, format): (Target, Format)) -> Self {
+        Self { notification: 0, target, format }
+    }
+
+    fn queue(&self, targets: &ClientTargets) -> QueueRow {
+        QueueRow { client: targets.number, notification: self.notification, target: self.target.key() }
+    }
+
+    /// Queues the document's latest event.
+    fn push(
+        self,
+        tx: &mut BatchTx<'_>,
+        targets: &ClientTargets,
+        event: &NewEvent,
+        document: &DocumentRow,
+    ) -> rusqlite::Result<()> {
+        let queue = self.queue(targets);
+        let id = tx.counters.delivery.saturating_add(1);
+        let new = NewDelivery { id, sequence: document.last_seq, document: document.uuid, now: event.now };
+        DocumentFifo { queue: &queue, document: document.number }.push(&mut tx.write, &new)?;
+        tx.counters.delivery = id;
+        tx.write.mark_ready(QueueKey { client: event.client.clone(), target: self.target });
+        Ok(())
+    }
 }

@@ -100,7 +100,7 @@ impl Jobs {
             return;
         }
         if let Some(job) = self.bulk_updates.pop_front() {
-            job.end(result.map(drop));
+            job.finish(result.map(drop));
         }
     }
 
@@ -141,7 +141,7 @@ impl Jobs {
 }
 
 impl BulkJob {
-    fn end(self, result: rusqlite::Result<()>) {
+    fn finish(self, result: rusqlite::Result<()>) {
         let result = match (result, &self.update) {
             // The notification is removed in any case.
             (Err(error), BulkUpdate::FailPending(_)) => {
