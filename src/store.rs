@@ -1,5 +1,6 @@
 //! The ports of the store: log, registry, rejects, outbox. Use cases know only these; `store/sqlite` implements them, and
-//! one contract suite (`tests/store_contract`) runs against every implementation.
+//! one contract suite (`tests/store_contract`) runs against every implementation. This file holds what the ports share, and
+//! what a store is given: the retention limits and the cipher.
 
 #![warn(missing_docs)]
 
@@ -7,11 +8,10 @@ mod log;
 mod outbox;
 mod registry;
 mod rejects;
-mod retention;
-mod seal;
 pub mod sqlite;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 
@@ -24,8 +24,19 @@ pub use outbox::{
 };
 pub use registry::Registry;
 pub use rejects::{Reject, RejectStore};
-pub use retention::{DUPLICATE_WINDOW, Retention};
-pub use seal::Seal;
+
+/// The four ports of one store. Cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    /// Events and documents.
+    pub log: Arc<dyn Log>,
+    /// Clients, hooks and notifications.
+    pub registry: Arc<dyn Registry>,
+    /// Authenticated requests that could not be parsed.
+    pub rejects: Arc<dyn RejectStore>,
+    /// Outgoing deliveries.
+    pub outbox: Arc<dyn Outbox>,
+}
 
 /// Why the store refused a call. A call that fails has changed nothing.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -51,15 +62,40 @@ pub enum StoreError {
 /// result is then lost. Reads may be dropped at any time.
 pub type StoreFuture<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
 
-/// The four ports of one store. Cheap to clone.
-#[derive(Clone)]
-pub struct Store {
-    /// Events and documents.
-    pub log: Arc<dyn Log>,
-    /// Clients, hooks and notifications.
-    pub registry: Arc<dyn Registry>,
-    /// Authenticated requests that could not be parsed.
-    pub rejects: Arc<dyn RejectStore>,
-    /// Outgoing deliveries.
-    pub outbox: Arc<dyn Outbox>,
+/// How long a duplicate is recognized, and the minimum time for which a document without events is kept.
+pub const DUPLICATE_WINDOW: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// How much is kept of each client. Each limit applies per client; the oldest items are removed first.
+#[derive(Debug, Clone)]
+pub struct Retention {
+    /// Maximum age of an event.
+    pub max_event_age: Duration,
+    /// Maximum number of events.
+    pub max_events: u64,
+    /// Maximum bytes of events with their raw requests.
+    pub max_event_bytes: u64,
+    /// Maximum age of a reject.
+    pub max_reject_age: Duration,
+    /// Maximum number of rejects.
+    pub max_rejects: u64,
+    /// Maximum bytes of rejects.
+    pub max_reject_bytes: u64,
+    /// Maximum age of a delivered or dead delivery, counted from its last change of state. Pending deliveries are kept.
+    pub max_delivery_age: Duration,
+    /// Maximum number of delivered and dead deliveries.
+    pub max_deliveries: u64,
+    /// Maximum bytes of the attempts of delivered and dead deliveries.
+    pub max_attempt_bytes: u64,
+}
+
+/// The cipher that protects secrets at rest. The key is not the store's business.
+pub trait Seal: Send + Sync {
+    /// Encrypts and authenticates `text`. `context` names the kind and the owner of the text and must be the same when
+    /// the text is opened: one sealed text cannot replace another.
+    fn seal(&self, text: &[u8], context: &[u8]) -> Vec<u8>;
+    /// Decrypts what [`seal`](Seal::seal) has returned for the same context.
+    ///
+    /// # Errors
+    /// Another key, another context or a damaged text: the reason as a clause without secrets.
+    fn open(&self, sealed: &[u8], context: &[u8]) -> Result<Vec<u8>, String>;
 }

@@ -1,32 +1,38 @@
-//! The embedded store: one SQLite file, one thread that writes it, and a pool of readers. This file holds the options, the
-//! errors of opening, and the handle that implements the four ports.
+//! The embedded store: one SQLite file, one thread that writes it, and a pool of readers. This file opens it: the lock, the
+//! file, its schema, the registry, the threads. The handle that it returns implements the four ports.
 
+mod after_commit;
 mod migrate;
-mod open;
 mod ports;
 mod readers;
-mod ready_queues;
 mod registry_cache;
 mod retention;
 mod tables;
-mod tails;
 mod writer;
 
-use std::path::PathBuf;
+use std::fs::{File, OpenOptions, Permissions, TryLockError};
+use std::io;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 use tokio::sync::mpsc;
 
-use crate::store::{Retention, Seal, Store};
-
+use self::after_commit::{ReadyQueues, Tails};
+use self::migrate::MIGRATIONS;
 use self::readers::Readers;
-use self::ready_queues::ReadyQueues;
 use self::registry_cache::RegistryCache;
-use self::tables::state::LogIdentity;
-use self::tails::Tails;
+use self::tables::identity::{self, LogIdentity};
+use self::tables::registry::LoadError;
+use self::tables::{columns, due_deliveries, registry, schema};
+use self::writer::checkpoint::Checkpointer;
 use self::writer::command::WriterCommand;
+use self::writer::jobs::Jobs;
+use self::writer::{MAX_QUEUED_COMMANDS, Writer};
+use crate::store::{Retention, Seal, Store};
 
 /// Called by the writer after every transaction that carried commands. It must not block: all senders would wait.
 pub type OnCommit = Arc<dyn Fn(CommitReport) + Send + Sync>;
@@ -100,6 +106,21 @@ pub enum OpenError {
     },
 }
 
+impl OpenError {
+    /// An error of SQLite.
+    fn sql(path: &Path, error: &rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase) => Self::Foreign(path.to_owned()),
+            _ => Self::unusable(path, error),
+        }
+    }
+
+    /// Any other error.
+    fn unusable(path: &Path, reason: impl ToString) -> Self {
+        Self::Unusable { path: path.to_owned(), reason: reason.to_string() }
+    }
+}
+
 /// What the writer and the handles share.
 struct Shared {
     identity: LogIdentity,
@@ -127,7 +148,80 @@ impl SqliteStore {
     /// # Errors
     /// [`OpenError`]; the file is then unchanged, or migrated up to the last complete step.
     pub fn open(options: Options) -> Result<Store, OpenError> {
-        let store = Arc::new(open::open(options)?);
+        let path = options.path.clone();
+        let (writer, commands, store) = prepare(options)?;
+        std::thread::Builder::new()
+            .name("store-writer".into())
+            .spawn(move || writer.run(commands))
+            .map_err(|e| OpenError::unusable(&path, e))?;
+        let store = Arc::new(store);
         Ok(Store { log: store.clone(), registry: store.clone(), rejects: store.clone(), outbox: store })
     }
+}
+
+/// Everything but the start of the writer's thread.
+fn prepare(options: Options) -> Result<(Writer, mpsc::Receiver<WriterCommand>, SqliteStore), OpenError> {
+    let Options { path, retention, readers, seal, on_commit } = options;
+    let lock = lock(&path)?;
+    let file = open_private(&path).map_err(|e| OpenError::unusable(&path, e))?;
+    let sql = |e: rusqlite::Error| OpenError::sql(&path, &e);
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut db = Connection::open_with_flags(&path, flags).map_err(sql)?;
+    schema::tune_writer(&db).map_err(sql)?;
+    migrate::create_or_migrate(&mut db, &path, &MIGRATIONS)?;
+    let mode: String = db.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)).map_err(sql)?;
+    if mode != "wal" {
+        let reason = "its file system has no shared memory, which the write-ahead log needs";
+        return Err(OpenError::unusable(&path, reason));
+    }
+    let (identity, counters) = identity::load(&db).map_err(sql)?;
+    let clients = registry::load(&db, &*seal).map_err(|e| match e {
+        LoadError::Sql(error) => OpenError::sql(&path, &error),
+        LoadError::Sealed(reason) => OpenError::Sealed { path: path.clone(), reason },
+    })?;
+    let jobs = Jobs::load(&db).map_err(sql)?;
+    let pending = due_deliveries::pending_queues(&db).map_err(sql)?;
+    let (queue, commands) = mpsc::channel(MAX_QUEUED_COMMANDS);
+    let shared = Arc::new(Shared {
+        identity,
+        head: AtomicU64::new(columns::unsigned(counters.head)),
+        tails: Tails::default(),
+        ready_queues: ReadyQueues::new(pending.into_iter().map(|queue| queue.key)),
+        registry: RegistryCache::new(clients),
+    });
+    let checkpointer =
+        Checkpointer::start(&path, file, queue.downgrade()).map_err(|e| OpenError::unusable(&path, e))?;
+    let writer = Writer {
+        db,
+        shared: shared.clone(),
+        identity,
+        counters,
+        retention,
+        jobs,
+        checkpointer,
+        seal: seal.clone(),
+        on_commit,
+        is_failing: false,
+        lock,
+    };
+    Ok((writer, commands, SqliteStore { shared, queue, readers: Arc::new(Readers::new(path, readers)), seal }))
+}
+
+/// Locks a file beside the database: SQLite holds its own locks only during transactions.
+fn lock(path: &Path) -> Result<File, OpenError> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    let file = open_private(&PathBuf::from(name)).map_err(|e| OpenError::unusable(path, e))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OpenError::Locked(path.to_owned())),
+        Err(TryLockError::Error(error)) => Err(OpenError::unusable(path, error)),
+    }
+}
+
+/// Opens or creates a file that only its owner can read. SQLite gives the files beside it the same permissions.
+fn open_private(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    file.set_permissions(Permissions::from_mode(0o600))?;
+    Ok(file)
 }

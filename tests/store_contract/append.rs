@@ -43,18 +43,18 @@ pub(crate) async fn event_json_has_documented_keys_in_order(factory: impl StoreF
 
 pub(crate) async fn vendor_uuid_becomes_document_id_else_version_1(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["a", "b"]).await;
-    let own: DocumentId = "626626a0-749f-11e2-bfd6-000000000000".parse().unwrap();
+    let vendor_uuid: DocumentId = "626626a0-749f-11e2-bfd6-000000000000".parse().unwrap();
     let event = stored(&store, unkeyed("a", "626626A0-749F-11E2-BFD6-000000000000", Status::Pending)).await;
-    assert_eq!(event.document, own);
+    assert_eq!(event.document, vendor_uuid);
     // A document of another client may have the same id: the vendor chose it.
-    assert_eq!(stored(&store, unkeyed("b", &own.to_string(), Status::Pending)).await.document, own);
+    assert_eq!(stored(&store, unkeyed("b", &vendor_uuid.to_string(), Status::Pending)).await.document, vendor_uuid);
     // A document of another vendor and the same client may not.
-    let mut other = unkeyed("a", &own.to_string(), Status::Pending);
+    let mut other = unkeyed("a", &vendor_uuid.to_string(), Status::Pending);
     other.vendor = Vendor::Gini;
     let event = stored(&store, other).await;
-    assert_ne!(event.document, own);
+    assert_ne!(event.document, vendor_uuid);
     assert_eq!(event.document.uuid().get_version_num(), 1);
-    for document in [own, event.document] {
+    for document in [vendor_uuid, event.document] {
         assert_eq!(store.log.document(&id("a"), document).await.unwrap().unwrap().id, document);
     }
     let generated = stored(&store, unkeyed("a", "8v9iSKnj", Status::Pending)).await.document;
@@ -79,10 +79,10 @@ pub(crate) async fn generated_id_is_accepted_as_vendor_uuid(factory: impl StoreF
 
 pub(crate) async fn documents_of_one_millisecond_get_distinct_ids(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["a"]).await;
-    let answers = futures::future::join_all((0..10_000).map(|n| store.log.append(new_document("a", n)))).await;
-    let mut seen: Vec<_> = answers
+    let outcomes = futures::future::join_all((0..10_000).map(|n| store.log.append(new_document("a", n)))).await;
+    let mut seen: Vec<_> = outcomes
         .into_iter()
-        .map(|answer| match answer.unwrap() {
+        .map(|outcome| match outcome.unwrap() {
             AppendOutcome::Stored(event) => event.document,
             duplicate => panic!("not stored: {duplicate:?}"),
         })
@@ -207,9 +207,9 @@ pub(crate) async fn hostile_text_is_stored_unchanged(factory: impl StoreFactory)
         new_event.raw = Some(raw(text));
         let event = stored(&store, new_event.clone()).await;
         assert!(!event.json.iter().any(|byte| byte.is_ascii_control()));
-        let said = json(&event);
-        assert_eq!(said["title"], text);
-        assert_eq!(said["labels"][text], text);
+        let body = json(&event);
+        assert_eq!(body["title"], text);
+        assert_eq!(body["labels"][text], text);
         assert_eq!(store.log.raw_request(&id("a"), event.id.sequence).await.unwrap(), new_event.raw);
         let document = store.log.document(&id("a"), event.document).await.unwrap().unwrap();
         assert_eq!(document.title.as_deref(), Some(text));

@@ -37,10 +37,10 @@ pub(crate) async fn concurrent_duplicates_store_one_event(factory: impl StoreFac
     for duplicate in [DuplicateRule::SameKey("k".into()), DuplicateRule::SameStatus, DuplicateRule::KnownDocument] {
         let mut new_event = unkeyed("a", &format!("{duplicate:?}"), Status::Completed);
         new_event.duplicate_rule = duplicate;
-        let answers = futures::future::join_all((0..100).map(|_| store.log.append(new_event.clone()))).await;
+        let outcomes = futures::future::join_all((0..100).map(|_| store.log.append(new_event.clone()))).await;
         let (mut stored, mut ids) = (0, Vec::new());
-        for answer in answers {
-            match answer.unwrap() {
+        for outcome in outcomes {
+            match outcome.unwrap() {
                 AppendOutcome::Stored(event) => {
                     stored += 1;
                     ids.push((event.id, event.document));
@@ -110,9 +110,9 @@ pub(crate) async fn key_with_future_time_expires_with_its_successors(factory: im
         new_event
     };
     // More than one slice of pruning.
-    let answers =
+    let outcomes =
         futures::future::join_all((0..1_300).map(|number| store.log.append(ahead(number, at(365 * DAY))))).await;
-    assert!(answers.iter().all(|answer| matches!(answer, Ok(AppendOutcome::Stored(_)))));
+    assert!(outcomes.iter().all(|outcome| matches!(outcome, Ok(AppendOutcome::Stored(_)))));
     stored(&store, keyed("a", "x", Status::Completed, "after")).await;
     for day in [1, 29] {
         store.log.prune(at(day * DAY)).await.unwrap();

@@ -27,8 +27,8 @@ pub(crate) async fn attempts_keep_order_and_truncate_responses(factory: impl Sto
     let event = stored(&store, new_document("a", 1)).await;
     let number = due(&store, &main, at(0)).await[0];
     let long = Attempt { response_body: vec![b'x'; 20 << 10].into(), error: None, ..attempt(at(1), 500) };
-    let silent = Attempt { status: None, response_body: Bytes::new(), ..attempt(at(2), 599) };
-    for attempt in [long.clone(), silent.clone()] {
+    let no_response = Attempt { status: None, response_body: Bytes::new(), ..attempt(at(2), 599) };
+    for attempt in [long.clone(), no_response.clone()] {
         store
             .outbox
             .record_attempt(record(&main, number, Some(attempt), Disposition::Retry(at(3)), at(3)))
@@ -38,11 +38,11 @@ pub(crate) async fn attempts_keep_order_and_truncate_responses(factory: impl Sto
     store.outbox.record_attempt(record(&main, number, None, Disposition::Dead, at(4))).await.unwrap();
     store.log.close().await;
     let store = factory.open(retention()).await;
-    let kept = one(&store, number).await;
+    let delivery = one(&store, number).await;
     let cut = Attempt { response_body: long.response_body.slice(..16 << 10), ..long };
-    assert_eq!(kept.attempts, [cut, silent]);
-    assert_eq!((kept.event, kept.document, &kept.target), (event.id, event.document, &main.target));
-    assert_eq!((kept.state, kept.created, kept.due), (DeliveryState::Dead, at(0), None));
+    assert_eq!(delivery.attempts, [cut, no_response]);
+    assert_eq!((delivery.event, delivery.document, &delivery.target), (event.id, event.document, &main.target));
+    assert_eq!((delivery.state, delivery.created, delivery.due), (DeliveryState::Dead, at(0), None));
     assert!(store.outbox.delivery(&id("b"), number).await.unwrap().is_none(), "another client cannot read it");
     assert!(store.outbox.delivery(&id("a"), u64::MAX).await.unwrap().is_none());
 }
@@ -210,7 +210,7 @@ pub(crate) async fn delivery_outlives_its_pruned_event(factory: impl StoreFactor
     store.log.prune(at(0)).await.unwrap();
     let found = store.outbox.due(&main, at(0), 9, Vec::new()).await.unwrap().deliveries;
     assert_eq!((found.len(), &found[0].event, &found[0].raw), (2, &None, &None));
-    let kept = one(&store, found[0].id).await;
-    assert_eq!((kept.event, kept.document), (first.id, first.document));
+    let delivery = one(&store, found[0].id).await;
+    assert_eq!((delivery.event, delivery.document), (first.id, first.document));
     settle(&store, &main, found[0].id, Disposition::Dead, at(0)).await;
 }

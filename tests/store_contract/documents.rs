@@ -80,8 +80,8 @@ pub(crate) async fn event_counts_by_minute_and_status_are_bounded(factory: impl 
     let first = at(0).minute();
     let minute = |n: u64| first.plus(std::time::Duration::from_secs(60 * n));
     let of = |n: u64| {
-        let counted = |status, count| MinuteCount { minute: minute(n), status, count };
-        [counted(Status::Pending, 2), counted(Status::Completed, 1)]
+        let minute_count = |status, count| MinuteCount { minute: minute(n), status, count };
+        [minute_count(Status::Pending, 2), minute_count(Status::Completed, 1)]
     };
     let all = store.log.event_counts(&id("a"), first, 100).await.unwrap();
     assert_eq!((all.since, all.minutes), (first, [of(0), of(1), of(2)].concat()));
@@ -145,19 +145,19 @@ pub(crate) async fn history_is_limited_to_newest_unpruned_thousand(factory: impl
 
 pub(crate) async fn inactive_document_is_forgotten_after_thirty_days(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["a"]).await;
-    let silent = stored(&store, unkeyed("a", "silent", Status::Pending)).await.document;
+    let inactive = stored(&store, unkeyed("a", "inactive", Status::Pending)).await.document;
     let active = stored(&store, unkeyed("a", "active", Status::Pending)).await.document;
     let mut later = unkeyed("a", "active", Status::Completed);
     later.now = at(20 * DAY);
     stored(&store, later).await;
     // The history is pruned after seven days, the document is not.
     store.log.prune(at(29 * DAY)).await.unwrap();
-    let document = store.log.document(&id("a"), silent).await.unwrap().unwrap();
+    let document = store.log.document(&id("a"), inactive).await.unwrap().unwrap();
     assert_eq!((document.status, document.json), (Status::Pending, None));
     store.log.prune(at(31 * DAY)).await.unwrap();
-    assert!(store.log.document(&id("a"), silent).await.unwrap().is_none());
+    assert!(store.log.document(&id("a"), inactive).await.unwrap().is_none());
     assert!(store.log.document(&id("a"), active).await.unwrap().is_some());
-    assert_ne!(stored(&store, unkeyed("a", "silent", Status::Pending)).await.document, silent);
+    assert_ne!(stored(&store, unkeyed("a", "inactive", Status::Pending)).await.document, inactive);
 }
 
 pub(crate) async fn uuid_lookup_ignores_case(factory: impl StoreFactory) {
@@ -198,9 +198,9 @@ pub(crate) async fn inactive_documents_are_forgotten_despite_future_time(factory
     let mut ahead = unkeyed("a", "ahead", Status::Pending);
     ahead.now = at(365 * DAY);
     stored(&store, ahead).await;
-    let silent = stored(&store, unkeyed("a", "silent", Status::Pending)).await.document;
+    let inactive = stored(&store, unkeyed("a", "inactive", Status::Pending)).await.document;
     store.log.prune(at(29 * DAY)).await.unwrap();
-    assert!(store.log.document(&id("a"), silent).await.unwrap().is_some());
+    assert!(store.log.document(&id("a"), inactive).await.unwrap().is_some());
     store.log.prune(at(31 * DAY)).await.unwrap();
-    assert!(store.log.document(&id("a"), silent).await.unwrap().is_none());
+    assert!(store.log.document(&id("a"), inactive).await.unwrap().is_none());
 }

@@ -1,4 +1,4 @@
-//! Makes the stores under test, and the new_events that the tests append to them.
+//! Makes the stores under test, and the events that the tests append to them.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -15,7 +15,7 @@ use docrelay::store::{
     AppendOutcome, Attempt, AttemptRecord, DuplicateRule, NewEvent, PageLimit, RawRequest, Retention, Seal, Store,
 };
 
-/// The place of a store that can be closed and opened again. Dropping it removes the data.
+/// The data of a store that can be closed and opened again. Dropping it removes the data.
 pub(crate) trait StoreFactory: Send + Sync + 'static {
     /// Opens the store with its data. A store that was opened before must be closed.
     fn open(&self, retention: Retention) -> impl Future<Output = Store> + Send;
@@ -136,7 +136,7 @@ pub(crate) fn raw(body: &str) -> RawRequest {
     }
 }
 
-/// Appends an new_event and returns its event. A duplicate fails the test.
+/// Appends an event and returns it as stored. A duplicate fails the test.
 pub(crate) async fn stored(store: &Store, new_event: NewEvent) -> SharedEvent {
     match store.log.append(new_event).await.unwrap() {
         AppendOutcome::Stored(event) => event,

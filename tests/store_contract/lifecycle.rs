@@ -39,8 +39,8 @@ pub(crate) async fn closed_store_refuses_calls_and_ends_tails(factory: impl Stor
     let tail = store.log.tail();
     let unread = stored(&store, new_document("a", 2)).await;
     tokio::join!(store.log.close(), store.log.close());
-    let heard: Vec<_> = tail.collect().await;
-    assert_eq!(heard.iter().flat_map(|batch| batch.events.clone()).collect::<Vec<_>>(), [unread]);
+    let batches: Vec<_> = tail.collect().await;
+    assert_eq!(batches.iter().flat_map(|batch| batch.events.clone()).collect::<Vec<_>>(), [unread]);
     assert_eq!(store.log.tail().count().await, 0);
     let stopped = [
         store.log.append(new_document("a", 3)).await.map(drop),
@@ -60,8 +60,8 @@ pub(crate) async fn closed_store_refuses_calls_and_ends_tails(factory: impl Stor
         store.outbox.delivery(&id("a"), 1).await.map(drop),
         store.outbox.backlog().await.map(drop),
     ];
-    for answer in stopped {
-        assert!(matches!(answer, Err(StoreError::Stopped)), "{answer:?}");
+    for result in stopped {
+        assert!(matches!(result, Err(StoreError::Stopped)), "{result:?}");
     }
     store.log.close().await;
 }
@@ -75,9 +75,9 @@ pub(crate) async fn pending_appends_are_answered_on_close(factory: impl StoreFac
         store.log.append(new_document("a", 5_000)).await.unwrap();
         store.log.close().await;
     };
-    let (answers, ()) = tokio::join!(appends, closing);
-    let done = answers.iter().filter(|answer| answer.is_ok()).count();
-    assert!(answers.iter().all(|answer| matches!(answer, Ok(_) | Err(StoreError::Stopped))));
+    let (results, ()) = tokio::join!(appends, closing);
+    let done = results.iter().filter(|result| result.is_ok()).count();
+    assert!(results.iter().all(|result| matches!(result, Ok(_) | Err(StoreError::Stopped))));
     let store = factory.open(retention()).await;
     let kept = store.log.events_after(&id("a"), 0, ALL).await.unwrap().events.len();
     assert_eq!(kept, done + 1, "exactly the acknowledged events are stored");

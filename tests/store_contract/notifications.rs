@@ -24,8 +24,8 @@ pub(crate) fn full_notification(name: &str) -> Notification {
     }
 }
 
-fn kept(store: &Store, client: &str) -> Vec<Notification> {
-    store.registry.notifications(&id(client)).iter().map(|kept| (**kept).clone()).collect()
+fn notifications_of(store: &Store, client: &str) -> Vec<Notification> {
+    store.registry.notifications(&id(client)).iter().map(|n| (**n).clone()).collect()
 }
 
 pub(crate) async fn notifications_survive_a_reopen(factory: impl StoreFactory) {
@@ -41,8 +41,8 @@ pub(crate) async fn notifications_survive_a_reopen(factory: impl StoreFactory) {
         } else {
             store.clone()
         };
-        assert_eq!(kept(&store, "a"), [full_notification("z"), full_notification("a")], "oldest first");
-        assert!(kept(&store, "b").is_empty() && kept(&store, "unknown").is_empty());
+        assert_eq!(notifications_of(&store, "a"), [full_notification("z"), full_notification("a")], "oldest first");
+        assert!(notifications_of(&store, "b").is_empty() && notifications_of(&store, "unknown").is_empty());
     }
 }
 
@@ -59,26 +59,29 @@ pub(crate) async fn notification_count_and_names_are_limited(factory: impl Store
     store.registry.add_notification(&id("b"), full_notification("n0")).await.unwrap();
     store.registry.remove_notification(&id("a"), "n0").await.unwrap();
     store.registry.add_notification(&id("a"), full_notification("n9")).await.unwrap();
-    assert_eq!((kept(&store, "a").len(), kept(&store, "b").len()), (NOTIFICATIONS_PER_CLIENT, 1));
+    assert_eq!(
+        (notifications_of(&store, "a").len(), notifications_of(&store, "b").len()),
+        (NOTIFICATIONS_PER_CLIENT, 1)
+    );
 }
 
 pub(crate) async fn default_notification_is_unique_per_client(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["a", "b"]).await;
     let defaults = |store: &Store, client: &str| -> Vec<String> {
-        kept(store, client).into_iter().filter(|kept| kept.is_default).map(|kept| kept.name.to_string()).collect()
+        notifications_of(store, client).into_iter().filter(|n| n.is_default).map(|n| n.name.to_string()).collect()
     };
     store.registry.add_notification(&id("b"), default_notification("other", Format::Gini)).await.unwrap();
     for name in ["one", "two"] {
         store.registry.add_notification(&id("a"), default_notification(name, Format::Gini)).await.unwrap();
         assert_eq!(defaults(&store, "a"), [name]);
     }
-    let before = kept(&store, "a")[0].clone();
+    let before = notifications_of(&store, "a")[0].clone();
     store.registry.update_notification(&id("a"), &before, default_notification("one", Format::Baidu)).await.unwrap();
     store.log.close().await;
     let store = factory.open(retention()).await;
     assert_eq!(defaults(&store, "a"), ["one"]);
     let no_more = Notification { is_default: false, ..default_notification("one", Format::Baidu) };
-    store.registry.update_notification(&id("a"), &kept(&store, "a")[0], no_more).await.unwrap();
+    store.registry.update_notification(&id("a"), &notifications_of(&store, "a")[0], no_more).await.unwrap();
     assert!(defaults(&store, "a").is_empty());
     assert_eq!(defaults(&store, "b"), ["other"], "other clients are not affected");
 }
@@ -98,9 +101,9 @@ pub(crate) async fn changed_notification_keeps_name_and_list_position(factory: i
         .await
         .unwrap();
     let expected = [changed, Notification { state: NotificationState::Disabled, ..full_notification("two") }];
-    assert_eq!(kept(&store, "a"), expected);
+    assert_eq!(notifications_of(&store, "a"), expected);
     store.log.close().await;
-    assert_eq!(kept(&factory.open(retention()).await, "a"), expected);
+    assert_eq!(notifications_of(&factory.open(retention()).await, "a"), expected);
 }
 
 /// A change that is based on an outdated read must neither undo a newer change nor apply to another endpoint.
@@ -115,7 +118,7 @@ pub(crate) async fn concurrent_notification_change_is_a_conflict(factory: impl S
     ] {
         assert!(matches!(refused, Err(StoreError::Conflict(_))), "{refused:?}");
     }
-    assert_eq!(kept(&store, "a")[0], changed);
+    assert_eq!(notifications_of(&store, "a")[0], changed);
     // A changed state alone is no conflict.
     store.registry.set_notification_state(&id("a"), &changed, NotificationState::Disabled).await.unwrap();
     store.registry.set_notification_state(&id("a"), &changed, NotificationState::Active).await.unwrap();
@@ -137,7 +140,7 @@ pub(crate) async fn change_of_unknown_notification_is_refused(factory: impl Stor
     }
     let refused = store.registry.add_notification(&id("unknown"), full_notification("one")).await;
     assert!(matches!(refused, Err(StoreError::NotFound("client"))));
-    assert_eq!(kept(&store, "b"), [full_notification("one")]);
+    assert_eq!(notifications_of(&store, "b"), [full_notification("one")]);
 }
 
 pub(crate) async fn removed_notification_fails_pending_and_successor_inherits_nothing(factory: impl StoreFactory) {
@@ -198,7 +201,7 @@ pub(crate) async fn removed_client_leaves_no_delivery(factory: impl StoreFactory
     }
     assert_eq!(store.outbox.backlog().await.unwrap().pending, 0);
     store.registry.add_client(client("a")).await.unwrap();
-    assert!(kept(&store, "a").is_empty());
+    assert!(notifications_of(&store, "a").is_empty());
     assert!(due(&store, &main, at(0)).await.is_empty());
     store.registry.add_notification(&id("a"), default_notification("main", Format::Gini)).await.unwrap();
     stored(&store, unkeyed("a", "x", Status::Completed)).await;

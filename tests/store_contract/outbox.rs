@@ -176,8 +176,8 @@ pub(crate) async fn finished_delivery_cannot_be_recorded_again(factory: impl Sto
             store.outbox.record_attempt(record(&main, number, Some(attempt(at(2), 200)), disposition, at(2))).await;
         assert!(matches!(refused, Err(StoreError::NotFound("delivery"))), "{refused:?}");
     }
-    let kept = store.outbox.delivery(&id("a"), number).await.unwrap().unwrap();
-    assert_eq!(kept.attempts, [attempt(at(1), 200)]);
+    let delivery = store.outbox.delivery(&id("a"), number).await.unwrap().unwrap();
+    assert_eq!(delivery.attempts, [attempt(at(1), 200)]);
     assert_eq!(store.outbox.backlog().await.unwrap(), Backlog { pending: 0, oldest_due: None });
 }
 
@@ -235,6 +235,6 @@ pub(crate) async fn ready_queues_are_reported_once_without_loss(factory: impl St
     store.log.close().await;
     let store = factory.open(retention()).await;
     assert_eq!(store.outbox.ready().await, [main], "all queues after opening");
-    let (heard, _) = tokio::join!(store.outbox.ready(), stored(&store, new_document("a", 2)));
-    assert_eq!(heard.len(), 1, "a waiting call is woken");
+    let (ready, _) = tokio::join!(store.outbox.ready(), stored(&store, new_document("a", 2)));
+    assert_eq!(ready.len(), 1, "a waiting call is woken");
 }

@@ -44,8 +44,8 @@ fn ids(store: &Store, client: &str) -> Vec<String> {
 
 pub(crate) async fn clients_and_hooks_survive_reopen(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["b", "a"]).await;
-    let twofold = Verify::Standard { secrets: vec![Secret::new("whsec_1"), Secret::new("whsec_2")] };
-    let second = Hook { verify: twofold, ..hook("2") };
+    let two_secrets = Verify::Standard { secrets: vec![Secret::new("whsec_1"), Secret::new("whsec_2")] };
+    let second = Hook { verify: two_secrets, ..hook("2") };
     for hook in [hook("9"), second.clone(), hook("1")] {
         store.registry.add_hook(&id("a"), hook).await.unwrap();
     }
@@ -136,7 +136,7 @@ pub(crate) async fn removed_client_disappears_at_once_with_its_data(factory: imp
     store.registry.add_hook(&id("a"), hook("1")).await.unwrap();
     let event = stored(&store, keyed("a", "x", Status::Completed, "k")).await;
     futures::future::join_all((0..1_500).map(|number| store.log.append(new_document("a", number)))).await;
-    let kept = store.rejects.add(&id("a"), reject(1)).await.unwrap();
+    let reject_id = store.rejects.add(&id("a"), reject(1)).await.unwrap();
     stored(&store, new_document("b", 1)).await;
     let head = store.log.head();
 
@@ -156,12 +156,12 @@ pub(crate) async fn removed_client_disappears_at_once_with_its_data(factory: imp
     assert!(sequences(&store, "a").await.is_empty());
     assert!(ids(&store, "a").is_empty());
     assert!(store.log.document(&id("a"), event.document).await.unwrap().is_none());
-    assert!(store.rejects.get(&id("a"), kept).await.unwrap().is_none());
+    assert!(store.rejects.get(&id("a"), reject_id).await.unwrap().is_none());
     let page = store.log.documents(&id("a"), DocumentQuery { limit: 10, ..DocumentQuery::default() }).await.unwrap();
     assert!(page.documents.is_empty());
     let again = stored(&store, keyed("a", "x", Status::Completed, "k")).await;
     assert!(again.id.sequence > head && again.document != event.document);
     store.registry.add_hook(&id("a"), hook("1")).await.unwrap();
     assert_eq!(sequences(&store, "b").await.len(), 1);
-    assert!(store.rejects.add(&id("a"), reject(2)).await.unwrap() > kept, "ids are not reused");
+    assert!(store.rejects.add(&id("a"), reject(2)).await.unwrap() > reject_id, "ids are not reused");
 }

@@ -18,10 +18,10 @@ pub(crate) fn reject(number: u64) -> Reject {
 
 pub(crate) async fn reject_is_stored_completely_and_survives_reopen(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["a", "b"]).await;
-    let kept = store.rejects.add(&id("a"), reject(1)).await.unwrap();
-    let expected = Reject { id: kept, ..reject(1) };
-    assert_eq!(store.rejects.get(&id("a"), kept).await.unwrap(), Some(expected.clone()));
-    assert_eq!(store.rejects.get(&id("b"), kept).await.unwrap(), None);
+    let number = store.rejects.add(&id("a"), reject(1)).await.unwrap();
+    let expected = Reject { id: number, ..reject(1) };
+    assert_eq!(store.rejects.get(&id("a"), number).await.unwrap(), Some(expected.clone()));
+    assert_eq!(store.rejects.get(&id("b"), number).await.unwrap(), None);
     store.log.close().await;
     let store = factory.open(retention()).await;
     assert_eq!(store.rejects.list(&id("a"), 10, None).await.unwrap(), [expected]);
@@ -56,20 +56,20 @@ pub(crate) async fn oldest_rejects_are_pruned_by_count_bytes_and_age(factory: im
     };
     let store = store_with(&factory, Retention { max_reject_bytes: 1 << 20, ..bounds.clone() }, &["a", "b"]).await;
     let other = store.rejects.add(&id("b"), reject(0)).await.unwrap();
-    let mut kept = Vec::new();
+    let mut stored_ids = Vec::new();
     for number in 0..8 {
-        kept.push(store.rejects.add(&id("a"), reject(number)).await.unwrap());
+        stored_ids.push(store.rejects.add(&id("a"), reject(number)).await.unwrap());
     }
     let ids = async |store: &docrelay::store::Store, client| -> Vec<u64> {
         store.rejects.list(&id(client), 100, None).await.unwrap().iter().rev().map(|reject| reject.id).collect()
     };
-    assert_eq!(ids(&store, "a").await, kept[3..], "by count");
+    assert_eq!(ids(&store, "a").await, stored_ids[3..], "by count");
     store.log.close().await;
     let store = factory.open(bounds).await;
-    kept.push(store.rejects.add(&id("a"), reject(8)).await.unwrap());
-    assert_eq!(ids(&store, "a").await, kept[6..], "by bytes");
-    kept.push(store.rejects.add(&id("a"), reject(DAY + 7)).await.unwrap());
-    assert_eq!(ids(&store, "a").await, kept[7..], "by age");
+    stored_ids.push(store.rejects.add(&id("a"), reject(8)).await.unwrap());
+    assert_eq!(ids(&store, "a").await, stored_ids[6..], "by bytes");
+    stored_ids.push(store.rejects.add(&id("a"), reject(DAY + 7)).await.unwrap());
+    assert_eq!(ids(&store, "a").await, stored_ids[7..], "by age");
     let large = Reject { raw: raw(&"x".repeat(5_000)), ..reject(DAY + 8) };
     let large = store.rejects.add(&id("a"), large).await.unwrap();
     assert_eq!(ids(&store, "a").await, [large], "the newest is kept, whatever its size");
@@ -83,12 +83,12 @@ pub(crate) async fn oldest_rejects_are_pruned_by_count_bytes_and_age(factory: im
 
 pub(crate) async fn reject_is_removed_by_its_client_only(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["a", "b"]).await;
-    let kept = store.rejects.add(&id("a"), reject(1)).await.unwrap();
-    for (client, number) in [("b", kept), ("a", kept + 1), ("unknown", kept)] {
-        let refused = store.rejects.remove(&id(client), number).await;
+    let number = store.rejects.add(&id("a"), reject(1)).await.unwrap();
+    for (client, reject) in [("b", number), ("a", number + 1), ("unknown", number)] {
+        let refused = store.rejects.remove(&id(client), reject).await;
         assert!(matches!(refused, Err(StoreError::NotFound(_))), "{refused:?}");
     }
-    store.rejects.remove(&id("a"), kept).await.unwrap();
-    assert_eq!(store.rejects.get(&id("a"), kept).await.unwrap(), None);
+    store.rejects.remove(&id("a"), number).await.unwrap();
+    assert_eq!(store.rejects.get(&id("a"), number).await.unwrap(), None);
     assert!(matches!(store.rejects.add(&id("unknown"), reject(1)).await, Err(StoreError::NotFound("client"))));
 }

@@ -245,13 +245,13 @@ async fn copied_files_contain_all_acknowledged_events() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn wal_is_bounded_and_reset_under_load() {
     let files = SqliteFiles::new();
-    let (largest, last, given_back) = (AtomicU64::new(0), AtomicU64::new(0), Arc::new(AtomicBool::new(false)));
-    let (largest, seen) = (Arc::new(largest), given_back.clone());
+    let (largest, last, was_reset) = (AtomicU64::new(0), AtomicU64::new(0), Arc::new(AtomicBool::new(false)));
+    let (largest, reset) = (Arc::new(largest), was_reset.clone());
     let most = largest.clone();
     let options = files.options(Some(Arc::new(move |report| {
         most.fetch_max(report.wal_bytes, Ordering::Relaxed);
         if report.wal_bytes < last.swap(report.wal_bytes, Ordering::Relaxed) / 2 {
-            seen.store(true, Ordering::Relaxed);
+            reset.store(true, Ordering::Relaxed);
         }
     })));
     let store = SqliteStore::open(options).unwrap();
@@ -264,14 +264,14 @@ async fn wal_is_bounded_and_reset_under_load() {
             new_event.raw = Some(raw(&body));
             store.log.append(new_event)
         };
-        for answer in futures::future::join_all((0..10).map(append)).await {
-            answer.unwrap();
+        for outcome in futures::future::join_all((0..10).map(append)).await {
+            outcome.unwrap();
         }
-        if given_back.load(Ordering::Relaxed) {
+        if was_reset.load(Ordering::Relaxed) {
             break;
         }
     }
-    assert!(given_back.load(Ordering::Relaxed));
+    assert!(was_reset.load(Ordering::Relaxed));
     assert!(largest.load(Ordering::Relaxed) < 512 << 20, "{} bytes", largest.load(Ordering::Relaxed));
     store.log.close().await;
     let left = std::fs::metadata(format!("{}-wal", files.path().display())).map_or(0, |file| file.len());
@@ -282,9 +282,9 @@ async fn wal_is_bounded_and_reset_under_load() {
 async fn on_commit_reports_each_transaction() {
     let files = SqliteFiles::new();
     let reports = Arc::new(Mutex::new(Vec::new()));
-    let heard = reports.clone();
+    let collected = reports.clone();
     let store: Store =
-        SqliteStore::open(files.options(Some(Arc::new(move |report| heard.lock().unwrap().push(report))))).unwrap();
+        SqliteStore::open(files.options(Some(Arc::new(move |report| collected.lock().unwrap().push(report))))).unwrap();
     store.registry.add_client(crate::factory::client("a")).await.unwrap();
     stored(&store, new_document("a", 1)).await;
     store.log.append(new_document("a", 1)).await.unwrap();

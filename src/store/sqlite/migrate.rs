@@ -5,11 +5,10 @@ use std::fs::{self, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, ErrorCode, TransactionBehavior};
+use rusqlite::{Connection, TransactionBehavior};
 
 use super::OpenError;
-use super::tables::document_ids::DocumentIds;
-use super::tables::state::{self, LogIdentity};
+use super::tables::identity::{self, DocumentIds, LogIdentity};
 use super::tables::{columns, schema};
 use crate::domain::Epoch;
 
@@ -35,7 +34,7 @@ const MAX_BACKUP_BYTES: u64 = 1 << 30;
 /// `Foreign` for a file that is not docrelay's, `Newer` for a version after the last migration, `Unusable` when a step or
 /// the backup fails.
 pub(super) fn create_or_migrate(db: &mut Connection, path: &Path, migrations: &[Migration]) -> Result<(), OpenError> {
-    let number = |sql: &str| db.query_row(sql, [], |row| row.get::<_, i64>(0)).map_err(|e| sql_error(path, &e));
+    let number = |sql: &str| db.query_row(sql, [], |row| row.get::<_, i64>(0)).map_err(|e| OpenError::sql(path, &e));
     let tables = number("SELECT count(*) FROM sqlite_schema")?;
     let (application, found) = (number("PRAGMA application_id")?, number("PRAGMA user_version")?);
     let known = columns::size(migrations.len());
@@ -51,7 +50,7 @@ pub(super) fn create_or_migrate(db: &mut Connection, path: &Path, migrations: &[
 /// Creates the tables and the identity of a new log, all or nothing.
 fn create(db: &mut Connection, path: &Path, migrations: &[Migration]) -> Result<(), OpenError> {
     let mut random = [0; 14];
-    getrandom::fill(&mut random).map_err(|e| unusable(path, e))?;
+    getrandom::fill(&mut random).map_err(|e| OpenError::unusable(path, e))?;
     let (epoch, node) = random.split_at(8);
     // 52 bits: the epoch is exact as a floating-point number.
     let epoch = epoch.iter().fold(0, |number: u64, byte| (number << 8 | u64::from(*byte)) & 0xf_ffff_ffff_ffff);
@@ -65,14 +64,14 @@ fn create(db: &mut Connection, path: &Path, migrations: &[Migration]) -> Result<
             transaction.execute_batch(migration.sql)?;
             if index == 0 {
                 // Later steps find the row that a database of version 1 has.
-                state::create(&transaction, &identity)?;
+                identity::create(&transaction, &identity)?;
             }
         }
         transaction.pragma_update(None, "application_id", schema::APPLICATION_ID)?;
         transaction.pragma_update(None, "user_version", columns::size(migrations.len()))?;
         transaction.commit()
     };
-    create().map_err(|e| sql_error(path, &e))
+    create().map_err(|e| OpenError::sql(path, &e))
 }
 
 /// Runs the steps after version `found`, each in a transaction of its own.
@@ -85,7 +84,7 @@ fn migrate(db: &mut Connection, path: &Path, found: i64, migrations: &[Migration
             transaction.pragma_update(None, "user_version", version)?;
             transaction.commit()
         };
-        step().map_err(|e| unusable(path, format!("migration to schema version {version} failed: {e}")))?;
+        step().map_err(|e| OpenError::unusable(path, format!("migration to schema version {version} failed: {e}")))?;
         tracing::info!(version, change = migration.description, "database migrated");
     }
     Ok(())
@@ -94,7 +93,7 @@ fn migrate(db: &mut Connection, path: &Path, found: i64, migrations: &[Migration
 /// Copies the database to `<name>.v<version>.backup`, unless it is too large. The copy is complete if it has that name.
 fn back_up(db: &Connection, path: &Path, version: i64) -> Result<(), OpenError> {
     let backup = backup_path(path, version);
-    let bytes = fs::metadata(path).map_err(|e| unusable(path, e))?.len();
+    let bytes = fs::metadata(path).map_err(|e| OpenError::unusable(path, e))?.len();
     if bytes > MAX_BACKUP_BYTES {
         tracing::warn!(bytes, limit_bytes = MAX_BACKUP_BYTES, "database too large to back up before its migration");
         return Ok(());
@@ -115,7 +114,7 @@ fn back_up(db: &Connection, path: &Path, version: i64) -> Result<(), OpenError> 
         fs::rename(&partial, &backup)?;
         Ok(())
     };
-    copy().map_err(|e| unusable(path, format!("no backup before its migration: {e}")))?;
+    copy().map_err(|e| OpenError::unusable(path, format!("no backup before its migration: {e}")))?;
     tracing::info!(backup = %backup.display(), bytes, "database backed up before its migration");
     Ok(())
 }
@@ -124,19 +123,6 @@ fn backup_path(path: &Path, version: i64) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(format!(".v{version}.backup"));
     name.into()
-}
-
-/// An error of SQLite while a database is opened.
-pub(super) fn sql_error(path: &Path, error: &rusqlite::Error) -> OpenError {
-    match error.sqlite_error_code() {
-        Some(ErrorCode::NotADatabase) => OpenError::Foreign(path.to_owned()),
-        _ => unusable(path, error),
-    }
-}
-
-/// Any other error while a database is opened.
-pub(super) fn unusable(path: &Path, reason: impl ToString) -> OpenError {
-    OpenError::Unusable { path: path.to_owned(), reason: reason.to_string() }
 }
 
 #[cfg(test)]

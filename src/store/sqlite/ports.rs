@@ -3,7 +3,6 @@
 mod log;
 mod outbox;
 mod registry;
-mod rejects;
 
 use std::sync::atomic::Ordering;
 

@@ -4,15 +4,12 @@
 pub(super) mod columns;
 pub(super) mod deliveries;
 pub(super) mod document_fifo;
-pub(super) mod document_ids;
 pub(super) mod documents;
 pub(super) mod due_deliveries;
-pub(super) mod duplicates;
 pub(super) mod events;
+pub(super) mod identity;
 pub(super) mod registry;
 pub(super) mod rejects;
 pub(super) mod routes;
 pub(super) mod schema;
-pub(super) mod state;
-pub(super) mod usage;
 pub(super) mod write_tx;

@@ -2,13 +2,13 @@
 //! only then replies. After each transaction it does one slice of background work, sized to keep up with the load.
 
 mod append;
-mod attempts;
 mod batch;
 mod batch_tx;
 pub(super) mod bulk_update;
 pub(super) mod checkpoint;
 pub(super) mod command;
-mod enqueue;
+mod deduplication;
+mod deliveries;
 #[cfg(test)]
 mod faults;
 pub(super) mod jobs;
@@ -28,9 +28,9 @@ use self::checkpoint::Checkpointer;
 use self::command::{BatchItem, ReplySender, WriterCommand, send};
 use self::jobs::Jobs;
 use self::registry_change::{RegistryChange, RemainingWork};
-use super::retention::prune;
+use super::retention;
 use super::tables::columns;
-use super::tables::state::{LogCounters, LogIdentity};
+use super::tables::identity::{LogCounters, LogIdentity};
 use super::{CommitReport, OnCommit, Shared};
 use crate::store::{CommittedBatch, Retention, Seal};
 
@@ -113,7 +113,7 @@ impl Writer {
 
     /// One transaction for these commands and one for background work.
     fn round(&mut self, items: Vec<BatchItem>, bytes: usize, queued: usize) {
-        let work = prune::work_after_batch(items.len(), bytes);
+        let work = retention::work_after_batch(items.len(), bytes);
         self.commit(items, queued);
         self.jobs.slice(&mut self.db, &self.retention, &self.shared.ready_queues, work);
     }

@@ -62,7 +62,7 @@ fn new_database_runs_all_steps_without_backup() {
     database.open(&[BASE, ADD, EXTEND]).expect("a new database");
     assert_eq!((database.version(), database.steps()), (3, vec![2, 3]));
     assert_eq!(database.names(), ["docrelay.db"]);
-    let (identity, _) = state::load(&database.connect()).expect("the state");
+    let (identity, _) = identity::load(&database.connect()).expect("the state");
     assert_ne!(identity.epoch.number(), 0);
 }
 
@@ -70,10 +70,10 @@ fn new_database_runs_all_steps_without_backup() {
 fn older_database_runs_missing_steps_in_order() {
     let database = Database::new();
     database.open(&[BASE]).expect("version 1");
-    let (before, _) = state::load(&database.connect()).expect("the state");
+    let (before, _) = identity::load(&database.connect()).expect("the state");
     database.open(&[BASE, ADD, EXTEND]).expect("version 3");
     assert_eq!((database.version(), database.steps()), (3, vec![2, 3]));
-    let (after, _) = state::load(&database.connect()).expect("the state");
+    let (after, _) = identity::load(&database.connect()).expect("the state");
     assert_eq!(after.epoch, before.epoch);
     database.open(&[BASE, ADD, EXTEND]).expect("nothing to do");
     assert_eq!(database.steps(), [2, 3]);

@@ -1,4 +1,4 @@
-//! The port of the log.
+//! The ports of what vendors send: the log of their events, and the rejects, requests that could not be parsed.
 
 use std::sync::atomic::Ordering;
 
@@ -7,11 +7,11 @@ use futures::stream::BoxStream;
 
 use crate::domain::{ClientId, DocumentId, Epoch, SharedEvent, Timestamp};
 use crate::store::sqlite::SqliteStore;
-use crate::store::sqlite::tables::documents;
+use crate::store::sqlite::tables::{documents, rejects};
 use crate::store::sqlite::writer::command::{BatchCommand, BatchItem, CommandReply, WriterCommand};
 use crate::store::{
     AppendOutcome, CommittedBatch, Document, DocumentPage, DocumentQuery, EventCounts, Log, LogPage, NewEvent,
-    PageLimit, RawRequest, StoreFuture,
+    PageLimit, RawRequest, Reject, RejectStore, StoreFuture,
 };
 
 impl Log for SqliteStore {
@@ -116,5 +116,33 @@ impl Log for SqliteStore {
             // `Stopped` means that it is closed already.
             self.request(WriterCommand::Close).await.ok();
         })
+    }
+}
+
+impl RejectStore for SqliteStore {
+    fn add(&self, client: &ClientId, reject: Reject) -> StoreFuture<'_, u64> {
+        let command = BatchCommand::AddReject { client: client.clone(), reject: Box::new(reject) };
+        Box::pin(self.request(|reply| WriterCommand::Batch(BatchItem { command, reply: CommandReply::Number(reply) })))
+    }
+
+    fn list(&self, client: &ClientId, limit: usize, before: Option<u64>) -> StoreFuture<'_, Vec<Reject>> {
+        let number = self.number(client);
+        Box::pin(async move {
+            let number = number?;
+            self.readers.clone().read(move |db| rejects::list(db, number, limit, before)).await
+        })
+    }
+
+    fn get(&self, client: &ClientId, id: u64) -> StoreFuture<'_, Option<Reject>> {
+        let number = self.number(client);
+        Box::pin(async move {
+            let number = number?;
+            self.readers.clone().read(move |db| rejects::get(db, number, id)).await
+        })
+    }
+
+    fn remove(&self, client: &ClientId, id: u64) -> StoreFuture<'_, ()> {
+        let command = BatchCommand::RemoveReject { client: client.clone(), id };
+        Box::pin(self.request(|reply| WriterCommand::Batch(BatchItem { command, reply: CommandReply::Done(reply) })))
     }
 }

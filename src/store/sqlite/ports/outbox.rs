@@ -51,7 +51,7 @@ impl Outbox for SqliteStore {
         let (epoch, number) = (self.shared.identity.epoch, self.number(client));
         Box::pin(async move {
             let number = number?;
-            let found = self.readers.clone().read(move |db| deliveries::page(db, epoch, number, &query)).await?;
+            let found = self.readers.clone().read(move |db| deliveries::list(db, epoch, number, &query)).await?;
             Ok(self.raise_head(found.iter().map(|delivery| delivery.event.sequence).max().unwrap_or(0), found))
         })
     }
@@ -68,7 +68,7 @@ impl Outbox for SqliteStore {
             let readers = self.readers.clone();
             let found = readers
                 .read(move |db| match documents::by_uuid(db, ids, number, document)? {
-                    Some(known) => deliveries::of_document(db, epoch, number, known.number, &query),
+                    Some(known) => deliveries::list_of_document(db, epoch, number, known.number, &query),
                     None => Ok(Vec::new()),
                 })
                 .await?;
@@ -80,7 +80,7 @@ impl Outbox for SqliteStore {
         let (epoch, number) = (self.shared.identity.epoch, self.number(client));
         Box::pin(async move {
             let number = number?;
-            let found = self.readers.clone().read(move |db| deliveries::one(db, epoch, number, id)).await?;
+            let found = self.readers.clone().read(move |db| deliveries::get(db, epoch, number, id)).await?;
             Ok(self.raise_head(found.as_ref().map_or(0, |delivery| delivery.event.sequence), found))
         })
     }

@@ -31,7 +31,7 @@ pub(crate) fn insert_attempt(db: &Connection, delivery: i64, attempt: &Attempt) 
 }
 
 /// A page, newest first.
-pub(crate) fn page(
+pub(crate) fn list(
     db: &Connection,
     epoch: Epoch,
     client: i64,
@@ -54,11 +54,11 @@ pub(crate) fn page(
     }
     ids.sort_unstable_by(|a, b| b.cmp(a));
     ids.truncate(query.limit);
-    all(db, epoch, client, ids)
+    get_all(db, epoch, client, ids)
 }
 
 /// A page of one document's deliveries, newest first. A document has few enough to scan them all.
-pub(crate) fn of_document(
+pub(crate) fn list_of_document(
     db: &Connection,
     epoch: Epoch,
     client: i64,
@@ -78,17 +78,17 @@ pub(crate) fn of_document(
             |row| row.get(0),
         )?
         .collect::<rusqlite::Result<Vec<i64>>>()?;
-    all(db, epoch, client, ids)
+    get_all(db, epoch, client, ids)
 }
 
-fn all(db: &Connection, epoch: Epoch, client: i64, ids: Vec<i64>) -> rusqlite::Result<Vec<Delivery>> {
+fn get_all(db: &Connection, epoch: Epoch, client: i64, ids: Vec<i64>) -> rusqlite::Result<Vec<Delivery>> {
     let found: rusqlite::Result<Vec<_>> =
-        ids.into_iter().map(|id| one(db, epoch, client, columns::unsigned(id))).collect();
+        ids.into_iter().map(|id| get(db, epoch, client, columns::unsigned(id))).collect();
     Ok(found?.into_iter().flatten().collect())
 }
 
 /// One delivery with its attempts.
-pub(crate) fn one(db: &Connection, epoch: Epoch, client: i64, id: u64) -> rusqlite::Result<Option<Delivery>> {
+pub(crate) fn get(db: &Connection, epoch: Epoch, client: i64, id: u64) -> rusqlite::Result<Option<Delivery>> {
     db.prepare_cached("SELECT id, seq, uuid, target, state, created, due FROM delivery WHERE client = ?1 AND id = ?2")?
         .query_row([client, columns::signed(id)], |row| read(db, epoch, row))
         .optional()

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::columns;
-use super::document_ids::{self, DocumentIds};
+use super::identity::{self, DocumentIds};
 use crate::domain::{DocumentId, Epoch, EventId, Status, Timestamp, Vendor, VendorId};
 use crate::store::{Document, DocumentPage, DocumentQuery};
 
@@ -57,7 +57,7 @@ pub(crate) fn by_vendor(
 ) -> rusqlite::Result<Option<DocumentRow>> {
     let uuid = vendor_id.as_str().parse::<DocumentId>().ok();
     let mut statement = db.prepare_cached(BY_VENDOR)?;
-    let mut rows = statement.query(params![client, document_ids::lookup(vendor, vendor_id), vendor.as_str()])?;
+    let mut rows = statement.query(params![client, identity::lookup(vendor, vendor_id), vendor.as_str()])?;
     let mut other_spelling = None;
     while let Some(row) = rows.next()? {
         let name = row.get_ref(6)?.as_str()?;
@@ -89,7 +89,7 @@ pub(crate) fn by_uuid(
         return Ok(Some(known));
     }
     db.prepare_cached(BY_UUID)?
-        .query_row(params![client, document_ids::lookup_uuid(uuid), uuid.uuid().as_bytes()], DocumentRow::read)
+        .query_row(params![client, identity::lookup_uuid(uuid), uuid.uuid().as_bytes()], DocumentRow::read)
         .optional()
 }
 
@@ -123,7 +123,7 @@ pub(crate) fn insert(
     .execute(params![
         client,
         update.number,
-        document_ids::lookup(new.vendor, new.vendor_id),
+        identity::lookup(new.vendor, new.vendor_id),
         new.vendor.as_str(),
         new.vendor_id.as_str(),
         new.uuid.uuid().as_bytes(),

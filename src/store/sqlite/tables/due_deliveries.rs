@@ -86,7 +86,7 @@ impl DueReader {
             let (sequence, document, failures): (i64, i64, u32) = (row.get(2)?, row.get(3)?, row.get(4)?);
             let delivery = DueDelivery {
                 id,
-                event: self.events.one(db, sequence)?,
+                event: self.events.get(db, sequence)?,
                 raw: self.events.raw_request(db, columns::unsigned(sequence))?,
                 callback: self.callback(db, document)?,
                 receiver: self.receiver.clone(),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{columns, usage};
+use super::columns;
 use crate::domain::{ClientId, DocumentId, Epoch, Event, EventId, SharedEvent, Status, Timestamp};
 use crate::store::{EventCounts, LogPage, MinuteCount, PageLimit, RawRequest};
 
@@ -88,7 +88,7 @@ impl EventReader {
         let mut page = LogPage {
             events: Vec::new(),
             through: columns::head(db)?,
-            pruned_through: columns::unsigned(usage::pruned_through(db, self.number)?),
+            pruned_through: columns::unsigned(pruned_through(db, self.number)?),
         };
         let events = limit.events.max(1);
         let mut statement = db.prepare_cached(
@@ -110,7 +110,7 @@ impl EventReader {
     }
 
     /// One event; `None` after it was pruned.
-    pub(crate) fn one(&self, db: &Connection, sequence: i64) -> rusqlite::Result<Option<SharedEvent>> {
+    pub(crate) fn get(&self, db: &Connection, sequence: i64) -> rusqlite::Result<Option<SharedEvent>> {
         db.prepare_cached("SELECT seq, document, status, json FROM event WHERE client = ?1 AND seq = ?2")?
             .query_row([self.number, sequence], |row| self.event(row))
             .optional()
@@ -169,4 +169,13 @@ impl EventReader {
             .query_row([columns::signed(sequence), self.number], |row| columns::raw_request(row, 0))
             .optional()
     }
+}
+
+/// Sequence of the client's last removed event, 0 for none.
+fn pruned_through(db: &Connection, client: i64) -> rusqlite::Result<i64> {
+    let through = db
+        .prepare_cached("SELECT pruned_through FROM usage WHERE client = ?1")?
+        .query_row([client], |row| row.get(0))
+        .optional()?;
+    Ok(through.unwrap_or(0))
 }

@@ -2,7 +2,8 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{columns, usage};
+use super::columns;
+use super::write_tx::Usage;
 use crate::domain::Timestamp;
 use crate::store::{Reject, Retention};
 
@@ -44,7 +45,7 @@ pub(crate) struct PruneRejects {
 /// Removes the oldest rejects beyond the bounds; returns the number of removed rows.
 pub(crate) fn prune(db: &Connection, bounds: &Retention, prune: &PruneRejects) -> rusqlite::Result<usize> {
     let client = prune.client;
-    let Some(mut usage) = usage::of_rejects(db, client)? else { return Ok(0) };
+    let Some(mut usage) = Usage::of_rejects(db, client)? else { return Ok(0) };
     let cutoff = prune.now.minus(bounds.max_reject_age);
     let mut removed = Vec::new();
     let mut statement = db.prepare_cached("SELECT id, time, bytes FROM reject WHERE client = ?1 ORDER BY id")?;

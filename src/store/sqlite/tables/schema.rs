@@ -12,7 +12,7 @@ pub(crate) const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Only two indexes have random keys, `dedup_key` and `document_lookup`: in a large file each of them costs a page of the
 /// write-ahead log per event. Hence they hold digests instead of texts, and there is no index of the documents' UUIDs: see
-/// `document_ids`.
+/// `identity`.
 pub(crate) const VERSION_1: &str = "
     -- One row: the identity of the log and the last assigned numbers. `head`, `document` and `delivery` only grow; `time`
     -- goes back only with the clock.
@@ -156,7 +156,7 @@ pub(crate) const VERSION_1: &str = "
     ) WITHOUT ROWID;
     -- Due deliveries of a queue, first attempts separate from retries.
     CREATE INDEX delivery_due ON delivery (client, notification, target, (tries > 0), due) WHERE due IS NOT NULL;
-    -- The FIFO of a document.
+    -- The FIFO of a document. The index is named after an earlier term; the next migration can rename it.
     CREATE INDEX delivery_line ON delivery (client, document, state, notification, id);
     -- Listings, retries of dead deliveries, deliveries of a removed notification.
     CREATE INDEX delivery_state ON delivery (client, state, notification, id);

@@ -1,17 +1,18 @@
-//! Appending an event inside the writer's transaction: the check for a duplicate, the choice of the document, and the rows.
+//! Appending an event inside the writer's transaction: the choice of the document, and the rows. Whether the event is a
+//! duplicate is decided in `deduplication`, where it is delivered to in `deliveries`.
 
 use std::sync::Arc;
 
 use super::batch_tx::BatchTx;
-use super::enqueue;
+use super::deduplication::{self, Deduplication, Duplicate, KeyRow};
+use super::deliveries;
 use crate::domain::{DocumentId, Event, EventId, EventJson};
 use crate::store::sqlite::registry_cache::ClientTargets;
 use crate::store::sqlite::tables::columns;
-use crate::store::sqlite::tables::document_ids::DocumentIds;
 use crate::store::sqlite::tables::documents::{self, DocumentRow, DocumentUpdate, NewDocumentRow};
-use crate::store::sqlite::tables::duplicates::{self, Duplicate, KeyRow};
 use crate::store::sqlite::tables::events::{self, EventRow};
-use crate::store::{AppendOutcome, DuplicateRule, NewEvent};
+use crate::store::sqlite::tables::identity::DocumentIds;
+use crate::store::{AppendOutcome, NewEvent};
 
 /// Stores an event and queues its deliveries, unless it is a duplicate of a stored event or of an earlier one of the same
 /// transaction.
@@ -21,24 +22,12 @@ pub(super) fn append(
     event: &NewEvent,
 ) -> rusqlite::Result<AppendOutcome> {
     let client = targets.number;
-    let key = match &event.duplicate_rule {
-        DuplicateRule::SameKey(key) => Some(duplicates::digest(client, event.vendor, key)),
-        DuplicateRule::SameStatus | DuplicateRule::KnownDocument => None,
+    let (key, known) = match deduplication::check(tx.db(), client, event)? {
+        Deduplication::Duplicate(duplicate) => return append_duplicate(tx, targets, event, &duplicate),
+        Deduplication::New { key, document } => (key, document),
     };
-    if let Some(key) = &key
-        && let Some(duplicate) = duplicates::find(tx.db(), client, key, event.now)?
-    {
-        return append_duplicate(tx, targets, event, &duplicate);
-    }
-    let known = documents::by_vendor(tx.db(), client, event.vendor, &event.update.vendor_id)?;
-    let (mut document, is_new) = match known {
-        Some(document) if is_duplicate(event, &document) => {
-            let duplicate = Duplicate { sequence: document.last_seq, document };
-            return append_duplicate(tx, targets, event, &duplicate);
-        }
-        Some(document) => (document, false),
-        None => (new_document(tx, client, event)?, true),
-    };
+    let is_new = known.is_none();
+    let mut document = known.map_or_else(|| new_document(tx, client, event), Ok)?;
     let previous = document.last_seq;
     let sequence = tx.counters.head.saturating_add(1);
     let time = tx.counters.event_time(event.now);
@@ -70,7 +59,7 @@ pub(super) fn append(
     };
     events::insert(tx.db(), &row)?;
     if let Some(key) = &key {
-        duplicates::insert(tx.db(), &KeyRow { sequence, time, client, document: document.number, key })?;
+        deduplication::insert_key(tx.db(), &KeyRow { sequence, time, client, document: document.number, key })?;
     }
     let update =
         DocumentUpdate { number: document.number, status: event.update.status, title, time, last_seq: sequence };
@@ -81,7 +70,7 @@ pub(super) fn append(
         documents::update(tx.db(), client, &update)?;
     }
     (document.status, document.last_seq) = (event.update.status, sequence);
-    enqueue::new_event(tx, targets, event, &document)?;
+    deliveries::enqueue(tx, targets, event, &document)?;
     tx.write.usage.event_added(client, bytes);
     tx.counters.head = sequence;
     tx.counters.time = time;
@@ -94,15 +83,6 @@ pub(super) fn append(
     })))
 }
 
-/// Whether an event without a key is a duplicate of the document's latest event.
-fn is_duplicate(event: &NewEvent, document: &DocumentRow) -> bool {
-    match event.duplicate_rule {
-        DuplicateRule::SameKey(_) => false,
-        DuplicateRule::SameStatus => document.status == event.update.status,
-        DuplicateRule::KnownDocument => true,
-    }
-}
-
 /// A duplicate is not stored, but its route is.
 fn append_duplicate(
     tx: &mut BatchTx<'_>,
@@ -111,7 +91,7 @@ fn append_duplicate(
     duplicate: &Duplicate,
 ) -> rusqlite::Result<AppendOutcome> {
     let Duplicate { sequence, document } = duplicate;
-    enqueue::changed_route(tx, targets, event, document)?;
+    deliveries::enqueue_for_new_route(tx, targets, event, document)?;
     let id = EventId { epoch: tx.context.identity.epoch, sequence: columns::unsigned(*sequence) };
     Ok(AppendOutcome::Duplicate { id, document: document.uuid, status: document.status })
 }
@@ -119,19 +99,19 @@ fn append_duplicate(
 /// Assigns the number and the UUID of an unknown document: the vendor's own UUID, or one of this store's.
 fn new_document(tx: &mut BatchTx<'_>, client: i64, event: &NewEvent) -> rusqlite::Result<DocumentRow> {
     let ids = tx.context.identity.document_ids;
-    let own = match event.update.vendor_id.as_str().parse::<DocumentId>() {
+    let vendor_uuid = match event.update.vendor_id.as_str().parse::<DocumentId>() {
         // This store will assign that UUID later.
-        Ok(own) if ids.number(own).is_some_and(|number| number > tx.counters.document) => None,
+        Ok(uuid) if ids.number(uuid).is_some_and(|number| number > tx.counters.document) => None,
         // Another vendor's document has that UUID.
-        Ok(own) if documents::by_uuid(tx.db(), ids, client, own)?.is_some() => None,
-        Ok(own) => Some(own),
+        Ok(uuid) if documents::by_uuid(tx.db(), ids, client, uuid)?.is_some() => None,
+        Ok(uuid) => Some(uuid),
         Err(_) => None,
     };
     let number = DocumentIds::next_number(tx.counters.document, tx.counters.event_time(event.now));
     tx.counters.document = number;
     Ok(DocumentRow {
         number,
-        uuid: own.unwrap_or_else(|| ids.uuid(number)),
+        uuid: vendor_uuid.unwrap_or_else(|| ids.uuid(number)),
         status: event.update.status,
         title: None,
         last_seq: 0,

@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 use rusqlite::Connection;
 
 use super::append::append;
-use super::attempts;
 use super::batch_tx::{ApplyError, BatchContext, BatchTx};
 use super::command::{BatchCommand, BatchItem, CommandOutput};
+use super::deliveries;
 use crate::domain::{ClientId, QueueKey, SharedEvent};
 use crate::store::sqlite::registry_cache::ClientTargets;
+use crate::store::sqlite::tables::identity::LogCounters;
 use crate::store::sqlite::tables::rejects;
-use crate::store::sqlite::tables::state::LogCounters;
 use crate::store::sqlite::tables::write_tx::WriteTx;
 use crate::store::{AppendOutcome, StoreError};
 
@@ -71,12 +71,12 @@ fn apply(tx: &mut BatchTx<'_>, command: &BatchCommand) -> Result<CommandOutput, 
         }
         BatchCommand::RecordAttempt(record) => {
             let targets = targets(tx, &record.queue.client)?;
-            attempts::record(&mut tx.write, &targets, record)?;
+            deliveries::record_attempt(&mut tx.write, &targets, record)?;
             CommandOutput::Done
         }
         BatchCommand::RetryDelivery { client, id, now } => {
             let targets = targets(tx, client)?;
-            attempts::retry(&mut tx.write, &targets, *id, *now)?;
+            deliveries::retry(&mut tx.write, &targets, *id, *now)?;
             CommandOutput::Done
         }
         BatchCommand::Probe => CommandOutput::Done,

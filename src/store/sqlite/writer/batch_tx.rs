@@ -4,7 +4,7 @@
 use rusqlite::Connection;
 
 use crate::store::sqlite::registry_cache::RegistryCache;
-use crate::store::sqlite::tables::state::{LogCounters, LogIdentity};
+use crate::store::sqlite::tables::identity::{LogCounters, LogIdentity};
 use crate::store::sqlite::tables::write_tx::WriteTx;
 use crate::store::{Retention, Seal, StoreError};
 

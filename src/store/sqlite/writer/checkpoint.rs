@@ -47,7 +47,7 @@ pub(crate) struct Checkpointer {
     wake: Option<SyncSender<()>>,
     thread: Option<JoinHandle<()>>,
     /// Held during a checkpoint: SQLite refuses a second one instead of letting it wait.
-    turn: Arc<Mutex<()>>,
+    checkpoint_lock: Arc<Mutex<()>>,
     /// The database file, to flush it. POSIX drops a process's locks on a file when any descriptor of it is closed, and
     /// with them SQLite's: so one descriptor stays open until the connections are closed.
     _file: Arc<File>,
@@ -59,11 +59,12 @@ impl Checkpointer {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let db = Connection::open_with_flags(path, flags)?;
         db.execute_batch("PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0;")?;
-        let (turn, file) = (Arc::new(Mutex::new(())), Arc::new(file));
-        let (wake, woken) = sync_channel(1);
-        let thread = CheckpointThread { db, turn: turn.clone(), file: file.clone(), woken, queue };
+        let (checkpoint_lock, file) = (Arc::new(Mutex::new(())), Arc::new(file));
+        let (wake, wake_requests) = sync_channel(1);
+        let thread =
+            CheckpointThread { db, checkpoint_lock: checkpoint_lock.clone(), file: file.clone(), wake_requests, queue };
         let thread = std::thread::Builder::new().name("store-checkpoint".into()).spawn(move || thread.run())?;
-        Ok(Self { wake: Some(wake), thread: Some(thread), turn, _file: file })
+        Ok(Self { wake: Some(wake), thread: Some(thread), checkpoint_lock, _file: file })
     }
 
     /// Checks the size of the log after a commit; returns its bytes.
@@ -84,10 +85,10 @@ impl Checkpointer {
 
     /// Completes a checkpoint and restarts the log. Waits up to `timeout` for readers of old snapshots.
     pub(crate) fn restart(&self, db: &Connection, timeout: Duration) {
-        let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let guard = self.checkpoint_lock.lock().unwrap_or_else(PoisonError::into_inner);
         let started = Instant::now();
         let outcome = with_busy_timeout(db, timeout, || checkpoint(db, "RESTART"));
-        drop(turn);
+        drop(guard);
         match outcome {
             // When a reader was busy, a later commit tries again.
             Ok(Progress { busy, pages, .. }) => {
@@ -114,17 +115,17 @@ impl Checkpointer {
 
 struct CheckpointThread {
     db: Connection,
-    turn: Arc<Mutex<()>>,
+    checkpoint_lock: Arc<Mutex<()>>,
     file: Arc<File>,
     /// Closed when the writer stops.
-    woken: Receiver<()>,
+    wake_requests: Receiver<()>,
     queue: WeakSender<WriterCommand>,
 }
 
 impl CheckpointThread {
     fn run(self) {
         let mut failing = false;
-        while self.woken.recv().is_ok() {
+        while self.wake_requests.recv().is_ok() {
             let is_long = self.checkpoint_rounds();
             if let (Err(error), false) = (&is_long, failing) {
                 tracing::warn!(%error, "checkpoint failed; retrying with every commit");
@@ -142,16 +143,16 @@ impl CheckpointThread {
             // An error means that the writer stops; then the next `recv` fails, too.
             done.recv().ok();
             // A request that came meanwhile is done.
-            self.woken.try_recv().ok();
+            self.wake_requests.try_recv().ok();
         }
     }
 
     /// Checkpoints once, and if the log is long until few pages are left: then true.
     fn checkpoint_rounds(&self) -> Result<bool, Box<dyn Error>> {
         for _ in 0..MAX_ROUNDS {
-            let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+            let guard = self.checkpoint_lock.lock().unwrap_or_else(PoisonError::into_inner);
             checkpoint(&self.db, "PASSIVE")?;
-            drop(turn);
+            drop(guard);
             self.file.sync_data()?;
             let progress = checkpoint(&self.db, "NOOP")?;
             if progress.pages < RESTART_PAGES {

@@ -11,7 +11,7 @@ use super::registry_change::RegistryChange;
 use crate::domain::{
     Client, ClientId, Format, Notification, NotificationState, Secret, Status, Timestamp, Update, Vendor,
 };
-use crate::store::sqlite::{Options, SqliteStore, open};
+use crate::store::sqlite::{Options, SqliteStore, prepare};
 use crate::store::{
     AppendOutcome, Backlog, DuplicateRule, Log, NewEvent, Outbox, RawRequest, Retention, Seal, StoreError,
 };
@@ -30,7 +30,7 @@ impl Seal for PlainText {
 }
 
 fn client_id() -> ClientId {
-    "a".parse().expect("good")
+    "a".parse().expect("a valid value")
 }
 
 /// A writer without its thread, and a client in its database.
@@ -52,7 +52,7 @@ fn writer(directory: &tempfile::TempDir) -> (Writer, SqliteStore) {
         seal: std::sync::Arc::new(PlainText),
         on_commit: None,
     };
-    let (mut writer, _commands, store) = open::prepare(options).expect("a new database");
+    let (mut writer, _commands, store) = prepare(options).expect("a new database");
     let client =
         Client { id: client_id(), created: Timestamp::from_millis(0), secret: Secret::new("s"), previous: None };
     let change = RegistryChange::AddClient { client, sealed: Vec::new() };
@@ -62,11 +62,11 @@ fn writer(directory: &tempfile::TempDir) -> (Writer, SqliteStore) {
 
 /// Commits the appends of these documents in one batch; returns the sequences.
 fn append(writer: &mut Writer, numbers: std::ops::Range<usize>) -> Vec<Result<u64, StoreError>> {
-    let (mut items, mut answers) = (Vec::new(), Vec::new());
+    let (mut items, mut results) = (Vec::new(), Vec::new());
     for number in numbers {
-        let vendor_id = format!("job-{number}").parse().expect("good");
-        let (reply, answer) = oneshot::channel();
-        answers.push(answer);
+        let vendor_id = format!("job-{number}").parse().expect("a valid value");
+        let (reply, result) = oneshot::channel();
+        results.push(result);
         let event = NewEvent {
             client: client_id(),
             vendor: Vendor::Ppj,
@@ -85,31 +85,31 @@ fn append(writer: &mut Writer, numbers: std::ops::Range<usize>) -> Vec<Result<u6
         items.push(BatchItem { command: BatchCommand::Append(Box::new(event)), reply: CommandReply::Appended(reply) });
     }
     writer.commit(items, 0);
-    let replied = |mut answer: oneshot::Receiver<_>| answer.try_recv().expect("a reply");
-    answers
+    let replied = |mut result: oneshot::Receiver<_>| result.try_recv().expect("a reply");
+    results
         .into_iter()
-        .map(|answer| match replied(answer)? {
+        .map(|result| match replied(result)? {
             AppendOutcome::Stored(event) => Ok(event.id.sequence),
             AppendOutcome::Duplicate { .. } => Ok(0),
         })
         .collect()
 }
 
-fn refused(answers: &[Result<u64, StoreError>]) -> bool {
-    answers.iter().all(|answer| matches!(answer, Err(StoreError::Unavailable(_))))
+fn refused(results: &[Result<u64, StoreError>]) -> bool {
+    results.iter().all(|result| matches!(result, Err(StoreError::Unavailable(_))))
 }
 
 #[test]
 fn full_disk_refuses_whole_batch_and_wastes_no_sequence() {
     let directory = tempfile::tempdir().expect("a directory");
     let (mut writer, store) = writer(&directory);
-    assert_eq!(append(&mut writer, 0..1).last().map(|answer| answer.is_ok()), Some(true));
+    assert_eq!(append(&mut writer, 0..1).last().map(|result| result.is_ok()), Some(true));
     let pages: i64 = writer.db.query_row("PRAGMA page_count", [], |row| row.get(0)).expect("a number");
     writer.db.pragma_update(None, "max_page_count", pages + 20).expect("a limit");
     let position = writer.counters;
     for _ in 0..3 {
-        let answers = append(&mut writer, 1..101);
-        assert!(refused(&answers), "{answers:?}");
+        let results = append(&mut writer, 1..101);
+        assert!(refused(&results), "{results:?}");
         assert_eq!((writer.counters, store.head()), (position, 1));
     }
     // Smaller batches still fit, until the disk is completely full.
@@ -131,7 +131,7 @@ fn full_disk_refuses_whole_batch_and_wastes_no_sequence() {
             &mut writer.db,
             &writer.retention,
             &writer.shared.ready_queues,
-            super::prune::work_after_batch(0, 0),
+            super::retention::work_after_batch(0, 0),
         );
     }
     assert!(pruned.try_recv().expect("a reply").is_ok());
@@ -158,7 +158,7 @@ async fn failed_batch_queues_no_delivery() {
     let (mut writer, store) = writer(&directory);
     let notification = Notification {
         id: "1".into(),
-        name: "main".parse().expect("good"),
+        name: "main".parse().expect("a valid value"),
         endpoint: "https://example.com/".into(),
         format: Format::Gini,
         is_default: true,

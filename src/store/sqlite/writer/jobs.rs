@@ -9,10 +9,9 @@ use super::bulk_update::{BulkUpdate, RemovedNotification};
 use super::command::{CommandOutput, CommandReply, ReplySender, send};
 use crate::domain::Timestamp;
 use crate::store::Retention;
-use crate::store::sqlite::ready_queues::ReadyQueues;
+use crate::store::sqlite::after_commit::ReadyQueues;
 use crate::store::sqlite::registry_cache::RegistryCache;
-use crate::store::sqlite::retention::erase;
-use crate::store::sqlite::retention::prune::Prune;
+use crate::store::sqlite::retention::{self, Prune};
 use crate::store::sqlite::tables::columns;
 use crate::store::sqlite::tables::write_tx::WriteTx;
 
@@ -71,7 +70,7 @@ impl Jobs {
     }
 
     fn resume(&mut self, db: &Connection) -> rusqlite::Result<()> {
-        self.erasing = erase::removed_clients(db)?.into();
+        self.erasing = retention::removed_clients(db)?.into();
         let unfinished = BulkUpdate::unfinished(db)?.into_iter();
         self.bulk_updates.extend(unfinished.map(|update| BulkJob { update, reply: None }));
         Ok(())
@@ -101,7 +100,7 @@ impl Jobs {
             return;
         }
         if let Some(job) = self.bulk_updates.pop_front() {
-            job.end(result.map(drop));
+            job.finish(result.map(drop));
         }
     }
 
@@ -109,7 +108,7 @@ impl Jobs {
         let Some(client) = self.erasing.front().copied() else { return };
         let mut slice = || -> rusqlite::Result<bool> {
             let tx = WriteTx::begin(db)?;
-            let is_complete = erase::slice(&tx.db, client)?;
+            let is_complete = retention::erase_slice(&tx.db, client)?;
             tx.commit()?;
             Ok(is_complete)
         };
@@ -142,7 +141,7 @@ impl Jobs {
 }
 
 impl BulkJob {
-    fn end(self, result: rusqlite::Result<()>) {
+    fn finish(self, result: rusqlite::Result<()>) {
         let result = match (result, &self.update) {
             // The notification is removed in any case.
             (Err(error), BulkUpdate::FailPending(_)) => {

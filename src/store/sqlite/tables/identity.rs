@@ -1,21 +1,83 @@
-//! The identifiers of documents: row numbers, UUIDs, and digests of the vendors' identifiers.
+//! Identity: the epoch and the node of the log, the counters from which ids are assigned, the numbers and UUIDs of
+//! documents, and the digests by which rows are found. Epoch, node and counters are the one row of the `state` table.
 //!
 //! A UUID that this store assigns is of version 1. Its timestamp holds the row number and its node is the store's, so the
 //! document is found by the primary key. A vendor's own UUID is found by the digest of the vendor's identifier, which is
 //! that UUID. Documents thus need one randomly keyed index instead of two, and its keys are short.
 
+use std::time::Duration;
+
 use aws_lc_rs::digest::{Context, SHA256};
+use rusqlite::{Connection, params};
 use uuid::Uuid;
 
-use crate::domain::{DocumentId, Timestamp, Vendor, VendorId};
+use super::columns;
+use crate::domain::{DocumentId, Epoch, Timestamp, Vendor, VendorId};
+
+/// A step back of the clock up to here is smoothed.
+const MAX_CLOCK_JITTER: Duration = Duration::from_secs(10);
 
 /// 100-nanosecond ticks from 1582-10-15, the epoch of UUIDs, to 2026-01-01, the epoch of row numbers. With the later epoch
 /// numbers stay below 2^53 (exact in JavaScript) until the year 2054 and take fewer bytes.
 const NUMBER_EPOCH_TICKS: u64 = 0x01b2_1dd2_1381_4000 + 1_767_225_600 * 10_000_000;
 const NUMBER_EPOCH_MILLIS: i64 = 1_767_225_600_000;
 
-/// The last number that a time gives: its UUID fits the 60 bits of a version 1 timestamp, with room to count on.
-const MAX_NUMBER_OF_TIME: i64 = 1 << 59;
+/// The largest result of [`first_number`]: its UUID fits the 60 bits of a version 1 timestamp, with room to count on.
+const MAX_FIRST_NUMBER: i64 = 1 << 59;
+
+/// What the ids of this log are derived from. Constant for the life of the database.
+#[derive(Clone, Copy)]
+pub(crate) struct LogIdentity {
+    pub(crate) epoch: Epoch,
+    pub(crate) document_ids: DocumentIds,
+}
+
+/// The last assigned numbers. The writer keeps the committed copy when a transaction fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LogCounters {
+    /// Sequence of the last event.
+    pub(crate) head: i64,
+    /// Row number of the last document.
+    pub(crate) document: i64,
+    /// Time of the last event.
+    pub(crate) time: Timestamp,
+    /// Id of the last delivery.
+    pub(crate) delivery: i64,
+}
+
+impl LogCounters {
+    /// The time of the next event: `now`, but not a small step behind the last event. A larger step back is taken over;
+    /// otherwise a clock that was ahead once would stop the time of events for that long.
+    pub(crate) fn event_time(&self, now: Timestamp) -> Timestamp {
+        if now.until(self.time) <= MAX_CLOCK_JITTER { now.max(self.time) } else { now }
+    }
+
+    pub(crate) fn save(&self, db: &Connection) -> rusqlite::Result<()> {
+        db.prepare_cached(
+            "UPDATE state SET head = ?1, document = ?2, time = ?3, delivery = ?4, commits = commits + 1",
+        )?
+        .execute(params![self.head, self.document, self.time.millis(), self.delivery])?;
+        Ok(())
+    }
+}
+
+/// Writes the `state` row of a new database.
+pub(crate) fn create(db: &Connection, identity: &LogIdentity) -> rusqlite::Result<()> {
+    db.execute(
+        "INSERT INTO state (id, epoch, node, head, document, time, delivery, commits) VALUES (1, ?1, ?2, 0, 0, 0, 0, 0)",
+        params![columns::signed(identity.epoch.number()), identity.document_ids.node],
+    )?;
+    Ok(())
+}
+
+pub(crate) fn load(db: &Connection) -> rusqlite::Result<(LogIdentity, LogCounters)> {
+    db.query_row("SELECT epoch, node, head, document, time, delivery FROM state", [], |row| {
+        let epoch = Epoch::new(columns::unsigned(row.get(0)?));
+        let identity = LogIdentity { epoch, document_ids: DocumentIds { node: row.get(1)? } };
+        let (time, delivery) = (columns::time(row, 4)?, row.get(5)?);
+        Ok((identity, LogCounters { head: row.get(2)?, document: row.get(3)?, time, delivery }))
+    })
+}
 
 /// Assigns row numbers and UUIDs. Numbers are never used twice within a store, so the clock sequence is constant.
 #[derive(Clone, Copy)]
@@ -53,7 +115,7 @@ impl DocumentIds {
 
 /// The smallest number of a document that is created at this time.
 pub(crate) fn first_number(now: Timestamp) -> i64 {
-    (now.millis() - NUMBER_EPOCH_MILLIS).saturating_mul(10_000).clamp(0, MAX_NUMBER_OF_TIME)
+    (now.millis() - NUMBER_EPOCH_MILLIS).saturating_mul(10_000).clamp(0, MAX_FIRST_NUMBER)
 }
 
 /// The index key of a vendor's identifier; equal for both cases of a UUID. 64 bits can collide, so the row is compared, too.
@@ -69,8 +131,11 @@ pub(crate) fn lookup_uuid(id: DocumentId) -> i64 {
     digest_64(&[id.uuid().as_bytes()])
 }
 
+/// The digest of a deduplication key, as its index holds it.
+pub(crate) type KeyDigest = [u8; 16];
+
 /// The index key of a deduplication key. It differs between clients, also between successive ones of the same name.
-pub(crate) fn duplicate_key(client: i64, vendor: Vendor, key: &str) -> [u8; 16] {
+pub(crate) fn duplicate_key(client: i64, vendor: Vendor, key: &str) -> KeyDigest {
     let mut short = [0; 16];
     short.copy_from_slice(&digest(&[&client.to_be_bytes(), vendor.as_str().as_bytes(), key.as_bytes()])[..16]);
     short
@@ -127,8 +192,8 @@ mod tests {
     fn lookup_keys_of_different_owners_differ() {
         assert_ne!(duplicate_key(1, Vendor::Ppj, "a"), duplicate_key(2, Vendor::Ppj, "a"));
         assert_ne!(duplicate_key(1, Vendor::Ppj, "a"), duplicate_key(1, Vendor::Gini, "a"));
-        let upper: VendorId = "626626A0-749F-11E2-BFD6-000000000000".parse().expect("good");
-        let lower: VendorId = "626626a0-749f-11e2-bfd6-000000000000".parse().expect("good");
+        let upper: VendorId = "626626A0-749F-11E2-BFD6-000000000000".parse().expect("a valid identifier");
+        let lower: VendorId = "626626a0-749f-11e2-bfd6-000000000000".parse().expect("a valid identifier");
         assert_eq!(lookup(Vendor::Ppj, &upper), lookup(Vendor::Gini, &lower));
     }
 }
