@@ -2,7 +2,6 @@
 //! Owns the port of the HTTP client; knows the ports of the store, but neither SQL nor an HTTP library.
 
 mod attempt;
-mod commands;
 mod handle;
 pub mod http_client;
 mod in_flight;
