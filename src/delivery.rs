@@ -6,6 +6,7 @@ mod handle;
 pub mod http_client;
 mod in_flight;
 mod receiver;
+mod retry_schedule;
 mod scheduler;
 mod verify;
 mod worker;
@@ -68,7 +69,7 @@ pub struct HttpResponse {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HttpError {
     /// The endpoint may not be called, or the request is not valid HTTP.
-    #[error("not called: {0}")]
+    #[error("no request was made: {0}")]
     Forbidden(String),
     /// The host cannot be resolved.
     #[error("the name {0} could not be resolved")]
@@ -77,9 +78,9 @@ pub enum HttpError {
     #[error("no connection: {0}")]
     Connection(String),
     /// There was no response before the deadline.
-    #[error("no answer within {} s", .0.as_secs_f32())]
+    #[error("no response within {} s", .0.as_secs_f32())]
     Timeout(Duration),
     /// The connection was lost, or the response is not HTTP.
-    #[error("no answer: {0}")]
+    #[error("no response: {0}")]
     Broken(String),
 }
