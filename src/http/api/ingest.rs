@@ -81,7 +81,7 @@ async fn accept(context: &Context, request: &mut Request, client: &ClientId, hoo
             let appended = appended.map_err(|error| (IngestOutcome::Unavailable, error.into()))?;
             Ok(match appended {
                 AppendOutcome::Stored(event) => (IngestOutcome::Stored, accepted(event.id)),
-                AppendOutcome::Duplicate { id, .. } => (IngestOutcome::Repeat, accepted(id)),
+                AppendOutcome::Duplicate { id, .. } => (IngestOutcome::Duplicate, accepted(id)),
             })
         }
         Err(WebhookError::MethodNotAllowed(allow)) => Err((IngestOutcome::WrongMethod, Problem::method(allow))),
