@@ -3,12 +3,12 @@
 
 mod attempt;
 mod handle;
+mod handshake;
 pub mod http_client;
 mod in_flight;
 mod receiver;
 mod retry_schedule;
 mod scheduler;
-mod verify;
 mod worker;
 
 use std::time::Duration;
@@ -20,7 +20,7 @@ use crate::vendor::OutgoingRequest;
 
 pub use attempt::{SENDER_HEADER, sender_id};
 pub use handle::{DeliveryHandle, Options};
-pub use verify::TestError;
+pub use handshake::TestError;
 pub use worker::DeliveryWorker;
 
 /// Bytes of a response body that are read and stored.

@@ -12,7 +12,7 @@ pub trait Label: Copy + 'static {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IngestOutcome {
     Stored,
-    /// A duplicate of a stored message. The label value is `repeat` by contract.
+    /// A duplicate of a stored message. The label value is `repeat`.
     Duplicate,
     /// A handshake: answered, not stored.
     Handshake,

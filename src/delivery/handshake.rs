@@ -1,5 +1,5 @@
-//! Requests to an endpoint that are not deliveries: PPJ's handshake and the test event. They use the same HTTP client and
-//! are cancelled like deliveries.
+//! PPJ's handshake, by which an endpoint is verified before its first delivery, and the test event. Neither is a delivery,
+//! but both use the same HTTP client and are cancelled like deliveries.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
