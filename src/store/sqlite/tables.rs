@@ -3,6 +3,7 @@
 
 pub(super) mod columns;
 pub(super) mod deliveries;
+pub(super) mod destinations;
 pub(super) mod document_fifo;
 pub(super) mod document_ids;
 pub(super) mod documents;
@@ -11,7 +12,6 @@ pub(super) mod duplicates;
 pub(super) mod events;
 pub(super) mod registry;
 pub(super) mod rejects;
-pub(super) mod routes;
 pub(super) mod schema;
 pub(super) mod state;
 pub(super) mod usage;

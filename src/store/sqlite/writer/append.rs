@@ -103,7 +103,7 @@ fn is_duplicate(event: &NewEvent, document: &DocumentRow) -> bool {
     }
 }
 
-/// A duplicate is not stored, but its route is.
+/// A duplicate is not stored, but its destinations are.
 fn append_duplicate(
     tx: &mut BatchTx<'_>,
     targets: &ClientTargets,
@@ -111,7 +111,7 @@ fn append_duplicate(
     duplicate: &Duplicate,
 ) -> rusqlite::Result<AppendOutcome> {
     let Duplicate { sequence, document } = duplicate;
-    enqueue::changed_route(tx, targets, event, document)?;
+    enqueue::changed_destinations(tx, targets, event, document)?;
     let id = EventId { epoch: tx.context.identity.epoch, sequence: columns::unsigned(*sequence) };
     Ok(AppendOutcome::Duplicate { id, document: document.uuid, status: document.status })
 }
@@ -135,6 +135,6 @@ fn new_document(tx: &mut BatchTx<'_>, client: i64, event: &NewEvent) -> rusqlite
         status: event.update.status,
         title: None,
         last_seq: 0,
-        has_route: false,
+        has_destinations: false,
     })
 }

@@ -1,33 +1,32 @@
 //! The choice of the delivery queues of an event, inside the transaction that stores it. A client without notifications and
-//! a document without a route cost no statement.
+//! a document without destinations of its own cost no statement.
 
 use super::batch_tx::BatchTx;
 use crate::domain::{Format, QueueKey, Target};
 use crate::store::NewEvent;
 use crate::store::sqlite::registry_cache::ClientTargets;
+use crate::store::sqlite::tables::destinations::{self, DestinationsKey, StoredDestinations};
 use crate::store::sqlite::tables::document_fifo::{DocumentFifo, NewDelivery, QueueRow};
 use crate::store::sqlite::tables::documents::DocumentRow;
 use crate::store::sqlite::tables::events;
 use crate::store::sqlite::tables::registry::NotificationRow;
-use crate::store::sqlite::tables::routes::{self, RouteKey, StoredRoute};
 
-/// Sets the route of a new event and queues the event for the notification that the document's route names, otherwise for
-/// the client's default one, and for the document's callback. `document` is the row after the event.
+/// Sets the destinations of a new event and queues the event for the notification among them, otherwise for the client's
+/// default one, and for the document's callback. `document` is the row after the event.
 pub(super) fn new_event(
     tx: &mut BatchTx<'_>,
     targets: &ClientTargets,
     event: &NewEvent,
     document: &DocumentRow,
 ) -> rusqlite::Result<()> {
-    set_route(tx, targets, event, document)?;
-    let route = match document.has_route || event.route.is_some() {
-        true => routes::get(tx.db(), targets.number, document.number)?,
-        false => StoredRoute::default(),
+    set_destinations(tx, targets, event, document)?;
+    let destinations = match document.has_destinations || event.destinations.is_some() {
+        true => destinations::get(tx.db(), targets.number, document.number)?,
+        false => StoredDestinations::default(),
     };
-    let named = route.notification.and_then(|name| targets.notification(&name));
-    let notification = named.or_else(|| targets.default_notification());
-    let destinations = notification.map(Destination::notification).into_iter();
-    for destination in destinations.chain(route.callback.map(Destination::callback)) {
+    let named = destinations.notification.and_then(|name| targets.notification(&name));
+    let notification = named.or_else(|| targets.default_notification()).map(Destination::notification);
+    for destination in notification.into_iter().chain(destinations.callback.map(Destination::callback)) {
         if destination.format.supports(document.status) {
             destination.push(tx, targets, event, document)?;
         }
@@ -35,23 +34,23 @@ pub(super) fn new_event(
     Ok(())
 }
 
-/// Sets the route of a duplicate and queues the document's latest event for the new destinations, if it is retained and
+/// Sets the destinations of a duplicate and queues the document's latest event for the new ones, if it is retained and
 /// has not been queued there before.
-pub(super) fn changed_route(
+pub(super) fn changed_destinations(
     tx: &mut BatchTx<'_>,
     targets: &ClientTargets,
     event: &NewEvent,
     document: &DocumentRow,
 ) -> rusqlite::Result<()> {
-    let Some(route) = &event.route else { return Ok(()) };
-    set_route(tx, targets, event, document)?;
+    let Some(destinations) = &event.destinations else { return Ok(()) };
+    set_destinations(tx, targets, event, document)?;
     if !events::exists(tx.db(), targets.number, document.last_seq)? {
         return Ok(());
     }
-    let notification = route.notification.as_ref().and_then(|name| targets.notification(name));
-    let callback = route.callback.as_ref().and_then(|callback| Some((Target::of(callback)?, callback.format)));
-    let destinations = notification.map(Destination::notification).into_iter();
-    for destination in destinations.chain(callback.map(Destination::callback)) {
+    let named = destinations.notification.as_ref().and_then(|name| targets.notification(name));
+    let callback = destinations.callback.as_ref().and_then(|callback| Some((Target::of(callback)?, callback.format)));
+    let notification = named.map(Destination::notification);
+    for destination in notification.into_iter().chain(callback.map(Destination::callback)) {
         let queue = destination.queue(targets);
         let fifo = DocumentFifo { queue: &queue, document: document.number };
         if destination.format.supports(document.status) && !fifo.contains_latest(tx.db(), document.last_seq)? {
@@ -61,15 +60,15 @@ pub(super) fn changed_route(
     Ok(())
 }
 
-fn set_route(
+fn set_destinations(
     tx: &BatchTx<'_>,
     targets: &ClientTargets,
     event: &NewEvent,
     document: &DocumentRow,
 ) -> rusqlite::Result<()> {
-    let Some(route) = &event.route else { return Ok(()) };
-    let key = RouteKey { client: targets.number, owner: &targets.client, document: document.number };
-    routes::set(tx.db(), tx.context.seal, key, route)
+    let Some(destinations) = &event.destinations else { return Ok(()) };
+    let key = DestinationsKey { client: targets.number, owner: &targets.client, document: document.number };
+    destinations::set(tx.db(), tx.context.seal, key, destinations)
 }
 
 /// A destination of an event.
