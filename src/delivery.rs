@@ -2,13 +2,13 @@
 //! Owns the port of the HTTP client; knows the ports of the store, but neither SQL nor an HTTP library.
 
 mod attempt;
-mod commands;
 mod handle;
+mod handshake;
 pub mod http_client;
 mod in_flight;
 mod receiver;
+mod retry_schedule;
 mod scheduler;
-mod verify;
 mod worker;
 
 use std::time::Duration;
@@ -20,7 +20,7 @@ use crate::vendor::OutgoingRequest;
 
 pub use attempt::{SENDER_HEADER, sender_id};
 pub use handle::{DeliveryHandle, Options};
-pub use verify::TestError;
+pub use handshake::TestError;
 pub use worker::DeliveryWorker;
 
 /// Bytes of a response body that are read and stored.
@@ -69,7 +69,7 @@ pub struct HttpResponse {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HttpError {
     /// The endpoint may not be called, or the request is not valid HTTP.
-    #[error("not called: {0}")]
+    #[error("no request was made: {0}")]
     Forbidden(String),
     /// The host cannot be resolved.
     #[error("the name {0} could not be resolved")]

@@ -2,24 +2,20 @@
 //! Values are valid by construction. This module knows nothing of HTTP, SQL or any vendor's format.
 
 mod client;
+mod destinations;
 mod document;
 mod event;
 mod hook;
 mod notification;
-mod route;
-mod secret;
 mod time;
-mod update;
 
-pub use client::{Client, ClientId};
+pub use client::{Client, ClientId, Secret};
+pub use destinations::{Callback, Destinations, Disposition, MAX_ENDPOINT_CHARS, QueueKey, Target, check_endpoint};
 pub use document::{DocumentId, InvalidId, Status, UnknownName, Vendor, VendorId};
-pub use event::{Epoch, Event, EventId, SharedEvent};
+pub use event::{Epoch, Event, EventId, EventJson, SharedEvent, Update, VendorError};
 pub use hook::{Encoding, Hook, HookChange, Mapping, NewHook, Verify};
 pub use notification::{
     Credential, Format, InvalidName, NOTIFICATIONS_PER_CLIENT, Notification, NotificationName, NotificationState,
     RetiredSecret,
 };
-pub use route::{Callback, Disposition, MAX_ENDPOINT_CHARS, QueueKey, Route, Target, check_endpoint};
-pub use secret::Secret;
 pub use time::Timestamp;
-pub use update::{EventJson, Update, VendorError};

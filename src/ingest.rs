@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::domain::{ClientId, Epoch, Hook, Route, Status, Timestamp, Update, Vendor, VendorId};
+use crate::domain::{ClientId, Destinations, Epoch, Hook, Status, Timestamp, Update, Vendor, VendorId};
 use crate::metrics::Metrics;
 use crate::store::{AppendOutcome, DuplicateRule, NewEvent, RawRequest, Reject, Store, StoreError};
 
@@ -21,7 +21,7 @@ pub struct Registration {
     pub vendor_id: VendorId,
     pub title: Option<String>,
     /// Where its events go; `None` for the client's default notification.
-    pub route: Option<Route>,
+    pub destinations: Option<Destinations>,
 }
 
 /// Stores what vendors and applications send. Cheap to clone.
@@ -70,7 +70,7 @@ impl Ingest {
             labels,
             raw: Some(request),
             duplicate_rule,
-            route: None,
+            destinations: None,
             now,
         };
         self.store.log.append(event).await
@@ -107,7 +107,7 @@ impl Ingest {
             labels: std::collections::BTreeMap::new(),
             raw: None,
             duplicate_rule: DuplicateRule::KnownDocument,
-            route: registration.route,
+            destinations: registration.destinations,
             now,
         };
         self.store.log.append(event).await

@@ -2,11 +2,29 @@
 //! reads the log after its start position, then the hub. Knows the ports of the store, neither HTTP nor SQL.
 
 pub mod control;
-mod dispatch;
 mod follower;
 pub mod hub;
 mod position;
 
-pub use dispatch::dispatch;
+use futures::StreamExt;
+use futures::stream::BoxStream;
+
+use hub::Hub;
+
+use crate::metrics::Metrics;
+use crate::store::CommittedBatch;
+
 pub use follower::{FollowRequest, Follower, Options, StreamAction, Streams};
 pub use position::StartPosition;
+
+/// The dispatcher: publishes every committed batch to the hub until the log's tail ends. `tail` must have been opened
+/// before the first follower subscribes: what was committed before that is in the log only. A single task keeps the order
+/// of the log: publishers that delivered their own events were measured to overtake each other.
+pub async fn dispatch(hub: Hub, metrics: Metrics, mut tail: BoxStream<'static, CommittedBatch>) {
+    while let Some(batch) = tail.next().await {
+        hub.publish(&batch.events);
+        if let Some(last) = batch.events.last() {
+            metrics.store_head.set(i64::try_from(last.id.sequence).unwrap_or(i64::MAX));
+        }
+    }
+}

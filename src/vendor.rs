@@ -8,8 +8,8 @@ mod json;
 mod outgoing;
 mod ppj;
 mod settings;
+mod shared_secret;
 mod standard;
-mod verification;
 mod zoffice;
 
 use bytes::Bytes;
@@ -208,6 +208,11 @@ fn post_json(endpoint: &str, headers: Vec<(String, String)>, body: Vec<u8>) -> O
 
 fn malformed(reason: impl Into<String>) -> WebhookError {
     WebhookError::Malformed(reason.into())
+}
+
+/// The error for a stored hook whose `verify.type` its vendor does not support. Such a hook accepts no request.
+fn unexpected_verify_type() -> WebhookError {
+    WebhookError::Unauthorized("this hook's verify.type is not supported by its vendor: create a new hook")
 }
 
 #[cfg(test)]

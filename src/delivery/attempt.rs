@@ -7,8 +7,8 @@ use bytes::Bytes;
 
 use super::in_flight::AttemptGuard;
 use super::receiver::{Receiver, ReceiverError};
-use super::scheduler::{Observation, retry_schedule};
-use super::{DeliveryHandle, HttpError, HttpExchange, HttpResponse};
+use super::scheduler::Observation;
+use super::{DeliveryHandle, HttpError, HttpExchange, HttpResponse, retry_schedule};
 use crate::domain::{ClientId, Disposition, Epoch, EventId, Notification, NotificationState, QueueKey, Timestamp};
 use crate::metrics::{DeliveryOutcome, Metrics};
 use crate::store::{Attempt, AttemptRecord, DueDelivery, RawRequest, StoreError};
@@ -33,44 +33,44 @@ pub fn sender_id(epoch: Epoch, client: &ClientId) -> String {
 impl DeliveryHandle {
     /// Attempts a delivery, unless `guard` is cancelled meanwhile.
     pub(super) async fn attempt(&self, queue: &QueueKey, due: &DueDelivery, guard: &AttemptGuard) -> AttemptResult {
-        let delivering = Delivering { queue, due };
+        let context = AttemptContext { queue, due };
         tokio::select! {
             biased;
             () = guard.cancelled() => AttemptResult::CANCELLED,
-            result = self.attempt_once(&delivering) => result,
+            result = self.attempt_once(&context) => result,
         }
     }
 
-    async fn attempt_once(&self, delivering: &Delivering<'_>) -> AttemptResult {
-        let Delivering { queue, due } = delivering;
+    async fn attempt_once(&self, context: &AttemptContext<'_>) -> AttemptResult {
+        let AttemptContext { queue, due } = context;
         let now = Timestamp::now();
         let receiver = match self.receiver(queue, due) {
             Ok(receiver) => receiver,
             Err(ReceiverError::Removed) => return AttemptResult::CANCELLED,
-            Err(ReceiverError::Rejected(reason)) => return delivering.dead(reason, now),
+            Err(ReceiverError::Rejected(reason)) => return context.dead(reason, now),
         };
         if let Some(notification) = receiver.unverified()
             && let Err(reason) = self.handshake(&queue.client, notification, now).await
         {
             self.metrics.delivery_attempts.inc(DeliveryOutcome::Unverified);
-            return delivering.unverified(format!("not verified: {reason}"), now);
+            return context.unverified(format!("not verified: {reason}"), now);
         }
         // Read again: the handshake takes time, and the signature contains this timestamp.
         let now = Timestamp::now();
-        let request = match self.compose(delivering, &receiver, now) {
+        let request = match self.compose(context, &receiver, now) {
             Ok(request) => request,
-            Err(reason) => return delivering.dead(&reason, now),
+            Err(reason) => return context.dead(&reason, now),
         };
         let exchange = self.http_client.exchange(request).await;
         self.metrics.delivery_seconds.observe(exchange.duration.as_secs_f64());
         self.metrics.delivery_attempts.inc(outcome(&exchange));
-        let Some(reason) = reason(&exchange) else { return delivering.delivered(exchange, now) };
+        let Some(reason) = reason(&exchange) else { return context.delivered(exchange, now) };
         let is_gone = matches!(exchange.result, Ok(HttpResponse { status: 410, .. }))
             && match receiver.notification() {
                 Some(notification) => self.disable(queue, notification).await,
                 None => true,
             };
-        let mut result = delivering.failed(exchange, reason, now);
+        let mut result = context.failed(exchange, reason, now);
         if let (true, Some(record)) = (is_gone, &mut result.record) {
             record.disposition = Disposition::Dead;
         }
@@ -80,11 +80,11 @@ impl DeliveryHandle {
     /// The request in the receiver's format; the vendor's original request where the formats are the same.
     fn compose(
         &self,
-        delivering: &Delivering<'_>,
+        context: &AttemptContext<'_>,
         receiver: &Receiver,
         now: Timestamp,
     ) -> Result<vendor::OutgoingRequest, String> {
-        let Delivering { queue, due } = delivering;
+        let AttemptContext { queue, due } = context;
         let event =
             due.event.as_ref().ok_or("the history no longer holds the event: see history_age and history_bytes")?;
         let stored = OutgoingEvent::from_stored(&event.json, message_id(event.id), receiver.name());
@@ -118,13 +118,13 @@ impl DeliveryHandle {
     }
 }
 
-/// The delivery that is attempted.
-struct Delivering<'a> {
+/// A delivery during its attempt; turns what happened into the [`AttemptResult`].
+struct AttemptContext<'a> {
     queue: &'a QueueKey,
     due: &'a DueDelivery,
 }
 
-impl Delivering<'_> {
+impl AttemptContext<'_> {
     fn delivered(&self, exchange: HttpExchange, now: Timestamp) -> AttemptResult {
         self.result(Some(Observation::Success), Disposition::Delivered, attempt_of(exchange, None, now))
     }
@@ -181,7 +181,7 @@ impl AttemptResult {
 
     /// The result of an attempt that panicked.
     pub(super) fn panicked(queue: &QueueKey, due: &DueDelivery) -> Self {
-        Delivering { queue, due }.panicked()
+        AttemptContext { queue, due }.panicked()
     }
 }
 
@@ -226,9 +226,9 @@ pub(super) fn reason(exchange: &HttpExchange) -> Option<String> {
     match &exchange.result {
         Ok(HttpResponse { status, .. }) => match status {
             200..=299 => None,
-            410 => Some("it is gone: the endpoint answered 410".to_owned()),
-            300..=399 => Some(format!("the endpoint answered {status}: redirects are not followed")),
-            _ => Some(format!("the endpoint answered {status}")),
+            410 => Some("the endpoint is gone: it responded with 410".to_owned()),
+            300..=399 => Some(format!("the endpoint responded with {status}: redirects are not followed")),
+            _ => Some(format!("the endpoint responded with {status}")),
         },
         Err(error) => Some(error.to_string()),
     }

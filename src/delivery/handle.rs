@@ -1,16 +1,21 @@
 //! What the use cases of owners ask of delivery: requests outside the outbox, and commands that follow a change of a
 //! notification, a client or a delivery.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::commands::{Commands, SchedulerCommand};
+use tokio::sync::mpsc;
+
 use super::in_flight::InFlight;
+use super::scheduler::SchedulerCommand;
 use super::{ForbiddenEndpoint, HttpClient, HttpError, HttpExchange};
 use crate::domain::{ClientId, NotificationName, QueueKey, Target, Timestamp};
 use crate::metrics::Metrics;
 use crate::store::{Store, StoreError};
 use crate::vendor::OutgoingRequest;
+
+/// Commands that may wait for the worker. While the channel is full, senders wait.
+const COMMAND_CAPACITY: usize = 256;
 
 /// Settings of delivery.
 #[derive(Debug, Clone)]
@@ -107,5 +112,35 @@ impl DeliveryHandle {
             }
             exchange = self.http_client.exchange(request) => exchange,
         }
+    }
+}
+
+/// Both ends of the channel by which changes reach the scheduler: any number of senders, one receiver. The changes
+/// themselves are in the store: a command only corrects what the scheduler holds in memory.
+#[derive(Clone)]
+pub(super) struct Commands {
+    sender: mpsc::Sender<SchedulerCommand>,
+    receiver: Arc<Mutex<Option<mpsc::Receiver<SchedulerCommand>>>>,
+}
+
+impl Commands {
+    fn new() -> Self {
+        let (sender, receiver) = mpsc::channel(COMMAND_CAPACITY);
+        Self { sender, receiver: Arc::new(Mutex::new(Some(receiver))) }
+    }
+
+    /// Sends a command. Without a worker, as in an offline command, there is no memory to correct: it is dropped.
+    async fn send(&self, command: SchedulerCommand) {
+        let has_worker = self.receiver.lock().unwrap_or_else(PoisonError::into_inner).is_none();
+        if has_worker {
+            // Closed means that the worker has ended.
+            self.sender.send(command).await.ok();
+        }
+    }
+
+    /// The receiving end. A second call returns a channel without senders.
+    pub(super) fn listen(&self) -> mpsc::Receiver<SchedulerCommand> {
+        let receiver = self.receiver.lock().unwrap_or_else(PoisonError::into_inner).take();
+        receiver.unwrap_or_else(|| mpsc::channel(1).1)
     }
 }

@@ -1,9 +1,7 @@
 //! The HTTP client for customers' endpoints, with its restrictions: public addresses only, one deadline, bounded response
 //! bodies, no redirects, no proxy. Knows nothing of formats, retries or the store.
 
-mod error;
 mod guard;
-mod ranges;
 mod response;
 
 use std::sync::Arc;
@@ -15,7 +13,6 @@ use reqwest::redirect::Policy;
 use tokio::time::{Instant, timeout};
 
 use self::guard::{AddressError, EndpointGuard, Resolver, SystemResolver};
-use self::ranges::AddressRanges;
 use super::{ForbiddenEndpoint, HttpClient, HttpError, HttpExchange, HttpResponse};
 use crate::domain::Timestamp;
 use crate::vendor::OutgoingRequest;
@@ -60,7 +57,7 @@ impl ReqwestClient {
     }
 
     fn with_resolver(options: Options, names: Arc<dyn Resolver>) -> Result<Self, SetupError> {
-        let guard = EndpointGuard::new(AddressRanges { allowed: options.allow_private }, names);
+        let guard = EndpointGuard::new(options.allow_private, names);
         let client = client(&guard, options.timeout).map_err(SetupError)?;
         Ok(Self { client, guard, timeout: options.timeout })
     }
@@ -78,8 +75,8 @@ impl ReqwestClient {
             builder = builder.body(request.body);
         }
         let sent = timeout(self.timeout, builder.send()).await;
-        let answered = sent.map_err(|_| HttpError::Timeout(self.timeout))?;
-        answered.map_err(|error| error::from_reqwest(&error, &url, self.timeout))
+        let response = sent.map_err(|_| HttpError::Timeout(self.timeout))?;
+        response.map_err(|error| response::error(&error, &url, self.timeout))
     }
 }
 

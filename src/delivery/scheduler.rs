@@ -3,20 +3,17 @@
 //! Knows no store, HTTP client, clock or task.
 
 mod alarms;
-mod concurrency;
 mod endpoint_health;
 mod event;
+mod fairness;
 mod queue_state;
-pub(super) mod retry_schedule;
-mod turns;
 
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use alarms::{Alarms, Timer};
-use concurrency::{ConcurrencyLimits, groups_of};
+use fairness::{ConcurrencyLimits, Turns, groups_of};
 use queue_state::QueueState;
-use turns::Turns;
 
 use crate::domain::{Disposition, QueueKey, Timestamp};
 
@@ -25,13 +22,6 @@ pub(super) use event::{
     AttemptKind, LoadedPage, Now, Parallelism, Prefetched, SchedulerAction, SchedulerCommand, SchedulerEvent,
     StoreFailure,
 };
-
-/// Delay before a failed operation of the store is repeated.
-const STORE_RETRY_DELAY: Duration = Duration::from_secs(1);
-
-/// A queue whose next delivery is due later is read again after this time at the latest: due times are wall-clock
-/// times, and the wall clock may be set.
-const MAX_ALARM_DELAY: Duration = Duration::from_secs(60);
 
 /// See the module's documentation.
 #[derive(Debug)]
@@ -85,10 +75,10 @@ impl Scheduler {
             }
             SchedulerEvent::OutcomeStored { delivery } => self.outcome_stored(delivery, now),
             SchedulerEvent::StoreFailed { delivery, failure: StoreFailure::Unavailable } => {
-                self.alarms.set(now.instant + STORE_RETRY_DELAY, Timer::StoreAgain(delivery));
+                self.alarms.set_store_retry(now, Timer::RetryStore(delivery));
             }
             SchedulerEvent::StoreFailed { delivery, failure: StoreFailure::Rejected } => {
-                if let Some(Ended { attempt, .. }) = self.end(delivery, now) {
+                if let Some(FinishedAttempt { attempt, .. }) = self.release_attempt(delivery, now) {
                     self.load(&attempt.queue, now);
                 }
             }
@@ -96,7 +86,7 @@ impl Scheduler {
             SchedulerEvent::AlarmReached => self.alarm_reached(now),
             SchedulerEvent::Stop => {
                 self.is_stopping = true;
-                self.alarms.retain(|timer| matches!(timer, Timer::StoreAgain(_)));
+                self.alarms.retain(|timer| matches!(timer, Timer::RetryStore(_)));
             }
         }
         self.start_attempts(now);
@@ -131,7 +121,7 @@ impl Scheduler {
         match failure {
             // `is_loading` stays set until the timer fires, so that no second load starts.
             StoreFailure::Unavailable => {
-                self.alarms.set(now.instant + STORE_RETRY_DELAY, Timer::LoadAgain(key.clone()));
+                self.alarms.set_store_retry(now, Timer::RetryLoad(key.clone()));
             }
             StoreFailure::Rejected => {
                 if let Some(queue) = self.queues.get_mut(key) {
@@ -164,7 +154,7 @@ impl Scheduler {
         match disposition {
             Some(_) => self.actions.push(SchedulerAction::StoreOutcome { delivery }),
             None => {
-                self.end(delivery, now);
+                self.release_attempt(delivery, now);
             }
         }
         self.enqueue(&key);
@@ -172,7 +162,7 @@ impl Scheduler {
     }
 
     fn outcome_stored(&mut self, delivery: u64, now: Now) {
-        let Some(Ended { attempt, is_retry_requested }) = self.end(delivery, now) else { return };
+        let Some(FinishedAttempt { attempt, is_retry_requested }) = self.release_attempt(delivery, now) else { return };
         let RunningAttempt { queue, disposition, .. } = attempt;
         if let Some(Disposition::Retry(at)) = disposition {
             self.set_alarm_for(&queue, at, now);
@@ -228,21 +218,21 @@ impl Scheduler {
                 Timer::Queue(key) => {
                     if let Some(queue) = self.queues.get_mut(&key) {
                         queue.alarm = None;
-                        self.load_again(&key, now);
+                        self.reload(&key, now);
                     }
                 }
-                Timer::LoadAgain(key) => {
+                Timer::RetryLoad(key) => {
                     if let Some(queue) = self.queues.get_mut(&key) {
                         queue.is_loading = false;
-                        self.load_again(&key, now);
+                        self.reload(&key, now);
                     }
                 }
-                Timer::StoreAgain(delivery) => self.actions.push(SchedulerAction::StoreOutcome { delivery }),
+                Timer::RetryStore(delivery) => self.actions.push(SchedulerAction::StoreOutcome { delivery }),
             }
         }
     }
 
-    fn load_again(&mut self, key: &QueueKey, now: Now) {
+    fn reload(&mut self, key: &QueueKey, now: Now) {
         if let Some(queue) = self.queues.get_mut(key) {
             queue.has_more = true;
             self.enqueue(key);
@@ -316,13 +306,13 @@ impl Scheduler {
     }
 
     /// Removes an attempt, releases its permit, and lets a blocked queue have it.
-    fn end(&mut self, delivery: u64, now: Now) -> Option<Ended> {
+    fn release_attempt(&mut self, delivery: u64, now: Now) -> Option<FinishedAttempt> {
         let attempt = self.attempts.remove(&delivery)?;
         let queue = self.queues.get_mut(&attempt.queue);
         let is_retry_requested = queue.is_some_and(|queue| queue.remove(delivery));
         self.limits.release(&attempt.queue, attempt.kind);
         self.unblock(&attempt.queue, now);
-        Some(Ended { attempt, is_retry_requested })
+        Some(FinishedAttempt { attempt, is_retry_requested })
     }
 
     /// Unblocks one queue for each limit group of `key` that has a free permit: the first one that can use it.
@@ -376,13 +366,13 @@ impl Scheduler {
     }
 
     fn set_alarm_for(&mut self, key: &QueueKey, due: Timestamp, now: Now) {
-        self.set_alarm(key, now.instant + now.wall.until(due).min(MAX_ALARM_DELAY));
+        self.set_alarm(key, alarms::instant_of(due, now));
     }
 }
 
 /// An attempt whose outcome is stored, or needs no storing.
 #[derive(Debug)]
-struct Ended {
+struct FinishedAttempt {
     attempt: RunningAttempt,
     is_retry_requested: bool,
 }

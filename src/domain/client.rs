@@ -1,11 +1,13 @@
-//! Clients: the applications that own documents, hooks and notifications.
+//! Clients, the applications that own documents, hooks and notifications, and the secret values of clients, hooks
+//! and notifications.
 
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::document::InvalidId;
-use super::secret::Secret;
 use super::time::Timestamp;
 
 /// The id of a client: 1 to 64 characters of `A-Za-z0-9._-`, the first a letter or digit.
@@ -39,7 +41,7 @@ impl fmt::Display for ClientId {
     }
 }
 
-impl serde::Serialize for ClientId {
+impl Serialize for ClientId {
     fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
         s.collect_str(self)
     }
@@ -54,6 +56,28 @@ pub struct Client {
     pub secret: Secret,
     /// The secret before the last rotation, and the end of its validity.
     pub previous: Option<(Secret, Timestamp)>,
+}
+
+/// A value that must not reach a log, an error or a response: `Debug` prints `[secret]`.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(Arc<str>);
+
+impl Secret {
+    pub fn new(text: &str) -> Self {
+        Self(text.into())
+    }
+
+    /// The secret in the clear. Only code that signs, compares or seals it calls this.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[secret]")
+    }
 }
 
 #[cfg(test)]

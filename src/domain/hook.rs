@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::client::Secret;
 use super::document::{Status, Vendor};
-use super::secret::Secret;
 use super::time::{Timestamp, millis};
 
 /// How the calls of a hook are verified: the `verify` object of `POST /hooks`.

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::client::Secret;
 use super::document::{Status, Vendor};
-use super::secret::Secret;
 use super::time::{Timestamp, millis};
 
 /// Maximum number of notifications of a client (Baidu's limit).

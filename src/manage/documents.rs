@@ -44,8 +44,8 @@ impl Documents {
         now: Timestamp,
     ) -> Result<AppendOutcome, NotificationError> {
         let NewDocument { vendor, vendor_id, title, notification, callback } = new;
-        let route = self.notifications.route(client, notification.as_deref(), callback).await?;
-        let registration = Registration { vendor, vendor_id, title, route };
+        let destinations = self.notifications.destinations(client, notification.as_deref(), callback).await?;
+        let registration = Registration { vendor, vendor_id, title, destinations };
         Ok(self.ingest.register(client, registration, now).await?)
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::delivery::{DeliveryHandle, TestError};
 use crate::domain::{
-    ClientId, Format, Notification, NotificationName, NotificationState, QueueKey, Route, Target, Timestamp,
+    ClientId, Destinations, Format, Notification, NotificationName, NotificationState, QueueKey, Target, Timestamp,
 };
 use crate::store::{Attempt, Registry, StoreError};
 
@@ -179,18 +179,18 @@ impl Notifications {
     ///
     /// # Errors
     /// [`NotificationError::Invalid`] if the notification does not exist or the callback is not allowed.
-    pub async fn route(
+    pub async fn destinations(
         &self,
         client: &ClientId,
         notification: Option<&str>,
         callback: Option<NewCallback>,
-    ) -> Result<Option<Route>, NotificationError> {
+    ) -> Result<Option<Destinations>, NotificationError> {
         let named = notification.map(|name| self.resolve(client, name)).transpose()?;
         let callback = callback.map(validation::validate_callback).transpose()?;
         if let Some(callback) = &callback {
             self.check_endpoint(&callback.url, "callback.url").await?;
         }
-        Ok((named.is_some() || callback.is_some()).then_some(Route { notification: named, callback }))
+        Ok((named.is_some() || callback.is_some()).then_some(Destinations { notification: named, callback }))
     }
 
     fn resolve(&self, client: &ClientId, name: &str) -> Result<NotificationName, NotificationError> {

@@ -12,8 +12,8 @@ pub trait Label: Copy + 'static {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IngestOutcome {
     Stored,
-    /// A duplicate of a stored message.
-    Repeat,
+    /// A duplicate of a stored message. The label value is `repeat`.
+    Duplicate,
     /// A handshake: answered, not stored.
     Handshake,
     /// Malformed, stored as a reject: 422.
@@ -36,6 +36,43 @@ pub enum IngestOutcome {
     Aborted,
     /// A notification of the same client called the hook: 508.
     Looped,
+}
+
+impl Label for IngestOutcome {
+    const NAME: &'static str = "outcome";
+    const ALL: &'static [Self] = &[
+        Self::Stored,
+        Self::Duplicate,
+        Self::Handshake,
+        Self::Rejected,
+        Self::Unauthorized,
+        Self::TooLarge,
+        Self::Timeout,
+        Self::RateLimited,
+        Self::Unavailable,
+        Self::NotFound,
+        Self::WrongMethod,
+        Self::Aborted,
+        Self::Looped,
+    ];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Stored => "stored",
+            Self::Duplicate => "repeat",
+            Self::Handshake => "handshake",
+            Self::Rejected => "rejected",
+            Self::Unauthorized => "unproven",
+            Self::TooLarge => "too_large",
+            Self::Timeout => "timeout",
+            Self::RateLimited => "rate_limited",
+            Self::Unavailable => "unavailable",
+            Self::NotFound => "not_found",
+            Self::WrongMethod => "wrong_method",
+            Self::Aborted => "aborted",
+            Self::Looped => "looped",
+        }
+    }
 }
 
 /// Outcome of a delivery attempt.
@@ -82,43 +119,6 @@ impl Label for DeliveryOutcome {
             Self::Unreachable => "unreachable",
             Self::Forbidden => "forbidden",
             Self::Unverified => "unverified",
-        }
-    }
-}
-
-impl Label for IngestOutcome {
-    const NAME: &'static str = "outcome";
-    const ALL: &'static [Self] = &[
-        Self::Stored,
-        Self::Repeat,
-        Self::Handshake,
-        Self::Rejected,
-        Self::Unauthorized,
-        Self::TooLarge,
-        Self::Timeout,
-        Self::RateLimited,
-        Self::Unavailable,
-        Self::NotFound,
-        Self::WrongMethod,
-        Self::Aborted,
-        Self::Looped,
-    ];
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Stored => "stored",
-            Self::Repeat => "repeat",
-            Self::Handshake => "handshake",
-            Self::Rejected => "rejected",
-            Self::Unauthorized => "unproven",
-            Self::TooLarge => "too_large",
-            Self::Timeout => "timeout",
-            Self::RateLimited => "rate_limited",
-            Self::Unavailable => "unavailable",
-            Self::NotFound => "not_found",
-            Self::WrongMethod => "wrong_method",
-            Self::Aborted => "aborted",
-            Self::Looped => "looped",
         }
     }
 }

@@ -137,14 +137,14 @@ impl<L: Label> Counters<L> {
     }
 
     pub fn get(&self, value: L) -> u64 {
-        self.of(value).get()
+        self.counter(value).get()
     }
 
     fn add(&self, value: L, n: u64) {
-        self.of(value).inc_by(n);
+        self.counter(value).inc_by(n);
     }
 
-    fn of(&self, value: L) -> Counter {
+    fn counter(&self, value: L) -> Counter {
         self.family.get_or_create_owned(&[(L::NAME, value.as_str())])
     }
 }

@@ -8,7 +8,7 @@ use futures::stream::BoxStream;
 
 use super::StoreFuture;
 use crate::domain::{
-    ClientId, DocumentId, Epoch, EventId, Route, SharedEvent, Status, Timestamp, Update, Vendor, VendorId,
+    ClientId, Destinations, DocumentId, Epoch, EventId, SharedEvent, Status, Timestamp, Update, Vendor, VendorId,
 };
 
 /// A vendor's request as received, without credentials.
@@ -50,9 +50,9 @@ pub struct NewEvent {
     pub raw: Option<RawRequest>,
     /// When the event is a duplicate.
     pub duplicate_rule: DuplicateRule,
-    /// The new destinations of the document's events; `None` keeps the stored route. When a route is set on a known
+    /// The new destinations of the document's events; `None` keeps the stored ones. When they are set on a known
     /// document, its latest event is queued for the new destinations, too.
-    pub route: Option<Route>,
+    pub destinations: Option<Destinations>,
     /// The present time.
     pub now: Timestamp,
 }
@@ -181,7 +181,7 @@ pub trait Log: Send + Sync {
     /// The last committed sequence, 0 for none; at least as large as any sequence that the store has returned.
     fn head(&self) -> u64;
     /// Stores an event unless it is a duplicate, updates its document and queues its deliveries, all in one transaction.
-    /// A delivery goes to the notification that the document's route names, otherwise to the client's default one, and to
+    /// A delivery goes to the notification of the document's destinations, otherwise to the client's default one, and to
     /// the document's callback; a format that cannot express the status gets none. Waits while the writer's queue is
     /// full. Durable when it completes; when the future is dropped before, the event may still be stored.
     ///

@@ -5,7 +5,6 @@
 mod frame;
 mod ring;
 mod subscribers;
-mod subscription;
 mod write_buffer;
 
 use std::collections::HashMap;
@@ -15,8 +14,7 @@ use crate::domain::{ClientId, SharedEvent, Timestamp};
 
 pub use frame::{Fields, Filter, Framing};
 pub use ring::Lagged;
-pub use subscribers::{FollowerInfo, HubFull};
-pub use subscription::Subscription;
+pub use subscribers::{FollowerInfo, HubFull, Subscription};
 pub use write_buffer::{BufferSegment, WriteBuffer};
 
 use ring::RingLimits;
@@ -66,10 +64,7 @@ impl Hub {
     ///
     /// [`HubFull`] when a limit is reached or the relay is stopping.
     pub fn subscribe(&self, client: &ClientId, now: Timestamp) -> Result<Subscription, HubFull> {
-        let record = self.subscribers.insert(client, now)?;
-        let subscription = Subscription::new(self.subscribers.clone(), record);
-        // `stop` may have run before this follower's channel could be found.
-        if self.is_stopping() { Err(HubFull::Stopping) } else { Ok(subscription) }
+        Subscription::new(&self.subscribers, client, now)
     }
 
     /// Publishes newly committed events in log order. Called by the dispatcher only.

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Dialect, OutgoingEvent, OutgoingRequest, ParsedMessage, RenderError, WebhookError, WebhookRequest, json, malformed,
-    post_json, verification,
+    post_json, shared_secret, unexpected_verify_type,
 };
 use crate::domain::{Encoding, Hook, Secret, Status, Timestamp, Update, Vendor, Verify};
 
@@ -44,23 +44,23 @@ impl Dialect for Baidu {
     }
 
     fn verify(&self, hook: &Hook, request: &WebhookRequest<'_>, now: Timestamp) -> Result<(), WebhookError> {
-        let Verify::Baidu { secret } = &hook.verify else { return Err(verification::unexpected_verify_type()) };
-        let secret = verification::secret_bytes(secret)?;
-        let expire = verification::single_header(request.headers, EXPIRE, MISSING)?;
-        let user = verification::single_header(request.headers, USER, MISSING)?;
-        let sent = verification::single_header(request.headers, TOKEN, MISSING)?;
-        let expires = verification::parse_digits(expire).ok_or(WebhookError::Unauthorized(MISSING))?;
-        if expires < now.minus(verification::MAX_CLOCK_SKEW).millis() {
+        let Verify::Baidu { secret } = &hook.verify else { return Err(unexpected_verify_type()) };
+        let secret = shared_secret::secret_bytes(secret)?;
+        let expire = shared_secret::single_header(request.headers, EXPIRE, MISSING)?;
+        let user = shared_secret::single_header(request.headers, USER, MISSING)?;
+        let sent = shared_secret::single_header(request.headers, TOKEN, MISSING)?;
+        let expires = shared_secret::parse_digits(expire).ok_or(WebhookError::Unauthorized(MISSING))?;
+        if expires < now.minus(shared_secret::MAX_CLOCK_SKEW).millis() {
             return Err(WebhookError::Unauthorized(EXPIRED));
         }
         // `plus` saturates, so it cannot overflow.
         if expires > now.plus(MAX_SIGNATURE_TTL).millis() {
             return Err(WebhookError::Unauthorized(EXPIRY_TOO_FAR));
         }
-        let sent = verification::decode_tag(Encoding::Hex, sent).ok_or(WebhookError::Unauthorized(MISMATCH))?;
+        let sent = shared_secret::decode_tag(Encoding::Hex, sent).ok_or(WebhookError::Unauthorized(MISMATCH))?;
         let good = endpoints(request)
             .iter()
-            .any(|e| verification::tags_equal(&sign(secret, e.as_bytes(), request.body, expire, user), &sent));
+            .any(|e| shared_secret::tags_equal(&sign(secret, e.as_bytes(), request.body, expire, user), &sent));
         if good { Ok(()) } else { Err(WebhookError::Unauthorized(MISMATCH)) }
     }
 
@@ -121,13 +121,13 @@ pub(super) fn sign_headers(
     body: &[u8],
     now: Timestamp,
 ) -> Result<Vec<(String, String)>, RenderError> {
-    let secret = verification::secret_bytes(secret).map_err(|_| RenderError::InvalidSecret("it is empty"))?;
+    let secret = shared_secret::secret_bytes(secret).map_err(|_| RenderError::InvalidSecret("it is empty"))?;
     let (expire, user) = (now.plus(SIGNATURE_TTL).millis().to_string(), "docrelay");
     let tag = sign(secret, endpoint.as_bytes(), body, expire.as_bytes(), user.as_bytes());
     Ok(vec![
         (EXPIRE.to_owned(), expire),
         (USER.to_owned(), user.to_owned()),
-        (TOKEN.to_owned(), verification::hex(&tag)),
+        (TOKEN.to_owned(), shared_secret::hex(&tag)),
     ])
 }
 
@@ -148,7 +148,7 @@ fn dedup_key(
 }
 
 fn sign(secret: &[u8], endpoint: &[u8], body: &[u8], expire: &[u8], user: &[u8]) -> [u8; 32] {
-    verification::hmac(secret, &[b"POST;", endpoint, b";", body, b";", expire, b";", user])
+    shared_secret::hmac(secret, &[b"POST;", endpoint, b";", body, b";", expire, b";", user])
 }
 
 /// The URLs that the sender may have signed: the hook's public URL, and URLs made from `Host` for a relay that does not

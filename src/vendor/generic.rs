@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Dialect, OutgoingEvent, OutgoingRequest, ParsedMessage, RenderError, WebhookError, WebhookRequest, json, malformed,
-    post_json, verification,
+    post_json, shared_secret, unexpected_verify_type,
 };
 use crate::domain::{Encoding, Hook, Mapping, Status, Timestamp, Update, Vendor, VendorError, Verify};
 
@@ -26,16 +26,16 @@ impl Dialect for Generic {
 
     fn verify(&self, hook: &Hook, request: &WebhookRequest<'_>, _now: Timestamp) -> Result<(), WebhookError> {
         match &hook.verify {
-            Verify::Authorization { secret } => verification::authorization(request.headers, secret),
+            Verify::Authorization { secret } => shared_secret::authorization(request.headers, secret),
             Verify::HmacSha256 { secret, header, prefix, encoding } => {
-                let secret = verification::secret_bytes(secret)?;
-                let sent = verification::single_header(request.headers, header, MISSING)?;
+                let secret = shared_secret::secret_bytes(secret)?;
+                let sent = shared_secret::single_header(request.headers, header, MISSING)?;
                 let sent = sent.strip_prefix(prefix.as_bytes()).ok_or(WebhookError::Unauthorized(MISSING))?;
-                let sent = verification::decode_tag(*encoding, sent).ok_or(WebhookError::Unauthorized(MISMATCH))?;
-                let good = verification::tags_equal(&verification::hmac(secret, &[request.body]), &sent);
+                let sent = shared_secret::decode_tag(*encoding, sent).ok_or(WebhookError::Unauthorized(MISMATCH))?;
+                let good = shared_secret::tags_equal(&shared_secret::hmac(secret, &[request.body]), &sent);
                 if good { Ok(()) } else { Err(WebhookError::Unauthorized(MISMATCH)) }
             }
-            _ => Err(verification::unexpected_verify_type()),
+            _ => Err(unexpected_verify_type()),
         }
     }
 
@@ -76,10 +76,10 @@ impl Dialect for Generic {
             Verify::Authorization { secret } => vec![("authorization".to_owned(), secret.expose().to_owned())],
             Verify::HmacSha256 { secret, header, prefix, encoding } => {
                 let secret =
-                    verification::secret_bytes(secret).map_err(|_| RenderError::InvalidSecret("it is empty"))?;
-                let tag = verification::hmac(secret, &[&body]);
+                    shared_secret::secret_bytes(secret).map_err(|_| RenderError::InvalidSecret("it is empty"))?;
+                let tag = shared_secret::hmac(secret, &[&body]);
                 let text = match encoding {
-                    Encoding::Hex => verification::hex(&tag),
+                    Encoding::Hex => shared_secret::hex(&tag),
                     Encoding::Base64 => BASE64.encode(&tag),
                 };
                 vec![(header.clone(), format!("{prefix}{text}"))]

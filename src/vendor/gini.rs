@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Dialect, OutgoingEvent, OutgoingRequest, ParsedMessage, RenderError, WebhookError, WebhookRequest, json, malformed,
-    post_json, verification,
+    post_json, shared_secret, unexpected_verify_type,
 };
 use crate::domain::{Hook, Status, Timestamp, Update, Vendor, Verify};
 
@@ -22,8 +22,8 @@ impl Dialect for Gini {
 
     fn verify(&self, hook: &Hook, request: &WebhookRequest<'_>, _now: Timestamp) -> Result<(), WebhookError> {
         match &hook.verify {
-            Verify::Authorization { secret } => verification::authorization(request.headers, secret),
-            _ => Err(verification::unexpected_verify_type()),
+            Verify::Authorization { secret } => shared_secret::authorization(request.headers, secret),
+            _ => Err(unexpected_verify_type()),
         }
     }
 

@@ -14,7 +14,7 @@ use url::Url;
 use self::signature::Params;
 use super::{
     Dialect, HandshakeResponse, OutgoingEvent, OutgoingRequest, ParsedMessage, RenderError, WebhookError,
-    WebhookRequest, json, malformed, verification,
+    WebhookRequest, json, malformed, shared_secret, unexpected_verify_type,
 };
 use crate::domain::{Hook, Secret, Status, Timestamp, Update, Vendor, VendorError, Verify};
 
@@ -30,8 +30,8 @@ impl Dialect for Ppj {
     }
 
     fn verify(&self, hook: &Hook, request: &WebhookRequest<'_>, now: Timestamp) -> Result<(), WebhookError> {
-        let Verify::Ppj { secret } = &hook.verify else { return Err(verification::unexpected_verify_type()) };
-        signature::verify(verification::secret_bytes(secret)?, request, &Params::of(request), now)
+        let Verify::Ppj { secret } = &hook.verify else { return Err(unexpected_verify_type()) };
+        signature::verify(shared_secret::secret_bytes(secret)?, request, &Params::of(request), now)
     }
 
     fn parse(&self, _hook: &Hook, request: &WebhookRequest<'_>) -> Result<ParsedMessage, WebhookError> {
@@ -159,7 +159,7 @@ pub fn handshake(
     pairs.push(("nonce", nonce.to_owned()));
     if let (Edition::A, Some(secret)) = (edition, secret) {
         let tag = signature::sign(key(secret)?, timestamp.as_bytes(), &[nonce.as_bytes()]);
-        pairs.push(("signature", verification::hex(&tag)));
+        pairs.push(("signature", shared_secret::hex(&tag)));
     }
     request(edition, endpoint, &pairs, secret, now)
 }
@@ -233,11 +233,11 @@ pub(super) fn sign_headers(
     let params = Params::from_pairs(url.query_pairs().map(|(k, v)| (k.into_owned(), v.into_owned()))).signed();
     let method = request.method.as_str();
     let tag = signature::sign_request(key(secret)?, timestamp.as_bytes(), method, url.path(), &params);
-    Ok([(signature::TIMESTAMP.to_owned(), timestamp), (signature::SIGNATURE.to_owned(), verification::hex(&tag))])
+    Ok([(signature::TIMESTAMP.to_owned(), timestamp), (signature::SIGNATURE.to_owned(), shared_secret::hex(&tag))])
 }
 
 fn key(secret: &Secret) -> Result<&[u8], RenderError> {
-    verification::secret_bytes(secret).map_err(|_| RenderError::InvalidSecret("it is empty"))
+    shared_secret::secret_bytes(secret).map_err(|_| RenderError::InvalidSecret("it is empty"))
 }
 
 #[cfg(test)]

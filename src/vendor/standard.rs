@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Dialect, HandshakeResponse, OutgoingEvent, OutgoingRequest, ParsedMessage, RenderError, WebhookError,
-    WebhookRequest, generic, json, malformed, post_json, verification,
+    WebhookRequest, generic, json, malformed, post_json, unexpected_verify_type,
 };
 use crate::domain::{Hook, Secret, Status, Timestamp, Update, Vendor, VendorId, Verify};
 
@@ -44,7 +44,7 @@ impl Dialect for Standard {
     }
 
     fn verify(&self, hook: &Hook, request: &WebhookRequest<'_>, now: Timestamp) -> Result<(), WebhookError> {
-        let Verify::Standard { secrets } = &hook.verify else { return Err(verification::unexpected_verify_type()) };
+        let Verify::Standard { secrets } = &hook.verify else { return Err(unexpected_verify_type()) };
         signature::verify(secrets, request, now)
     }
 

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Dialect, OutgoingEvent, OutgoingRequest, ParsedMessage, RenderError, WebhookError, WebhookRequest, json, malformed,
-    post_json, verification,
+    post_json, shared_secret, unexpected_verify_type,
 };
 use crate::domain::{Hook, Status, Timestamp, Update, Vendor, VendorError, Verify};
 
@@ -25,15 +25,15 @@ impl Dialect for Zoffice {
 
     fn verify(&self, hook: &Hook, request: &WebhookRequest<'_>, _now: Timestamp) -> Result<(), WebhookError> {
         match &hook.verify {
-            Verify::Authorization { secret } => verification::authorization(request.headers, secret),
+            Verify::Authorization { secret } => shared_secret::authorization(request.headers, secret),
             // HTTP/2 may split the header; RFC 9113, 8.2.3 joins the parts with "; ".
             Verify::Cookie { secret }
-                if verification::equals_secret(&cookies(request.headers).join(&b"; "[..]), secret)? =>
+                if shared_secret::equals_secret(&cookies(request.headers).join(&b"; "[..]), secret)? =>
             {
                 Ok(())
             }
             Verify::Cookie { .. } => Err(WebhookError::Unauthorized("the header Cookie must equal the hook's secret")),
-            _ => Err(verification::unexpected_verify_type()),
+            _ => Err(unexpected_verify_type()),
         }
     }
 

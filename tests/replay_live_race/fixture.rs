@@ -81,7 +81,7 @@ impl Fixture {
             labels: BTreeMap::new(),
             raw: None,
             duplicate_rule: DuplicateRule::SameKey(key.to_owned()),
-            route: None,
+            destinations: None,
             now: Timestamp::now(),
         };
         match self.store.log.append(new_event).await.expect("a stored event") {

@@ -112,7 +112,7 @@ pub(crate) fn unkeyed(client: &str, vendor_id: &str, status: Status) -> NewEvent
         labels: BTreeMap::new(),
         raw: None,
         duplicate_rule: DuplicateRule::SameStatus,
-        route: None,
+        destinations: None,
         now: at(0),
     }
 }

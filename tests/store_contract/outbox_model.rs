@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use docrelay::domain::{Disposition, Format, Notification, Route, Status, Timestamp};
+use docrelay::domain::{Destinations, Disposition, Format, Notification, Status, Timestamp};
 use docrelay::store::{DeliveryQuery, DeliveryState, NewEvent, Retention, Store, StoreError};
 use proptest::prelude::{Just, ProptestConfig, Strategy};
 use proptest::test_runner::{FileFailurePersistence, TestRunner};
@@ -162,9 +162,9 @@ impl Model {
 
     async fn enqueue(&mut self, document: usize) {
         self.events += 1;
-        let route: Option<Route> = (document % 2 == 1).then(|| route_to_callback(CALLBACK));
+        let destinations: Option<Destinations> = (document % 2 == 1).then(|| route_to_callback(CALLBACK));
         let event = keyed("a", &format!("job-{document}"), Status::Completed, &self.events.to_string());
-        stored(&self.store, NewEvent { route, now: self.now, ..event }).await;
+        stored(&self.store, NewEvent { destinations, now: self.now, ..event }).await;
         for queue in 0..=document % 2 {
             let due = self.due_at_end(queue, document);
             let generation = self.generation_of(queue);

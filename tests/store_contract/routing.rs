@@ -1,7 +1,8 @@
 //! Contract of routing: the delivery queues of an event.
 
 use docrelay::domain::{
-    Callback, Credential, Disposition, Format, Notification, NotificationState, QueueKey, Route, Secret, Status, Target,
+    Callback, Credential, Destinations, Disposition, Format, Notification, NotificationState, QueueKey, Secret, Status,
+    Target,
 };
 use docrelay::store::{DuplicateRule, NewEvent, Store};
 
@@ -13,19 +14,19 @@ pub(crate) fn callback(url: &str, format: Format) -> Callback {
     Callback { url: url.into(), format, credential }
 }
 
-pub(crate) fn route_to_callback(url: &str) -> Route {
-    Route { notification: None, callback: Some(callback(url, Format::Gini)) }
+pub(crate) fn route_to_callback(url: &str) -> Destinations {
+    Destinations { notification: None, callback: Some(callback(url, Format::Gini)) }
 }
 
-fn route_to_notification(name: &str) -> Route {
-    Route { notification: Some(name.parse().unwrap()), callback: None }
+fn route_to_notification(name: &str) -> Destinations {
+    Destinations { notification: Some(name.parse().unwrap()), callback: None }
 }
 
-/// The registration of a document with a route.
-pub(crate) fn registration(vendor_id: &str, route: Route) -> NewEvent {
+/// The registration of a document with destinations of its own.
+pub(crate) fn registration(vendor_id: &str, destinations: Destinations) -> NewEvent {
     NewEvent {
         duplicate_rule: DuplicateRule::KnownDocument,
-        route: Some(route),
+        destinations: Some(destinations),
         ..unkeyed("a", vendor_id, Status::Pending)
     }
 }
@@ -104,7 +105,7 @@ pub(crate) async fn late_route_gets_latest_event_once(factory: impl StoreFactory
         1,
         "its first event; the latest waits behind it"
     );
-    // Each field of a route is kept until it is set again: the callback still applies.
+    // Each destination is kept until it is set again: the callback still applies.
     let latest = stored(&store, keyed("a", "x", Status::Error, "k")).await.id.sequence;
     assert_eq!(due_events(&store, &app, at(0)).await, [latest]);
     store.log.close().await;
@@ -125,7 +126,7 @@ pub(crate) async fn delivery_uses_current_callback(factory: impl StoreFactory) {
     // The same URL with another token means the same queue.
     let mut other = callback("https://app.example.com/new", Format::Gini);
     other.credential = None;
-    duplicate_of(&store, registration("x", Route { notification: None, callback: Some(other.clone()) })).await;
+    duplicate_of(&store, registration("x", Destinations { notification: None, callback: Some(other.clone()) })).await;
     let found = page(&store, &new, at(0)).await.deliveries;
     assert_eq!((found.len(), found[0].callback.clone()), (1, Some(other)));
 }
@@ -141,8 +142,8 @@ pub(crate) async fn status_without_representation_in_format_is_not_queued(factor
         let first = if format.supports(Status::Pending) { pending } else { last };
         assert_eq!(due_events(&store, &notification_queue("a", name), at(0)).await, [first], "{name}");
         let url = format!("https://{name}.example.com/x");
-        let route = Route { notification: None, callback: Some(callback(&url, format)) };
-        stored(&store, registration(&format!("y{number}"), route)).await;
+        let destinations = Destinations { notification: None, callback: Some(callback(&url, format)) };
+        stored(&store, registration(&format!("y{number}"), destinations)).await;
         let queue = origin("a", &url);
         assert_eq!(due(&store, &queue, at(0)).await.len(), usize::from(format.supports(Status::Pending)), "{name}");
     }

@@ -1,15 +1,16 @@
-//! Decides which endpoints may be called: checks the URL, and every address that its host resolves to. It is reqwest's
-//! resolver, so the checked addresses are the ones that are connected to. Opens no connection.
+//! Decides which endpoints may be called: checks the URL, and every address that its host resolves to, against the ranges
+//! that are not on the public internet. It is reqwest's resolver, so the checked addresses are the ones that are connected
+//! to. Opens no connection.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
-use super::ranges::AddressRanges;
 use crate::delivery::ForbiddenEndpoint;
 
 /// Resolves host names: the system's resolver, or that of a test.
@@ -39,7 +40,7 @@ pub(super) enum AddressError {
     Unresolved(String),
 }
 
-/// Cheap to clone.
+/// The check of endpoints. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct EndpointGuard {
     ranges: Arc<AddressRanges>,
@@ -47,8 +48,9 @@ pub(super) struct EndpointGuard {
 }
 
 impl EndpointGuard {
-    pub(super) fn new(ranges: AddressRanges, resolver: Arc<dyn Resolver>) -> Self {
-        Self { ranges: Arc::new(ranges), resolver }
+    /// `allowed` are ranges that may be called although they are not public.
+    pub(super) fn new(allowed: Vec<IpNet>, resolver: Arc<dyn Resolver>) -> Self {
+        Self { ranges: Arc::new(AddressRanges { allowed }), resolver }
     }
 
     /// Checks a URL without resolving its host. Required before each request, not only when the endpoint is registered:
@@ -118,3 +120,123 @@ fn is_localhost(name: &str) -> bool {
     let name = name.strip_suffix('.').unwrap_or(name);
     name == "localhost" || name.ends_with(".localhost")
 }
+
+/// The forbidden ranges without those that the operator allows.
+#[derive(Debug)]
+struct AddressRanges {
+    /// An IPv4 range also allows the IPv6 addresses that embed its addresses.
+    allowed: Vec<IpNet>,
+}
+
+impl AddressRanges {
+    /// The name and source of the forbidden range that contains the address.
+    fn forbidden_range(&self, address: IpAddr) -> Option<&'static str> {
+        let embedded = match address {
+            IpAddr::V4(_) => None,
+            IpAddr::V6(outer) => embedded(outer),
+        };
+        if self.allows(address) || embedded.is_some_and(|inner| self.allows(inner.into())) {
+            return None;
+        }
+        match address {
+            IpAddr::V4(address) => forbidden_v4(address),
+            IpAddr::V6(outer) => embedded.and_then(forbidden_v4).or_else(|| forbidden_v6(outer)),
+        }
+    }
+
+    fn allows(&self, address: IpAddr) -> bool {
+        self.allowed.iter().any(|range| range.contains(&address))
+    }
+}
+
+fn forbidden_v4(address: Ipv4Addr) -> Option<&'static str> {
+    FORBIDDEN_V4.iter().find(|(range, _)| range.contains(&address)).map(|(_, name)| *name)
+}
+
+fn forbidden_v6(address: Ipv6Addr) -> Option<&'static str> {
+    let named = FORBIDDEN_V6.iter().find(|(range, _)| range.contains(&address)).map(|(_, name)| *name);
+    let public = [GLOBAL_UNICAST, MAPPED, NAT64].iter().any(|range| range.contains(&address));
+    named.or((!public).then_some("not global unicast, RFC 4291"))
+}
+
+/// The IPv4 address that is embedded in an IPv6 address. `::` and `::1` embed none, although [`COMPATIBLE`] contains them.
+fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
+    let bits = address.to_bits();
+    let of = |bits: u128| Some(Ipv4Addr::from_bits(u32::try_from(bits & u128::from(u32::MAX)).ok()?));
+    if SIX_TO_FOUR.contains(&address) {
+        of(bits >> 80)
+    } else if bits > 1 && [MAPPED, COMPATIBLE, NAT64].iter().any(|range| range.contains(&address)) {
+        of(bits)
+    } else {
+        None
+    }
+}
+
+/// IANA's registry of special-purpose IPv4 addresses, multicast, and Azure's metadata address. A few of the registry's
+/// ranges are public, but contain no endpoints.
+const FORBIDDEN_V4: [(Ipv4Net, &str); 20] = [
+    (v4([0, 0, 0, 0], 8), "this network, RFC 791"),
+    (v4([10, 0, 0, 0], 8), "private use, RFC 1918"),
+    (v4([100, 64, 0, 0], 10), "shared by carriers, RFC 6598"),
+    (v4([127, 0, 0, 0], 8), "loopback, RFC 1122"),
+    (v4([168, 63, 129, 16], 32), "the metadata of Azure's machines"),
+    (v4([169, 254, 0, 0], 16), "link-local and metadata, RFC 3927"),
+    (v4([172, 16, 0, 0], 12), "private use, RFC 1918"),
+    (v4([192, 0, 0, 0], 24), "protocol assignments, RFC 6890"),
+    (v4([192, 0, 2, 0], 24), "documentation, RFC 5737"),
+    (v4([192, 31, 196, 0], 24), "AS112, RFC 7535"),
+    (v4([192, 52, 193, 0], 24), "multicast tunnels, RFC 7450"),
+    (v4([192, 88, 99, 0], 24), "6to4 relays, RFC 7526"),
+    (v4([192, 168, 0, 0], 16), "private use, RFC 1918"),
+    (v4([192, 175, 48, 0], 24), "AS112, RFC 7534"),
+    (v4([198, 18, 0, 0], 15), "benchmarks, RFC 2544"),
+    (v4([198, 51, 100, 0], 24), "documentation, RFC 5737"),
+    (v4([203, 0, 113, 0], 24), "documentation, RFC 5737"),
+    (v4([224, 0, 0, 0], 4), "multicast, RFC 5771"),
+    // Before the range that contains it: the first match gives the name.
+    (v4([255, 255, 255, 255], 32), "broadcast, RFC 919"),
+    (v4([240, 0, 0, 0], 4), "reserved, RFC 1112"),
+];
+
+/// The same for IPv6. What lies outside [`GLOBAL_UNICAST`] is forbidden anyway; it is listed for its name.
+const FORBIDDEN_V6: [(Ipv6Net, &str); 16] = [
+    (Ipv6Net::new_assert(Ipv6Addr::UNSPECIFIED, 128), "unspecified, RFC 4291"),
+    (Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128), "loopback, RFC 4291"),
+    (COMPATIBLE, "IPv4-compatible, RFC 4291"),
+    (v6([0x64, 0xff9b, 1], 48), "local translation of IPv4, RFC 8215"),
+    (v6([0x100, 0, 0], 64), "discarded, RFC 6666"),
+    (v6([0x100, 0, 0], 16), "dummy prefix and reserved, RFC 9780"),
+    (v6([0x2001, 0, 0], 32), "Teredo, RFC 4380"),
+    (v6([0x2001, 0, 0], 23), "protocol assignments, RFC 2928"),
+    (v6([0x2001, 0xdb8, 0], 32), "documentation, RFC 3849"),
+    (v6([0x2620, 0x4f, 0x8000], 48), "AS112, RFC 7534"),
+    (v6([0x3fff, 0, 0], 20), "documentation, RFC 9637"),
+    (v6([0x5f00, 0, 0], 16), "segment routing, RFC 9602"),
+    (v6([0xfc00, 0, 0], 7), "unique local, RFC 4193"),
+    (v6([0xfe80, 0, 0], 10), "link-local, RFC 4291"),
+    (v6([0xfec0, 0, 0], 10), "site-local, RFC 3879"),
+    (v6([0xff00, 0, 0], 8), "multicast, RFC 4291"),
+];
+
+/// `::ffff:a.b.c.d`, RFC 4291: the system connects to `a.b.c.d`.
+const MAPPED: Ipv6Net = Ipv6Net::new_assert(Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0, 0), 96);
+/// `::a.b.c.d`, RFC 4291: deprecated, but some systems still tunnel it.
+const COMPATIBLE: Ipv6Net = Ipv6Net::new_assert(Ipv6Addr::UNSPECIFIED, 96);
+/// `64:ff9b::a.b.c.d`, RFC 6052: a NAT64 gateway connects to `a.b.c.d`. Not forbidden as a whole: with DNS64 every IPv4
+/// host is reached through it.
+const NAT64: Ipv6Net = v6([0x64, 0xff9b, 0], 96);
+/// `2002:aabb:ccdd::`, RFC 3056: 6to4 sends the packet to `a.b.c.d`.
+const SIX_TO_FOUR: Ipv6Net = v6([0x2002, 0, 0], 16);
+/// The only part of IPv6 that is allocated for global unicast.
+const GLOBAL_UNICAST: Ipv6Net = v6([0x2000, 0, 0], 3);
+
+const fn v4([a, b, c, d]: [u8; 4], length: u8) -> Ipv4Net {
+    Ipv4Net::new_assert(Ipv4Addr::new(a, b, c, d), length)
+}
+
+const fn v6([a, b, c]: [u16; 3], length: u8) -> Ipv6Net {
+    Ipv6Net::new_assert(Ipv6Addr::new(a, b, c, 0, 0, 0, 0, 0), length)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,14 +1,18 @@
-//! Reads a response: the first bytes of its body, and `Retry-After`. The body may be endless, its length wrong, and the
-//! header malformed.
+//! Reads the outcome of a request: the first bytes of the response body, `Retry-After`, or why there is no response. The
+//! body may be endless, its length wrong, and the header malformed.
 
+use std::error::Error;
+use std::iter::successors;
 use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http::header::RETRY_AFTER;
 use reqwest::Response;
+use url::Url;
 
-use crate::delivery::MAX_RESPONSE_BODY_BYTES;
+use super::guard::AddressError;
+use crate::delivery::{HttpError, MAX_RESPONSE_BODY_BYTES};
 use crate::domain::Timestamp;
 
 /// Reads up to [`MAX_RESPONSE_BODY_BYTES`]; stops early at the end of the body, on an error, or after `timeout`. If the
@@ -44,6 +48,34 @@ pub(super) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duratio
     let date = httpdate::parse_http_date(text).ok()?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
     let date = Timestamp::from_millis(i64::try_from(date.as_millis()).ok()?);
     Some(now.until(date))
+}
+
+/// Converts an error of reqwest. The message contains host, port and root cause, never the whole URL: its path and query
+/// may contain tokens.
+pub(super) fn error(error: &reqwest::Error, url: &Url, timeout: Duration) -> HttpError {
+    match causes(error).find_map(|cause| cause.downcast_ref::<AddressError>()) {
+        Some(AddressError::Forbidden(why)) => HttpError::Forbidden(why.to_string()),
+        Some(AddressError::Unresolved(host)) => HttpError::Unresolved(host.clone()),
+        None if error.is_builder() => HttpError::Forbidden(format!("the request is not valid HTTP: {}", root(error))),
+        None if error.is_timeout() => HttpError::Timeout(timeout),
+        None if error.is_connect() => HttpError::Connection(at(url, error)),
+        None => HttpError::Broken(at(url, error)),
+    }
+}
+
+fn at(url: &Url, error: &reqwest::Error) -> String {
+    let host = url.host_str().unwrap_or_default();
+    let port = url.port_or_known_default().unwrap_or_default();
+    format!("{host}:{port}: {}", root(error))
+}
+
+/// The innermost cause. The outer ones add nothing but the URL.
+fn root(error: &reqwest::Error) -> String {
+    causes(error).last().map_or_else(|| "the request failed".to_owned(), ToString::to_string)
+}
+
+fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
+    successors(error.source(), |cause| Error::source(*cause))
 }
 
 #[cfg(test)]

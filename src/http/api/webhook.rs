@@ -79,7 +79,7 @@ async fn process(context: &Context, request: &mut Request, client: &ClientId, ho
             let appended = appended.map_err(|error| (IngestOutcome::Unavailable, error.into()))?;
             Ok(match appended {
                 AppendOutcome::Stored(event) => (IngestOutcome::Stored, stored_response(event.id)),
-                AppendOutcome::Duplicate { id, .. } => (IngestOutcome::Repeat, stored_response(id)),
+                AppendOutcome::Duplicate { id, .. } => (IngestOutcome::Duplicate, stored_response(id)),
             })
         }
         Err(WebhookError::MethodNotAllowed(allow)) => {

@@ -3,6 +3,7 @@
 
 pub(super) mod columns;
 pub(super) mod deliveries;
+pub(super) mod destinations;
 pub(super) mod document_fifo;
 pub(super) mod documents;
 pub(super) mod due_deliveries;
@@ -10,6 +11,5 @@ pub(super) mod events;
 pub(super) mod identity;
 pub(super) mod registry;
 pub(super) mod rejects;
-pub(super) mod routes;
 pub(super) mod schema;
 pub(super) mod write_tx;

@@ -1,14 +1,94 @@
-//! Which followers each client has. Followers of one client share a channel: its ring and the signal that wakes them.
-//! The table enforces the limits; it does not know how events get into a ring.
+//! The followers of each client and their subscriptions. Followers of one client share a channel: its ring and the signal
+//! that wakes them. The table enforces the limits; it does not know how events get into a ring.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use dashmap::DashMap;
 use tokio::sync::Notify;
+use tokio::sync::futures::OwnedNotified;
 
-use super::ring::Ring;
+use super::frame::Filter;
+use super::ring::{Lagged, Ring};
+use super::write_buffer::WriteBuffer;
 use crate::domain::{ClientId, Timestamp};
+use crate::metrics::Disconnect;
+
+/// A follower's subscription to the events of its client. Dropping it unsubscribes.
+pub struct Subscription {
+    table: Arc<SubscriberTable>,
+    record: Arc<SubscriberRecord>,
+}
+
+impl Subscription {
+    /// Adds a follower of a client to the table.
+    ///
+    /// # Errors
+    ///
+    /// [`HubFull`] when a limit is reached or the relay is stopping.
+    pub(super) fn new(table: &Arc<SubscriberTable>, client: &ClientId, now: Timestamp) -> Result<Self, HubFull> {
+        let record = table.insert(client, now)?;
+        let subscription = Self { table: table.clone(), record };
+        // The relay may have begun to stop before this follower's channel could be found.
+        if table.is_stopping() { Err(HubFull::Stopping) } else { Ok(subscription) }
+    }
+
+    /// The client whose events are followed.
+    pub fn client(&self) -> &ClientId {
+        &self.record.client
+    }
+
+    /// A future that completes when there may be new events or a reason to end. Create it before looking at either: a
+    /// change between that look and the first poll is then not missed.
+    pub fn changed(&self) -> OwnedNotified {
+        self.record.channel.changed.clone().notified_owned()
+    }
+
+    /// Adds the events after `position` that match the filter to `out`, until `out` holds at least `max_bytes`. Returns
+    /// the new position; it moves over events that the filter holds back.
+    ///
+    /// # Errors
+    ///
+    /// [`Lagged`] when the ring no longer holds all events after `position`; `out` is unchanged.
+    pub fn collect(
+        &self,
+        position: u64,
+        filter: Option<&Filter>,
+        max_bytes: usize,
+        out: &mut WriteBuffer,
+    ) -> Result<u64, Lagged> {
+        self.record.channel.ring().collect(position, filter, max_bytes, out)
+    }
+
+    /// Why the stream has to end; `None` while it may go on.
+    pub fn end_reason(&self) -> Option<Disconnect> {
+        if self.record.channel.revoked.load(Ordering::SeqCst) {
+            Some(Disconnect::Revoked)
+        } else if self.record.disconnected.load(Ordering::SeqCst) {
+            Some(Disconnect::Removed)
+        } else if self.table.is_stopping() {
+            Some(Disconnect::Stopping)
+        } else {
+            None
+        }
+    }
+
+    /// Records the follower's position, for the administrator's list.
+    pub fn record_position(&self, position: u64) {
+        self.record.position.store(position, Ordering::Relaxed);
+    }
+
+    /// Records bytes that the socket has accepted, for the administrator's list.
+    pub fn record_bytes(&self, bytes: usize) {
+        self.record.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        self.table.remove(&self.record);
+    }
+}
 
 /// Why a follower was not admitted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -42,7 +122,7 @@ pub(super) struct Channel {
     /// Notified when the ring has grown or a follower has to end.
     pub(super) changed: Arc<Notify>,
     /// Set when the client is removed.
-    pub(super) revoked: AtomicBool,
+    revoked: AtomicBool,
 }
 
 impl Channel {
@@ -58,16 +138,16 @@ impl Channel {
 
 /// One follower, as the hub knows it.
 #[derive(Debug)]
-pub(super) struct SubscriberRecord {
+struct SubscriberRecord {
     number: u64,
-    pub(super) client: ClientId,
-    pub(super) channel: Arc<Channel>,
+    client: ClientId,
+    channel: Arc<Channel>,
     since: Timestamp,
-    pub(super) position: AtomicU64,
+    position: AtomicU64,
     /// Bytes that the socket has accepted.
-    pub(super) bytes: AtomicU64,
+    bytes: AtomicU64,
     /// Set when the administrator ends the stream.
-    pub(super) disconnected: AtomicBool,
+    disconnected: AtomicBool,
 }
 
 impl SubscriberRecord {
@@ -120,7 +200,7 @@ impl SubscriberTable {
     }
 
     /// Adds a follower; [`remove`](Self::remove) must be called for it.
-    pub(super) fn insert(&self, client: &ClientId, now: Timestamp) -> Result<Arc<SubscriberRecord>, HubFull> {
+    fn insert(&self, client: &ClientId, now: Timestamp) -> Result<Arc<SubscriberRecord>, HubFull> {
         if self.is_stopping() {
             return Err(HubFull::Stopping);
         }
@@ -156,7 +236,7 @@ impl SubscriberTable {
         Ok(record)
     }
 
-    pub(super) fn remove(&self, record: &SubscriberRecord) {
+    fn remove(&self, record: &SubscriberRecord) {
         self.by_number.remove(&record.number);
         self.channels.remove_if_mut(&record.client, |_, entry| {
             // A removed client has no entry, or the entry belongs to a later client of the same name.

@@ -107,7 +107,7 @@ fn signature_expiry_is_at_most_a_day_ahead() {
     let signed_until = |expire: i64| {
         let expire = expire.to_string();
         let text = format!("POST;{ENDPOINT};{body};{expire};user");
-        let tag = crate::vendor::verification::hex(&crate::vendor::verification::hmac(b"s3cret", &[text.as_bytes()]));
+        let tag = crate::vendor::shared_secret::hex(&crate::vendor::shared_secret::hmac(b"s3cret", &[text.as_bytes()]));
         Request::post(body)
             .header("notification-auth-expire", &expire)
             .header("notification-auth-user", "user")
@@ -141,7 +141,7 @@ fn signature_over_the_documented_text_is_accepted() {
     let body = r#"{"messageBody":"{\"documentId\":\"d\",\"status\":\"FAILED\"}"}"#;
     let expire = (NOW * 1000).to_string();
     let text = format!("POST;{ENDPOINT};{body};{expire};user");
-    let tag = crate::vendor::verification::hex(&crate::vendor::verification::hmac(b"s3cret", &[text.as_bytes()]));
+    let tag = crate::vendor::shared_secret::hex(&crate::vendor::shared_secret::hmac(b"s3cret", &[text.as_bytes()]));
     let good = Request::post(body)
         .header("notification-auth-expire", &expire)
         .header("notification-auth-user", "user")

@@ -4,7 +4,7 @@
 use http::Method;
 
 use crate::domain::{Encoding, Timestamp};
-use crate::vendor::{WebhookError, WebhookRequest, malformed, verification};
+use crate::vendor::{WebhookError, WebhookRequest, malformed, shared_secret};
 
 /// Unix seconds, in edition B.
 pub(super) const TIMESTAMP: &str = "x-ppj-timestamp";
@@ -18,8 +18,8 @@ const MISMATCH: &str = "the signature does not match";
 
 /// The tag of `text` at `timestamp`.
 pub(super) fn sign(secret: &[u8], timestamp: &[u8], text: &[&[u8]]) -> [u8; 32] {
-    let sign_key = verification::hex(&verification::hmac(timestamp, &[secret]));
-    verification::hmac(sign_key.as_bytes(), text)
+    let sign_key = shared_secret::hex(&shared_secret::hmac(timestamp, &[secret]));
+    shared_secret::hmac(sign_key.as_bytes(), text)
 }
 
 /// The tag of a request in edition B.
@@ -50,15 +50,15 @@ fn verify_headers(
     params: &Params,
     now: Timestamp,
 ) -> Result<(), WebhookError> {
-    let timestamp = verification::single_header(request.headers, TIMESTAMP, MISSING)?;
-    let sent = verification::single_header(request.headers, SIGNATURE, MISSING)?;
-    if !verification::is_fresh(timestamp, now) {
+    let timestamp = shared_secret::single_header(request.headers, TIMESTAMP, MISSING)?;
+    let sent = shared_secret::single_header(request.headers, SIGNATURE, MISSING)?;
+    if !shared_secret::is_fresh(timestamp, now) {
         return Err(WebhookError::Unauthorized(STALE));
     }
-    let sent = verification::decode_tag(Encoding::Hex, sent).ok_or(WebhookError::Unauthorized(MISMATCH))?;
+    let sent = shared_secret::decode_tag(Encoding::Hex, sent).ok_or(WebhookError::Unauthorized(MISMATCH))?;
     let params = params.signed();
     let signed_by = |path| {
-        verification::tags_equal(&sign_request(secret, timestamp, request.method.as_str(), path, &params), &sent)
+        shared_secret::tags_equal(&sign_request(secret, timestamp, request.method.as_str(), path, &params), &sent)
     };
     // The received path, or the path of the public URL if a proxy strips a prefix.
     if signed_by(request.path) || request.endpoint.and_then(path_of).is_some_and(signed_by) {
@@ -71,11 +71,11 @@ fn verify_headers(
 fn verify_query(secret: &[u8], params: &Params, now: Timestamp) -> Result<(), WebhookError> {
     let once = |name| params.once(name).ok().flatten().map(str::as_bytes).ok_or(WebhookError::Unauthorized(MISSING));
     let (timestamp, nonce, sent) = (once("timestamp")?, once("nonce")?, once("signature")?);
-    if !verification::is_fresh(timestamp, now) {
+    if !shared_secret::is_fresh(timestamp, now) {
         return Err(WebhookError::Unauthorized(STALE));
     }
-    let sent = verification::decode_tag(Encoding::Hex, sent).ok_or(WebhookError::Unauthorized(MISMATCH))?;
-    if verification::tags_equal(&sign(secret, timestamp, &[nonce]), &sent) {
+    let sent = shared_secret::decode_tag(Encoding::Hex, sent).ok_or(WebhookError::Unauthorized(MISMATCH))?;
+    if shared_secret::tags_equal(&sign(secret, timestamp, &[nonce]), &sent) {
         Ok(())
     } else {
         Err(WebhookError::Unauthorized(MISMATCH))
@@ -156,14 +156,14 @@ mod tests {
 
     #[test]
     fn published_vectors_are_reproduced() {
-        let tag = verification::hex(&sign(SECRET, b"1489820220", &[b"7bzaglsx2y1nmujw"]));
+        let tag = shared_secret::hex(&sign(SECRET, b"1489820220", &[b"7bzaglsx2y1nmujw"]));
         assert_eq!(tag, "988b7b1bdd05d10a0b21840561097f2dbbabeaf7e2bbe0dc960856a5fcdeb84e");
         for (timestamp, sign_key) in [
             ("1489820220", "8f91cf9d54ccb163af07cc05210ecee355ce92c95c1dbd5558d0f5b3218fac1f"),
             ("1490089532", "ee17afa6d69f1221c07b1cd3edba30e3ae95331f663d04a606a3d53a5588bbb4"),
             ("1490255398", "e2eef1820e50b7ad16b208ff00b6b7cf7bb679e3de3d377fcfaf1e898e746dc6"),
         ] {
-            assert_eq!(verification::hex(&verification::hmac(timestamp.as_bytes(), &[SECRET])), sign_key);
+            assert_eq!(shared_secret::hex(&shared_secret::hmac(timestamp.as_bytes(), &[SECRET])), sign_key);
         }
         for (timestamp, method, path, params, tag) in [
             (
@@ -188,7 +188,7 @@ mod tests {
                 "9b566f493c25afa7b57b6e2289f2382c32ab2393bdf0b0367ba77bb53dce36db",
             ),
         ] {
-            assert_eq!(verification::hex(&sign_request(SECRET, timestamp.as_bytes(), method, path, params)), tag);
+            assert_eq!(shared_secret::hex(&sign_request(SECRET, timestamp.as_bytes(), method, path, params)), tag);
         }
     }
 

@@ -5,7 +5,7 @@ use aws_lc_rs::signature::Ed25519KeyPair;
 use data_encoding::{BASE64, BASE64_NOPAD};
 
 use crate::domain::{Encoding, Secret, Timestamp};
-use crate::vendor::{RenderError, WebhookError, WebhookRequest, verification};
+use crate::vendor::{RenderError, WebhookError, WebhookRequest, shared_secret};
 
 const ID: &str = "webhook-id";
 const TIMESTAMP: &str = "webhook-timestamp";
@@ -17,24 +17,24 @@ const MISMATCH: &str = "no v1 signature in webhook-signature matches";
 
 /// Accepts the request if any of its signatures matches any of the secrets.
 pub(super) fn verify(secrets: &[Secret], request: &WebhookRequest<'_>, now: Timestamp) -> Result<(), WebhookError> {
-    let id = verification::single_header(request.headers, ID, MISSING)?;
-    let timestamp = verification::single_header(request.headers, TIMESTAMP, MISSING)?;
-    let signatures = verification::single_header(request.headers, SIGNATURE, MISSING)?;
+    let id = shared_secret::single_header(request.headers, ID, MISSING)?;
+    let timestamp = shared_secret::single_header(request.headers, TIMESTAMP, MISSING)?;
+    let signatures = shared_secret::single_header(request.headers, SIGNATURE, MISSING)?;
     // Without an id a replay could not be detected.
     if id.trim_ascii().is_empty() {
         return Err(WebhookError::Unauthorized(MISSING));
     }
-    if !verification::is_fresh(timestamp, now) {
+    if !shared_secret::is_fresh(timestamp, now) {
         return Err(WebhookError::Unauthorized(STALE));
     }
     // Hooks have shared secrets only, so `v1a` is not verified.
     let sent: Vec<[u8; 32]> = signatures
         .split(|b| *b == b' ')
-        .filter_map(|s| verification::decode_tag(Encoding::Base64, s.strip_prefix(b"v1,")?))
+        .filter_map(|s| shared_secret::decode_tag(Encoding::Base64, s.strip_prefix(b"v1,")?))
         .collect();
     for key in secrets.iter().filter_map(shared_key) {
         let tag = tag(&key, id, timestamp, request.body);
-        if sent.iter().any(|s| verification::tags_equal(s, &tag)) {
+        if sent.iter().any(|s| shared_secret::tags_equal(s, &tag)) {
             return Ok(());
         }
     }
@@ -101,7 +101,7 @@ pub(crate) fn shared_key(secret: &Secret) -> Option<Vec<u8>> {
 
 /// The tag of `v1`.
 pub(super) fn tag(key: &[u8], id: &[u8], timestamp: &[u8], body: &[u8]) -> [u8; 32] {
-    verification::hmac(key, &[id, b".", timestamp, b".", body])
+    shared_secret::hmac(key, &[id, b".", timestamp, b".", body])
 }
 
 /// The specification says only "standard ed25519 key pair". Svix, its author, uses the seed followed by the public key,

@@ -10,7 +10,7 @@ use proptest::test_runner::TestCaseResult;
 use super::steps::{ActionResult, CLIENTS, QUEUES, Step, step};
 use super::store::{OutboxModel, RowState};
 use super::text::queue_key;
-use crate::delivery::scheduler::concurrency::groups_of;
+use crate::delivery::scheduler::fairness::groups_of;
 use crate::delivery::scheduler::{
     AttemptKind, BreakerState, LoadedPage, Now, Observation, Parallelism, Scheduler, SchedulerAction, SchedulerCommand,
     SchedulerEvent, StoreFailure,

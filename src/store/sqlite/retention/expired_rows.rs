@@ -103,8 +103,8 @@ impl ClientRows<'_> {
                 Ok((row.get(0)?, columns::time(row, 1)?, row.get(2)?))
             })?
             .collect::<rusqlite::Result<_>>()?;
-        for (number, _, has_route) in read.iter().filter(|(_, updated, _)| *updated < cutoff) {
-            if *has_route {
+        for (number, _, has_destinations) in read.iter().filter(|(_, updated, _)| *updated < cutoff) {
+            if *has_destinations {
                 db.prepare_cached("DELETE FROM route WHERE client = ?1 AND document = ?2")?
                     .execute([client, *number])?;
             }

@@ -29,8 +29,8 @@ pub(crate) struct DocumentRow {
     pub(crate) title: Option<String>,
     /// Sequence of the latest event.
     pub(crate) last_seq: i64,
-    /// Whether it has a route; otherwise none is looked up.
-    pub(crate) has_route: bool,
+    /// Whether it has destinations of its own; otherwise none are looked up.
+    pub(crate) has_destinations: bool,
 }
 
 impl DocumentRow {
@@ -41,7 +41,7 @@ impl DocumentRow {
             status: columns::parsed(row, 2)?,
             title: row.get(3)?,
             last_seq: row.get(4)?,
-            has_route: row.get(8)?,
+            has_destinations: row.get(8)?,
         })
     }
 }

@@ -7,9 +7,9 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::columns;
+use super::destinations::{self, DestinationsKey};
 use super::document_fifo::QueueRow;
 use super::events::EventReader;
-use super::routes::{self, RouteKey};
 use crate::domain::{Client, ClientId, QueueKey, Target, Timestamp};
 use crate::store::{Backlog, DueDelivery, DuePage, Seal};
 
@@ -103,8 +103,8 @@ impl DueReader {
         if self.queue.notification != 0 {
             return Ok(None);
         }
-        let key = RouteKey { client: self.queue.client, owner: &self.client, document };
-        routes::callback(db, &*self.seal, key, &self.queue.target)
+        let key = DestinationsKey { client: self.queue.client, owner: &self.client, document };
+        destinations::callback(db, &*self.seal, key, &self.queue.target)
     }
 }
 

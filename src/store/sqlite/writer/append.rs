@@ -83,7 +83,7 @@ pub(super) fn append(
     })))
 }
 
-/// A duplicate is not stored, but its route is.
+/// A duplicate is not stored, but its destinations are.
 fn append_duplicate(
     tx: &mut BatchTx<'_>,
     targets: &ClientTargets,
@@ -91,7 +91,7 @@ fn append_duplicate(
     duplicate: &Duplicate,
 ) -> rusqlite::Result<AppendOutcome> {
     let Duplicate { sequence, document } = duplicate;
-    deliveries::enqueue_for_new_route(tx, targets, event, document)?;
+    deliveries::enqueue_for_new_destinations(tx, targets, event, document)?;
     let id = EventId { epoch: tx.context.identity.epoch, sequence: columns::unsigned(*sequence) };
     Ok(AppendOutcome::Duplicate { id, document: document.uuid, status: document.status })
 }
@@ -115,6 +115,6 @@ fn new_document(tx: &mut BatchTx<'_>, client: i64, event: &NewEvent) -> rusqlite
         status: event.update.status,
         title: None,
         last_seq: 0,
-        has_route: false,
+        has_destinations: false,
     })
 }

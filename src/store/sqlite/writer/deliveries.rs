@@ -1,41 +1,40 @@
 //! Deliveries inside the writer's transaction: an event is queued for its destinations in the transaction that stores it,
 //! the result of each attempt is recorded, and a delivery is retried by hand. A client without notifications and a document
-//! without a route cost no statement.
+//! without destinations of its own cost no statement.
 
 use rusqlite::OptionalExtension;
 
 use super::batch_tx::{ApplyError, BatchTx};
 use crate::domain::{Disposition, Format, QueueKey, Target, Timestamp};
 use crate::store::sqlite::registry_cache::ClientTargets;
+use crate::store::sqlite::tables::destinations::{self, DestinationsKey, StoredDestinations};
 use crate::store::sqlite::tables::document_fifo::{
     self, DEAD, DELIVERED, DocumentFifo, NewDelivery, PENDING, QueueRow, SettledDelivery, Settlement,
 };
 use crate::store::sqlite::tables::documents::DocumentRow;
 use crate::store::sqlite::tables::registry::NotificationRow;
-use crate::store::sqlite::tables::routes::{self, RouteKey, StoredRoute};
 use crate::store::sqlite::tables::write_tx::WriteTx;
 use crate::store::sqlite::tables::{columns, deliveries, events};
 use crate::store::{AttemptRecord, NewEvent, StoreError};
 
 const UNKNOWN_DELIVERY: StoreError = StoreError::NotFound("delivery");
 
-/// Sets the route of a new event and queues the event for the notification that the document's route names, otherwise for
-/// the client's default one, and for the document's callback. `document` is the row after the event.
+/// Sets the destinations of a new event and queues the event for the notification among them, otherwise for the client's
+/// default one, and for the document's callback. `document` is the row after the event.
 pub(super) fn enqueue(
     tx: &mut BatchTx<'_>,
     targets: &ClientTargets,
     event: &NewEvent,
     document: &DocumentRow,
 ) -> rusqlite::Result<()> {
-    set_route(tx, targets, event, document)?;
-    let route = match document.has_route || event.route.is_some() {
-        true => routes::get(tx.db(), targets.number, document.number)?,
-        false => StoredRoute::default(),
+    set_destinations(tx, targets, event, document)?;
+    let destinations = match document.has_destinations || event.destinations.is_some() {
+        true => destinations::get(tx.db(), targets.number, document.number)?,
+        false => StoredDestinations::default(),
     };
-    let named = route.notification.and_then(|name| targets.notification(&name));
-    let notification = named.or_else(|| targets.default_notification());
-    let destinations = notification.map(Destination::notification).into_iter();
-    for destination in destinations.chain(route.callback.map(Destination::callback)) {
+    let named = destinations.notification.and_then(|name| targets.notification(&name));
+    let notification = named.or_else(|| targets.default_notification()).map(Destination::notification);
+    for destination in notification.into_iter().chain(destinations.callback.map(Destination::callback)) {
         if destination.format.supports(document.status) {
             destination.push(tx, targets, event, document)?;
         }
@@ -43,23 +42,23 @@ pub(super) fn enqueue(
     Ok(())
 }
 
-/// Sets the route of a duplicate and queues the document's latest event for the new destinations, if it is retained and
+/// Sets the destinations of a duplicate and queues the document's latest event for the new ones, if it is retained and
 /// has not been queued there before.
-pub(super) fn enqueue_for_new_route(
+pub(super) fn enqueue_for_new_destinations(
     tx: &mut BatchTx<'_>,
     targets: &ClientTargets,
     event: &NewEvent,
     document: &DocumentRow,
 ) -> rusqlite::Result<()> {
-    let Some(route) = &event.route else { return Ok(()) };
-    set_route(tx, targets, event, document)?;
+    let Some(destinations) = &event.destinations else { return Ok(()) };
+    set_destinations(tx, targets, event, document)?;
     if !events::exists(tx.db(), targets.number, document.last_seq)? {
         return Ok(());
     }
-    let notification = route.notification.as_ref().and_then(|name| targets.notification(name));
-    let callback = route.callback.as_ref().and_then(|callback| Some((Target::of(callback)?, callback.format)));
-    let destinations = notification.map(Destination::notification).into_iter();
-    for destination in destinations.chain(callback.map(Destination::callback)) {
+    let named = destinations.notification.as_ref().and_then(|name| targets.notification(name));
+    let callback = destinations.callback.as_ref().and_then(|callback| Some((Target::of(callback)?, callback.format)));
+    let notification = named.map(Destination::notification);
+    for destination in notification.into_iter().chain(callback.map(Destination::callback)) {
         let queue = destination.queue(targets);
         let fifo = DocumentFifo { queue: &queue, document: document.number };
         if destination.format.supports(document.status) && !fifo.contains_latest(tx.db(), document.last_seq)? {
@@ -126,15 +125,15 @@ pub(super) fn retry(tx: &mut WriteTx<'_>, targets: &ClientTargets, id: u64, now:
     Ok(())
 }
 
-fn set_route(
+fn set_destinations(
     tx: &BatchTx<'_>,
     targets: &ClientTargets,
     event: &NewEvent,
     document: &DocumentRow,
 ) -> rusqlite::Result<()> {
-    let Some(route) = &event.route else { return Ok(()) };
-    let key = RouteKey { client: targets.number, owner: &targets.client, document: document.number };
-    routes::set(tx.db(), tx.context.seal, key, route)
+    let Some(destinations) = &event.destinations else { return Ok(()) };
+    let key = DestinationsKey { client: targets.number, owner: &targets.client, document: document.number };
+    destinations::set(tx.db(), tx.context.seal, key, destinations)
 }
 
 /// A destination of an event.

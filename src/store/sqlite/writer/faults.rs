@@ -79,7 +79,7 @@ fn append(writer: &mut Writer, numbers: std::ops::Range<usize>) -> Vec<Result<u6
                 body: vec![1; 3_000].into(),
             }),
             duplicate_rule: DuplicateRule::SameKey(number.to_string()),
-            route: None,
+            destinations: None,
             now: Timestamp::from_millis(0),
         };
         items.push(BatchItem { command: BatchCommand::Append(Box::new(event)), reply: CommandReply::Appended(reply) });

@@ -8,7 +8,8 @@ use super::{PPJ_SECRET, SHARED, secrets, secrets_of, value};
 use crate::domain::{Format, Status, Timestamp, Vendor, Verify};
 use crate::vendor::fixture::{ENDPOINT, Request, hook, now, outgoing_event};
 use crate::vendor::{
-    OriginalRequest, RenderError, check_secrets, handshake_request, render_notification, verification, verify_and_parse,
+    OriginalRequest, RenderError, check_secrets, handshake_request, render_notification, shared_secret,
+    verify_and_parse,
 };
 
 /// The key pair of the published vector of `v1a`, and its public half.
@@ -56,7 +57,7 @@ fn baidu_token_covers_the_documented_text() {
     let out = out.expect("rendered");
     let expire = (now().millis() + 1_800_000).to_string();
     let text = [b"POST;https://relay.example/in/k0;", &out.body[..], format!(";{expire};docrelay").as_bytes()].concat();
-    let tag = verification::hex(&verification::hmac(b"s3cret", &[&text]));
+    let tag = shared_secret::hex(&shared_secret::hmac(b"s3cret", &[&text]));
     let sent = ["notification-auth-expire", "notification-auth-user", "notification-auth-token"];
     assert_eq!(sent.map(|name| value(&out.headers, name)), [expire.as_str(), "docrelay", tag.as_str()]);
 }

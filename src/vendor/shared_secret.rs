@@ -1,5 +1,6 @@
-//! Building blocks of signature and credential checks: HMAC-SHA256, constant-time comparison, strict decoding, headers
-//! that occur once, timestamp windows. Independent of vendors.
+//! What the checks of signatures and credentials with a shared secret have in common: HMAC-SHA256, constant-time
+//! comparison, strict decoding, headers that occur once, timestamp windows. The checks themselves are
+//! [`super::Dialect::verify`] of each vendor.
 
 use std::time::Duration;
 
@@ -100,11 +101,6 @@ pub(super) fn parse_digits(digits: &[u8]) -> Option<i64> {
         return None;
     }
     std::str::from_utf8(digits).ok()?.parse().ok()
-}
-
-/// The error for a stored hook whose `verify.type` its vendor does not support. Such a hook accepts no request.
-pub(super) fn unexpected_verify_type() -> WebhookError {
-    WebhookError::Unauthorized("this hook's verify.type is not supported by its vendor: create a new hook")
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * HOUR);
 /// Delay after the `failures`-th failure (the first is 1), `None` after the last of the schedule. `random`, from 0 to 1,
 /// is the jitter: up to 20 % less or more, so that deliveries that failed together are not retried together.
 /// `retry_after` lengthens the delay, up to 24 hours, and never shortens it.
-pub(crate) fn delay(failures: u32, retry_after: Option<Duration>, random: f64) -> Option<Duration> {
+pub(super) fn delay(failures: u32, retry_after: Option<Duration>, random: f64) -> Option<Duration> {
     let index = usize::try_from(failures.saturating_sub(1)).ok()?;
     let scheduled = Duration::from_secs(*DELAYS_SECONDS.get(index)?);
     let jittered = scheduled.mul_f64(0.8 + 0.4 * random.clamp(0.0, 1.0));

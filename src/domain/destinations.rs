@@ -1,4 +1,4 @@
-//! Where events go: endpoint addresses, the route of a document, the targets of deliveries and their queues.
+//! Where events go: endpoint addresses, the destinations of a document, the targets of deliveries and their queues.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ pub struct Callback {
 
 /// The receivers of the events of one document, as given when the application registers it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Route {
+pub struct Destinations {
     /// Replaces the client's default notification.
     pub notification: Option<NotificationName>,
     pub callback: Option<Callback>,

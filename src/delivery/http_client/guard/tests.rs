@@ -153,18 +153,18 @@ fn allowed_range_includes_its_embeddings_and_nothing_else() {
 
 #[test]
 fn every_row_of_the_tables_matches() {
-    for (range, name) in V4 {
+    for (range, name) in FORBIDDEN_V4 {
         assert_eq!(forbidden_v4(range.network()), Some(name), "{range}");
     }
-    for (range, name) in V6 {
+    for (range, name) in FORBIDDEN_V6 {
         assert!(forbidden_v6(range.broadcast()).is_some(), "{range} {name}");
     }
 }
 
 proptest! {
     #[test]
-    fn forbidden_ipv4_address_is_forbidden_in_every_embedding(row in 0..V4.len(), bits: u32) {
-        let range = V4[row].0;
+    fn forbidden_ipv4_address_is_forbidden_in_every_embedding(row in 0..FORBIDDEN_V4.len(), bits: u32) {
+        let range = FORBIDDEN_V4[row].0;
         let inner = Ipv4Addr::from_bits(range.network().to_bits() | (bits & range.hostmask().to_bits()));
         prop_assert!(allowing(&[]).forbidden_range(inner.into()).is_some());
         for outer in embeddings(inner).into_iter().chain([compatible(inner)]) {

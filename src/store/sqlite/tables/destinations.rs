@@ -1,15 +1,15 @@
-//! The rows of routes: the destinations that the application has chosen for the events of a document. The callback is
-//! stored sealed; beside it stands what the writer needs of it.
+//! The rows of the table `route`: the destinations that the application has chosen for the events of a document. The
+//! callback is stored sealed; beside it stands what the writer needs of it.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::columns;
-use crate::domain::{Callback, Client, Format, NotificationName, Route, Target};
+use crate::domain::{Callback, Client, Destinations, Format, NotificationName, Target};
 use crate::store::Seal;
 
 /// A document, and the client that its secrets are sealed for.
 #[derive(Clone, Copy)]
-pub(crate) struct RouteKey<'a> {
+pub(crate) struct DestinationsKey<'a> {
     /// The client's number.
     pub(crate) client: i64,
     pub(crate) owner: &'a Client,
@@ -17,40 +17,45 @@ pub(crate) struct RouteKey<'a> {
     pub(crate) document: i64,
 }
 
-/// A route without the callback's secrets.
+/// Destinations without the callback's secrets.
 #[derive(Default)]
-pub(crate) struct StoredRoute {
+pub(crate) struct StoredDestinations {
     pub(crate) notification: Option<NotificationName>,
     pub(crate) callback: Option<(Target, Format)>,
 }
 
-/// A document's route; an empty one if there is none.
-pub(crate) fn get(db: &Connection, client: i64, document: i64) -> rusqlite::Result<StoredRoute> {
-    let route = db
+/// A document's destinations; empty ones if none are stored.
+pub(crate) fn get(db: &Connection, client: i64, document: i64) -> rusqlite::Result<StoredDestinations> {
+    let destinations = db
         .prepare_cached("SELECT notification, target, format FROM route WHERE client = ?1 AND document = ?2")?
         .query_row([client, document], |row| {
             let texts: [Option<String>; 3] = [row.get(0)?, row.get(1)?, row.get(2)?];
             let [name, target, format] = texts.map(Option::unwrap_or_default);
-            Ok(StoredRoute {
+            Ok(StoredDestinations {
                 notification: name.parse().ok(),
                 callback: Target::from_key(&target).ok().zip(format.parse().ok()),
             })
         })
         .optional()?;
-    Ok(route.unwrap_or_default())
+    Ok(destinations.unwrap_or_default())
 }
 
-/// Sets the fields that `route` has; the others stay as they are.
-pub(crate) fn set(db: &Connection, seal: &dyn Seal, key: RouteKey<'_>, route: &Route) -> rusqlite::Result<()> {
-    if *route == Route::default() {
+/// Sets the fields that `destinations` has; the others stay as they are.
+pub(crate) fn set(
+    db: &Connection,
+    seal: &dyn Seal,
+    key: DestinationsKey<'_>,
+    destinations: &Destinations,
+) -> rusqlite::Result<()> {
+    if *destinations == Destinations::default() {
         return Ok(());
     }
-    let callback = route.callback.as_ref().map(|callback| {
+    let callback = destinations.callback.as_ref().map(|callback| {
         // Strings and enums always have a JSON form; an empty text could not be opened and counts as no callback.
         seal.seal(&serde_json::to_vec(callback).unwrap_or_default(), context(key).as_bytes())
     });
-    let target = route.callback.as_ref().and_then(Target::of).map(|target| target.key());
-    let format = route.callback.as_ref().map(|callback| callback.format.as_str());
+    let target = destinations.callback.as_ref().and_then(Target::of).map(|target| target.key());
+    let format = destinations.callback.as_ref().map(|callback| callback.format.as_str());
     db.prepare_cached(
         "INSERT INTO route (client, document, notification, target, format, callback) VALUES (?1,?2,?3,?4,?5,?6)
          ON CONFLICT (client, document) DO UPDATE SET
@@ -62,7 +67,7 @@ pub(crate) fn set(db: &Connection, seal: &dyn Seal, key: RouteKey<'_>, route: &R
     .execute(params![
         key.client,
         key.document,
-        route.notification.as_ref().map(|n| n.as_str()),
+        destinations.notification.as_ref().map(|n| n.as_str()),
         target,
         format,
         callback
@@ -76,7 +81,7 @@ pub(crate) fn set(db: &Connection, seal: &dyn Seal, key: RouteKey<'_>, route: &R
 pub(crate) fn callback(
     db: &Connection,
     seal: &dyn Seal,
-    key: RouteKey<'_>,
+    key: DestinationsKey<'_>,
     target: &str,
 ) -> rusqlite::Result<Option<Callback>> {
     let sealed = db
@@ -94,6 +99,6 @@ pub(crate) fn callback(
 }
 
 /// With the client's creation time, so that a row of a removed client cannot be opened for a later one of the same name.
-fn context(key: RouteKey<'_>) -> String {
+fn context(key: DestinationsKey<'_>) -> String {
     format!("route/{}/{}/{}", key.owner.id, key.owner.created.millis(), key.document)
 }

@@ -1,5 +1,5 @@
-//! Requests to an endpoint that are not deliveries: PPJ's handshake and the test event. They use the same HTTP client and
-//! are cancelled like deliveries.
+//! PPJ's handshake, by which an endpoint is verified before its first delivery, and the test event. Neither is a delivery,
+//! but both use the same HTTP client and are cancelled like deliveries.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -49,10 +49,10 @@ impl DeliveryHandle {
         let exchange = self.call(&queue, request).await;
         let HttpResponse { status, body, .. } = exchange.result.map_err(|error| error.to_string())?;
         if !(200..=299).contains(&status) {
-            return Err(format!("type=verify was answered {status}"));
+            return Err(format!("the endpoint responded to type=verify with {status}"));
         }
         if !vendor::is_handshake_response(nonce.expose(), &body) {
-            return Err("the answer to type=verify does not bring the nonce back".to_owned());
+            return Err("the response to type=verify does not contain the nonce".to_owned());
         }
         match self.store.registry.set_notification_state(client, notification, NotificationState::Active).await {
             Err(StoreError::Conflict(_)) => return Err("the notification was changed meanwhile".to_owned()),
