@@ -138,7 +138,7 @@ impl Operation {
                     Ok(handled) => handled.await,
                     Err(error) => Err(error),
                 };
-                bce::named(outcome.unwrap_or_else(|error| error.into_response(&id)), &id)
+                bce::add_request_id(outcome.unwrap_or_else(|error| error.into_response(&id)), &id)
             })
         })
     }
@@ -247,7 +247,7 @@ impl ApiRoute {
     /// The response to a method that the path does not take.
     pub(super) fn method_not_allowed(&self, context: &Context, request: &Request, allow: String) -> Response {
         match self.access {
-            Access::Baidu => bce::named(BceError::method(allow).into_response(&request.id), &request.id),
+            Access::Baidu => bce::add_request_id(BceError::method(allow).into_response(&request.id), &request.id),
             // Without the admin token the response is 401, not 405: it discloses no path.
             Access::AdminToken => {
                 let problem = auth::require_admin(context, request).err().unwrap_or_else(|| Problem::method(allow));

@@ -152,7 +152,7 @@ impl Address {
     fn not_found(self, request: &Request) -> Response {
         let similar = self.routes().iter().find(|route| route.begins_like(&request.path));
         if similar.is_some_and(|route| route.access == Access::Baidu) {
-            return bce::named(BceError::no_such_address().into_response(&request.id), &request.id);
+            return bce::add_request_id(BceError::no_such_address().into_response(&request.id), &request.id);
         }
         let what = match self {
             Self::Public => "address",

@@ -85,7 +85,7 @@ impl BceError {
 
 /// Adds the request's id, which every response of Baidu's API has. An id that the caller sent is not repeated: only the
 /// relay's own is in its log.
-pub(in crate::http) fn named(mut response: Response, id: &RequestId) -> Response {
+pub(in crate::http) fn add_request_id(mut response: Response, id: &RequestId) -> Response {
     if let Ok(value) = id.0.parse() {
         response.headers_mut().insert(REQUEST_ID, value);
     }
