@@ -1,22 +1,21 @@
 //! `docrelay send`: sends a webhook in the format of a vendor and prints the response. Tests an installation without the
-//! vendor. `send/compose.rs` builds the request.
-
-mod compose;
+//! vendor.
 
 use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use anyhow::{Context, bail, ensure};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use reqwest::Url;
 use serde_json::Value;
+use uuid::Uuid;
 
-use super::secret;
-use super::terminal::sanitize_lines;
-use crate::domain::{Encoding, Status, Timestamp, Vendor, VendorId};
-use crate::vendor::{Edition, Mode, OutgoingRequest};
-
-/// The environment variable that holds the hook's secret.
-const SECRET_VARIABLE: &str = "DOCRELAY_HOOK_SECRET";
+use super::io::{HOOK_SECRET_VARIABLE, read_secret, sanitize_lines};
+use crate::domain::{Encoding, Secret, Status, Timestamp, Update, Vendor, VendorError, VendorId, Verify};
+use crate::vendor::{
+    Edition, Mode, OutgoingEvent, OutgoingRequest, check_verify, ppj_handshake, ppj_notify, render, standard_notify,
+};
 
 /// As long as PPJ waits; the other vendors wait less.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -83,6 +82,10 @@ const MODES: [(&str, Mode); 3] =
 const ENCODINGS: [(&str, Encoding); 2] = [("hex", Encoding::Hex), ("base64", Encoding::Base64)];
 const PROOFS: [&str; 7] = ["none", "ppj", "baidu", "cookie", "authorization", "standard", "hmac-sha256"];
 
+/// The alphabets of generated identifiers.
+const LOWER: &[u8] = b"abcdefghijklmnopqrstuvwxyz0123456789";
+const BASE62: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+
 /// Parses one of these values by name, in any case; `--help` lists the names.
 fn one_of<T: Copy + Send + Sync + 'static>(
     all: &'static [T],
@@ -94,7 +97,7 @@ fn one_of<T: Copy + Send + Sync + 'static>(
 
 /// Sends one webhook; a status other than 2xx is an error.
 pub(super) async fn run(args: SendArgs) -> anyhow::Result<()> {
-    let secret = secret::read(args.secret_file.as_deref(), SECRET_VARIABLE)?;
+    let secret = read_secret(args.secret_file.as_deref(), HOOK_SECRET_VARIABLE)?;
     send(&args, secret.as_deref(), Timestamp::now(), &mut std::io::stdout(), &mut std::io::stderr()).await
 }
 
@@ -105,14 +108,14 @@ async fn send(
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> anyhow::Result<()> {
-    let composed = compose::compose(args, secret, now)?;
+    let composed = compose(args, secret, now)?;
     writeln!(err, "{}", composed.summary)?;
     let (status, body) = exchange(composed.request, out).await?;
-    anyhow::ensure!(status.is_success(), "the hook responded {status}");
+    ensure!(status.is_success(), "the hook responded {status}");
     if let Some(nonce) = composed.nonce {
         let response: Value = serde_json::from_slice(&body).unwrap_or_default();
         let is_verified = response["nonce"].as_str() == Some(&nonce);
-        anyhow::ensure!(is_verified, "the response does not contain the nonce {nonce}: ppj would refuse this URL");
+        ensure!(is_verified, "the response does not contain the nonce {nonce}: ppj would refuse this URL");
         writeln!(err, "the response contains the nonce: ppj would accept this URL")?;
     }
     Ok(())
@@ -140,6 +143,129 @@ async fn exchange(request: OutgoingRequest, out: &mut dyn Write) -> anyhow::Resu
     }
     writeln!(out, "{}", sanitize_lines(String::from_utf8_lossy(&body).trim_end()))?;
     Ok((status, body))
+}
+
+/// A request and what the user is told about it.
+#[derive(Debug)]
+struct Composed {
+    request: OutgoingRequest,
+    /// One line for the user.
+    summary: String,
+    /// The nonce that the response to a handshake must contain.
+    nonce: Option<String>,
+}
+
+/// Builds the request; an error names the flags that contradict each other.
+fn compose(args: &SendArgs, secret: Option<&str>, now: Timestamp) -> anyhow::Result<Composed> {
+    let vendor = args.vendor;
+    ensure!(args.edition.is_none() || vendor == Vendor::Ppj, "--edition is for ppj only");
+    ensure!(!args.verify || vendor == Vendor::Ppj, "--verify is for ppj only: no other vendor has such a request");
+    ensure!(args.mode.is_none() || vendor == Vendor::Standard, "--mode is for standard only");
+    let is_failure = args.status == Status::Error;
+    ensure!(
+        is_failure || (args.error_code.is_none() && args.error_message.is_none()),
+        "--error-code and --error-message need --status error"
+    );
+    let url = Url::parse(&args.hook_url).ok().filter(|u| matches!(u.scheme(), "http" | "https"));
+    ensure!(url.is_some(), "the URL of the hook must begin with http:// or https://");
+    let verify = verification(args, secret)?;
+    check_verify(vendor, &verify).map_err(anyhow::Error::msg)?;
+    let ppj_secret = match &verify {
+        Verify::Ppj { secret } => Some(secret),
+        _ => None,
+    };
+    let edition = args.edition.unwrap_or(if ppj_secret.is_some() { Edition::B } else { Edition::A });
+    if args.verify {
+        let nonce = random_text(16, LOWER);
+        let request = ppj_handshake(edition, &args.hook_url, &nonce, ppj_secret, now)?;
+        return Ok(Composed { request, summary: format!("verifying as ppj, edition {edition}"), nonce: Some(nonce) });
+    }
+    let outgoing_event = outgoing_event(args, now)?;
+    let request = match vendor {
+        Vendor::Ppj => ppj_notify(edition, &outgoing_event, &args.hook_url, ppj_secret, now)?,
+        Vendor::Standard => {
+            standard_notify(args.mode.unwrap_or_default(), &outgoing_event, &args.hook_url, &verify, now)?
+        }
+        _ => render(vendor, &outgoing_event, &args.hook_url, &verify, now)?,
+    };
+    let summary = format!("sending as {vendor}: {} is {}", outgoing_event.update.vendor_id, args.status);
+    Ok(Composed { request, summary, nonce: None })
+}
+
+/// The verification of the hook that accepts this request.
+fn verification(args: &SendArgs, secret: Option<&str>) -> anyhow::Result<Verify> {
+    let kind = match (args.proof.as_deref(), secret) {
+        (Some(kind), _) => kind,
+        (None, None) => "none",
+        (None, Some(_)) => match args.vendor {
+            Vendor::Ppj => "ppj",
+            Vendor::Baidu => "baidu",
+            Vendor::Zoffice | Vendor::Gini => "authorization",
+            Vendor::Standard => "standard",
+            Vendor::Generic => "hmac-sha256",
+        },
+    };
+    if kind == "none" {
+        return Ok(Verify::None {});
+    }
+    let secret = secret.context("--proof needs a secret: set DOCRELAY_HOOK_SECRET or use --secret-file")?;
+    let secret = Secret::new(secret);
+    Ok(match kind {
+        "ppj" => Verify::Ppj { secret },
+        "baidu" => Verify::Baidu { secret },
+        "cookie" => Verify::Cookie { secret },
+        "authorization" => Verify::Authorization { secret },
+        "standard" => Verify::Standard { secrets: vec![secret] },
+        "hmac-sha256" => Verify::HmacSha256 {
+            secret,
+            header: args.signature_header.clone(),
+            prefix: args.signature_prefix.clone(),
+            encoding: args.signature_encoding,
+        },
+        other => bail!("--proof has no type {other}"),
+    })
+}
+
+fn outgoing_event(args: &SendArgs, now: Timestamp) -> anyhow::Result<OutgoingEvent> {
+    let id = match &args.id {
+        Some(id) => id.clone(),
+        None => random_id(args.vendor)?,
+    };
+    let document_id = id.to_string();
+    let mut update = Update::new(id, args.status);
+    update.title.clone_from(&args.title);
+    if args.error_code.is_some() || args.error_message.is_some() {
+        update.error = Some(VendorError {
+            code: args.error_code.clone().unwrap_or_default(),
+            message: args.error_message.clone().unwrap_or_default(),
+        });
+    }
+    Ok(OutgoingEvent {
+        message_id: Uuid::new_v4().to_string(),
+        update,
+        document_id,
+        notification: "docrelay_send".to_owned(),
+        time: now,
+        event: None,
+    })
+}
+
+/// An identifier in the format of the vendor.
+fn random_id(vendor: Vendor) -> anyhow::Result<VendorId> {
+    let text = match vendor {
+        Vendor::Ppj => random_text(8, BASE62),
+        Vendor::Baidu => format!("doc-{}", random_text(16, LOWER)),
+        Vendor::Zoffice => Uuid::new_v4().to_string(),
+        // A random node with the multicast bit, so that it is not a network address (RFC 9562, 6.10).
+        Vendor::Gini => Uuid::now_v1(&[0x03, fastrand::u8(..), fastrand::u8(..), fastrand::u8(..), 0, 0]).to_string(),
+        Vendor::Standard | Vendor::Generic => format!("job_{}", random_text(20, BASE62)),
+    };
+    Ok(text.parse()?)
+}
+
+/// Unlikely to repeat, but not secret.
+fn random_text(count: usize, alphabet: &[u8]) -> String {
+    (0..count).map(|_| char::from(alphabet[fastrand::usize(..alphabet.len())])).collect()
 }
 
 #[cfg(test)]

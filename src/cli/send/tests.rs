@@ -3,8 +3,7 @@
 use clap::Parser;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::compose::compose;
-use super::{SendArgs, send};
+use super::{SendArgs, compose, send};
 use crate::cli::stub::{Response, always, bind, serve};
 use crate::domain::{Hook, Secret, Status, Timestamp, Update, Vendor, Verify};
 use crate::vendor::{OutgoingRequest, ParsedMessage, WebhookError, WebhookRequest, verify_and_parse};
