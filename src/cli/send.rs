@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
-use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use reqwest::Url;
 use serde_json::Value;
 use uuid::Uuid;
@@ -52,18 +52,20 @@ pub(super) struct SendArgs {
     /// Edition of PPJ's format; by default B with a secret, A without
     #[arg(long, value_parser = one_of(&Edition::ALL, Edition::as_str), ignore_case = true)]
     edition: Option<Edition>,
-    /// Send PPJ's verification request and check that the response contains the nonce
+    /// Send PPJ's handshake instead, which verifies the URL, and check that the response contains the nonce
     #[arg(long)]
-    verify: bool,
+    handshake: bool,
     /// Variant of the standard format
     #[arg(long, value_parser = one_of(&MODES, |m| m.0).map(|m| m.1))]
     mode: Option<Mode>,
     /// File that contains the hook's secret; - is the standard input
     #[arg(long, value_name = "FILE")]
     secret_file: Option<PathBuf>,
-    /// How the secret is used; by default as the vendor uses it (zoffice: authorization)
-    #[arg(long, value_name = "TYPE", value_parser = PROOFS)]
-    proof: Option<String>,
+    /// How the hook verifies requests, as in `docrelay hook add`; by default as the vendor signs (zoffice: authorization)
+    // `--verify` without a type means `--handshake`, its former name.
+    #[arg(long, alias = "proof", value_name = "TYPE", value_parser = verify_types(), num_args = 0..=1,
+        default_missing_value = HANDSHAKE)]
+    verify: Option<String>,
     /// Header of the hmac-sha256 signature
     #[arg(long, value_name = "NAME", default_value = "X-Signature")]
     signature_header: String,
@@ -80,7 +82,15 @@ const STATUSES: [(&str, Status); 3] =
 const MODES: [(&str, Mode); 3] =
     [("webhook", Mode::Webhook), ("structured", Mode::Structured), ("binary", Mode::Binary)];
 const ENCODINGS: [(&str, Encoding); 2] = [("hex", Encoding::Hex), ("base64", Encoding::Base64)];
-const PROOFS: [&str; 7] = ["none", "ppj", "baidu", "cookie", "authorization", "standard", "hmac-sha256"];
+const VERIFY_TYPES: [&str; 7] = ["none", "ppj", "baidu", "cookie", "authorization", "standard", "hmac-sha256"];
+
+/// The value of `--verify` without a type.
+const HANDSHAKE: &str = "handshake";
+
+fn verify_types() -> PossibleValuesParser {
+    let hidden = PossibleValue::new(HANDSHAKE).hide(true);
+    PossibleValuesParser::new(VERIFY_TYPES.into_iter().map(PossibleValue::new).chain([hidden]))
+}
 
 /// The alphabets of generated identifiers.
 const LOWER: &[u8] = b"abcdefghijklmnopqrstuvwxyz0123456789";
@@ -159,7 +169,8 @@ struct Composed {
 fn compose(args: &SendArgs, secret: Option<&str>, now: Timestamp) -> anyhow::Result<Composed> {
     let vendor = args.vendor;
     ensure!(args.edition.is_none() || vendor == Vendor::Ppj, "--edition is for ppj only");
-    ensure!(!args.verify || vendor == Vendor::Ppj, "--verify is for ppj only: no other vendor has such a request");
+    let is_handshake = args.handshake || args.verify.as_deref() == Some(HANDSHAKE);
+    ensure!(!is_handshake || vendor == Vendor::Ppj, "--handshake is for ppj only: no other vendor has such a request");
     ensure!(args.mode.is_none() || vendor == Vendor::Standard, "--mode is for standard only");
     let is_failure = args.status == Status::Error;
     ensure!(
@@ -175,7 +186,7 @@ fn compose(args: &SendArgs, secret: Option<&str>, now: Timestamp) -> anyhow::Res
         _ => None,
     };
     let edition = args.edition.unwrap_or(if ppj_secret.is_some() { Edition::B } else { Edition::A });
-    if args.verify {
+    if is_handshake {
         let nonce = random_text(16, LOWER);
         let request = ppj_handshake(edition, &args.hook_url, &nonce, ppj_secret, now)?;
         return Ok(Composed { request, summary: format!("verifying as ppj, edition {edition}"), nonce: Some(nonce) });
@@ -194,7 +205,7 @@ fn compose(args: &SendArgs, secret: Option<&str>, now: Timestamp) -> anyhow::Res
 
 /// The verification of the hook that accepts this request.
 fn verification(args: &SendArgs, secret: Option<&str>) -> anyhow::Result<Verify> {
-    let kind = match (args.proof.as_deref(), secret) {
+    let kind = match (args.verify.as_deref().filter(|kind| *kind != HANDSHAKE), secret) {
         (Some(kind), _) => kind,
         (None, None) => "none",
         (None, Some(_)) => match args.vendor {
@@ -208,7 +219,7 @@ fn verification(args: &SendArgs, secret: Option<&str>) -> anyhow::Result<Verify>
     if kind == "none" {
         return Ok(Verify::None {});
     }
-    let secret = secret.context("--proof needs a secret: set DOCRELAY_HOOK_SECRET or use --secret-file")?;
+    let secret = secret.context("--verify needs a secret: set DOCRELAY_HOOK_SECRET or use --secret-file")?;
     let secret = Secret::new(secret);
     Ok(match kind {
         "ppj" => Verify::Ppj { secret },
@@ -222,7 +233,7 @@ fn verification(args: &SendArgs, secret: Option<&str>) -> anyhow::Result<Verify>
             prefix: args.signature_prefix.clone(),
             encoding: args.signature_encoding,
         },
-        other => bail!("--proof has no type {other}"),
+        other => bail!("--verify has no type {other}"),
     })
 }
 
