@@ -43,7 +43,7 @@ pub enum ConfigError {
     },
     /// A value is invalid.
     #[error("{set_by}: {key} must be {expected}")]
-    Bad {
+    InvalidValue {
         /// The flag, the variable, or file and line.
         set_by: String,
         /// The key.
@@ -87,14 +87,14 @@ impl fmt::Display for ValueSource<'_> {
 impl<'a> Sources<'a> {
     /// Reads the file, when `--config` or `DOCRELAY_CONFIG` names one.
     pub(super) fn read(flags: &'a Flags, env: &'a dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
-        let path = flags.config.clone().or_else(|| set(env("DOCRELAY_CONFIG")).map(PathBuf::from));
+        let path = flags.config.clone().or_else(|| non_empty(env("DOCRELAY_CONFIG")).map(PathBuf::from));
         let file = path.map(File::read).transpose()?;
         Ok(Self { flags, env, file })
     }
 
     /// The value of a key that has a default.
     pub(super) fn get<T>(&self, name: &str, parse: fn(&str) -> Result<T, &'static str>) -> Result<T, ConfigError> {
-        self.optional(name, parse)?.ok_or_else(|| bad(&ValueSource::Default, name, "given: it has no default"))
+        self.optional(name, parse)?.ok_or_else(|| invalid(&ValueSource::Default, name, "given: it has no default"))
     }
 
     /// The value of a key, its default if that is a value, else `None`.
@@ -106,7 +106,7 @@ impl<'a> Sources<'a> {
         let Some((text, source)) = self.find(name) else {
             return Ok(None);
         };
-        parse(&text).map(Some).map_err(|expected| bad(&source, name, expected))
+        parse(&text).map(Some).map_err(|expected| invalid(&source, name, expected))
     }
 
     /// An error that names where the value was set, unless the condition holds.
@@ -115,7 +115,7 @@ impl<'a> Sources<'a> {
             return Ok(());
         }
         let source = self.find(name).map_or(ValueSource::Default, |(_, source)| source);
-        Err(bad(&source, name, expected))
+        Err(invalid(&source, name, expected))
     }
 
     fn find(&self, name: &str) -> Option<(String, ValueSource<'_>)> {
@@ -123,7 +123,7 @@ impl<'a> Sources<'a> {
         if let Some(text) = self.flags.value(name) {
             return Some((text, ValueSource::Flag(key.option())));
         }
-        if let Some(text) = set((self.env)(&key.variable())) {
+        if let Some(text) = non_empty((self.env)(&key.variable())) {
             return Some((text, ValueSource::Variable(key.variable())));
         }
         if let Some(file) = &self.file
@@ -159,8 +159,8 @@ impl File {
             if keys::find(&name).is_none() {
                 return Err(ConfigError::UnknownKey { path, line, key: name });
             }
-            let text = plain(value.get_ref()).ok_or_else(|| {
-                bad(
+            let text = as_text(value.get_ref()).ok_or_else(|| {
+                invalid(
                     &ValueSource::Line(&path, line),
                     &name,
                     "a string, a whole number, true, false or a list of strings",
@@ -173,7 +173,7 @@ impl File {
 }
 
 /// A TOML value as the environment would write it: lists are joined by commas.
-fn plain(value: &DeValue<'_>) -> Option<String> {
+fn as_text(value: &DeValue<'_>) -> Option<String> {
     match value {
         DeValue::String(text) => Some(text.to_string()),
         DeValue::Integer(number) if number.radix() == 10 => Some(number.as_str().replace('_', "")),
@@ -187,12 +187,12 @@ fn plain(value: &DeValue<'_>) -> Option<String> {
 }
 
 /// An empty variable counts as absent: compose files and shells write "not set" this way.
-fn set(variable: Option<String>) -> Option<String> {
+fn non_empty(variable: Option<String>) -> Option<String> {
     variable.filter(|text| !text.is_empty())
 }
 
-fn bad(source: &ValueSource<'_>, key: &str, expected: &'static str) -> ConfigError {
-    ConfigError::Bad { set_by: source.to_string(), key: key.to_owned(), expected }
+fn invalid(source: &ValueSource<'_>, key: &str, expected: &'static str) -> ConfigError {
+    ConfigError::InvalidValue { set_by: source.to_string(), key: key.to_owned(), expected }
 }
 
 /// Names that begin with `DOCRELAY_` and are not known; they may be misspelt. They are not an error, because
