@@ -1,12 +1,11 @@
-//! Wiring of a relay: opens its parts, starts its tasks, and stops them in order. No other module spawns tasks.
+//! Wiring of a relay: sets up the log, opens its parts, starts its tasks, and stops them in order. No other module
+//! spawns tasks.
 
 pub mod data;
-pub mod logging;
-pub(crate) mod options;
-pub(crate) mod router;
-mod stop;
+pub(crate) mod parts;
 mod tasks;
 
+use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
 
 use anyhow::bail;
@@ -14,8 +13,11 @@ use futures::future::BoxFuture;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tracing::Level;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
-use crate::config::Config;
+use crate::config::{Config, LogFormat};
 use crate::delivery::DeliveryWorker;
 use crate::http::transport::server::{Server, listen};
 use crate::http::transport::workers::StreamWorkers;
@@ -26,8 +28,8 @@ use crate::store::sqlite::OpenError;
 use crate::stream::dispatch;
 
 use data::{DataDirectory, RelayAddress, StoreOwner};
-use router::{Opened, Router};
-use tasks::{housekeeping, named, start_stream_threads};
+use parts::{Opened, RelayParts};
+use tasks::{Shutdown, Signals, housekeeping, run_named, start_stream_threads};
 
 /// Called when the relay listens. Prints its addresses and may return a background task.
 pub type OnListening<'a> = &'a (dyn Fn(Listening) -> BoxFuture<'static, anyhow::Result<BackgroundTask>> + Sync);
@@ -49,18 +51,18 @@ pub struct Listening {
 /// The relay cannot start, or one of its tasks ended on its own.
 #[expect(clippy::disallowed_methods, reason = "the only owner of tasks; each set is joined when the relay stops")]
 pub async fn serve(config: Config, on_listening: OnListening<'_>) -> anyhow::Result<()> {
-    stop::ignore_file_size_signal()?;
-    let mut signals = stop::Signals::catch()?;
+    tasks::ignore_file_size_signal()?;
+    let mut signals = Signals::catch()?;
     let directory = DataDirectory::open(&config.data)?;
     directory.keys()?;
     directory.admin_token(config.admin_token.clone())?;
     let metrics = Metrics::new(env!("CARGO_PKG_VERSION"));
-    let store = match directory.open_store(options::store(&config, &directory, &metrics)?)? {
+    let store = match directory.open_store(parts::store_options(&config, &directory, &metrics)?)? {
         StoreOwner::Local(store) => store,
         StoreOwner::Remote(_) => return Err(OpenError::Locked(directory.database()).into()),
     };
 
-    // Both addresses are bound before any of them is announced.
+    // Both addresses are bound before `relay.json` names them.
     let public = bind(config.listen, "--listen")?;
     let private = bind(config.admin_listen, "--admin-listen")?;
     let address = RelayAddress {
@@ -73,9 +75,9 @@ pub async fn serve(config: Config, on_listening: OnListening<'_>) -> anyhow::Res
     // Taken before the first follower can subscribe, so that every event is covered by the tail or by the head.
     let tail = store.log.tail();
     let opened = Opened { store: &store, metrics: &metrics, public_url: address.public_url.clone() };
-    let Router { context, hub, delivery, clients, hooks, keys } = router::build(&config, &directory, opened)?;
+    let RelayParts { context, hub, delivery, clients, hooks, keys } = parts::build(&config, &directory, opened)?;
 
-    let (stream_workers, workers) = StreamWorkers::new(options::stream_threads(), config.write_timeout);
+    let (stream_workers, workers) = StreamWorkers::new(parts::stream_threads(), config.write_timeout);
     let mut threads = start_stream_threads(workers)?;
     let stop_public = CancellationToken::new();
     let stop_deliveries = CancellationToken::new();
@@ -86,24 +88,24 @@ pub async fn serve(config: Config, on_listening: OnListening<'_>) -> anyhow::Res
         stop: stop.clone(),
         metrics: metrics.clone(),
     };
-    let origins = options::origins(&config);
+    let origins = parts::origins(&config);
     let public_service = RequestMiddleware::new(http::Address::Public.filter(&context), origins, metrics.clone());
     let admin_service =
         RequestMiddleware::new(http::Address::Admin.filter(&context), http::Origins::Only(Vec::new()), metrics.clone());
 
     let mut public_task = JoinSet::new();
-    public_task.spawn(server(&stop_public, stream_workers, options::server(&config)).run(public, public_service));
+    public_task.spawn(server(&stop_public, stream_workers, parts::server_options(&config)).run(public, public_service));
     let mut deliveries = JoinSet::new();
-    deliveries.spawn(named("deliveries", DeliveryWorker::new(delivery).run(stop_deliveries.clone())));
+    deliveries.spawn(run_named("deliveries", DeliveryWorker::new(delivery).run(stop_deliveries.clone())));
     let mut rest = JoinSet::new();
     // The admin address has no streams: these workers are never run.
     let admin_server =
-        server(&stop_rest, StreamWorkers::new(1, config.write_timeout).0, options::admin_server(&config));
-    rest.spawn(named("admin server", admin_server.run(private, admin_service)));
-    rest.spawn(named("dispatcher", dispatch(hub.clone(), metrics.clone(), tail)));
-    rest.spawn(named("housekeeping", housekeeping(store.clone(), context, metrics.clone(), stop_rest.clone())));
+        server(&stop_rest, StreamWorkers::new(1, config.write_timeout).0, parts::admin_server_options(&config));
+    rest.spawn(run_named("admin server", admin_server.run(private, admin_service)));
+    rest.spawn(run_named("dispatcher", dispatch(hub.clone(), metrics.clone(), tail)));
+    rest.spawn(run_named("housekeeping", housekeeping(store.clone(), context, metrics.clone(), stop_rest.clone())));
 
-    directory.announce(&address)?;
+    directory.write_address_file(&address)?;
     tracing::info!(listen = %address.listen, admin = %address.admin, data = %config.data.display(), "relay is listening");
     let mut background = JoinSet::new();
     let background_task = on_listening(Listening { address, clients, hooks, keys }).await?;
@@ -118,8 +120,8 @@ pub async fn serve(config: Config, on_listening: OnListening<'_>) -> anyhow::Res
         Some(outcome) = background.join_next() => { outcome??; Some("background task") }
     };
     background.abort_all();
-    directory.withdraw();
-    let shutdown = stop::Shutdown {
+    directory.remove_address_file();
+    let shutdown = Shutdown {
         stop_public,
         public: public_task,
         hub,
@@ -140,10 +142,43 @@ pub async fn serve(config: Config, on_listening: OnListening<'_>) -> anyhow::Res
 /// Binds an address; an error names the flag to change.
 fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
     listen(address).map_err(|error| match error.kind() {
-        std::io::ErrorKind::AddrInUse => {
+        io::ErrorKind::AddrInUse => {
             anyhow::anyhow!("port {} is in use: choose another with {flag}", address.port())
         }
         _ => anyhow::Error::from(error)
             .context(format!("cannot listen on {address}: choose another address with {flag}")),
     })
+}
+
+/// Starts logging to stderr; stdout is reserved for the output of commands.
+///
+/// # Errors
+/// A logger is installed already.
+pub fn init_logging(format: LogFormat, level: Level) -> Result<(), TryInitError> {
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::new(log_directives(level)))
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal());
+    match format {
+        LogFormat::Text => log.finish().try_init(),
+        LogFormat::Json => log.json().flatten_event(true).with_current_span(false).finish().try_init(),
+    }
+}
+
+/// The level applies to docrelay only: below `warn`, other crates log headers, and with them credentials.
+fn log_directives(level: Level) -> String {
+    let others = level.min(Level::WARN);
+    format!("{others},docrelay={level}").to_ascii_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_crates_stay_quiet_at_every_level() {
+        assert_eq!(log_directives(Level::TRACE), "warn,docrelay=trace");
+        assert_eq!(log_directives(Level::INFO), "warn,docrelay=info");
+        assert_eq!(log_directives(Level::ERROR), "error,docrelay=error");
+    }
 }

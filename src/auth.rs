@@ -3,18 +3,17 @@
 
 mod bce;
 mod credentials;
-mod error;
 pub mod files;
 mod grant;
 mod keys;
-pub mod seal;
+mod seal;
 mod secret;
 mod token;
 
 pub use bce::{BceAuthorization, BceRequest, BceSignatureError};
 pub use credentials::{PresentedToken, QueryToken, basic, bearer, find_token};
-pub use error::{AuthError, KeyError};
-pub use grant::{Grant, Scope, Scopes, Ticket, TooManyDocuments, UnknownScope};
+pub use files::KeyError;
+pub use grant::{AuthError, Grant, Scope, Scopes, Ticket, TooManyDocuments, UnknownScope};
 pub use keys::{Keys, expires_in};
 pub use seal::Sealer;
 pub use secret::{AdminToken, PREVIOUS_SECRET_TTL, check_client_secret, generate_secret, rotate_secret, secrets_equal};

@@ -1,21 +1,16 @@
-//! The commands of the program, one file each; here the command line, the exit code and what commands share.
+//! The command line: its commands, their exit code, and the runtime and HTTP client that they share.
 
-mod check;
 mod client;
-mod delivery;
 mod demo;
 mod doctor;
-mod hook;
+mod io;
 mod notification;
-mod reach;
-mod secret;
 mod send;
 mod serve;
+mod session;
 #[cfg(test)]
 mod stub;
 mod tail;
-mod terminal;
-mod token;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -40,20 +35,20 @@ enum Command {
     /// Run the relay
     Serve(Flags),
     /// Print a bearer token
-    Token(token::TokenCommand),
+    Token(client::TokenCommand),
     /// Manage clients
     #[command(subcommand)]
     Client(client::ClientCommand),
     /// Manage hooks
     #[command(subcommand)]
-    Hook(hook::HookCommand),
+    Hook(client::HookCommand),
     /// Manage notifications
     #[command(subcommand)]
     Notification(notification::NotificationCommand),
     /// List and retry deliveries
     #[command(subcommand)]
-    Delivery(delivery::DeliveryCommand),
-    Check(check::CheckArgs),
+    Delivery(notification::DeliveryCommand),
+    Check(serve::CheckArgs),
     /// Send a webhook like a vendor's to a hook and print the response
     Send(Box<send::SendArgs>),
     /// Follow a stream
@@ -79,7 +74,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Check(check) => check.run(&mut std::io::stdout(), &mut std::io::stderr()).map_err(anyhow::Error::from),
     };
     result.unwrap_or_else(|error| {
-        print_error(&format!("{error:#}"));
+        io::print_error(&format!("{error:#}"));
         ExitCode::FAILURE
     })
 }
@@ -95,20 +90,10 @@ fn configured(flags: &Flags, run: impl FnOnce(Config) -> anyhow::Result<()>) -> 
         Ok(config) => run(config).map(|()| ExitCode::SUCCESS),
         Err(error) => {
             let error: ConfigError = error;
-            print_error(&error.to_string());
+            io::print_error(&error.to_string());
             Ok(ExitCode::from(2))
         }
     }
-}
-
-#[expect(clippy::print_stderr, reason = "the place where commands print errors")]
-fn print_error(sentence: &str) {
-    eprintln!("docrelay: {sentence}");
-}
-
-#[expect(clippy::print_stdout, reason = "the place where commands print results")]
-fn print(text: &str) {
-    println!("{text}");
 }
 
 /// A single-threaded runtime, which starts faster than that of the relay.

@@ -1,11 +1,11 @@
-//! The configuration: one flat struct, read from flags, environment, file and the defaults of `config/keys.rs`.
-//! Only the wiring reads it; every part declares its own options.
+//! The configuration: one flat struct, read from flags, environment, file and the defaults of `config/keys.rs`. Some
+//! defaults depend on the open-file limit of the process, which is raised here. Only the wiring reads the configuration;
+//! every part declares its own options.
 
 #![warn(missing_docs)]
 
 mod keys;
-mod layers;
-mod limits;
+mod sources;
 mod value;
 
 #[cfg(test)]
@@ -17,15 +17,27 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ipnet::IpNet;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 pub use keys::{DefaultValue, Flags, KEYS, Key, reference};
-pub use layers::{ConfigError, unknown_variables};
-pub use limits::raise_open_files;
+pub use sources::{ConfigError, unknown_variables};
 pub use value::{AllowedOrigins, LogFormat};
 
 use crate::auth::QueryToken;
 use crate::domain::Secret;
-use layers::Layers;
+use sources::Sources;
+
+/// Open files reserved for the database, the log, the listeners and the admin address.
+const RESERVED_FILES: u64 = 256;
+
+/// The default does not exceed this number because of memory: at 10 KiB each, these connections take 2 GB.
+const MAX_DEFAULT_CONNECTIONS: u64 = 200_000;
+
+/// More concurrent attempts would only compete for the processor.
+const MAX_DEFAULT_DELIVERIES: usize = 1024;
+
+/// The default limit of a client, if `max_followers` is not less.
+const MAX_DEFAULT_FOLLOWERS_PER_CLIENT: usize = 10_000;
 
 /// The checked values of all configuration keys. [`KEYS`] documents each key.
 #[derive(Clone, Debug)]
@@ -110,54 +122,54 @@ impl Config {
     /// # Errors
     /// The first invalid value, with the place that set it.
     pub fn load(flags: &Flags, env: impl Fn(&str) -> Option<String>, open_files: u64) -> Result<Self, ConfigError> {
-        let layers = Layers::read(flags, &env)?;
+        let sources = Sources::read(flags, &env)?;
         let delivery_concurrency =
-            layers.optional("delivery_concurrency", value::count)?.unwrap_or_else(|| limits::deliveries(open_files));
-        let max_connections = layers
+            sources.optional("delivery_concurrency", value::count)?.unwrap_or_else(|| default_deliveries(open_files));
+        let max_connections = sources
             .optional("max_connections", value::count)?
-            .unwrap_or_else(|| limits::connections(open_files, delivery_concurrency));
+            .unwrap_or_else(|| default_connections(open_files, delivery_concurrency));
         let max_followers =
-            layers.optional("max_followers", value::count)?.unwrap_or_else(|| limits::followers(max_connections));
-        let max_followers_per_client = layers
+            sources.optional("max_followers", value::count)?.unwrap_or_else(|| default_followers(max_connections));
+        let max_followers_per_client = sources
             .optional("max_followers_per_client", value::count)?
-            .unwrap_or_else(|| limits::followers_per_client(max_followers));
+            .unwrap_or_else(|| default_followers_per_client(max_followers));
         let config = Self {
-            listen: layers.get("listen", value::address)?,
-            admin_listen: layers.get("admin_listen", value::address)?,
-            data: layers.get("data", value::path)?,
-            public_url: layers.optional("public_url", value::base_url)?,
-            cors_origins: layers.get("cors_origins", value::origins)?,
-            token_ttl: layers.get("token_ttl", value::seconds)?,
-            query_token: layers.get("query_token", value::query_token)?,
+            listen: sources.get("listen", value::address)?,
+            admin_listen: sources.get("admin_listen", value::address)?,
+            data: sources.get("data", value::path)?,
+            public_url: sources.optional("public_url", value::base_url)?,
+            cors_origins: sources.get("cors_origins", value::origins)?,
+            token_ttl: sources.get("token_ttl", value::seconds)?,
+            query_token: sources.get("query_token", value::query_token)?,
             max_connections,
             max_followers,
             max_followers_per_client,
-            max_header_bytes: layers.get("max_header_bytes", value::header_size)?,
-            header_timeout: layers.get("header_timeout", value::duration)?,
-            max_body_bytes: layers.get("max_body_bytes", value::small_size)?,
-            body_timeout: layers.get("body_timeout", value::duration)?,
-            hook_rate: layers.get("hook_rate", value::rate)?,
-            history_age: layers.get("history_age", value::seconds)?,
-            history_events_per_client: layers.get("history_events_per_client", value::number)?,
-            history_bytes: layers.get("history_bytes", value::size)?,
-            rejects_age: layers.get("rejects_age", value::seconds)?,
-            rejects_per_client: layers.get("rejects_per_client", value::number)?,
-            rejects_bytes: layers.get("rejects_bytes", value::size)?,
-            allow_private_endpoints: layers.get("allow_private_endpoints", value::ranges)?,
-            delivery_timeout: layers.get("delivery_timeout", value::duration)?,
+            max_header_bytes: sources.get("max_header_bytes", value::header_size)?,
+            header_timeout: sources.get("header_timeout", value::duration)?,
+            max_body_bytes: sources.get("max_body_bytes", value::small_size)?,
+            body_timeout: sources.get("body_timeout", value::duration)?,
+            hook_rate: sources.get("hook_rate", value::rate)?,
+            history_age: sources.get("history_age", value::seconds)?,
+            history_events_per_client: sources.get("history_events_per_client", value::number)?,
+            history_bytes: sources.get("history_bytes", value::size)?,
+            rejects_age: sources.get("rejects_age", value::seconds)?,
+            rejects_per_client: sources.get("rejects_per_client", value::number)?,
+            rejects_bytes: sources.get("rejects_bytes", value::size)?,
+            allow_private_endpoints: sources.get("allow_private_endpoints", value::ranges)?,
+            delivery_timeout: sources.get("delivery_timeout", value::duration)?,
             delivery_concurrency,
-            deliveries_age: layers.get("deliveries_age", value::seconds)?,
-            deliveries_per_client: layers.get("deliveries_per_client", value::number)?,
-            deliveries_bytes: layers.get("deliveries_bytes", value::size)?,
-            idle_interval: layers.get("idle_interval", value::duration)?,
-            write_timeout: layers.get("write_timeout", value::duration)?,
-            grace: layers.get("grace", value::duration)?,
-            log_format: layers.get("log_format", value::log_format)?,
-            log_level: layers.get("log_level", value::log_level)?,
-            admin_token: layers.optional("admin_token", value::secret)?,
-            demo: layers.get("demo", value::switch)?,
+            deliveries_age: sources.get("deliveries_age", value::seconds)?,
+            deliveries_per_client: sources.get("deliveries_per_client", value::number)?,
+            deliveries_bytes: sources.get("deliveries_bytes", value::size)?,
+            idle_interval: sources.get("idle_interval", value::duration)?,
+            write_timeout: sources.get("write_timeout", value::duration)?,
+            grace: sources.get("grace", value::duration)?,
+            log_format: sources.get("log_format", value::log_format)?,
+            log_level: sources.get("log_level", value::log_level)?,
+            admin_token: sources.optional("admin_token", value::secret)?,
+            demo: sources.get("demo", value::switch)?,
         };
-        config.check_consistency(&layers, open_files)?;
+        config.check_consistency(&sources, open_files)?;
         Ok(config)
     }
 
@@ -183,17 +195,52 @@ impl Config {
     }
 
     /// Checks the conditions between several values.
-    fn check_consistency(&self, layers: &Layers<'_>, open_files: u64) -> Result<(), ConfigError> {
+    fn check_consistency(&self, sources: &Sources<'_>, open_files: u64) -> Result<(), ConfigError> {
         let port_is_free = self.listen.port() == 0 || self.listen != self.admin_listen;
-        layers.require("admin_listen", port_is_free, "different from listen")?;
+        sources.require("admin_listen", port_is_free, "different from listen")?;
         let fits = u64::try_from(self.max_connections).is_ok_and(|n| n < open_files);
-        layers.require("max_connections", fits, "fewer than the open-file limit allows (raise it: ulimit -n)")?;
+        sources.require("max_connections", fits, "fewer than the open-file limit allows (raise it: ulimit -n)")?;
         let room = self.max_followers < self.max_connections;
-        layers.require("max_followers", room, "fewer than max_connections, so that connections remain for vendors")?;
+        sources.require("max_followers", room, "fewer than max_connections, so that connections remain for vendors")?;
         let part = self.max_followers_per_client <= self.max_followers;
-        layers.require("max_followers_per_client", part, "at most max_followers")?;
+        sources.require("max_followers_per_client", part, "at most max_followers")?;
         let body = self.max_body_bytes as u64;
-        layers.require("history_bytes", self.history_bytes >= body, "at least max_body_bytes")?;
-        layers.require("rejects_bytes", self.rejects_bytes >= body, "at least max_body_bytes")
+        sources.require("history_bytes", self.history_bytes >= body, "at least max_body_bytes")?;
+        sources.require("rejects_bytes", self.rejects_bytes >= body, "at least max_body_bytes")
     }
+}
+
+/// Raises the open-file limit of the process to the hard limit and returns it; [`u64::MAX`] if there is none.
+///
+/// The usual soft limit of 1024 protects programs that use `select`; docrelay does not.
+pub fn raise_open_files() -> u64 {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => raised.current,
+        Err(_) => limit.current,
+    }
+    .unwrap_or(u64::MAX)
+}
+
+/// The default of `max_connections`. Each delivery may use one connection and keep another one idle.
+fn default_connections(open_files: u64, deliveries: usize) -> usize {
+    let deliveries = u64::try_from(deliveries).unwrap_or(u64::MAX).saturating_mul(2);
+    let free = open_files.saturating_sub(RESERVED_FILES).saturating_sub(deliveries).max(open_files / 2);
+    usize::try_from(free.clamp(2, MAX_DEFAULT_CONNECTIONS)).unwrap_or(usize::MAX)
+}
+
+/// The default of `delivery_concurrency`: at most an eighth of the open files.
+fn default_deliveries(open_files: u64) -> usize {
+    usize::try_from(open_files / 8).unwrap_or(usize::MAX).clamp(1, MAX_DEFAULT_DELIVERIES)
+}
+
+/// The default of `max_followers`: a tenth of the connections remains for vendors and requests.
+fn default_followers(max_connections: usize) -> usize {
+    (max_connections - max_connections.div_ceil(10)).max(1)
+}
+
+/// The default of `max_followers_per_client`.
+fn default_followers_per_client(max_followers: usize) -> usize {
+    max_followers.min(MAX_DEFAULT_FOLLOWERS_PER_CLIENT)
 }

@@ -70,10 +70,10 @@ impl DataDirectory {
             match SqliteStore::open(options.clone()) {
                 Ok(store) => {
                     // A relay that was killed has left its file.
-                    self.withdraw();
+                    self.remove_address_file();
                     return Ok(StoreOwner::Local(store));
                 }
-                Err(OpenError::Locked(path)) => match self.announced() {
+                Err(OpenError::Locked(path)) => match self.read_address_file() {
                     Some(address) => return Ok(StoreOwner::Remote(address)),
                     None if Instant::now() >= deadline => return Err(OpenError::Locked(path)),
                     None => std::thread::sleep(Duration::from_millis(20)),
@@ -109,7 +109,7 @@ impl DataDirectory {
     }
 
     /// Writes `relay.json`, atomically.
-    pub fn announce(&self, address: &RelayAddress) -> anyhow::Result<()> {
+    pub fn write_address_file(&self, address: &RelayAddress) -> anyhow::Result<()> {
         let (path, draft) = (self.path.join("relay.json"), self.path.join("relay.json.new"));
         let write = || -> std::io::Result<()> {
             let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&draft)?;
@@ -120,7 +120,7 @@ impl DataDirectory {
     }
 
     /// Removes `relay.json`.
-    pub fn withdraw(&self) {
+    pub fn remove_address_file(&self) {
         match std::fs::remove_file(self.path.join("relay.json")) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 tracing::warn!(%error, "cannot remove relay.json");
@@ -130,7 +130,7 @@ impl DataDirectory {
     }
 
     /// Reads `relay.json`. The relay may have been killed since it was written.
-    pub fn announced(&self) -> Option<RelayAddress> {
+    pub fn read_address_file(&self) -> Option<RelayAddress> {
         serde_json::from_slice(&std::fs::read(self.path.join("relay.json")).ok()?).ok()
     }
 }

@@ -136,14 +136,14 @@ impl<'a> BceAuthorization<'a> {
         let encoded = percent_encode(&decoded, ESCAPED_IN_PATH).to_string();
         let query = canonical_query(request.query.unwrap_or_default());
         let is_bce = |name: &str| name.starts_with("x-bce-");
-        let all = Self::canonical_headers(request.headers, |name| self.is_signed(name) || is_bce(name));
-        let named = match self.signed_headers.is_empty() {
-            true => all.clone(),
+        let with_every_bce = Self::canonical_headers(request.headers, |name| self.is_signed(name) || is_bce(name));
+        let signed_only = match self.signed_headers.is_empty() {
+            true => with_every_bce.clone(),
             false => Self::canonical_headers(request.headers, |name| self.is_signed(name)),
         };
         let mut forms = Vec::new();
         for path in [encoded.as_str(), request.path] {
-            for headers in [&named, &all] {
+            for headers in [&signed_only, &with_every_bce] {
                 let form = format!("{}\n{path}\n{query}\n{headers}", request.method);
                 if !forms.contains(&form) {
                     forms.push(form);

@@ -5,8 +5,7 @@ use std::borrow::Cow;
 
 use data_encoding::BASE64;
 
-use super::error::AuthError;
-use super::grant::Grant;
+use super::grant::{AuthError, Grant};
 use crate::domain::Secret;
 
 /// The names of the query parameter, in order of precedence.

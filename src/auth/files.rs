@@ -1,15 +1,52 @@
-//! Secret files: created atomically and readable by their owner only; rejected if other users have access.
-//! Independent of their content.
+//! Secret files: created atomically and readable by their owner only; rejected if other users have access. Also the
+//! error of everything that is read from them. Independent of their content.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use super::error::KeyError;
-
 /// Upper bound on the size of a key or token file. Larger files are rejected.
 const MAX_FILE_BYTES: u64 = 64 * 1024;
+
+/// A key, a secret file or a sealed value cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// The file is accessible for group or others.
+    #[error("{} is accessible for other users: run chmod 600 {}", .0.display(), .0.display())]
+    Exposed(PathBuf),
+    #[error("{} is not {expected}: restore it from a backup{}", .path.display(), .otherwise)]
+    Malformed {
+        path: PathBuf,
+        /// What the file should contain, with an article.
+        expected: &'static str,
+        /// An alternative to the backup, beginning with a comma, or empty.
+        otherwise: &'static str,
+    },
+    #[error("cannot {action} {}: {reason}", .path.display())]
+    File {
+        action: &'static str,
+        path: PathBuf,
+        /// Not a `source`, because the message contains it already.
+        reason: io::Error,
+    },
+    /// A sealed value was changed, truncated, moved to another context, or sealed with another key.
+    #[error("cannot open a sealed value: it was changed, or the key file was replaced")]
+    InvalidSeal,
+    /// Generating a key or signing a token failed. Keys are checked when they are read, so this is a defect.
+    #[error("cannot sign with the signing key: restart the relay, and report this if it persists")]
+    SigningFailed,
+    #[error("the system's random source failed: {0}")]
+    Random(getrandom::Error),
+}
+
+impl KeyError {
+    /// Converts an I/O error; `action` is a verb such as `read`.
+    fn file(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |reason| KeyError::File { action, path, reason }
+    }
+}
 
 /// Creates a directory and its missing parents with mode 0700. The mode of an existing directory is not changed,
 /// because the files inside have their own modes.

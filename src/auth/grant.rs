@@ -1,5 +1,5 @@
-//! What the holder of a verified token may do: its client, its scopes and, for tickets, the documents it covers.
-//! Independent of how tokens are encoded and signed.
+//! What the holder of a verified token may do: its client, its scopes and, for tickets, the documents it covers; or why
+//! a token gives no access. Independent of how tokens are encoded and signed.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -7,7 +7,6 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::error::AuthError;
 use crate::domain::{ClientId, DocumentId, Timestamp};
 
 /// One permission, as a word in the `scope` of RFC 6749.
@@ -163,6 +162,43 @@ impl Grant {
         let due = now.plus(ttl).plus(Duration::from_millis(999)).seconds();
         due.min(self.expires.seconds())
     }
+}
+
+/// A token gives no access. Clients see `auth_required` for [`AuthError::Missing`] and `auth_failed` for all others;
+/// the variant itself is logged only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum AuthError {
+    #[error("no bearer token")]
+    Missing,
+    #[error("the token is longer than 8 KiB")]
+    TooLong,
+    /// Not a JWT, or a claim or header is missing or has the wrong type.
+    #[error("the token is malformed")]
+    Malformed,
+    #[error("the token is not signed with EdDSA")]
+    Algorithm,
+    /// The key never existed here, or its file was deleted.
+    #[error("the token's key is unknown or retired")]
+    UnknownKey,
+    #[error("the token's signature is wrong")]
+    InvalidSignature,
+    #[error("the token's issuer is wrong")]
+    Issuer,
+    #[error("the token's audience is wrong")]
+    Audience,
+    #[error("the token has expired")]
+    Expired,
+    /// `nbf` is in the future.
+    #[error("the token is not valid yet")]
+    NotYetValid,
+    /// The client does not exist, or was created after the token was issued.
+    #[error("the token's client is unknown or revoked")]
+    UnknownClient,
+    #[error("the token lacks the scope")]
+    Scope,
+    /// A token in the query that is not a ticket, although `query_token` requires one.
+    #[error("the token in the query is not a ticket, and query_token requires one")]
+    TicketRequired,
 }
 
 #[cfg(test)]

@@ -13,8 +13,7 @@ use data_encoding::{BASE64, BASE64URL_NOPAD};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header};
 use serde::Serialize;
 
-use super::error::KeyError;
-use super::files;
+use super::files::{self, KeyError};
 use super::grant::{Grant, Scope, Scopes, Ticket};
 use super::secret;
 use crate::domain::{ClientId, DocumentId, Timestamp};

@@ -7,8 +7,7 @@ use std::sync::Arc;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 
-use super::error::KeyError;
-use super::files;
+use super::files::{self, KeyError};
 
 /// First byte of a sealed value; identifies the cipher.
 const VERSION: u8 = 1;

@@ -8,8 +8,7 @@ use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{SHA256, digest};
 use data_encoding::BASE32_DNSSEC;
 
-use super::error::KeyError;
-use super::files;
+use super::files::{self, KeyError};
 use crate::domain::{Client, Secret, Timestamp};
 
 /// How long the previous secret stays valid after a rotation.

@@ -12,8 +12,8 @@ use dashmap::DashMap;
 use jsonwebtoken::{Algorithm, Validation};
 use serde::Deserialize;
 
-use super::error::{AuthError, KeyError};
-use super::grant::{Grant, Scope, Scopes, Ticket};
+use super::files::KeyError;
+use super::grant::{AuthError, Grant, Scope, Scopes, Ticket};
 use super::keys::{ISSUER, Keys, TICKET_USE};
 use crate::domain::Timestamp;
 use crate::store::Registry;

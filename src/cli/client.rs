@@ -1,11 +1,18 @@
-//! `docrelay client add ID`: prints the new client's id and secret as JSON.
+//! `docrelay client add`, `docrelay hook add` and `docrelay token`: what an application needs to receive webhooks and to
+//! follow its events. The output of `add` is the JSON of the API.
 
-use serde_json::json;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
 
-use super::print;
-use super::reach::{ApiRequest, with_session};
+use anyhow::{Context, bail};
+use serde_json::{Map, Value, json};
+
+use super::io::{HOOK_SECRET_VARIABLE, print, read_secret};
+use super::session::{ApiRequest, with_session};
+use crate::auth::{Scopes, UnknownScope};
 use crate::config::{Config, Flags};
-use crate::domain::ClientId;
+use crate::domain::{ClientId, Mapping, NewHook, Timestamp, Vendor, Verify};
 
 /// Manage clients
 #[derive(clap::Subcommand, Clone, Debug)]
@@ -30,6 +37,151 @@ impl ClientCommand {
         let body = json!({"clientId": id.as_str()});
         let created = with_session(config, async |s| s.as_admin(ApiRequest::post("/admin/clients", Some(body))).await)?;
         print(&created.to_string());
+        Ok(())
+    }
+}
+
+/// Manage hooks
+#[derive(clap::Subcommand, Clone, Debug)]
+pub(super) enum HookCommand {
+    /// Add a hook and print it
+    Add(Box<AddHook>),
+}
+
+/// Arguments of `hook add`.
+#[derive(clap::Args, Clone, Debug)]
+pub(super) struct AddHook {
+    /// Client that owns the hook
+    #[arg(long, value_name = "ID")]
+    client: ClientId,
+    /// Vendor that calls the hook: ppj, baidu, zoffice, gini, standard or generic
+    #[arg(long)]
+    vendor: Vendor,
+    /// Name of the hook
+    #[arg(long)]
+    name: Option<String>,
+    /// How requests are verified: none, ppj, baidu, cookie, authorization, standard or hmac-sha256. All but none need a
+    /// secret, from --secret-file or the environment variable DOCRELAY_HOOK_SECRET
+    #[arg(long, value_name = "TYPE", default_value = "none")]
+    verify: String,
+    /// File that contains the secret; - is the standard input. A second line is the second secret of a rotation (standard)
+    #[arg(long, value_name = "FILE")]
+    secret_file: Option<PathBuf>,
+    /// Header of the hmac-sha256 signature
+    #[arg(long, value_name = "NAME")]
+    header: Option<String>,
+    /// Text before the hmac-sha256 signature, such as sha256=
+    #[arg(long, value_name = "TEXT")]
+    prefix: Option<String>,
+    /// Encoding of the hmac-sha256 signature: hex or base64
+    #[arg(long, value_name = "ENCODING")]
+    encoding: Option<String>,
+    /// Label copied into every event; repeatable
+    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = label)]
+    labels: Vec<(String, String)>,
+    /// Request cookie copied into the labels (zoffice); repeatable
+    #[arg(long = "label-cookie", value_name = "NAME")]
+    label_cookies: Vec<String>,
+    /// JSON Pointers to the fields of a generic hook, as JSON: {"vendorId":"/job/id","status":"/state","statuses":{…}}
+    #[arg(long, value_name = "JSON", value_parser = mapping)]
+    mapping: Option<Mapping>,
+    #[command(flatten)]
+    flags: Flags,
+}
+
+fn label(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("a label has the form KEY=VALUE")?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
+fn mapping(text: &str) -> Result<Mapping, String> {
+    serde_json::from_str(text).map_err(|e| e.to_string())
+}
+
+impl HookCommand {
+    pub(super) fn flags(&self) -> &Flags {
+        let Self::Add(add) = self;
+        &add.flags
+    }
+
+    pub(super) fn run(&self, config: &Config) -> anyhow::Result<()> {
+        let Self::Add(add) = self;
+        let new = serde_json::to_value(add.new_hook()?)?;
+        let request = ApiRequest::post("/hooks", Some(new));
+        let created = with_session(config, async |s| s.as_client(&add.client, request).await)?;
+        print(&created.to_string());
+        Ok(())
+    }
+}
+
+impl AddHook {
+    fn new_hook(&self) -> anyhow::Result<NewHook> {
+        Ok(NewHook {
+            vendor: self.vendor,
+            verify: self.verify()?,
+            name: self.name.clone(),
+            labels: self.labels.iter().cloned().collect::<BTreeMap<_, _>>(),
+            label_cookies: self.label_cookies.clone(),
+            mapping: self.mapping.clone(),
+        })
+    }
+
+    /// The same JSON as in `POST /hooks`, read by the same rules.
+    fn verify(&self) -> anyhow::Result<Verify> {
+        let mut verify = Map::new();
+        verify.insert("type".into(), json!(self.verify));
+        for (key, value) in [("header", &self.header), ("prefix", &self.prefix), ("encoding", &self.encoding)] {
+            if let Some(value) = value {
+                verify.insert(key.into(), json!(value));
+            }
+        }
+        match (self.verify.as_str(), read_secret(self.secret_file.as_deref(), HOOK_SECRET_VARIABLE)?) {
+            ("none", _) => {}
+            (other, None) => bail!("verify type {other} needs a secret: --secret-file or {HOOK_SECRET_VARIABLE}"),
+            ("standard", Some(text)) => {
+                let secrets: Vec<&str> = text.split_whitespace().collect();
+                verify.insert("secrets".into(), json!(secrets));
+            }
+            (_, Some(text)) => {
+                verify.insert("secret".into(), json!(text));
+            }
+        }
+        serde_json::from_value(Value::Object(verify)).context("the verification is invalid")
+    }
+}
+
+/// Print a bearer token
+#[derive(clap::Args, Clone, Debug)]
+pub(super) struct TokenCommand {
+    /// Client whose events the token gives access to
+    #[arg(long, value_name = "ID")]
+    client: ClientId,
+    /// Lifetime, such as 15m or 1h; at least 1s
+    #[arg(long, default_value = "1h", value_parser = ttl)]
+    ttl: Duration,
+    /// Scope: events, manage, or both
+    #[arg(long, default_value = "events,manage", value_parser = scopes)]
+    scope: Scopes,
+    #[command(flatten)]
+    pub(super) flags: Flags,
+}
+
+fn ttl(text: &str) -> Result<Duration, String> {
+    let ttl = humantime::parse_duration(text).map_err(|e| e.to_string())?;
+    if ttl < Duration::from_secs(1) { Err("must be at least 1s".to_owned()) } else { Ok(ttl) }
+}
+
+fn scopes(text: &str) -> Result<Scopes, UnknownScope> {
+    text.replace(',', " ").parse()
+}
+
+impl TokenCommand {
+    pub(super) fn run(&self, config: &Config) -> anyhow::Result<()> {
+        let token = with_session(config, async |session| {
+            session.require_client(&self.client).await?;
+            Ok(session.keys.issue(&self.client, &self.scope, self.ttl, Timestamp::now())?)
+        })?;
+        print(&token);
         Ok(())
     }
 }

@@ -19,7 +19,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use self::report::{DoctorReport, Finding, duration_text};
 use self::stream_timing::{StreamTiming, WatchEnd};
 use self::token_claims::{TokenClaims, TokenPlace};
-use super::secret::{self, TOKEN_VARIABLE};
+use super::io::{TOKEN_VARIABLE, read_secret};
 use crate::domain::Timestamp;
 
 /// Diagnose the connection to a relay: proxies that buffer, compress, change or cut its streams.
@@ -70,7 +70,7 @@ const DISABLE_BUFFERING: &str = "disable that (proxy_buffering off, in nginx)";
 
 /// Prints the findings; an error if a check failed.
 pub(super) async fn run(args: DoctorArgs) -> anyhow::Result<()> {
-    let token = secret::read(args.token_file.as_deref(), TOKEN_VARIABLE)?;
+    let token = read_secret(args.token_file.as_deref(), TOKEN_VARIABLE)?;
     let doctor = Doctor::new(&args, token, WAIT_LIMITS)?;
     let mut out = std::io::stdout();
     let mut report = DoctorReport::new(&mut out);

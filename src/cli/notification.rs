@@ -1,57 +1,59 @@
-//! `docrelay notification add|list|test`. The output is that of the API.
+//! `docrelay notification` and `docrelay delivery`: where the events of a client are sent, and the deliveries to these
+//! endpoints. The output is the JSON of the API.
 
 use std::path::PathBuf;
 
 use anyhow::{Context, bail, ensure};
 use serde_json::{Map, Value, json};
 
-use super::reach::{ApiRequest, with_session};
-use super::{print, secret};
+use super::io::{print, read_secret};
+use super::session::{ApiRequest, with_session};
 use crate::config::{Config, Flags};
 use crate::domain::{ClientId, Format, NotificationName};
+use crate::store::DeliveryState;
 
 /// The path of the API.
 const NOTIFICATIONS: &str = "/v2/notification";
 
-/// The environment variables that may hold secrets.
-const SECRET: &str = "DOCRELAY_NOTIFICATION_SECRET";
-const TOKEN_VALUE: &str = "DOCRELAY_NOTIFICATION_TOKEN_VALUE";
+/// The environment variables that may contain secrets.
+const SECRET_VARIABLE: &str = "DOCRELAY_NOTIFICATION_SECRET";
+const TOKEN_VALUE_VARIABLE: &str = "DOCRELAY_NOTIFICATION_TOKEN_VALUE";
 
 /// Manage notifications
 #[derive(clap::Subcommand, Clone, Debug)]
 pub(super) enum NotificationCommand {
     /// Add a notification and print it
     Add(Box<AddNotification>),
-    /// Print a client's notifications, one a line
-    List(OfClient),
+    /// Print a client's notifications, one per line
+    List(ListNotifications),
     /// Send one test event now, and print the attempt
-    Test(Named),
+    Test(TestNotification),
 }
 
 /// Arguments of `notification add`.
 #[derive(clap::Args, Clone, Debug)]
 pub(super) struct AddNotification {
-    /// Its name: lower-case letters, digits and underscores
+    /// Name of the notification: lower-case letters, digits and underscores
     name: NotificationName,
-    /// Where events go: an http or https address
+    /// URL that receives the events: http or https
     endpoint: String,
-    /// The client that owns it
+    /// Client that owns the notification
     #[arg(long, value_name = "ID")]
     client: ClientId,
     /// Format of the requests: baidu, ppj, zoffice, gini or standard
     #[arg(long, default_value = "baidu")]
     format: Format,
-    /// It takes the events of documents that name no other
+    /// Make it the default, which gets the events of documents that name no other
     #[arg(long)]
     default: bool,
-    /// File that holds what events are signed with, `-` for stdin; a second line is a second secret (standard). The
-    /// environment variable DOCRELAY_NOTIFICATION_SECRET does the same
+    /// File that contains the signing secret; - is the standard input. A second line is a second secret (standard). Or
+    /// set the environment variable DOCRELAY_NOTIFICATION_SECRET
     #[arg(long, value_name = "FILE")]
     secret_file: Option<PathBuf>,
-    /// The receiver recognises a cookie or an Authorization header: cookie or header
+    /// Credentials that the endpoint expects: cookie, or header for Authorization
     #[arg(long, value_name = "TYPE")]
     token_type: Option<String>,
-    /// File that holds that header's value; the environment variable DOCRELAY_NOTIFICATION_TOKEN_VALUE does the same
+    /// File that contains their value. Or set the environment variable DOCRELAY_NOTIFICATION_TOKEN_VALUE
     #[arg(long, value_name = "FILE", requires = "token_type")]
     token_value_file: Option<PathBuf>,
     #[command(flatten)]
@@ -60,8 +62,8 @@ pub(super) struct AddNotification {
 
 /// Arguments of `notification list`.
 #[derive(clap::Args, Clone, Debug)]
-pub(super) struct OfClient {
-    /// The client that owns them
+pub(super) struct ListNotifications {
+    /// Client that owns the notifications
     #[arg(long, value_name = "ID")]
     client: ClientId,
     #[command(flatten)]
@@ -70,10 +72,10 @@ pub(super) struct OfClient {
 
 /// Arguments of `notification test`.
 #[derive(clap::Args, Clone, Debug)]
-pub(super) struct Named {
-    /// Its name
+pub(super) struct TestNotification {
+    /// Name of the notification
     name: NotificationName,
-    /// The client that owns it
+    /// Client that owns the notification
     #[arg(long, value_name = "ID")]
     client: ClientId,
     #[command(flatten)]
@@ -84,28 +86,24 @@ impl NotificationCommand {
     pub(super) fn flags(&self) -> &Flags {
         match self {
             Self::Add(add) => &add.flags,
-            Self::List(of) => &of.flags,
-            Self::Test(named) => &named.flags,
+            Self::List(list) => &list.flags,
+            Self::Test(test) => &test.flags,
         }
     }
 
     pub(super) fn run(&self, config: &Config) -> anyhow::Result<()> {
         match self {
-            Self::Add(add) => add.run(config),
-            Self::List(of) => list(of, config),
-            Self::Test(named) => test(named, config),
+            Self::Add(add) => {
+                let request = ApiRequest::post(NOTIFICATIONS, Some(add.body()?));
+                print_response(config, &add.client, request)
+            }
+            Self::List(list) => print_list(config, &list.client, NOTIFICATIONS, "notifications"),
+            Self::Test(test) => test.run(config),
         }
     }
 }
 
 impl AddNotification {
-    fn run(&self, config: &Config) -> anyhow::Result<()> {
-        let request = ApiRequest::post(NOTIFICATIONS, Some(self.body()?));
-        let created = with_session(config, async |s| s.as_client(&self.client, request).await)?;
-        print(&created.to_string());
-        Ok(())
-    }
-
     /// The same JSON as in `POST /v2/notification`, read by the same rules.
     fn body(&self) -> anyhow::Result<Value> {
         let mut body = Map::new();
@@ -113,7 +111,7 @@ impl AddNotification {
         body.insert("endpoint".into(), json!(self.endpoint));
         body.insert("format".into(), json!(self.format));
         body.insert("isDefault".into(), json!(self.default));
-        if let Some(text) = secret::read(self.secret_file.as_deref(), SECRET)? {
+        if let Some(text) = read_secret(self.secret_file.as_deref(), SECRET_VARIABLE)? {
             // Only Standard Webhooks have secrets that cannot hold a space, and may have two.
             let secret = match self.format {
                 Format::Standard => json!(text.split_whitespace().collect::<Vec<_>>()),
@@ -122,8 +120,8 @@ impl AddNotification {
             body.insert("secret".into(), secret);
         }
         if let Some(kind) = &self.token_type {
-            let Some(value) = secret::read(self.token_value_file.as_deref(), TOKEN_VALUE)? else {
-                bail!("--token-type {kind} needs a value: --token-value-file or {TOKEN_VALUE}");
+            let Some(value) = read_secret(self.token_value_file.as_deref(), TOKEN_VALUE_VARIABLE)? else {
+                bail!("--token-type {kind} needs a value: --token-value-file or {TOKEN_VALUE_VARIABLE}");
             };
             body.insert("tokenType".into(), json!(kind));
             body.insert("tokenValue".into(), json!(value));
@@ -132,18 +130,104 @@ impl AddNotification {
     }
 }
 
-fn list(of: &OfClient, config: &Config) -> anyhow::Result<()> {
-    let list = with_session(config, async |s| s.as_client(&of.client, ApiRequest::get(NOTIFICATIONS)).await)?;
-    for notification in list["notifications"].as_array().context("the relay's list is not one")? {
-        print(&notification.to_string());
+impl TestNotification {
+    fn run(&self, config: &Config) -> anyhow::Result<()> {
+        let request = ApiRequest::post(format!("{NOTIFICATIONS}/{}/test", self.name), None);
+        let tested = with_session(config, async |s| s.as_client(&self.client, request).await)?;
+        print(&tested.to_string());
+        let reason = &tested["reason"];
+        ensure!(reason.is_null(), "the test event was not delivered: {}", reason.as_str().unwrap_or_default());
+        Ok(())
     }
+}
+
+/// List and retry deliveries
+#[derive(clap::Subcommand, Clone, Debug)]
+pub(super) enum DeliveryCommand {
+    /// Print a client's deliveries, newest first, one per line
+    List(ListDeliveries),
+    /// Make a delivery due now, whatever its state
+    Retry(RetryDelivery),
+}
+
+/// Arguments of `delivery list`.
+#[derive(clap::Args, Clone, Debug)]
+pub(super) struct ListDeliveries {
+    /// Client that owns the deliveries
+    #[arg(long, value_name = "ID")]
+    client: ClientId,
+    /// Only deliveries in this state: pending, delivered or dead
+    #[arg(long, value_parser = state)]
+    state: Option<DeliveryState>,
+    /// Only deliveries to this notification
+    #[arg(long, value_name = "NAME")]
+    notification: Option<NotificationName>,
+    /// Maximum number of deliveries
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u8).range(1..=100))]
+    limit: u8,
+    #[command(flatten)]
+    flags: Flags,
+}
+
+/// Arguments of `delivery retry`.
+#[derive(clap::Args, Clone, Debug)]
+pub(super) struct RetryDelivery {
+    /// Number of the delivery, as `delivery list` prints it
+    id: u64,
+    /// Client that owns the delivery
+    #[arg(long, value_name = "ID")]
+    client: ClientId,
+    #[command(flatten)]
+    flags: Flags,
+}
+
+fn state(text: &str) -> Result<DeliveryState, String> {
+    let known = DeliveryState::ALL.into_iter().find(|state| state.as_str() == text);
+    known.ok_or_else(|| "must be one of pending, delivered, dead".to_owned())
+}
+
+impl DeliveryCommand {
+    pub(super) fn flags(&self) -> &Flags {
+        match self {
+            Self::List(list) => &list.flags,
+            Self::Retry(retry) => &retry.flags,
+        }
+    }
+
+    pub(super) fn run(&self, config: &Config) -> anyhow::Result<()> {
+        match self {
+            Self::List(list) => print_list(config, &list.client, list.path(), "deliveries"),
+            Self::Retry(retry) => {
+                let request = ApiRequest::post(format!("/deliveries/{}/retry", retry.id), None);
+                print_response(config, &retry.client, request)
+            }
+        }
+    }
+}
+
+impl ListDeliveries {
+    fn path(&self) -> String {
+        let mut path = format!("/deliveries?limit={}", self.limit);
+        if let Some(state) = self.state {
+            path += &format!("&state={}", state.as_str());
+        }
+        if let Some(name) = &self.notification {
+            path += &format!("&notification={name}");
+        }
+        path
+    }
+}
+
+fn print_response(config: &Config, client: &ClientId, request: ApiRequest) -> anyhow::Result<()> {
+    let response = with_session(config, async |s| s.as_client(client, request).await)?;
+    print(&response.to_string());
     Ok(())
 }
 
-fn test(named: &Named, config: &Config) -> anyhow::Result<()> {
-    let request = ApiRequest::post(format!("{NOTIFICATIONS}/{}/test", named.name), None);
-    let tested = with_session(config, async |s| s.as_client(&named.client, request).await)?;
-    print(&tested.to_string());
-    ensure!(tested["reason"].is_null(), "the test did not arrive: {}", tested["reason"].as_str().unwrap_or_default());
+/// Prints the items of the array `member` in the response, one per line.
+fn print_list(config: &Config, client: &ClientId, path: impl Into<String>, member: &str) -> anyhow::Result<()> {
+    let response = with_session(config, async |s| s.as_client(client, ApiRequest::get(path)).await)?;
+    let items = response[member].as_array().with_context(|| format!("the response of the relay has no {member}"))?;
+    items.iter().for_each(|item| print(&item.to_string()));
     Ok(())
 }

@@ -15,8 +15,7 @@ use serde_json::Value;
 use sse_stream::{Sse, SseByteStream};
 
 use self::line::EventFormat;
-use super::secret::{self, TOKEN_VARIABLE};
-use super::terminal::sanitize_line;
+use super::io::{TOKEN_VARIABLE, read_secret, sanitize_line};
 use crate::domain::EventId;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -59,7 +58,7 @@ fn position(text: &str) -> Result<String, String> {
 
 /// Follows the stream until the relay refuses it or standard output is closed.
 pub(super) async fn run(args: TailArgs) -> anyhow::Result<()> {
-    let token = secret::read(args.token_file.as_deref(), TOKEN_VARIABLE)?;
+    let token = read_secret(args.token_file.as_deref(), TOKEN_VARIABLE)?;
     let (format, mut out): (_, Box<dyn Write>) = if std::io::stdout().is_terminal() {
         // Removes the colours if the terminal or NO_COLOR asks for it.
         (EventFormat::Compact, Box::new(AutoStream::auto(std::io::stdout())))

@@ -242,3 +242,30 @@ fn flags_do_not_replace_the_help_of_a_command() {
     let command = <Serve as clap::CommandFactory>::command();
     assert_eq!(command.get_about().map(ToString::to_string).as_deref(), Some("Runs the relay"));
 }
+
+#[test]
+fn default_limits_follow_from_open_file_limit() {
+    assert_eq!(default_deliveries(1024), 128);
+    assert_eq!(default_connections(1024, 128), 512);
+    assert_eq!(default_followers(768), 691);
+    assert_eq!(default_followers_per_client(691), 691);
+    assert_eq!(default_deliveries(20_000), 1024);
+    assert_eq!(default_connections(20_000, 1024), 17_696);
+    assert_eq!(default_connections(u64::MAX, 1024), 200_000);
+    assert_eq!(default_followers_per_client(default_followers(200_000)), 10_000);
+}
+
+#[test]
+fn tiny_open_file_limit_leaves_a_connection_for_vendors() {
+    for open_files in 0..2_000 {
+        let all = default_connections(open_files, default_deliveries(open_files));
+        assert!(default_followers(all) >= 1 && default_followers(all) < all, "{open_files}");
+        assert!(open_files < 4 || (all as u64) < open_files, "{open_files}");
+    }
+}
+
+#[test]
+fn raise_open_files_never_lowers_the_limit() {
+    let before = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    assert!(raise_open_files() >= before);
+}

@@ -3,8 +3,7 @@
 use clap::Parser;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::compose::compose;
-use super::{SendArgs, send};
+use super::{SendArgs, compose, send};
 use crate::cli::stub::{Response, always, bind, serve};
 use crate::domain::{Hook, Secret, Status, Timestamp, Update, Vendor, Verify};
 use crate::vendor::{OutgoingRequest, ParsedMessage, WebhookError, WebhookRequest, verify_and_parse};
@@ -134,18 +133,19 @@ fn generated_identifiers_differ() {
 fn contradicting_flags_are_refused() {
     for line in [
         format!("gini {HOOK} --edition A"),
+        format!("gini {HOOK} --handshake"),
         format!("gini {HOOK} --verify"),
         format!("ppj {HOOK} --mode binary"),
         format!("gini {HOOK} --error-code 1"),
         format!("ppj {HOOK} --status pending"),
         format!("ppj {HOOK} --edition 0"),
-        format!("ppj {HOOK} --proof ppj"),
+        format!("ppj {HOOK} --verify ppj"),
         "ppj ftp://example.com/".to_owned(),
         "ppj example.com/in/k".to_owned(),
     ] {
         assert!(compose(&args(&line), None, now()).is_err(), "{line}");
     }
-    assert!(compose(&args(&format!("gini {HOOK} --proof cookie")), Some("s"), now()).is_err());
+    assert!(compose(&args(&format!("gini {HOOK} --verify cookie")), Some("s"), now()).is_err());
     assert!(compose(&args(&format!("standard {HOOK}")), Some("not whsec"), now()).is_err());
     for line in ["acme http://h/", "ppj", "ppj http://h/ --status done", "ppj http://h/ --edition E"] {
         let line = ["send"].into_iter().chain(line.split_whitespace());
@@ -192,13 +192,23 @@ async fn ppj_verification_requires_the_nonce_in_the_response() {
         format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len())
     };
     for edition in ["0", "A", "B", "C", "D"] {
-        let (result, ..) = over_a_socket(&format!("ppj HOOK --verify --edition {edition}"), Box::new(echo)).await;
+        let (result, ..) = over_a_socket(&format!("ppj HOOK --handshake --edition {edition}"), Box::new(echo)).await;
         assert!(result.is_ok(), "{edition}: {result:?}");
     }
     for body in ["{}", "{\"nonce\":\"x\"}", "nonce"] {
         let response = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
-        assert!(over_a_socket("ppj HOOK --verify", always(&response)).await.0.is_err(), "{body}");
+        assert!(over_a_socket("ppj HOOK --handshake", always(&response)).await.0.is_err(), "{body}");
     }
+}
+
+#[test]
+fn former_flags_of_send_keep_their_meaning() {
+    let composed = |line: &str| compose(&args(line), Some("s"), now()).expect("composed");
+    for bare in [format!("ppj {HOOK} --verify"), format!("ppj {HOOK} --verify --edition a")] {
+        assert!(composed(&bare).nonce.is_some(), "{bare}");
+    }
+    let headers = |flag: &str| composed(&format!("zoffice {HOOK} --id j {flag} cookie")).request.headers;
+    assert_eq!(headers("--proof"), headers("--verify"));
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use anstyle::{AnsiColor, Style};
 use serde_json::Value;
 
-use crate::cli::terminal::sanitize_line;
+use crate::cli::io::sanitize_line;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum EventFormat {

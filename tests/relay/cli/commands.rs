@@ -42,7 +42,7 @@ const HOOKS: [HookCase; 14] = [
         verify: "cookie",
         secret: "row=7; sid=s3cr3t",
         add_flags: &["--label-cookie", "row"],
-        send_flags: &["--proof", "cookie"],
+        send_flags: &["--verify", "cookie"],
     },
     HookCase {
         vendor: "zoffice",
@@ -67,7 +67,7 @@ const HOOKS: [HookCase; 14] = [
         verify: "authorization",
         secret: "s3cr3t",
         add_flags: &["--mapping", MAPPING],
-        send_flags: &["--proof", "authorization"],
+        send_flags: &["--verify", "authorization"],
     },
     HookCase {
         vendor: "generic",
@@ -214,7 +214,7 @@ fn send_command_signs_for_every_vendor() {
             expected.push((*vendor, status.to_uppercase()));
         }
         if !secret.is_empty() {
-            let unsigned = relay.cli_without_data(&["send", vendor, &url, "--proof", "none"]);
+            let unsigned = relay.cli_without_data(&["send", vendor, &url, "--verify", "none"]);
             assert_eq!(unsigned.status.code(), Some(1), "{vendor} {verify}");
             assert!(unsigned.stdout.contains("401"), "{unsigned:?}");
             assert!(!format!("{unsigned:?}").contains(path), "the error contains the key of the hook");
@@ -222,7 +222,7 @@ fn send_command_signs_for_every_vendor() {
         if *vendor == "ppj" {
             let edition: &[&str] = if secret.is_empty() { &["--edition", "0"] } else { &["--edition", "a"] };
             let output = relay
-                .cli_without_data(&[&["send", "ppj", &url, "--verify"], edition, secret_flags].concat())
+                .cli_without_data(&[&["send", "ppj", &url, "--handshake"], edition, secret_flags].concat())
                 .succeeded();
             assert!(output.stderr.contains("the response contains the nonce"), "{output:?}");
         }

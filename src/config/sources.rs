@@ -1,5 +1,5 @@
-//! The layers of the configuration: flag, environment, file, in this order, and the errors that name the place of a
-//! value. Knows the names of the keys, not the meaning of their values.
+//! The sources of configuration values: flag, environment, file and default, in this order, and the errors that name
+//! where a value was set. Knows the names of the keys, not the meaning of their values.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -42,10 +42,10 @@ pub enum ConfigError {
         key: String,
     },
     /// A value is invalid.
-    #[error("{place}: {key} must be {expected}")]
-    Bad {
+    #[error("{set_by}: {key} must be {expected}")]
+    InvalidValue {
         /// The flag, the variable, or file and line.
-        place: String,
+        set_by: String,
         /// The key.
         key: String,
         /// What it must be.
@@ -54,7 +54,7 @@ pub enum ConfigError {
 }
 
 /// All sources of configuration values.
-pub(super) struct Layers<'a> {
+pub(super) struct Sources<'a> {
     flags: &'a Flags,
     env: &'a dyn Fn(&str) -> Option<String>,
     file: Option<File>,
@@ -66,34 +66,35 @@ struct File {
     entries: BTreeMap<String, (String, usize)>,
 }
 
-enum Place<'a> {
+/// What set a value.
+enum ValueSource<'a> {
     Flag(String),
     Variable(String),
     Line(&'a Path, usize),
     Default,
 }
 
-impl fmt::Display for Place<'_> {
+impl fmt::Display for ValueSource<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Place::Flag(name) | Place::Variable(name) => f.write_str(name),
-            Place::Line(path, line) => write!(f, "{}:{line}", path.display()),
-            Place::Default => f.write_str("default"),
+            ValueSource::Flag(name) | ValueSource::Variable(name) => f.write_str(name),
+            ValueSource::Line(path, line) => write!(f, "{}:{line}", path.display()),
+            ValueSource::Default => f.write_str("default"),
         }
     }
 }
 
-impl<'a> Layers<'a> {
+impl<'a> Sources<'a> {
     /// Reads the file, when `--config` or `DOCRELAY_CONFIG` names one.
     pub(super) fn read(flags: &'a Flags, env: &'a dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
-        let path = flags.config.clone().or_else(|| set(env("DOCRELAY_CONFIG")).map(PathBuf::from));
+        let path = flags.config.clone().or_else(|| non_empty(env("DOCRELAY_CONFIG")).map(PathBuf::from));
         let file = path.map(File::read).transpose()?;
         Ok(Self { flags, env, file })
     }
 
     /// The value of a key that has a default.
     pub(super) fn get<T>(&self, name: &str, parse: fn(&str) -> Result<T, &'static str>) -> Result<T, ConfigError> {
-        self.optional(name, parse)?.ok_or_else(|| bad(&Place::Default, name, "given: it has no default"))
+        self.optional(name, parse)?.ok_or_else(|| invalid(&ValueSource::Default, name, "given: it has no default"))
     }
 
     /// The value of a key, its default if that is a value, else `None`.
@@ -102,36 +103,36 @@ impl<'a> Layers<'a> {
         name: &str,
         parse: fn(&str) -> Result<T, &'static str>,
     ) -> Result<Option<T>, ConfigError> {
-        let Some((text, place)) = self.find(name) else {
+        let Some((text, source)) = self.find(name) else {
             return Ok(None);
         };
-        parse(&text).map(Some).map_err(|expected| bad(&place, name, expected))
+        parse(&text).map(Some).map_err(|expected| invalid(&source, name, expected))
     }
 
-    /// An error at the place that set the key, unless the condition holds.
+    /// An error that names where the value was set, unless the condition holds.
     pub(super) fn require(&self, name: &str, holds: bool, expected: &'static str) -> Result<(), ConfigError> {
         if holds {
             return Ok(());
         }
-        let place = self.find(name).map_or(Place::Default, |(_, place)| place);
-        Err(bad(&place, name, expected))
+        let source = self.find(name).map_or(ValueSource::Default, |(_, source)| source);
+        Err(invalid(&source, name, expected))
     }
 
-    fn find(&self, name: &str) -> Option<(String, Place<'_>)> {
+    fn find(&self, name: &str) -> Option<(String, ValueSource<'_>)> {
         let key = keys::find(name)?;
         if let Some(text) = self.flags.value(name) {
-            return Some((text, Place::Flag(key.option())));
+            return Some((text, ValueSource::Flag(key.option())));
         }
-        if let Some(text) = set((self.env)(&key.variable())) {
-            return Some((text, Place::Variable(key.variable())));
+        if let Some(text) = non_empty((self.env)(&key.variable())) {
+            return Some((text, ValueSource::Variable(key.variable())));
         }
         if let Some(file) = &self.file
             && let Some((text, line)) = file.entries.get(name)
         {
-            return Some((text.clone(), Place::Line(&file.path, *line)));
+            return Some((text.clone(), ValueSource::Line(&file.path, *line)));
         }
         match key.default {
-            DefaultValue::Is(text) => Some((text.to_owned(), Place::Default)),
+            DefaultValue::Is(text) => Some((text.to_owned(), ValueSource::Default)),
             DefaultValue::Derived(_) => None,
         }
     }
@@ -158,8 +159,12 @@ impl File {
             if keys::find(&name).is_none() {
                 return Err(ConfigError::UnknownKey { path, line, key: name });
             }
-            let text = plain(value.get_ref()).ok_or_else(|| {
-                bad(&Place::Line(&path, line), &name, "a string, a whole number, true, false or a list of strings")
+            let text = as_text(value.get_ref()).ok_or_else(|| {
+                invalid(
+                    &ValueSource::Line(&path, line),
+                    &name,
+                    "a string, a whole number, true, false or a list of strings",
+                )
             })?;
             entries.insert(name, (text, line));
         }
@@ -168,7 +173,7 @@ impl File {
 }
 
 /// A TOML value as the environment would write it: lists are joined by commas.
-fn plain(value: &DeValue<'_>) -> Option<String> {
+fn as_text(value: &DeValue<'_>) -> Option<String> {
     match value {
         DeValue::String(text) => Some(text.to_string()),
         DeValue::Integer(number) if number.radix() == 10 => Some(number.as_str().replace('_', "")),
@@ -182,12 +187,12 @@ fn plain(value: &DeValue<'_>) -> Option<String> {
 }
 
 /// An empty variable counts as absent: compose files and shells write "not set" this way.
-fn set(variable: Option<String>) -> Option<String> {
+fn non_empty(variable: Option<String>) -> Option<String> {
     variable.filter(|text| !text.is_empty())
 }
 
-fn bad(place: &Place<'_>, key: &str, expected: &'static str) -> ConfigError {
-    ConfigError::Bad { place: place.to_string(), key: key.to_owned(), expected }
+fn invalid(source: &ValueSource<'_>, key: &str, expected: &'static str) -> ConfigError {
+    ConfigError::InvalidValue { set_by: source.to_string(), key: key.to_owned(), expected }
 }
 
 /// Names that begin with `DOCRELAY_` and are not known; they may be misspelt. They are not an error, because

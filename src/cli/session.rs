@@ -1,5 +1,5 @@
-//! Sends the requests of the management commands to the relay that holds the data directory. If none runs, the command opens
-//! the store and calls the same routes in process. So a command is one request, whatever runs.
+//! Sends the requests of the management commands to the relay that uses the data directory. If none is running, the
+//! command opens the store and calls the same routes in process.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,8 +11,7 @@ use serde_json::Value;
 
 use super::small_runtime;
 use crate::app::data::{DataDirectory, RelayAddress, StoreOwner};
-use crate::app::options::bare_store;
-use crate::app::router::{self, Opened};
+use crate::app::parts::{self, Opened, bare_store_options};
 use crate::auth::{Keys, Scope, Scopes};
 use crate::config::Config;
 use crate::domain::{ClientId, Timestamp};
@@ -20,7 +19,7 @@ use crate::http::{self, Address};
 use crate::metrics::Metrics;
 use crate::store::Store;
 
-/// How long the token of one command is valid.
+/// Validity of the token of one command.
 const TOKEN_TTL: Duration = Duration::from_secs(60);
 
 /// A request of a command: method, path with query, and a JSON body.
@@ -73,17 +72,17 @@ impl Session {
     fn open(config: &Config) -> anyhow::Result<Self> {
         let directory = DataDirectory::open(&config.data)?;
         let admin_token = directory.admin_token(config.admin_token.clone())?.expose().to_owned();
-        Ok(match directory.open_store(bare_store(config, &directory)?)? {
-            StoreOwner::Remote(reached) => {
+        Ok(match directory.open_store(bare_store_options(config, &directory)?)? {
+            StoreOwner::Remote(address) => {
                 let client = super::http_client(|client| client.timeout(super::RESPONSE_TIMEOUT))?;
-                Self { relay: Relay::Remote(reached, client), keys: directory.keys()?, admin_token }
+                Self { relay: Relay::Remote(address, client), keys: directory.keys()?, admin_token }
             }
             StoreOwner::Local(store) => {
                 let metrics = Metrics::new(env!("CARGO_PKG_VERSION"));
                 let public_url = config.public_url(config.listen);
                 let opened = Opened { store: &store, metrics: &metrics, public_url };
-                let router = router::build(config, &directory, opened)?;
-                Self { relay: Relay::InProcess(router.context, store), keys: router.keys, admin_token }
+                let parts = parts::build(config, &directory, opened)?;
+                Self { relay: Relay::InProcess(parts.context, store), keys: parts.keys, admin_token }
             }
         })
     }
@@ -101,10 +100,10 @@ impl Session {
         self.send(Address::Public, &token, request).await
     }
 
-    /// Fails, and says what to do, if there is no such client.
+    /// Fails if there is no such client; the error names the command that adds it.
     pub(super) async fn require_client(&self, client: &ClientId) -> anyhow::Result<()> {
         let list = self.as_admin(ApiRequest::get("/admin/clients")).await?;
-        let clients = list["clients"].as_array().context("the relay's list of clients is not one")?;
+        let clients = list["clients"].as_array().context("the response of the relay has no clients")?;
         let known = clients.iter().any(|c| c["clientId"] == client.as_str());
         ensure!(known, "there is no client {client}: docrelay client add {client}");
         Ok(())
@@ -114,8 +113,8 @@ impl Session {
         let ApiRequest { method, path, body } = request;
         let body = body.map(|body| body.to_string()).unwrap_or_default();
         let (status, bytes) = match &self.relay {
-            Relay::Remote(reached, client) => {
-                let host = if address == Address::Admin { reached.admin } else { reached.listen };
+            Relay::Remote(relay, client) => {
+                let host = if address == Address::Admin { relay.admin } else { relay.listen };
                 let request = client.request(method, format!("http://{host}{path}")).bearer_auth(token);
                 let request = request.header("content-type", "application/json").body(body);
                 let response =
@@ -130,11 +129,12 @@ impl Session {
                 (head.status, body)
             }
         };
-        read(status, &bytes)
+        json_of(status, &bytes)
     }
 }
 
-fn read(status: StatusCode, body: &[u8]) -> anyhow::Result<Value> {
+/// The JSON of a successful response; the detail of any other is the error.
+fn json_of(status: StatusCode, body: &[u8]) -> anyhow::Result<Value> {
     let json: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
     if status.is_success() {
         return Ok(json);

@@ -1,0 +1,163 @@
+//! Builds the parts of a relay: their options from the configuration, then the use cases and the routes over an opened
+//! store. A relay serves these routes; a command calls them in process.
+
+use std::sync::Arc;
+
+use super::data::DataDirectory;
+use crate::auth::{Authenticator, Keys};
+use crate::config::{AllowedOrigins, Config};
+use crate::delivery::http_client::{self, ReqwestClient};
+use crate::delivery::{self, DeliveryHandle};
+use crate::http::transport::{connection, server};
+use crate::http::{self, Context};
+use crate::ingest::Ingest;
+use crate::manage::{Clients, Deliveries, Documents, Hooks, Notifications, Rejects};
+use crate::metrics::Metrics;
+use crate::store::sqlite::{self, CommitReport};
+use crate::store::{Retention, Store};
+use crate::stream::hub::{self, Hub};
+use crate::stream::{self, Streams};
+
+/// Connections that read the database. Bounds the load when many followers reconnect at once.
+const READER_CONNECTIONS: usize = 4;
+
+/// Limit of the admin address: enough for probes, a scraper and some operators.
+const MAX_ADMIN_CONNECTIONS: usize = 64;
+
+/// The routes, and the handles that a relay runs beside them.
+pub(crate) struct RelayParts {
+    pub(crate) context: Arc<Context>,
+    pub(crate) hub: Hub,
+    pub(crate) delivery: DeliveryHandle,
+    pub(crate) clients: Clients,
+    pub(crate) hooks: Hooks,
+    pub(crate) keys: Keys,
+}
+
+/// The opened parts that the routes use.
+pub(crate) struct Opened<'a> {
+    pub(crate) store: &'a Store,
+    pub(crate) metrics: &'a Metrics,
+    /// The base of the URLs of hooks, without a slash at the end.
+    pub(crate) public_url: String,
+}
+
+/// Builds the use cases and the routes. Starts no task and opens no connection.
+pub(crate) fn build(config: &Config, directory: &DataDirectory, opened: Opened<'_>) -> anyhow::Result<RelayParts> {
+    let Opened { store, metrics, public_url } = opened;
+    let keys = directory.keys()?;
+    let hub = Hub::new(hub_options(config), store.log.head());
+    let stream_options = stream::Options { idle_interval: config.idle_interval, ..stream::Options::default() };
+    let http_client = Arc::new(ReqwestClient::new(http_client::Options {
+        timeout: config.delivery_timeout,
+        allow_private: config.allow_private_endpoints.clone(),
+    })?);
+    let delivery_options = delivery::Options { concurrency: config.delivery_concurrency };
+    let delivery = DeliveryHandle::new(store.clone(), http_client, delivery_options, metrics.clone());
+    let ingest = Ingest::new(store.clone(), metrics.clone());
+    let notifications = Notifications::new(store.registry.clone(), delivery.clone());
+    let hooks = Hooks::new(store.registry.clone());
+    let clients = Clients::new(store.registry.clone(), hub.clone(), delivery.clone());
+    let parts = http::Parts {
+        clients: clients.clone(),
+        hooks: hooks.clone(),
+        documents: Documents::new(store.log.clone(), ingest.clone(), notifications.clone()),
+        rejects: Rejects::new(store.rejects.clone(), store.registry.clone(), ingest.clone()),
+        notifications,
+        deliveries: Deliveries::new(store.outbox.clone(), store.registry.clone(), delivery.clone()),
+        ingest,
+        streams: Streams::new(store.clone(), hub.clone(), stream_options, metrics.clone()),
+        hub: hub.clone(),
+        auth: Authenticator::new(keys.clone(), store.registry.clone()),
+        keys: keys.clone(),
+        admin: directory.admin_token(config.admin_token.clone())?,
+        metrics: metrics.clone(),
+    };
+    let context = Context::new(parts, http_options(config, public_url));
+    Ok(RelayParts { context, hub, delivery, clients, hooks, keys })
+}
+
+/// Options of the store of a relay, which reports its commits to the metrics.
+pub(super) fn store_options(
+    config: &Config,
+    directory: &DataDirectory,
+    metrics: &Metrics,
+) -> anyhow::Result<sqlite::Options> {
+    let metrics = metrics.clone();
+    let on_commit = move |report: CommitReport| {
+        if report.committed {
+            metrics.append_batch_size.observe(report.commands as f64);
+            metrics.append_seconds.observe(report.duration.as_secs_f64());
+        }
+        metrics.wal_bytes.set(i64::try_from(report.wal_bytes).unwrap_or(i64::MAX));
+    };
+    Ok(sqlite::Options { on_commit: Some(Arc::new(on_commit)), ..bare_store_options(config, directory)? })
+}
+
+/// Options of the store without metrics, for commands.
+pub(crate) fn bare_store_options(config: &Config, directory: &DataDirectory) -> anyhow::Result<sqlite::Options> {
+    Ok(sqlite::Options {
+        path: directory.database(),
+        retention: Retention {
+            max_event_age: config.history_age,
+            max_events: config.history_events_per_client,
+            max_event_bytes: config.history_bytes,
+            max_reject_age: config.rejects_age,
+            max_rejects: config.rejects_per_client,
+            max_reject_bytes: config.rejects_bytes,
+            max_delivery_age: config.deliveries_age,
+            max_deliveries: config.deliveries_per_client,
+            max_attempt_bytes: config.deliveries_bytes,
+        },
+        readers: READER_CONNECTIONS,
+        seal: directory.seal()?,
+        on_commit: None,
+    })
+}
+
+/// Options of the public server.
+pub(super) fn server_options(config: &Config) -> server::Options {
+    let connection = connection::Options {
+        max_header_bytes: config.max_header_bytes,
+        header_timeout: config.header_timeout,
+        write_timeout: config.write_timeout,
+    };
+    server::Options { max_connections: config.max_connections, connection }
+}
+
+/// The admin address has connection permits of its own, so that a flood of one address cannot lock out the other.
+pub(super) fn admin_server_options(config: &Config) -> server::Options {
+    let public = server_options(config);
+    server::Options { max_connections: public.max_connections.min(MAX_ADMIN_CONNECTIONS), ..public }
+}
+
+/// The number of stream workers: half of the cores, at least one.
+pub(super) fn stream_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, |n| (n.get() / 2).max(1))
+}
+
+pub(super) fn origins(config: &Config) -> http::Origins {
+    match &config.cors_origins {
+        AllowedOrigins::Any => http::Origins::Any,
+        AllowedOrigins::Only(names) => http::Origins::Only(names.clone()),
+    }
+}
+
+fn hub_options(config: &Config) -> hub::Options {
+    hub::Options {
+        max_followers: config.max_followers,
+        max_followers_per_client: config.max_followers_per_client,
+        ..hub::Options::default()
+    }
+}
+
+fn http_options(config: &Config, public_url: String) -> http::Options {
+    http::Options {
+        public_url,
+        max_body_bytes: config.max_body_bytes,
+        body_timeout: config.body_timeout,
+        token_ttl: config.token_ttl,
+        query_token: config.query_token,
+        hook_rate: config.hook_rate,
+    }
+}

@@ -1,0 +1,95 @@
+//! What commands read and print. Secrets come from a file, the standard input or the environment, never from a flag,
+//! because the list of processes shows flags to all users of the machine. Text from the network is printed without the
+//! characters that control a terminal.
+
+use std::io::Read;
+use std::path::Path;
+
+use anyhow::Context;
+
+/// The environment variable of the bearer token, for `tail` and `doctor`.
+pub(super) const TOKEN_VARIABLE: &str = "DOCRELAY_TOKEN";
+
+/// The environment variable of a hook's secret, for `hook add` and `send`.
+pub(super) const HOOK_SECRET_VARIABLE: &str = "DOCRELAY_HOOK_SECRET";
+
+/// The secret in `file` (`-` is the standard input), or else in the environment variable `variable`. `None` if there is
+/// no file and the variable is not set or empty. One line break at the end is removed, because editors add it.
+pub(super) fn read_secret(file: Option<&Path>, variable: &str) -> anyhow::Result<Option<String>> {
+    let text = match file {
+        Some(path) if path == Path::new("-") => {
+            let mut text = String::new();
+            std::io::stdin().read_to_string(&mut text).context("cannot read the secret from the standard input")?;
+            text
+        }
+        Some(path) => {
+            std::fs::read_to_string(path).with_context(|| format!("cannot read the secret file {}", path.display()))?
+        }
+        None => match std::env::var(variable) {
+            Ok(text) => text,
+            Err(std::env::VarError::NotPresent) => return Ok(None),
+            Err(std::env::VarError::NotUnicode(_)) => anyhow::bail!("{variable} is not UTF-8"),
+        },
+    };
+    let secret = text.strip_suffix('\n').map_or(text.as_str(), |t| t.strip_suffix('\r').unwrap_or(t));
+    if secret.is_empty() {
+        match file {
+            Some(path) => anyhow::bail!("the secret file {} is empty", path.display()),
+            // Scripts often unset a variable by setting it to an empty value.
+            None => return Ok(None),
+        }
+    }
+    Ok(Some(secret.to_owned()))
+}
+
+#[expect(clippy::print_stdout, reason = "the place where commands print results")]
+pub(super) fn print(text: &str) {
+    println!("{text}");
+}
+
+#[expect(clippy::print_stderr, reason = "the place where commands print errors")]
+pub(super) fn print_error(sentence: &str) {
+    eprintln!("docrelay: {sentence}");
+}
+
+/// Replaces control characters and bidirectional formatting characters by U+FFFD, so that remote text cannot move the
+/// cursor, change colours or reverse the reading direction. Line breaks are replaced too; tabs stay.
+pub(super) fn sanitize_line(text: &str) -> String {
+    text.chars().map(|c| if is_unsafe(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
+}
+
+/// [`sanitize_line`] for each line of a longer text; CRLF becomes LF.
+pub(super) fn sanitize_lines(text: &str) -> String {
+    text.lines().map(sanitize_line).collect::<Vec<_>>().join("\n")
+}
+
+fn is_unsafe(c: char) -> bool {
+    let is_bidi = matches!(c, '\u{061C}' | '\u{200E}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}');
+    is_bidi || (c.is_control() && c != '\t')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_trailing_line_break_is_removed_from_secret() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("secret");
+        for (written, secret) in [("s3cret\n", "s3cret"), ("s3cret\r\n", "s3cret"), (" s \n\n", " s \n"), ("x", "x")] {
+            std::fs::write(&path, written).expect("written");
+            assert_eq!(read_secret(Some(&path), "UNUSED").expect("read").as_deref(), Some(secret));
+        }
+        std::fs::write(&path, "\n").expect("written");
+        assert!(read_secret(Some(&path), "UNUSED").is_err());
+        assert!(read_secret(Some(&dir.path().join("absent")), "UNUSED").is_err());
+        assert_eq!(read_secret(None, "DOCRELAY_UNSET_VARIABLE").expect("read"), None);
+    }
+
+    #[test]
+    fn control_and_bidi_characters_are_replaced() {
+        assert_eq!(sanitize_line("a\u{1b}[2Jb\u{9b}c\u{202e}d\te\n"), "a\u{FFFD}[2Jb\u{FFFD}c\u{FFFD}d\te\u{FFFD}");
+        assert_eq!(sanitize_lines("a\r\n\u{1b}b\n\nc\rd\n"), "a\n\u{FFFD}b\n\nc\u{FFFD}d");
+        assert_eq!(sanitize_line("日本語 é"), "日本語 é");
+    }
+}
