@@ -1,0 +1,22 @@
+// Follows the stream of the relay at $RELAY with $TOKEN and the package $LIBRARY, a version of eventsource. Prints a line
+// for each opening, event and refusal.
+
+const { RELAY, TOKEN, LIBRARY } = process.env;
+const { EventSource } = await import(LIBRARY);
+
+// From version 5 on, the library does not keep the process running while it waits to reconnect.
+const running = setInterval(() => {}, 60_000);
+
+const stream = new EventSource(`${RELAY}/events/client`, {
+  fetch: (input, init) => fetch(input, { ...init, headers: { ...init.headers, Authorization: `Bearer ${TOKEN}` } }),
+});
+stream.addEventListener("open", () => console.log("open"));
+stream.addEventListener("message", (message) => console.log("event", JSON.parse(message.data).documentId));
+stream.addEventListener("reset", (message) => console.log("reset", message.data));
+stream.addEventListener("error", (error) => {
+  // Without data, the connection was lost: the library reconnects.
+  if (error.data === undefined) return;
+  stream.close();
+  clearInterval(running);
+  console.log("refused", error.data);
+});
