@@ -34,8 +34,14 @@ function follow(name, stream) {
 }
 
 follow("EventSource", new EventSource(`${url}?token=${token}`));
-follow("event-source-polyfill", new EventSourcePolyfill(url, { headers }));
 follow("reconnecting-eventsource", new ReconnectingEventSource(`${url}?token=${token}`));
+
+async function followWithPolyfill() {
+  // The package ignores the position in the opening, a block without data. It replaces the parameter when it reconnects.
+  const list = await (await fetch(`${relay}/documents?limit=1`, { headers })).json();
+  follow("event-source-polyfill", new EventSourcePolyfill(`${url}?lastEventId=${list.lastEventId}`, { headers }));
+}
+followWithPolyfill();
 
 function followWithFetchEventSource() {
   const show = lines("fetch-event-source");

@@ -65,7 +65,7 @@ impl ClientPage {
 
     #[track_caller]
     fn lines(&mut self, name: &str) -> Vec<String> {
-        let items = format!("[...document.getElementById({}).children].map((item) => item.innerText)", json!(name));
+        let items = format!("[...document.querySelectorAll('#{name} > li')].map((item) => item.innerText)");
         serde_json::from_value(self.browser.evaluate(&items)).expect("lines")
     }
 }
@@ -116,8 +116,8 @@ impl Clients {
     #[track_caller]
     fn wait_for(&mut self, line: &str, count: usize) {
         for name in BROWSER_CLIENTS {
-            let list = format!("[...document.getElementById({}).children]", json!(name));
-            let matching = format!("{list}.filter((item) => item.innerText === {}).length >= {count}", json!(line));
+            let items = format!("[...document.querySelectorAll('#{name} > li')]");
+            let matching = format!("{items}.filter((item) => item.innerText === {}).length >= {count}", json!(line));
             self.page.browser.wait_until(&matching);
         }
         let deadline = Instant::now() + TIMEOUT;
