@@ -1,5 +1,6 @@
 //! The relay's metrics and their export for Prometheus. Independent of the other parts, which record values here.
 
+mod exposition;
 mod label;
 mod registry;
 
@@ -15,13 +16,11 @@ pub use prometheus_client::metrics::counter::Counter;
 pub use prometheus_client::metrics::gauge::Gauge;
 pub use prometheus_client::metrics::histogram::Histogram;
 
+pub use exposition::ExpositionFormat;
 pub use label::{DeliveryOutcome, Disconnect, IngestOutcome, Label, Reset, StreamRefusal};
 pub use registry::{Counters, MetricDescription};
 
 use registry::{MetricRegistry, Pair};
-
-/// The `Content-Type` of [`Metrics::render`].
-pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// The metrics of one relay. Cheap to clone; dereferences to [`MetricSet`].
 #[derive(Clone, Debug)]
@@ -125,13 +124,16 @@ impl Metrics {
         Self { inner: Arc::new(inner) }
     }
 
-    /// All metrics as OpenMetrics text; see [`CONTENT_TYPE`].
-    pub fn render(&self) -> String {
+    /// All metrics.
+    pub fn render(&self, format: ExpositionFormat) -> String {
         let mut text = String::with_capacity(8 * 1024);
         // Writing to a String cannot fail.
         let written = encode(&mut text, &self.registry);
         debug_assert!(written.is_ok());
-        text
+        match format {
+            ExpositionFormat::Text => exposition::text_format(&text),
+            ExpositionFormat::OpenMetrics => text,
+        }
     }
 }
 
@@ -195,7 +197,7 @@ mod tests {
         let metrics = Metrics::new("1.2.3");
         metrics.event_in("ppj", IngestOutcome::Stored);
         metrics.response(200);
-        let text = metrics.render();
+        let text = metrics.render(ExpositionFormat::OpenMetrics);
         let exported: Vec<_> = text.lines().filter_map(|l| l.strip_prefix("# HELP ")).collect();
         assert_eq!(exported.len(), metrics.entries().len());
         for entry in metrics.entries() {
@@ -218,7 +220,7 @@ mod tests {
         metrics.events_out.inc_by(7);
         metrics.disconnects.inc(Disconnect::Stalled);
         metrics.append_seconds.observe(0.003);
-        let text = metrics.render();
+        let text = metrics.render(ExpositionFormat::OpenMetrics);
         for line in [
             "docrelay_build_info{version=\"1.2.3\"} 1",
             "docrelay_events_in_total{vendor=\"baidu\",outcome=\"rate_limited\"} 1",

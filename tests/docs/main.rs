@@ -173,6 +173,39 @@ fn openapi_operations_match_the_routes() {
     assert!(invented.is_empty(), "{OPENAPI} lists {invented:?}, which have no route");
 }
 
+/// A parameter, references followed, as generators of clients name it: without case and punctuation.
+#[track_caller]
+fn parameter_identifier(root: &serde_json::Value, parameter: &serde_json::Value) -> String {
+    let name = path_item(root, parameter)["name"].as_str().expect("a name");
+    name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
+}
+
+#[test]
+fn openapi_operations_have_unique_ids_and_parameter_identifiers() {
+    let root = json(OPENAPI);
+    let (mut ids, mut found) = (BTreeSet::new(), Vec::new());
+    for (path, item) in root["paths"].as_object().expect("paths") {
+        // Generators of clients skip an item that is only a reference.
+        if item.get("$ref").is_some() {
+            found.push(format!("{path}: is a reference"));
+        }
+        let item = path_item(&root, item);
+        for (method, operation) in
+            item.as_object().expect(path).iter().filter(|(key, _)| METHODS.contains(&key.as_str()))
+        {
+            if !operation["operationId"].as_str().is_some_and(|id| ids.insert(id.to_owned())) {
+                found.push(format!("{method} {path}: the operationId is missing or used twice"));
+            }
+            let parameters = [item, operation].into_iter().flat_map(|level| level["parameters"].as_array()).flatten();
+            let mut identifiers = BTreeSet::new();
+            let repeated =
+                parameters.map(|p| parameter_identifier(&root, p)).filter(|id| !identifiers.insert(id.clone()));
+            found.extend(repeated.map(|id| format!("{method} {path}: two parameters become {id}")));
+        }
+    }
+    assert!(found.is_empty(), "{found:#?}");
+}
+
 #[test]
 fn openapi_document_is_valid() {
     const PYTHON: &str = "DOCRELAY_PYTHON";

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::StatusCode;
+use http::{HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{ClientId, Timestamp};
-use crate::http::Context;
 use crate::http::request::Request;
 use crate::http::response::{self, HandlerResult, Problem};
+use crate::http::{Context, accept_header};
 use crate::manage::ClientWithSecret;
-use crate::metrics::CONTENT_TYPE;
+use crate::metrics::ExpositionFormat;
 
 /// A client with its secret: in the response to its creation or rotation only.
 #[derive(Serialize)]
@@ -52,7 +52,7 @@ pub(in crate::http) async fn readyz(context: Arc<Context>, _: Request) -> Handle
 }
 
 /// `GET /metrics`
-pub(in crate::http) async fn metrics(context: Arc<Context>, _: Request) -> HandlerResult {
+pub(in crate::http) async fn metrics(context: Arc<Context>, request: Request) -> HandlerResult {
     let slowest = context.hub.list().first().map_or(0, |f| f.lag);
     context.metrics.follower_lag.set(i64::try_from(slowest).unwrap_or(i64::MAX));
     // If the store does not respond, the other metrics are still reported.
@@ -61,7 +61,13 @@ pub(in crate::http) async fn metrics(context: Arc<Context>, _: Request) -> Handl
         context.metrics.deliveries_pending.set(i64::try_from(backlog.pending).unwrap_or(i64::MAX));
         context.metrics.deliveries_oldest_due.set(i64::try_from(late.as_secs()).unwrap_or(i64::MAX));
     }
-    Ok(response::text(StatusCode::OK, CONTENT_TYPE, context.metrics.render()))
+    let format = match accept_header::prefers_open_metrics(&request.headers) {
+        true => ExpositionFormat::OpenMetrics,
+        false => ExpositionFormat::Text,
+    };
+    let mut page = response::text(StatusCode::OK, format.content_type(), context.metrics.render(format));
+    page.headers_mut().insert(header::VARY, HeaderValue::from_static("accept"));
+    Ok(page)
 }
 
 /// `GET /admin/clients`
