@@ -2,5 +2,6 @@
 
 mod crash;
 mod disk;
+mod load;
 mod shutdown;
 mod store_unavailable;
