@@ -121,6 +121,10 @@ impl Acknowledged {
         self.ids.len()
     }
 
+    pub(super) fn ids(&self) -> impl Iterator<Item = &String> {
+        self.ids.values()
+    }
+
     /// Adds an acknowledged job.
     ///
     /// # Errors
