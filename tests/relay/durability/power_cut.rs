@@ -9,6 +9,7 @@ mod first_start;
 mod journal;
 mod mutation;
 mod node;
+mod recovered;
 mod storage;
 
 use std::time::{Duration, Instant};
