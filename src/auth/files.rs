@@ -48,10 +48,32 @@ impl KeyError {
     }
 }
 
-/// Creates a directory and its missing parents with mode 0700. The mode of an existing directory is not changed,
-/// because the files inside have their own modes.
+/// Creates a directory and its missing parents with mode 0700, and flushes their names: a power cut must not lose a
+/// directory whose files were flushed. The mode of an existing directory is not changed, because the files inside have their
+/// own modes.
 pub fn make_directory(path: &Path) -> Result<(), KeyError> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(KeyError::file("create", path))
+    let missing: Vec<&Path> =
+        path.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists()).collect();
+    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(KeyError::file("create", path))?;
+    if missing.is_empty() {
+        // The process that created it may have been killed before the flush. A parent that is not readable was prepared by
+        // an operator.
+        return match flush_name(path) {
+            Err(KeyError::File { reason, .. }) if reason.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+            flushed => flushed,
+        };
+    }
+    missing.into_iter().try_for_each(flush_name)
+}
+
+/// Flushes the directory that contains this path, so that a power cut does not lose the name.
+fn flush_name(path: &Path) -> Result<(), KeyError> {
+    flush_directory(path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")))
+}
+
+/// Flushes the names in a directory.
+pub(super) fn flush_directory(path: &Path) -> Result<(), KeyError> {
+    File::open(path).and_then(|directory| directory.sync_all()).map_err(KeyError::file("flush", path))
 }
 
 /// Reads a secret file; `None` if it does not exist.
@@ -80,9 +102,11 @@ pub fn read(path: &Path) -> Result<Option<Vec<u8>>, KeyError> {
 }
 
 /// Reads a secret file, or creates it with the result of `generate`. Processes that start at the same time agree on the
-/// content of the process that creates the file first.
+/// content of the process that creates the file first. A power cut does not lose a secret that was returned.
 pub fn read_or_create(path: &Path, generate: impl FnOnce() -> Result<Vec<u8>, KeyError>) -> Result<Vec<u8>, KeyError> {
     if let Some(content) = read(path)? {
+        // The process that created it may have been killed before the flush.
+        flush_name(path)?;
         return Ok(content);
     }
     let content = generate()?;
@@ -107,8 +131,7 @@ pub fn create(path: &Path, content: &[u8]) -> Result<bool, KeyError> {
         _ => {}
     }
     let made = made?;
-    // Without this, a crash may lose the directory entry although the content is on the disk.
-    File::open(directory).and_then(|d| d.sync_all()).map_err(KeyError::file("flush", directory))?;
+    flush_name(path)?;
     Ok(made)
 }
 

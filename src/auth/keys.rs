@@ -91,6 +91,8 @@ impl Keys {
         if all.is_empty() {
             all = create_first(directory, now)?;
         }
+        // A key must not sign before its name is durable: the process that created it may have been killed before the flush.
+        files::flush_directory(directory)?;
         Ok(Self { directory: directory.into(), current: Arc::new(RwLock::new(Arc::new(KeySet::new(all)))) })
     }
 

@@ -174,6 +174,7 @@ fn prepare(options: Options) -> Result<(Writer, mpsc::Receiver<WriterCommand>, S
         let reason = "its file system has no shared memory, which the write-ahead log needs";
         return Err(OpenError::unusable(&path, reason));
     }
+    flush_log(&path).map_err(|e| OpenError::unusable(&path, e))?;
     let (identity, counters) = identity::load(&db).map_err(sql)?;
     let clients = registry::load(&db, &*seal).map_err(|e| match e {
         LoadError::Sql(error) => OpenError::sql(&path, &error),
@@ -217,6 +218,21 @@ fn lock(path: &Path) -> Result<File, OpenError> {
         Err(TryLockError::WouldBlock) => Err(OpenError::Locked(path.to_owned())),
         Err(TryLockError::Error(error)) => Err(OpenError::unusable(path, error)),
     }
+}
+
+/// Flushes the write-ahead log. A process that was killed between a commit and its flush leaves a commit that SQLite recovers,
+/// although only the cache of the kernel holds it. Its events are streamed and their duplicates acknowledged, without a commit
+/// that would flush them.
+fn flush_log(path: &Path) -> io::Result<()> {
+    let mut name = path.as_os_str().to_owned();
+    name.push("-wal");
+    // SQLite holds no lock on this file, so it may be closed.
+    match File::open(name) {
+        Ok(log) => log.sync_all()?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    File::open(path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")))?.sync_all()
 }
 
 /// Opens or creates a file that only its owner can read. SQLite gives the files beside it the same permissions.

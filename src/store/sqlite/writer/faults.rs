@@ -1,5 +1,6 @@
-//! Tests of the writer with a failing disk: every command gets a reply, a batch is stored as a whole or not at all, and the
-//! writer works again after the fault. The faults are limits of the connection, which only the writer's owner can set.
+//! Tests of the writer's own connection: its settings, and a failing disk, where every command gets a reply, a batch is stored
+//! as a whole or not at all, and the writer works again after the fault. The faults are limits of the connection, which only
+//! the writer's owner can set.
 
 use futures::FutureExt;
 use tokio::sync::oneshot;
@@ -97,6 +98,19 @@ fn append(writer: &mut Writer, numbers: std::ops::Range<usize>) -> Vec<Result<u6
 
 fn refused(results: &[Result<u64, StoreError>]) -> bool {
     results.iter().all(|result| matches!(result, Err(StoreError::Unavailable(_))))
+}
+
+#[test]
+fn writer_connection_flushes_the_log_with_each_commit() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (writer, _store) = writer(&directory);
+    let number = |name| writer.db.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).expect("a number");
+    // 2 is FULL.
+    assert_eq!(number("synchronous"), 2);
+    // A write through a memory map would not be flushed.
+    assert_eq!(number("mmap_size"), 0);
+    let mode: String = writer.db.pragma_query_value(None, "journal_mode", |row| row.get(0)).expect("a text");
+    assert_eq!(mode, "wal");
 }
 
 #[test]
