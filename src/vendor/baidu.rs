@@ -172,19 +172,32 @@ fn message(event: &OutgoingEvent) -> Result<Value, RenderError> {
         Status::Error => "FAILED",
         status @ Status::Pending => return Err(RenderError::UnsupportedStatus { vendor: Vendor::Baidu, status }),
     };
+    let time = update.vendor_time.unwrap_or(event.time);
     let mut message = Map::new();
     message.insert("documentId".into(), json!(update.vendor_id));
     message.insert("title".into(), json!(update.title.as_deref().unwrap_or_default()));
     message.insert("status".into(), json!(status));
     if update.status == Status::Completed {
-        message.insert("publishInfo".into(), json!(update.result.clone().unwrap_or_default()));
+        message.insert("publishInfo".into(), publish_info(update, time));
     } else {
         let (code, message_text) = update.error.as_ref().map_or(("", ""), |e| (&e.code, &e.message));
         message.insert("error".into(), json!({ "code": code, "message": message_text }));
     }
-    let time = update.vendor_time.unwrap_or(event.time);
     message.insert("notifyTime".into(), json!(format_seconds(time)));
     Ok(Value::Object(message))
+}
+
+/// The three documented keys, always and with their types, because receivers with strict types refuse anything else: 0 for
+/// an unknown number, the time of the event for an unknown time. Keys of other vendors have no place here.
+fn publish_info(update: &Update, time: Timestamp) -> Value {
+    let known = |key: &str| update.result.as_ref().and_then(|result| result.get(key));
+    let number = |key: &str| known(key).and_then(Value::as_u64).unwrap_or(0);
+    let published = known("publishTime").and_then(Value::as_str).and_then(Timestamp::parse).unwrap_or(time);
+    json!({
+        "pageCount": number("pageCount"),
+        "sizeInBytes": number("sizeInBytes"),
+        "publishTime": format_seconds(published),
+    })
 }
 
 /// `YYYY-MM-DDThh:mm:ssZ`.

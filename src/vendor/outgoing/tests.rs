@@ -1,5 +1,6 @@
 //! Requests of notifications in every format.
 
+mod documented_fields;
 mod golden;
 mod handshake;
 mod hostile;
