@@ -12,7 +12,7 @@ use super::{
 };
 use crate::domain::{Hook, Secret, Status, Timestamp, Update, Vendor, VendorId, Verify};
 
-pub(super) use cloudevents::has_attributes_in_headers;
+pub(super) use cloudevents::is_binary as is_binary_cloudevent;
 pub(super) use signature::{shared_key, sign_headers};
 
 /// The encoding of an outgoing event.
