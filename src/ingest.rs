@@ -81,8 +81,28 @@ impl Ingest {
     /// # Errors
     /// [`StoreError::Unavailable`] or [`StoreError::Stopped`]: nothing is stored.
     pub async fn reject(&self, webhook: Webhook<'_>, reason: String) -> Result<u64, StoreError> {
+        self.keep(webhook, reason, true).await
+    }
+
+    /// Keeps a webhook whose signature has an unknown form. Returns the id of the reject; `None` if the client already has
+    /// as many as may be kept, and all of them are verified.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] or [`StoreError::Stopped`]: nothing is stored.
+    pub async fn reject_unverified(&self, webhook: Webhook<'_>, reason: String) -> Result<Option<u64>, StoreError> {
+        match self.keep(webhook, reason, false).await {
+            Ok(id) => Ok(Some(id)),
+            Err(StoreError::TooMany(_)) => {
+                self.metrics.rejects_refused.inc();
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn keep(&self, webhook: Webhook<'_>, reason: String, verified: bool) -> Result<u64, StoreError> {
         let Webhook { client, hook, request, now } = webhook;
-        let reject = Reject { id: 0, hook: hook.id.clone(), time: now, reason, raw: request };
+        let reject = Reject { id: 0, hook: hook.id.clone(), time: now, verified, reason, raw: request };
         let id = self.store.rejects.add(client, reject).await?;
         self.metrics.rejects.inc();
         Ok(id)

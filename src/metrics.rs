@@ -47,6 +47,7 @@ pub struct MetricSet {
     pub resets: Counters<Reset>,
     pub follower_lag: Gauge,
     pub rejects: Counter,
+    pub rejects_refused: Counter,
     /// Includes the requests that verify or test an endpoint.
     pub delivery_attempts: Counters<DeliveryOutcome>,
     pub delivery_seconds: Histogram,
@@ -101,6 +102,7 @@ impl Metrics {
             follower_lag: registry
                 .gauge("follower_lag", "Positions between the slowest follower and the newest event of its client"),
             rejects: registry.counter("rejects", "Requests stored as rejects"),
+            rejects_refused: registry.counter("rejects_refused", "Unverified requests not stored, for want of room"),
             delivery_attempts: registry.counters("delivery_attempts", "Delivery attempts, by outcome"),
             delivery_seconds: registry.histogram(
                 "delivery_seconds",

@@ -17,6 +17,7 @@ const TOKEN: &str = "notification-auth-token";
 
 const MISSING: &str = "the headers notification-auth-expire, notification-auth-user and notification-auth-token are \
                        required, each once";
+const UNKNOWN_FORM: &str = "the header notification-auth-token is not an HMAC-SHA256 in hexadecimal";
 const EXPIRED: &str = "the signature has expired";
 const EXPIRY_TOO_FAR: &str = "notification-auth-expire is more than 24 hours in the future";
 const MISMATCH: &str = "the signature does not match: it covers the method, this hook's URL, the body, the expiry and \
@@ -46,9 +47,11 @@ impl Dialect for Baidu {
     fn verify(&self, hook: &Hook, request: &WebhookRequest<'_>, now: Timestamp) -> Result<(), WebhookError> {
         let Verify::Baidu { secret } = &hook.verify else { return Err(unexpected_verify_type()) };
         let secret = shared_secret::secret_bytes(secret)?;
+        let sent = shared_secret::signature_header(request.headers, TOKEN, MISSING)?;
+        let tag = shared_secret::decode_tag(Encoding::Hex, sent);
+        let sent = tag.ok_or_else(|| shared_secret::unknown_form(sent, UNKNOWN_FORM))?;
         let expire = shared_secret::single_header(request.headers, EXPIRE, MISSING)?;
         let user = shared_secret::single_header(request.headers, USER, MISSING)?;
-        let sent = shared_secret::single_header(request.headers, TOKEN, MISSING)?;
         let expires = shared_secret::parse_digits(expire).ok_or(WebhookError::Unauthorized(MISSING))?;
         if expires < now.minus(shared_secret::MAX_CLOCK_SKEW).millis() {
             return Err(WebhookError::Unauthorized(EXPIRED));
@@ -57,7 +60,6 @@ impl Dialect for Baidu {
         if expires > now.plus(MAX_SIGNATURE_TTL).millis() {
             return Err(WebhookError::Unauthorized(EXPIRY_TOO_FAR));
         }
-        let sent = shared_secret::decode_tag(Encoding::Hex, sent).ok_or(WebhookError::Unauthorized(MISMATCH))?;
         let good = endpoints(request)
             .iter()
             .any(|e| shared_secret::tags_equal(&sign(secret, e.as_bytes(), request.body, expire, user), &sent));

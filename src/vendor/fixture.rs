@@ -107,7 +107,11 @@ impl Request {
     }
 
     pub(super) fn is_unauthorized(&self, hook: &Hook) -> bool {
-        matches!(self.parse(hook), Err(WebhookError::Unauthorized(_)))
+        matches!(self.parse(hook), Err(WebhookError::Unauthorized(_) | WebhookError::UnknownSignature(_)))
+    }
+
+    pub(super) fn has_unknown_signature(&self, hook: &Hook) -> bool {
+        matches!(self.parse(hook), Err(WebhookError::UnknownSignature(_)))
     }
 
     pub(super) fn is_malformed(&self, hook: &Hook) -> bool {

@@ -121,7 +121,7 @@ fn envelope(request: &WebhookRequest<'_>) -> Result<Update, WebhookError> {
     let mut update = update(&kind, None, data)?;
     update.vendor_time = time;
     // A blank id does not identify a message: all messages with it would be duplicates of one.
-    let id = request.headers.get("webhook-id").and_then(|id| id.to_str().ok()).filter(|id| !id.trim().is_empty());
+    let id = signature::message_id(request.headers).filter(|id| !id.trim().is_empty());
     update.dedup_key = id.map(|id| format!("webhook:{id}"));
     Ok(update)
 }

@@ -1,6 +1,7 @@
 //! Tests of all dialects.
 
 mod property;
+mod unknown_signatures;
 
 use http::HeaderMap;
 use serde_json::json;

@@ -12,6 +12,8 @@ use super::{
 };
 use crate::domain::{Hook, Status, Timestamp, Update, Vendor, VendorError, Verify};
 
+const EXPECTED_COOKIE: &str = "the header Cookie must equal the hook's secret";
+
 pub(super) struct Zoffice;
 
 impl Dialect for Zoffice {
@@ -26,13 +28,16 @@ impl Dialect for Zoffice {
     fn verify(&self, hook: &Hook, request: &WebhookRequest<'_>, _now: Timestamp) -> Result<(), WebhookError> {
         match &hook.verify {
             Verify::Authorization { secret } => shared_secret::authorization(request.headers, secret),
+            Verify::Cookie { .. } if !request.headers.contains_key("cookie") => {
+                Err(shared_secret::missing(request.headers, EXPECTED_COOKIE))
+            }
             // HTTP/2 may split the header; RFC 9113, 8.2.3 joins the parts with "; ".
             Verify::Cookie { secret }
                 if shared_secret::equals_secret(&cookies(request.headers).join(&b"; "[..]), secret)? =>
             {
                 Ok(())
             }
-            Verify::Cookie { .. } => Err(WebhookError::Unauthorized("the header Cookie must equal the hook's secret")),
+            Verify::Cookie { .. } => Err(WebhookError::Unauthorized(EXPECTED_COOKIE)),
             _ => Err(unexpected_verify_type()),
         }
     }

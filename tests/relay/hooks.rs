@@ -7,4 +7,5 @@ mod malformed;
 mod ppj;
 mod slow_requests;
 mod standard;
+mod unverified;
 mod zoffice;

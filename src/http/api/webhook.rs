@@ -89,6 +89,17 @@ async fn process(context: &Context, request: &mut Request, client: &ClientId, ho
             tracing::info!(request_id = %request.id.0, %client, hook = hook.id, reason = why, "webhook signature verification failed");
             Err((IngestOutcome::Unauthorized, Problem::new(StatusCode::UNAUTHORIZED, why)))
         }
+        Err(WebhookError::UnknownSignature(why)) => {
+            let stored = context.ingest.reject_unverified(webhook(), format!("not verified: {why}")).await;
+            let id = stored.map_err(|error| (IngestOutcome::Unavailable, error.into()))?;
+            tracing::warn!(request_id = %request.id.0, %client, hook = hook.id, reason = why, reject = id,
+                "webhook signature has an unknown form");
+            let detail = match id {
+                Some(id) => format!("{why} (kept as unverified reject {id})"),
+                None => why.to_owned(),
+            };
+            Err((IngestOutcome::UnknownSignature, Problem::new(StatusCode::UNAUTHORIZED, detail)))
+        }
         Err(WebhookError::Malformed(why)) => {
             let stored = context.ingest.reject(webhook(), why.clone()).await;
             let id = stored.map_err(|error| (IngestOutcome::Unavailable, error.into()))?;

@@ -13,6 +13,7 @@ pub(super) const SIGNATURE: &str = "x-ppj-signature";
 
 const MISSING: &str = "a PPJ signature is required: X-PPJ-Timestamp and X-PPJ-Signature, each once, or timestamp, \
                       nonce and signature in the query of a verify request";
+const UNKNOWN_FORM: &str = "the signature in X-PPJ-Signature is not an HMAC-SHA256 in hexadecimal";
 const STALE: &str = "the timestamp of the signature differs from the current time by more than 5 minutes";
 const MISMATCH: &str = "the signature does not match";
 
@@ -34,13 +35,18 @@ pub(super) fn verify(
     params: &Params,
     now: Timestamp,
 ) -> Result<(), WebhookError> {
+    let is_handshake = matches!(params.once("type"), Ok(Some("verify" | "validation")));
     if request.headers.contains_key(TIMESTAMP) || request.headers.contains_key(SIGNATURE) {
-        verify_headers(secret, request, params, now)
-    } else if matches!(params.once("type"), Ok(Some("verify" | "validation"))) {
+        verify_headers(secret, request, params, now).map_err(|error| match error {
+            // A handshake is answered and stored nowhere, so there is nothing to keep for a replay.
+            WebhookError::UnknownSignature(reason) if is_handshake => WebhookError::Unauthorized(reason),
+            error => error,
+        })
+    } else if is_handshake {
         verify_query(secret, params, now)
     } else {
         // The query signature covers the nonce only, so it does not authenticate a notification.
-        Err(WebhookError::Unauthorized(MISSING))
+        Err(shared_secret::missing(request.headers, MISSING))
     }
 }
 
@@ -50,12 +56,13 @@ fn verify_headers(
     params: &Params,
     now: Timestamp,
 ) -> Result<(), WebhookError> {
+    let sent = shared_secret::signature_header(request.headers, SIGNATURE, MISSING)?;
+    let tag = shared_secret::decode_tag(Encoding::Hex, sent);
+    let sent = tag.ok_or_else(|| shared_secret::unknown_form(sent, UNKNOWN_FORM))?;
     let timestamp = shared_secret::single_header(request.headers, TIMESTAMP, MISSING)?;
-    let sent = shared_secret::single_header(request.headers, SIGNATURE, MISSING)?;
     if !shared_secret::is_fresh(timestamp, now) {
         return Err(WebhookError::Unauthorized(STALE));
     }
-    let sent = shared_secret::decode_tag(Encoding::Hex, sent).ok_or(WebhookError::Unauthorized(MISMATCH))?;
     let params = params.signed();
     let signed_by = |path| {
         shared_secret::tags_equal(&sign_request(secret, timestamp, request.method.as_str(), path, &params), &sent)
