@@ -36,7 +36,7 @@ pub enum IngestOutcome {
     WrongMethod,
     /// The connection closed before the request was complete.
     Aborted,
-    /// A notification of the same client called the hook: 508.
+    /// A notification of the same client called the hook, or the event was forwarded too often: 508.
     Looped,
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use warp::reply::Response;
 
-use crate::delivery::{SENDER_HEADER, sender_id};
+use crate::delivery::{MAX_HOPS, SENDER_HEADER, hop_count, sender_id};
 use crate::domain::{ClientId, EventId, Hook, Timestamp, Vendor};
 use crate::http::Context;
 use crate::http::request::{BodyError, Request};
@@ -41,6 +41,12 @@ async fn process(context: &Context, request: &mut Request, client: &ClientId, ho
     }
     if request.header(SENDER_HEADER).is_some_and(|sent| sent == sender_id(context.ingest.epoch(), client)) {
         let why = "this is an event of this relay and this client: a notification leads back to a hook of its own";
+        return Err((IngestOutcome::Looped, Problem::new(StatusCode::LOOP_DETECTED, why)));
+    }
+    let headers = request.headers.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap_or_default()));
+    if hop_count(headers) > MAX_HOPS {
+        let why =
+            format!("this event has been forwarded more than {MAX_HOPS} times: notifications and hooks form a loop");
         return Err((IngestOutcome::Looped, Problem::new(StatusCode::LOOP_DETECTED, why)));
     }
     let options = &context.options;
