@@ -149,7 +149,7 @@ pub(super) fn verify_variants(vendor: Vendor) -> Vec<Verify> {
     let secret = Secret::new("s3cret");
     let mut verify_variants = vec![Verify::None {}];
     verify_variants.extend(match vendor {
-        Vendor::Ppj => vec![Verify::Ppj { secret }],
+        Vendor::Ppj => vec![Verify::Ppj { secret, edition: None }],
         Vendor::Baidu => vec![Verify::Baidu { secret }],
         Vendor::Zoffice => vec![Verify::Cookie { secret: secret.clone() }, Verify::Authorization { secret }],
         Vendor::Gini => vec![Verify::Authorization { secret }],

@@ -4,7 +4,7 @@
 use http::{HeaderName, HeaderValue};
 
 use super::{dialect, standard};
-use crate::domain::{Format, Mapping, Secret, Vendor, Verify};
+use crate::domain::{Format, Mapping, PpjEdition, Secret, Vendor, Verify};
 
 /// Upper bound on a notification secret.
 const MAX_SECRET_BYTES: usize = 1024;
@@ -48,7 +48,7 @@ pub fn check_verify(vendor: Vendor, verify: &Verify) -> Result<(), String> {
     }
     match verify {
         Verify::None {} => Ok(()),
-        Verify::Ppj { secret } | Verify::Baidu { secret } => check_secret(secret),
+        Verify::Ppj { secret, .. } | Verify::Baidu { secret } => check_secret(secret),
         Verify::Cookie { secret } | Verify::Authorization { secret } => {
             check_secret(secret)?;
             check_header_value(secret.expose(), "verify.secret")
@@ -63,6 +63,25 @@ pub fn check_verify(vendor: Vendor, verify: &Verify) -> Result<(), String> {
             check_header_value(&format!("{prefix}."), "verify.prefix")
         }
     }
+}
+
+/// What the owner of a hook should know about its verification, although it is valid.
+pub fn warnings(verify: &Verify) -> Vec<&'static str> {
+    match verify {
+        Verify::Ppj { edition: None, .. } => vec![
+            "PPJ's edition A signs its verification request only: the verification in PPJ's console succeeds, and all \
+             notifications get 401. If PPJ sends no X-PPJ-Signature, set \"edition\":\"A\" in verify; \"B\" if it does",
+        ],
+        Verify::Ppj { edition: Some(PpjEdition::A), .. } => {
+            vec!["edition A does not sign notifications: anyone who knows this hook's URL can send them"]
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// The supported values of `verify.type` that have a secret.
+pub fn secret_types(vendor: Vendor) -> impl Iterator<Item = &'static str> {
+    dialect(vendor).verify_types().iter().copied().filter(|kind| *kind != "none")
 }
 
 fn check_secret(secret: &Secret) -> Result<(), String> {

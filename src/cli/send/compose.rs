@@ -35,7 +35,7 @@ pub(super) fn compose(args: &SendArgs, secret: Option<&str>, now: Timestamp) -> 
     let verify = verification(args, secret)?;
     check_verify(vendor, &verify).map_err(anyhow::Error::msg)?;
     let ppj_secret = match &verify {
-        Verify::Ppj { secret } => Some(secret),
+        Verify::Ppj { secret, .. } => Some(secret),
         _ => None,
     };
     let edition = args.edition.unwrap_or(if ppj_secret.is_some() { Edition::B } else { Edition::A });
@@ -75,7 +75,7 @@ fn verification(args: &SendArgs, secret: Option<&str>) -> anyhow::Result<Verify>
     let secret = secret.context("--proof needs a secret: set DOCRELAY_HOOK_SECRET or use --secret-file")?;
     let secret = Secret::new(secret);
     Ok(match kind {
-        "ppj" => Verify::Ppj { secret },
+        "ppj" => Verify::Ppj { secret, edition: None },
         "baidu" => Verify::Baidu { secret },
         "cookie" => Verify::Cookie { secret },
         "authorization" => Verify::Authorization { secret },

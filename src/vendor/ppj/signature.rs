@@ -3,7 +3,7 @@
 
 use http::Method;
 
-use crate::domain::{Encoding, Timestamp};
+use crate::domain::{Encoding, PpjEdition, Timestamp};
 use crate::vendor::{WebhookError, WebhookRequest, malformed, shared_secret};
 
 /// Unix seconds, in edition B.
@@ -13,6 +13,8 @@ pub(super) const SIGNATURE: &str = "x-ppj-signature";
 
 const MISSING: &str = "a PPJ signature is required: X-PPJ-Timestamp and X-PPJ-Signature, each once, or timestamp, \
                       nonce and signature in the query of a verify request";
+const UNSIGNED: &str = "a PPJ signature is required: X-PPJ-Timestamp and X-PPJ-Signature, each once. PPJ's edition A does \
+                       not sign notifications: \"edition\":\"A\" in the hook's verify accepts them";
 const UNKNOWN_FORM: &str = "the signature in X-PPJ-Signature is not an HMAC-SHA256 in hexadecimal";
 const STALE: &str = "the timestamp of the signature differs from the current time by more than 5 minutes";
 const MISMATCH: &str = "the signature does not match";
@@ -28,13 +30,23 @@ pub(super) fn sign_request(secret: &[u8], timestamp: &[u8], method: &str, path: 
     sign(secret, timestamp, &[method.as_bytes(), b"\n", path.as_bytes(), b"\n", params.as_bytes()])
 }
 
-/// Verifies the signature headers if there are any, otherwise the query signature of a handshake.
+/// What a hook requires.
+#[derive(Debug)]
+pub(super) struct Expected<'a> {
+    /// Not empty.
+    pub(super) secret: &'a [u8],
+    pub(super) edition: Option<PpjEdition>,
+}
+
+/// Verifies the signature headers if there are any, otherwise the query signature of a handshake. Other requests are
+/// accepted in edition A, which does not sign them.
 pub(super) fn verify(
-    secret: &[u8],
+    expected: &Expected<'_>,
     request: &WebhookRequest<'_>,
     params: &Params,
     now: Timestamp,
 ) -> Result<(), WebhookError> {
+    let Expected { secret, edition } = *expected;
     let is_handshake = matches!(params.once("type"), Ok(Some("verify" | "validation")));
     if request.headers.contains_key(TIMESTAMP) || request.headers.contains_key(SIGNATURE) {
         verify_headers(secret, request, params, now).map_err(|error| match error {
@@ -42,11 +54,15 @@ pub(super) fn verify(
             WebhookError::UnknownSignature(reason) if is_handshake => WebhookError::Unauthorized(reason),
             error => error,
         })
-    } else if is_handshake {
+    } else if is_handshake && edition != Some(PpjEdition::B) {
         verify_query(secret, params, now)
+    } else if is_handshake {
+        Err(WebhookError::Unauthorized(MISSING))
+    } else if edition == Some(PpjEdition::A) {
+        Ok(())
     } else {
         // The query signature covers the nonce only, so it does not authenticate a notification.
-        Err(shared_secret::missing(request.headers, MISSING))
+        Err(shared_secret::missing(request.headers, UNSIGNED))
     }
 }
 
