@@ -58,7 +58,8 @@ impl Ingest {
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] or [`StoreError::Stopped`]: nothing is stored.
-    pub async fn accept(&self, webhook: Webhook<'_>, update: Update) -> Result<AppendOutcome, StoreError> {
+    pub async fn accept(&self, webhook: Webhook<'_>, mut update: Update) -> Result<AppendOutcome, StoreError> {
+        self.metrics.texts_truncated.inc_by(update.truncate_texts());
         let Webhook { client, hook, request, now } = webhook;
         let mut labels = hook.labels.clone();
         labels.extend(update.labels.iter().map(|(k, v)| (k.clone(), v.clone())));
@@ -120,6 +121,7 @@ impl Ingest {
     ) -> Result<AppendOutcome, StoreError> {
         let mut update = Update::new(registration.vendor_id, Status::Pending);
         update.title = registration.title;
+        self.metrics.texts_truncated.inc_by(update.truncate_texts());
         let event = NewEvent {
             client: client.clone(),
             vendor: registration.vendor,

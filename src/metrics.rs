@@ -46,6 +46,7 @@ pub struct MetricSet {
     pub replays_running: Gauge,
     pub resets: Counters<Reset>,
     pub follower_lag: Gauge,
+    pub texts_truncated: Counter,
     pub rejects: Counter,
     pub rejects_refused: Counter,
     /// Includes the requests that verify or test an endpoint.
@@ -101,6 +102,7 @@ impl Metrics {
             resets: registry.counters("resets", "Streams that began with a reset, by reason"),
             follower_lag: registry
                 .gauge("follower_lag", "Positions between the slowest follower and the newest event of its client"),
+            texts_truncated: registry.counter("texts_truncated", "Texts of events that were cut to their bounds"),
             rejects: registry.counter("rejects", "Requests stored as rejects"),
             rejects_refused: registry.counter("rejects_refused", "Unverified requests not stored, for want of room"),
             delivery_attempts: registry.counters("delivery_attempts", "Delivery attempts, by outcome"),
