@@ -18,7 +18,7 @@ use futures::future::BoxFuture;
 
 use crate::vendor::OutgoingRequest;
 
-pub use attempt::{SENDER_HEADER, sender_id};
+pub use attempt::{MAX_HOPS, SENDER_HEADER, hop_count, sender_id};
 pub use handle::{DeliveryHandle, Options};
 pub use handshake::TestError;
 pub use worker::DeliveryWorker;

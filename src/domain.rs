@@ -13,7 +13,7 @@ pub use client::{Client, ClientId, Secret};
 pub use destinations::{Callback, Destinations, Disposition, MAX_ENDPOINT_CHARS, QueueKey, Target, check_endpoint};
 pub use document::{DocumentId, InvalidId, Status, UnknownName, Vendor, VendorId};
 pub use event::{Epoch, Event, EventId, EventJson, SharedEvent, Update, VendorError};
-pub use hook::{Encoding, Hook, HookChange, Mapping, NewHook, Verify};
+pub use hook::{Encoding, Hook, HookChange, Mapping, NewHook, PpjEdition, Verify};
 pub use notification::{
     Credential, Format, InvalidName, NOTIFICATIONS_PER_CLIENT, Notification, NotificationName, NotificationState,
     RetiredSecret,

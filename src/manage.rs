@@ -13,4 +13,4 @@ pub use deliveries::Deliveries;
 pub use documents::{Documents, NewDocument};
 pub use hooks::{HookError, Hooks};
 pub use notifications::{NewCallback, NewNotification, NotificationChange, NotificationError, Notifications, Secrets};
-pub use rejects::{Rejects, ReplayError};
+pub use rejects::{Rejects, Replay, ReplayError};

@@ -45,7 +45,9 @@ pub struct MetricSet {
     pub replays_running: Gauge,
     pub resets: Counters<Reset>,
     pub follower_lag: Gauge,
+    pub texts_truncated: Counter,
     pub rejects: Counter,
+    pub rejects_refused: Counter,
     /// Includes the requests that verify or test an endpoint.
     pub delivery_attempts: Counters<DeliveryOutcome>,
     pub delivery_seconds: Histogram,
@@ -99,7 +101,9 @@ impl Metrics {
             resets: registry.counters("resets", "Streams that began with a reset, by reason"),
             follower_lag: registry
                 .gauge("follower_lag", "Positions between the slowest follower and the newest event of its client"),
+            texts_truncated: registry.counter("texts_truncated", "Texts of events that were cut to their bounds"),
             rejects: registry.counter("rejects", "Requests stored as rejects"),
+            rejects_refused: registry.counter("rejects_refused", "Unverified requests not stored, for want of room"),
             delivery_attempts: registry.counters("delivery_attempts", "Delivery attempts, by outcome"),
             delivery_seconds: registry.histogram(
                 "delivery_seconds",

@@ -32,7 +32,7 @@ pub struct Store {
     pub log: Arc<dyn Log>,
     /// Clients, hooks and notifications.
     pub registry: Arc<dyn Registry>,
-    /// Authenticated requests that could not be parsed.
+    /// Requests that were not accepted and are kept for a replay.
     pub rejects: Arc<dyn RejectStore>,
     /// Outgoing deliveries.
     pub outbox: Arc<dyn Outbox>,
@@ -86,6 +86,13 @@ pub struct Retention {
     pub max_deliveries: u64,
     /// Maximum bytes of the attempts of delivered and dead deliveries.
     pub max_attempt_bytes: u64,
+}
+
+impl Retention {
+    /// Maximum number and bytes of the rejects that are not verified: a fifth of the limits on all.
+    pub fn unverified_rejects(&self) -> (u64, u64) {
+        (self.max_rejects / 5, self.max_reject_bytes / 5)
+    }
 }
 
 /// The cipher that protects secrets at rest. The key is not the store's business.

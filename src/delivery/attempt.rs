@@ -25,6 +25,19 @@ pub(super) struct AttemptResult {
 /// The request header that names the sender, see [`sender_id`].
 pub const SENDER_HEADER: &str = "docrelay-sender";
 
+/// The request header with the number of relays and clients that have forwarded the event.
+const HOPS_HEADER: &str = "docrelay-hops";
+
+/// A hook refuses an event that has been forwarded more often: clients that forward to each other in a circle would
+/// otherwise pass it on for ever. A chain of relays is shorter.
+pub const MAX_HOPS: u32 = 5;
+
+/// The hop count of a request, by its headers with lower-case names: 0 if it has none, [`u32::MAX`] if it is not a number.
+pub fn hop_count<'a>(headers: impl Iterator<Item = (&'a str, &'a str)>) -> u32 {
+    let values = headers.filter(|(name, _)| *name == HOPS_HEADER);
+    values.map(|(_, value)| value.parse().unwrap_or(u32::MAX)).max().unwrap_or(0)
+}
+
 /// Identifies the relay and the client whose event is delivered.
 pub fn sender_id(epoch: Epoch, client: &ClientId) -> String {
     format!("{epoch}/{client}")
@@ -100,9 +113,17 @@ impl DeliveryHandle {
         )
         .map_err(|e| e.to_string())?;
         request.headers.extend(receiver.credential());
-        // The client's own hooks reject it: otherwise an event could circulate for ever.
-        request.headers.push((SENDER_HEADER.to_owned(), sender_id(self.store.log.epoch(), &queue.client)));
+        let headers = due.raw.iter().flat_map(|raw| &raw.headers).map(|(name, value)| (name.as_str(), value.as_str()));
+        request.headers.extend(self.loop_headers(&queue.client, hop_count(headers).saturating_add(1)));
         Ok(request)
+    }
+
+    /// The headers by which hooks detect loops: the client's own hooks refuse the sender, all hooks too many hops.
+    pub(super) fn loop_headers(&self, client: &ClientId, hops: u32) -> [(String, String); 2] {
+        [
+            (SENDER_HEADER.to_owned(), sender_id(self.store.log.epoch(), client)),
+            (HOPS_HEADER.to_owned(), hops.to_string()),
+        ]
     }
 
     /// Disables a notification whose endpoint responded 410. Returns `false` if the notification was changed meanwhile:
@@ -258,6 +279,22 @@ fn outcome(exchange: &HttpExchange) -> DeliveryOutcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn hop_count_is_the_largest_and_maximal_if_malformed() {
+        for (values, count) in [
+            (&[][..], 0),
+            (&["3"], 3),
+            (&["3", "7", "1"], 7),
+            (&["1", "x"], u32::MAX),
+            (&[""], u32::MAX),
+            (&["-1"], u32::MAX),
+            (&["99999999999"], u32::MAX),
+        ] {
+            let headers = values.iter().map(|value| (HOPS_HEADER, *value)).chain([("x", "9")]);
+            assert_eq!(hop_count(headers), count, "{values:?}");
+        }
+    }
 
     #[test]
     fn message_id_contains_no_dot() {

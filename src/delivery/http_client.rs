@@ -70,9 +70,11 @@ impl ReqwestClient {
             // As bytes: a token may contain any character except line breaks.
             builder = builder.header(name, value.as_bytes());
         }
-        // A POST without a body needs a Content-Length, a GET must not have one.
-        if !request.body.is_empty() || request.method != http::Method::GET {
+        if !request.body.is_empty() {
             builder = builder.body(request.body);
+        } else if request.method != http::Method::GET {
+            // Many servers require the length of a POST, and hyper omits that of an empty body.
+            builder = builder.header(http::header::CONTENT_LENGTH, 0);
         }
         let sent = timeout(self.timeout, builder.send()).await;
         let response = sent.map_err(|_| HttpError::Timeout(self.timeout))?;

@@ -19,6 +19,9 @@ pub enum Verify {
     Ppj {
         /// The application secret of PPJ's console.
         secret: Secret,
+        /// What must be signed. `None` accepts both handshakes and signed notifications only.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        edition: Option<PpjEdition>,
     },
     /// `notification-auth-*` of Baidu's sibling products.
     Baidu {
@@ -70,6 +73,17 @@ impl Verify {
             Verify::HmacSha256 { .. } => "hmac-sha256",
         }
     }
+}
+
+/// The editions of PPJ's format that have a signature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PpjEdition {
+    /// Only the handshake is signed, in its query.
+    #[serde(alias = "a")]
+    A,
+    /// Every request is signed, in headers.
+    #[serde(alias = "b")]
+    B,
 }
 
 /// Accepts `"whsec_…"` as well as `["whsec_…", "whsec_…"]`.

@@ -18,6 +18,8 @@ pub enum IngestOutcome {
     Handshake,
     /// Malformed, stored as a reject: 422.
     Rejected,
+    /// A signature of an unknown form: 401, stored as an unverified reject if there is room.
+    UnknownSignature,
     /// Missing or wrong credentials: 401. The label value is `unproven` by contract.
     Unauthorized,
     /// 413.
@@ -34,7 +36,7 @@ pub enum IngestOutcome {
     WrongMethod,
     /// The connection closed before the request was complete.
     Aborted,
-    /// A notification of the same client called the hook: 508.
+    /// A notification of the same client called the hook, or the event was forwarded too often: 508.
     Looped,
 }
 
@@ -45,6 +47,7 @@ impl Label for IngestOutcome {
         Self::Duplicate,
         Self::Handshake,
         Self::Rejected,
+        Self::UnknownSignature,
         Self::Unauthorized,
         Self::TooLarge,
         Self::Timeout,
@@ -62,6 +65,7 @@ impl Label for IngestOutcome {
             Self::Duplicate => "repeat",
             Self::Handshake => "handshake",
             Self::Rejected => "rejected",
+            Self::UnknownSignature => "unknown_signature",
             Self::Unauthorized => "unproven",
             Self::TooLarge => "too_large",
             Self::Timeout => "timeout",

@@ -11,6 +11,7 @@ use super::{
 use crate::domain::{Encoding, Hook, Mapping, Status, Timestamp, Update, Vendor, VendorError, Verify};
 
 const MISSING: &str = "the signature header of this hook is required once, with its prefix";
+const UNKNOWN_FORM: &str = "the signature header does not hold this hook's prefix and an HMAC-SHA256 in its encoding";
 const MISMATCH: &str = "the signature does not match";
 
 pub(super) struct Generic;
@@ -29,9 +30,9 @@ impl Dialect for Generic {
             Verify::Authorization { secret } => shared_secret::authorization(request.headers, secret),
             Verify::HmacSha256 { secret, header, prefix, encoding } => {
                 let secret = shared_secret::secret_bytes(secret)?;
-                let sent = shared_secret::single_header(request.headers, header, MISSING)?;
-                let sent = sent.strip_prefix(prefix.as_bytes()).ok_or(WebhookError::Unauthorized(MISSING))?;
-                let sent = shared_secret::decode_tag(*encoding, sent).ok_or(WebhookError::Unauthorized(MISMATCH))?;
+                let sent = shared_secret::signature_header(request.headers, header, MISSING)?;
+                let tag = sent.strip_prefix(prefix.as_bytes()).and_then(|t| shared_secret::decode_tag(*encoding, t));
+                let sent = tag.ok_or_else(|| shared_secret::unknown_form(sent, UNKNOWN_FORM))?;
                 let good = shared_secret::tags_equal(&shared_secret::hmac(secret, &[request.body]), &sent);
                 if good { Ok(()) } else { Err(WebhookError::Unauthorized(MISMATCH)) }
             }

@@ -11,12 +11,12 @@ use http::Method;
 use serde_json::json;
 use url::Url;
 
-use self::signature::Params;
+use self::signature::{Expected, Params};
 use super::{
     Dialect, HandshakeResponse, OutgoingEvent, OutgoingRequest, ParsedMessage, RenderError, WebhookError,
     WebhookRequest, json, malformed, shared_secret, unexpected_verify_type,
 };
-use crate::domain::{Hook, Secret, Status, Timestamp, Update, Vendor, VendorError, Verify};
+use crate::domain::{Hook, PpjEdition, Secret, Status, Timestamp, Update, Vendor, VendorError, Verify};
 
 pub(super) struct Ppj;
 
@@ -30,8 +30,9 @@ impl Dialect for Ppj {
     }
 
     fn verify(&self, hook: &Hook, request: &WebhookRequest<'_>, now: Timestamp) -> Result<(), WebhookError> {
-        let Verify::Ppj { secret } = &hook.verify else { return Err(unexpected_verify_type()) };
-        signature::verify(shared_secret::secret_bytes(secret)?, request, &Params::of(request), now)
+        let Verify::Ppj { secret, edition } = &hook.verify else { return Err(unexpected_verify_type()) };
+        let expected = Expected { secret: shared_secret::secret_bytes(secret)?, edition: *edition };
+        signature::verify(&expected, request, &Params::of(request), now)
     }
 
     fn parse(&self, _hook: &Hook, request: &WebhookRequest<'_>) -> Result<ParsedMessage, WebhookError> {
@@ -65,7 +66,8 @@ impl Dialect for Ppj {
     ) -> Result<OutgoingRequest, RenderError> {
         match verify {
             Verify::None {} => notify(Edition::A, event, endpoint, None, now),
-            Verify::Ppj { secret } => notify(Edition::B, event, endpoint, Some(secret), now),
+            Verify::Ppj { edition: Some(PpjEdition::A), .. } => notify(Edition::A, event, endpoint, None, now),
+            Verify::Ppj { secret, .. } => notify(Edition::B, event, endpoint, Some(secret), now),
             other => Err(RenderError::UnsupportedVerify { vendor: Vendor::Ppj, verify_type: other.kind() }),
         }
     }

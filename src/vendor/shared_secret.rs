@@ -64,6 +64,36 @@ pub(super) fn secret_bytes(secret: &Secret) -> Result<&[u8], WebhookError> {
     }
 }
 
+/// The value of the header that holds the signature or the credentials; it must occur exactly once. Otherwise the error
+/// says `otherwise`: the signature has an unknown form if only another header holds one.
+pub(super) fn signature_header<'a>(
+    headers: &'a HeaderMap,
+    name: &str,
+    otherwise: &'static str,
+) -> Result<&'a [u8], WebhookError> {
+    if headers.contains_key(name) { single_header(headers, name, otherwise) } else { Err(missing(headers, otherwise)) }
+}
+
+/// The error for a request without the header that holds its signature or credentials.
+pub(super) fn missing(headers: &HeaderMap, reason: &'static str) -> WebhookError {
+    let is_signature =
+        |name: &str| ["signature", "hmac"].iter().any(|part| name.contains(part)) || name == "notification-auth-token";
+    if headers.keys().any(|name| is_signature(name.as_str())) {
+        WebhookError::UnknownSignature(reason)
+    } else {
+        WebhookError::Unauthorized(reason)
+    }
+}
+
+/// The error for a signature header whose value is not of the hook's form.
+pub(super) fn unknown_form(value: &[u8], reason: &'static str) -> WebhookError {
+    if value.trim_ascii().is_empty() {
+        WebhookError::Unauthorized(reason)
+    } else {
+        WebhookError::UnknownSignature(reason)
+    }
+}
+
 /// The value of a header that must occur exactly once; otherwise the error says `otherwise`.
 pub(super) fn single_header<'a>(
     headers: &'a HeaderMap,
@@ -80,7 +110,7 @@ pub(super) fn single_header<'a>(
 /// Checks that `Authorization` occurs once and equals the secret.
 pub(super) fn authorization(headers: &HeaderMap, secret: &Secret) -> Result<(), WebhookError> {
     const EXPECTED: &str = "the header Authorization must occur once and equal the hook's secret";
-    if equals_secret(single_header(headers, "authorization", EXPECTED)?, secret)? {
+    if equals_secret(signature_header(headers, "authorization", EXPECTED)?, secret)? {
         Ok(())
     } else {
         Err(WebhookError::Unauthorized(EXPECTED))

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::domain::{Hook, Secret, Status, Timestamp, Update, Vendor, VendorId, Verify};
 
-pub(super) use cloudevents::has_attributes_in_headers;
+pub(super) use cloudevents::is_binary as is_binary_cloudevent;
 pub(super) use signature::{shared_key, sign_headers};
 
 /// The encoding of an outgoing event.
@@ -121,7 +121,7 @@ fn envelope(request: &WebhookRequest<'_>) -> Result<Update, WebhookError> {
     let mut update = update(&kind, None, data)?;
     update.vendor_time = time;
     // A blank id does not identify a message: all messages with it would be duplicates of one.
-    let id = request.headers.get("webhook-id").and_then(|id| id.to_str().ok()).filter(|id| !id.trim().is_empty());
+    let id = signature::message_id(request.headers).filter(|id| !id.trim().is_empty());
     update.dedup_key = id.map(|id| format!("webhook:{id}"));
     Ok(update)
 }

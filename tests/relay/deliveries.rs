@@ -7,5 +7,6 @@ mod commands;
 mod crash;
 mod formats;
 mod isolation;
+mod loops;
 mod restrictions;
 mod retries;

@@ -134,6 +134,7 @@ macro_rules! test_store {
                     reject_is_stored_completely_and_survives_reopen
                     rejects_are_paged_newest_first
                     oldest_rejects_are_pruned_by_count_bytes_and_age
+                    unverified_rejects_displace_only_each_other
                     reject_is_removed_by_its_client_only
                 }
                 lifecycle {

@@ -236,3 +236,31 @@ fn send_command_signs_for_every_vendor() {
     let unknown = relay.cli_without_data(&["send", "ppj", &relay.url("/in/unknown")]);
     assert_eq!(unknown.status.code(), Some(1), "{unknown:?}");
 }
+
+#[test]
+fn secret_without_verify_is_never_dropped() {
+    let relay = TestRelay::start();
+    relay.add_client("acme");
+    let home = tempfile::tempdir().expect("a directory");
+    let file = secret_file(home.path(), "s3cr3t-value");
+    let add = |vendor: &str, flags: &[&str]| {
+        let file = file.to_str().expect("text");
+        relay.cli(&[&["hook", "add", "--client", "acme", "--vendor", vendor, "--secret-file", file], flags].concat())
+    };
+    // A vendor with one type of verification gets it.
+    for vendor in ["ppj", "baidu"] {
+        assert_eq!(add(vendor, &[]).succeeded().json()["verify"]["type"], vendor);
+    }
+    assert_eq!(add("gini", &[]).succeeded().json()["verify"]["type"], "authorization");
+    // Otherwise, and with an explicit `none`, the command is refused.
+    for (vendor, flags, named) in [
+        ("zoffice", &[][..], "cookie"),
+        ("generic", &["--mapping", MAPPING], "hmac-sha256"),
+        ("ppj", &["--verify", "none"], "none"),
+    ] {
+        let refused = add(vendor, flags);
+        assert!(!refused.status.success(), "{vendor}: {}", refused.stdout);
+        assert!(refused.stderr.contains("--verify") && refused.stderr.contains(named), "{}", refused.stderr);
+        assert!(!refused.stderr.contains("s3cr3t-value"), "{}", refused.stderr);
+    }
+}

@@ -5,6 +5,7 @@ use tokio::io::AsyncWriteExt;
 use super::servers::{answer, assert_not_called, bind, drive_io, read, receive, until_closed, with_server};
 use super::{LONG, SHORT, error, get, local, post, response};
 use crate::delivery::{HttpClient, HttpError, HttpExchange};
+use crate::vendor::OutgoingRequest;
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
@@ -92,6 +93,16 @@ async fn pooled_connection_closed_by_the_server_fails_no_request() {
         }
     };
     with_server(server, calls).await;
+}
+
+#[tokio::test]
+async fn post_with_empty_body_states_its_length() {
+    let (listener, base) = bind().await;
+    let head = b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+    let request = OutgoingRequest { body: bytes::Bytes::new(), ..post(&base) };
+    let http_client = local(LONG);
+    let (seen, _) = tokio::join!(answer(&listener, head), http_client.exchange(request));
+    assert_eq!(seen.matches("\r\ncontent-length: 0\r\n").count(), 1, "{seen}");
 }
 
 #[tokio::test]

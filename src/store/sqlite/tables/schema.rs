@@ -110,6 +110,7 @@ pub(crate) const VERSION_1: &str = "
         key BLOB NOT NULL
     );
     CREATE UNIQUE INDEX dedup_key ON dedup (key);
+    -- `method` of an unverified request has a prefix: see `rejects`.
     CREATE TABLE reject (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         client INTEGER NOT NULL,

@@ -60,7 +60,8 @@ fn apply(tx: &mut BatchTx<'_>, command: &BatchCommand) -> Result<CommandOutput, 
         }
         BatchCommand::AddReject { client, reject } => {
             let client = client_number(tx, client)?;
-            CommandOutput::Number(rejects::insert(tx.db(), client, tx.context.retention, reject)?)
+            let added = rejects::insert(tx.db(), client, tx.context.retention, reject)?;
+            CommandOutput::Number(added.ok_or(StoreError::TooMany("unverified rejects"))?)
         }
         BatchCommand::RemoveReject { client, id } => {
             let client = client_number(tx, client)?;
