@@ -36,8 +36,7 @@ impl ClientCommand {
         let Self::Add { id, .. } = self;
         let body = json!({"clientId": id.as_str()});
         let created = with_session(config, async |s| s.as_admin(ApiRequest::post("/admin/clients", Some(body))).await)?;
-        print(&created.to_string());
-        Ok(())
+        print(&created.to_string())
     }
 }
 
@@ -109,8 +108,7 @@ impl HookCommand {
         let new = serde_json::to_value(add.new_hook()?)?;
         let request = ApiRequest::post("/hooks", Some(new));
         let created = with_session(config, async |s| s.as_client(&add.client, request).await)?;
-        print(&created.to_string());
-        Ok(())
+        print(&created.to_string())
     }
 }
 
@@ -181,7 +179,6 @@ impl TokenCommand {
             session.require_client(&self.client).await?;
             Ok(session.keys.issue(&self.client, &self.scope, self.ttl, Timestamp::now())?)
         })?;
-        print(&token);
-        Ok(())
+        print(&token)
     }
 }

@@ -2,8 +2,10 @@
 //! because the list of processes shows flags to all users of the machine. Text from the network is printed without the
 //! characters that control a terminal.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::Path;
+use std::sync::mpsc::sync_channel;
+use std::time::Duration;
 
 use anyhow::Context;
 
@@ -42,14 +44,26 @@ pub(super) fn read_secret(file: Option<&Path>, variable: &str) -> anyhow::Result
     Ok(Some(secret.to_owned()))
 }
 
-#[expect(clippy::print_stdout, reason = "the place where commands print results")]
-pub(super) fn print(text: &str) {
-    println!("{text}");
+/// How long [`print_error`] waits for standard error.
+const PRINT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Prints a result to standard output. Without `println!`, which panics if that is full or closed.
+pub(super) fn print(text: &str) -> anyhow::Result<()> {
+    writeln!(std::io::stdout(), "{text}").context("cannot write to the standard output")
 }
 
-#[expect(clippy::print_stderr, reason = "the place where commands print errors")]
+/// Prints an error to standard error. If that cannot be written, only the exit code tells. A reader that has stopped delays
+/// the exit by [`PRINT_TIMEOUT`].
 pub(super) fn print_error(sentence: &str) {
-    eprintln!("docrelay: {sentence}");
+    let (sender, printed) = sync_channel(1);
+    let line = format!("docrelay: {sentence}\n");
+    let print = move || {
+        std::io::stderr().write_all(line.as_bytes()).ok();
+        sender.try_send(()).ok();
+    };
+    if std::thread::Builder::new().name("error".to_owned()).spawn(print).is_ok() {
+        printed.recv_timeout(PRINT_TIMEOUT).ok();
+    }
 }
 
 /// Replaces control characters and bidirectional formatting characters by U+FFFD, so that remote text cannot move the

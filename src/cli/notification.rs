@@ -134,7 +134,7 @@ impl TestNotification {
     fn run(&self, config: &Config) -> anyhow::Result<()> {
         let request = ApiRequest::post(format!("{NOTIFICATIONS}/{}/test", self.name), None);
         let tested = with_session(config, async |s| s.as_client(&self.client, request).await)?;
-        print(&tested.to_string());
+        print(&tested.to_string())?;
         let reason = &tested["reason"];
         ensure!(reason.is_null(), "the test event was not delivered: {}", reason.as_str().unwrap_or_default());
         Ok(())
@@ -220,14 +220,12 @@ impl ListDeliveries {
 
 fn print_response(config: &Config, client: &ClientId, request: ApiRequest) -> anyhow::Result<()> {
     let response = with_session(config, async |s| s.as_client(client, request).await)?;
-    print(&response.to_string());
-    Ok(())
+    print(&response.to_string())
 }
 
 /// Prints the items of the array `member` in the response, one per line.
 fn print_list(config: &Config, client: &ClientId, path: impl Into<String>, member: &str) -> anyhow::Result<()> {
     let response = with_session(config, async |s| s.as_client(client, ApiRequest::get(path)).await)?;
     let items = response[member].as_array().with_context(|| format!("the response of the relay has no {member}"))?;
-    items.iter().for_each(|item| print(&item.to_string()));
-    Ok(())
+    items.iter().try_for_each(|item| print(&item.to_string()))
 }

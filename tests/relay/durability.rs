@@ -2,5 +2,6 @@
 
 mod crash;
 mod disk;
+mod log_output;
 mod shutdown;
 mod store_unavailable;

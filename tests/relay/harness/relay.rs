@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::ExitStatus;
+use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::mpsc::RecvTimeoutError;
 use std::thread;
@@ -38,6 +38,11 @@ impl TestRelay {
 
     /// Starts a relay with these configuration keys, such as `("idle_interval", "1s")`.
     pub(crate) fn with_config(config: &[(&str, &str)]) -> Self {
+        Self::with_stderr(config, Stdio::piped())
+    }
+
+    /// Starts a relay whose standard error is not read by the harness, so its log is not part of the output.
+    pub(crate) fn with_stderr(config: &[(&str, &str)], stderr: Stdio) -> Self {
         let directory = tempfile::Builder::new().prefix("relay-").tempdir_in(env!("CARGO_TARGET_TMPDIR"));
         let any_port: SocketAddr = ([127, 0, 0, 1], 0).into();
         let mut relay = Self {
@@ -48,7 +53,7 @@ impl TestRelay {
             process: None,
             output: Arc::default(),
         };
-        relay.launch();
+        relay.launch(stderr);
         relay
     }
 
@@ -132,7 +137,7 @@ impl TestRelay {
         if self.process.is_some() {
             self.stop();
         }
-        self.launch();
+        self.launch(Stdio::piped());
     }
 
     /// Sends one request to the public address, on its own connection.
@@ -166,11 +171,11 @@ impl TestRelay {
     }
 
     #[track_caller]
-    fn launch(&mut self) {
+    fn launch(&mut self, stderr: Stdio) {
         let mut command = docrelay(&["serve"], &self.config());
         command.arg("--data").arg(self.data_dir());
         command.args(["--listen", &self.listen.to_string(), "--admin-listen", &self.admin_listen.to_string()]);
-        let process = RelayProcess::spawn(&mut command, &self.output);
+        let process = RelayProcess::spawn(command.stderr(stderr), &self.output);
         let deadline = Instant::now() + TIMEOUT;
         let runtime = loop {
             if let Some(runtime) = RuntimeFile::read(&self.data_dir(), process.pid) {
