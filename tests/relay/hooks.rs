@@ -3,6 +3,7 @@
 mod baidu;
 mod generic;
 mod gini;
+mod keep_alive;
 mod malformed;
 mod ppj;
 mod slow_requests;
