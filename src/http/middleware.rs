@@ -8,14 +8,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use http::{HeaderName, HeaderValue, Method, Request, StatusCode, Uri, header};
+use http::{HeaderName, HeaderValue, Method, Request, StatusCode, Uri, Version, header};
 use hyper::body::Incoming;
 use tower_service::Service;
 use warp::Reply;
 use warp::filters::BoxedFilter;
 use warp::reply::Response;
 
-use super::request::RequestId;
+use super::request::{RequestId, normalize_path};
+use super::response::Problem;
 use super::routes::redact_path;
 use super::transport::connection::Peer;
 use crate::metrics::Metrics;
@@ -61,17 +62,21 @@ impl Service<Request<Incoming>> for RequestMiddleware {
         }
         let origin = request.headers().get("origin").cloned();
         // The vendors' addresses are not for browsers; CloudEvents has an OPTIONS request of its own there.
-        let is_hook = request.uri().path().starts_with("/in/");
+        let path = normalize_path(request.uri().path());
+        let is_hook = path.starts_with("/in/");
         let is_preflight = !is_hook && request.method() == Method::OPTIONS;
         let logged = LoggedRequest {
             id,
             peer: request.extensions().get::<Peer>().copied(),
             method: request.method().clone(),
-            path: redact_path(request.uri().path()),
+            path: redact_path(&path),
             start: Instant::now(),
         };
+        let has_valid_host = has_valid_host(&request);
         Box::pin(async move {
-            let mut response = if is_preflight {
+            let mut response = if !has_valid_host {
+                Problem::bad_request("an HTTP/1.1 request has exactly one Host header").into_response(&logged.id)
+            } else if is_preflight {
                 StatusCode::NO_CONTENT.into_response()
             } else {
                 warp::service(inner.routes.clone()).call(request).await?
@@ -91,6 +96,11 @@ impl Service<Request<Incoming>> for RequestMiddleware {
             Ok(response)
         })
     }
+}
+
+/// RFC 9112, 3.2: a request without `Host`, or with two, is refused, because proxies may disagree about its host.
+fn has_valid_host(request: &Request<Incoming>) -> bool {
+    request.version() != Version::HTTP_11 || request.headers().get_all(header::HOST).iter().count() == 1
 }
 
 /// The origins whose pages may read responses. The relay uses no cookies, so a response that any origin may read gives no
