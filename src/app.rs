@@ -51,7 +51,7 @@ pub struct Listening {
 pub async fn serve(config: Config, metrics: Metrics, on_listening: OnListening<'_>) -> anyhow::Result<()> {
     tasks::ignore_file_size_signal()?;
     let mut signals = Signals::catch()?;
-    let directory = DataDirectory::open(&config.data)?;
+    let directory = DataDirectory::create(&config.data)?;
     directory.keys()?;
     directory.admin_token(config.admin_token.clone())?;
     let store = match directory.open_store(parts::store_options(&config, &directory, &metrics)?)? {
