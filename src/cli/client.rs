@@ -133,8 +133,16 @@ impl AddHook {
                 verify.insert(key.into(), json!(value));
             }
         }
-        match (self.verify.as_str(), read_secret(self.secret_file.as_deref(), HOOK_SECRET_VARIABLE)?) {
-            ("none", _) => {}
+        match (self.verify.as_str(), read_secret("secret", self.secret_file.as_deref(), HOOK_SECRET_VARIABLE)?) {
+            ("none", None) => {}
+            ("none", Some(_)) => {
+                let source = if self.secret_file.is_some() { "--secret-file" } else { HOOK_SECRET_VARIABLE };
+                let verify = self.usual_verification();
+                bail!(
+                    "a hook without verification does not use the secret of {source}: \
+                     add --verify {verify}, or leave the secret out"
+                );
+            }
             (other, None) => bail!("verify type {other} needs a secret: --secret-file or {HOOK_SECRET_VARIABLE}"),
             ("standard", Some(text)) => {
                 let secrets: Vec<&str> = text.split_whitespace().collect();
@@ -145,6 +153,19 @@ impl AddHook {
             }
         }
         serde_json::from_value(Value::Object(verify)).context("the verification is invalid")
+    }
+}
+
+impl AddHook {
+    /// The type of verification that the vendor's own requests pass.
+    fn usual_verification(&self) -> &'static str {
+        match self.vendor {
+            Vendor::Ppj => "ppj",
+            Vendor::Baidu => "baidu",
+            Vendor::Zoffice | Vendor::Gini => "authorization",
+            Vendor::Standard => "standard",
+            Vendor::Generic => "hmac-sha256",
+        }
     }
 }
 

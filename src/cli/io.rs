@@ -16,16 +16,19 @@ pub(super) const TOKEN_VARIABLE: &str = "DOCRELAY_TOKEN";
 pub(super) const HOOK_SECRET_VARIABLE: &str = "DOCRELAY_HOOK_SECRET";
 
 /// The secret in `file` (`-` is the standard input), or else in the environment variable `variable`. `None` if there is
-/// no file and the variable is not set or empty. One line break at the end is removed, because editors add it.
-pub(super) fn read_secret(file: Option<&Path>, variable: &str) -> anyhow::Result<Option<String>> {
+/// no file and the variable is not set or empty. One line break at the end is removed, because editors add it. `kind` names
+/// the secret in errors, such as `token`.
+pub(super) fn read_secret(kind: &str, file: Option<&Path>, variable: &str) -> anyhow::Result<Option<String>> {
     let text = match file {
         Some(path) if path == Path::new("-") => {
             let mut text = String::new();
-            std::io::stdin().read_to_string(&mut text).context("cannot read the secret from the standard input")?;
+            std::io::stdin()
+                .read_to_string(&mut text)
+                .with_context(|| format!("cannot read the {kind} from the standard input"))?;
             text
         }
         Some(path) => {
-            std::fs::read_to_string(path).with_context(|| format!("cannot read the secret file {}", path.display()))?
+            std::fs::read_to_string(path).with_context(|| format!("cannot read the {kind} file {}", path.display()))?
         }
         None => match std::env::var(variable) {
             Ok(text) => text,
@@ -36,7 +39,7 @@ pub(super) fn read_secret(file: Option<&Path>, variable: &str) -> anyhow::Result
     let secret = text.strip_suffix('\n').map_or(text.as_str(), |t| t.strip_suffix('\r').unwrap_or(t));
     if secret.is_empty() {
         match file {
-            Some(path) => anyhow::bail!("the secret file {} is empty", path.display()),
+            Some(path) => anyhow::bail!("the {kind} file {} is empty", path.display()),
             // Scripts often unset a variable by setting it to an empty value.
             None => return Ok(None),
         }
@@ -92,12 +95,12 @@ mod tests {
         let path = dir.path().join("secret");
         for (written, secret) in [("s3cret\n", "s3cret"), ("s3cret\r\n", "s3cret"), (" s \n\n", " s \n"), ("x", "x")] {
             std::fs::write(&path, written).expect("written");
-            assert_eq!(read_secret(Some(&path), "UNUSED").expect("read").as_deref(), Some(secret));
+            assert_eq!(read_secret("secret", Some(&path), "UNUSED").expect("read").as_deref(), Some(secret));
         }
         std::fs::write(&path, "\n").expect("written");
-        assert!(read_secret(Some(&path), "UNUSED").is_err());
-        assert!(read_secret(Some(&dir.path().join("absent")), "UNUSED").is_err());
-        assert_eq!(read_secret(None, "DOCRELAY_UNSET_VARIABLE").expect("read"), None);
+        assert!(read_secret("secret", Some(&path), "UNUSED").is_err());
+        assert!(read_secret("secret", Some(&dir.path().join("absent")), "UNUSED").is_err());
+        assert_eq!(read_secret("secret", None, "DOCRELAY_UNSET_VARIABLE").expect("read"), None);
     }
 
     #[test]
