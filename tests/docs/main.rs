@@ -65,6 +65,8 @@ fn reference_tables_match_the_code() {
     assert_generated("routes", &docrelay::http::reference());
     assert_generated("configuration", &docrelay::config::reference());
     assert_generated("metrics", &docrelay::metrics::reference());
+    // Trap 33: documented label values are those of the code.
+    assert_generated("labels", &docrelay::metrics::label_reference());
 }
 
 /// The text in code marks, without fenced blocks.
