@@ -55,11 +55,11 @@ pub(super) fn print(text: &str) -> anyhow::Result<()> {
     writeln!(std::io::stdout(), "{text}").context("cannot write to the standard output")
 }
 
-/// Prints an error to standard error. If that cannot be written, only the exit code tells. A reader that has stopped delays
+/// Prints an error to standard error, sanitized: it may quote a server. If that cannot be written, only the exit code tells. A reader that has stopped delays
 /// the exit by [`PRINT_TIMEOUT`].
 pub(super) fn print_error(sentence: &str) {
     let (sender, printed) = sync_channel(1);
-    let line = format!("docrelay: {sentence}\n");
+    let line = format!("docrelay: {}\n", sanitize_lines(sentence));
     let print = move || {
         std::io::stderr().write_all(line.as_bytes()).ok();
         sender.try_send(()).ok();
