@@ -64,8 +64,10 @@ pub struct Config {
     pub max_followers_per_client: usize,
     /// Maximum size of a request head in bytes; at least 8 KiB, which hyper needs.
     pub max_header_bytes: usize,
-    /// Deadline for receiving a request head.
+    /// Deadline for receiving a request head, from its first byte.
     pub header_timeout: Duration,
+    /// Maximum idle time of a connection between two requests.
+    pub keep_alive_timeout: Duration,
     /// Maximum size of a request body in bytes.
     pub max_body_bytes: usize,
     /// Deadline for receiving a request body.
@@ -146,6 +148,7 @@ impl Config {
             max_followers_per_client,
             max_header_bytes: sources.get("max_header_bytes", value::header_size)?,
             header_timeout: sources.get("header_timeout", value::duration)?,
+            keep_alive_timeout: sources.get("keep_alive_timeout", value::duration)?,
             max_body_bytes: sources.get("max_body_bytes", value::small_size)?,
             body_timeout: sources.get("body_timeout", value::duration)?,
             hook_rate: sources.get("hook_rate", value::rate)?,

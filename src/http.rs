@@ -1,7 +1,7 @@
 //! The HTTP side of the relay. `routes` is the table of all addresses; handlers are functions over the use cases and know
 //! no port of the store. [`Context`] is what they share: the use cases, and the check of tokens.
 
-mod accept_header;
+mod accept;
 mod api;
 mod api_route;
 mod baidu;

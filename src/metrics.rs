@@ -60,6 +60,7 @@ pub struct MetricSet {
     pub endpoints_half_open: Gauge,
     /// Held with [`GaugeGuard`].
     pub connections: Gauge,
+    pub log_lines_dropped: Counter,
     pub store_head: Gauge,
     pub wal_bytes: Gauge,
     pub pruned_events: Counter,
@@ -74,12 +75,11 @@ impl Metrics {
     pub fn new(version: &'static str) -> Self {
         let mut registry = MetricRegistry::new();
         registry.info("build", ("version", version), "Version of the running program");
+        let labels = vec!["vendor", IngestOutcome::NAME];
+        let events_in = registry.family("events_in", labels, "Requests of vendors, by outcome");
+        registry.describe_values::<IngestOutcome>();
         let inner = MetricSet {
-            events_in: registry.family(
-                "events_in",
-                vec!["vendor", IngestOutcome::NAME],
-                "Requests of vendors, by outcome",
-            ),
+            events_in,
             events_out: registry.counter("events_out", "Events written to followers, counted once per follower"),
             stream_bytes: registry.counter("stream_bytes", "Bytes written to followers"),
             followers: registry.gauge("followers", "Open streams"),
@@ -118,6 +118,8 @@ impl Metrics {
             endpoints_open: registry.gauge("endpoints_open", "Endpoints whose circuit breaker is open"),
             endpoints_half_open: registry.gauge("endpoints_half_open", "Endpoints whose circuit breaker is half open"),
             connections: registry.gauge("connections", "Open connections on both addresses"),
+            log_lines_dropped: registry
+                .counter("log_lines_dropped", "Log lines dropped because standard error did not accept them"),
             http_responses: registry.family("http_responses", vec!["status"], "HTTP responses, by status code"),
             store_head: registry.gauge("store_head", "Sequence of the last stored event"),
             wal_bytes: registry.gauge("wal_bytes", "Bytes of the write-ahead log of the database"),
@@ -190,6 +192,19 @@ pub fn reference() -> String {
         format!("| `{}` | {} | {} | {} |\n", e.name, e.kind, labels.join(", "), e.help)
     });
     std::iter::once("| metric | kind | labels | meaning |\n|---|---|---|---|\n".to_owned()).chain(rows).collect()
+}
+
+/// The closed sets of label values as rows of a Markdown table, which `docs/REFERENCE.md` contains verbatim.
+pub fn label_reference() -> String {
+    let metrics = Metrics::new("");
+    let closed = metrics.entries().iter().filter(|e| !e.values.is_empty());
+    let rows = closed.map(|e| {
+        let values: Vec<_> = e.values.iter().map(|v| format!("`{v}`")).collect();
+        let label = e.labels.last().copied().unwrap_or_default();
+        format!("| `{label}` of `{}` | {} |\n", e.name, values.join(", "))
+    });
+    let vendor = "| `vendor` | the six vendors, or `unknown` if the hook is unknown |\n";
+    std::iter::once(format!("| label | values |\n|---|---|\n{vendor}")).chain(rows).collect()
 }
 
 #[cfg(test)]

@@ -120,6 +120,7 @@ pub(super) fn server_options(config: &Config) -> server::Options {
     let connection = connection::Options {
         max_header_bytes: config.max_header_bytes,
         header_timeout: config.header_timeout,
+        keep_alive_timeout: config.keep_alive_timeout,
         write_timeout: config.write_timeout,
     };
     server::Options { max_connections: config.max_connections, connection }

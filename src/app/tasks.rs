@@ -25,10 +25,11 @@ const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(30);
 /// Part of the grace period that is reserved for closing the store.
 const STORE_CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Receives SIGTERM and SIGINT.
+/// Receives SIGTERM, SIGINT and SIGHUP.
 pub(super) struct Signals {
     term: Signal,
     int: Signal,
+    hup: Signal,
 }
 
 impl Signals {
@@ -37,14 +38,20 @@ impl Signals {
     pub(super) fn catch() -> anyhow::Result<Self> {
         let term = listen_for(SignalKind::terminate()).context("cannot handle SIGTERM")?;
         let int = listen_for(SignalKind::interrupt()).context("cannot handle SIGINT")?;
-        Ok(Self { term, int })
+        let hup = listen_for(SignalKind::hangup()).context("cannot handle SIGHUP")?;
+        Ok(Self { term, int, hup })
     }
 
-    /// Waits for SIGTERM or SIGINT; returns its name.
+    /// Waits for SIGTERM or SIGINT; returns its name. A SIGHUP, as from the end of an SSH session, is logged only.
     pub(super) async fn next(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.term.recv() => "SIGTERM",
-            _ = self.int.recv() => "SIGINT",
+        loop {
+            tokio::select! {
+                _ = self.term.recv() => return "SIGTERM",
+                _ = self.int.recv() => return "SIGINT",
+                Some(()) = self.hup.recv() => {
+                    tracing::info!("SIGHUP ignored: restart the relay to change its configuration");
+                }
+            }
         }
     }
 }

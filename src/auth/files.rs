@@ -15,6 +15,9 @@ pub enum KeyError {
     /// The file is accessible for group or others.
     #[error("{} is accessible for other users: run chmod 600 {}", .0.display(), .0.display())]
     Exposed(PathBuf),
+    /// Any user can replace the files of the directory.
+    #[error("other users can replace files in {}: run chmod 700 {}", .0.display(), .0.display())]
+    WorldWritable(PathBuf),
     #[error("{} is not {expected}: restore it from a backup{}", .path.display(), .otherwise)]
     Malformed {
         path: PathBuf,
@@ -74,6 +77,16 @@ fn flush_name(path: &Path) -> Result<(), KeyError> {
 /// Flushes the names in a directory.
 pub(super) fn flush_directory(path: &Path) -> Result<(), KeyError> {
     File::open(path).and_then(|directory| directory.sync_all()).map_err(KeyError::file("flush", path))
+}
+
+/// Checks that not all users can replace the files of a directory. A group may, because container platforms give volumes to
+/// one. The mode is not corrected: the directory may be shared on purpose, such as `/tmp`.
+///
+/// # Errors
+/// [`KeyError::WorldWritable`], [`KeyError::File`] for I/O errors.
+pub fn check_directory(path: &Path) -> Result<(), KeyError> {
+    let mode = fs::metadata(path).map_err(KeyError::file("read", path))?.permissions().mode();
+    if mode & 0o002 == 0 { Ok(()) } else { Err(KeyError::WorldWritable(path.to_owned())) }
 }
 
 /// Reads a secret file; `None` if it does not exist.

@@ -37,8 +37,7 @@ impl ClientCommand {
         let Self::Add { id, .. } = self;
         let body = json!({"clientId": id.as_str()});
         let created = with_session(config, async |s| s.as_admin(ApiRequest::post("/admin/clients", Some(body))).await)?;
-        print(&created.to_string());
-        Ok(())
+        print(&created.to_string())
     }
 }
 
@@ -114,8 +113,7 @@ impl HookCommand {
         let new = serde_json::to_value(add.new_hook()?)?;
         let request = ApiRequest::post("/hooks", Some(new));
         let created = with_session(config, async |s| s.as_client(&add.client, request).await)?;
-        print(&created.to_string());
-        Ok(())
+        print(&created.to_string())
     }
 }
 
@@ -133,7 +131,7 @@ impl AddHook {
 
     /// The same JSON as in `POST /hooks`, read by the same rules.
     fn verify(&self) -> anyhow::Result<Verify> {
-        let secret = read_secret(self.secret_file.as_deref(), HOOK_SECRET_VARIABLE)?;
+        let secret = read_secret("secret", self.secret_file.as_deref(), HOOK_SECRET_VARIABLE)?;
         let kind = self.verify_type(secret.is_some())?;
         let mut verify = Map::new();
         verify.insert("type".into(), json!(kind));
@@ -213,7 +211,6 @@ impl TokenCommand {
             session.require_client(&self.client).await?;
             Ok(session.keys.issue(&self.client, &self.scope, self.ttl, Timestamp::now())?)
         })?;
-        print(&token);
-        Ok(())
+        print(&token)
     }
 }

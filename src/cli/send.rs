@@ -107,7 +107,7 @@ fn one_of<T: Copy + Send + Sync + 'static>(
 
 /// Sends one webhook; a status other than 2xx is an error.
 pub(super) async fn run(args: SendArgs) -> anyhow::Result<()> {
-    let secret = read_secret(args.secret_file.as_deref(), HOOK_SECRET_VARIABLE)?;
+    let secret = read_secret("secret", args.secret_file.as_deref(), HOOK_SECRET_VARIABLE)?;
     send(&args, secret.as_deref(), Timestamp::now(), &mut std::io::stdout(), &mut std::io::stderr()).await
 }
 

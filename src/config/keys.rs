@@ -92,7 +92,12 @@ pub const KEYS: &[Key] = &[
         "Maximum number of streams of a client; further streams are refused with a `retry:` delay",
     ),
     Key::plain("max_header_bytes", "16KiB", "Maximum size of a request head; at least `8KiB`"),
-    Key::plain("header_timeout", "10s", "Deadline for receiving a request head"),
+    Key::plain("header_timeout", "10s", "Deadline for receiving a request head, from its first byte"),
+    Key::plain(
+        "keep_alive_timeout",
+        "75s",
+        "Maximum idle time of a connection between two requests. Keep it longer than that of the proxy in front",
+    ),
     Key::plain("max_body_bytes", "256KiB", "Maximum size of a request body; a larger one gets 413"),
     Key::plain("body_timeout", "10s", "Deadline for receiving a request body; a slower one gets 408"),
     Key::plain("hook_rate", "50000", "Maximum requests per second to a hook; further requests get 429"),

@@ -208,7 +208,10 @@ fn admin_token_is_absent_from_errors_and_debug_output() {
 #[test]
 fn unknown_environment_variables_are_reported() {
     let mut names: Vec<String> = KEYS.iter().map(Key::variable).collect();
-    names.extend(["DOCRELAY_CONFIG", "PATH", "DOCRELAY_LISSEN"].map(str::to_owned));
+    // Variables of the commands, which a shell may have set.
+    names.extend(["DOCRELAY_CONFIG", "DOCRELAY_TOKEN", "DOCRELAY_HOOK_SECRET"].map(str::to_owned));
+    names.extend(["DOCRELAY_NOTIFICATION_SECRET", "DOCRELAY_NOTIFICATION_TOKEN_VALUE"].map(str::to_owned));
+    names.extend(["PATH", "DOCRELAY_LISSEN"].map(str::to_owned));
     assert_eq!(unknown_variables(names), ["DOCRELAY_LISSEN"]);
 }
 

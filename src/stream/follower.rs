@@ -261,6 +261,7 @@ impl Follower {
 impl Drop for Follower {
     fn drop(&mut self) {
         self.streams.metrics.disconnects.inc(self.reason);
-        tracing::info!(client = %self.subscription.client(), reason = self.reason.as_str(), "stream ended");
+        // At debug level: thousands of followers may leave at once. The counter tells how many, and why.
+        tracing::debug!(client = %self.subscription.client(), reason = self.reason.as_str(), "stream ended");
     }
 }

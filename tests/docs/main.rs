@@ -65,6 +65,8 @@ fn reference_tables_match_the_code() {
     assert_generated("routes", &docrelay::http::reference());
     assert_generated("configuration", &docrelay::config::reference());
     assert_generated("metrics", &docrelay::metrics::reference());
+    // Trap 33: documented label values are those of the code.
+    assert_generated("labels", &docrelay::metrics::label_reference());
 }
 
 /// The text in code marks, without fenced blocks.
@@ -156,7 +158,7 @@ fn is_bound(key: &str) -> bool {
 #[test]
 fn bounds_match_configuration_and_metrics() {
     use docrelay::config::{DefaultValue, KEYS};
-    use docrelay::metrics::{IngestOutcome, Label, Metrics};
+    use docrelay::metrics::{ExpositionFormat, IngestOutcome, Label, Metrics};
 
     let reference = read(REFERENCE);
     let rows = bounds(&reference);
@@ -191,7 +193,7 @@ fn bounds_match_configuration_and_metrics() {
     wrong.extend(missing.map(|key| format!("the configuration key {} is missing", key.name)));
 
     let metrics = Metrics::new("");
-    let exported = metrics.render();
+    let exported = metrics.render(ExpositionFormat::Text);
     for mark in rows.iter().flat_map(|row| code_marks(&row[3])) {
         let (name, labels) = mark.split_once('{').map_or((mark.as_str(), ""), |(name, labels)| (name, labels));
         let value = labels.split('"').nth(1).unwrap_or_default();

@@ -3,6 +3,7 @@
 mod crash;
 mod disk;
 mod load;
+mod log_output;
 mod power_cut;
 mod shutdown;
 mod store_unavailable;

@@ -4,6 +4,7 @@ mod baidu;
 mod bounds;
 mod generic;
 mod gini;
+mod keep_alive;
 mod malformed;
 mod ppj;
 mod slow_requests;

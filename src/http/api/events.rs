@@ -10,10 +10,11 @@ use warp::reply::Response;
 
 use crate::auth::{Grant, QueryToken, Scope, find_token};
 use crate::domain::{EventId, Status, Timestamp};
+use crate::http::Context;
+use crate::http::accept::allows_event_stream;
 use crate::http::api::rejects::RawRequestJson;
 use crate::http::request::Request;
 use crate::http::response::{self, HandlerResult, Problem};
-use crate::http::{Context, accept_header};
 use crate::metrics::{Disconnect, Label, StreamRefusal};
 use crate::stream::hub::{Fields, Filter, HubFull};
 use crate::stream::{FollowRequest, StartPosition, control};
@@ -85,7 +86,7 @@ fn authorize(context: &Context, request: &Request, now: Timestamp) -> Result<Gra
         tracing::info!(request_id = %request.id.0, %error, "follower rejected: token not accepted");
         StreamRefusal::AuthFailed
     })?;
-    if accept_header::allows_event_stream(&request.headers) { Ok(grant) } else { Err(StreamRefusal::NotAccepted) }
+    if allows_event_stream(&request.headers) { Ok(grant) } else { Err(StreamRefusal::NotAccepted) }
 }
 
 /// Parses the header `Last-Event-ID`, else the query parameters `last_event_id` and `lastEventId`. An empty value counts

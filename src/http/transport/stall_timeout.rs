@@ -1,5 +1,5 @@
-//! The socket under hyper: it fails a write when the peer accepts nothing for too long, and reports flushes and stalls
-//! to the [`Takeover`].
+//! The socket under hyper: it fails a write when the peer accepts nothing for too long, ends when the next request does not
+//! come in time, and reports flushes and stalls to the [`Takeover`].
 
 use std::future::Future;
 use std::io;
@@ -14,24 +14,31 @@ use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 use tokio_util::sync::CancellationToken;
 
+use crate::http::transport::request_deadline::RequestDeadline;
 use crate::http::transport::takeover::Takeover;
 
 /// After our side is closed, the peer's bytes are discarded for this long, and up to this number of bytes.
 const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
 const MAX_LINGER_BYTES: usize = 16 << 20;
 
-/// A TCP socket with a time-out on stalled writes.
+/// A TCP socket with timeouts on stalled writes and on missing requests.
 pub(in crate::http) struct StallTimeoutIo {
     io: TokioIo<TcpStream>,
     takeover: Takeover,
+    deadline: RequestDeadline,
     write_timeout: Duration,
     /// Runs while the peer accepts nothing.
     stall: Option<Pin<Box<Sleep>>>,
 }
 
 impl StallTimeoutIo {
-    pub(in crate::http) fn new(socket: TcpStream, write_timeout: Duration, takeover: Takeover) -> Self {
-        Self { io: TokioIo::new(socket), takeover, write_timeout, stall: None }
+    pub(in crate::http) fn new(
+        socket: TcpStream,
+        write_timeout: Duration,
+        deadline: RequestDeadline,
+        takeover: Takeover,
+    ) -> Self {
+        Self { io: TokioIo::new(socket), takeover, deadline, write_timeout, stall: None }
     }
 
     pub(in crate::http) fn into_socket(self) -> TcpStream {
@@ -93,6 +100,12 @@ async fn discard(socket: &TcpStream) {
 impl Read for StallTimeoutIo {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
         let read = Pin::new(&mut self.io).poll_read(cx, buf);
+        if read.is_ready() {
+            self.deadline.received();
+        } else if self.deadline.poll_expired(cx).is_ready() {
+            // As if the peer had closed its side: hyper closes an idle connection without an error.
+            return Poll::Ready(Ok(()));
+        }
         self.report_timeout(read)
     }
 }

@@ -71,3 +71,57 @@ impl Readers {
         Ok(db)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Condvar;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
+    use super::*;
+
+    /// How many reads run, and how many ran at most.
+    #[derive(Default)]
+    struct Running {
+        now: AtomicUsize,
+        peak: AtomicUsize,
+        is_open: Mutex<bool>,
+        opened: Condvar,
+    }
+
+    /// Trap 9: replays of all followers share these connections.
+    #[tokio::test]
+    async fn concurrent_reads_are_limited_to_the_number_of_readers() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("docrelay.db");
+        Connection::open(&path).expect("a database").execute_batch("CREATE TABLE t (x)").expect("a table");
+        let (readers, running) = (Arc::new(Readers::new(path, 3)), Arc::new(Running::default()));
+        let reads = futures::future::join_all((0..20).map(|number| {
+            let running = running.clone();
+            readers.clone().read(move |_| {
+                let now = running.now.fetch_add(1, Ordering::SeqCst) + 1;
+                running.peak.fetch_max(now, Ordering::SeqCst);
+                let gate = running.is_open.lock().expect("a gate");
+                drop(running.opened.wait_while(gate, |is_open| !*is_open));
+                running.now.fetch_sub(1, Ordering::SeqCst);
+                Ok(number)
+            })
+        }));
+        let opener = async {
+            let mut interval = tokio::time::interval(Duration::from_millis(5));
+            while running.now.load(Ordering::SeqCst) < 3 {
+                interval.tick().await;
+            }
+            // A fourth read would have begun with the others.
+            for _ in 0..10 {
+                interval.tick().await;
+            }
+            *running.is_open.lock().expect("a gate") = true;
+            running.opened.notify_all();
+        };
+        let (results, ()) = tokio::join!(reads, opener);
+        let numbers: Vec<_> = results.into_iter().map(|result| result.expect("a read")).collect();
+        assert_eq!(numbers, (0..20).collect::<Vec<_>>(), "the others wait for their turn");
+        assert_eq!(running.peak.load(Ordering::SeqCst), 3);
+    }
+}

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::ExitStatus;
+use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::mpsc::RecvTimeoutError;
 use std::thread;
@@ -41,8 +41,13 @@ impl TestRelay {
 
     /// Starts a relay with these configuration keys, such as `("idle_interval", "1s")`.
     pub(crate) fn with_config(config: &[(&str, &str)]) -> Self {
+        Self::with_stderr(config, Stdio::piped())
+    }
+
+    /// Starts a relay whose standard error is not read by the harness, so its log is not part of the output.
+    pub(crate) fn with_stderr(config: &[(&str, &str)], stderr: Stdio) -> Self {
         let mut relay = Self::not_started(config);
-        relay.launch();
+        relay.launch(stderr);
         relay
     }
 
@@ -167,7 +172,7 @@ impl TestRelay {
         if self.process.is_some() {
             self.stop();
         }
-        self.launch();
+        self.launch(Stdio::piped());
     }
 
     /// Sends one request to the public address, on its own connection.
@@ -201,8 +206,8 @@ impl TestRelay {
     }
 
     #[track_caller]
-    fn launch(&mut self) {
-        self.try_start().unwrap_or_else(|error| panic!("{error}; its output:\n{}", self.output()));
+    fn launch(&mut self, stderr: Stdio) {
+        self.start(stderr).unwrap_or_else(|error| panic!("{error}; its output:\n{}", self.output()));
     }
 
     /// Starts the relay.
@@ -211,11 +216,15 @@ impl TestRelay {
     /// It exited before it listened.
     #[track_caller]
     pub(crate) fn try_start(&mut self) -> Result<(), String> {
+        self.start(Stdio::piped())
+    }
+
+    fn start(&mut self, stderr: Stdio) -> Result<(), String> {
         let mut command = docrelay(&["serve"], &self.config());
         command.envs(self.environment.iter().cloned());
         command.arg("--data").arg(self.data_dir());
         command.args(["--listen", &self.listen.to_string(), "--admin-listen", &self.admin_listen.to_string()]);
-        let process = RelayProcess::spawn(&mut command, &self.output);
+        let process = RelayProcess::spawn(command.stderr(stderr), &self.output);
         let deadline = Instant::now() + TIMEOUT;
         let runtime = loop {
             if let Some(runtime) = RuntimeFile::read(&self.data_dir(), process.pid) {

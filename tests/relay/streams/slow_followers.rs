@@ -23,7 +23,7 @@ fn post_large(fixture: &Fixture, number: usize, blob: &str) -> String {
 
 /// Resident memory of the relay in bytes.
 #[track_caller]
-fn resident_bytes(fixture: &Fixture) -> usize {
+pub(super) fn resident_bytes(fixture: &Fixture) -> usize {
     let pid = fixture.relay.pid().as_raw_nonzero();
     let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("the status of the process");
     let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")).expect("VmRSS");
