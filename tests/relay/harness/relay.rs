@@ -207,7 +207,7 @@ impl TestRelay {
 
     #[track_caller]
     fn launch(&mut self, stderr: Stdio) {
-        self.start(stderr).unwrap_or_else(|error| panic!("{error}; its output:\n{}", self.output()));
+        self.spawn(stderr).unwrap_or_else(|error| panic!("{error}; its output:\n{}", self.output()));
     }
 
     /// Starts the relay.
@@ -216,10 +216,10 @@ impl TestRelay {
     /// It exited before it listened.
     #[track_caller]
     pub(crate) fn try_start(&mut self) -> Result<(), String> {
-        self.start(Stdio::piped())
+        self.spawn(Stdio::piped())
     }
 
-    fn start(&mut self, stderr: Stdio) -> Result<(), String> {
+    fn spawn(&mut self, stderr: Stdio) -> Result<(), String> {
         let mut command = docrelay(&["serve"], &self.config());
         command.envs(self.environment.iter().cloned());
         command.arg("--data").arg(self.data_dir());
