@@ -51,6 +51,10 @@ pub struct Options {
     pub hook_rate: NonZeroU32,
 }
 
+/// Unverified requests to one hook that are kept at once; one more each second. Each costs a transaction, and whoever knows
+/// the URL can send them: without this bound they could occupy the writer, which all clients share.
+const UNVERIFIED_BURST: NonZeroU32 = NonZeroU32::MIN.saturating_add(99);
+
 /// What the handlers share; made from [`Parts`].
 pub struct Context {
     clients: Clients,
@@ -69,6 +73,8 @@ pub struct Context {
     metrics: Metrics,
     /// One rate limiter per hook that was called recently.
     hook_rate_limiter: DefaultKeyedRateLimiter<String>,
+    /// Limits the unverified requests that are kept of each hook.
+    unverified_limiter: DefaultKeyedRateLimiter<String>,
     hook_activity: HookActivity,
 }
 
@@ -107,6 +113,7 @@ impl Context {
             admin: parts.admin,
             metrics: parts.metrics,
             hook_rate_limiter: RateLimiter::keyed(Quota::per_second(options.hook_rate)),
+            unverified_limiter: RateLimiter::keyed(Quota::per_second(NonZeroU32::MIN).allow_burst(UNVERIFIED_BURST)),
             hook_activity: HookActivity::default(),
             options,
         })
@@ -149,6 +156,7 @@ impl Context {
     /// periodically.
     pub fn sweep(&self) {
         self.hook_rate_limiter.retain_recent();
+        self.unverified_limiter.retain_recent();
         self.hook_activity.retain(&self.hooks.ids());
         if let Err(error) = self.auth.reload_keys() {
             tracing::warn!(%error, "cannot read the signing keys again: the known ones stay valid");

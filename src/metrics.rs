@@ -103,7 +103,8 @@ impl Metrics {
                 .gauge("follower_lag", "Positions between the slowest follower and the newest event of its client"),
             texts_truncated: registry.counter("texts_truncated", "Texts of events that were cut to their bounds"),
             rejects: registry.counter("rejects", "Requests stored as rejects"),
-            rejects_refused: registry.counter("rejects_refused", "Unverified requests not stored, for want of room"),
+            rejects_refused: registry
+                .counter("rejects_refused", "Unverified requests not stored, because of the rate or for want of room"),
             delivery_attempts: registry.counters("delivery_attempts", "Delivery attempts, by outcome"),
             delivery_seconds: registry.histogram(
                 "delivery_seconds",

@@ -96,9 +96,14 @@ async fn process(context: &Context, request: &mut Request, client: &ClientId, ho
             Err((IngestOutcome::Unauthorized, Problem::new(StatusCode::UNAUTHORIZED, why)))
         }
         Err(WebhookError::UnknownSignature(why)) => {
-            let stored = context.ingest.reject_unverified(webhook(), format!("not verified: {why}")).await;
-            let id = stored.map_err(|error| (IngestOutcome::Unavailable, error.into()))?;
-            tracing::warn!(request_id = %request.id.0, %client, hook = hook.id, reason = why, reject = id,
+            let id = if context.unverified_limiter.check_key(&hook.id).is_ok() {
+                let stored = context.ingest.reject_unverified(webhook(), format!("not verified: {why}")).await;
+                stored.map_err(|error| (IngestOutcome::Unavailable, error.into()))?
+            } else {
+                context.metrics.rejects_refused.inc();
+                None
+            };
+            tracing::info!(request_id = %request.id.0, %client, hook = hook.id, reason = why, reject = id,
                 "webhook signature has an unknown form");
             let detail = match id {
                 Some(id) => format!("{why} (kept as unverified reject {id})"),

@@ -108,6 +108,22 @@ fn unknown_signature_version_is_kept_and_replayed_with_other_hook() {
 }
 
 #[test]
+fn flood_of_unverified_requests_is_kept_in_part_only() {
+    let relay = TestRelay::start();
+    let acme = TestClient::new(&relay, "acme");
+    let hook = add_hmac_hook(&acme);
+    let request = Request::post(&hook.path).header("x-other-signature", "00").json("{}");
+    let kept = (0..130).filter(|_| assert_problem(&relay.send(&request), 401).contains("reject")).count();
+    assert!((100..130).contains(&kept), "{kept}");
+    let counted = |name: &str| usize::try_from(relay.metric(name)).expect("a count");
+    let refused = counted("docrelay_rejects_refused_total");
+    assert_eq!((counted("docrelay_rejects_total"), refused), (kept, 130 - kept));
+    // Other requests to the hook are not concerned.
+    let good = format!("sha256={}", hex_hmac("k", BODY));
+    assert_eq!(relay.send(&Request::post(&hook.path).header("x-signature", &good).json(BODY)).status, 200);
+}
+
+#[test]
 fn unverified_rejects_are_bounded_and_displace_no_verified_reject() {
     let relay = TestRelay::with_config(&[("rejects_per_client", "10")]);
     let acme = TestClient::new(&relay, "acme");
