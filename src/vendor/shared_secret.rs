@@ -64,21 +64,21 @@ pub(super) fn secret_bytes(secret: &Secret) -> Result<&[u8], WebhookError> {
     }
 }
 
-/// The value of a header that must occur exactly once; otherwise the error says `otherwise`.
+/// The value of a header that must occur exactly once; otherwise the error has the text `reason`.
 pub(super) fn single_header<'a>(
     headers: &'a HeaderMap,
     name: &str,
-    otherwise: &'static str,
+    reason: &'static str,
 ) -> Result<&'a [u8], WebhookError> {
     let mut values = headers.get_all(name).iter();
     match (values.next(), values.next()) {
         (Some(value), None) => Ok(value.as_bytes()),
-        _ => Err(WebhookError::Unauthorized(otherwise)),
+        _ => Err(WebhookError::Unauthorized(reason)),
     }
 }
 
 /// Checks that `Authorization` occurs once and equals the secret.
-pub(super) fn authorization(headers: &HeaderMap, secret: &Secret) -> Result<(), WebhookError> {
+pub(super) fn check_authorization(headers: &HeaderMap, secret: &Secret) -> Result<(), WebhookError> {
     const EXPECTED: &str = "the header Authorization must occur once and equal the hook's secret";
     if equals_secret(single_header(headers, "authorization", EXPECTED)?, secret)? {
         Ok(())
@@ -146,6 +146,6 @@ mod tests {
     fn empty_secret_verifies_nothing() {
         let mut headers = HeaderMap::new();
         headers.insert("authorization", http::HeaderValue::from_static(""));
-        assert!(matches!(authorization(&headers, &Secret::new("")), Err(WebhookError::Unauthorized(_))));
+        assert!(matches!(check_authorization(&headers, &Secret::new("")), Err(WebhookError::Unauthorized(_))));
     }
 }

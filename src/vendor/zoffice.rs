@@ -25,7 +25,7 @@ impl Dialect for Zoffice {
 
     fn verify(&self, hook: &Hook, request: &WebhookRequest<'_>, _now: Timestamp) -> Result<(), WebhookError> {
         match &hook.verify {
-            Verify::Authorization { secret } => shared_secret::authorization(request.headers, secret),
+            Verify::Authorization { secret } => shared_secret::check_authorization(request.headers, secret),
             // HTTP/2 may split the header; RFC 9113, 8.2.3 joins the parts with "; ".
             Verify::Cookie { secret }
                 if shared_secret::equals_secret(&cookies(request.headers).join(&b"; "[..]), secret)? =>
