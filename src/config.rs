@@ -199,17 +199,25 @@ impl Config {
 
     /// Checks the conditions between several values.
     fn check_consistency(&self, sources: &Sources<'_>, open_files: u64) -> Result<(), ConfigError> {
-        let port_is_free = self.listen.port() == 0 || self.listen != self.admin_listen;
-        sources.require("admin_listen", port_is_free, "different from listen")?;
-        let fits = u64::try_from(self.max_connections).is_ok_and(|n| n < open_files);
-        sources.require("max_connections", fits, "fewer than the open-file limit allows (raise it: ulimit -n)")?;
-        let room = self.max_followers < self.max_connections;
-        sources.require("max_followers", room, "fewer than max_connections, so that connections remain for vendors")?;
-        let part = self.max_followers_per_client <= self.max_followers;
-        sources.require("max_followers_per_client", part, "at most max_followers")?;
-        let body = self.max_body_bytes as u64;
-        sources.require("history_bytes", self.history_bytes >= body, "at least max_body_bytes")?;
-        sources.require("rejects_bytes", self.rejects_bytes >= body, "at least max_body_bytes")
+        let addresses_differ = self.listen.port() == 0 || self.listen != self.admin_listen;
+        sources.require("admin_listen", addresses_differ, "different from listen")?;
+        let below_file_limit = u64::try_from(self.max_connections).is_ok_and(|n| n < open_files);
+        sources.require(
+            "max_connections",
+            below_file_limit,
+            "fewer than the open-file limit allows (raise it: ulimit -n)",
+        )?;
+        let below_connections = self.max_followers < self.max_connections;
+        sources.require(
+            "max_followers",
+            below_connections,
+            "fewer than max_connections, so that connections remain for vendors",
+        )?;
+        let within_followers = self.max_followers_per_client <= self.max_followers;
+        sources.require("max_followers_per_client", within_followers, "at most max_followers")?;
+        let max_body_bytes = self.max_body_bytes as u64;
+        sources.require("history_bytes", self.history_bytes >= max_body_bytes, "at least max_body_bytes")?;
+        sources.require("rejects_bytes", self.rejects_bytes >= max_body_bytes, "at least max_body_bytes")
     }
 }
 

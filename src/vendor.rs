@@ -20,7 +20,7 @@ use crate::domain::{Hook, Status, Timestamp, Update, Vendor, Verify};
 pub use outgoing::{OriginalRequest, handshake_request, is_handshake_response, render_notification};
 pub use ppj::{Edition, handshake as ppj_handshake, notify as ppj_notify};
 pub use settings::{check_secrets, check_settings, check_verify, secret_types, warnings};
-pub use standard::{Mode, write as standard_notify};
+pub use standard::{Mode, render as standard_notify};
 
 /// A request to a hook. The body is complete and within the size limit.
 #[derive(Debug)]

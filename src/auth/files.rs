@@ -12,19 +12,19 @@ const MAX_FILE_BYTES: u64 = 64 * 1024;
 /// A key, a secret file or a sealed value cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
-    /// The file is accessible for group or others.
-    #[error("{} is accessible for other users: run chmod 600 {}", .0.display(), .0.display())]
+    /// The group or other users can access the file.
+    #[error("{} is accessible to other users: run chmod 600 {}", .0.display(), .0.display())]
     Exposed(PathBuf),
     /// Any user can replace the files of the directory.
     #[error("other users can replace files in {}: run chmod 700 {}", .0.display(), .0.display())]
     WorldWritable(PathBuf),
-    #[error("{} is not {expected}: restore it from a backup{}", .path.display(), .otherwise)]
+    #[error("{} is not {expected}: restore it from a backup{}", .path.display(), .hint)]
     Malformed {
         path: PathBuf,
         /// What the file should contain, with an article.
         expected: &'static str,
         /// An alternative to the backup, beginning with a comma, or empty.
-        otherwise: &'static str,
+        hint: &'static str,
     },
     #[error("cannot {action} {}: {reason}", .path.display())]
     File {
@@ -36,6 +36,9 @@ pub enum KeyError {
     /// A sealed value was changed, truncated, moved to another context, or sealed with another key.
     #[error("cannot open a sealed value: it was changed, or the key file was replaced")]
     InvalidSeal,
+    /// All key files were deleted while the relay runs.
+    #[error("{} contains no key: restore one from a backup", .0.display())]
+    NoKey(PathBuf),
     /// Generating a key or signing a token failed. Keys are checked when they are read, so this is a defect.
     #[error("cannot sign with the signing key: restart the relay, and report this if it persists")]
     SigningFailed,
@@ -109,7 +112,7 @@ pub fn read(path: &Path) -> Result<Option<Vec<u8>>, KeyError> {
     file.take(MAX_FILE_BYTES + 1).read_to_end(&mut content).map_err(KeyError::file("read", path))?;
     if content.len() as u64 > MAX_FILE_BYTES {
         let expected = "a key or token, which has at most 64 KiB";
-        return Err(KeyError::Malformed { path: path.to_owned(), expected, otherwise: "" });
+        return Err(KeyError::Malformed { path: path.to_owned(), expected, hint: "" });
     }
     Ok(Some(content))
 }

@@ -1,11 +1,10 @@
 //! The relay's signing keys, one file each in `<data>/keys/`. The newest key signs, all keys verify; deleting a file
-//! retires its key. Issues tokens; whether a caller may have one is decided by the callers of this module.
+//! retires its key. Independent of the claims that are signed; `issue` makes them.
 
 use std::fmt;
 use std::fs::{self, File};
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use bytes::Bytes;
@@ -14,15 +13,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header};
 use serde::Serialize;
 
 use super::files::{self, KeyError};
-use super::grant::{Grant, Scope, Scopes, Ticket};
-use super::secret;
-use crate::domain::{ClientId, DocumentId, Timestamp};
-
-/// The claims `iss` and `aud` of the relay's tokens.
-pub(super) const ISSUER: &str = "docrelay";
-
-/// The claim `use` of tickets; other tokens have no such claim.
-pub(super) const TICKET_USE: &str = "ticket";
+use crate::domain::Timestamp;
 
 /// The keys of a data directory at the last read. Cheap to clone; all clones share one state.
 #[derive(Clone)]
@@ -43,38 +34,6 @@ struct TokenKey {
     public: DecodingKey,
     /// The public key as `x` of a JWK.
     x: String,
-}
-
-/// The claims of RFC 7519 and RFC 9068 in an issued token.
-#[derive(Serialize)]
-struct IssuedClaims<'a> {
-    iss: &'a str,
-    aud: &'a str,
-    sub: &'a ClientId,
-    scope: String,
-    exp: i64,
-    iat: i64,
-    jti: String,
-    #[serde(rename = "use", skip_serializing_if = "Option::is_none")]
-    purpose: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    documents: Option<Vec<DocumentId>>,
-}
-
-impl<'a> IssuedClaims<'a> {
-    fn new(client: &'a ClientId, scopes: &Scopes, exp: i64, now: Timestamp) -> Result<Self, KeyError> {
-        Ok(Self {
-            iss: ISSUER,
-            aud: ISSUER,
-            sub: client,
-            scope: scopes.to_string(),
-            exp,
-            iat: now.seconds(),
-            jti: secret::generate_secret()?.expose().to_owned(),
-            purpose: None,
-            documents: None,
-        })
-    }
 }
 
 impl Keys {
@@ -100,11 +59,11 @@ impl Keys {
     /// key was retired; its tokens must then be removed from caches.
     ///
     /// # Errors
-    /// As in [`Keys::open_or_create`], or no key is left. The keys in use do not change then.
+    /// As in [`Keys::open_or_create`]; [`KeyError::NoKey`] if no key is left. The keys in use do not change then.
     pub fn reload(&self) -> Result<bool, KeyError> {
         let all = read_all(&self.directory)?;
         if all.is_empty() {
-            return Err(KeyError::SigningFailed);
+            return Err(KeyError::NoKey(self.directory.to_path_buf()));
         }
         let before = self.key_set();
         let retired = before.all.iter().any(|old| !all.iter().any(|new| new.kid == old.kid && new.x == old.x));
@@ -116,40 +75,15 @@ impl Keys {
         self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Issues a token that expires `ttl` after `now`, signed with the newest key.
+    /// Signs the claims with the newest key.
     ///
     /// # Errors
-    /// [`KeyError::SigningFailed`], [`KeyError::Random`].
-    pub fn issue(&self, client: &ClientId, scopes: &Scopes, ttl: Duration, now: Timestamp) -> Result<String, KeyError> {
-        self.sign(IssuedClaims::new(client, scopes, now.plus(ttl).seconds(), now)?)
-    }
-
-    /// Issues a ticket to the holder of `grant`; also returns its guaranteed lifetime. A ticket never outlives the token
-    /// of its holder.
-    ///
-    /// # Errors
-    /// [`KeyError::SigningFailed`], [`KeyError::Random`].
-    pub fn issue_ticket(
-        &self,
-        grant: &Grant,
-        ticket: &Ticket,
-        ttl: Duration,
-        now: Timestamp,
-    ) -> Result<(String, Duration), KeyError> {
-        let end = grant.ticket_expiry(ttl, now);
-        let claims = IssuedClaims {
-            purpose: Some(TICKET_USE),
-            documents: ticket.documents(),
-            ..IssuedClaims::new(&grant.client, &Scope::Events.into(), end, now)?
-        };
-        Ok((self.sign(claims)?, now.until(Timestamp::from_seconds(end)).min(ttl)))
-    }
-
-    fn sign(&self, claims: IssuedClaims<'_>) -> Result<String, KeyError> {
+    /// [`KeyError::SigningFailed`].
+    pub(super) fn sign(&self, claims: &impl Serialize) -> Result<String, KeyError> {
         let key_set = self.key_set();
         let key = key_set.all.last().ok_or(KeyError::SigningFailed)?;
         let header = Header { kid: Some(key.kid.clone()), ..Header::new(Algorithm::EdDSA) };
-        jsonwebtoken::encode(&header, &claims, &key.private).map_err(|_| KeyError::SigningFailed)
+        jsonwebtoken::encode(&header, claims, &key.private).map_err(|_| KeyError::SigningFailed)
     }
 
     /// The public keys as a JWK Set (RFC 7517, RFC 8037), for `/.well-known/jwks.json`.
@@ -183,12 +117,6 @@ impl fmt::Debug for Keys {
     }
 }
 
-/// The guaranteed lifetime of a token issued with this `ttl`, in seconds. `exp` is rounded down to whole seconds, so up
-/// to one second is lost: an hour gives 3599.
-pub fn expires_in(ttl: Duration) -> u64 {
-    ttl.as_secs().saturating_sub(1)
-}
-
 fn read_all(directory: &Path) -> Result<Vec<TokenKey>, KeyError> {
     let list_error = |reason| KeyError::File { action: "list", path: directory.to_owned(), reason };
     let mut all = Vec::new();
@@ -210,7 +138,7 @@ fn parse(kid: &str, pem: &[u8], path: &Path) -> Result<TokenKey, KeyError> {
     let malformed = || KeyError::Malformed {
         path: path.to_owned(),
         expected: "an Ed25519 private key in PKCS#8 PEM",
-        otherwise: ", or delete it: a new key is created, and tokens signed with the old one become invalid",
+        hint: ", or delete it: a new key is created, and tokens signed with the old one become invalid",
     };
     let private = EncodingKey::from_ed_pem(pem).map_err(|_| malformed())?;
     let pair = Ed25519KeyPair::from_pkcs8(private.as_bytes()).map_err(|_| malformed())?;
@@ -331,11 +259,5 @@ mod tests {
             }
         });
         assert_eq!(names(home.path()).len(), 1);
-    }
-
-    #[test]
-    fn expires_in_of_one_hour_is_3599_seconds() {
-        assert_eq!(expires_in(Duration::from_secs(3600)), 3599);
-        assert_eq!(expires_in(Duration::ZERO), 0);
     }
 }

@@ -1,5 +1,5 @@
-//! Hooks: the inbound addresses of a client, how their calls are verified and mapped, and what the management API
-//! creates and changes of them. Plain data; `vendor` checks signatures and credentials.
+//! Hooks: the inbound addresses of a client, the verification and mapping of their webhooks, and the request bodies that
+//! create and change them. Plain data; `vendor` checks signatures and credentials.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use super::client::Secret;
 use super::document::{Status, Vendor};
 use super::time::{Timestamp, millis};
 
-/// How the calls of a hook are verified: the `verify` object of `POST /hooks`.
+/// How the webhooks of a hook are verified: the `verify` object of `POST /hooks`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Verify {

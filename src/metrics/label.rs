@@ -94,7 +94,7 @@ pub enum DeliveryOutcome {
     TimedOut,
     /// The connection failed.
     Unreachable,
-    /// The IP address is in a forbidden range.
+    /// The endpoint may not be called: no `http` or `https` URL, or an address that is not public.
     Forbidden,
     /// PPJ's handshake failed.
     Unverified,
@@ -204,10 +204,10 @@ impl Label for StreamRefusal {
     }
 }
 
-/// Reason for a `reset` at the start of a stream.
+/// Reason for a `reset`: at the start of a stream, or later, for a follower that lags behind the retained events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reset {
-    /// The position is older than the retained events.
+    /// Events after the position were pruned.
     Expired,
     /// The position belongs to another epoch.
     Epoch,

@@ -87,7 +87,7 @@ impl Dialect for Baidu {
         update.dedup_key = dedup_key(&envelope, &message, &update, status_text);
         update.title = json::text(message.get("title"));
         if status == Status::Error {
-            update.error = json::failure(message.get("error"));
+            update.error = json::error(message.get("error"));
         }
         update.vendor_time = json::time(message.get("notifyTime"));
         update.result = json::result(message, "publishInfo", &PARSED_KEYS);
@@ -140,7 +140,7 @@ fn dedup_key(
     update: &Update,
     status_text: &str,
 ) -> Option<String> {
-    match json::key(envelope.get("messageId")) {
+    match json::message_id(envelope.get("messageId")) {
         Some(id) => Some(format!("message:{id}")),
         None => {
             let time = json::text(message.get("notifyTime")).unwrap_or_default();

@@ -27,7 +27,7 @@ impl Dialect for Generic {
 
     fn verify(&self, hook: &Hook, request: &WebhookRequest<'_>, _now: Timestamp) -> Result<(), WebhookError> {
         match &hook.verify {
-            Verify::Authorization { secret } => shared_secret::authorization(request.headers, secret),
+            Verify::Authorization { secret } => shared_secret::check_authorization(request.headers, secret),
             Verify::HmacSha256 { secret, header, prefix, encoding } => {
                 let secret = shared_secret::secret_bytes(secret)?;
                 let sent = shared_secret::signature_header(request.headers, header, MISSING)?;
@@ -53,9 +53,9 @@ impl Dialect for Generic {
         let mut update = Update::new(json::id(id, "vendorId")?, status);
         update.title = at(&body, mapping.title.as_deref()).and_then(|v| json::text(Some(v)));
         update.vendor_time = json::time(at(&body, mapping.time.as_deref()));
-        update.dedup_key = json::key(at(&body, mapping.message_id.as_deref())).map(|id| format!("message:{id}"));
+        update.dedup_key = json::message_id(at(&body, mapping.message_id.as_deref())).map(|id| format!("message:{id}"));
         if status == Status::Error {
-            update.error = failure(&body, mapping);
+            update.error = error(&body, mapping);
         }
         update.result = match &mapping.result {
             Some(pointer) => body.pointer(pointer).and_then(Value::as_object).cloned(),
@@ -127,7 +127,7 @@ fn missing(what: &str, pointer: &str) -> WebhookError {
     malformed(format!("{what}: no string, number or boolean at {}", json::quote(pointer)))
 }
 
-fn failure(body: &Value, mapping: &Mapping) -> Option<VendorError> {
+fn error(body: &Value, mapping: &Mapping) -> Option<VendorError> {
     let code = json::text(at(body, mapping.error_code.as_deref()));
     let message = json::text(at(body, mapping.error_message.as_deref()));
     if code.is_none() && message.is_none() {

@@ -63,7 +63,7 @@ impl Dialect for Standard {
         verify: &Verify,
         now: Timestamp,
     ) -> Result<OutgoingRequest, RenderError> {
-        write(Mode::Webhook, event, endpoint, verify, now)
+        render(Mode::Webhook, event, endpoint, verify, now)
     }
 }
 
@@ -71,7 +71,7 @@ impl Dialect for Standard {
 ///
 /// # Errors
 /// [`RenderError`]: another kind of verification, or an invalid secret.
-pub fn write(
+pub fn render(
     mode: Mode,
     event: &OutgoingEvent,
     endpoint: &str,
@@ -132,7 +132,7 @@ fn update(kind: &str, subject: Option<&str>, data: Map<String, Value>) -> Result
     let mut update = Update::new(identifier(&data, subject)?, status(kind, &data)?);
     update.title = json::text(data.get("title"));
     if update.status == Status::Error {
-        update.error = json::failure(data.get("error"));
+        update.error = json::error(data.get("error"));
     }
     update.result = json::result(data, "result", &["vendorId", "documentId", "id", "status", "title", "error"]);
     Ok(update)

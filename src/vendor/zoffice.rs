@@ -27,7 +27,7 @@ impl Dialect for Zoffice {
 
     fn verify(&self, hook: &Hook, request: &WebhookRequest<'_>, _now: Timestamp) -> Result<(), WebhookError> {
         match &hook.verify {
-            Verify::Authorization { secret } => shared_secret::authorization(request.headers, secret),
+            Verify::Authorization { secret } => shared_secret::check_authorization(request.headers, secret),
             Verify::Cookie { .. } if !request.headers.contains_key("cookie") => {
                 Err(shared_secret::missing(request.headers, EXPECTED_COOKIE))
             }

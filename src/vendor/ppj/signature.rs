@@ -124,7 +124,7 @@ impl Params {
     pub(super) fn of(request: &WebhookRequest<'_>) -> Self {
         let query = request.query.unwrap_or_default().as_bytes();
         let form = if request.method == Method::POST { request.body } else { &[] };
-        Self(form_urlencoded::parse(query).chain(form_urlencoded::parse(form)).map(own).collect())
+        Self(form_urlencoded::parse(query).chain(form_urlencoded::parse(form)).map(into_owned).collect())
     }
 
     pub(super) fn from_pairs(pairs: impl Iterator<Item = (String, String)>) -> Self {
@@ -167,7 +167,7 @@ impl Params {
     }
 }
 
-fn own((name, value): (std::borrow::Cow<'_, str>, std::borrow::Cow<'_, str>)) -> (String, String) {
+fn into_owned((name, value): (std::borrow::Cow<'_, str>, std::borrow::Cow<'_, str>)) -> (String, String) {
     (name.into_owned(), value.into_owned())
 }
 

@@ -10,7 +10,7 @@ import { statusOf } from "../status.js";
 import { Coverage } from "./coverage.js";
 
 /** The longest delay that setTimeout() accepts. */
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
+const MAX_TIMER_MS = 2 ** 31 - 1;
 
 export class Leader {
   #shared;
@@ -31,11 +31,11 @@ export class Leader {
   async run() {
     const { signal } = this.#shared;
     this.#shared.broadcast({ requestInterests: true });
-    // Other tabs answer with their interests, so that the first connection covers them.
+    // Other tabs respond with their interests, so that the first connection covers them.
     await wait(this.#shared.hasOtherTabs ? INTERESTS_TIMEOUT_MS : 0, signal);
     while (!signal.aborted) {
       if (this.#coverage.isEmpty) {
-        await this.#untilWokenUp(LONGEST_TIMER_MS);
+        await this.#untilWokenUp(MAX_TIMER_MS);
         continue;
       }
       const next = await this.#connect();
