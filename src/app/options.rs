@@ -9,16 +9,21 @@ use crate::http;
 use crate::http::transport::{connection, server};
 use crate::metrics::Metrics;
 use crate::store::Retention;
-use crate::store::sqlite::{self, CommitReport};
+use crate::store::sqlite::{self, CommitReport, OnThreadEnd};
 use crate::stream::hub;
 
-/// Connections that read the database. Bounds the load when many followers reconnect at once.
-const READER_CONNECTIONS: usize = 4;
+/// Threads that read the database. Bounds the load when many followers reconnect at once.
+const READER_THREADS: usize = 4;
 
 /// Limit of the admin address: enough for probes, a scraper and some operators.
 const MAX_ADMIN_CONNECTIONS: usize = 64;
 
-pub(super) fn store(config: &Config, directory: &DataDirectory, metrics: &Metrics) -> anyhow::Result<sqlite::Options> {
+pub(super) fn store(
+    config: &Config,
+    directory: &DataDirectory,
+    metrics: &Metrics,
+    on_thread_end: OnThreadEnd,
+) -> anyhow::Result<sqlite::Options> {
     let metrics = metrics.clone();
     let on_commit = move |report: CommitReport| {
         if report.committed {
@@ -27,7 +32,11 @@ pub(super) fn store(config: &Config, directory: &DataDirectory, metrics: &Metric
         }
         metrics.wal_bytes.set(i64::try_from(report.wal_bytes).unwrap_or(i64::MAX));
     };
-    Ok(sqlite::Options { on_commit: Some(Arc::new(on_commit)), ..bare_store(config, directory)? })
+    Ok(sqlite::Options {
+        on_commit: Some(Arc::new(on_commit)),
+        on_thread_end: Some(on_thread_end),
+        ..bare_store(config, directory)?
+    })
 }
 
 /// Options of the store without metrics, for commands.
@@ -45,9 +54,10 @@ pub(crate) fn bare_store(config: &Config, directory: &DataDirectory) -> anyhow::
             max_deliveries: config.deliveries_per_client,
             max_attempt_bytes: config.deliveries_bytes,
         },
-        readers: READER_CONNECTIONS,
+        readers: READER_THREADS,
         seal: directory.seal()?,
         on_commit: None,
+        on_thread_end: None,
     })
 }
 

@@ -12,6 +12,7 @@ use crate::http;
 use crate::http::transport::workers::StreamWorker;
 use crate::metrics::Metrics;
 use crate::store::Store;
+use crate::store::sqlite::OnThreadEnd;
 
 /// Interval of retention and of removing unused rate limiters.
 const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(30);
@@ -57,6 +58,14 @@ impl Drop for ThreadEndSignal {
         // Fails if another thread has ended before, or if the relay is stopping.
         self.0.try_send("stream thread").ok();
     }
+}
+
+/// Watches the threads of the store: yields the name of the first one that ends, also by a panic.
+pub(super) fn watch_store_threads() -> (OnThreadEnd, mpsc::Receiver<String>) {
+    let (sender, ended) = mpsc::channel(1);
+    // Fails if another thread has ended before, or if the relay is stopping.
+    let on_end = move |name: &str| sender.try_send(name.to_owned()).unwrap_or_default();
+    (Arc::new(on_end), ended)
 }
 
 /// Runs a task and returns its name.

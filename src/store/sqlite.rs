@@ -1,4 +1,4 @@
-//! The embedded store: one SQLite file, one thread that writes it, and a pool of readers. This file opens it: the lock, the
+//! The embedded store: one SQLite file, one thread that writes it, and a pool of threads that read it. This file opens it: the lock, the
 //! file, its schema, the registry, the threads. The handle that it returns implements the four ports.
 
 mod after_commit;
@@ -8,6 +8,7 @@ mod readers;
 mod registry_cache;
 mod retention;
 mod tables;
+mod threads;
 mod writer;
 
 use std::fs::{File, OpenOptions, Permissions, TryLockError};
@@ -28,6 +29,8 @@ use self::registry_cache::RegistryCache;
 use self::tables::identity::{self, LogIdentity};
 use self::tables::registry::LoadError;
 use self::tables::{columns, due_deliveries, registry, schema};
+pub use self::threads::OnThreadEnd;
+use self::threads::Threads;
 use self::writer::checkpoint::Checkpointer;
 use self::writer::command::WriterCommand;
 use self::writer::jobs::Jobs;
@@ -61,12 +64,15 @@ pub struct Options {
     pub path: PathBuf,
     /// The bounds of what is kept for each client.
     pub retention: Retention,
-    /// Maximum number of concurrent reads; further ones wait in order.
+    /// Number of threads that read, each with a connection; further reads wait in order.
     pub readers: usize,
     /// Seals the secrets of clients, hooks, notifications and callbacks.
     pub seal: Arc<dyn Seal>,
     /// Gets a report of each transaction.
     pub on_commit: Option<OnCommit>,
+    /// Gets the name of each thread of the store that ends. They end when the store is closed or dropped; the end of a thread
+    /// before that is a fault, after which the store must be closed.
+    pub on_thread_end: Option<OnThreadEnd>,
 }
 
 /// Why the store could not be opened. Each message is one sentence that says what to do.
@@ -149,10 +155,10 @@ impl SqliteStore {
     /// [`OpenError`]; the file is then unchanged, or migrated up to the last complete step.
     pub fn open(options: Options) -> Result<Store, OpenError> {
         let path = options.path.clone();
+        let threads = Threads { on_end: options.on_thread_end.clone() };
         let (writer, commands, store) = prepare(options)?;
-        std::thread::Builder::new()
-            .name("store-writer".into())
-            .spawn(move || writer.run(commands))
+        threads
+            .spawn("store-writer".into(), move || writer.run(commands))
             .map_err(|e| OpenError::unusable(&path, e))?;
         let store = Arc::new(store);
         Ok(Store { log: store.clone(), registry: store.clone(), rejects: store.clone(), outbox: store })
@@ -161,7 +167,8 @@ impl SqliteStore {
 
 /// Everything but the start of the writer's thread.
 fn prepare(options: Options) -> Result<(Writer, mpsc::Receiver<WriterCommand>, SqliteStore), OpenError> {
-    let Options { path, retention, readers, seal, on_commit } = options;
+    let Options { path, retention, readers, seal, on_commit, on_thread_end } = options;
+    let threads = Threads { on_end: on_thread_end };
     let lock = lock(&path)?;
     let file = open_private(&path).map_err(|e| OpenError::unusable(&path, e))?;
     let sql = |e: rusqlite::Error| OpenError::sql(&path, &e);
@@ -190,7 +197,7 @@ fn prepare(options: Options) -> Result<(Writer, mpsc::Receiver<WriterCommand>, S
         registry: RegistryCache::new(clients),
     });
     let checkpointer =
-        Checkpointer::start(&path, file, queue.downgrade()).map_err(|e| OpenError::unusable(&path, e))?;
+        Checkpointer::start(&path, file, queue.downgrade(), &threads).map_err(|e| OpenError::unusable(&path, e))?;
     let writer = Writer {
         db,
         shared: shared.clone(),
@@ -204,7 +211,8 @@ fn prepare(options: Options) -> Result<(Writer, mpsc::Receiver<WriterCommand>, S
         is_failing: false,
         lock,
     };
-    Ok((writer, commands, SqliteStore { shared, queue, readers: Arc::new(Readers::new(path, readers)), seal }))
+    let readers = Readers::start(&path, readers, &threads).map_err(|e| OpenError::unusable(&path, e))?;
+    Ok((writer, commands, SqliteStore { shared, queue, readers: Arc::new(readers), seal }))
 }
 
 /// Locks a file beside the database: SQLite holds its own locks only during transactions.

@@ -56,7 +56,14 @@ impl Fixture {
             max_attempt_bytes: 1 << 30,
         };
         let path = directory.path().join("docrelay.db");
-        let store = SqliteStore::open(Options { path, retention, readers: 3, seal: Arc::new(Open), on_commit: None });
+        let store = SqliteStore::open(Options {
+            path,
+            retention,
+            readers: 3,
+            seal: Arc::new(Open),
+            on_commit: None,
+            on_thread_end: None,
+        });
         let store = store.expect("a store");
         for name in CLIENTS {
             let (id, created) = (name.parse().expect("a name"), Timestamp::now());

@@ -36,7 +36,14 @@ impl SqliteFiles {
     }
 
     pub(crate) fn options(&self, on_commit: Option<OnCommit>) -> Options {
-        Options { path: self.path(), retention: retention(), readers: 4, seal: Arc::new(Mask(0x5a)), on_commit }
+        Options {
+            path: self.path(),
+            retention: retention(),
+            readers: 4,
+            seal: Arc::new(Mask(0x5a)),
+            on_commit,
+            on_thread_end: None,
+        }
     }
 }
 

@@ -20,6 +20,7 @@ mod rejects;
 mod replay;
 mod routing;
 mod sqlite;
+mod threads;
 
 /// Makes a test of each function of the contract. Only a macro can make items with names.
 macro_rules! tests_of {

@@ -111,7 +111,7 @@ impl Log for SqliteStore {
     fn close(&self) -> BoxFuture<'_, ()> {
         Box::pin(async move {
             // Readers first: then the last checkpoint can empty the write-ahead log.
-            self.readers.close();
+            self.readers.close().await;
             self.shared.tails.close();
             // `Stopped` means that it is closed already.
             self.request(WriterCommand::Close).await.ok();

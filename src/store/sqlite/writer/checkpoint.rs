@@ -21,6 +21,7 @@ use tokio::sync::mpsc::WeakSender;
 
 use super::command::WriterCommand;
 use crate::store::sqlite::tables::schema::LOCK_TIMEOUT;
+use crate::store::sqlite::threads::Threads;
 
 /// Pages in the log before the thread starts a checkpoint. Smaller checkpoints write a page of a busy index more often,
 /// larger ones occupy the disk for longer at a time.
@@ -55,7 +56,12 @@ pub(crate) struct Checkpointer {
 
 impl Checkpointer {
     /// Starts the thread. `file` is the database at `path`.
-    pub(crate) fn start(path: &Path, file: File, queue: WeakSender<WriterCommand>) -> Result<Self, Box<dyn Error>> {
+    pub(crate) fn start(
+        path: &Path,
+        file: File,
+        queue: WeakSender<WriterCommand>,
+        threads: &Threads,
+    ) -> Result<Self, Box<dyn Error>> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let db = Connection::open_with_flags(path, flags)?;
         db.execute_batch("PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0;")?;
@@ -63,7 +69,7 @@ impl Checkpointer {
         let (wake, wake_requests) = sync_channel(1);
         let thread =
             CheckpointThread { db, checkpoint_lock: checkpoint_lock.clone(), file: file.clone(), wake_requests, queue };
-        let thread = std::thread::Builder::new().name("store-checkpoint".into()).spawn(move || thread.run())?;
+        let thread = threads.spawn("store-checkpoint".into(), move || thread.run())?;
         Ok(Self { wake: Some(wake), thread: Some(thread), checkpoint_lock, _file: file })
     }
 

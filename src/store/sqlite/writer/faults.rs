@@ -51,6 +51,7 @@ fn writer(directory: &tempfile::TempDir) -> (Writer, SqliteStore) {
         readers: 1,
         seal: std::sync::Arc::new(PlainText),
         on_commit: None,
+        on_thread_end: None,
     };
     let (mut writer, _commands, store) = prepare(options).expect("a new database");
     let client =
