@@ -26,11 +26,12 @@ pub(super) fn store(
 ) -> anyhow::Result<sqlite::Options> {
     let metrics = metrics.clone();
     let on_commit = move |report: CommitReport| {
-        if report.committed {
+        if report.committed && report.commands > 0 {
             metrics.append_batch_size.observe(report.commands as f64);
             metrics.append_seconds.observe(report.duration.as_secs_f64());
         }
         metrics.wal_bytes.set(i64::try_from(report.wal_bytes).unwrap_or(i64::MAX));
+        metrics.wal_over_limit.set(i64::from(report.wal_over_limit));
     };
     Ok(sqlite::Options {
         on_commit: Some(Arc::new(on_commit)),

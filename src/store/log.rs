@@ -226,6 +226,8 @@ pub trait Log: Send + Sync {
     /// # Errors
     /// `Unavailable`, `Stopped`.
     fn probe(&self) -> StoreFuture<'_, ()>;
+    /// What an operator should know although the store accepts events, as a sentence; `None` normally.
+    fn warning(&self) -> Option<&'static str>;
     /// Removes what exceeds the [`Retention`](super::Retention) at `now`; returns the number of removed events. Other
     /// writes are served in between.
     ///

@@ -16,7 +16,7 @@ use std::io;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
@@ -37,13 +37,14 @@ use self::writer::jobs::Jobs;
 use self::writer::{MAX_QUEUED_COMMANDS, Writer};
 use crate::store::{Retention, Seal, Store};
 
-/// Called by the writer after every transaction that carried commands. It must not block: all senders would wait.
+/// Called by the writer after every transaction with commands, and after every slice of background work. It must not block:
+/// all senders would wait.
 pub type OnCommit = Arc<dyn Fn(CommitReport) + Send + Sync>;
 
 /// The result of one transaction of the writer.
 #[derive(Debug, Clone, Copy)]
 pub struct CommitReport {
-    /// Commands that shared the transaction.
+    /// Commands that shared the transaction; 0 for background work.
     pub commands: usize,
     /// Events that became durable; 0 after a failure.
     pub events: usize,
@@ -53,6 +54,8 @@ pub struct CommitReport {
     pub queued: usize,
     /// Bytes of the write-ahead log that are in use.
     pub wal_bytes: u64,
+    /// Whether a reader of an old snapshot has made the write-ahead log longer than its bound.
+    pub wal_over_limit: bool,
     /// Whether it was committed.
     pub committed: bool,
 }
@@ -136,6 +139,8 @@ struct Shared {
     tails: Tails,
     ready_queues: ReadyQueues,
     registry: RegistryCache,
+    /// Whether a reader of an old snapshot has made the write-ahead log longer than its bound.
+    wal_over_limit: AtomicBool,
 }
 
 /// The handle behind the ports; all clones refer to the same store.
@@ -176,6 +181,7 @@ fn prepare(options: Options) -> Result<(Writer, mpsc::Receiver<WriterCommand>, S
     let mut db = Connection::open_with_flags(&path, flags).map_err(sql)?;
     schema::tune_writer(&db).map_err(sql)?;
     migrate::create_or_migrate(&mut db, &path, &MIGRATIONS)?;
+    migrate::enable_returning_pages(&db);
     let mode: String = db.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)).map_err(sql)?;
     if mode != "wal" {
         let reason = "its file system has no shared memory, which the write-ahead log needs";
@@ -195,6 +201,7 @@ fn prepare(options: Options) -> Result<(Writer, mpsc::Receiver<WriterCommand>, S
         tails: Tails::default(),
         ready_queues: ReadyQueues::new(pending.into_iter().map(|queue| queue.key)),
         registry: RegistryCache::new(clients),
+        wal_over_limit: AtomicBool::new(false),
     });
     let checkpointer =
         Checkpointer::start(&path, file, queue.downgrade(), &threads).map_err(|e| OpenError::unusable(&path, e))?;

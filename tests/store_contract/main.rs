@@ -11,6 +11,7 @@ mod deliveries;
 mod documents;
 mod factory;
 mod lifecycle;
+mod maintenance;
 mod migration;
 mod notifications;
 mod outbox;

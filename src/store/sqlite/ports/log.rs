@@ -104,6 +104,12 @@ impl Log for SqliteStore {
         Box::pin(self.request(|reply| WriterCommand::Batch(BatchItem { command, reply: CommandReply::Done(reply) })))
     }
 
+    fn warning(&self) -> Option<&'static str> {
+        self.shared.wal_over_limit.load(Ordering::Relaxed).then_some(
+            "the write-ahead log grows, because another program reads the database, such as a backup: end it",
+        )
+    }
+
     fn prune(&self, now: Timestamp) -> StoreFuture<'_, u64> {
         Box::pin(self.request(move |reply| WriterCommand::Prune(now, reply)))
     }

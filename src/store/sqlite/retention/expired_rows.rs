@@ -16,7 +16,10 @@ use crate::store::sqlite::tables::{columns, identity};
 use crate::store::{DUPLICATE_WINDOW, Retention};
 
 /// Rows of a table that one step reads or deletes, at most.
-pub(super) const ROWS_PER_STEP: usize = 500;
+pub(super) const ROWS_PER_STEP: usize = 64;
+
+/// About so many bytes of rows one step deletes at most.
+pub(super) const BYTES_PER_STEP: i64 = 1 << 20;
 
 /// How far ahead of the present a plausible time may lie.
 const MAX_SKEW: Duration = Duration::from_secs(24 * 3600);
@@ -27,8 +30,6 @@ pub(super) struct ClientRows<'a> {
     pub(super) client: i64,
     pub(super) bounds: &'a Retention,
     pub(super) now: Timestamp,
-    /// About so many bytes are removed at most.
-    pub(super) max_bytes: usize,
 }
 
 /// What one step has removed.
@@ -61,7 +62,7 @@ impl ClientRows<'_> {
         let mut statement =
             db.prepare_cached("SELECT seq, time, bytes FROM event WHERE client = ?1 ORDER BY seq LIMIT ?2")?;
         let mut rows = statement.query(params![client, columns::size(ROWS_PER_STEP)])?;
-        while freed < columns::size(self.max_bytes)
+        while freed < BYTES_PER_STEP
             && let Some(row) = rows.next()?
         {
             let (seq, bytes): (i64, i64) = (row.get(0)?, row.get(2)?);
@@ -125,7 +126,7 @@ impl ClientRows<'_> {
              WHERE client = ?1 AND settled IS NOT NULL ORDER BY settled, id LIMIT ?2",
         )?;
         let mut rows = statement.query(params![client, columns::size(ROWS_PER_STEP)])?;
-        while freed <= columns::size(self.max_bytes)
+        while freed < BYTES_PER_STEP
             && let Some(row) = rows.next()?
         {
             let (id, settled, bytes): (i64, _, i64) = (row.get(0)?, columns::time(row, 1)?, row.get(2)?);

@@ -23,8 +23,11 @@ pub(crate) enum WriterCommand {
     BulkUpdate(BulkUpdate, CommandReply),
     /// Removes what exceeds the retention at this time.
     Prune(Timestamp, ReplySender<u64>),
-    /// Completes a checkpoint of which only a few pages are left, and restarts the write-ahead log.
-    RestartLog(SyncSender<()>),
+    /// Completes a checkpoint of which only a few pages are left, and restarts the write-ahead log. The reply is false when
+    /// a reader prevents it.
+    RestartLog(SyncSender<bool>),
+    /// A checkpoint has ended: background work may go on.
+    CheckpointEnded,
     /// Flushes and ends the thread.
     Close(ReplySender<()>),
 }

@@ -128,12 +128,7 @@ fn full_disk_refuses_whole_batch_and_wastes_no_sequence() {
     let (reply, mut pruned) = oneshot::channel();
     writer.jobs.prune(&writer.db, &writer.shared.registry, Timestamp::from_millis(0), reply);
     while !writer.jobs.is_empty() {
-        writer.jobs.slice(
-            &mut writer.db,
-            &writer.retention,
-            &writer.shared.ready_queues,
-            super::retention::work_after_batch(0, 0),
-        );
+        writer.background(super::SliceBudget::after_batch(0, 0));
     }
     assert!(pruned.try_recv().expect("a reply").is_ok());
     assert_eq!(append(&mut writer, full..full + 1).pop().and_then(Result::ok), Some(last + 1));

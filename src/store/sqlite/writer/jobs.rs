@@ -1,27 +1,30 @@
-//! The background work of the writer: bulk updates, erasing, pruning. Each slice is a transaction of its own, sized by what
-//! was written before it, so that the commands between two slices are not delayed.
+//! The background work of the writer: bulk updates, erasing, pruning, returning free pages. Each slice is a transaction of its
+//! own, short enough that the commands between two slices are hardly delayed.
 
 use std::collections::VecDeque;
 
 use rusqlite::Connection;
 
 use super::bulk_update::{BulkUpdate, RemovedNotification};
+use super::checkpoint::LogSpace;
 use super::command::{CommandOutput, CommandReply, ReplySender, send};
 use crate::domain::Timestamp;
 use crate::store::Retention;
 use crate::store::sqlite::after_commit::ReadyQueues;
 use crate::store::sqlite::registry_cache::RegistryCache;
-use crate::store::sqlite::retention::{self, Prune};
+use crate::store::sqlite::retention::{Prune, SliceBudget, erase, free_pages};
 use crate::store::sqlite::tables::columns;
 use crate::store::sqlite::tables::write_tx::WriteTx;
 
 /// The queues of background work, each in order of arrival. Bulk updates come first, because a caller waits for them; then
-/// erasing, then pruning.
+/// erasing, then pruning. When they have removed much, the free pages are returned to the file system.
 pub(crate) struct Jobs {
     bulk_updates: VecDeque<BulkJob>,
     /// Numbers of removed clients.
     erasing: VecDeque<i64>,
     pruning: VecDeque<PruneJob>,
+    /// Whether free pages are being returned.
+    returning: bool,
 }
 
 struct BulkJob {
@@ -38,13 +41,29 @@ struct PruneJob {
 impl Jobs {
     /// With the work that the previous run did not complete.
     pub(crate) fn load(db: &Connection) -> rusqlite::Result<Self> {
-        let mut jobs = Self { bulk_updates: VecDeque::new(), erasing: VecDeque::new(), pruning: VecDeque::new() };
+        let mut jobs = Self {
+            bulk_updates: VecDeque::new(),
+            erasing: VecDeque::new(),
+            pruning: VecDeque::new(),
+            returning: false,
+        };
         jobs.resume(db)?;
+        jobs.returning = free_pages::are_many(db)?;
         Ok(jobs)
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.bulk_updates.is_empty() && self.erasing.is_empty() && self.pruning.is_empty()
+        self.bulk_updates.is_empty() && self.erasing.is_empty() && self.pruning.is_empty() && !self.returning
+    }
+
+    /// Whether there is work that may be done with this space in the write-ahead log. A reader that blocks the log stops
+    /// all work but bulk updates, because a caller waits for them.
+    pub(super) fn can_run(&self, space: LogSpace) -> bool {
+        match space {
+            LogSpace::Free => !self.is_empty(),
+            LogSpace::Full => false,
+            LogSpace::Blocked => !self.bulk_updates.is_empty(),
+        }
     }
 
     /// Erases the rows of a removed client.
@@ -70,25 +89,33 @@ impl Jobs {
     }
 
     fn resume(&mut self, db: &Connection) -> rusqlite::Result<()> {
-        self.erasing = retention::removed_clients(db)?.into();
+        self.erasing = erase::removed_clients(db)?.into();
         let unfinished = BulkUpdate::unfinished(db)?.into_iter();
         self.bulk_updates.extend(unfinished.map(|update| BulkJob { update, reply: None }));
         Ok(())
     }
 
-    /// Does about so much work in one transaction. After an error the job is dropped.
-    pub(super) fn slice(&mut self, db: &mut Connection, bounds: &Retention, ready: &ReadyQueues, work: usize) {
+    /// One slice in one transaction; false after an error, which ends the job.
+    pub(super) fn slice(
+        &mut self,
+        db: &mut Connection,
+        bounds: &Retention,
+        ready: &ReadyQueues,
+        budget: SliceBudget,
+    ) -> bool {
         if !self.bulk_updates.is_empty() {
-            self.slice_bulk_update(db, ready);
+            self.slice_bulk_update(db, ready)
         } else if !self.erasing.is_empty() {
-            self.slice_erasing(db);
+            self.slice_erasing(db, budget)
         } else if !self.pruning.is_empty() {
-            self.slice_pruning(db, bounds, work);
+            self.slice_pruning(db, bounds, budget)
+        } else {
+            self.slice_returning(db, budget)
         }
     }
 
-    fn slice_bulk_update(&mut self, db: &mut Connection, ready: &ReadyQueues) {
-        let Some(job) = self.bulk_updates.front_mut() else { return };
+    fn slice_bulk_update(&mut self, db: &mut Connection, ready: &ReadyQueues) -> bool {
+        let Some(job) = self.bulk_updates.front_mut() else { return true };
         let mut slice = || -> rusqlite::Result<bool> {
             let mut tx = WriteTx::begin(db)?;
             let is_complete = job.update.slice(&mut tx)?;
@@ -96,47 +123,70 @@ impl Jobs {
             Ok(is_complete)
         };
         let result = slice();
-        if let Ok(false) = result {
-            return;
-        }
-        if let Some(job) = self.bulk_updates.pop_front() {
+        let is_ok = result.is_ok();
+        if !matches!(result, Ok(false))
+            && let Some(job) = self.bulk_updates.pop_front()
+        {
             job.finish(result.map(drop));
         }
+        is_ok
     }
 
-    fn slice_erasing(&mut self, db: &mut Connection) {
-        let Some(client) = self.erasing.front().copied() else { return };
+    fn slice_erasing(&mut self, db: &mut Connection, budget: SliceBudget) -> bool {
+        let Some(client) = self.erasing.front().copied() else { return true };
         let mut slice = || -> rusqlite::Result<bool> {
             let tx = WriteTx::begin(db)?;
-            let is_complete = retention::erase_slice(&tx.db, client)?;
+            let is_complete = erase::slice(&tx.db, client, budget)?;
             tx.commit()?;
             Ok(is_complete)
         };
         match slice() {
-            Ok(false) => {}
-            Ok(true) => drop(self.erasing.pop_front()),
+            Ok(false) => true,
+            Ok(true) => {
+                self.erasing.pop_front();
+                self.check_free_pages(db);
+                true
+            }
             Err(error) => {
                 tracing::warn!(%error, "cannot erase a removed client yet; retrying with the next pruning");
                 self.erasing.clear();
+                false
             }
         }
     }
 
-    fn slice_pruning(&mut self, db: &mut Connection, bounds: &Retention, work: usize) {
-        let Some(PruneJob { prune, .. }) = self.pruning.front_mut() else { return };
+    fn slice_pruning(&mut self, db: &mut Connection, bounds: &Retention, budget: SliceBudget) -> bool {
+        let Some(PruneJob { prune, .. }) = self.pruning.front_mut() else { return true };
         let mut slice = || -> rusqlite::Result<bool> {
             let tx = WriteTx::begin(db)?;
-            let is_complete = prune.slice(&tx.db, bounds, work)?;
+            let is_complete = prune.slice(&tx.db, bounds, budget)?;
             tx.commit()?;
             Ok(is_complete)
         };
         let result = slice();
         if let Ok(false) = result {
-            return;
+            return true;
         }
+        self.check_free_pages(db);
+        let is_ok = result.is_ok();
         if let Some(PruneJob { prune, reply }) = self.pruning.pop_front() {
             send(reply, result.map(|_| prune.removed_events()).map_err(|error| columns::unavailable(&error)));
         }
+        is_ok
+    }
+
+    /// Begins to return free pages if there are many.
+    fn check_free_pages(&mut self, db: &Connection) {
+        self.returning |= free_pages::are_many(db).unwrap_or(false);
+    }
+
+    fn slice_returning(&mut self, db: &mut Connection, budget: SliceBudget) -> bool {
+        let result = free_pages::return_slice(db, budget);
+        if let Err(error) = &result {
+            tracing::warn!(%error, "cannot return free pages of the database yet; retrying after the next pruning");
+        }
+        self.returning = matches!(result, Ok(false));
+        result.is_ok()
     }
 }
 
