@@ -74,20 +74,31 @@ pub(super) async fn named(name: &'static str, task: impl Future<Output = ()>) ->
     name
 }
 
-/// Applies retention to the log and removes unused rate limiters, periodically until `stop`.
+/// Applies retention to the log and removes unused rate limiters, periodically until `stop`. Retention may have to wait for a
+/// reader of the database; nothing else waits for it.
 pub(super) async fn housekeeping(store: Store, context: Arc<http::Context>, metrics: Metrics, stop: CancellationToken) {
-    let mut tick = tokio::time::interval(HOUSEKEEPING_INTERVAL);
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            _ = tick.tick() => {}
+    let sweeping = async {
+        let mut tick = tokio::time::interval(HOUSEKEEPING_INTERVAL);
+        loop {
+            tick.tick().await;
+            context.sweep();
         }
-        context.sweep();
-        match store.log.prune(Timestamp::now()).await {
-            Ok(pruned) => {
-                metrics.pruned_events.inc_by(pruned);
+    };
+    let pruning = async {
+        let mut tick = tokio::time::interval(HOUSEKEEPING_INTERVAL);
+        loop {
+            tick.tick().await;
+            match store.log.prune(Timestamp::now()).await {
+                Ok(pruned) => {
+                    metrics.pruned_events.inc_by(pruned);
+                }
+                Err(error) => tracing::warn!(%error, "retention failed; retrying at the next interval"),
             }
-            Err(error) => tracing::warn!(%error, "retention failed; retrying at the next interval"),
         }
+    };
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = sweeping => {}
+        () = pruning => {}
     }
 }
