@@ -66,6 +66,8 @@ pub struct Config {
     pub history_events_per_client: u64,
     /// Maximum size of a client's events in bytes, raw requests included.
     pub history_bytes: u64,
+    /// Maximum size of all clients' data in bytes.
+    pub history_bytes_total: u64,
     /// Maximum age of rejects.
     pub rejects_age: Duration,
     /// Maximum number of rejects of a client.
@@ -140,6 +142,7 @@ impl Config {
             history_age: layers.get("history_age", value::seconds)?,
             history_events_per_client: layers.get("history_events_per_client", value::number)?,
             history_bytes: layers.get("history_bytes", value::size)?,
+            history_bytes_total: layers.get("history_bytes_total", value::size)?,
             rejects_age: layers.get("rejects_age", value::seconds)?,
             rejects_per_client: layers.get("rejects_per_client", value::number)?,
             rejects_bytes: layers.get("rejects_bytes", value::size)?,
@@ -194,6 +197,7 @@ impl Config {
         layers.require("max_followers_per_client", part, "at most max_followers")?;
         let body = self.max_body_bytes as u64;
         layers.require("history_bytes", self.history_bytes >= body, "at least max_body_bytes")?;
+        layers.require("history_bytes_total", self.history_bytes_total >= body, "at least max_body_bytes")?;
         layers.require("rejects_bytes", self.rejects_bytes >= body, "at least max_body_bytes")
     }
 }

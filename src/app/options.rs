@@ -48,6 +48,7 @@ pub(crate) fn bare_store(config: &Config, directory: &DataDirectory) -> anyhow::
             max_event_age: config.history_age,
             max_events: config.history_events_per_client,
             max_event_bytes: config.history_bytes,
+            max_total_bytes: config.history_bytes_total,
             max_reject_age: config.rejects_age,
             max_rejects: config.rejects_per_client,
             max_reject_bytes: config.rejects_bytes,

@@ -228,7 +228,8 @@ pub trait Log: Send + Sync {
     fn probe(&self) -> StoreFuture<'_, ()>;
     /// What an operator should know although the store accepts events, as a sentence; `None` normally.
     fn warning(&self) -> Option<&'static str>;
-    /// Removes what exceeds the [`Retention`](super::Retention) at `now`; returns the number of removed events. Other
+    /// Removes what exceeds the [`Retention`](super::Retention) at `now`; returns the number of events that
+    /// were removed since the previous call, also those that exceeded it when they arrived. Other
     /// writes are served in between.
     ///
     /// # Errors

@@ -192,7 +192,7 @@ fn prepare(options: Options) -> Result<(Writer, mpsc::Receiver<WriterCommand>, S
         LoadError::Sql(error) => OpenError::sql(&path, &error),
         LoadError::Sealed(reason) => OpenError::Sealed { path: path.clone(), reason },
     })?;
-    let jobs = Jobs::load(&db).map_err(sql)?;
+    let jobs = Jobs::load(&db, &retention).map_err(sql)?;
     let pending = due_deliveries::pending_queues(&db).map_err(sql)?;
     let (queue, commands) = mpsc::channel(MAX_QUEUED_COMMANDS);
     let shared = Arc::new(Shared {

@@ -48,6 +48,7 @@ impl Fixture {
             max_event_age: Duration::from_secs(86_400),
             max_events: 10_000_000,
             max_event_bytes: 1 << 40,
+            max_total_bytes: u64::MAX,
             max_reject_age: Duration::from_secs(1),
             max_rejects: 1,
             max_reject_bytes: 1,

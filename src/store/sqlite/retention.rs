@@ -2,6 +2,7 @@
 //! time. A slice of pruning also does as much as was written before it, so that pruning keeps up with the load.
 
 pub(super) mod erase;
+pub(super) mod excess;
 mod expired_rows;
 pub(super) mod free_pages;
 
@@ -55,6 +56,7 @@ pub(crate) struct Prune {
     /// Numbers of the remaining clients; the last one is being pruned.
     clients: Vec<i64>,
     step: Step,
+    /// Events removed by the last slice.
     removed_events: u64,
 }
 
@@ -73,13 +75,14 @@ impl Prune {
         Self { now, clients, step: Step::DuplicateKeys, removed_events: 0 }
     }
 
-    /// The number of events removed so far.
+    /// The number of events that the last slice has removed.
     pub(crate) fn removed_events(&self) -> u64 {
         self.removed_events
     }
 
     /// One slice; true at the end of the pass.
     pub(crate) fn slice(&mut self, db: &Connection, bounds: &Retention, budget: SliceBudget) -> rusqlite::Result<bool> {
+        self.removed_events = 0;
         let mut done = 0;
         while done < budget.min_work || !budget.is_over() {
             match self.step(db, bounds)? {

@@ -167,7 +167,8 @@ impl Writer {
             Ok(committed) => {
                 self.counters = committed.counters;
                 self.shared.head.store(columns::unsigned(self.counters.head), Ordering::Release);
-                self.shared.ready_queues.add(committed.ready);
+                self.shared.ready_queues.add(committed.committed.ready);
+                self.jobs.check_histories(&committed.committed.histories, &self.retention);
                 let events = batch::reply(items, committed.results);
                 report.events = events.len();
                 if !events.is_empty() {

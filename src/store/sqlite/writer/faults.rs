@@ -41,6 +41,7 @@ fn writer(directory: &tempfile::TempDir) -> (Writer, SqliteStore) {
             max_event_age: std::time::Duration::MAX,
             max_events: 10,
             max_event_bytes: u64::MAX,
+            max_total_bytes: u64::MAX,
             max_reject_age: std::time::Duration::MAX,
             max_rejects: u64::MAX,
             max_reject_bytes: u64::MAX,

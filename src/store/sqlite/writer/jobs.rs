@@ -12,19 +12,24 @@ use crate::domain::Timestamp;
 use crate::store::Retention;
 use crate::store::sqlite::after_commit::ReadyQueues;
 use crate::store::sqlite::registry_cache::RegistryCache;
+use crate::store::sqlite::retention::excess::Excess;
 use crate::store::sqlite::retention::{Prune, SliceBudget, erase, free_pages};
 use crate::store::sqlite::tables::columns;
-use crate::store::sqlite::tables::write_tx::WriteTx;
+use crate::store::sqlite::tables::write_tx::{HistoryChange, WriteTx};
 
 /// The queues of background work, each in order of arrival. Bulk updates come first, because a caller waits for them; then
-/// erasing, then pruning. When they have removed much, the free pages are returned to the file system.
+/// what exceeds the bounds of the history, because it grows with every batch; then erasing, then pruning. When they have removed much, the free pages are returned to the file system.
 pub(crate) struct Jobs {
     bulk_updates: VecDeque<BulkJob>,
+    /// Histories that exceed their bounds.
+    excess: Excess,
     /// Numbers of removed clients.
     erasing: VecDeque<i64>,
     pruning: VecDeque<PruneJob>,
     /// Whether free pages are being returned.
     returning: bool,
+    /// Events removed by the retention since the last pass of pruning ended.
+    removed_events: u64,
 }
 
 struct BulkJob {
@@ -40,12 +45,14 @@ struct PruneJob {
 
 impl Jobs {
     /// With the work that the previous run did not complete.
-    pub(crate) fn load(db: &Connection) -> rusqlite::Result<Self> {
+    pub(crate) fn load(db: &Connection, bounds: &Retention) -> rusqlite::Result<Self> {
         let mut jobs = Self {
             bulk_updates: VecDeque::new(),
+            excess: Excess::load(db, bounds)?,
             erasing: VecDeque::new(),
             pruning: VecDeque::new(),
             returning: false,
+            removed_events: 0,
         };
         jobs.resume(db)?;
         jobs.returning = free_pages::are_many(db)?;
@@ -53,7 +60,11 @@ impl Jobs {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.bulk_updates.is_empty() && self.erasing.is_empty() && self.pruning.is_empty() && !self.returning
+        self.bulk_updates.is_empty()
+            && self.excess.is_empty()
+            && self.erasing.is_empty()
+            && self.pruning.is_empty()
+            && !self.returning
     }
 
     /// Whether there is work that may be done with this space in the write-ahead log. A reader that blocks the log stops
@@ -64,6 +75,11 @@ impl Jobs {
             LogSpace::Full => false,
             LogSpace::Blocked => !self.bulk_updates.is_empty(),
         }
+    }
+
+    /// Takes note of the histories that a batch has changed.
+    pub(super) fn check_histories(&mut self, changes: &[HistoryChange], bounds: &Retention) {
+        self.excess.note(changes, bounds);
     }
 
     /// Erases the rows of a removed client.
@@ -80,7 +96,7 @@ impl Jobs {
         self.bulk_updates.push_back(BulkJob { update, reply: Some(reply) });
     }
 
-    /// Prunes all clients, then replies with the number of removed events. Resumes the work that a disk error has stopped.
+    /// Prunes all clients, then replies with the number of events that were removed since the last reply. Resumes the work that a disk error has stopped.
     pub(super) fn prune(&mut self, db: &Connection, cache: &RegistryCache, now: Timestamp, reply: ReplySender<u64>) {
         match self.resume(db) {
             Ok(()) => self.pruning.push_back(PruneJob { prune: Prune::new(now, cache.numbers()), reply }),
@@ -105,6 +121,8 @@ impl Jobs {
     ) -> bool {
         if !self.bulk_updates.is_empty() {
             self.slice_bulk_update(db, ready)
+        } else if !self.excess.is_empty() {
+            self.slice_excess(db, bounds, budget)
         } else if !self.erasing.is_empty() {
             self.slice_erasing(db, budget)
         } else if !self.pruning.is_empty() {
@@ -119,7 +137,7 @@ impl Jobs {
         let mut slice = || -> rusqlite::Result<bool> {
             let mut tx = WriteTx::begin(db)?;
             let is_complete = job.update.slice(&mut tx)?;
-            ready.add(tx.commit()?);
+            ready.add(tx.commit()?.ready);
             Ok(is_complete)
         };
         let result = slice();
@@ -130,6 +148,26 @@ impl Jobs {
             job.finish(result.map(drop));
         }
         is_ok
+    }
+
+    fn slice_excess(&mut self, db: &mut Connection, bounds: &Retention, budget: SliceBudget) -> bool {
+        let mut slice = || -> rusqlite::Result<u64> {
+            let tx = WriteTx::begin(db)?;
+            let removed = self.excess.slice(&tx.db, bounds, budget)?;
+            tx.commit()?;
+            Ok(removed)
+        };
+        match slice() {
+            Ok(removed) => {
+                self.removed_events += removed;
+                true
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot keep the history within its bounds yet; retrying with the next batch");
+                self.excess.give_up(bounds);
+                false
+            }
+        }
     }
 
     fn slice_erasing(&mut self, db: &mut Connection, budget: SliceBudget) -> bool {
@@ -164,13 +202,17 @@ impl Jobs {
             Ok(is_complete)
         };
         let result = slice();
+        if result.is_ok() {
+            self.removed_events += prune.removed_events();
+        }
         if let Ok(false) = result {
             return true;
         }
         self.check_free_pages(db);
         let is_ok = result.is_ok();
-        if let Some(PruneJob { prune, reply }) = self.pruning.pop_front() {
-            send(reply, result.map(|_| prune.removed_events()).map_err(|error| columns::unavailable(&error)));
+        if let Some(PruneJob { reply, .. }) = self.pruning.pop_front() {
+            let removed = if is_ok { std::mem::take(&mut self.removed_events) } else { 0 };
+            send(reply, result.map(|_| removed).map_err(|error| columns::unavailable(&error)));
         }
         is_ok
     }
