@@ -27,7 +27,7 @@ use crate::stream::dispatch;
 
 use data::{DataDirectory, RelayAddress, StoreOwner};
 use parts::{Opened, RelayParts};
-use tasks::{Shutdown, Signals, housekeeping, run_named, start_stream_threads};
+use tasks::{Shutdown, Signals, housekeeping, run_named, start_stream_threads, watch_store_threads};
 
 /// Called when the relay listens. Prints its addresses and may return a background task.
 pub type OnListening<'a> = &'a (dyn Fn(Listening) -> BoxFuture<'static, anyhow::Result<BackgroundTask>> + Sync);
@@ -54,7 +54,8 @@ pub async fn serve(config: Config, metrics: Metrics, on_listening: OnListening<'
     let directory = DataDirectory::create(&config.data)?;
     directory.keys()?;
     directory.admin_token(config.admin_token.clone())?;
-    let store = match directory.open_store(parts::store_options(&config, &directory, &metrics)?)? {
+    let (on_thread_end, mut store_thread_ended) = watch_store_threads();
+    let store = match directory.open_store(parts::store_options(&config, &directory, &metrics, on_thread_end)?)? {
         StoreOwner::Local(store) => store,
         StoreOwner::Remote(_) => return Err(OpenError::Locked(directory.database()).into()),
     };
@@ -110,11 +111,12 @@ pub async fn serve(config: Config, metrics: Metrics, on_listening: OnListening<'
 
     let ended = tokio::select! {
         signal = signals.next() => { tracing::info!(signal, "stopping"); None }
-        Some(name) = threads.ended.recv() => Some(name),
-        Some(_) = public_task.join_next() => Some("public server"),
-        Some(_) = deliveries.join_next() => Some("deliveries"),
-        Some(name) = rest.join_next() => Some(name.unwrap_or("panicked task")),
-        Some(outcome) = background.join_next() => { outcome??; Some("background task") }
+        Some(name) = threads.ended.recv() => Some(name.to_owned()),
+        Some(name) = store_thread_ended.recv() => Some(format!("thread {name}")),
+        Some(_) = public_task.join_next() => Some("public server".to_owned()),
+        Some(_) = deliveries.join_next() => Some("deliveries".to_owned()),
+        Some(name) = rest.join_next() => Some(name.unwrap_or("panicked task").to_owned()),
+        Some(outcome) = background.join_next() => { outcome??; Some("background task".to_owned()) }
     };
     background.abort_all();
     directory.remove_address_file();

@@ -80,6 +80,8 @@ pub struct Config {
     pub history_events_per_client: u64,
     /// Maximum size of a client's events in bytes, raw requests included.
     pub history_bytes: u64,
+    /// Maximum size of all clients' data in bytes.
+    pub history_bytes_total: u64,
     /// Maximum age of rejects.
     pub rejects_age: Duration,
     /// Maximum number of rejects of a client.
@@ -155,6 +157,7 @@ impl Config {
             history_age: sources.get("history_age", value::seconds)?,
             history_events_per_client: sources.get("history_events_per_client", value::number)?,
             history_bytes: sources.get("history_bytes", value::size)?,
+            history_bytes_total: sources.get("history_bytes_total", value::size)?,
             rejects_age: sources.get("rejects_age", value::seconds)?,
             rejects_per_client: sources.get("rejects_per_client", value::number)?,
             rejects_bytes: sources.get("rejects_bytes", value::size)?,
@@ -217,6 +220,8 @@ impl Config {
         sources.require("max_followers_per_client", within_followers, "at most max_followers")?;
         let max_body_bytes = self.max_body_bytes as u64;
         sources.require("history_bytes", self.history_bytes >= max_body_bytes, "at least max_body_bytes")?;
+        let total = self.history_bytes_total >= max_body_bytes;
+        sources.require("history_bytes_total", total, "at least max_body_bytes")?;
         sources.require("rejects_bytes", self.rejects_bytes >= max_body_bytes, "at least max_body_bytes")
     }
 }

@@ -152,12 +152,15 @@ impl Context {
         BodyLimits { max_bytes: self.options.max_body_bytes, timeout: self.options.body_timeout }
     }
 
-    /// Removes the rate limiters of idle hooks and the activity of deleted ones, and reads the signing keys again. Called
+    /// Removes the rate limiters of idle hooks, and the activity of deleted ones when it exceeds that of all hooks, and reads the signing keys again. Called
     /// periodically.
     pub fn sweep(&self) {
         self.hook_rate_limiter.retain_recent();
         self.unverified_limiter.retain_recent();
-        self.hook_activity.retain(&self.hooks.ids());
+        // Only then there are many deleted ones among them. The ids are copied seldom, because there may be many.
+        if self.hook_activity.len() > self.hooks.count() {
+            self.hook_activity.retain(&self.hooks.ids());
+        }
         if let Err(error) = self.auth.reload_keys() {
             tracing::warn!(%error, "cannot read the signing keys again: the known ones stay valid");
         }

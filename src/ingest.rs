@@ -54,6 +54,11 @@ impl Ingest {
         self.store.log.probe().await
     }
 
+    /// What an operator should know although events can be stored, as a sentence.
+    pub fn warning(&self) -> Option<&'static str> {
+        self.store.log.warning()
+    }
+
     /// Stores the event of a webhook that passed verification.
     ///
     /// # Errors

@@ -63,6 +63,7 @@ pub struct MetricSet {
     pub log_lines_dropped: Counter,
     pub store_head: Gauge,
     pub wal_bytes: Gauge,
+    pub wal_over_limit: Gauge,
     pub pruned_events: Counter,
     events_in: Family<[Pair; 2], Counter>,
     http_responses: Family<[(&'static str, u16); 1], Counter>,
@@ -124,6 +125,10 @@ impl Metrics {
             http_responses: registry.family("http_responses", vec!["status"], "HTTP responses, by status code"),
             store_head: registry.gauge("store_head", "Sequence of the last stored event"),
             wal_bytes: registry.gauge("wal_bytes", "Bytes of the write-ahead log of the database"),
+            wal_over_limit: registry.gauge(
+                "wal_over_limit",
+                "1 while a reader, such as a backup of the database file, makes the write-ahead log exceed its limit",
+            ),
             pruned_events: registry.counter("pruned_events", "Events removed by retention"),
             registry: registry.registry,
             entries: registry.entries,

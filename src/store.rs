@@ -65,15 +65,19 @@ pub type StoreFuture<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
 /// How long a duplicate is recognized, and the minimum time for which a document without events is kept.
 pub const DUPLICATE_WINDOW: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// How much is kept of each client. Each limit applies per client; the oldest items are removed first.
+/// How much is kept. Each limit but one applies per client; the oldest items are removed first. Number and bytes of events are
+/// limited after every batch, everything else by [`Log::prune`].
 #[derive(Debug, Clone)]
 pub struct Retention {
     /// Maximum age of an event.
     pub max_event_age: Duration,
     /// Maximum number of events.
     pub max_events: u64,
-    /// Maximum bytes of events with their raw requests.
+    /// Maximum bytes of events with their raw requests, and of titles and identifiers of documents.
     pub max_event_bytes: u64,
+    /// Maximum bytes of all clients together: events, documents, rejects and attempts. The oldest events of the largest client
+    /// are removed first.
+    pub max_total_bytes: u64,
     /// Maximum age of a reject.
     pub max_reject_age: Duration,
     /// Maximum number of rejects.

@@ -13,13 +13,13 @@ use crate::http::{self, Context};
 use crate::ingest::Ingest;
 use crate::manage::{Clients, Deliveries, Documents, Hooks, Notifications, Rejects};
 use crate::metrics::Metrics;
-use crate::store::sqlite::{self, CommitReport};
+use crate::store::sqlite::{self, CommitReport, OnThreadEnd};
 use crate::store::{Retention, Store};
 use crate::stream::hub::{self, Hub};
 use crate::stream::{self, Streams};
 
-/// Connections that read the database. Bounds the load when many followers reconnect at once.
-const READER_CONNECTIONS: usize = 4;
+/// Threads that read the database. Bounds the load when many followers reconnect at once.
+const READER_THREADS: usize = 4;
 
 /// Limit of the admin address: enough for probes, a scraper and some operators.
 const MAX_ADMIN_CONNECTIONS: usize = 64;
@@ -82,16 +82,22 @@ pub(super) fn store_options(
     config: &Config,
     directory: &DataDirectory,
     metrics: &Metrics,
+    on_thread_end: OnThreadEnd,
 ) -> anyhow::Result<sqlite::Options> {
     let metrics = metrics.clone();
     let on_commit = move |report: CommitReport| {
-        if report.committed {
+        if report.committed && report.commands > 0 {
             metrics.append_batch_size.observe(report.commands as f64);
             metrics.append_seconds.observe(report.duration.as_secs_f64());
         }
         metrics.wal_bytes.set(i64::try_from(report.wal_bytes).unwrap_or(i64::MAX));
+        metrics.wal_over_limit.set(i64::from(report.wal_over_limit));
     };
-    Ok(sqlite::Options { on_commit: Some(Arc::new(on_commit)), ..bare_store_options(config, directory)? })
+    Ok(sqlite::Options {
+        on_commit: Some(Arc::new(on_commit)),
+        on_thread_end: Some(on_thread_end),
+        ..bare_store_options(config, directory)?
+    })
 }
 
 /// Options of the store without metrics, for commands.
@@ -102,6 +108,7 @@ pub(crate) fn bare_store_options(config: &Config, directory: &DataDirectory) -> 
             max_event_age: config.history_age,
             max_events: config.history_events_per_client,
             max_event_bytes: config.history_bytes,
+            max_total_bytes: config.history_bytes_total,
             max_reject_age: config.rejects_age,
             max_rejects: config.rejects_per_client,
             max_reject_bytes: config.rejects_bytes,
@@ -109,9 +116,10 @@ pub(crate) fn bare_store_options(config: &Config, directory: &DataDirectory) -> 
             max_deliveries: config.deliveries_per_client,
             max_attempt_bytes: config.deliveries_bytes,
         },
-        readers: READER_CONNECTIONS,
+        readers: READER_THREADS,
         seal: directory.seal()?,
         on_commit: None,
+        on_thread_end: None,
     })
 }
 

@@ -40,7 +40,7 @@ fn empty_configuration_has_documented_defaults() {
         (63_232, 56_908, 10_000)
     );
     assert_eq!((config.max_header_bytes, config.max_body_bytes), (16 * 1024, 256 * 1024));
-    assert_eq!(config.history_bytes, 4 << 30);
+    assert_eq!((config.history_bytes, config.history_bytes_total), (4 << 30, 32 << 30));
     assert_eq!(config.idle_interval, Duration::from_secs(15));
     assert!(config.admin_token.is_none() && !config.demo);
 }

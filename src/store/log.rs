@@ -226,7 +226,10 @@ pub trait Log: Send + Sync {
     /// # Errors
     /// `Unavailable`, `Stopped`.
     fn probe(&self) -> StoreFuture<'_, ()>;
-    /// Removes what exceeds the [`Retention`](super::Retention) at `now`; returns the number of removed events. Other
+    /// What an operator should know although the store accepts events, as a sentence; `None` normally.
+    fn warning(&self) -> Option<&'static str>;
+    /// Removes what exceeds the [`Retention`](super::Retention) at `now`; returns the number of events that
+    /// were removed since the previous call, also those that exceeded it when they arrived. Other
     /// writes are served in between.
     ///
     /// # Errors

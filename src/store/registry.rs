@@ -20,6 +20,8 @@ pub trait Registry: Send + Sync {
     fn hook_by_key(&self, key: &str) -> Option<(ClientId, Arc<Hook>)>;
     /// A client's hooks, oldest first; empty for an unknown client.
     fn hooks(&self, client: &ClientId) -> Vec<Arc<Hook>>;
+    /// The number of hooks of all clients.
+    fn hook_count(&self) -> usize;
     /// Adds a client.
     ///
     /// # Errors

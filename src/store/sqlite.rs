@@ -1,4 +1,4 @@
-//! The embedded store: one SQLite file, one thread that writes it, and a pool of readers. This file opens it: the lock, the
+//! The embedded store: one SQLite file, one thread that writes it, and a pool of threads that read it. This file opens it: the lock, the
 //! file, its schema, the registry, the threads. The handle that it returns implements the four ports.
 
 mod after_commit;
@@ -8,6 +8,7 @@ mod readers;
 mod registry_cache;
 mod retention;
 mod tables;
+mod threads;
 mod writer;
 
 use std::fs::{File, OpenOptions, Permissions, TryLockError};
@@ -15,7 +16,7 @@ use std::io;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
@@ -28,19 +29,22 @@ use self::registry_cache::RegistryCache;
 use self::tables::identity::{self, LogIdentity};
 use self::tables::registry::LoadError;
 use self::tables::{columns, due_deliveries, registry, schema};
+pub use self::threads::OnThreadEnd;
+use self::threads::Threads;
 use self::writer::checkpoint::Checkpointer;
 use self::writer::command::WriterCommand;
 use self::writer::jobs::Jobs;
 use self::writer::{MAX_QUEUED_COMMANDS, Writer};
 use crate::store::{Retention, Seal, Store};
 
-/// Called by the writer after every transaction that carried commands. It must not block: all senders would wait.
+/// Called by the writer after every transaction with commands, and after every slice of background work. It must not block:
+/// all senders would wait.
 pub type OnCommit = Arc<dyn Fn(CommitReport) + Send + Sync>;
 
 /// The result of one transaction of the writer.
 #[derive(Debug, Clone, Copy)]
 pub struct CommitReport {
-    /// Commands that shared the transaction.
+    /// Commands that shared the transaction; 0 for background work.
     pub commands: usize,
     /// Events that became durable; 0 after a failure.
     pub events: usize,
@@ -50,6 +54,8 @@ pub struct CommitReport {
     pub queued: usize,
     /// Bytes of the write-ahead log that are in use.
     pub wal_bytes: u64,
+    /// Whether a reader of an old snapshot has made the write-ahead log longer than its bound.
+    pub wal_over_limit: bool,
     /// Whether it was committed.
     pub committed: bool,
 }
@@ -61,12 +67,15 @@ pub struct Options {
     pub path: PathBuf,
     /// The bounds of what is kept for each client.
     pub retention: Retention,
-    /// Maximum number of concurrent reads; further ones wait in order.
+    /// Number of threads that read, each with a connection; further reads wait in order.
     pub readers: usize,
     /// Seals the secrets of clients, hooks, notifications and callbacks.
     pub seal: Arc<dyn Seal>,
     /// Gets a report of each transaction.
     pub on_commit: Option<OnCommit>,
+    /// Gets the name of each thread of the store that ends. They end when the store is closed or dropped; the end of a thread
+    /// before that is a fault, after which the store must be closed.
+    pub on_thread_end: Option<OnThreadEnd>,
 }
 
 /// Why the store could not be opened. Each message is one sentence that says what to do.
@@ -130,6 +139,8 @@ struct Shared {
     tails: Tails,
     ready_queues: ReadyQueues,
     registry: RegistryCache,
+    /// Whether a reader of an old snapshot has made the write-ahead log longer than its bound.
+    wal_over_limit: AtomicBool,
 }
 
 /// The handle behind the ports; all clones refer to the same store.
@@ -149,10 +160,10 @@ impl SqliteStore {
     /// [`OpenError`]; the file is then unchanged, or migrated up to the last complete step.
     pub fn open(options: Options) -> Result<Store, OpenError> {
         let path = options.path.clone();
+        let threads = Threads { on_end: options.on_thread_end.clone() };
         let (writer, commands, store) = prepare(options)?;
-        std::thread::Builder::new()
-            .name("store-writer".into())
-            .spawn(move || writer.run(commands))
+        threads
+            .spawn("store-writer".into(), move || writer.run(commands))
             .map_err(|e| OpenError::unusable(&path, e))?;
         let store = Arc::new(store);
         Ok(Store { log: store.clone(), registry: store.clone(), rejects: store.clone(), outbox: store })
@@ -161,7 +172,8 @@ impl SqliteStore {
 
 /// Everything but the start of the writer's thread.
 fn prepare(options: Options) -> Result<(Writer, mpsc::Receiver<WriterCommand>, SqliteStore), OpenError> {
-    let Options { path, retention, readers, seal, on_commit } = options;
+    let Options { path, retention, readers, seal, on_commit, on_thread_end } = options;
+    let threads = Threads { on_end: on_thread_end };
     let lock = lock(&path)?;
     let file = open_private(&path).map_err(|e| OpenError::unusable(&path, e))?;
     let sql = |e: rusqlite::Error| OpenError::sql(&path, &e);
@@ -169,6 +181,7 @@ fn prepare(options: Options) -> Result<(Writer, mpsc::Receiver<WriterCommand>, S
     let mut db = Connection::open_with_flags(&path, flags).map_err(sql)?;
     schema::tune_writer(&db).map_err(sql)?;
     migrate::create_or_migrate(&mut db, &path, &MIGRATIONS)?;
+    migrate::enable_returning_pages(&db);
     let mode: String = db.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)).map_err(sql)?;
     if mode != "wal" {
         let reason = "its file system has no shared memory, which the write-ahead log needs";
@@ -180,7 +193,7 @@ fn prepare(options: Options) -> Result<(Writer, mpsc::Receiver<WriterCommand>, S
         LoadError::Sql(error) => OpenError::sql(&path, &error),
         LoadError::Sealed(reason) => OpenError::Sealed { path: path.clone(), reason },
     })?;
-    let jobs = Jobs::load(&db).map_err(sql)?;
+    let jobs = Jobs::load(&db, &retention).map_err(sql)?;
     let pending = due_deliveries::pending_queues(&db).map_err(sql)?;
     let (queue, commands) = mpsc::channel(MAX_QUEUED_COMMANDS);
     let shared = Arc::new(Shared {
@@ -189,9 +202,10 @@ fn prepare(options: Options) -> Result<(Writer, mpsc::Receiver<WriterCommand>, S
         tails: Tails::default(),
         ready_queues: ReadyQueues::new(pending.into_iter().map(|queue| queue.key)),
         registry: RegistryCache::new(clients),
+        wal_over_limit: AtomicBool::new(false),
     });
     let checkpointer =
-        Checkpointer::start(&path, file, queue.downgrade()).map_err(|e| OpenError::unusable(&path, e))?;
+        Checkpointer::start(&path, file, queue.downgrade(), &threads).map_err(|e| OpenError::unusable(&path, e))?;
     let writer = Writer {
         db,
         shared: shared.clone(),
@@ -205,7 +219,8 @@ fn prepare(options: Options) -> Result<(Writer, mpsc::Receiver<WriterCommand>, S
         is_failing: false,
         lock,
     };
-    Ok((writer, commands, SqliteStore { shared, queue, readers: Arc::new(Readers::new(path, readers)), seal }))
+    let readers = Readers::start(&path, readers, &threads).map_err(|e| OpenError::unusable(&path, e))?;
+    Ok((writer, commands, SqliteStore { shared, queue, readers: Arc::new(readers), seal }))
 }
 
 /// Locks a file beside the database: SQLite holds its own locks only during transactions.

@@ -64,6 +64,7 @@ async fn open_store(path: std::path::PathBuf) -> Store {
         max_event_age: Duration::from_secs(86_400),
         max_events: 1_000,
         max_event_bytes: 1 << 30,
+        max_total_bytes: 1 << 30,
         max_reject_age: Duration::from_secs(1),
         max_rejects: 1,
         max_reject_bytes: 1,
@@ -71,7 +72,8 @@ async fn open_store(path: std::path::PathBuf) -> Store {
         max_deliveries: 1_000,
         max_attempt_bytes: 1 << 30,
     };
-    let options = sqlite::Options { path, retention, readers: 1, seal: Arc::new(Open), on_commit: None };
+    let options =
+        sqlite::Options { path, retention, readers: 1, seal: Arc::new(Open), on_commit: None, on_thread_end: None };
     let store = SqliteStore::open(options).expect("a store");
     let created = Timestamp::now();
     let client = Client { id: acme(), created, secret: Secret::new("secret"), previous: None };

@@ -48,6 +48,7 @@ impl Fixture {
             max_event_age: Duration::from_secs(86_400),
             max_events: 10_000_000,
             max_event_bytes: 1 << 40,
+            max_total_bytes: u64::MAX,
             max_reject_age: Duration::from_secs(1),
             max_rejects: 1,
             max_reject_bytes: 1,
@@ -56,7 +57,14 @@ impl Fixture {
             max_attempt_bytes: 1 << 30,
         };
         let path = directory.path().join("docrelay.db");
-        let store = SqliteStore::open(Options { path, retention, readers: 3, seal: Arc::new(Open), on_commit: None });
+        let store = SqliteStore::open(Options {
+            path,
+            retention,
+            readers: 3,
+            seal: Arc::new(Open),
+            on_commit: None,
+            on_thread_end: None,
+        });
         let store = store.expect("a store");
         for name in CLIENTS {
             let (id, created) = (name.parse().expect("a name"), Timestamp::now());

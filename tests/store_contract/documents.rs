@@ -132,13 +132,15 @@ pub(crate) async fn history_lists_document_events_oldest_first(factory: impl Sto
 }
 
 pub(crate) async fn history_is_limited_to_newest_unpruned_thousand(factory: impl StoreFactory) {
-    let store = store_with(&factory, Retention { max_events: 5, ..retention() }, &["a"]).await;
+    let store = store_with(&factory, retention(), &["a"]).await;
     let mut all = Vec::new();
     for number in 0..1_010 {
         all.push(stored(&store, unkeyed("a", "x", Status::ALL[number % 3])).await);
     }
     let document = all[0].document;
     assert_eq!(store.log.history(&id("a"), document).await.unwrap(), all[10..]);
+    store.log.close().await;
+    let store = factory.open(Retention { max_events: 5, ..retention() }).await;
     store.log.prune(at(0)).await.unwrap();
     assert_eq!(store.log.history(&id("a"), document).await.unwrap(), all[1_005..]);
 }

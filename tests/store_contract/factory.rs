@@ -36,7 +36,14 @@ impl SqliteFiles {
     }
 
     pub(crate) fn options(&self, on_commit: Option<OnCommit>) -> Options {
-        Options { path: self.path(), retention: retention(), readers: 4, seal: Arc::new(Mask(0x5a)), on_commit }
+        Options {
+            path: self.path(),
+            retention: retention(),
+            readers: 4,
+            seal: Arc::new(Mask(0x5a)),
+            on_commit,
+            on_thread_end: None,
+        }
     }
 }
 
@@ -70,6 +77,7 @@ pub(crate) fn retention() -> Retention {
         max_event_age: Duration::from_secs(7 * 24 * 3600),
         max_events: 10_000_000,
         max_event_bytes: 100 << 30,
+        max_total_bytes: 200 << 30,
         max_reject_age: Duration::from_secs(7 * 24 * 3600),
         max_rejects: 1_000,
         max_reject_bytes: 64 << 20,

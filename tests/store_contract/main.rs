@@ -11,6 +11,7 @@ mod deliveries;
 mod documents;
 mod factory;
 mod lifecycle;
+mod maintenance;
 mod migration;
 mod notifications;
 mod outbox;
@@ -20,6 +21,7 @@ mod rejects;
 mod replay;
 mod routing;
 mod sqlite;
+mod threads;
 
 /// Makes a test of each function of the contract. Only a macro can make items with names.
 macro_rules! tests_of {
@@ -74,6 +76,9 @@ macro_rules! test_store {
                     events_with_future_time_are_pruned_with_their_successors
                     slow_clock_prunes_no_newer_events
                     prune_completes_under_constant_load
+                    history_bounds_hold_without_pruning_pass
+                    largest_client_is_pruned_beyond_total_bytes
+                    titles_count_in_history_bytes
                 }
                 documents {
                     document_state_follows_its_last_event

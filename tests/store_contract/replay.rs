@@ -251,3 +251,56 @@ pub(crate) async fn prune_completes_under_constant_load(factory: impl StoreFacto
     }
     panic!("pruning is slower than appending");
 }
+
+pub(crate) async fn history_bounds_hold_without_pruning_pass(factory: impl StoreFactory) {
+    let bounds = Retention { max_events: 50, max_event_bytes: 100_000, ..retention() };
+    let store = store_with(&factory, bounds, &["many", "large"]).await;
+    for first in (0..1_000).step_by(100) {
+        futures::future::join_all((first..first + 100).map(|number| store.log.append(new_document("many", number))))
+            .await;
+        for number in first..first + 4 {
+            let mut new_event = new_document("large", number);
+            new_event.raw = Some(raw(&"x".repeat(30_000)));
+            stored(&store, new_event).await;
+        }
+        // The slice after a batch has ended before the next one.
+        store.log.probe().await.unwrap();
+        store.log.probe().await.unwrap();
+        assert!(sequences(&store, "many").await.len() <= 50);
+        assert_eq!(sequences(&store, "large").await.len(), 3);
+    }
+    let page = store.log.events_after(&id("many"), 0, ALL).await.unwrap();
+    assert_eq!(page.events.len() as u64 + store.log.prune(at(0)).await.unwrap(), 1_000 + 40 - 3);
+}
+
+pub(crate) async fn largest_client_is_pruned_beyond_total_bytes(factory: impl StoreFactory) {
+    let bounds = Retention { max_total_bytes: 1_000_000, ..retention() };
+    let store = store_with(&factory, bounds, &["small", "large"]).await;
+    let small = stored(&store, new_document("small", 1)).await.id.sequence;
+    for number in 0..200 {
+        let mut new_event = new_document("large", number);
+        new_event.raw = Some(raw(&"x".repeat(10_000)));
+        stored(&store, new_event).await;
+    }
+    store.log.probe().await.unwrap();
+    store.log.probe().await.unwrap();
+    let left = sequences(&store, "large").await.len();
+    assert!((90..=97).contains(&left), "{left} events of about 10 kB");
+    assert_eq!(sequences(&store, "small").await, [small], "the oldest of all");
+}
+
+pub(crate) async fn titles_count_in_history_bytes(factory: impl StoreFactory) {
+    let bounds = Retention { max_event_bytes: 50_000, ..retention() };
+    let store = store_with(&factory, bounds, &["a"]).await;
+    for number in 0..100 {
+        let mut new_event = new_document("a", number);
+        new_event.update.title = Some("t".repeat(1_000));
+        stored(&store, new_event).await;
+        store.log.prune(at(0)).await.unwrap();
+    }
+    let query = DocumentQuery { limit: 1_000, ..DocumentQuery::default() };
+    let documents = store.log.documents(&id("a"), query).await.unwrap().documents;
+    let events = sequences(&store, "a").await.len();
+    assert!(documents.len() < 50, "{} documents of about 1 kB", documents.len());
+    assert!((25..40).contains(&events), "{events} events of about 1 kB beside them");
+}

@@ -39,13 +39,18 @@ pub(in crate::http) async fn livez(_: Arc<Context>, _: Request) -> HandlerResult
     Ok(response::text(StatusCode::OK, "text/plain; charset=utf-8", "ok\n"))
 }
 
-/// `GET /readyz`: the store accepts. If it does not, `/livez` still succeeds: a restart would not help.
+/// `GET /readyz`: the store accepts. If it does not, `/livez` still succeeds: a restart would not help. A warning does not make
+/// the relay unready, because it accepts webhooks that nobody would send again.
 pub(in crate::http) async fn readyz(context: Arc<Context>, _: Request) -> HandlerResult {
     if context.hub.is_stopping() {
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the relay is stopping"));
     }
     match context.ingest.check_ready().await {
-        Ok(()) => Ok(response::text(StatusCode::OK, "text/plain; charset=utf-8", "ok\n")),
+        Ok(()) => {
+            let warning = context.ingest.warning().map(|warning| format!("warning: {warning}\n"));
+            let text = format!("ok\n{}", warning.unwrap_or_default());
+            Ok(response::text(StatusCode::OK, "text/plain; charset=utf-8", text))
+        }
         // On this address the reason is not a secret.
         Err(error) => Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())),
     }

@@ -156,6 +156,11 @@ impl HookActivity {
         self.lock().get(hook).cloned()
     }
 
+    /// The number of hooks that were called, deleted ones included.
+    pub(in crate::http) fn len(&self) -> usize {
+        self.lock().len()
+    }
+
     /// Removes the entries of all other hooks.
     pub(in crate::http) fn retain(&self, hooks: &HashSet<String>) {
         self.lock().retain(|hook, _| hooks.contains(hook));

@@ -1,5 +1,6 @@
 //! The writer: the one thread that changes the database. It takes the queued commands, commits them in one transaction, and
-//! only then replies. After each transaction it does one slice of background work, sized to keep up with the load.
+//! only then replies. After each transaction it does one slice of background work, which delays the next batch by a few
+//! milliseconds at most, unless pruning has to keep up with the load.
 
 mod append;
 mod batch;
@@ -18,17 +19,17 @@ pub(super) mod registry_change;
 use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rusqlite::Connection;
 use tokio::sync::mpsc;
 
 use self::batch_tx::BatchContext;
-use self::checkpoint::Checkpointer;
+use self::checkpoint::{Checkpointer, LogSize};
 use self::command::{BatchItem, ReplySender, WriterCommand, send};
 use self::jobs::Jobs;
 use self::registry_change::{RegistryChange, RemainingWork};
-use super::retention;
+use super::retention::SliceBudget;
 use super::tables::columns;
 use super::tables::identity::{LogCounters, LogIdentity};
 use super::{CommitReport, OnCommit, Shared};
@@ -42,9 +43,6 @@ const MAX_BATCH_COMMANDS: usize = 512;
 
 /// Bytes of requests in one transaction, about: more would not fit SQLite's page cache and be written twice.
 const MAX_BATCH_BYTES: usize = 8 << 20;
-
-/// How long the writer waits for readers of old snapshots when it restarts the write-ahead log between two batches.
-const RESTART_TIMEOUT: Duration = Duration::from_millis(20);
 
 /// The state of the writer thread.
 pub(super) struct Writer {
@@ -96,9 +94,10 @@ impl Writer {
         self.finish(queue, closing);
     }
 
-    /// Takes the queued commands; waits for one unless there is background work. False when no further one can come.
+    /// Takes the queued commands; waits for one unless there is background work. Work that waits for a checkpoint goes on
+    /// with a command of the checkpoint thread. False when no further command can come.
     fn gather(&self, queue: &mut mpsc::Receiver<WriterCommand>, commands: &mut Vec<WriterCommand>) -> bool {
-        if self.jobs.is_empty() {
+        if !self.jobs.can_run(self.checkpointer.space()) {
             return queue.blocking_recv_many(commands, MAX_BATCH_COMMANDS) > 0;
         }
         while commands.len() < MAX_BATCH_COMMANDS {
@@ -113,9 +112,32 @@ impl Writer {
 
     /// One transaction for these commands and one for background work.
     fn round(&mut self, items: Vec<BatchItem>, bytes: usize, queued: usize) {
-        let work = retention::work_after_batch(items.len(), bytes);
+        let budget = SliceBudget::after_batch(items.len(), bytes);
         self.commit(items, queued);
-        self.jobs.slice(&mut self.db, &self.retention, &self.shared.ready_queues, work);
+        self.background(budget);
+    }
+
+    /// One slice of background work, if there is any and the write-ahead log has space for it.
+    fn background(&mut self, budget: SliceBudget) {
+        if !self.jobs.can_run(self.checkpointer.space()) {
+            return;
+        }
+        let started = Instant::now();
+        let committed = self.jobs.slice(&mut self.db, &self.retention, &self.shared.ready_queues, budget);
+        let size = self.check_log();
+        if self.jobs.is_empty() {
+            // The rest of the log, which also shortens the file by the pages that were freed at its end.
+            self.checkpointer.wake();
+        }
+        self.report(CommitReport {
+            commands: 0,
+            events: 0,
+            duration: started.elapsed(),
+            queued: 0,
+            wal_bytes: size.bytes,
+            wal_over_limit: size.is_over_limit,
+            committed,
+        });
     }
 
     /// Commits a batch in one transaction, then replies, then pushes the events to the tails.
@@ -137,6 +159,7 @@ impl Writer {
             duration: started.elapsed(),
             queued,
             wal_bytes: 0,
+            wal_over_limit: false,
             committed: result.is_ok(),
         };
         self.log_change(result.as_ref().err());
@@ -144,7 +167,8 @@ impl Writer {
             Ok(committed) => {
                 self.counters = committed.counters;
                 self.shared.head.store(columns::unsigned(self.counters.head), Ordering::Release);
-                self.shared.ready_queues.add(committed.ready);
+                self.shared.ready_queues.add(committed.committed.ready);
+                self.jobs.check_histories(&committed.committed.histories, &self.retention);
                 let events = batch::reply(items, committed.results);
                 report.events = events.len();
                 if !events.is_empty() {
@@ -153,7 +177,19 @@ impl Writer {
             }
             Err(error) => batch::refuse(items, &columns::unavailable(&error)),
         }
-        report.wal_bytes = self.checkpointer.after_commit(&self.db);
+        let size = self.check_log();
+        (report.wal_bytes, report.wal_over_limit) = (size.bytes, size.is_over_limit);
+        self.report(report);
+    }
+
+    /// Checks the write-ahead log after a transaction.
+    fn check_log(&mut self) -> LogSize {
+        let size = self.checkpointer.after_commit(&self.db);
+        self.shared.wal_over_limit.store(size.is_over_limit, Ordering::Relaxed);
+        size
+    }
+
+    fn report(&self, report: CommitReport) {
         if let Some(on_commit) = &self.on_commit {
             on_commit(report);
         }
@@ -167,9 +203,13 @@ impl Writer {
             WriterCommand::BulkUpdate(update, reply) => self.jobs.update(update, reply),
             WriterCommand::Prune(now, reply) => self.jobs.prune(&self.db, &self.shared.registry, now, reply),
             WriterCommand::RestartLog(done) => {
-                self.checkpointer.restart(&self.db, RESTART_TIMEOUT);
+                let is_restarted = self.checkpointer.restart(&self.db);
+                self.check_log();
                 // The checkpoint thread waits for this, unless it is being stopped.
-                done.send(()).ok();
+                done.send(is_restarted).ok();
+            }
+            WriterCommand::CheckpointEnded => {
+                self.check_log();
             }
             WriterCommand::Close(reply) => return Some(reply),
         }

@@ -104,6 +104,12 @@ impl Log for SqliteStore {
         Box::pin(self.request(|reply| WriterCommand::Batch(BatchItem { command, reply: CommandReply::Done(reply) })))
     }
 
+    fn warning(&self) -> Option<&'static str> {
+        self.shared.wal_over_limit.load(Ordering::Relaxed).then_some(
+            "the write-ahead log grows, because another program reads the database, such as a backup: end it",
+        )
+    }
+
     fn prune(&self, now: Timestamp) -> StoreFuture<'_, u64> {
         Box::pin(self.request(move |reply| WriterCommand::Prune(now, reply)))
     }
@@ -111,7 +117,7 @@ impl Log for SqliteStore {
     fn close(&self) -> BoxFuture<'_, ()> {
         Box::pin(async move {
             // Readers first: then the last checkpoint can empty the write-ahead log.
-            self.readers.close();
+            self.readers.close().await;
             self.shared.tails.close();
             // `Stopped` means that it is closed already.
             self.request(WriterCommand::Close).await.ok();

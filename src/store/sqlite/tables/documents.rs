@@ -103,6 +103,12 @@ pub(crate) struct DocumentUpdate<'a> {
     pub(crate) last_seq: i64,
 }
 
+/// The bytes of a document's title and identifier, which count in the bounds of the history. `DOCUMENT_BYTES` in `schema` and
+/// the statement of pruning compute the same.
+pub(crate) fn text_bytes(title: Option<&str>, vendor_id: &VendorId) -> i64 {
+    columns::size(title.map_or(0, str::len) + vendor_id.as_str().len())
+}
+
 /// The constant part of a new document.
 pub(crate) struct NewDocumentRow<'a> {
     pub(crate) uuid: DocumentId,

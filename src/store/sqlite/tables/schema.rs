@@ -175,6 +175,15 @@ pub(crate) const VERSION_1: &str = "
     ) WITHOUT ROWID;
 ";
 
+/// Adds the bytes of the titles and identifiers of a client's documents to its usage counters.
+pub(crate) const DOCUMENT_BYTES: &str = "
+    ALTER TABLE usage ADD COLUMN document_bytes INTEGER NOT NULL DEFAULT 0;
+    UPDATE usage SET document_bytes = (
+        SELECT coalesce(sum(octet_length(coalesce(title, '')) + octet_length(vendor_id)), 0)
+        FROM document WHERE document.client = usage.client
+    );
+";
+
 /// Settings of the writer's connection. No memory map: a disk error would then be a signal that ends the process. The
 /// write-ahead log is emptied by the checkpointer, never inside a commit.
 pub(crate) fn tune_writer(db: &Connection) -> rusqlite::Result<()> {

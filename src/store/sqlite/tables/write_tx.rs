@@ -3,9 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 
+use super::columns;
 use crate::domain::QueueKey;
+use crate::store::Retention;
 
 /// A write transaction. Dropping it rolls everything back.
 pub(crate) struct WriteTx<'a> {
@@ -26,12 +28,27 @@ impl<'a> WriteTx<'a> {
         self.ready.insert(queue);
     }
 
-    /// Commits; returns the queues that were marked as ready.
-    pub(crate) fn commit(self) -> rusqlite::Result<BTreeSet<QueueKey>> {
-        self.usage.save(&self.db)?;
+    /// Commits; returns the queues that were marked as ready, and the new history of each client that was changed.
+    pub(crate) fn commit(self) -> rusqlite::Result<Committed> {
+        let histories = self.usage.save(&self.db)?;
         self.db.commit()?;
-        Ok(self.ready)
+        Ok(Committed { ready: self.ready, histories })
     }
+}
+
+/// What has taken effect with a commit.
+pub(crate) struct Committed {
+    pub(crate) ready: BTreeSet<QueueKey>,
+    pub(crate) histories: Vec<HistoryChange>,
+}
+
+/// The history of a client after a transaction.
+pub(crate) struct HistoryChange {
+    /// The client's number.
+    pub(crate) client: i64,
+    pub(crate) history: HistoryUsage,
+    /// Bytes that the transaction has added.
+    pub(crate) added_bytes: i64,
 }
 
 /// The changes of the usage counters in one transaction, by client number.
@@ -42,6 +59,7 @@ pub(crate) struct UsageChanges(BTreeMap<i64, ClientChanges>);
 struct ClientChanges {
     events: i64,
     event_bytes: i64,
+    document_bytes: i64,
     pending: i64,
     settled: i64,
     attempt_bytes: i64,
@@ -52,6 +70,11 @@ impl UsageChanges {
         let changes = self.0.entry(client).or_default();
         changes.events += 1;
         changes.event_bytes = changes.event_bytes.saturating_add(bytes);
+    }
+
+    /// The text of a document has so many bytes more, or fewer.
+    pub(crate) fn document_changed(&mut self, client: i64, bytes: i64) {
+        self.0.entry(client).or_default().document_bytes += bytes;
     }
 
     pub(crate) fn delivery_queued(&mut self, client: i64) {
@@ -81,17 +104,69 @@ impl UsageChanges {
         changes.attempt_bytes -= bytes;
     }
 
-    pub(crate) fn save(&self, db: &Connection) -> rusqlite::Result<()> {
+    /// Writes the changes; returns the histories of the clients that still exist.
+    pub(crate) fn save(&self, db: &Connection) -> rusqlite::Result<Vec<HistoryChange>> {
         let mut update = db.prepare_cached(
             "UPDATE usage SET events = events + ?2, bytes = bytes + ?3, pending = pending + ?4, settled = settled + ?5,
-             settled_bytes = settled_bytes + ?6 WHERE client = ?1",
+             settled_bytes = settled_bytes + ?6, document_bytes = document_bytes + ?7 WHERE client = ?1
+             RETURNING events, bytes, document_bytes",
         )?;
+        let mut histories = Vec::with_capacity(self.0.len());
         for (client, changes) in &self.0 {
-            let ClientChanges { events, event_bytes, pending, settled, attempt_bytes } = changes;
-            update.execute(params![client, events, event_bytes, pending, settled, attempt_bytes])?;
+            let ClientChanges { events, event_bytes, document_bytes, pending, settled, attempt_bytes } = changes;
+            let history = update
+                .query_row(
+                    params![client, events, event_bytes, pending, settled, attempt_bytes, document_bytes],
+                    HistoryUsage::read,
+                )
+                .optional()?;
+            let added_bytes = event_bytes.saturating_add(*document_bytes).max(0);
+            histories.extend(history.map(|history| HistoryChange { client: *client, history, added_bytes }));
         }
-        Ok(())
+        Ok(histories)
     }
+}
+
+/// The usage counters of a client's history.
+#[derive(Clone, Copy)]
+pub(crate) struct HistoryUsage {
+    pub(crate) events: i64,
+    /// Bytes of the events with their requests.
+    pub(crate) event_bytes: i64,
+    /// Bytes of the titles and identifiers of its documents, which outlive their events.
+    pub(crate) document_bytes: i64,
+}
+
+impl HistoryUsage {
+    /// The history of a client; `None` when it was removed.
+    pub(crate) fn of(db: &Connection, client: i64) -> rusqlite::Result<Option<Self>> {
+        db.prepare_cached("SELECT events, bytes, document_bytes FROM usage WHERE client = ?1")?
+            .query_row([client], Self::read)
+            .optional()
+    }
+
+    /// From the columns `events, bytes, document_bytes`.
+    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self { events: row.get(0)?, event_bytes: row.get(1)?, document_bytes: row.get(2)? })
+    }
+
+    /// Whether events have to be removed. Documents use at most their share of the bytes.
+    pub(crate) fn exceeds(&self, bounds: &Retention) -> bool {
+        let documents = self.document_bytes.min(document_share(bounds));
+        self.events > columns::signed(bounds.max_events)
+            || self.event_bytes.saturating_add(documents) > columns::signed(bounds.max_event_bytes)
+    }
+
+    /// Whether documents without events have to be removed.
+    pub(crate) fn documents_exceed(&self, bounds: &Retention) -> bool {
+        self.document_bytes > document_share(bounds)
+    }
+}
+
+/// The part of a client's bytes that documents without events may use: otherwise the titles of a month could leave no place
+/// for events.
+fn document_share(bounds: &Retention) -> i64 {
+    columns::signed(bounds.max_event_bytes) / 4
 }
 
 /// The usage counters of a client: the number and the bytes of its items of one kind.
@@ -102,11 +177,6 @@ pub(crate) struct Usage {
 }
 
 impl Usage {
-    /// Events of a client; `None` when it was removed.
-    pub(crate) fn of_events(db: &Connection, client: i64) -> rusqlite::Result<Option<Self>> {
-        Self::read(db, "SELECT events, bytes FROM usage WHERE client = ?1", client)
-    }
-
     /// Delivered and dead deliveries of a client and the bytes of their attempts; `None` when it was removed.
     pub(crate) fn of_settled_deliveries(db: &Connection, client: i64) -> rusqlite::Result<Option<Self>> {
         Self::read(db, "SELECT settled, settled_bytes FROM usage WHERE client = ?1", client)

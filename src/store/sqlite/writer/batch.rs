@@ -1,18 +1,16 @@
 //! A batch: commands that share one transaction. All of them are committed, or none is.
 
-use std::collections::BTreeSet;
-
 use rusqlite::Connection;
 
 use super::append::append;
 use super::batch_tx::{ApplyError, BatchContext, BatchTx};
 use super::command::{BatchCommand, BatchItem, CommandOutput};
 use super::deliveries;
-use crate::domain::{ClientId, QueueKey, SharedEvent};
+use crate::domain::{ClientId, SharedEvent};
 use crate::store::sqlite::registry_cache::ClientTargets;
 use crate::store::sqlite::tables::identity::LogCounters;
 use crate::store::sqlite::tables::rejects;
-use crate::store::sqlite::tables::write_tx::WriteTx;
+use crate::store::sqlite::tables::write_tx::{Committed, WriteTx};
 use crate::store::{AppendOutcome, StoreError};
 
 /// What a committed batch has changed.
@@ -20,8 +18,8 @@ pub(super) struct CommittedItems {
     /// One for each command, in order.
     pub(super) results: Vec<Result<CommandOutput, StoreError>>,
     pub(super) counters: LogCounters,
-    /// Queues with new work.
-    pub(super) ready: BTreeSet<QueueKey>,
+    /// The queues with new work, and the new histories.
+    pub(super) committed: Committed,
 }
 
 /// Applies and commits the commands.
@@ -49,7 +47,7 @@ pub(super) fn commit(
         tx.counters.save(tx.db())?;
     }
     let counters = tx.counters;
-    Ok(CommittedItems { results, counters, ready: tx.write.commit()? })
+    Ok(CommittedItems { results, counters, committed: tx.write.commit()? })
 }
 
 fn apply(tx: &mut BatchTx<'_>, command: &BatchCommand) -> Result<CommandOutput, ApplyError> {

@@ -42,6 +42,7 @@ fn writer(directory: &tempfile::TempDir) -> (Writer, SqliteStore) {
             max_event_age: std::time::Duration::MAX,
             max_events: 10,
             max_event_bytes: u64::MAX,
+            max_total_bytes: u64::MAX,
             max_reject_age: std::time::Duration::MAX,
             max_rejects: u64::MAX,
             max_reject_bytes: u64::MAX,
@@ -52,6 +53,7 @@ fn writer(directory: &tempfile::TempDir) -> (Writer, SqliteStore) {
         readers: 1,
         seal: std::sync::Arc::new(PlainText),
         on_commit: None,
+        on_thread_end: None,
     };
     let (mut writer, _commands, store) = prepare(options).expect("a new database");
     let client =
@@ -141,12 +143,7 @@ fn full_disk_refuses_whole_batch_and_wastes_no_sequence() {
     let (reply, mut pruned) = oneshot::channel();
     writer.jobs.prune(&writer.db, &writer.shared.registry, Timestamp::from_millis(0), reply);
     while !writer.jobs.is_empty() {
-        writer.jobs.slice(
-            &mut writer.db,
-            &writer.retention,
-            &writer.shared.ready_queues,
-            super::retention::work_after_batch(0, 0),
-        );
+        writer.background(super::SliceBudget::after_batch(0, 0));
     }
     assert!(pruned.try_recv().expect("a reply").is_ok());
     assert_eq!(append(&mut writer, full..full + 1).pop().and_then(Result::ok), Some(last + 1));
