@@ -193,6 +193,19 @@ pub trait Log: Send + Sync {
     /// # Errors
     /// `NotFound`, `Unavailable`, `Stopped`.
     fn events_after(&self, client: &ClientId, sequence: u64, limit: PageLimit) -> StoreFuture<'_, LogPage>;
+    /// The events of these documents after a sequence: a page of the client's history without all other events. The cost
+    /// depends on the number of the documents' events after the sequence, not on the length of the history. A page may be
+    /// empty although [`through`](LogPage::through) is not the head.
+    ///
+    /// # Errors
+    /// `NotFound`, `Unavailable`, `Stopped`.
+    fn document_events_after(
+        &self,
+        client: &ClientId,
+        documents: Vec<DocumentId>,
+        sequence: u64,
+        limit: PageLimit,
+    ) -> StoreFuture<'_, LogPage>;
     /// All batches that are committed from now on, of all clients, in order, until the store is closed. At most 64
     /// batches are buffered; when a reader lags further behind, the writer waits for it.
     fn tail(&self) -> BoxStream<'static, CommittedBatch>;

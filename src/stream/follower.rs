@@ -228,7 +228,14 @@ impl Follower {
     async fn read_page(&self) -> Result<LogPage, StoreError> {
         let Streams { store, options, metrics, .. } = &self.streams;
         let _running = GaugeGuard::new(&metrics.replays_running);
-        store.log.events_after(self.subscription.client(), self.cursor.sequence(), options.page).await
+        let (client, position) = (self.subscription.client(), self.cursor.sequence());
+        match self.filter.as_ref().and_then(|filter| filter.documents.as_ref()) {
+            Some(documents) => {
+                let documents = documents.iter().copied().collect();
+                store.log.document_events_after(client, documents, position, options.page).await
+            }
+            None => store.log.events_after(client, position, options.page).await,
+        }
     }
 
     /// Moves over a page of the log and adds its events, after a `reset` if events before them are missing.

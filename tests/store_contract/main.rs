@@ -67,6 +67,8 @@ macro_rules! test_store {
                     complete_page_reaches_head_written_by_other_clients
                     complete_page_skips_no_concurrent_event
                     head_is_never_behind_read_results
+                    document_pages_hold_events_of_these_documents_only
+                    document_with_very_many_events_is_paged_completely
                     oldest_events_are_pruned_by_count_bytes_and_age
                     sequences_are_not_reused_after_full_prune
                     append_succeeds_during_prune

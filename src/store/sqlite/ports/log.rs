@@ -39,6 +39,22 @@ impl Log for SqliteStore {
         })
     }
 
+    fn document_events_after(
+        &self,
+        client: &ClientId,
+        documents: Vec<DocumentId>,
+        sequence: u64,
+        limit: PageLimit,
+    ) -> StoreFuture<'_, LogPage> {
+        let (ids, reader) = (self.shared.identity.document_ids, self.event_reader(client));
+        Box::pin(async move {
+            let reader = reader?;
+            let readers = self.readers.clone();
+            let page = readers.read(move |db| reader.after_of_documents(db, ids, &documents, sequence, limit)).await?;
+            Ok(self.raise_head(page.through, page))
+        })
+    }
+
     fn tail(&self) -> BoxStream<'static, CommittedBatch> {
         self.shared.tails.add(&self.shared.head)
     }
