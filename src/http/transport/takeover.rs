@@ -30,7 +30,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame};
 
 use crate::metrics::Disconnect;
-use crate::stream::{Follower, control};
+use crate::stream::Follower;
 
 /// The states of a take-over; `F` is the follower.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -131,8 +131,13 @@ pub(in crate::http) struct OpeningBody {
 }
 
 impl OpeningBody {
+    /// The body for the follower that was offered.
     pub(in crate::http) fn new(takeover: Takeover) -> Self {
-        Self { takeover, opening: Some(control::opening().into()) }
+        let opening = match &*takeover.lock() {
+            TakeoverState::Offered(follower) => Some(follower.opening().into()),
+            _ => None,
+        };
+        Self { takeover, opening }
     }
 }
 

@@ -132,6 +132,11 @@ impl WriteBuffer {
         self.events
     }
 
+    /// The sequence of the last event; `None` when there is none.
+    pub fn last_sequence(&self) -> Option<u64> {
+        self.segments.iter().rev().find_map(|segment| segment.last_sequence)
+    }
+
     /// The segments, in order.
     pub fn into_segments(self) -> Vec<BufferSegment> {
         self.segments
