@@ -88,6 +88,8 @@ pub struct Config {
     pub idle_interval: Duration,
     /// A follower that accepts no byte for this long is disconnected.
     pub write_timeout: Duration,
+    /// A connection that has not read a response for this long is closed.
+    pub response_timeout: Duration,
     /// Time between the signal and the exit.
     pub grace: Duration,
     /// The output format of the log.
@@ -151,6 +153,7 @@ impl Config {
             deliveries_bytes: layers.get("deliveries_bytes", value::size)?,
             idle_interval: layers.get("idle_interval", value::duration)?,
             write_timeout: layers.get("write_timeout", value::duration)?,
+            response_timeout: layers.get("response_timeout", value::duration)?,
             grace: layers.get("grace", value::duration)?,
             log_format: layers.get("log_format", value::log_format)?,
             log_level: layers.get("log_level", value::log_level)?,

@@ -59,6 +59,7 @@ pub struct MetricSet {
     pub endpoints_half_open: Gauge,
     /// Held with [`GaugeGuard`].
     pub connections: Gauge,
+    pub slow_responses: Counter,
     pub store_head: Gauge,
     pub wal_bytes: Gauge,
     pub pruned_events: Counter,
@@ -115,6 +116,8 @@ impl Metrics {
             endpoints_open: registry.gauge("endpoints_open", "Endpoints whose circuit breaker is open"),
             endpoints_half_open: registry.gauge("endpoints_half_open", "Endpoints whose circuit breaker is half open"),
             connections: registry.gauge("connections", "Open connections on both addresses"),
+            slow_responses: registry
+                .counter("slow_responses", "Responses ended because their reader was too slow, streams excluded"),
             http_responses: registry.family("http_responses", vec!["status"], "HTTP responses, by status code"),
             store_head: registry.gauge("store_head", "Sequence of the last stored event"),
             wal_bytes: registry.gauge("wal_bytes", "Bytes of the write-ahead log of the database"),

@@ -83,6 +83,7 @@ pub(super) fn server(config: &Config) -> server::Options {
         max_header_bytes: config.max_header_bytes,
         header_timeout: config.header_timeout,
         write_timeout: config.write_timeout,
+        response_timeout: config.response_timeout,
     };
     server::Options { max_connections: config.max_connections, connection }
 }

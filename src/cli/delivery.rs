@@ -1,6 +1,7 @@
 //! `docrelay delivery list|retry`.
 
 use anyhow::Context;
+use serde_json::Value;
 
 use super::print;
 use super::reach::{ApiRequest, with_session};
@@ -78,8 +79,21 @@ impl ListDeliveries {
         if let Some(name) = &self.notification {
             path += &format!("&notification={name}");
         }
-        let list = with_session(config, async |s| s.as_client(&self.client, ApiRequest::get(path)).await)?;
-        for delivery in list["deliveries"].as_array().context("the relay's list is not one")? {
+        let deliveries = with_session(config, async |session| {
+            let mut deliveries: Vec<Value> = Vec::new();
+            let mut page_path = path.clone();
+            // A page is also cut by its size.
+            loop {
+                let page = session.as_client(&self.client, ApiRequest::get(page_path)).await?;
+                let found = page["deliveries"].as_array().context("the relay's list is not one")?;
+                deliveries.extend(found.iter().cloned());
+                match page["next"].as_str().filter(|_| deliveries.len() < usize::from(self.limit)) {
+                    Some(next) => page_path = format!("{path}&cursor={next}"),
+                    None => return Ok(deliveries),
+                }
+            }
+        })?;
+        for delivery in deliveries.iter().take(self.limit.into()) {
             print(&delivery.to_string());
         }
         Ok(())

@@ -130,6 +130,11 @@ pub const KEYS: &[Key] = &[
     Key::plain("deliveries_bytes", "256MiB", "Maximum size of their attempts per client; the oldest are pruned first"),
     Key::plain("idle_interval", "15s", "Interval of keepalives (empty lines) on an idle stream"),
     Key::plain("write_timeout", "60s", "A follower that accepts no byte for this long is disconnected"),
+    Key::plain(
+        "response_timeout",
+        "60s",
+        "Deadline for sending a response; a connection that reads it more slowly is closed. Does not apply to streams",
+    ),
     Key::plain("grace", "10s", "Maximum time between SIGTERM and the exit; running requests finish within it"),
     Key::plain("log_format", "text", "`text`, or `json` with one object per line"),
     Key::plain("log_level", "info", "`error`, `warn`, `info`, `debug` or `trace`"),

@@ -54,9 +54,9 @@ se it after an error of the relay: otherwise the browser repeats a rejected requ
 h your server requests from /oauth/token.","URL 会出现在代理日志和浏览历史中。请让您的服务器从 /oauth/token 获取仅含“events”权限的短期令牌供页面使用。"],
 furtherReading:["More","更多"],reference:["Reference: all URLs, events and settings","参考：全部 URL、事件与设置"],publicKeys:["Public keys of the \
 tokens","令牌公钥"]};var Lt="docrelay-language",L=re();function g(){return L}function c(s,t={}){return(W[s]?.[L==="zh"?1:0]??s).replace(/\{(\w+)\}/g,(n,o)=>{let r=t[o]??"";return typeof r==
-"number"?A(r):r})}function A(s){return s.toLocaleString(L)}function vt(s=document){document.documentElement.lang=L;for(let t of s.querySelectorAll("[data-text]"))
+"number"?A(r):r})}function A(s){return s.toLocaleString(L)}function wt(s=document){document.documentElement.lang=L;for(let t of s.querySelectorAll("[data-text]"))
 t.textContent=c(t.dataset.text);for(let t of s.querySelectorAll("[data-aria-label]"))t.setAttribute("aria-label",c(t.dataset.ariaLabel));for(let t of s.querySelectorAll(
-"[data-placeholder]"))t.placeholder=c(t.dataset.placeholder)}function At(){L=L==="zh"?"en":"zh";try{localStorage.setItem(Lt,L)}catch{}vt()}function re(){try{let s=localStorage.
+"[data-placeholder]"))t.placeholder=c(t.dataset.placeholder)}function At(){L=L==="zh"?"en":"zh";try{localStorage.setItem(Lt,L)}catch{}wt()}function re(){try{let s=localStorage.
 getItem(Lt);if(s)return s}catch{}return navigator.language.startsWith("zh")?"zh":"en"}var d=s=>document.getElementById(s);function a(s,t={},...e){let n=document.createElement(s);for(let[o,r]of Object.entries(t))r===void 0||r===!1||(typeof r=="fun\
 ction"?n.addEventListener(o,r):n.setAttribute(o,r===!0?"":r));return n.append(...e.flat().filter(o=>o!=null&&o!==!1)),n}function f(s,t=1/0){let e=String(s??"").
 replace(/[\u202a-\u202e]/g,"");return a("bdi",{},e.length>t?`${e.slice(0,t)}…`:e)}function x(s){return a("span",{class:"badge","data-kind":s},c(s))}function T(...s){
@@ -65,20 +65,20 @@ re",{tabindex:"0",role:"region","aria-label":t},a("bdi",{},String(s??"")))}funct
 try{await navigator.clipboard.writeText(s)}catch{getSelection().selectAllChildren(t),document.execCommand("copy")}n.textContent=c("copied"),setTimeout(()=>{n.textContent=
 c("copy")},2e3)}},c("copy"))}function y(s,...t){return a("div",{class:"empty"},a("p",{class:"headline"},s),t)}function K(){let s=`curl -H "Authorization: Bearer\
  $TOKEN" -d '{"vendor":"ppj"}' ${location.origin}/hooks`;return k(s,c("withCurl"))}function C(s,t){let e=a("h1",{tabindex:"-1"},c(s));return a("header",{},e,a("\
-p",{class:"quiet"},c(t)))}var w=class extends Error{constructor(t){super(`refused: ${t}`),this.code=t}};var _=class extends Error{};var Et="docrelay-token";function X(s){try{sessionStorage.setItem(Et,s)}catch{}}function Nt(){try{sessionStorage.removeItem(Et)}catch{}}function Dt(){try{return sessionStorage.
+p",{class:"quiet"},c(t)))}var v=class extends Error{constructor(t){super(`refused: ${t}`),this.code=t}};var _=class extends Error{};var Et="docrelay-token";function X(s){try{sessionStorage.setItem(Et,s)}catch{}}function Nt(){try{sessionStorage.removeItem(Et)}catch{}}function Dt(){try{return sessionStorage.
 getItem(Et)}catch{return null}}function bt(){if(!location.hash.startsWith("#token="))return null;let s=new URLSearchParams(location.hash.slice(1)).get("token");
-return history.replaceState(null,"",location.pathname),s}var ie=3e4,$=class extends Error{constructor(t,e){super(e??`the relay responded with status ${t}`),this.status=t,this.detail=e}},N=class s{#e;#t=Date.now();#s;#n=!1;constructor(t,e){
+return history.replaceState(null,"",location.pathname),s}var ie=3e4,q=class extends Error{constructor(t,e){super(e??`the relay responded with status ${t}`),this.status=t,this.detail=e}},N=class s{#e;#t=Date.now();#s;#n=!1;constructor(t,e){
 this.token=t,this.#e=e}static async fromSecret(t){return new s(await Mt(t),t)}async renew(t){if(t!==this.token)return!0;if(!this.#e||Date.now()-this.#t<ie)return!1;
 this.#s??=Mt(this.#e).finally(()=>{this.#s=void 0});let e=await this.#s;return this.#n?!1:(this.token=e,this.#t=Date.now(),X(e),!0)}close(){this.#n=!0,this.#e=void 0,
 Nt()}async request(t,{method:e="GET",body:n,signal:o}={}){let r=this.token,i=await this.#o(t,{method:e,body:n,signal:o});if(i.status===401&&await this.renew(r)&&
-(i=await this.#o(t,{method:e,body:n,signal:o})),i.status===401)throw new w("auth_failed");if(i.ok)return i.status===204?void 0:i.json();let l=await i.json().catch(
-()=>({}));throw new $(i.status,l.detail??l.message)}#o(t,{method:e,body:n,signal:o}){return fetch(t,{method:e,body:n===void 0?void 0:JSON.stringify(n),headers:{
+(i=await this.#o(t,{method:e,body:n,signal:o})),i.status===401)throw new v("auth_failed");if(i.ok)return i.status===204?void 0:i.json();let l=await i.json().catch(
+()=>({}));throw new q(i.status,l.detail??l.message)}#o(t,{method:e,body:n,signal:o}){return fetch(t,{method:e,body:n===void 0?void 0:JSON.stringify(n),headers:{
 Authorization:`Bearer ${this.token}`},signal:o,cache:"no-store",credentials:"omit"})}};async function Mt({id:s,secret:t}){let e=new URLSearchParams({grant_type:"\
 client_credentials",client_id:s,client_secret:t}),n=await fetch("/oauth/token",{method:"POST",body:e,cache:"no-store",credentials:"omit"});if(n.status===400||n.
-status===401)throw new w("bad_client");if(!n.ok)throw new $(n.status);return(await n.json()).access_token}function v(s){return s instanceof w?s.code in W?c(s.code):c("refused",{reason:s.code}):s instanceof $?s.status===403?c("readOnly"):s.detail??c("badStatus",{status:String(
+status===401)throw new v("bad_client");if(!n.ok)throw new q(n.status);return(await n.json()).access_token}function w(s){return s instanceof v?s.code in W?c(s.code):c("refused",{reason:s.code}):s instanceof q?s.status===403?c("readOnly"):s.detail??c("badStatus",{status:String(
 s.status)}):s instanceof TypeError?c("unreachable"):s.message}function z(s,t){let e=a("button",{type:"button",click:t},c("tryAgain"));return a("div",{class:"emp\
-ty",role:"alert"},a("p",{class:"headline"},v(s)),a("p",{},e))}var J=class{#e={state:"off",key:"off"};get isRefused(){return this.#e.state==="refused"}show(t){this.#e=t,this.render()}render(){let{state:t,key:e,values:n,error:o}=this.#e,
-r=d("state");r.dataset.state=t,r.textContent=o?v(o):c(e,n)}};function ae(s,t,e=Math.random){return Math.min(s*2**Math.max(t-1,0),6e4)*(1+e()/4)}function Q(s,...t){let e=new AbortController;return new Promise(n=>{let o=()=>{
+ty",role:"alert"},a("p",{class:"headline"},w(s)),a("p",{},e))}var J=class{#e={state:"off",key:"off"};get isRefused(){return this.#e.state==="refused"}show(t){this.#e=t,this.render()}render(){let{state:t,key:e,values:n,error:o}=this.#e,
+r=d("state");r.dataset.state=t,r.textContent=o?w(o):c(e,n)}};function ae(s,t,e=Math.random){return Math.min(s*2**Math.max(t-1,0),6e4)*(1+e()/4)}function Q(s,...t){let e=new AbortController;return new Promise(n=>{let o=()=>{
 clearTimeout(r),e.abort(),n()},r=setTimeout(o,s);addEventListener("online",o,{signal:e.signal});for(let i of t){if(i.aborted)return o();i.addEventListener("abor\
 t",o,{signal:e.signal})}})}var Y=class{#e=0;#t=0;#s;constructor(t=Math.random){this.#s=t,this.retry=3e3}get failures(){return this.#e}get delay(){return ae(this.
 retry,this.#e,this.#s)}connected(){this.#e=0}received(){this.#t=0}failed(){this.#e+=1}resetReceived(){return this.#t+=1,this.#e=this.#t-1,this.#t===1}};function O(s){return Number(s.split(".")[1])}var D=["PENDING","COMPLETED","ERROR"];function M(){return Object.fromEntries(D.map(s=>[s,0]))}var xt=2e4,Z=1e3,ce=3e3,le=90,de=2e3,H=6e4,tt=class{#e;#t;#s;#n;constructor(t){this.#e=t,this.clear()}clear(){this.#t=new Map,this.#s=void 0,this.#n=0,this.minutes=
@@ -97,20 +97,20 @@ id=this.lastEventId}*push(t){this.afterCr&&t.startsWith(`
 `)&&(t=t.slice(1)),t!==""&&(this.afterCr=t.endsWith("\r"));let e=(this.pending+t).split(/\r\n|\n|\r/);this.pending=e.pop();for(let n of e){if(n!==""){this.parseField(
 n);continue}this.lastEventId=this.id,this.data.length>0&&(yield{type:this.type||"message",data:this.data.join(`
 `),lastEventId:this.lastEventId}),this.startEvent()}}parseField(t){let e=t.indexOf(":"),n=e<0?t:t.slice(0,e),o=e<0?"":t.slice(e+1).replace(/^ /,"");n==="data"?this.
-data.push(o):n==="event"?this.type=o:n==="id"&&!o.includes("\0")?this.id=o:n==="retry"&&/^[0-9]+$/.test(o)&&(this.retry=Number(o))}};async function qt(s,{headers:t,
+data.push(o):n==="event"?this.type=o:n==="id"&&!o.includes("\0")?this.id=o:n==="retry"&&/^[0-9]+$/.test(o)&&(this.retry=Number(o))}};async function $t(s,{headers:t,
 parser:e,signal:n,silence:o,onOpen:r,onEvent:i,onChunk:l}){let u=new AbortController,h=()=>u.abort(new DOMException(`no data for ${o} ms`,"TimeoutError")),m=setTimeout(
 h,o);try{let p=e.lastEventId?{"Last-Event-ID":e.lastEventId}:{},b=await fetch(s,{headers:{Accept:"text/event-stream",...p,...t},cache:"no-store",credentials:"om\
 it",signal:AbortSignal.any([n,u.signal])}),V=b.headers.get("content-type")??"";if(b.status!==200||!/^text\/event-stream\s*(;|$)/i.test(V))throw new Error(`expec\
 ted an event stream, got status ${b.status} and content type ${JSON.stringify(V)}`);r?.();let te=new TextDecoder,ee=b.body.getReader();for(;;){let{done:se,value:ne}=await ee.
-read();if(se)return;clearTimeout(m),m=setTimeout(h,o);let It=te.decode(ne,{stream:!0});for(let oe of e.push(It))i(oe);l?.(It)}}finally{clearTimeout(m),u.abort()}}var ue=9e4;function _t(s,{token:t,parser:e,signal:n,onOpen:o,onEvent:r,onChunk:i}){return qt(s,{headers:{Authorization:`Bearer ${t}`},parser:e,signal:n,silence:ue,
-onOpen:o,onChunk:i,onEvent:({type:l,data:u,lastEventId:h})=>{if(l==="error")throw new w(u);if(l==="reset")throw new _("events after this position are no longer \
-available");l==="message"&&r({...JSON.parse(u),id:h})}})}async function $t(s,{signal:t,load:e,onEvent:n,onState:o}){let r=new Y,i,l=!1,u=()=>{r.connected(),o({state:"open",key:l?"reset":"open"}),l=!1};for(;!t.aborted;){
+read();if(se)return;clearTimeout(m),m=setTimeout(h,o);let It=te.decode(ne,{stream:!0});for(let oe of e.push(It))i(oe);l?.(It)}}finally{clearTimeout(m),u.abort()}}var ue=9e4;function _t(s,{token:t,parser:e,signal:n,onOpen:o,onEvent:r,onChunk:i}){return $t(s,{headers:{Authorization:`Bearer ${t}`},parser:e,signal:n,silence:ue,
+onOpen:o,onChunk:i,onEvent:({type:l,data:u,lastEventId:h})=>{if(l==="error")throw new v(u);if(l==="reset")throw new _("events after this position are no longer \
+available");l==="message"&&r({...JSON.parse(u),id:h})}})}async function qt(s,{signal:t,load:e,onEvent:n,onState:o}){let r=new Y,i,l=!1,u=()=>{r.connected(),o({state:"open",key:l?"reset":"open"}),l=!1};for(;!t.aborted;){
 o({state:"waiting",key:r.failures===0?"connecting":"reconnecting"});let{token:h}=s,m,p;try{i??=await e(),m=new et(i),await _t("/events/client",{token:h,parser:m,
 signal:t,onOpen:u,onEvent:V=>{r.received(),n(V)}})}catch(b){p=b}if(t.aborted)return;if(i=m?.lastEventId??i,r.retry=m?.retry??r.retry,p instanceof _){if(l=!0,i=void 0,
-r.resetReceived())continue}else if(p instanceof w){let b=await he(s,h);if(b)continue;if(b===!1)return o({state:"refused",error:p});r.failed()}else p&&r.failed();
+r.resetReceived())continue}else if(p instanceof v){let b=await he(s,h);if(b)continue;if(b===!1)return o({state:"refused",error:p});r.failed()}else p&&r.failed();
 o({state:"waiting",key:"lost",values:{seconds:Math.ceil(r.delay/1e3)}}),await Q(r.delay,t)}}async function he(s,t){try{return await s.renew(t)}catch(e){return e instanceof
-w?!1:void 0}}var st=112,U=38,Ht=6,St=st-20,j=60,Ut=["COMPLETED","PENDING","ERROR"];function jt(s,t,e=Date.now()){let n=fe(t,e),o=Math.max(...n.map(({counts:l})=>Rt(l))),r=M();
-for(let{counts:l}of n)for(let u of D)r[u]+=l[u];let i=a("figcaption",{},a("h2",{},c("perMinute")),we(r));s.replaceChildren(i,ge(n,{width:pe(s),maximum:o,totals:r}))}
+v?!1:void 0}}var st=112,U=38,Ht=6,St=st-20,j=60,Ut=["COMPLETED","PENDING","ERROR"];function jt(s,t,e=Date.now()){let n=fe(t,e),o=Math.max(...n.map(({counts:l})=>Rt(l))),r=M();
+for(let{counts:l}of n)for(let u of D)r[u]+=l[u];let i=a("figcaption",{},a("h2",{},c("perMinute")),ve(r));s.replaceChildren(i,ge(n,{width:pe(s),maximum:o,totals:r}))}
 function me(s){let t=10**Math.floor(Math.log10(Math.max(s,1)));return[1,2,5,10].map(e=>e*t).find(e=>e>=s)}function fe(s,t){let e=t-t%H;return Array.from({length:j},
 (n,o)=>{let r=e-(j-1-o)*H;return{time:r,counts:s.get(r)??M()}})}function Rt(s){return D.reduce((t,e)=>t+s[e],0)}function pe(s){return Math.max(260,s.clientWidth-
 34)}function ge(s,{width:t,maximum:e,totals:n}){let o=me(e),r=(t-U)/j,i=S("svg",{viewBox:`0 0 ${t} ${st}`,role:"img",class:"chart"});i.append(Ot(0,St,t)),e>0&&i.
@@ -119,16 +119,16 @@ p=h===j?"axis":"axis middle";i.append(S("text",{x:U+(j-h)*r,y:st-3,class:p},m))}
 "chartEmpty"):c("chartSummary",{total:l,maximum:e,...n});return i.setAttribute("aria-label",u),i}function Ot(s,t,e){return S("g",{},S("line",{x1:U,x2:e,y1:t,y2:t,
 class:"grid"}),S("text",{x:U-6,y:t+3.5,class:"axis end"},A(s)))}function ye({time:s,counts:t},{x:e,width:n,scale:o}){let r=new Date(s).toLocaleTimeString(g(),{hour:"\
 2-digit",minute:"2-digit"}),l=D.filter(m=>t[m]>0).map(m=>`${c(m)} ${A(t[m])}`).join(", "),u=S("g",{},S("title",{},`${r}: ${l}`)),h=St;for(let m of Ut.filter(p=>t[p]>
-0)){let p=Math.max(t[m]/o*(St-Ht),1.5);h-=p,u.append(S("rect",{x:e,y:h,width:n,height:p,rx:1,"data-kind":m}))}return u}function we(s){let t=Ut.map(e=>a("span",{
+0)){let p=Math.max(t[m]/o*(St-Ht),1.5);h-=p,u.append(S("rect",{x:e,y:h,width:n,height:p,rx:1,"data-kind":m}))}return u}function ve(s){let t=Ut.map(e=>a("span",{
 "data-kind":e},`${c(e)} ${A(s[e])}`));return a("p",{class:"legend"},t)}function S(s,t,...e){let n=document.createElementNS("http://www.w3.org/2000/svg",s);for(let[
-o,r]of Object.entries(t))n.setAttribute(o,String(r));return n.append(...e),n}var ve=["hooks","notifications","rejects","help"];function F(s=location.hash){let[t,e]=s.replace(/^#\/?/,"").split("?"),n=new URLSearchParams(e),o=n.get("status")??
-"",r={q:n.get("q")??"",vendor:n.get("vendor")??"",status:D.includes(o)?o:""},[i,l]=t.split("/");return i==="documents"&&l?{page:"document",id:l,filters:r}:{page:ve.
+o,r]of Object.entries(t))n.setAttribute(o,String(r));return n.append(...e),n}var we=["hooks","notifications","rejects","help"];function F(s=location.hash){let[t,e]=s.replace(/^#\/?/,"").split("?"),n=new URLSearchParams(e),o=n.get("status")??
+"",r={q:n.get("q")??"",vendor:n.get("vendor")??"",status:D.includes(o)?o:""},[i,l]=t.split("/");return i==="documents"&&l?{page:"document",id:l,filters:r}:{page:we.
 includes(i)?i:"documents",filters:r}}function nt(s){return`#/${Ft(s)}`}function I(s,t={}){return`#/documents/${s}${Ft(t)}`}function Ft(s){let t=Object.entries(s).
 filter(([,e])=>e!=="");return t.length===0?"":`?${new URLSearchParams(t)}`}var Ee=500,be=1e4,xe=80,ot=class{#e;#t=[];#s;constructor(t){this.#e=t}add(t){this.#t.push(t),this.#s??=setTimeout(()=>this.#n(),Ee)}#n(){let t=this.#t.at(-1),e=(t.
 title||t.vendorId).slice(0,xe),n={count:this.#t.length,title:e,status:c(t.status)};this.#e.textContent=c("announcement",n),this.#t=[],this.#s=setTimeout(()=>{this.#s=
 void 0,this.#t.length>0&&this.#n()},be)}};var Se=[["day",86400],["hour",3600],["minute",60],["second",1]];function rt(s){let t=Math.round((new Date(s)-Date.now())/1e3);if(Number.isNaN(t))return"";let[e,
-n]=Se.find(([,r])=>Math.abs(t)>=r)??["second",1];return new Intl.RelativeTimeFormat(g(),{style:"narrow",numeric:"auto"}).format(Math.trunc(t/n),e)}function q(s){
-let t=new Date(s);return Number.isNaN(t.valueOf())?"":t.toLocaleString(g(),{dateStyle:"medium",timeStyle:"medium"})}function E(s){return a("time",{datetime:s,title:q(
+n]=Se.find(([,r])=>Math.abs(t)>=r)??["second",1];return new Intl.RelativeTimeFormat(g(),{style:"narrow",numeric:"auto"}).format(Math.trunc(t/n),e)}function $(s){
+let t=new Date(s);return Number.isNaN(t.valueOf())?"":t.toLocaleString(g(),{dateStyle:"medium",timeStyle:"medium"})}function E(s){return a("time",{datetime:s,title:$(
 s)},rt(s))}function Bt(){for(let s of document.querySelectorAll("time[datetime]")){let t=rt(s.dateTime);s.textContent!==t&&(s.textContent=t)}}var Tt=200;function Pt(s,t){let e=s.error&&[s.error.code,s.error.message].filter(Boolean).join(" "),n=f(s.title||s.vendorId,Tt),o=a("a",{href:I(s.documentId,t),
 tabindex:"-1"},n);return a("tr",{role:"row"},B("status",x(s.status)),B("title",o,e&&a("span",{class:"why"},f(e,Tt))),B("vendor",s.vendor),B("vendor-id",f(s.vendorId,
 Tt)),B("age",E(s.time)))}function B(s,...t){return a("td",{role:"gridcell",class:s},...t)}function Vt({firstVisible:s,rowHeight:t,viewportHeight:e,count:n}){let o=Math.max(0,s-8),r=Math.min(n,o+Math.ceil(e/t)+16);return{first:o,end:r}}function Wt(s,{
@@ -177,61 +177,62 @@ notification??s.callback;return t&&a("strong",{},f(t,100))}function ut(s,t,{subj
 join(" · "),i=t.nextAttempt&&t.state==="pending",l=[t.attempts.length>1&&c("attempts",{count:t.attempts.length}),r&&f(r,300),i&&c("nextAttempt",{time:rt(t.nextAttempt)})];
 return a("li",{},a("div",{class:"line"},x(t.state),e,E(o?.time??t.createTime),l.filter(Boolean).map(u=>a("span",{class:"quiet"},u)),Le(s,t,n)))}function Le(s,t,e){
 let n=async()=>{i.disabled=!0;try{await s.request(`/deliveries/${t.id}/retry`,{method:"POST"}),i.textContent=c("queued"),setTimeout(e,Ie)}catch(l){i.disabled=!1,
-i.after(a("span",{role:"alert"},v(l)))}},o=c(t.state==="delivered"?"sendAgain":"retry"),r={type:"button",class:"small","data-key":`retry-${t.id}`,click:n},i=a("\
+i.after(a("span",{role:"alert"},w(l)))}},o=c(t.state==="delivered"?"sendAgain":"retry"),r={type:"button",class:"small","data-key":`retry-${t.id}`,click:n},i=a("\
 button",r,o);return i}function ht(s){let t=[`${s.method}${s.query?` ?${s.query}`:""}`];for(let[n,o]of Object.entries(s.headers??{}))t.push(`${n}: ${o}`);let e=s.body===void 0?s.bodyBase64:
 Ae(s.body);return t.join(`
 `)+(e?`
 
-${e}`:"")}function Ae(s){try{return JSON.stringify(JSON.parse(s),null,2)}catch{return s}}var Ct=300,Ne=50,mt=class{#e;#t;#s;#n;#o=!1;#r=!1;#i=!1;#c;#a=new Set;#l=new Map;constructor(t,e,{id:n,back:o}){this.#e=t,this.#t=e,this.#s=n,this.back=o,this.#d()}onChange(t){
-t===this.documentId&&this.#u()}#u(){this.#o?this.#r=!0:this.#d()}async#d(){this.#o=!0,this.#r=!1;try{let t=await this.#h();if(!this.#e.isConnected)return;this.documentId=
-t.document.documentId,this.#m(t);let{deliveries:e}=t;!(e instanceof Error)&&e.some(({state:n})=>n==="pending")&&this.#p()}catch(t){this.#c=void 0;let n=t.status===
-404?y(c("noDocument")):z(t,()=>this.#d());this.#e.replaceChildren(this.#g(),n)}this.#o=!1,this.#r&&this.#d()}async#h(){let t=`/documents/${encodeURIComponent(this.#s)}`,
-[e,{events:n}]=await Promise.all([this.#t.request(t),this.#t.request(`${t}/events`)]),o=`/deliveries?limit=${Ne}&document=${e.documentId}`,r=await this.#t.request(
-o).then(i=>i.deliveries,i=>i);return{document:e,events:n,deliveries:r}}#p(){setTimeout(()=>this.#n.isConnected&&this.#u(),lt)}#m(t){let e=JSON.stringify([t,g()]);
-e!==this.#c&&this.#f(t),this.#c=e}#f({document:t,events:e,deliveries:n}){let o=document.activeElement?.dataset?.key;this.#n=a("h1",{tabindex:"-1"},f(t.title||t.
-vendorId,Ct));let r=[...e].reverse().map(i=>this.#y(i));this.#e.replaceChildren(this.#g(),a("div",{class:"heading"},this.#n,x(t.status)),De(t),...Me(t.error),...t.
-result?[kt("result",k(JSON.stringify(t.result,null,2),c("result")))]:[],kt("history",a("ol",{class:"history"},r)),kt("deliveries",this.#E(n))),document.title=`${(t.
-title||t.vendorId).slice(0,60)} · docrelay`,o?this.#e.querySelector(`[data-key="${o}"]`)?.focus():this.#i||this.#n.focus({preventScroll:!0}),this.#i=!0}#g(){return a(
-"p",{},a("a",{href:this.back,class:"back"},`← ${c("back")}`))}#y(t){let e=t.error&&[t.error.code,t.error.message].filter(Boolean).join(" "),n=a("div",{}),o=a(
-"summary",{"data-key":t.eventId},c("raw")),r=()=>this.#w(t.eventId,l,n),i=this.#a.has(t.eventId),l=a("details",{toggle:r,open:i},o,n),u=a("span",{class:"quiet"},
-q(t.time)),h=[x(t.status),E(t.time),u,e&&f(e,Ct)];return a("li",{},a("div",{class:"line"},h),l)}async#w(t,e,n){if(!e.open){this.#a.delete(t);return}this.#a.add(
-t),!n.hasChildNodes()&&(this.#l.has(t)||this.#l.set(t,this.#v(t)),n.replaceChildren(k(await this.#l.get(t),c("raw"))))}async#v(t){try{return ht(await this.#t.request(
-`/events/${t}/raw`))}catch(e){return this.#l.delete(t),e.status===404?c("noRaw"):v(e)}}#E(t){if(t instanceof Error)return a("p",{class:"quiet"},v(t));if(t.length===
-0)return a("p",{class:"quiet"},c("noDeliveries"));let e=()=>this.#u(),n=t.map(o=>ut(this.#t,o,{subject:dt(o)??P(o),onChange:e}));return a("ul",{class:"deliverie\
-s"},n)}};function De(s){let t=a("code",{},s.documentId),e=Object.entries(s.labels??{}).map(([r,i])=>f(`${r}: ${i}`)),n=s.title?.length>Ct,o={class:"long",tabindex:"\
-0",role:"region","aria-label":c("title")};return T([c("vendor"),s.vendor],[c("vendorId"),a("code",{},f(s.vendorId))],[c("documentId"),a("span",{class:"copyable"},
-t,G(s.documentId,t))],[c("lastEvent"),[E(s.time),` · ${q(s.time)}`]],[c("vendorTime"),s.vendorTime&&q(s.vendorTime)],[c("labels"),e.length>0&&a("span",{class:"\
-labels"},e)],[c("title"),n&&a("div",o,f(s.title))])}function Me(s){if(!s)return[];let t=[s.code,s.message].filter(Boolean).join(": ")||c("ERROR"),e=a("h2",{},c(
-"error"));return[a("section",{class:"error-box"},e,a("p",{},f(t)))]}function kt(s,t){return a("section",{},a("h2",{},c(s)),t)}var ft=class{#e;#t;constructor(t,e){this.#e=t,this.#t=e}async load(){let{hooks:t}=await this.#t.request("/hooks"),e=t.length>0?a("ul",{class:"cards"},t.map(qe)):
-_e();this.#e.replaceChildren(C("hooks","hooksHelp"),e)}};function pt(s){return s.name||s.vendor}function qe(s){let t=a("code",{class:"address"},s.url),{lastCall:e,
+${e}`:"")}function Ae(s){try{return JSON.stringify(JSON.parse(s),null,2)}catch{return s}}var Ct=300,Ne=50,De=1e3,mt=class{#e;#t;#s;#n;#o=!1;#r=!1;#i=!1;#c;#a=new Set;#l=new Map;constructor(t,e,{id:n,back:o}){this.#e=t,this.#t=e,this.#s=n,this.back=o,
+this.#d()}onChange(t){t===this.documentId&&this.#u()}#u(){this.#o?this.#r=!0:this.#d()}async#d(){this.#o=!0,this.#r=!1;try{let t=await this.#h();if(!this.#e.isConnected)
+return;this.documentId=t.document.documentId,this.#f(t);let{deliveries:e}=t;!(e instanceof Error)&&e.some(({state:n})=>n==="pending")&&this.#m()}catch(t){this.#c=
+void 0;let n=t.status===404?y(c("noDocument")):z(t,()=>this.#d());this.#e.replaceChildren(this.#y(),n)}this.#o=!1,this.#r&&this.#d()}async#h(){let t=`/documents\
+/${encodeURIComponent(this.#s)}`,[e,n]=await Promise.all([this.#t.request(t),this.#p(`${t}/events`)]),o=`/deliveries?limit=${Ne}&document=${e.documentId}`,r=await this.#t.
+request(o).then(i=>i.deliveries,i=>i);return{document:e,events:n,deliveries:r}}async#p(t){let e=[],n;do{let o=await this.#t.request(n?`${t}?cursor=${n}`:t);e.unshift(
+...o.events),n=o.next}while(n&&e.length<De);return e}#m(){setTimeout(()=>this.#n.isConnected&&this.#u(),lt)}#f(t){let e=JSON.stringify([t,g()]);e!==this.#c&&this.#g(
+t),this.#c=e}#g({document:t,events:e,deliveries:n}){let o=document.activeElement?.dataset?.key;this.#n=a("h1",{tabindex:"-1"},f(t.title||t.vendorId,Ct));let r=[
+...e].reverse().map(i=>this.#v(i));this.#e.replaceChildren(this.#y(),a("div",{class:"heading"},this.#n,x(t.status)),Me(t),...$e(t.error),...t.result?[kt("result",
+k(JSON.stringify(t.result,null,2),c("result")))]:[],kt("history",a("ol",{class:"history"},r)),kt("deliveries",this.#b(n))),document.title=`${(t.title||t.vendorId).
+slice(0,60)} · docrelay`,o?this.#e.querySelector(`[data-key="${o}"]`)?.focus():this.#i||this.#n.focus({preventScroll:!0}),this.#i=!0}#y(){return a("p",{},a("a",
+{href:this.back,class:"back"},`← ${c("back")}`))}#v(t){let e=t.error&&[t.error.code,t.error.message].filter(Boolean).join(" "),n=a("div",{}),o=a("summary",{"d\
+ata-key":t.eventId},c("raw")),r=()=>this.#w(t.eventId,l,n),i=this.#a.has(t.eventId),l=a("details",{toggle:r,open:i},o,n),u=a("span",{class:"quiet"},$(t.time)),h=[
+x(t.status),E(t.time),u,e&&f(e,Ct)];return a("li",{},a("div",{class:"line"},h),l)}async#w(t,e,n){if(!e.open){this.#a.delete(t);return}this.#a.add(t),!n.hasChildNodes()&&
+(this.#l.has(t)||this.#l.set(t,this.#E(t)),n.replaceChildren(k(await this.#l.get(t),c("raw"))))}async#E(t){try{return ht(await this.#t.request(`/events/${t}/raw`))}catch(e){
+return this.#l.delete(t),e.status===404?c("noRaw"):w(e)}}#b(t){if(t instanceof Error)return a("p",{class:"quiet"},w(t));if(t.length===0)return a("p",{class:"qui\
+et"},c("noDeliveries"));let e=()=>this.#u(),n=t.map(o=>ut(this.#t,o,{subject:dt(o)??P(o),onChange:e}));return a("ul",{class:"deliveries"},n)}};function Me(s){let t=a(
+"code",{},s.documentId),e=Object.entries(s.labels??{}).map(([r,i])=>f(`${r}: ${i}`)),n=s.title?.length>Ct,o={class:"long",tabindex:"0",role:"region","aria-label":c(
+"title")};return T([c("vendor"),s.vendor],[c("vendorId"),a("code",{},f(s.vendorId))],[c("documentId"),a("span",{class:"copyable"},t,G(s.documentId,t))],[c("last\
+Event"),[E(s.time),` · ${$(s.time)}`]],[c("vendorTime"),s.vendorTime&&$(s.vendorTime)],[c("labels"),e.length>0&&a("span",{class:"labels"},e)],[c("title"),n&&a(
+"div",o,f(s.title))])}function $e(s){if(!s)return[];let t=[s.code,s.message].filter(Boolean).join(": ")||c("ERROR"),e=a("h2",{},c("error"));return[a("section",{
+class:"error-box"},e,a("p",{},f(t)))]}function kt(s,t){return a("section",{},a("h2",{},c(s)),t)}var ft=class{#e;#t;constructor(t,e){this.#e=t,this.#t=e}async load(){let{hooks:t}=await this.#t.request("/hooks"),e=t.length>0?a("ul",{class:"cards"},t.map(_e)):
+qe();this.#e.replaceChildren(C("hooks","hooksHelp"),e)}};function pt(s){return s.name||s.vendor}function _e(s){let t=a("code",{class:"address"},s.url),{lastCall:e,
 lastRefusal:n}=s,o=a("span",{class:"quiet"},c("notCalled")),r=n&&[E(n.time),` · ${n.status} · `,f(n.reason,300)],i=Object.entries(s.labels).map(([u,h])=>`${u}\
 : ${h}`),l=a("h2",{},f(pt(s),100));return a("li",{class:"card"},a("div",{class:"heading"},l,a("span",{class:"tag"},s.vendor)),a("div",{class:"copyable"},t,G(s.url,
-t)),T([c("verification"),s.verify.type],[c("lastCall"),e?[E(e.time),` · ${e.status}`]:o],[c("lastRejected"),r],[c("labels"),i.join(", ")]))}function _e(){return y(
-c("noHooks"),a("p",{},c("curlHook")),K())}var $e=5,Oe=20,gt=class{#e;#t;#s;constructor(t,e){this.#e=t,this.#t=e,this.reload=void 0}invalidate(){this.#s=void 0}async load(){let[{notifications:t},e]=await Promise.
-all([this.#t.request("/v2/notification"),this.#t.request(`/deliveries?state=dead&limit=${Oe}`)]),n=await Promise.all(t.map(({name:l})=>this.#n(l))),o=JSON.stringify(
+t)),T([c("verification"),s.verify.type],[c("lastCall"),e?[E(e.time),` · ${e.status}`]:o],[c("lastRejected"),r],[c("labels"),i.join(", ")]))}function qe(){return y(
+c("noHooks"),a("p",{},c("curlHook")),K())}var Oe=5,He=20,gt=class{#e;#t;#s;constructor(t,e){this.#e=t,this.#t=e,this.reload=void 0}invalidate(){this.#s=void 0}async load(){let[{notifications:t},e]=await Promise.
+all([this.#t.request("/v2/notification"),this.#t.request(`/deliveries?state=dead&limit=${He}`)]),n=await Promise.all(t.map(({name:l})=>this.#n(l))),o=JSON.stringify(
 [t,e,n,g()]);if(o===this.#s)return;this.#s=o;let r=document.activeElement?.dataset?.key,i=t.map((l,u)=>this.#o(l,n[u]));this.#e.replaceChildren(C("notifications",
-"notificationsHelp"),i.length>0?a("ul",{class:"cards"},i):He(),a("section",{},a("h2",{},c("failedDeliveries")),this.#r(e.deliveries))),r&&this.#e.querySelector(
-`[data-key="${r}"]`)?.focus()}async#n(t){let e=`limit=${$e}&notification=${encodeURIComponent(t)}`;return(await this.#t.request(`/deliveries?${e}`)).deliveries}#o(t,e){
+"notificationsHelp"),i.length>0?a("ul",{class:"cards"},i):Ue(),a("section",{},a("h2",{},c("failedDeliveries")),this.#r(e.deliveries))),r&&this.#e.querySelector(
+`[data-key="${r}"]`)?.focus()}async#n(t){let e=`limit=${Oe}&notification=${encodeURIComponent(t)}`;return(await this.#t.request(`/deliveries?${e}`)).deliveries}#o(t,e){
 let{name:n,state:o,isDefault:r,endpoint:i,format:l}=t,u=r&&a("span",{class:"tag"},c("isDefault"));return a("li",{class:"card"},a("div",{class:"heading"},a("h2",
 {},n),x(o),u),T([c("endpoint"),a("code",{class:"address"},f(i))],[c("format"),l]),a("h3",{},c("lastDeliveries")),e.length>0?this.#i(e,P):Jt("noDeliveries"))}#r(t){
 return t.length===0?Jt("noFailedDeliveries"):this.#i(t,e=>dt(e)??P(e))}#i(t,e){let n=()=>this.reload?.(),o=t.map(r=>ut(this.#t,r,{subject:e(r),onChange:n}));return a(
-"ul",{class:"deliveries"},o)}};function Jt(s){return a("p",{class:"quiet"},c(s))}function He(){let t=`curl -H "Authorization: Bearer $TOKEN" -d '{"name":"main",\
+"ul",{class:"deliveries"},o)}};function Jt(s){return a("p",{class:"quiet"},c(s))}function Ue(){let t=`curl -H "Authorization: Bearer $TOKEN" -d '{"name":"main",\
 "endpoint":"https://app.example.com/webhook","format":"standard","isDefault":true}' ${location.origin}/v2/notification`;return y(c("noNotifications"),k(t,c("wit\
 hCurl")))}var yt=class{#e;#t;#s;#n;#o;constructor(t,e){this.#e=t,this.#t=e}async load(){let[t,{hooks:e}]=await Promise.all([this.#t.request("/rejects"),this.#t.request("/\
 hooks")]);this.#s=e,this.#n=a("ul",{class:"cards"},this.#r(t)),this.#o=a("p",{role:"status"});let n=t.rejects.length>0?this.#n:y(c("noRejects"));this.#e.replaceChildren(
 C("rejects","rejectsHelp"),this.#o,n,this.#i(t))}#r({rejects:t}){return t.map(e=>this.#c(e))}#i({next:t}){if(!t)return"";let n=a("button",{type:"button",click:async()=>{
 let o=await this.#t.request(`/rejects?cursor=${t}`);this.#n.append(...this.#r(o)),n.replaceWith(this.#i(o))}},c("more"));return n}#c(t){let e=this.#s.find(({id:r})=>r===
-t.hook),n=a("summary",{},c("raw")),o=a("li",{class:"card"},a("div",{class:"heading"},a("h2",{},f(t.reason,300))),T([c("received"),[E(t.time),` · ${q(t.time)}`]],
+t.hook),n=a("summary",{},c("raw")),o=a("li",{class:"card"},a("div",{class:"heading"},a("h2",{},f(t.reason,300))),T([c("received"),[E(t.time),` · ${$(t.time)}`]],
 [c("hook"),e?f(pt(e),100):c("deleted")]),a("details",{},n,k(ht(t),c("raw"))));return this.#s.length>0&&o.append(this.#a(t,e,o)),o}#a(t,e,n){let o=this.#s.map(m=>a(
 "option",{value:m.id},pt(m))),r=e?void 0:a("select",{"aria-label":c("replayWith")},o),i=a("span",{role:"alert",class:"quiet"}),u=a("button",{type:"button",class:"\
-small",click:async()=>{u.disabled=!0;try{await this.#l(t,r?.value,n)}catch(m){u.disabled=!1,i.textContent=v(m)}}},c("replay")),h=r&&a("label",{},`${c("replayWit\
+small",click:async()=>{u.disabled=!0;try{await this.#l(t,r?.value,n)}catch(m){u.disabled=!1,i.textContent=w(m)}}},c("replay")),h=r&&a("label",{},`${c("replayWit\
 h")} `,r);return a("div",{class:"actions"},h,u,i)}async#l(t,e,n){let o=e?`?hook=${encodeURIComponent(e)}`:"",r=`/rejects/${t.id}/replay${o}`,{documentId:i}=await this.#t.
 request(r,{method:"POST"}),l=a("a",{href:I(i)},i);this.#o.replaceChildren(c("replayed")," ",l),n.remove(),this.#n.hasChildNodes()||this.#n.replaceWith(y(c("noRe\
-jects"))),l.focus()}};var Ue={hooks:ft,notifications:gt,rejects:yt},wt=class{#e;#t=new AbortController;#s=new J;#n=new tt(t=>this.#l(t));#o=new ct(this.#n);#r={};#i=0;#c;constructor(){
+jects"))),l.focus()}};var je={hooks:ft,notifications:gt,rejects:yt},vt=class{#e;#t=new AbortController;#s=new J;#n=new tt(t=>this.#l(t));#o=new ct(this.#n);#r={};#i=0;#c;constructor(){
 this.#s.render()}signIn(t){this.#t.abort(),this.#e?.close(),this.#t=new AbortController,this.#e=t,X(t.token),this.#n.clear(),this.#o.session=t,this.#o.table.clear(),
 this.#a(t,this.#t.signal),this.showRoute()}signOut(){this.#t.abort(),this.#e?.close(),this.#e=void 0,this.#n.clear(),this.#o.table.clear(),d("page").replaceChildren(),
 history.replaceState(null,"",location.pathname),this.#s.show({state:"off",key:"signedOut"}),this.showRoute(),d("token").focus()}switchLanguage(){At(),this.#s.render(),
-this.showRoute()}#a(t,e){$t(t,{signal:e,load:async()=>{let i=await this.#n.load(t,e);return this.arrange(),i},onEvent:i=>this.#n.add(i)&&this.#o.onEvent(i),onState:i=>{
+this.showRoute()}#a(t,e){qt(t,{signal:e,load:async()=>{let i=await this.#n.load(t,e);return this.arrange(),i},onEvent:i=>this.#n.add(i)&&this.#o.onEvent(i),onState:i=>{
 this.#s.show(i),i.state==="refused"&&this.arrange()}})}#l(t){this.#c??=requestAnimationFrame(()=>this.#u()),t&&this.#r.content?.onChange(t)}#u(){this.#c=void 0,
 !(!this.#e||this.#r.page!=="documents")&&(this.#o.render(),this.drawChart())}drawChart(){this.#e&&this.#r.page==="documents"&&jt(d("chart"),this.#n.minutes)}arrange(){
 let{page:t}=F(),e=!this.#e||this.#s.isRefused&&!this.#n.isLoaded;d("welcome").hidden=!e,d("sign-in-section").hidden=!e&&!this.#s.isRefused,d("guide").hidden=!e&&
@@ -241,13 +242,13 @@ hidden=!this.#e;for(let n of d("navigation").querySelectorAll("a"))n.dataset.pag
 "navigation").hidden)return;let r=c(t==="document"?"documents":t);if(document.title=t==="documents"?"docrelay":`${r} · docrelay`,t==="documents"){this.#d(n,o);
 return}scrollTo({top:0,behavior:"instant"}),t==="help"?d("guide-heading").focus():t==="document"?this.#h(e,n):this.#p(t,{takesFocus:o.page!==void 0})}#d(t,e){this.#o.
 restore(t),this.drawChart(),e.page==="document"&&(scrollTo({top:this.#i,behavior:"instant"}),this.#o.table.focus(e.id))}#h(t,e){let n=this.#m(Yt());this.#r.content=
-new mt(n,this.#e,{id:t,back:nt(e)})}async#p(t,{takesFocus:e}){let n=this.#r,o=()=>this.#r===n,r=()=>C(t,`${t}Help`),i=this.#m(r(),Yt()),l=new Ue[t](i,this.#e),u=async()=>{
+new mt(n,this.#e,{id:t,back:nt(e)})}async#p(t,{takesFocus:e}){let n=this.#r,o=()=>this.#r===n,r=()=>C(t,`${t}Help`),i=this.#m(r(),Yt()),l=new je[t](i,this.#e),u=async()=>{
 try{await l.load()}catch(h){l.invalidate?.(),o()&&i.replaceChildren(r(),z(h,u))}};l.reload=()=>o()&&u(),await u(),t==="notifications"&&this.#f(o,u),o()&&e&&i.querySelector(
 "h1").focus({preventScroll:!0})}#m(...t){let e=a("div",{},t);return d("page").replaceChildren(e),e}async#f(t,e){for(;t();)await new Promise(n=>setTimeout(n,lt)),
 t()&&!document.hidden&&await e()}onKey(t){if(t.defaultPrevented||t.altKey||t.ctrlKey||t.metaKey)return;let{page:e,content:n}=this.#r;t.key==="Escape"&&n&&(location.
 hash=n.back),!(t.key!=="/"||!this.#e||e!=="documents")&&(t.target.closest("input, select, textarea")||(t.preventDefault(),d("search").focus()))}};function Yt(){
-return a("p",{class:"quiet"},c("loading"))}vt();var R=new wt;function Zt(s,t){s.addEventListener("submit",async e=>{e.preventDefault();let n=[...s.querySelectorAll("input")].map(o=>o.value.trim());d("sig\
-n-in-error").textContent="";try{let o=await t(...n);s.reset(),R.signIn(o)}catch(o){d("sign-in-error").textContent=v(o)}})}for(let s of document.querySelectorAll(
+return a("p",{class:"quiet"},c("loading"))}wt();var R=new vt;function Zt(s,t){s.addEventListener("submit",async e=>{e.preventDefault();let n=[...s.querySelectorAll("input")].map(o=>o.value.trim());d("sig\
+n-in-error").textContent="";try{let o=await t(...n);s.reset(),R.signIn(o)}catch(o){d("sign-in-error").textContent=w(o)}})}for(let s of document.querySelectorAll(
 ".origin"))s.textContent=location.origin;Zt(d("sign-in-token"),s=>new N(s));Zt(d("sign-in-client"),(s,t)=>N.fromSecret({id:s,secret:t}));d("sign-out").addEventListener(
 "click",()=>R.signOut());d("language").addEventListener("click",()=>R.switchLanguage());d("skip").addEventListener("click",s=>{s.preventDefault(),d("main").focus()});
 addEventListener("keydown",s=>R.onKey(s));addEventListener("hashchange",()=>{let s=bt();s?R.signIn(new N(s)):R.showRoute()});setInterval(()=>{Bt(),R.drawChart()},

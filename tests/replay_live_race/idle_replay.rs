@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use docrelay::domain::{ClientId, DocumentId, Epoch, SharedEvent, Status, Timestamp};
 use docrelay::store::{
-    AppendOutcome, CommittedBatch, Document, DocumentPage, DocumentQuery, EventCounts, Log, LogPage, NewEvent,
-    PageLimit, RawRequest, Store, StoreFuture,
+    AppendOutcome, CommittedBatch, Document, DocumentPage, DocumentQuery, EventCounts, ListPage, Log, LogPage,
+    NewEvent, PageLimit, RawRequest, Store, StoreFuture,
 };
 use docrelay::stream::hub::{Fields, Filter, Framing};
 use docrelay::stream::{self, FollowRequest, Follower, StartPosition, StreamAction, Streams};
@@ -75,8 +75,14 @@ impl Log for BusyLog {
         self.log.document(client, id)
     }
 
-    fn history(&self, client: &ClientId, id: DocumentId) -> StoreFuture<'_, Vec<SharedEvent>> {
-        self.log.history(client, id)
+    fn history(
+        &self,
+        client: &ClientId,
+        id: DocumentId,
+        limit: usize,
+        cursor: Option<u64>,
+    ) -> StoreFuture<'_, ListPage<SharedEvent>> {
+        self.log.history(client, id, limit, cursor)
     }
 
     fn event_counts(&self, client: &ClientId, since: Timestamp, limit: usize) -> StoreFuture<'_, EventCounts> {

@@ -84,6 +84,7 @@ macro_rules! test_store {
                     event_counts_by_minute_and_status_are_bounded
                     history_lists_document_events_oldest_first
                     history_is_limited_to_newest_unpruned_thousand
+                    document_list_and_history_are_cut_by_bytes
                     inactive_document_is_forgotten_after_thirty_days
                     uuid_lookup_ignores_case
                     inactive_documents_are_forgotten_despite_future_time
@@ -126,6 +127,7 @@ macro_rules! test_store {
                 }
                 deliveries {
                     attempts_keep_order_and_truncate_responses
+                    delivery_list_and_attempts_are_cut_by_bytes
                     deliveries_are_filtered_and_listed_newest_first
                     manual_retry_restarts_schedule_in_document_order
                     retry_failed_requeues_deliveries_failed_since
@@ -135,6 +137,7 @@ macro_rules! test_store {
                 rejects {
                     reject_is_stored_completely_and_survives_reopen
                     rejects_are_paged_newest_first
+                    reject_list_is_cut_by_bytes
                     oldest_rejects_are_pruned_by_count_bytes_and_age
                     reject_is_removed_by_its_client_only
                 }

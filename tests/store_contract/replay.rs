@@ -7,7 +7,8 @@ use docrelay::store::{DocumentQuery, DuplicateRule, Log, PageLimit, Retention};
 use futures::future::Either;
 
 use crate::factory::{
-    ALL, DAY, StoreFactory, at, id, keyed, new_document, raw, retention, sequences, store_with, stored, unkeyed,
+    ALL, DAY, StoreFactory, at, history, id, keyed, new_document, raw, retention, sequences, store_with, stored,
+    unkeyed,
 };
 
 fn limit(events: usize, bytes: usize) -> PageLimit {
@@ -93,7 +94,7 @@ pub(crate) async fn head_is_never_behind_read_results(factory: impl StoreFactory
         if let Some(document) = listed.documents.first() {
             let one = store.log.document(&id("a"), document.id).await.unwrap().unwrap();
             assert!(store.log.head() >= one.event.sequence, "the document");
-            let last = store.log.history(&id("a"), document.id).await.unwrap().last().unwrap().id;
+            let last = history(&store, &id("a"), document.id).await.last().unwrap().id;
             assert!(store.log.head() >= last.sequence, "its history");
         }
     }

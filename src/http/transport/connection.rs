@@ -20,9 +20,10 @@ use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::http::transport::ConnectionPermit;
-use crate::http::transport::stall_timeout::StallTimeoutIo;
+use crate::http::transport::stall_timeout::{StallTimeoutIo, WriteTimeouts};
 use crate::http::transport::takeover::{OpeningBody, Takeover};
 use crate::http::transport::workers::{DetachedStream, StreamWorkers};
+use crate::metrics::Counter;
 use crate::stream::hub::Framing;
 
 /// hyper cannot have a smaller read buffer.
@@ -44,6 +45,8 @@ pub struct Options {
     pub header_timeout: Duration,
     /// A connection whose peer accepts no byte for this long is closed.
     pub write_timeout: Duration,
+    /// A connection whose peer has not accepted a response for this long is closed. Does not apply to streams.
+    pub response_timeout: Duration,
 }
 
 /// One accepted connection.
@@ -56,6 +59,7 @@ pub(in crate::http) struct Connection {
     pub(in crate::http) workers: StreamWorkers,
     /// Ends the connection after the request that is running.
     pub(in crate::http) stop: CancellationToken,
+    pub(in crate::http) slow_responses: Counter,
 }
 
 impl Connection {
@@ -71,10 +75,11 @@ impl Connection {
         B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<BoxError>,
     {
-        let Self { socket, peer, permit, options, workers, stop } = self;
+        let Self { socket, peer, permit, options, workers, stop, slow_responses } = self;
         set_socket_options(&socket, options.write_timeout);
         let takeover = Takeover::default();
-        let io = StallTimeoutIo::new(socket, options.write_timeout, takeover.clone());
+        let timeouts = WriteTimeouts { stall: options.write_timeout, response: options.response_timeout };
+        let io = StallTimeoutIo::new(socket, timeouts, takeover.clone(), slow_responses);
         let respond = {
             let takeover = takeover.clone();
             service_fn(move |mut request: Request<Incoming>| {

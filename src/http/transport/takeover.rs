@@ -97,9 +97,10 @@ impl Takeover {
         self.apply(TakeoverEvent::Flushed);
     }
 
-    /// The peer has accepted nothing for the write time-out.
-    pub(in crate::http) fn stalled(&self) {
+    /// The peer has accepted nothing for the write time-out. Returns whether that was the opening of a stream.
+    pub(in crate::http) fn stalled(&self) -> bool {
         self.apply(TakeoverEvent::Stalled);
+        matches!(*self.lock(), TakeoverState::Stalled(_))
     }
 
     /// The follower, if its head and opening are flushed. Otherwise the follower, if any, is dropped.

@@ -6,14 +6,11 @@ use std::collections::VecDeque;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::columns;
-use super::documents;
-use super::events::{EventReader, pruned_through};
+use super::documents::{self, DocumentRow};
+use super::events::{self, EventReader, pruned_through};
 use super::identity::DocumentIds;
 use crate::domain::{DocumentId, SharedEvent};
-use crate::store::{LogPage, PageLimit};
-
-/// Events that the history of a document returns.
-const MAX_HISTORY_EVENTS: usize = 1_000;
+use crate::store::{ListPage, LogPage, MAX_LIST_BYTES, PageLimit};
 
 /// Links that one read follows. With more events to send, a scan of the log costs about as much as they do.
 const MAX_LINKS: usize = 10_000;
@@ -110,22 +107,36 @@ impl EventReader {
         Ok(page)
     }
 
-    /// A document's retained events, oldest first, read backwards from its latest one.
-    pub(crate) fn history(&self, db: &Connection, latest: i64) -> rusqlite::Result<Vec<SharedEvent>> {
+    /// A page of a document's retained events, oldest first, read backwards from its latest one. The cursor is the sequence
+    /// of the latest event of the next page.
+    pub(crate) fn history(
+        &self,
+        db: &Connection,
+        document: &DocumentRow,
+        limit: usize,
+        cursor: Option<u64>,
+    ) -> rusqlite::Result<ListPage<SharedEvent>> {
         let mut events = VecDeque::new();
-        let mut next = latest;
+        let mut next = cursor.map_or(document.last_seq, columns::signed);
+        let mut bytes: usize = 0;
         let mut statement =
             db.prepare_cached("SELECT seq, document, status, json, prev FROM event WHERE client = ?1 AND seq = ?2")?;
-        while next > 0 && events.len() < MAX_HISTORY_EVENTS {
+        while next > 0 && events.len() < limit.max(1) && bytes <= MAX_LIST_BYTES {
             let found = statement
                 .query_row([self.number, next], |row| Ok((self.event(row)?, row.get::<_, i64>(4)?)))
                 .optional()?;
-            let Some((event, previous)) = found else { break };
+            // A cursor is the caller's: it may name an event of another document.
+            let Some((event, previous)) = found.filter(|(event, _)| event.document == document.uuid) else {
+                next = 0;
+                break;
+            };
             // Always earlier: a damaged file must not cause an endless loop.
             next = previous.min(next - 1);
+            bytes = bytes.saturating_add(event.json.len());
             events.push_front(event);
         }
-        Ok(events.into())
+        let is_retained = next > 0 && events::exists(db, self.number, next)?;
+        Ok(ListPage { items: events.into(), next: is_retained.then(|| columns::unsigned(next)) })
     }
 
     /// A page without events that reaches the head.
