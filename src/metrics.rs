@@ -46,6 +46,7 @@ pub struct MetricSet {
     pub replays_running: Gauge,
     pub resets: Counters<Reset>,
     pub follower_lag: Gauge,
+    pub ring_bytes: Gauge,
     pub rejects: Counter,
     /// Includes the requests that verify or test an endpoint.
     pub delivery_attempts: Counters<DeliveryOutcome>,
@@ -101,6 +102,7 @@ impl Metrics {
             resets: registry.counters("resets", "Streams that began with a reset, by reason"),
             follower_lag: registry
                 .gauge("follower_lag", "Positions between the slowest follower and the newest event of its client"),
+            ring_bytes: registry.gauge("ring_bytes", "Bytes of recent events in memory for followers"),
             rejects: registry.counter("rejects", "Requests stored as rejects"),
             delivery_attempts: registry.counters("delivery_attempts", "Delivery attempts, by outcome"),
             delivery_seconds: registry.histogram(

@@ -36,6 +36,12 @@ impl BufferSegment {
         &self.block[self.start..self.end]
     }
 
+    /// Bytes of the memory that this segment keeps.
+    #[cfg(test)]
+    pub(super) fn block_bytes(&self) -> usize {
+        self.block.len()
+    }
+
     /// Removes up to `count` bytes from the front; returns how many.
     pub fn advance(&mut self, count: usize) -> usize {
         let count = count.min(self.end - self.start);
