@@ -74,6 +74,8 @@ pub struct Config {
     pub rejects_bytes: u64,
     /// Private address ranges that deliveries may call.
     pub allow_private_endpoints: Vec<IpNet>,
+    /// Name servers for the hosts of endpoints; empty for those of the system.
+    pub dns_servers: Vec<SocketAddr>,
     /// Deadline for one attempt of a delivery, from name resolution to the last byte of the response.
     pub delivery_timeout: Duration,
     /// Maximum number of concurrent delivery attempts.
@@ -146,6 +148,7 @@ impl Config {
             rejects_per_client: layers.get("rejects_per_client", value::number)?,
             rejects_bytes: layers.get("rejects_bytes", value::size)?,
             allow_private_endpoints: layers.get("allow_private_endpoints", value::ranges)?,
+            dns_servers: layers.get("dns_servers", value::name_servers)?,
             delivery_timeout: layers.get("delivery_timeout", value::duration)?,
             delivery_concurrency,
             deliveries_age: layers.get("deliveries_age", value::seconds)?,

@@ -56,6 +56,7 @@ pub struct MetricSet {
     pub deliveries_pending: Gauge,
     pub deliveries_oldest_due: Gauge,
     pub deliveries_dead: Counter,
+    pub endpoint_checks_skipped: Counter,
     pub endpoints_open: Gauge,
     pub endpoints_half_open: Gauge,
     /// Held with [`GaugeGuard`].
@@ -115,6 +116,10 @@ impl Metrics {
             deliveries_oldest_due: registry
                 .gauge("deliveries_oldest_due_seconds", "Seconds since the due time of the oldest due delivery"),
             deliveries_dead: registry.counter("deliveries_dead", "Deliveries that became dead letters"),
+            endpoint_checks_skipped: registry.counter(
+                "endpoint_checks_skipped",
+                "New endpoints whose host was not resolved, because too many checks were running",
+            ),
             endpoints_open: registry.gauge("endpoints_open", "Endpoints whose circuit breaker is open"),
             endpoints_half_open: registry.gauge("endpoints_half_open", "Endpoints whose circuit breaker is half open"),
             connections: registry.gauge("connections", "Open connections on both addresses"),

@@ -115,6 +115,12 @@ pub const KEYS: &[Key] = &[
         "none",
         "Private address ranges that deliveries may call: a list such as `[\"10.1.0.0/16\"]`, or `none`",
     ),
+    Key::plain(
+        "dns_servers",
+        "system",
+        "Name servers for the hosts of endpoints: a list such as `[\"10.0.0.2\", \"10.0.0.3:5353\"]`, or those of \
+         `/etc/resolv.conf` (`system`)",
+    ),
     Key::plain("delivery_timeout", "10s", "Deadline for one delivery attempt, connection and response included"),
     Key::derived(
         "delivery_concurrency",
