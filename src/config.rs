@@ -90,6 +90,8 @@ pub struct Config {
     pub rejects_bytes: u64,
     /// Private address ranges that deliveries may call.
     pub allow_private_endpoints: Vec<IpNet>,
+    /// Name servers for the hosts of endpoints; empty for those of the system.
+    pub dns_servers: Vec<SocketAddr>,
     /// Deadline for one attempt of a delivery, from name resolution to the last byte of the response.
     pub delivery_timeout: Duration,
     /// Maximum number of concurrent delivery attempts.
@@ -104,6 +106,8 @@ pub struct Config {
     pub idle_interval: Duration,
     /// A follower that accepts no byte for this long is disconnected.
     pub write_timeout: Duration,
+    /// A connection that has not read a response for this long is closed.
+    pub response_timeout: Duration,
     /// Time between the signal and the exit.
     pub grace: Duration,
     /// The output format of the log.
@@ -162,6 +166,7 @@ impl Config {
             rejects_per_client: sources.get("rejects_per_client", value::number)?,
             rejects_bytes: sources.get("rejects_bytes", value::size)?,
             allow_private_endpoints: sources.get("allow_private_endpoints", value::ranges)?,
+            dns_servers: sources.get("dns_servers", value::name_servers)?,
             delivery_timeout: sources.get("delivery_timeout", value::duration)?,
             delivery_concurrency,
             deliveries_age: sources.get("deliveries_age", value::seconds)?,
@@ -169,6 +174,7 @@ impl Config {
             deliveries_bytes: sources.get("deliveries_bytes", value::size)?,
             idle_interval: sources.get("idle_interval", value::duration)?,
             write_timeout: sources.get("write_timeout", value::duration)?,
+            response_timeout: sources.get("response_timeout", value::duration)?,
             grace: sources.get("grace", value::duration)?,
             log_format: sources.get("log_format", value::log_format)?,
             log_level: sources.get("log_level", value::log_level)?,

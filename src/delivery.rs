@@ -2,6 +2,7 @@
 //! Owns the port of the HTTP client; knows the ports of the store, but neither SQL nor an HTTP library.
 
 mod attempt;
+mod endpoint_checks;
 mod handle;
 mod handshake;
 pub mod http_client;
@@ -35,6 +36,12 @@ pub trait HttpClient: Send + Sync {
     ///
     /// [`ForbiddenEndpoint`].
     fn check<'a>(&'a self, endpoint: &'a str) -> BoxFuture<'a, Result<(), ForbiddenEndpoint>>;
+    /// The same without name resolution: only what the URL itself shows.
+    ///
+    /// # Errors
+    ///
+    /// [`ForbiddenEndpoint`].
+    fn check_url(&self, endpoint: &str) -> Result<(), ForbiddenEndpoint>;
     /// Sends one request and reads the response, within one deadline. Redirects are not followed. The request is
     /// cancelled when the future is dropped.
     fn exchange(&self, request: OutgoingRequest) -> BoxFuture<'_, HttpExchange>;

@@ -46,6 +46,7 @@ pub struct MetricSet {
     pub resets: Counters<Reset>,
     pub follower_lag: Gauge,
     pub texts_truncated: Counter,
+    pub ring_bytes: Gauge,
     pub rejects: Counter,
     pub rejects_refused: Counter,
     /// Includes the requests that verify or test an endpoint.
@@ -56,11 +57,13 @@ pub struct MetricSet {
     pub deliveries_pending: Gauge,
     pub deliveries_oldest_due: Gauge,
     pub deliveries_dead: Counter,
+    pub endpoint_checks_skipped: Counter,
     pub endpoints_open: Gauge,
     pub endpoints_half_open: Gauge,
     /// Held with [`GaugeGuard`].
     pub connections: Gauge,
     pub log_lines_dropped: Counter,
+    pub slow_responses: Counter,
     pub store_head: Gauge,
     pub wal_bytes: Gauge,
     pub wal_over_limit: Gauge,
@@ -103,6 +106,7 @@ impl Metrics {
             follower_lag: registry
                 .gauge("follower_lag", "Positions between the slowest follower and the newest event of its client"),
             texts_truncated: registry.counter("texts_truncated", "Texts of events that were cut to their bounds"),
+            ring_bytes: registry.gauge("ring_bytes", "Bytes of recent events in memory for followers"),
             rejects: registry.counter("rejects", "Requests stored as rejects"),
             rejects_refused: registry
                 .counter("rejects_refused", "Unverified requests not stored, because of the rate or for want of room"),
@@ -117,11 +121,17 @@ impl Metrics {
             deliveries_oldest_due: registry
                 .gauge("deliveries_oldest_due_seconds", "Seconds since the due time of the oldest due delivery"),
             deliveries_dead: registry.counter("deliveries_dead", "Deliveries that became dead letters"),
+            endpoint_checks_skipped: registry.counter(
+                "endpoint_checks_skipped",
+                "New endpoints whose host was not resolved, because too many checks were running",
+            ),
             endpoints_open: registry.gauge("endpoints_open", "Endpoints whose circuit breaker is open"),
             endpoints_half_open: registry.gauge("endpoints_half_open", "Endpoints whose circuit breaker is half open"),
             connections: registry.gauge("connections", "Open connections on both addresses"),
             log_lines_dropped: registry
                 .counter("log_lines_dropped", "Log lines dropped because standard error did not accept them"),
+            slow_responses: registry
+                .counter("slow_responses", "Responses ended because their reader was too slow, streams excluded"),
             http_responses: registry.family("http_responses", vec!["status"], "HTTP responses, by status code"),
             store_head: registry.gauge("store_head", "Sequence of the last stored event"),
             wal_bytes: registry.gauge("wal_bytes", "Bytes of the write-ahead log of the database"),

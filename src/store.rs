@@ -99,6 +99,25 @@ impl Retention {
     }
 }
 
+/// Bytes after which a page of a list ends, whatever its limit. The item that exceeds them is the last one.
+pub const MAX_LIST_BYTES: usize = 1 << 20;
+
+/// A page of a list, cut by its limit or by [`MAX_LIST_BYTES`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct ListPage<T> {
+    /// At least one, unless the rest of the list is empty.
+    pub items: Vec<T>,
+    /// The cursor of the next page; `None` on the last one.
+    pub next: Option<u64>,
+}
+
+impl<T> ListPage<T> {
+    /// A page without items, and the last one.
+    pub fn empty() -> Self {
+        Self { items: Vec::new(), next: None }
+    }
+}
+
 /// The cipher that protects secrets at rest. The key is not the store's business.
 pub trait Seal: Send + Sync {
     /// Encrypts and authenticates `text`. `context` names the kind and the owner of the text and must be the same when

@@ -51,6 +51,7 @@ pub(crate) fn build(config: &Config, directory: &DataDirectory, opened: Opened<'
     let http_client = Arc::new(ReqwestClient::new(http_client::Options {
         timeout: config.delivery_timeout,
         allow_private: config.allow_private_endpoints.clone(),
+        dns_servers: config.dns_servers.clone(),
     })?);
     let delivery_options = delivery::Options { concurrency: config.delivery_concurrency };
     let delivery = DeliveryHandle::new(store.clone(), http_client, delivery_options, metrics.clone());
@@ -130,6 +131,7 @@ pub(super) fn server_options(config: &Config) -> server::Options {
         header_timeout: config.header_timeout,
         keep_alive_timeout: config.keep_alive_timeout,
         write_timeout: config.write_timeout,
+        response_timeout: config.response_timeout,
     };
     server::Options { max_connections: config.max_connections, connection }
 }

@@ -203,7 +203,7 @@ impl DeliveryCommand {
 
     pub(super) fn run(&self, config: &Config) -> anyhow::Result<()> {
         match self {
-            Self::List(list) => print_list(config, &list.client, list.path(), "deliveries"),
+            Self::List(list) => list.run(config),
             Self::Retry(retry) => {
                 let request = ApiRequest::post(format!("/deliveries/{}/retry", retry.id), None);
                 print_response(config, &retry.client, request)
@@ -213,6 +213,24 @@ impl DeliveryCommand {
 }
 
 impl ListDeliveries {
+    /// Prints up to `limit` deliveries. A page of the API is also cut by its size.
+    fn run(&self, config: &Config) -> anyhow::Result<()> {
+        let deliveries = with_session(config, async |session| {
+            let mut deliveries: Vec<Value> = Vec::new();
+            let mut page_path = self.path();
+            loop {
+                let page = session.as_client(&self.client, ApiRequest::get(page_path)).await?;
+                let items = page["deliveries"].as_array().context("the response of the relay has no deliveries")?;
+                deliveries.extend(items.iter().cloned());
+                match page["next"].as_str().filter(|_| deliveries.len() < usize::from(self.limit)) {
+                    Some(next) => page_path = format!("{}&cursor={next}", self.path()),
+                    None => return Ok(deliveries),
+                }
+            }
+        })?;
+        deliveries.iter().take(self.limit.into()).try_for_each(|delivery| print(&delivery.to_string()))
+    }
+
     fn path(&self) -> String {
         let mut path = format!("/deliveries?limit={}", self.limit);
         if let Some(state) = self.state {

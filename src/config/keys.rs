@@ -126,6 +126,12 @@ pub const KEYS: &[Key] = &[
         "none",
         "Private address ranges that deliveries may call: a list such as `[\"10.1.0.0/16\"]`, or `none`",
     ),
+    Key::plain(
+        "dns_servers",
+        "system",
+        "Name servers for the hosts of endpoints: a list such as `[\"10.0.0.2\", \"10.0.0.3:5353\"]`, or those of \
+         `/etc/resolv.conf` (`system`)",
+    ),
     Key::plain("delivery_timeout", "10s", "Deadline for one delivery attempt, connection and response included"),
     Key::derived(
         "delivery_concurrency",
@@ -141,6 +147,11 @@ pub const KEYS: &[Key] = &[
     Key::plain("deliveries_bytes", "256MiB", "Maximum size of their attempts per client; the oldest are pruned first"),
     Key::plain("idle_interval", "15s", "Interval of keepalives (empty lines) on an idle stream"),
     Key::plain("write_timeout", "60s", "A follower that accepts no byte for this long is disconnected"),
+    Key::plain(
+        "response_timeout",
+        "60s",
+        "Deadline for sending a response; a connection that reads it more slowly is closed. Does not apply to streams",
+    ),
     Key::plain("grace", "10s", "Maximum time between SIGTERM and the exit; running requests finish within it"),
     Key::plain("log_format", "text", "`text`, or `json` with one object per line"),
     Key::plain("log_level", "info", "`error`, `warn`, `info`, `debug` or `trace`"),

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
+use super::endpoint_checks::EndpointChecks;
 use super::in_flight::InFlight;
 use super::scheduler::SchedulerCommand;
 use super::{ForbiddenEndpoint, HttpClient, HttpError, HttpExchange};
@@ -32,22 +33,31 @@ pub struct DeliveryHandle {
     pub(super) metrics: Metrics,
     pub(super) options: Options,
     pub(super) in_flight: InFlight,
+    checks: EndpointChecks,
     pub(super) commands: Commands,
 }
 
 impl DeliveryHandle {
     /// A handle without a worker: see [`super::DeliveryWorker::new`].
     pub fn new(store: Store, http_client: Arc<dyn HttpClient>, options: Options, metrics: Metrics) -> Self {
-        Self { store, http_client, metrics, options, in_flight: InFlight::default(), commands: Commands::new() }
+        let (in_flight, checks, commands) = (InFlight::default(), EndpointChecks::default(), Commands::new());
+        Self { store, http_client, metrics, options, in_flight, checks, commands }
     }
 
-    /// Whether an endpoint may be called, see [`HttpClient::check`].
+    /// Whether a client's endpoint may be called, see [`HttpClient::check`]. While too many checks of the client are
+    /// running, the host is not resolved: it is checked with each request anyway.
     ///
     /// # Errors
     ///
     /// [`ForbiddenEndpoint`] with one clause that says what to do.
-    pub async fn check_endpoint(&self, endpoint: &str) -> Result<(), ForbiddenEndpoint> {
-        self.http_client.check(endpoint).await
+    pub async fn check_endpoint(&self, client: &ClientId, endpoint: &str) -> Result<(), ForbiddenEndpoint> {
+        match self.checks.acquire(client) {
+            Some(_permit) => self.http_client.check(endpoint).await,
+            None => {
+                self.metrics.endpoint_checks_skipped.inc();
+                self.http_client.check_url(endpoint)
+            }
+        }
     }
 
     /// Forgets the health of a queue's endpoint, and makes all pending deliveries of the queue due now.

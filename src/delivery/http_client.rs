@@ -1,9 +1,11 @@
 //! The HTTP client for customers' endpoints, with its restrictions: public addresses only, one deadline, bounded response
 //! bodies, no redirects, no proxy. Knows nothing of formats, retries or the store.
 
+mod dns;
 mod guard;
 mod response;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +14,8 @@ use ipnet::IpNet;
 use reqwest::redirect::Policy;
 use tokio::time::{Instant, timeout};
 
-use self::guard::{AddressError, EndpointGuard, Resolver, SystemResolver};
+use self::dns::DnsResolver;
+use self::guard::{AddressError, EndpointGuard, Resolver};
 use super::{ForbiddenEndpoint, HttpClient, HttpError, HttpExchange, HttpResponse};
 use crate::domain::Timestamp;
 use crate::vendor::OutgoingRequest;
@@ -32,6 +35,8 @@ pub struct Options {
     /// Ranges that are allowed although they are not public (`allow_private_endpoints`). An IPv4 range also allows the
     /// IPv6 addresses that embed its addresses.
     pub allow_private: Vec<IpNet>,
+    /// The name servers; empty for those of the system.
+    pub dns_servers: Vec<SocketAddr>,
 }
 
 /// The client cannot be built.
@@ -53,7 +58,8 @@ impl ReqwestClient {
     ///
     /// [`SetupError`] if TLS cannot be set up.
     pub fn new(options: Options) -> Result<Self, SetupError> {
-        Self::with_resolver(options, Arc::new(SystemResolver))
+        let resolver = DnsResolver::new(&options.dns_servers);
+        Self::with_resolver(options, Arc::new(resolver))
     }
 
     fn with_resolver(options: Options, names: Arc<dyn Resolver>) -> Result<Self, SetupError> {
@@ -92,6 +98,10 @@ impl HttpClient for ReqwestClient {
                 Ok(Ok(_) | Err(AddressError::Unresolved(_))) | Err(_) => Ok(()),
             }
         })
+    }
+
+    fn check_url(&self, endpoint: &str) -> Result<(), ForbiddenEndpoint> {
+        self.guard.check_url(endpoint).map(drop)
     }
 
     fn exchange(&self, request: OutgoingRequest) -> BoxFuture<'_, HttpExchange> {

@@ -202,6 +202,7 @@ mod tests {
             header_timeout: timeout,
             keep_alive_timeout: timeout,
             write_timeout: timeout,
+            response_timeout: timeout,
         };
         let stop = CancellationToken::new();
         let server = Server {

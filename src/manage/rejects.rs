@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::domain::{ClientId, Hook, Timestamp, Update};
 use crate::ingest::{Ingest, Webhook};
-use crate::store::{AppendOutcome, Registry, Reject, RejectStore, StoreError};
+use crate::store::{AppendOutcome, ListPage, Registry, Reject, RejectStore, StoreError};
 use crate::vendor::{self, ParsedMessage, WebhookError, WebhookRequest};
 
 /// Why a reject could not be replayed.
@@ -47,11 +47,16 @@ impl Rejects {
         Self { rejects, registry, ingest }
     }
 
-    /// A client's rejects, newest first; `before` is the last id of the previous page.
+    /// A client's rejects, newest first; `before` is the cursor of the previous page.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] or [`StoreError::Stopped`].
-    pub async fn list(&self, client: &ClientId, limit: usize, before: Option<u64>) -> Result<Vec<Reject>, StoreError> {
+    pub async fn list(
+        &self,
+        client: &ClientId,
+        limit: usize,
+        before: Option<u64>,
+    ) -> Result<ListPage<Reject>, StoreError> {
         self.rejects.list(client, limit, before).await
     }
 

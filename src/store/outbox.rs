@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 
-use super::{RawRequest, StoreFuture};
+use super::{ListPage, RawRequest, StoreFuture};
 use crate::domain::{
     Callback, ClientId, Disposition, DocumentId, EventId, NotificationName, QueueKey, SharedEvent, Target, Timestamp,
 };
@@ -112,7 +112,7 @@ pub struct Delivery {
     pub created: Timestamp,
     /// Time of the next attempt; `None` unless it is pending and the head of its document's FIFO.
     pub due: Option<Timestamp>,
-    /// All attempts, oldest first.
+    /// The latest attempts of about [`MAX_LIST_BYTES`](super::MAX_LIST_BYTES), oldest first.
     pub attempts: Vec<Attempt>,
 }
 
@@ -125,7 +125,7 @@ pub struct DeliveryQuery {
     pub notification: Option<NotificationName>,
     /// Maximum number of deliveries.
     pub limit: usize,
-    /// Only deliveries with a smaller id: the last id of the page before.
+    /// Only deliveries with a smaller id: the cursor of the page before.
     pub before: Option<u64>,
 }
 
@@ -164,7 +164,7 @@ pub trait Outbox: Send + Sync {
     ///
     /// # Errors
     /// `NotFound` for an unknown client; `Unavailable`, `Stopped`.
-    fn deliveries(&self, client: &ClientId, query: DeliveryQuery) -> StoreFuture<'_, Vec<Delivery>>;
+    fn deliveries(&self, client: &ClientId, query: DeliveryQuery) -> StoreFuture<'_, ListPage<Delivery>>;
     /// The deliveries of one document, newest first; empty for an unknown document.
     ///
     /// # Errors
@@ -174,7 +174,7 @@ pub trait Outbox: Send + Sync {
         client: &ClientId,
         document: DocumentId,
         query: DeliveryQuery,
-    ) -> StoreFuture<'_, Vec<Delivery>>;
+    ) -> StoreFuture<'_, ListPage<Delivery>>;
     /// One delivery; `None` when the client has no delivery of this id.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! The port of the rejects: requests that could not be parsed, or whose signature has an unknown form, kept so that their
 //! owner can replay them.
 
-use super::{RawRequest, StoreFuture};
+use super::{ListPage, RawRequest, StoreFuture};
 use crate::domain::{ClientId, Timestamp};
 
 /// A request that was not accepted.
@@ -32,11 +32,11 @@ pub trait RejectStore: Send + Sync {
     /// # Errors
     /// `TooMany` if there is no room for an unverified reject. `NotFound` for an unknown client; `Unavailable` and `Stopped` as for [`Log::append`](super::Log::append).
     fn add(&self, client: &ClientId, reject: Reject) -> StoreFuture<'_, u64>;
-    /// Up to `limit` rejects with an id below `before`, newest first.
+    /// Up to `limit` rejects with an id below the cursor `before`, newest first.
     ///
     /// # Errors
     /// `NotFound` for an unknown client; `Unavailable`, `Stopped`.
-    fn list(&self, client: &ClientId, limit: usize, before: Option<u64>) -> StoreFuture<'_, Vec<Reject>>;
+    fn list(&self, client: &ClientId, limit: usize, before: Option<u64>) -> StoreFuture<'_, ListPage<Reject>>;
     /// One reject; `None` when the client has no reject of this id.
     ///
     /// # Errors

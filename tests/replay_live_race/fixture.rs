@@ -99,19 +99,24 @@ impl Fixture {
     }
 }
 
-/// The sequences of the events in the bytes of a stream. Anything else than events and empty lines fails the test.
+/// The sequences of the events in the bytes of a stream. Anything else than events, empty lines and positions fails the test.
 pub(crate) fn ids(out: WriteBuffer) -> Vec<u64> {
-    let bytes = out.into_segments().iter().flat_map(BufferSegment::as_slice).copied().collect();
-    let text = String::from_utf8(bytes).expect("text");
+    let text = text(out);
     let mut sequences = Vec::new();
-    for line in text.lines().filter(|line| !line.is_empty()) {
+    let mut id = None;
+    for line in text.lines() {
         match line.split_once(": ") {
-            Some(("id", id)) => {
-                sequences.push(id.split_once('.').expect("epoch.sequence").1.parse().expect("a sequence"));
-            }
-            Some(("data", _)) => {}
-            _ => panic!("neither an event nor an empty line: {text:?}"),
+            Some(("id", position)) => id = Some(position.split_once('.').expect("epoch.sequence").1.parse()),
+            Some(("data", _)) => sequences.push(id.take().expect("an id").expect("a sequence")),
+            None if line.is_empty() => id = None,
+            _ => panic!("neither an event nor an idle line: {text:?}"),
         }
     }
     sequences
+}
+
+/// The text of a stream.
+pub(crate) fn text(out: WriteBuffer) -> String {
+    let bytes = out.into_segments().iter().flat_map(BufferSegment::as_slice).copied().collect();
+    String::from_utf8(bytes).expect("text")
 }

@@ -14,11 +14,34 @@ use crate::routing::{registration, route_to_callback};
 async fn numbers(store: &Store, query: DeliveryQuery) -> Vec<u64> {
     let limit = if query.limit == 0 { 1_000 } else { query.limit };
     let found = store.outbox.deliveries(&id("a"), DeliveryQuery { limit, ..query }).await.unwrap();
-    found.iter().map(|delivery| delivery.id).collect()
+    found.items.iter().map(|delivery| delivery.id).collect()
 }
 
 async fn one(store: &Store, number: u64) -> Delivery {
     store.outbox.delivery(&id("a"), number).await.unwrap().unwrap()
+}
+
+/// Retries by hand do not limit the number of attempts.
+pub(crate) async fn delivery_list_and_attempts_are_cut_by_bytes(factory: impl StoreFactory) {
+    let store = store_with_main(&factory).await;
+    let main = notification_queue("a", "main");
+    for (number, attempts) in [100, 50, 50].into_iter().enumerate() {
+        stored(&store, new_document("a", number)).await;
+        let delivery = due(&store, &main, at(0)).await[0];
+        for time in 1..=attempts {
+            let large = Attempt { response_body: vec![b'x'; 16 << 10].into(), ..attempt(at(time), 500) };
+            let last = time == attempts;
+            let disposition = if last { Disposition::Dead } else { Disposition::Retry(at(0)) };
+            store.outbox.record_attempt(record(&main, delivery, Some(large), disposition, at(time))).await.unwrap();
+        }
+    }
+    let query = DeliveryQuery { limit: 100, ..DeliveryQuery::default() };
+    let first = store.outbox.deliveries(&id("a"), query.clone()).await.unwrap();
+    let second = store.outbox.deliveries(&id("a"), DeliveryQuery { before: first.next, ..query }).await.unwrap();
+    assert_eq!((first.items.len(), second.items.len(), second.next), (2, 1, None));
+    let attempts = &second.items[0].attempts;
+    assert!((60..70).contains(&attempts.len()), "{}", attempts.len());
+    assert!(attempts.is_sorted_by_key(|attempt| attempt.time) && attempts.last().unwrap().time == at(100));
 }
 
 pub(crate) async fn attempts_keep_order_and_truncate_responses(factory: impl StoreFactory) {
@@ -159,7 +182,7 @@ pub(crate) async fn retry_failed_requeues_deliveries_failed_since(factory: impl 
     let query = DeliveryQuery { state: Some(DeliveryState::Pending), limit: 2_000, ..DeliveryQuery::default() };
     // The list is newest first, so the last entry of a document is its first delivery.
     let pending = store.outbox.deliveries(&id("a"), query).await.unwrap();
-    let first: BTreeMap<_, _> = pending.iter().map(|delivery| (delivery.document.uuid(), delivery.id)).collect();
+    let first: BTreeMap<_, _> = pending.items.iter().map(|delivery| (delivery.document.uuid(), delivery.id)).collect();
     let (mut found, mut first): (Vec<_>, Vec<_>) = (found, first.into_values().collect());
     found.sort_unstable();
     first.sort_unstable();

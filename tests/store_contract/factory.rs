@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use docrelay::domain::{
-    Client, ClientId, Disposition, QueueKey, Secret, SharedEvent, Status, Timestamp, Update, Vendor,
+    Client, ClientId, Disposition, DocumentId, QueueKey, Secret, SharedEvent, Status, Timestamp, Update, Vendor,
 };
 use docrelay::store::sqlite::{OnCommit, Options, SqliteStore};
 use docrelay::store::{
@@ -167,6 +167,18 @@ pub(crate) const ALL: PageLimit = PageLimit { events: 1_000_000, bytes: usize::M
 pub(crate) async fn sequences(store: &Store, client: &str) -> Vec<u64> {
     let page = store.log.events_after(&id(client), 0, ALL).await.unwrap();
     page.events.iter().map(|event| event.id.sequence).collect()
+}
+
+/// The latest events of a document.
+pub(crate) async fn history(store: &Store, client: &ClientId, document: DocumentId) -> Vec<SharedEvent> {
+    store.log.history(client, document, 1_000, None).await.unwrap().items
+}
+
+/// A message whose event has about this many bytes.
+pub(crate) fn large(vendor_id: &str, status: Status, bytes: usize) -> NewEvent {
+    let mut new_event = unkeyed("a", vendor_id, status);
+    new_event.update.result = serde_json::json!({"blob": "x".repeat(bytes)}).as_object().cloned();
+    new_event
 }
 
 pub(crate) fn json(event: &SharedEvent) -> serde_json::Value {

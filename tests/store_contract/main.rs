@@ -69,6 +69,8 @@ macro_rules! test_store {
                     complete_page_reaches_head_written_by_other_clients
                     complete_page_skips_no_concurrent_event
                     head_is_never_behind_read_results
+                    document_pages_hold_events_of_these_documents_only
+                    document_with_very_many_events_is_paged_completely
                     oldest_events_are_pruned_by_count_bytes_and_age
                     sequences_are_not_reused_after_full_prune
                     append_succeeds_during_prune
@@ -87,6 +89,7 @@ macro_rules! test_store {
                     event_counts_by_minute_and_status_are_bounded
                     history_lists_document_events_oldest_first
                     history_is_limited_to_newest_unpruned_thousand
+                    document_list_and_history_are_cut_by_bytes
                     inactive_document_is_forgotten_after_thirty_days
                     uuid_lookup_ignores_case
                     inactive_documents_are_forgotten_despite_future_time
@@ -129,6 +132,7 @@ macro_rules! test_store {
                 }
                 deliveries {
                     attempts_keep_order_and_truncate_responses
+                    delivery_list_and_attempts_are_cut_by_bytes
                     deliveries_are_filtered_and_listed_newest_first
                     manual_retry_restarts_schedule_in_document_order
                     retry_failed_requeues_deliveries_failed_since
@@ -138,6 +142,7 @@ macro_rules! test_store {
                 rejects {
                     reject_is_stored_completely_and_survives_reopen
                     rejects_are_paged_newest_first
+                    reject_list_is_cut_by_bytes
                     oldest_rejects_are_pruned_by_count_bytes_and_age
                     unverified_rejects_displace_only_each_other
                     reject_is_removed_by_its_client_only

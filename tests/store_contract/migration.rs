@@ -10,7 +10,7 @@ use docrelay::store::sqlite::{Options, SqliteStore};
 use docrelay::store::{AppendOutcome, DeliveryQuery, DeliveryState, DocumentQuery, DuplicateRule, NewEvent, Store};
 use rusqlite::Connection;
 
-use crate::factory::{ALL, SqliteFiles, id, record, unkeyed};
+use crate::factory::{ALL, SqliteFiles, history, id, record, unkeyed};
 
 const DUMP: &str = include_str!("../fixtures/database-v1.sql");
 
@@ -67,9 +67,9 @@ async fn version_1_history_is_found_and_continued() {
     let names: Vec<_> = documents.iter().map(|document| document.vendor_id.as_str()).collect();
     assert_eq!(names, ["dead-1", "slow-1", "job-2", "626626a0-749f-11e2-bfd6-000000000001"]);
     assert_eq!(documents[1].title.as_deref(), Some("Slow one"));
-    let history = store.log.history(&id("alpha"), documents[3].id).await.unwrap();
-    assert_eq!(history.iter().map(|event| event.status).collect::<Vec<_>>(), [Status::Pending, Status::Completed]);
-    assert_eq!(store.rejects.list(&id("alpha"), 10, None).await.unwrap()[0].reason, "status is missing");
+    let events = history(&store, &id("alpha"), documents[3].id).await;
+    assert_eq!(events.iter().map(|event| event.status).collect::<Vec<_>>(), [Status::Pending, Status::Completed]);
+    assert_eq!(store.rejects.list(&id("alpha"), 10, None).await.unwrap().items[0].reason, "status is missing");
 
     // Its documents are known, and new events follow.
     let known = NewEvent {
@@ -91,7 +91,7 @@ async fn version_1_deliveries_are_found_and_continued() {
     let states = async |store: &Store| {
         let query = DeliveryQuery { limit: 100, ..DeliveryQuery::default() };
         let deliveries = store.outbox.deliveries(&id("alpha"), query).await.unwrap();
-        deliveries.iter().map(|found| (found.id, found.state, found.attempts.len())).collect::<Vec<_>>()
+        deliveries.items.iter().map(|found| (found.id, found.state, found.attempts.len())).collect::<Vec<_>>()
     };
     use DeliveryState::{Dead, Delivered, Pending};
     let before = [

@@ -163,7 +163,7 @@ pub(crate) async fn removed_notification_fails_pending_and_successor_inherits_no
     assert!(matches!(late, Err(StoreError::NotFound("delivery"))), "{late:?}");
     removed.unwrap();
     let query = DeliveryQuery { state: Some(DeliveryState::Dead), limit: 2_000, ..DeliveryQuery::default() };
-    let dead = store.outbox.deliveries(&id("a"), query.clone()).await.unwrap();
+    let dead = store.outbox.deliveries(&id("a"), query.clone()).await.unwrap().items;
     assert_eq!(dead.len(), 1_199);
     for dead in dead {
         let last = dead.attempts.last().unwrap();
@@ -207,7 +207,8 @@ pub(crate) async fn removed_client_leaves_no_delivery(factory: impl StoreFactory
     stored(&store, unkeyed("a", "x", Status::Completed)).await;
     assert_eq!((due(&store, &main, at(0)).await.len(), due(&store, &app, at(0)).await.len()), (1, 0));
     store.log.prune(at(0)).await.unwrap();
-    let all = store.outbox.deliveries(&id("a"), DeliveryQuery { limit: 9, ..DeliveryQuery::default() }).await.unwrap();
+    let all =
+        store.outbox.deliveries(&id("a"), DeliveryQuery { limit: 9, ..DeliveryQuery::default() }).await.unwrap().items;
     assert_eq!(all.len(), 1);
     assert!(store.outbox.delivery(&id("a"), number).await.unwrap().is_none());
 }

@@ -185,7 +185,7 @@ impl Model {
 
     async fn listed(&self) -> Vec<docrelay::store::Delivery> {
         let query = DeliveryQuery { limit: 10_000, ..DeliveryQuery::default() };
-        self.store.outbox.deliveries(&id("a"), query).await.unwrap()
+        self.store.outbox.deliveries(&id("a"), query).await.unwrap().items
     }
 
     async fn begin(&mut self, queue: usize, choice: usize) {

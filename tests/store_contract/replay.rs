@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
+use docrelay::domain::{DocumentId, Status};
 use docrelay::store::{DocumentQuery, DuplicateRule, Log, PageLimit, Retention};
 use futures::future::Either;
 
-use crate::factory::{ALL, DAY, StoreFactory, at, id, new_document, raw, retention, sequences, store_with, stored};
+use crate::factory::{
+    ALL, DAY, StoreFactory, at, history, id, keyed, new_document, raw, retention, sequences, store_with, stored,
+    unkeyed,
+};
 
 fn limit(events: usize, bytes: usize) -> PageLimit {
     PageLimit { events, bytes }
@@ -90,11 +94,91 @@ pub(crate) async fn head_is_never_behind_read_results(factory: impl StoreFactory
         if let Some(document) = listed.documents.first() {
             let one = store.log.document(&id("a"), document.id).await.unwrap().unwrap();
             assert!(store.log.head() >= one.event.sequence, "the document");
-            let last = store.log.history(&id("a"), document.id).await.unwrap().last().unwrap().id;
+            let last = history(&store, &id("a"), document.id).await.last().unwrap().id;
             assert!(store.log.head() >= last.sequence, "its history");
         }
     }
     sender.await.unwrap();
+}
+
+/// Reads all pages of some documents from a position up to the head.
+async fn document_pages(log: &dyn Log, documents: &[DocumentId], mut after: u64, limit: PageLimit) -> Vec<u64> {
+    let mut seen = Vec::new();
+    loop {
+        let page = log.document_events_after(&id("a"), documents.to_vec(), after, limit).await.unwrap();
+        assert!(page.events.len() <= limit.events && page.events.iter().all(|e| documents.contains(&e.document)));
+        assert!(page.through > after || page.through == log.head());
+        seen.extend(page.events.iter().map(|event| event.id.sequence));
+        after = page.through;
+        if after == log.head() {
+            return seen;
+        }
+    }
+}
+
+pub(crate) async fn document_pages_hold_events_of_these_documents_only(factory: impl StoreFactory) {
+    let store = store_with(&factory, Retention { max_events: 100, ..retention() }, &["a", "b"]).await;
+    let mut all = Vec::new();
+    let foreign = stored(&store, new_document("b", 1_000)).await.document;
+    for number in 0..150 {
+        all.push(stored(&store, unkeyed("a", &format!("job-{}", number % 7), Status::ALL[number / 7 % 3])).await);
+        stored(&store, new_document("b", number)).await;
+    }
+    let unknown = "626626a0-749f-11e2-bfd6-000000000000".parse().unwrap();
+    let check = |pruned_through: u64| {
+        let (store, all) = (&store, &all);
+        async move {
+            for named in [vec![], vec![0], vec![3, 5], vec![0, 1, 2, 3, 4, 5, 6]] {
+                let mut documents: Vec<DocumentId> = named.iter().map(|number| all[*number].document).collect();
+                documents.extend([foreign, unknown]);
+                for after in [0, all[60].id.sequence, all[148].id.sequence, store.log.head()] {
+                    let expected: Vec<u64> = all
+                        .iter()
+                        .filter(|event| documents.contains(&event.document))
+                        .map(|event| event.id.sequence)
+                        .filter(|sequence| *sequence > after.max(pruned_through))
+                        .collect();
+                    for limit in [limit(1, usize::MAX), limit(7, usize::MAX), limit(1_000, 1), ALL] {
+                        let seen = document_pages(&*store.log, &documents, after, limit).await;
+                        assert_eq!(seen, expected, "{named:?} after {after}, {limit:?}");
+                    }
+                }
+            }
+        }
+    };
+    check(0).await;
+    store.log.prune(at(0)).await.unwrap();
+    let pruned_through = all[49].id.sequence;
+    let page = store.log.document_events_after(&id("a"), vec![all[0].document], 0, ALL).await.unwrap();
+    assert_eq!(page.pruned_through, pruned_through);
+    check(pruned_through).await;
+}
+
+/// More events than links are followed: the log is scanned instead.
+pub(crate) async fn document_with_very_many_events_is_paged_completely(factory: impl StoreFactory) {
+    let store = store_with(&factory, retention(), &["a"]).await;
+    let senders: Vec<_> = (0..50)
+        .map(|sender| {
+            let store = store.clone();
+            tokio::spawn(async move {
+                let mut many = Vec::new();
+                for number in 0..250 {
+                    let key = format!("{sender}-{number}");
+                    many.push(stored(&store, keyed("a", "many", Status::Completed, &key)).await);
+                    stored(&store, keyed("a", &key, Status::Completed, &format!("other {key}"))).await;
+                }
+                many
+            })
+        })
+        .collect();
+    let mut many = Vec::new();
+    for sender in senders {
+        many.extend(sender.await.unwrap());
+    }
+    let documents = [many[0].document];
+    let mut expected: Vec<u64> = many.iter().map(|event| event.id.sequence).collect();
+    expected.sort_unstable();
+    assert_eq!(document_pages(&*store.log, &documents, 0, limit(512, usize::MAX)).await, expected);
 }
 
 pub(crate) async fn complete_page_skips_no_concurrent_event(factory: impl StoreFactory) {

@@ -214,7 +214,7 @@ async fn interrupted_notification_removal_completes_on_reopen() {
     // Pruning runs after the removal, so its result means that both have completed.
     store.log.prune(at(0)).await.unwrap();
     let query = DeliveryQuery { state: Some(DeliveryState::Dead), limit: 2_000, ..DeliveryQuery::default() };
-    assert_eq!(store.outbox.deliveries(&id("a"), query).await.unwrap().len(), 1_200);
+    assert_eq!(store.outbox.deliveries(&id("a"), query).await.unwrap().items.len(), 1_200);
     assert_eq!(store.outbox.backlog().await.unwrap().pending, 0);
     assert!(due(&store, &notification_queue("a", "other"), at(0)).await.is_empty());
     store.log.close().await;

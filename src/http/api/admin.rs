@@ -58,8 +58,8 @@ pub(in crate::http) async fn readyz(context: Arc<Context>, _: Request) -> Handle
 
 /// `GET /metrics`
 pub(in crate::http) async fn metrics(context: Arc<Context>, request: Request) -> HandlerResult {
-    let slowest = context.hub.list().first().map_or(0, |f| f.lag);
-    context.metrics.follower_lag.set(i64::try_from(slowest).unwrap_or(i64::MAX));
+    context.metrics.follower_lag.set(i64::try_from(context.hub.max_lag()).unwrap_or(i64::MAX));
+    context.metrics.ring_bytes.set(i64::try_from(context.hub.ring_bytes()).unwrap_or(i64::MAX));
     // If the store does not respond, the other metrics are still reported.
     if let Ok(backlog) = context.deliveries.backlog().await {
         let late = backlog.oldest_due.map_or(Duration::ZERO, |due| due.until(Timestamp::now()));

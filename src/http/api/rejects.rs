@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::auth::Grant;
 use crate::domain::{DocumentId, EventId, Timestamp};
 use crate::http::Context;
-use crate::http::pagination::{PageRequest, PageSize};
+use crate::http::pagination::{PageRequest, PageSize, next_text};
 use crate::http::request::Request;
 use crate::http::response::{self, HandlerResult, Problem};
 use crate::manage::Replay;
@@ -75,9 +75,9 @@ pub(in crate::http) async fn list(context: Arc<Context>, request: Request, grant
         next: Option<String>,
     }
     let page = PageRequest::parse(&request, PAGE_SIZE)?;
-    let mut rejects = context.rejects.list(&grant.client, page.lookahead(), page.cursor).await?;
-    let next = page.truncate(&mut rejects, |reject| reject.id);
-    let rejects = rejects.iter().map(|reject| RejectJson {
+    let page = context.rejects.list(&grant.client, page.limit, page.cursor).await?;
+    let next = next_text(page.next);
+    let rejects = page.items.iter().map(|reject| RejectJson {
         id: reject.id.to_string(),
         hook: &reject.hook,
         time: reject.time,

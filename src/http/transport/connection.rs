@@ -20,9 +20,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::http::transport::ConnectionPermit;
 use crate::http::transport::request_deadline::{Exchange, ExchangeBody, Exchanges, RequestDeadline, RequestTimeouts};
-use crate::http::transport::stall_timeout::StallTimeoutIo;
+use crate::http::transport::stall_timeout::{StallTimeoutIo, WriteTimeouts};
 use crate::http::transport::takeover::{OpeningBody, Takeover};
 use crate::http::transport::workers::{DetachedStream, StreamWorkers};
+use crate::metrics::Counter;
 use crate::stream::hub::Framing;
 
 /// hyper cannot have a smaller read buffer.
@@ -47,6 +48,8 @@ pub struct Options {
     pub keep_alive_timeout: Duration,
     /// A connection whose peer accepts no byte for this long is closed.
     pub write_timeout: Duration,
+    /// A connection whose peer has not accepted a response for this long is closed. Does not apply to streams.
+    pub response_timeout: Duration,
 }
 
 /// One accepted connection.
@@ -59,6 +62,7 @@ pub(in crate::http) struct Connection {
     pub(in crate::http) workers: StreamWorkers,
     /// Ends the connection after the request that is running.
     pub(in crate::http) stop: CancellationToken,
+    pub(in crate::http) slow_responses: Counter,
 }
 
 impl Connection {
@@ -74,13 +78,14 @@ impl Connection {
         B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<BoxError>,
     {
-        let Self { socket, peer, permit, options, workers, stop } = self;
+        let Self { socket, peer, permit, options, workers, stop, slow_responses } = self;
         set_socket_options(&socket, options.write_timeout);
         let takeover = Takeover::default();
         let exchanges = Exchanges::default();
         let timeouts = RequestTimeouts { header: options.header_timeout, keep_alive: options.keep_alive_timeout };
         let deadline = RequestDeadline::new(timeouts, exchanges.clone());
-        let io = StallTimeoutIo::new(socket, options.write_timeout, deadline, takeover.clone());
+        let write_timeouts = WriteTimeouts { stall: options.write_timeout, response: options.response_timeout };
+        let io = StallTimeoutIo::new(socket, write_timeouts, deadline, takeover.clone(), slow_responses);
         let respond = {
             let takeover = takeover.clone();
             service_fn(move |mut request: Request<Incoming>| {

@@ -1,7 +1,6 @@
 //! Followers that do not read: they delay no other follower, lose no event when they read on, and are disconnected when
 //! they accept no byte within the write timeout.
 
-use std::fs;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -42,7 +41,7 @@ fn paused_follower_costs_no_memory_and_loses_nothing() {
         let id = post_large(&fixture, number, &blob);
         assert_eq!(quick.next_event().id, id);
     }
-    let before = resident_bytes(&fixture);
+    let before = fixture.relay.resident_bytes();
     let mut slow = [fixture.follow(), fixture.follow_with_query("status=COMPLETED")];
     let mut sent = Vec::new();
     let (mut peak, mut slowest) = (0, Duration::ZERO);
@@ -51,7 +50,7 @@ fn paused_follower_costs_no_memory_and_loses_nothing() {
         sent.push(post_large(&fixture, 1000 + number, &blob));
         assert_eq!(quick.next_event().id, sent[number]);
         slowest = slowest.max(began.elapsed());
-        peak = peak.max(resident_bytes(&fixture));
+        peak = peak.max(fixture.relay.resident_bytes());
     }
     assert_eq!(fixture.relay.metric("docrelay_followers"), 3);
     assert!(fixture.relay.metric("docrelay_follower_lag") > 100, "the slow followers lag behind");

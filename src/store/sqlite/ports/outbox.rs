@@ -14,7 +14,9 @@ use crate::store::sqlite::tables::events::EventReader;
 use crate::store::sqlite::tables::{deliveries, documents};
 use crate::store::sqlite::writer::bulk_update::{BulkUpdate, QueueSweep, RetrySweep};
 use crate::store::sqlite::writer::command::{BatchCommand, BatchItem, CommandReply, WriterCommand};
-use crate::store::{AttemptRecord, Backlog, Delivery, DeliveryQuery, DuePage, Outbox, StoreError, StoreFuture};
+use crate::store::{
+    AttemptRecord, Backlog, Delivery, DeliveryQuery, DuePage, ListPage, Outbox, StoreError, StoreFuture,
+};
 
 impl Outbox for SqliteStore {
     fn ready(&self) -> BoxFuture<'_, Vec<QueueKey>> {
@@ -47,12 +49,12 @@ impl Outbox for SqliteStore {
         Box::pin(self.request(|reply| WriterCommand::Batch(BatchItem { command, reply: CommandReply::Done(reply) })))
     }
 
-    fn deliveries(&self, client: &ClientId, query: DeliveryQuery) -> StoreFuture<'_, Vec<Delivery>> {
+    fn deliveries(&self, client: &ClientId, query: DeliveryQuery) -> StoreFuture<'_, ListPage<Delivery>> {
         let (epoch, number) = (self.shared.identity.epoch, self.number(client));
         Box::pin(async move {
             let number = number?;
             let found = self.readers.clone().read(move |db| deliveries::list(db, epoch, number, &query)).await?;
-            Ok(self.raise_head(found.iter().map(|delivery| delivery.event.sequence).max().unwrap_or(0), found))
+            Ok(self.raise_head(found.items.iter().map(|delivery| delivery.event.sequence).max().unwrap_or(0), found))
         })
     }
 
@@ -61,7 +63,7 @@ impl Outbox for SqliteStore {
         client: &ClientId,
         document: DocumentId,
         query: DeliveryQuery,
-    ) -> StoreFuture<'_, Vec<Delivery>> {
+    ) -> StoreFuture<'_, ListPage<Delivery>> {
         let (epoch, ids, number) = (self.shared.identity.epoch, self.shared.identity.document_ids, self.number(client));
         Box::pin(async move {
             let number = number?;
@@ -69,10 +71,10 @@ impl Outbox for SqliteStore {
             let found = readers
                 .read(move |db| match documents::by_uuid(db, ids, number, document)? {
                     Some(known) => deliveries::list_of_document(db, epoch, number, known.number, &query),
-                    None => Ok(Vec::new()),
+                    None => Ok(ListPage::empty()),
                 })
                 .await?;
-            Ok(self.raise_head(found.iter().map(|delivery| delivery.event.sequence).max().unwrap_or(0), found))
+            Ok(self.raise_head(found.items.iter().map(|delivery| delivery.event.sequence).max().unwrap_or(0), found))
         })
     }
 

@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::columns;
 use super::identity::{self, DocumentIds};
 use crate::domain::{DocumentId, Epoch, EventId, Status, Timestamp, Vendor, VendorId};
-use crate::store::{Document, DocumentPage, DocumentQuery};
+use crate::store::{Document, DocumentPage, DocumentQuery, MAX_LIST_BYTES};
 
 /// Rows that one page reads, however few of them match its filters.
 const MAX_ROWS_PER_PAGE: usize = 10_000;
@@ -177,16 +177,20 @@ pub(crate) fn list(
     let before = query.cursor.map_or(i64::MAX, columns::signed);
     let mut statement = db.prepare_cached(NEWEST)?;
     let mut rows = statement.query([client, before])?;
-    let (mut last, mut rows_read) = (0, 0);
+    let (mut last, mut rows_read, mut bytes) = (0, 0, 0);
     while let Some(row) = rows.next()? {
-        if page.documents.len() >= query.limit.max(1) || rows_read >= MAX_ROWS_PER_PAGE {
+        let is_full = page.documents.len() >= query.limit.max(1) || bytes > MAX_LIST_BYTES;
+        if is_full || rows_read >= MAX_ROWS_PER_PAGE {
             page.next = Some(columns::unsigned(last));
             break;
         }
         rows_read += 1;
         last = row.get(0)?;
         if matches(query, columns::parsed(row, 5)?, columns::parsed(row, 2)?) {
-            page.documents.push(document(db, epoch, client, row)?);
+            let document = document(db, epoch, client, row)?;
+            bytes += document.json.as_ref().map_or(0, |json| json.len());
+            bytes += document.title.as_ref().map_or(0, String::len);
+            page.documents.push(document);
         }
     }
     Ok(page)

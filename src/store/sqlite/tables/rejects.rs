@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::columns;
 use super::write_tx::Usage;
 use crate::domain::Timestamp;
-use crate::store::{Reject, Retention};
+use crate::store::{ListPage, MAX_LIST_BYTES, Reject, Retention};
 
 /// Before the method of an unverified request.
 const UNVERIFIED: char = '?';
@@ -151,14 +151,28 @@ fn add_to_usage(db: &Connection, client: i64, number: i64, bytes: i64) -> rusqli
 }
 
 /// A page, newest first.
-pub(crate) fn list(db: &Connection, client: i64, limit: usize, before: Option<u64>) -> rusqlite::Result<Vec<Reject>> {
+pub(crate) fn list(
+    db: &Connection,
+    client: i64,
+    limit: usize,
+    before: Option<u64>,
+) -> rusqlite::Result<ListPage<Reject>> {
     let before = before.map_or(i64::MAX, columns::signed);
-    db.prepare_cached(
-        "SELECT id, hook, time, reason, method, query, headers, body FROM reject
-         WHERE client = ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3",
-    )?
-    .query_map(params![client, before, columns::size(limit)], read)?
-    .collect()
+    let mut statement = db.prepare_cached(
+        "SELECT id, hook, time, reason, method, query, headers, body, bytes FROM reject
+         WHERE client = ?1 AND id < ?2 ORDER BY id DESC",
+    )?;
+    let mut rows = statement.query([client, before])?;
+    let (mut page, mut bytes) = (ListPage::empty(), 0);
+    while let Some(row) = rows.next()? {
+        if page.items.len() >= limit.max(1) || bytes > columns::size(MAX_LIST_BYTES) {
+            page.next = page.items.last().map(|last: &Reject| last.id);
+            break;
+        }
+        bytes += row.get::<_, i64>(8)?;
+        page.items.push(read(row)?);
+    }
+    Ok(page)
 }
 
 pub(crate) fn get(db: &Connection, client: i64, id: u64) -> rusqlite::Result<Option<Reject>> {
