@@ -5,7 +5,6 @@ use std::thread;
 
 use serde_json::json;
 
-use super::slow_followers::resident_bytes;
 use crate::harness::connection::Connection;
 use crate::harness::fixture::Fixture;
 use crate::harness::request::Request;
@@ -75,7 +74,7 @@ fn memory_of_a_peak_is_given_back() {
     const MIB: usize = 1 << 20;
     let fixture = Fixture::with_config(&[("body_timeout", "60s")]);
     fixture.complete(1);
-    let before = resident_bytes(&fixture);
+    let before = fixture.relay.resident_bytes();
     let head =
         format!("POST {} HTTP/1.1\r\nHost: relay.test\r\nContent-Length: {}\r\n\r\n", fixture.hook, SENT_BYTES + 1);
     let body = vec![b' '; SENT_BYTES];
@@ -87,14 +86,14 @@ fn memory_of_a_peak_is_given_back() {
         })
         .collect();
     // The relay holds most of the bodies, which are incomplete.
-    wait_until("the bodies have arrived", || resident_bytes(&fixture) > before + CONNECTIONS * SENT_BYTES / 2);
-    let peak = resident_bytes(&fixture);
+    wait_until("the bodies have arrived", || fixture.relay.resident_bytes() > before + CONNECTIONS * SENT_BYTES / 2);
+    let peak = fixture.relay.resident_bytes();
     drop(connections);
     fixture.relay.wait_for_metric("docrelay_connections", 1);
     let mut lowest = usize::MAX;
     wait_until("most of the memory is given back", || {
         fixture.relay.metrics();
-        lowest = lowest.min(resident_bytes(&fixture));
+        lowest = lowest.min(fixture.relay.resident_bytes());
         lowest < before + (peak - before) / 4
     });
     eprintln!("memory: {} MiB before, {} MiB at the peak, {} MiB after", before / MIB, peak / MIB, lowest / MIB);

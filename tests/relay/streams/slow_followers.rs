@@ -20,15 +20,6 @@ fn post_large(fixture: &Fixture, number: usize, blob: &str) -> String {
     fixture.post(&json!({"documentId": format!("large {number}"), "status": "COMPLETED", "blob": blob}))
 }
 
-/// Resident memory of the relay in bytes.
-#[track_caller]
-pub(super) fn resident_bytes(fixture: &Fixture) -> usize {
-    let pid = fixture.relay.pid().as_raw_nonzero();
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("the status of the process");
-    let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")).expect("VmRSS");
-    line.trim().parse::<usize>().expect("a number") * 1024
-}
-
 /// A replay does not pass through the live buffer, and a slow follower has no unbounded queue.
 #[test]
 fn paused_follower_costs_no_memory_and_loses_nothing() {
