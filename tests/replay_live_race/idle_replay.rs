@@ -93,6 +93,10 @@ impl Log for BusyLog {
         self.log.probe()
     }
 
+    fn warning(&self) -> Option<&'static str> {
+        self.log.warning()
+    }
+
     fn prune(&self, now: Timestamp) -> StoreFuture<'_, u64> {
         self.log.prune(now)
     }

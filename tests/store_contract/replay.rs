@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use docrelay::domain::{DocumentId, Status};
-use docrelay::store::{DocumentQuery, DuplicateRule, Log, PageLimit, Retention};
+use docrelay::store::{DocumentQuery, DuplicateRule, Log, PageLimit, Retention, Store};
 use futures::future::Either;
 
 use crate::factory::{
@@ -117,7 +117,7 @@ async fn document_pages(log: &dyn Log, documents: &[DocumentId], mut after: u64,
 }
 
 pub(crate) async fn document_pages_hold_events_of_these_documents_only(factory: impl StoreFactory) {
-    let store = store_with(&factory, Retention { max_events: 100, ..retention() }, &["a", "b"]).await;
+    let store = store_with(&factory, retention(), &["a", "b"]).await;
     let mut all = Vec::new();
     let foreign = stored(&store, new_document("b", 1_000)).await.document;
     for number in 0..150 {
@@ -125,33 +125,32 @@ pub(crate) async fn document_pages_hold_events_of_these_documents_only(factory: 
         stored(&store, new_document("b", number)).await;
     }
     let unknown = "626626a0-749f-11e2-bfd6-000000000000".parse().unwrap();
-    let check = |pruned_through: u64| {
-        let (store, all) = (&store, &all);
-        async move {
-            for named in [vec![], vec![0], vec![3, 5], vec![0, 1, 2, 3, 4, 5, 6]] {
-                let mut documents: Vec<DocumentId> = named.iter().map(|number| all[*number].document).collect();
-                documents.extend([foreign, unknown]);
-                for after in [0, all[60].id.sequence, all[148].id.sequence, store.log.head()] {
-                    let expected: Vec<u64> = all
-                        .iter()
-                        .filter(|event| documents.contains(&event.document))
-                        .map(|event| event.id.sequence)
-                        .filter(|sequence| *sequence > after.max(pruned_through))
-                        .collect();
-                    for limit in [limit(1, usize::MAX), limit(7, usize::MAX), limit(1_000, 1), ALL] {
-                        let seen = document_pages(&*store.log, &documents, after, limit).await;
-                        assert_eq!(seen, expected, "{named:?} after {after}, {limit:?}");
-                    }
+    let check = async |store: &Store, pruned_through: u64| {
+        for named in [vec![], vec![0], vec![3, 5], vec![0, 1, 2, 3, 4, 5, 6]] {
+            let mut documents: Vec<DocumentId> = named.iter().map(|number| all[*number].document).collect();
+            documents.extend([foreign, unknown]);
+            for after in [0, all[60].id.sequence, all[148].id.sequence, store.log.head()] {
+                let expected: Vec<u64> = all
+                    .iter()
+                    .filter(|event| documents.contains(&event.document))
+                    .map(|event| event.id.sequence)
+                    .filter(|sequence| *sequence > after.max(pruned_through))
+                    .collect();
+                for limit in [limit(1, usize::MAX), limit(7, usize::MAX), limit(1_000, 1), ALL] {
+                    let seen = document_pages(&*store.log, &documents, after, limit).await;
+                    assert_eq!(seen, expected, "{named:?} after {after}, {limit:?}");
                 }
             }
         }
     };
-    check(0).await;
+    check(&store, 0).await;
+    store.log.close().await;
+    let store = factory.open(Retention { max_events: 100, ..retention() }).await;
     store.log.prune(at(0)).await.unwrap();
     let pruned_through = all[49].id.sequence;
     let page = store.log.document_events_after(&id("a"), vec![all[0].document], 0, ALL).await.unwrap();
     assert_eq!(page.pruned_through, pruned_through);
-    check(pruned_through).await;
+    check(&store, pruned_through).await;
 }
 
 /// More events than links are followed: the log is scanned instead.
