@@ -20,8 +20,10 @@ pub(super) struct Migration {
 }
 
 /// All steps in order; the first one creates the tables of version 1. A released step is never changed.
-pub(super) const MIGRATIONS: [Migration; 1] =
-    [Migration { description: "tables of docrelay 0.1", sql: schema::VERSION_1 }];
+pub(super) const MIGRATIONS: [Migration; 2] = [
+    Migration { description: "tables of docrelay 0.1", sql: schema::VERSION_1 },
+    Migration { description: "bounds of pending deliveries, queues per origin", sql: schema::DELIVERY_BOUNDS },
+];
 
 /// A database up to this size is copied before it is migrated: a copy takes seconds. For a larger one the operator's own
 /// backup must do; each step is atomic in any case.
