@@ -78,6 +78,8 @@ pub struct Config {
     pub delivery_timeout: Duration,
     /// Maximum number of concurrent delivery attempts.
     pub delivery_concurrency: usize,
+    /// Maximum memory of pending deliveries and attempts in bytes.
+    pub delivery_memory: usize,
     /// Maximum age of delivered and dead deliveries.
     pub deliveries_age: Duration,
     /// Maximum number of delivered and dead deliveries of a client.
@@ -146,6 +148,7 @@ impl Config {
             allow_private_endpoints: layers.get("allow_private_endpoints", value::ranges)?,
             delivery_timeout: layers.get("delivery_timeout", value::duration)?,
             delivery_concurrency,
+            delivery_memory: layers.get("delivery_memory", value::small_size)?,
             deliveries_age: layers.get("deliveries_age", value::seconds)?,
             deliveries_per_client: layers.get("deliveries_per_client", value::number)?,
             deliveries_bytes: layers.get("deliveries_bytes", value::size)?,

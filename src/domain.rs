@@ -10,7 +10,9 @@ mod notification;
 mod time;
 
 pub use client::{Client, ClientId, Secret};
-pub use destinations::{Callback, Destinations, Disposition, MAX_ENDPOINT_CHARS, QueueKey, Target, check_endpoint};
+pub use destinations::{
+    Callback, Destinations, Disposition, Endpoint, MAX_ENDPOINT_CHARS, QueueKey, Target, check_endpoint,
+};
 pub use document::{DocumentId, InvalidId, Status, UnknownName, Vendor, VendorId};
 pub use event::{Epoch, Event, EventId, EventJson, SharedEvent, Update, VendorError};
 pub use hook::{Encoding, Hook, HookChange, Mapping, NewHook, Verify};

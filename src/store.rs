@@ -20,7 +20,8 @@ pub use log::{
     MinuteCount, NewEvent, PageLimit, RawRequest,
 };
 pub use outbox::{
-    Attempt, AttemptRecord, Backlog, Delivery, DeliveryQuery, DeliveryState, DueDelivery, DuePage, Outbox,
+    Attempt, AttemptRecord, Backlog, Delivery, DeliveryContent, DeliveryQuery, DeliveryState, DueDelivery, DuePage,
+    Outbox,
 };
 pub use registry::Registry;
 pub use rejects::{Reject, RejectStore};

@@ -56,7 +56,7 @@ pub(crate) fn http_client(config: &Config) -> http_client::Options {
 }
 
 pub(crate) fn delivery(config: &Config) -> delivery::Options {
-    delivery::Options { concurrency: config.delivery_concurrency }
+    delivery::Options { concurrency: config.delivery_concurrency, memory_bytes: config.delivery_memory }
 }
 
 pub(super) fn hub(config: &Config) -> hub::Options {

@@ -121,6 +121,11 @@ pub const KEYS: &[Key] = &[
         "1024, or an eighth of the open-file limit if that is less",
         "Maximum number of concurrent delivery attempts to all endpoints",
     ),
+    Key::plain(
+        "delivery_memory",
+        "64MiB",
+        "Maximum memory of queues, events and responses that deliveries occupy; further deliveries wait in the database",
+    ),
     Key::plain("deliveries_age", "7d", "Maximum age of delivered and dead deliveries with their attempts"),
     Key::plain(
         "deliveries_per_client",

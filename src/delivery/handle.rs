@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use super::in_flight::InFlight;
 use super::scheduler::SchedulerCommand;
 use super::{ForbiddenEndpoint, HttpClient, HttpError, HttpExchange};
-use crate::domain::{ClientId, NotificationName, QueueKey, Target, Timestamp};
+use crate::domain::{ClientId, Endpoint, NotificationName, QueueKey, Timestamp};
 use crate::metrics::Metrics;
 use crate::store::{Store, StoreError};
 use crate::vendor::OutgoingRequest;
@@ -22,6 +22,8 @@ const COMMAND_CAPACITY: usize = 256;
 pub struct Options {
     /// Limit on concurrent attempts, over all endpoints.
     pub concurrency: usize,
+    /// Limit on the memory of pending deliveries and attempts, in bytes.
+    pub memory_bytes: usize,
 }
 
 /// Cheap to clone. One per store: the worker and the use cases share the requests in flight and the commands.
@@ -72,7 +74,7 @@ impl DeliveryHandle {
         since: Timestamp,
         now: Timestamp,
     ) -> Result<u64, StoreError> {
-        let queue = QueueKey { client: client.clone(), target: Target::Notification(name.clone()) };
+        let queue = QueueKey { client: client.clone(), endpoint: Endpoint::Notification(name.clone()) };
         self.commands.send(SchedulerCommand::Reset(queue)).await;
         self.store.outbox.retry_failed(client, name, since, now).await
     }
@@ -90,7 +92,7 @@ impl DeliveryHandle {
 
     /// Cancels all requests in flight to a removed notification and waits until they have ended.
     pub async fn cancel_queue(&self, client: &ClientId, name: &NotificationName) {
-        let queue = QueueKey { client: client.clone(), target: Target::Notification(name.clone()) };
+        let queue = QueueKey { client: client.clone(), endpoint: Endpoint::Notification(name.clone()) };
         self.commands.send(SchedulerCommand::QueueRemoved(queue.clone())).await;
         self.in_flight.cancel(&queue).await;
     }

@@ -5,6 +5,7 @@ mod after_commit;
 mod migrate;
 mod ports;
 mod readers;
+mod ready_queues;
 mod registry_cache;
 mod retention;
 mod tables;
@@ -21,13 +22,14 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use tokio::sync::mpsc;
 
-use self::after_commit::{ReadyQueues, Tails};
+use self::after_commit::Tails;
 use self::migrate::MIGRATIONS;
 use self::readers::Readers;
+use self::ready_queues::ReadyQueues;
 use self::registry_cache::RegistryCache;
 use self::tables::identity::{self, LogIdentity};
 use self::tables::registry::LoadError;
-use self::tables::{columns, due_deliveries, registry, schema};
+use self::tables::{columns, registry, schema};
 use self::writer::checkpoint::Checkpointer;
 use self::writer::command::WriterCommand;
 use self::writer::jobs::Jobs;
@@ -180,13 +182,12 @@ fn prepare(options: Options) -> Result<(Writer, mpsc::Receiver<WriterCommand>, S
         LoadError::Sealed(reason) => OpenError::Sealed { path: path.clone(), reason },
     })?;
     let jobs = Jobs::load(&db).map_err(sql)?;
-    let pending = due_deliveries::pending_queues(&db).map_err(sql)?;
     let (queue, commands) = mpsc::channel(MAX_QUEUED_COMMANDS);
     let shared = Arc::new(Shared {
         identity,
         head: AtomicU64::new(columns::unsigned(counters.head)),
         tails: Tails::default(),
-        ready_queues: ReadyQueues::new(pending.into_iter().map(|queue| queue.key)),
+        ready_queues: ReadyQueues::new(),
         registry: RegistryCache::new(clients),
     });
     let checkpointer =

@@ -107,6 +107,7 @@ macro_rules! test_store {
                 routing {
                     event_goes_to_named_else_default_notification
                     callback_gets_document_events_beside_notification
+                    callbacks_to_one_origin_share_a_queue_in_document_order
                     late_route_gets_latest_event_once
                     delivery_uses_current_callback
                     status_without_representation_in_format_is_not_queued
@@ -117,6 +118,9 @@ macro_rules! test_store {
                     events_of_one_document_are_delivered_in_order
                     first_attempts_precede_retries_each_by_due_time
                     due_page_reports_next_due_time
+                    page_of_two_has_a_first_attempt_and_a_retry
+                    queues_are_reported_when_their_deliveries_become_due
+                    all_queues_are_reported_after_opening_and_rescan
                     delivery_queues_are_isolated
                     finished_delivery_cannot_be_recorded_again
                     making_queue_due_keeps_document_order

@@ -34,6 +34,16 @@ impl<'a> WriteTx<'a> {
     }
 }
 
+/// A delivered or dead delivery.
+#[derive(Clone, Copy)]
+pub(crate) struct SettledDelivery {
+    pub(crate) id: i64,
+    /// Bytes of its attempts.
+    pub(crate) bytes: i64,
+    /// Bytes of its event with the request.
+    pub(crate) size: i64,
+}
+
 /// The changes of the usage counters in one transaction, by client number.
 #[derive(Default)]
 pub(crate) struct UsageChanges(BTreeMap<i64, ClientChanges>);
@@ -43,6 +53,7 @@ struct ClientChanges {
     events: i64,
     event_bytes: i64,
     pending: i64,
+    pending_bytes: i64,
     settled: i64,
     attempt_bytes: i64,
 }
@@ -54,24 +65,29 @@ impl UsageChanges {
         changes.event_bytes = changes.event_bytes.saturating_add(bytes);
     }
 
-    pub(crate) fn delivery_queued(&mut self, client: i64) {
-        self.0.entry(client).or_default().pending += 1;
+    /// `size` are the bytes of its event with the request.
+    pub(crate) fn delivery_queued(&mut self, client: i64, size: i64) {
+        let changes = self.0.entry(client).or_default();
+        changes.pending += 1;
+        changes.pending_bytes += size;
     }
 
-    /// A pending delivery is now delivered or dead; `bytes` are those of all its attempts.
-    pub(crate) fn delivery_settled(&mut self, client: i64, bytes: i64) {
+    /// A pending delivery is now delivered or dead.
+    pub(crate) fn delivery_settled(&mut self, client: i64, delivery: &SettledDelivery) {
         let changes = self.0.entry(client).or_default();
         changes.pending -= 1;
+        changes.pending_bytes -= delivery.size;
         changes.settled += 1;
-        changes.attempt_bytes += bytes;
+        changes.attempt_bytes += delivery.bytes;
     }
 
     /// A delivered or dead delivery is pending again.
-    pub(crate) fn delivery_requeued(&mut self, client: i64, bytes: i64) {
+    pub(crate) fn delivery_requeued(&mut self, client: i64, delivery: SettledDelivery) {
         let changes = self.0.entry(client).or_default();
         changes.pending += 1;
+        changes.pending_bytes += delivery.size;
         changes.settled -= 1;
-        changes.attempt_bytes -= bytes;
+        changes.attempt_bytes -= delivery.bytes;
     }
 
     /// A delivered or dead delivery was removed.
@@ -84,11 +100,11 @@ impl UsageChanges {
     pub(crate) fn save(&self, db: &Connection) -> rusqlite::Result<()> {
         let mut update = db.prepare_cached(
             "UPDATE usage SET events = events + ?2, bytes = bytes + ?3, pending = pending + ?4, settled = settled + ?5,
-             settled_bytes = settled_bytes + ?6 WHERE client = ?1",
+             settled_bytes = settled_bytes + ?6, pending_bytes = pending_bytes + ?7 WHERE client = ?1",
         )?;
         for (client, changes) in &self.0 {
-            let ClientChanges { events, event_bytes, pending, settled, attempt_bytes } = changes;
-            update.execute(params![client, events, event_bytes, pending, settled, attempt_bytes])?;
+            let ClientChanges { events, event_bytes, pending, pending_bytes, settled, attempt_bytes } = changes;
+            update.execute(params![client, events, event_bytes, pending, settled, attempt_bytes, pending_bytes])?;
         }
         Ok(())
     }

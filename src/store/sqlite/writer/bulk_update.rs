@@ -8,10 +8,8 @@ use rusqlite::{Connection, params};
 
 use crate::domain::{QueueKey, Timestamp};
 use crate::store::Attempt;
-use crate::store::sqlite::tables::document_fifo::{
-    self, DEAD, DocumentFifo, PENDING, QueueRow, SettledDelivery, Settlement,
-};
-use crate::store::sqlite::tables::write_tx::WriteTx;
+use crate::store::sqlite::tables::document_fifo::{self, DEAD, DocumentFifo, PENDING, QueueRow, Settlement, TargetRow};
+use crate::store::sqlite::tables::write_tx::{SettledDelivery, WriteTx};
 use crate::store::sqlite::tables::{columns, deliveries};
 
 /// Deliveries that one slice reads.
@@ -125,7 +123,7 @@ impl QueueSweep {
     /// Deliveries that are due later stand at the end of both index ranges, first attempts and retries. Updated ones leave
     /// that end, so the next slice finds the rest.
     fn make_due(&self, tx: &mut WriteTx<'_>) -> rusqlite::Result<bool> {
-        let QueueRow { client, notification, target } = &self.row;
+        let QueueRow { client, notification, queue } = &self.row;
         let limit = columns::size(DELIVERIES_PER_SLICE);
         let mut updated = 0;
         for retries in [0, 1] {
@@ -134,10 +132,10 @@ impl QueueSweep {
                 .prepare_cached(
                     "UPDATE delivery SET due = ?5 WHERE client = ?1 AND id IN
                      (SELECT id FROM delivery INDEXED BY delivery_due
-                      WHERE client = ?1 AND notification = ?2 AND target = ?3 AND (tries > 0) = ?4 AND due > ?5
+                      WHERE client = ?1 AND notification = ?2 AND queue = ?3 AND (tries > 0) = ?4 AND due > ?5
                       AND due IS NOT NULL ORDER BY due LIMIT ?6)",
                 )?
-                .execute(params![client, notification, target, retries, self.now.millis(), limit])?;
+                .execute(params![client, notification, queue, retries, self.now.millis(), limit])?;
         }
         if updated > 0 {
             tx.mark_ready(self.key.clone());
@@ -160,20 +158,22 @@ impl RetrySweep {
         let dead: Vec<(SettledDelivery, i64, Timestamp)> = tx
             .db
             .prepare_cached(
-                "SELECT id, bytes, document, settled FROM delivery INDEXED BY delivery_state
+                "SELECT id, bytes, size, document, settled FROM delivery INDEXED BY delivery_state
                  WHERE client = ?1 AND state = ?2 AND notification = ?3 AND id > ?4 ORDER BY id LIMIT ?5",
             )?
             .query_map(
                 params![row.client, DEAD, row.notification, self.after, columns::size(DELIVERIES_PER_SLICE)],
                 |row| {
-                    let delivery = SettledDelivery { id: row.get(0)?, bytes: row.get(1)? };
-                    Ok((delivery, row.get(2)?, columns::time(row, 3)?))
+                    let delivery = SettledDelivery { id: row.get(0)?, bytes: row.get(1)?, size: row.get(2)? };
+                    Ok((delivery, row.get(3)?, columns::time(row, 4)?))
                 },
             )?
             .collect::<rusqlite::Result<_>>()?;
+        // The target of a notification is its name, and so is its queue.
+        let target = TargetRow { client: row.client, notification: row.notification, target: row.queue.clone() };
         // In the order of their ids: the oldest delivery of a document becomes the head, the others wait for it.
         for (delivery, document, _) in dead.iter().filter(|(.., died)| *died >= self.since) {
-            DocumentFifo { queue: row, document: *document }.requeue(tx, *delivery, self.queue.now)?;
+            DocumentFifo { target: &target, document: *document }.requeue(tx, *delivery, self.queue.now)?;
             tx.mark_ready(self.queue.key.clone());
             self.retried += 1;
         }

@@ -9,7 +9,7 @@ use super::bulk_update::{BulkUpdate, RemovedNotification};
 use super::command::{CommandOutput, CommandReply, ReplySender, send};
 use crate::domain::Timestamp;
 use crate::store::Retention;
-use crate::store::sqlite::after_commit::ReadyQueues;
+use crate::store::sqlite::ready_queues::ReadyQueues;
 use crate::store::sqlite::registry_cache::RegistryCache;
 use crate::store::sqlite::retention::{self, Prune};
 use crate::store::sqlite::tables::columns;
