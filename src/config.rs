@@ -80,6 +80,10 @@ pub struct Config {
     pub delivery_concurrency: usize,
     /// Maximum memory of pending deliveries and attempts in bytes.
     pub delivery_memory: usize,
+    /// Maximum number of pending deliveries of a client.
+    pub pending_deliveries_per_client: u64,
+    /// Maximum size of their events and requests per client in bytes.
+    pub pending_deliveries_bytes: u64,
     /// Maximum age of delivered and dead deliveries.
     pub deliveries_age: Duration,
     /// Maximum number of delivered and dead deliveries of a client.
@@ -149,6 +153,8 @@ impl Config {
             delivery_timeout: layers.get("delivery_timeout", value::duration)?,
             delivery_concurrency,
             delivery_memory: layers.get("delivery_memory", value::small_size)?,
+            pending_deliveries_per_client: layers.get("pending_deliveries_per_client", value::number)?,
+            pending_deliveries_bytes: layers.get("pending_deliveries_bytes", value::size)?,
             deliveries_age: layers.get("deliveries_age", value::seconds)?,
             deliveries_per_client: layers.get("deliveries_per_client", value::number)?,
             deliveries_bytes: layers.get("deliveries_bytes", value::size)?,

@@ -15,7 +15,7 @@ pub use prometheus_client::metrics::counter::Counter;
 pub use prometheus_client::metrics::gauge::Gauge;
 pub use prometheus_client::metrics::histogram::Histogram;
 
-pub use label::{DeliveryOutcome, Disconnect, IngestOutcome, Label, Reset, StreamRefusal};
+pub use label::{DeliveryGivenUp, DeliveryOutcome, Disconnect, IngestOutcome, Label, Reset, StreamRefusal};
 pub use registry::{Counters, MetricDescription};
 
 use registry::{MetricRegistry, Pair};
@@ -55,6 +55,7 @@ pub struct MetricSet {
     pub deliveries_pending: Gauge,
     pub deliveries_oldest_due: Gauge,
     pub deliveries_dead: Counter,
+    pub deliveries_given_up: Counters<DeliveryGivenUp>,
     pub endpoints_open: Gauge,
     pub endpoints_half_open: Gauge,
     /// Held with [`GaugeGuard`].
@@ -112,6 +113,10 @@ impl Metrics {
             deliveries_oldest_due: registry
                 .gauge("deliveries_oldest_due_seconds", "Seconds since the due time of the oldest due delivery"),
             deliveries_dead: registry.counter("deliveries_dead", "Deliveries that became dead letters"),
+            deliveries_given_up: registry.counters(
+                "deliveries_given_up",
+                "Pending deliveries that became dead letters without an attempt, by reason",
+            ),
             endpoints_open: registry.gauge("endpoints_open", "Endpoints whose circuit breaker is open"),
             endpoints_half_open: registry.gauge("endpoints_half_open", "Endpoints whose circuit breaker is half open"),
             connections: registry.gauge("connections", "Open connections on both addresses"),

@@ -81,12 +81,40 @@ pub struct Retention {
     pub max_rejects: u64,
     /// Maximum bytes of rejects.
     pub max_reject_bytes: u64,
-    /// Maximum age of a delivered or dead delivery, counted from its last change of state. Pending deliveries are kept.
+    /// Length of the retry schedule: a delivery that is pending for longer is given up.
+    pub max_pending_age: Duration,
+    /// Maximum number of pending deliveries. The oldest ones beyond it are given up.
+    pub max_pending: u64,
+    /// Maximum bytes of the events and requests of pending deliveries.
+    pub max_pending_bytes: u64,
+    /// Maximum age of a delivered or dead delivery, counted from its last change of state.
     pub max_delivery_age: Duration,
     /// Maximum number of delivered and dead deliveries.
     pub max_deliveries: u64,
     /// Maximum bytes of the attempts of delivered and dead deliveries.
     pub max_attempt_bytes: u64,
+}
+
+/// Why a pending delivery became dead without an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GivenUp {
+    /// Its retry schedule has ended.
+    Expired,
+    /// The client has more pending deliveries than it may have.
+    OverLimit,
+}
+
+impl GivenUp {
+    /// The reason in the last attempt.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            GivenUp::Expired => "given up: the retry schedule has ended",
+            GivenUp::OverLimit => {
+                "given up: the client has too many pending deliveries (see pending_deliveries_per_client, \
+                 pending_deliveries_bytes)"
+            }
+        }
+    }
 }
 
 /// The cipher that protects secrets at rest. The key is not the store's business.

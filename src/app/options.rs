@@ -7,9 +7,9 @@ use crate::config::{AllowedOrigins, Config};
 use crate::delivery::{self, http_client};
 use crate::http;
 use crate::http::transport::{connection, server};
-use crate::metrics::Metrics;
-use crate::store::Retention;
+use crate::metrics::{DeliveryGivenUp, Metrics};
 use crate::store::sqlite::{self, CommitReport};
+use crate::store::{GivenUp, Retention};
 use crate::stream::hub;
 
 /// Connections that read the database. Bounds the load when many followers reconnect at once.
@@ -19,6 +19,15 @@ const READER_CONNECTIONS: usize = 4;
 const MAX_ADMIN_CONNECTIONS: usize = 64;
 
 pub(super) fn store(config: &Config, directory: &DataDirectory, metrics: &Metrics) -> anyhow::Result<sqlite::Options> {
+    let given_up = metrics.clone();
+    let on_given_up = move |reason, count| {
+        let reason = match reason {
+            GivenUp::Expired => DeliveryGivenUp::Expired,
+            GivenUp::OverLimit => DeliveryGivenUp::OverLimit,
+        };
+        given_up.deliveries_given_up.inc_by(reason, count);
+        given_up.deliveries_dead.inc_by(count);
+    };
     let metrics = metrics.clone();
     let on_commit = move |report: CommitReport| {
         if report.committed {
@@ -27,7 +36,11 @@ pub(super) fn store(config: &Config, directory: &DataDirectory, metrics: &Metric
         }
         metrics.wal_bytes.set(i64::try_from(report.wal_bytes).unwrap_or(i64::MAX));
     };
-    Ok(sqlite::Options { on_commit: Some(Arc::new(on_commit)), ..bare_store(config, directory)? })
+    Ok(sqlite::Options {
+        on_commit: Some(Arc::new(on_commit)),
+        on_given_up: Some(Arc::new(on_given_up)),
+        ..bare_store(config, directory)?
+    })
 }
 
 /// Options of the store without metrics, for commands.
@@ -41,6 +54,9 @@ pub(crate) fn bare_store(config: &Config, directory: &DataDirectory) -> anyhow::
             max_reject_age: config.rejects_age,
             max_rejects: config.rejects_per_client,
             max_reject_bytes: config.rejects_bytes,
+            max_pending_age: delivery::MAX_SCHEDULE,
+            max_pending: config.pending_deliveries_per_client,
+            max_pending_bytes: config.pending_deliveries_bytes,
             max_delivery_age: config.deliveries_age,
             max_deliveries: config.deliveries_per_client,
             max_attempt_bytes: config.deliveries_bytes,
@@ -48,6 +64,7 @@ pub(crate) fn bare_store(config: &Config, directory: &DataDirectory) -> anyhow::
         readers: READER_CONNECTIONS,
         seal: directory.seal()?,
         on_commit: None,
+        on_given_up: None,
     })
 }
 

@@ -126,6 +126,16 @@ pub const KEYS: &[Key] = &[
         "64MiB",
         "Maximum memory of queues, events and responses that deliveries occupy; further deliveries wait in the database",
     ),
+    Key::plain(
+        "pending_deliveries_per_client",
+        "100000",
+        "Maximum number of pending deliveries of a client; the oldest become dead letters",
+    ),
+    Key::plain(
+        "pending_deliveries_bytes",
+        "1GiB",
+        "Maximum size of their events and requests per client; the oldest become dead letters",
+    ),
     Key::plain("deliveries_age", "7d", "Maximum age of delivered and dead deliveries with their attempts"),
     Key::plain(
         "deliveries_per_client",

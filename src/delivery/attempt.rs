@@ -165,7 +165,8 @@ impl AttemptContext<'_> {
     /// The next attempt of the retry schedule, or the end of it.
     fn retry(&self, retry_after: Option<Duration>) -> Disposition {
         let delay = retry_schedule::delay(self.content.failures.saturating_add(1), retry_after, fastrand::f64());
-        delay.map_or(Disposition::Dead, |delay| Disposition::Retry(Timestamp::now().plus(delay)))
+        let next = retry_schedule::next_attempt(self.content.queued, Timestamp::now(), delay);
+        next.map_or(Disposition::Dead, Disposition::Retry)
     }
 
     fn result(&self, observation: Option<Observation>, disposition: Disposition, attempt: Attempt) -> AttemptResult {

@@ -50,7 +50,7 @@ impl MetricRegistry {
         let family = self.family(name, vec![L::NAME], help);
         let counters = Counters { family, label: PhantomData };
         for value in L::ALL {
-            counters.add(*value, 0);
+            counters.inc_by(*value, 0);
         }
         counters
     }
@@ -133,15 +133,15 @@ pub struct Counters<L> {
 
 impl<L: Label> Counters<L> {
     pub fn inc(&self, value: L) {
-        self.add(value, 1);
+        self.inc_by(value, 1);
+    }
+
+    pub fn inc_by(&self, value: L, n: u64) {
+        self.counter(value).inc_by(n);
     }
 
     pub fn get(&self, value: L) -> u64 {
         self.counter(value).get()
-    }
-
-    fn add(&self, value: L, n: u64) {
-        self.counter(value).inc_by(n);
     }
 
     fn counter(&self, value: L) -> Counter {

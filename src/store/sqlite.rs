@@ -34,10 +34,13 @@ use self::writer::checkpoint::Checkpointer;
 use self::writer::command::WriterCommand;
 use self::writer::jobs::Jobs;
 use self::writer::{MAX_QUEUED_COMMANDS, Writer};
-use crate::store::{Retention, Seal, Store};
+use crate::store::{GivenUp, Retention, Seal, Store};
 
 /// Called by the writer after every transaction that carried commands. It must not block: all senders would wait.
 pub type OnCommit = Arc<dyn Fn(CommitReport) + Send + Sync>;
+
+/// Called by the writer after so many pending deliveries were given up. It must not block.
+pub type OnGivenUp = Arc<dyn Fn(GivenUp, u64) + Send + Sync>;
 
 /// The result of one transaction of the writer.
 #[derive(Debug, Clone, Copy)]
@@ -69,6 +72,8 @@ pub struct Options {
     pub seal: Arc<dyn Seal>,
     /// Gets a report of each transaction.
     pub on_commit: Option<OnCommit>,
+    /// Gets the number of deliveries that were given up.
+    pub on_given_up: Option<OnGivenUp>,
 }
 
 /// Why the store could not be opened. Each message is one sentence that says what to do.
@@ -163,7 +168,7 @@ impl SqliteStore {
 
 /// Everything but the start of the writer's thread.
 fn prepare(options: Options) -> Result<(Writer, mpsc::Receiver<WriterCommand>, SqliteStore), OpenError> {
-    let Options { path, retention, readers, seal, on_commit } = options;
+    let Options { path, retention, readers, seal, on_commit, on_given_up } = options;
     let lock = lock(&path)?;
     let file = open_private(&path).map_err(|e| OpenError::unusable(&path, e))?;
     let sql = |e: rusqlite::Error| OpenError::sql(&path, &e);
@@ -181,7 +186,7 @@ fn prepare(options: Options) -> Result<(Writer, mpsc::Receiver<WriterCommand>, S
         LoadError::Sql(error) => OpenError::sql(&path, &error),
         LoadError::Sealed(reason) => OpenError::Sealed { path: path.clone(), reason },
     })?;
-    let jobs = Jobs::load(&db).map_err(sql)?;
+    let jobs = Jobs::load(&db, on_given_up).map_err(sql)?;
     let (queue, commands) = mpsc::channel(MAX_QUEUED_COMMANDS);
     let shared = Arc::new(Shared {
         identity,

@@ -51,12 +51,22 @@ impl Fixture {
             max_reject_age: Duration::from_secs(1),
             max_rejects: 1,
             max_reject_bytes: 1,
+            max_pending_age: std::time::Duration::from_secs(4 * 24 * 3600),
+            max_pending: 1_000_000,
+            max_pending_bytes: 1 << 40,
             max_delivery_age: Duration::from_secs(7 * 24 * 3600),
             max_deliveries: 1_000_000,
             max_attempt_bytes: 1 << 30,
         };
         let path = directory.path().join("docrelay.db");
-        let store = SqliteStore::open(Options { path, retention, readers: 3, seal: Arc::new(Open), on_commit: None });
+        let store = SqliteStore::open(Options {
+            path,
+            retention,
+            readers: 3,
+            seal: Arc::new(Open),
+            on_commit: None,
+            on_given_up: None,
+        });
         let store = store.expect("a store");
         for name in CLIENTS {
             let (id, created) = (name.parse().expect("a name"), Timestamp::now());

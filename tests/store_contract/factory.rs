@@ -36,7 +36,8 @@ impl SqliteFiles {
     }
 
     pub(crate) fn options(&self, on_commit: Option<OnCommit>) -> Options {
-        Options { path: self.path(), retention: retention(), readers: 4, seal: Arc::new(Mask(0x5a)), on_commit }
+        let seal = Arc::new(Mask(0x5a));
+        Options { path: self.path(), retention: retention(), readers: 4, seal, on_commit, on_given_up: None }
     }
 }
 
@@ -73,6 +74,9 @@ pub(crate) fn retention() -> Retention {
         max_reject_age: Duration::from_secs(7 * 24 * 3600),
         max_rejects: 1_000,
         max_reject_bytes: 64 << 20,
+        max_pending_age: Duration::from_secs(60 * 24 * 3600),
+        max_pending: 1_000_000,
+        max_pending_bytes: 1 << 40,
         max_delivery_age: Duration::from_secs(7 * 24 * 3600),
         max_deliveries: 1_000_000,
         max_attempt_bytes: 1 << 30,

@@ -133,6 +133,8 @@ macro_rules! test_store {
                     retry_failed_requeues_deliveries_failed_since
                     finished_deliveries_are_pruned_by_age_count_and_bytes
                     delivery_outlives_its_pruned_event
+                    delivery_is_given_up_at_the_end_of_its_schedule
+                    oldest_pending_deliveries_are_given_up_beyond_the_limits
                 }
                 rejects {
                     reject_is_stored_completely_and_survives_reopen

@@ -11,6 +11,7 @@ mod deduplication;
 mod deliveries;
 #[cfg(test)]
 mod faults;
+mod give_up;
 pub(super) mod jobs;
 pub(super) mod notification_edit;
 pub(super) mod registry_change;
@@ -145,6 +146,9 @@ impl Writer {
                 self.counters = committed.counters;
                 self.shared.head.store(columns::unsigned(self.counters.head), Ordering::Release);
                 self.shared.ready_queues.add(committed.ready);
+                for client in committed.over_limit {
+                    self.jobs.enforce_limit(client, self.counters.time);
+                }
                 let events = batch::reply(items, committed.results);
                 report.events = events.len();
                 if !events.is_empty() {

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
+use super::columns;
 use crate::domain::QueueKey;
+use crate::store::Retention;
 
 /// A write transaction. Dropping it rolls everything back.
 pub(crate) struct WriteTx<'a> {
@@ -26,11 +28,38 @@ impl<'a> WriteTx<'a> {
         self.ready.insert(queue);
     }
 
-    /// Commits; returns the queues that were marked as ready.
-    pub(crate) fn commit(self) -> rusqlite::Result<BTreeSet<QueueKey>> {
-        self.usage.save(&self.db)?;
+    pub(crate) fn commit(self) -> rusqlite::Result<Committed> {
+        let grown = self.usage.save(&self.db)?;
         self.db.commit()?;
-        Ok(self.ready)
+        Ok(Committed { ready: self.ready, grown })
+    }
+}
+
+/// What takes effect with a commit.
+pub(crate) struct Committed {
+    /// The queues that were marked as ready.
+    pub(crate) ready: BTreeSet<QueueKey>,
+    /// Clients that have more pending deliveries than before.
+    pub(crate) grown: Vec<ClientPending>,
+}
+
+/// The pending deliveries of a client and the bytes of their events with the requests.
+pub(crate) struct ClientPending {
+    pub(crate) client: i64,
+    pub(crate) number: i64,
+    pub(crate) bytes: i64,
+}
+
+impl ClientPending {
+    /// `None` when the client was removed.
+    pub(crate) fn read(db: &Connection, client: i64) -> rusqlite::Result<Option<Self>> {
+        db.prepare_cached("SELECT pending, pending_bytes FROM usage WHERE client = ?1")?
+            .query_row([client], |row| Ok(Self { client, number: row.get(0)?, bytes: row.get(1)? }))
+            .optional()
+    }
+
+    pub(crate) fn exceeds(&self, bounds: &Retention) -> bool {
+        self.number > columns::signed(bounds.max_pending) || self.bytes > columns::signed(bounds.max_pending_bytes)
     }
 }
 
@@ -97,7 +126,9 @@ impl UsageChanges {
         changes.attempt_bytes -= bytes;
     }
 
-    pub(crate) fn save(&self, db: &Connection) -> rusqlite::Result<()> {
+    /// Returns the clients that have more pending deliveries than before.
+    pub(crate) fn save(&self, db: &Connection) -> rusqlite::Result<Vec<ClientPending>> {
+        let mut grown = Vec::new();
         let mut update = db.prepare_cached(
             "UPDATE usage SET events = events + ?2, bytes = bytes + ?3, pending = pending + ?4, settled = settled + ?5,
              settled_bytes = settled_bytes + ?6, pending_bytes = pending_bytes + ?7 WHERE client = ?1",
@@ -105,8 +136,11 @@ impl UsageChanges {
         for (client, changes) in &self.0 {
             let ClientChanges { events, event_bytes, pending, pending_bytes, settled, attempt_bytes } = changes;
             update.execute(params![client, events, event_bytes, pending, settled, attempt_bytes, pending_bytes])?;
+            if *pending > 0 {
+                grown.extend(ClientPending::read(db, *client)?);
+            }
         }
-        Ok(())
+        Ok(grown)
     }
 }
 

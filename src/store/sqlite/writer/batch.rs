@@ -12,7 +12,7 @@ use crate::domain::{ClientId, QueueKey, SharedEvent};
 use crate::store::sqlite::registry_cache::ClientTargets;
 use crate::store::sqlite::tables::identity::LogCounters;
 use crate::store::sqlite::tables::rejects;
-use crate::store::sqlite::tables::write_tx::WriteTx;
+use crate::store::sqlite::tables::write_tx::{Committed, WriteTx};
 use crate::store::{AppendOutcome, StoreError};
 
 /// What a committed batch has changed.
@@ -22,6 +22,8 @@ pub(super) struct CommittedItems {
     pub(super) counters: LogCounters,
     /// Queues with new work.
     pub(super) ready: BTreeSet<QueueKey>,
+    /// Clients that exceed their limits on pending deliveries.
+    pub(super) over_limit: Vec<i64>,
 }
 
 /// Applies and commits the commands.
@@ -49,7 +51,9 @@ pub(super) fn commit(
         tx.counters.save(tx.db())?;
     }
     let counters = tx.counters;
-    Ok(CommittedItems { results, counters, ready: tx.write.commit()? })
+    let Committed { ready, grown } = tx.write.commit()?;
+    let over_limit = grown.iter().filter(|pending| pending.exceeds(context.retention)).map(|pending| pending.client);
+    Ok(CommittedItems { results, counters, ready, over_limit: over_limit.collect() })
 }
 
 fn apply(tx: &mut BatchTx<'_>, command: &BatchCommand) -> Result<CommandOutput, ApplyError> {

@@ -44,6 +44,9 @@ fn writer(directory: &tempfile::TempDir) -> (Writer, SqliteStore) {
             max_reject_age: std::time::Duration::MAX,
             max_rejects: u64::MAX,
             max_reject_bytes: u64::MAX,
+            max_pending_age: std::time::Duration::from_secs(4 * 24 * 3600),
+            max_pending: 1_000_000,
+            max_pending_bytes: 1 << 40,
             max_delivery_age: std::time::Duration::from_secs(7 * 24 * 3600),
             max_deliveries: 1_000_000,
             max_attempt_bytes: 1 << 30,
@@ -51,6 +54,7 @@ fn writer(directory: &tempfile::TempDir) -> (Writer, SqliteStore) {
         readers: 1,
         seal: std::sync::Arc::new(PlainText),
         on_commit: None,
+        on_given_up: None,
     };
     let (mut writer, _commands, store) = prepare(options).expect("a new database");
     let client =

@@ -7,13 +7,15 @@ use rusqlite::Connection;
 
 use super::bulk_update::{BulkUpdate, RemovedNotification};
 use super::command::{CommandOutput, CommandReply, ReplySender, send};
+use super::give_up::{ExpirySweep, LimitSweep};
 use crate::domain::Timestamp;
 use crate::store::Retention;
+use crate::store::sqlite::OnGivenUp;
 use crate::store::sqlite::ready_queues::ReadyQueues;
 use crate::store::sqlite::registry_cache::RegistryCache;
 use crate::store::sqlite::retention::{self, Prune};
 use crate::store::sqlite::tables::columns;
-use crate::store::sqlite::tables::write_tx::WriteTx;
+use crate::store::sqlite::tables::write_tx::{Committed, WriteTx};
 
 /// The queues of background work, each in order of arrival. Bulk updates come first, because a caller waits for them; then
 /// erasing, then pruning.
@@ -22,11 +24,12 @@ pub(crate) struct Jobs {
     /// Numbers of removed clients.
     erasing: VecDeque<i64>,
     pruning: VecDeque<PruneJob>,
+    on_given_up: Option<OnGivenUp>,
 }
 
 struct BulkJob {
     update: BulkUpdate,
-    /// `None` after a restart.
+    /// `None` after a restart, and for limits.
     reply: Option<CommandReply>,
 }
 
@@ -37,8 +40,9 @@ struct PruneJob {
 
 impl Jobs {
     /// With the work that the previous run did not complete.
-    pub(crate) fn load(db: &Connection) -> rusqlite::Result<Self> {
-        let mut jobs = Self { bulk_updates: VecDeque::new(), erasing: VecDeque::new(), pruning: VecDeque::new() };
+    pub(crate) fn load(db: &Connection, on_given_up: Option<OnGivenUp>) -> rusqlite::Result<Self> {
+        let mut jobs =
+            Self { bulk_updates: VecDeque::new(), erasing: VecDeque::new(), pruning: VecDeque::new(), on_given_up };
         jobs.resume(db)?;
         Ok(jobs)
     }
@@ -61,9 +65,19 @@ impl Jobs {
         self.bulk_updates.push_back(BulkJob { update, reply: Some(reply) });
     }
 
-    /// Prunes all clients, then replies with the number of removed events. Resumes the work that a disk error has stopped.
+    /// Gives up the oldest pending deliveries of a client until it is within its limits.
+    pub(super) fn enforce_limit(&mut self, client: i64, now: Timestamp) {
+        let is_mine = |job: &BulkJob| matches!(&job.update, BulkUpdate::EnforceLimit(sweep) if sweep.client == client);
+        if !self.bulk_updates.iter().any(is_mine) {
+            let update = BulkUpdate::EnforceLimit(LimitSweep { client, now, given_up: 0 });
+            self.bulk_updates.push_back(BulkJob { update, reply: None });
+        }
+    }
+
+    /// Gives up expired deliveries and prunes all clients, then replies with the number of removed events. Resumes the
+    /// work that a disk error has stopped.
     pub(super) fn prune(&mut self, db: &Connection, cache: &RegistryCache, now: Timestamp, reply: ReplySender<u64>) {
-        match self.resume(db) {
+        match self.resume(db).and_then(|()| self.expire_pending(db, now)) {
             Ok(()) => self.pruning.push_back(PruneJob { prune: Prune::new(now, cache.numbers()), reply }),
             Err(error) => send(reply, Err(columns::unavailable(&error))),
         }
@@ -71,15 +85,27 @@ impl Jobs {
 
     fn resume(&mut self, db: &Connection) -> rusqlite::Result<()> {
         self.erasing = retention::removed_clients(db)?.into();
-        let unfinished = BulkUpdate::unfinished(db)?.into_iter();
-        self.bulk_updates.extend(unfinished.map(|update| BulkJob { update, reply: None }));
+        for removed in RemovedNotification::load(db)? {
+            let is_queued = |job: &BulkJob| matches!(&job.update, BulkUpdate::FailPending(queued) if queued.number == removed.number);
+            if !self.bulk_updates.iter().any(is_queued) {
+                self.bulk_updates.push_back(BulkJob { update: BulkUpdate::FailPending(removed), reply: None });
+            }
+        }
+        Ok(())
+    }
+
+    fn expire_pending(&mut self, db: &Connection, now: Timestamp) -> rusqlite::Result<()> {
+        if !self.bulk_updates.iter().any(|job| matches!(job.update, BulkUpdate::Expire(_))) {
+            let update = BulkUpdate::Expire(ExpirySweep::new(db, now)?);
+            self.bulk_updates.push_back(BulkJob { update, reply: None });
+        }
         Ok(())
     }
 
     /// Does about so much work in one transaction. After an error the job is dropped.
     pub(super) fn slice(&mut self, db: &mut Connection, bounds: &Retention, ready: &ReadyQueues, work: usize) {
         if !self.bulk_updates.is_empty() {
-            self.slice_bulk_update(db, ready);
+            self.slice_bulk_update(db, bounds, ready);
         } else if !self.erasing.is_empty() {
             self.slice_erasing(db);
         } else if !self.pruning.is_empty() {
@@ -87,20 +113,31 @@ impl Jobs {
         }
     }
 
-    fn slice_bulk_update(&mut self, db: &mut Connection, ready: &ReadyQueues) {
-        let Some(job) = self.bulk_updates.front_mut() else { return };
-        let mut slice = || -> rusqlite::Result<bool> {
+    fn slice_bulk_update(&mut self, db: &mut Connection, bounds: &Retention, ready: &ReadyQueues) {
+        let Some(mut job) = self.bulk_updates.pop_front() else { return };
+        let mut slice = || -> rusqlite::Result<(bool, Committed)> {
             let mut tx = WriteTx::begin(db)?;
-            let is_complete = job.update.slice(&mut tx)?;
-            ready.add(tx.commit()?);
-            Ok(is_complete)
+            let is_complete = job.update.slice(&mut tx, bounds)?;
+            Ok((is_complete, tx.commit()?))
         };
-        let result = slice();
-        if let Ok(false) = result {
-            return;
+        let (is_complete, Committed { ready: queues, grown }) = match slice() {
+            Ok(slice) => slice,
+            Err(error) => return job.finish(Err(error)),
+        };
+        ready.add(queues);
+        for pending in grown.iter().filter(|pending| pending.exceeds(bounds)) {
+            self.enforce_limit(pending.client, job.update.now());
         }
-        if let Some(job) = self.bulk_updates.pop_front() {
-            job.finish(result.map(drop));
+        if let Some((reason, count)) = job.update.take_given_up() {
+            tracing::warn!(count, reason = reason.as_str(), "pending deliveries became dead letters");
+            if let Some(on_given_up) = &self.on_given_up {
+                on_given_up(reason, count);
+            }
+        }
+        match is_complete {
+            true => job.finish(Ok(())),
+            // Behind the others, so that a large update does not delay them.
+            false => self.bulk_updates.push_back(job),
         }
     }
 
