@@ -229,7 +229,8 @@ pub trait Outbox: Send + Sync {
         since: Timestamp,
         now: Timestamp,
     ) -> StoreFuture<'_, u64>;
-    /// Sets the due time of every head in a queue to `now`: the endpoint works again.
+    /// Sets the due time of every head in a queue to `now`: the endpoint works again. Completes after the first slice of
+    /// a large queue; the others follow. Those that a crash prevents keep their due times.
     ///
     /// # Errors
     /// `NotFound` for an unknown client; `Unavailable`, `Stopped`.

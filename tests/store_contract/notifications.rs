@@ -162,6 +162,8 @@ pub(crate) async fn removed_notification_fails_pending_and_successor_inherits_no
     let late = store.outbox.record_attempt(record(&main, first[1], None, Disposition::Delivered, at(3))).await;
     assert!(matches!(late, Err(StoreError::NotFound("delivery"))), "{late:?}");
     removed.unwrap();
+    // Pruning runs after the removal.
+    store.log.prune(at(3)).await.unwrap();
     let query = DeliveryQuery { state: Some(DeliveryState::Dead), limit: 2_000, ..DeliveryQuery::default() };
     let dead = store.outbox.deliveries(&id("a"), query.clone()).await.unwrap();
     assert_eq!(dead.len(), 1_199);

@@ -271,6 +271,8 @@ pub(crate) async fn making_queue_due_keeps_document_order(factory: impl StoreFac
     futures::future::join_all(retries).await.into_iter().for_each(|settled| settled.unwrap());
     assert!(due_all(&store, &main).await.is_empty());
     store.outbox.make_due(&main, at(10)).await.unwrap();
+    // Pruning runs after the last slice.
+    store.log.prune(at(10)).await.unwrap();
     let mut due_now = due_all(&store, &main).await;
     due_now.sort_unstable();
     assert_eq!(due_now, ids);

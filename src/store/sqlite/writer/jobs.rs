@@ -29,7 +29,7 @@ pub(crate) struct Jobs {
 
 struct BulkJob {
     update: BulkUpdate,
-    /// `None` after a restart, and for limits.
+    /// `None` if nothing waits for the update, or after the reply.
     reply: Option<CommandReply>,
 }
 
@@ -56,7 +56,7 @@ impl Jobs {
         self.erasing.push_back(number);
     }
 
-    /// Fails the pending deliveries of a removed notification, then replies.
+    /// Fails the pending deliveries of a removed notification. The removal itself is durable already.
     pub(super) fn fail_pending(&mut self, removed: RemovedNotification, reply: ReplySender<()>) {
         self.update(BulkUpdate::FailPending(removed), CommandReply::Done(reply));
     }
@@ -137,7 +137,10 @@ impl Jobs {
         match is_complete {
             true => job.finish(Ok(())),
             // Behind the others, so that a large update does not delay them.
-            false => self.bulk_updates.push_back(job),
+            false => {
+                job.reply_early();
+                self.bulk_updates.push_back(job);
+            }
         }
     }
 
@@ -178,6 +181,15 @@ impl Jobs {
 }
 
 impl BulkJob {
+    /// Replies after the first slice, so that the caller does not wait for every delivery of a large queue.
+    fn reply_early(&mut self) {
+        if self.update.retried().is_none()
+            && let Some(reply) = self.reply.take()
+        {
+            reply.send(Ok(CommandOutput::Done));
+        }
+    }
+
     fn finish(self, result: rusqlite::Result<()>) {
         let result = match (result, &self.update) {
             // The notification is removed in any case.
