@@ -69,7 +69,11 @@ pub(crate) fn bare_store(config: &Config, directory: &DataDirectory) -> anyhow::
 }
 
 pub(crate) fn http_client(config: &Config) -> http_client::Options {
-    http_client::Options { timeout: config.delivery_timeout, allow_private: config.allow_private_endpoints.clone() }
+    http_client::Options {
+        timeout: config.delivery_timeout,
+        allow_private: config.allow_private_endpoints.clone(),
+        max_kept_connections: config.delivery_concurrency,
+    }
 }
 
 pub(crate) fn delivery(config: &Config) -> delivery::Options {
