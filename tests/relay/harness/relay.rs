@@ -84,6 +84,15 @@ impl TestRelay {
         self.process.as_ref().expect("the relay runs").pid
     }
 
+    /// Resident memory of the running relay in bytes.
+    #[track_caller]
+    pub(crate) fn resident_bytes(&self) -> usize {
+        let path = format!("/proc/{}/status", self.pid().as_raw_nonzero());
+        let status = std::fs::read_to_string(path).expect("the status of the process");
+        let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")).expect("VmRSS");
+        line.trim().parse::<usize>().expect("a number") * 1024
+    }
+
     /// Everything that the relay has written to its standard output and error, over all its runs.
     pub(crate) fn output(&self) -> String {
         self.output.text()
