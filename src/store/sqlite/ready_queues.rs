@@ -1,7 +1,7 @@
 //! The delivery queues that the reader of the outbox has to look into: those that have changed, and the progress of a scan
 //! over all queues with pending deliveries. Its memory is bounded: changes that do not fit cause a scan. Does not read.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
@@ -23,7 +23,9 @@ pub(super) struct ReadyQueues {
 }
 
 struct State {
-    changed: BTreeSet<QueueKey>,
+    changed: HashSet<QueueKey>,
+    /// The changed queues in order of their first change: no client overtakes the others.
+    order: VecDeque<QueueKey>,
     scan: Option<Scan>,
     /// The scan has the next turn, so that constant changes do not delay it.
     is_scan_next: bool,
@@ -49,7 +51,8 @@ pub(super) enum ReadyStep {
 impl ReadyQueues {
     /// Begins with a scan.
     pub(super) fn new() -> Self {
-        let state = State { changed: BTreeSet::new(), scan: Some(Scan::default()), is_scan_next: false };
+        let state =
+            State { changed: HashSet::new(), order: VecDeque::new(), scan: Some(Scan::default()), is_scan_next: false };
         Self { state: Mutex::new(state), changed: watch::Sender::new(()) }
     }
 
@@ -61,7 +64,9 @@ impl ReadyQueues {
         let mut state = self.lock();
         for queue in queues {
             if state.changed.len() < MAX_CHANGED {
-                state.changed.insert(queue);
+                if state.changed.insert(queue.clone()) {
+                    state.order.push_back(queue);
+                }
             } else if !state.changed.contains(&queue) {
                 state.request_scan();
             }
@@ -121,12 +126,17 @@ impl State {
 
     /// Adds changed queues to `queues`, up to a page, each queue once.
     fn take(&mut self, mut queues: Vec<QueueKey>) -> Vec<QueueKey> {
+        let mut removed = false;
         for queue in &queues {
-            self.changed.remove(queue);
+            removed |= self.changed.remove(queue);
+        }
+        if removed {
+            self.order.retain(|queue| self.changed.contains(queue));
         }
         while queues.len() < QUEUES_PER_PAGE
-            && let Some(queue) = self.changed.pop_first()
+            && let Some(queue) = self.order.pop_front()
         {
+            self.changed.remove(&queue);
             queues.push(queue);
         }
         queues
@@ -170,6 +180,17 @@ mod tests {
             }
         }
         assert_eq!((found, scans), (MAX_CHANGED, 1));
+    }
+
+    #[test]
+    fn queues_are_returned_in_order_of_their_change() {
+        let ready = idle();
+        ready.add(keys(500..900));
+        ready.add(keys(0..300));
+        let ReadyStep::Return(first) = ready.step() else { panic!("changed queues") };
+        assert_eq!(first, keys(500..500 + QUEUES_PER_PAGE).into_iter().collect::<Vec<_>>());
+        let ReadyStep::Return(second) = ready.step() else { panic!("changed queues") };
+        assert_eq!(second[..144], keys(756..900).into_iter().collect::<Vec<_>>());
     }
 
     #[test]
