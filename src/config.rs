@@ -96,6 +96,12 @@ pub struct Config {
     pub delivery_timeout: Duration,
     /// Maximum number of concurrent delivery attempts.
     pub delivery_concurrency: usize,
+    /// Maximum memory of pending deliveries and attempts in bytes.
+    pub delivery_memory: usize,
+    /// Maximum number of pending deliveries of a client.
+    pub pending_deliveries_per_client: u64,
+    /// Maximum size of their events and requests per client in bytes.
+    pub pending_deliveries_bytes: u64,
     /// Maximum age of delivered and dead deliveries.
     pub deliveries_age: Duration,
     /// Maximum number of delivered and dead deliveries of a client.
@@ -169,6 +175,9 @@ impl Config {
             dns_servers: sources.get("dns_servers", value::name_servers)?,
             delivery_timeout: sources.get("delivery_timeout", value::duration)?,
             delivery_concurrency,
+            delivery_memory: sources.get("delivery_memory", value::small_size)?,
+            pending_deliveries_per_client: sources.get("pending_deliveries_per_client", value::number)?,
+            pending_deliveries_bytes: sources.get("pending_deliveries_bytes", value::size)?,
             deliveries_age: sources.get("deliveries_age", value::seconds)?,
             deliveries_per_client: sources.get("deliveries_per_client", value::number)?,
             deliveries_bytes: sources.get("deliveries_bytes", value::size)?,

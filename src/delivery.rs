@@ -22,6 +22,7 @@ use crate::vendor::OutgoingRequest;
 pub use attempt::{MAX_HOPS, SENDER_HEADER, hop_count, sender_id};
 pub use handle::{DeliveryHandle, Options};
 pub use handshake::TestError;
+pub use retry_schedule::MAX_SCHEDULE;
 pub use worker::DeliveryWorker;
 
 /// Bytes of a response body that are read and stored.

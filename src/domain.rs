@@ -11,7 +11,7 @@ mod notification;
 mod time;
 
 pub use client::{Client, ClientId, Secret};
-pub use delivery::{Disposition, QueueKey, Target};
+pub use delivery::{Disposition, Endpoint, QueueKey, Target};
 pub use destinations::{Callback, Destinations, MAX_ENDPOINT_CHARS, check_endpoint};
 pub use document::{DocumentId, InvalidId, Status, UnknownName, Vendor, VendorId};
 pub use event::{Epoch, Event, EventId, EventJson, SharedEvent, Update, VendorError};

@@ -17,7 +17,7 @@ pub use prometheus_client::metrics::gauge::Gauge;
 pub use prometheus_client::metrics::histogram::Histogram;
 
 pub use exposition::ExpositionFormat;
-pub use label::{DeliveryOutcome, Disconnect, IngestOutcome, Label, Reset, StreamRefusal};
+pub use label::{DeliveryGivenUp, DeliveryOutcome, Disconnect, IngestOutcome, Label, Reset, StreamRefusal};
 pub use registry::{Counters, MetricDescription};
 
 use registry::{MetricRegistry, Pair};
@@ -58,6 +58,7 @@ pub struct MetricSet {
     pub deliveries_oldest_due: Gauge,
     pub deliveries_dead: Counter,
     pub endpoint_checks_skipped: Counter,
+    pub deliveries_given_up: Counters<DeliveryGivenUp>,
     pub endpoints_open: Gauge,
     pub endpoints_half_open: Gauge,
     /// Held with [`GaugeGuard`].
@@ -124,6 +125,10 @@ impl Metrics {
             endpoint_checks_skipped: registry.counter(
                 "endpoint_checks_skipped",
                 "New endpoints whose host was not resolved, because too many checks were running",
+            ),
+            deliveries_given_up: registry.counters(
+                "deliveries_given_up",
+                "Pending deliveries that became dead letters without an attempt, by reason",
             ),
             endpoints_open: registry.gauge("endpoints_open", "Endpoints whose circuit breaker is open"),
             endpoints_half_open: registry.gauge("endpoints_half_open", "Endpoints whose circuit breaker is half open"),

@@ -20,7 +20,8 @@ pub use log::{
     MinuteCount, NewEvent, PageLimit, RawRequest,
 };
 pub use outbox::{
-    Attempt, AttemptRecord, Backlog, Delivery, DeliveryQuery, DeliveryState, DueDelivery, DuePage, Outbox,
+    Attempt, AttemptRecord, Backlog, Delivery, DeliveryContent, DeliveryQuery, DeliveryState, DueDelivery, DuePage,
+    Outbox,
 };
 pub use registry::Registry;
 pub use rejects::{Reject, RejectStore};
@@ -84,7 +85,13 @@ pub struct Retention {
     pub max_rejects: u64,
     /// Maximum bytes of rejects.
     pub max_reject_bytes: u64,
-    /// Maximum age of a delivered or dead delivery, counted from its last change of state. Pending deliveries are kept.
+    /// Length of the retry schedule: a delivery that is pending for longer is given up.
+    pub max_pending_age: Duration,
+    /// Maximum number of pending deliveries. The oldest ones beyond it are given up.
+    pub max_pending: u64,
+    /// Maximum bytes of the events and requests of pending deliveries.
+    pub max_pending_bytes: u64,
+    /// Maximum age of a delivered or dead delivery, counted from its last change of state.
     pub max_delivery_age: Duration,
     /// Maximum number of delivered and dead deliveries.
     pub max_deliveries: u64,
@@ -115,6 +122,28 @@ impl<T> ListPage<T> {
     /// A page without items, and the last one.
     pub fn empty() -> Self {
         Self { items: Vec::new(), next: None }
+    }
+}
+
+/// Why a pending delivery became dead without an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GivenUp {
+    /// Its retry schedule has ended.
+    Expired,
+    /// The client has more pending deliveries than it may have.
+    OverLimit,
+}
+
+impl GivenUp {
+    /// The reason in the last attempt.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            GivenUp::Expired => "given up: the retry schedule has ended",
+            GivenUp::OverLimit => {
+                "given up: the client has too many pending deliveries (see pending_deliveries_per_client, \
+                 pending_deliveries_bytes)"
+            }
+        }
     }
 }
 

@@ -12,9 +12,9 @@ use crate::http::transport::{connection, server};
 use crate::http::{self, Context};
 use crate::ingest::Ingest;
 use crate::manage::{Clients, Deliveries, Documents, Hooks, Notifications, Rejects};
-use crate::metrics::Metrics;
+use crate::metrics::{DeliveryGivenUp, Metrics};
 use crate::store::sqlite::{self, CommitReport, OnThreadEnd};
-use crate::store::{Retention, Store};
+use crate::store::{GivenUp, Retention, Store};
 use crate::stream::hub::{self, Hub};
 use crate::stream::{self, Streams};
 
@@ -52,8 +52,10 @@ pub(crate) fn build(config: &Config, directory: &DataDirectory, opened: Opened<'
         timeout: config.delivery_timeout,
         allow_private: config.allow_private_endpoints.clone(),
         dns_servers: config.dns_servers.clone(),
+        max_kept_connections: config.delivery_concurrency,
     })?);
-    let delivery_options = delivery::Options { concurrency: config.delivery_concurrency };
+    let delivery_options =
+        delivery::Options { concurrency: config.delivery_concurrency, memory_bytes: config.delivery_memory };
     let delivery = DeliveryHandle::new(store.clone(), http_client, delivery_options, metrics.clone());
     let ingest = Ingest::new(store.clone(), metrics.clone());
     let notifications = Notifications::new(store.registry.clone(), delivery.clone());
@@ -85,6 +87,15 @@ pub(super) fn store_options(
     metrics: &Metrics,
     on_thread_end: OnThreadEnd,
 ) -> anyhow::Result<sqlite::Options> {
+    let given_up = metrics.clone();
+    let on_given_up = move |reason, count| {
+        let reason = match reason {
+            GivenUp::Expired => DeliveryGivenUp::Expired,
+            GivenUp::OverLimit => DeliveryGivenUp::OverLimit,
+        };
+        given_up.deliveries_given_up.inc_by(reason, count);
+        given_up.deliveries_dead.inc_by(count);
+    };
     let metrics = metrics.clone();
     let on_commit = move |report: CommitReport| {
         if report.committed && report.commands > 0 {
@@ -97,6 +108,7 @@ pub(super) fn store_options(
     Ok(sqlite::Options {
         on_commit: Some(Arc::new(on_commit)),
         on_thread_end: Some(on_thread_end),
+        on_given_up: Some(Arc::new(on_given_up)),
         ..bare_store_options(config, directory)?
     })
 }
@@ -113,6 +125,9 @@ pub(crate) fn bare_store_options(config: &Config, directory: &DataDirectory) -> 
             max_reject_age: config.rejects_age,
             max_rejects: config.rejects_per_client,
             max_reject_bytes: config.rejects_bytes,
+            max_pending_age: delivery::MAX_SCHEDULE,
+            max_pending: config.pending_deliveries_per_client,
+            max_pending_bytes: config.pending_deliveries_bytes,
             max_delivery_age: config.deliveries_age,
             max_deliveries: config.deliveries_per_client,
             max_attempt_bytes: config.deliveries_bytes,
@@ -121,6 +136,7 @@ pub(crate) fn bare_store_options(config: &Config, directory: &DataDirectory) -> 
         seal: directory.seal()?,
         on_commit: None,
         on_thread_end: None,
+        on_given_up: None,
     })
 }
 

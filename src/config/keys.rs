@@ -138,6 +138,21 @@ pub const KEYS: &[Key] = &[
         "1024, or an eighth of the open-file limit if that is less",
         "Maximum number of concurrent delivery attempts to all endpoints",
     ),
+    Key::plain(
+        "delivery_memory",
+        "64MiB",
+        "Maximum memory of queues, events and responses that deliveries occupy; further deliveries wait in the database",
+    ),
+    Key::plain(
+        "pending_deliveries_per_client",
+        "100000",
+        "Maximum number of pending deliveries of a client; the oldest become dead letters",
+    ),
+    Key::plain(
+        "pending_deliveries_bytes",
+        "1GiB",
+        "Maximum size of their events and requests per client; the oldest become dead letters",
+    ),
     Key::plain("deliveries_age", "7d", "Maximum age of delivered and dead deliveries with their attempts"),
     Key::plain(
         "deliveries_per_client",

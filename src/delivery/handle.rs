@@ -10,7 +10,7 @@ use super::endpoint_checks::EndpointChecks;
 use super::in_flight::InFlight;
 use super::scheduler::SchedulerCommand;
 use super::{ForbiddenEndpoint, HttpClient, HttpError, HttpExchange};
-use crate::domain::{ClientId, NotificationName, QueueKey, Target, Timestamp};
+use crate::domain::{ClientId, Endpoint, NotificationName, QueueKey, Timestamp};
 use crate::metrics::Metrics;
 use crate::store::{Store, StoreError};
 use crate::vendor::OutgoingRequest;
@@ -23,6 +23,8 @@ const COMMAND_CAPACITY: usize = 256;
 pub struct Options {
     /// Limit on concurrent attempts, over all endpoints.
     pub concurrency: usize,
+    /// Limit on the memory of pending deliveries and attempts, in bytes.
+    pub memory_bytes: usize,
 }
 
 /// Cheap to clone. One per store: the worker and the use cases share the requests in flight and the commands.
@@ -82,7 +84,7 @@ impl DeliveryHandle {
         since: Timestamp,
         now: Timestamp,
     ) -> Result<u64, StoreError> {
-        let queue = QueueKey { client: client.clone(), target: Target::Notification(name.clone()) };
+        let queue = QueueKey { client: client.clone(), endpoint: Endpoint::Notification(name.clone()) };
         self.commands.send(SchedulerCommand::Reset(queue)).await;
         self.store.outbox.retry_failed(client, name, since, now).await
     }
@@ -100,7 +102,7 @@ impl DeliveryHandle {
 
     /// Cancels all requests in flight to a removed notification and waits until they have ended.
     pub async fn cancel_queue(&self, client: &ClientId, name: &NotificationName) {
-        let queue = QueueKey { client: client.clone(), target: Target::Notification(name.clone()) };
+        let queue = QueueKey { client: client.clone(), endpoint: Endpoint::Notification(name.clone()) };
         self.commands.send(SchedulerCommand::QueueRemoved(queue.clone())).await;
         self.in_flight.cancel(&queue).await;
     }

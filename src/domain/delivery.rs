@@ -1,4 +1,4 @@
-//! Deliveries: the target of a delivery, its queue, and its state after an attempt.
+//! Deliveries: the target of a delivery, the endpoint and queue it belongs to, and its state after an attempt.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use super::destinations::Callback;
 use super::notification::{InvalidName, NotificationName};
 use super::time::Timestamp;
 
-/// The target of a delivery, which also names its queue: a notification, or one callback address.
+/// The target of a delivery: a notification, or one callback address.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Target {
     /// A notification.
@@ -44,6 +44,14 @@ impl Target {
         }
     }
 
+    /// The endpoint whose queue holds the deliveries to this target.
+    pub fn endpoint(&self) -> Endpoint {
+        match self {
+            Target::Notification(name) => Endpoint::Notification(name.clone()),
+            Target::Callback { origin, .. } => Endpoint::Origin(origin.clone()),
+        }
+    }
+
     /// The target of a callback; `None` if its address is not absolute.
     pub fn of(callback: &Callback) -> Option<Self> {
         let url = url::Url::parse(&callback.url).ok()?;
@@ -54,13 +62,42 @@ impl Target {
     }
 }
 
-/// Names a delivery queue: the deliveries of one client to one target. A slow endpoint delays its own queue only.
+/// What a delivery queue delivers to. Callback addresses usually hold a document's id in path or query, so all of them at
+/// one origin are one endpoint: one queue, one health.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Endpoint {
+    /// A notification.
+    Notification(NotificationName),
+    /// Callbacks to one origin: scheme, host and port.
+    Origin(Arc<str>),
+}
+
+impl Endpoint {
+    /// The text form: the notification's name, or `@origin`. No name begins with `@`.
+    pub fn key(&self) -> String {
+        match self {
+            Endpoint::Notification(name) => name.as_str().to_owned(),
+            Endpoint::Origin(origin) => format!("@{origin}"),
+        }
+    }
+
+    /// Parses [`Endpoint::key`].
+    pub fn from_key(key: &str) -> Result<Self, InvalidName> {
+        match key.strip_prefix('@') {
+            Some("") => Err(InvalidName),
+            Some(origin) => Ok(Endpoint::Origin(origin.into())),
+            None => key.parse().map(Endpoint::Notification),
+        }
+    }
+}
+
+/// Names a delivery queue: the deliveries of one client to one endpoint. A slow endpoint delays its own queue only.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct QueueKey {
     /// The owner of the deliveries.
     pub client: ClientId,
     /// Their receiver.
-    pub target: Target,
+    pub endpoint: Endpoint,
 }
 
 /// The state of a delivery after an attempt.
@@ -86,8 +123,13 @@ mod tests {
         let origin = Target::of(&callback("https://App.example.com:8443/x?y=1")).expect("absolute");
         assert!(origin.key().starts_with("@https://app.example.com:8443#"), "{}", origin.key());
         assert_ne!(Target::of(&callback("https://app.example.com:8443/x?y=2")), Some(origin.clone()));
-        for target in [named, origin] {
+        for target in [named.clone(), origin.clone()] {
             assert_eq!(Target::from_key(&target.key()), Ok(target));
+        }
+        let second = Target::of(&callback("https://app.example.com:8443/x?y=2")).expect("absolute");
+        assert_eq!(second.endpoint(), origin.endpoint(), "addresses of one origin share a queue");
+        for endpoint in [named.endpoint(), second.endpoint()] {
+            assert_eq!(Endpoint::from_key(&endpoint.key()), Ok(endpoint));
         }
         assert_eq!(Target::of(&callback("/x")), None);
         assert_eq!(Target::of(&callback("mailto:a@b")), None);

@@ -56,7 +56,7 @@ impl Deliveries {
         {
             return Err(StoreError::NotFound("notification"));
         }
-        let queue = QueueKey { client: client.clone(), target: known.target };
+        let queue = QueueKey { client: client.clone(), endpoint: known.target.endpoint() };
         self.delivery.retry(&queue, id, now).await?;
         self.get(client, id).await
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::delivery::{DeliveryHandle, TestError};
 use crate::domain::{
-    ClientId, Destinations, Format, Notification, NotificationName, NotificationState, QueueKey, Target, Timestamp,
+    ClientId, Destinations, Endpoint, Format, Notification, NotificationName, NotificationState, QueueKey, Timestamp,
 };
 use crate::store::{Attempt, Registry, StoreError};
 
@@ -227,5 +227,5 @@ impl Notifications {
 }
 
 fn queue(client: &ClientId, name: &NotificationName) -> QueueKey {
-    QueueKey { client: client.clone(), target: Target::Notification(name.clone()) }
+    QueueKey { client: client.clone(), endpoint: Endpoint::Notification(name.clone()) }
 }

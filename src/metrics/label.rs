@@ -127,6 +127,27 @@ impl Label for DeliveryOutcome {
     }
 }
 
+/// Why a pending delivery became a dead letter without an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeliveryGivenUp {
+    /// Its retry schedule has ended.
+    Expired,
+    /// Its client has too many pending deliveries.
+    OverLimit,
+}
+
+impl Label for DeliveryGivenUp {
+    const NAME: &'static str = "reason";
+    const ALL: &'static [Self] = &[Self::Expired, Self::OverLimit];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Expired => "expired",
+            Self::OverLimit => "over_limit",
+        }
+    }
+}
+
 /// Reason for the end of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Disconnect {

@@ -53,7 +53,7 @@ impl MetricRegistry {
         self.describe_values::<L>();
         let counters = Counters { family, label: PhantomData };
         for value in L::ALL {
-            counters.add(*value, 0);
+            counters.inc_by(*value, 0);
         }
         counters
     }
@@ -145,15 +145,15 @@ pub struct Counters<L> {
 
 impl<L: Label> Counters<L> {
     pub fn inc(&self, value: L) {
-        self.add(value, 1);
+        self.inc_by(value, 1);
+    }
+
+    pub fn inc_by(&self, value: L, n: u64) {
+        self.counter(value).inc_by(n);
     }
 
     pub fn get(&self, value: L) -> u64 {
         self.counter(value).get()
-    }
-
-    fn add(&self, value: L, n: u64) {
-        self.counter(value).inc_by(n);
     }
 
     fn counter(&self, value: L) -> Counter {

@@ -79,7 +79,8 @@ pub trait Registry: Send + Sync {
         known: &Notification,
         state: NotificationState,
     ) -> StoreFuture<'_, ()>;
-    /// Removes a client's notification by name. Completes when its pending deliveries are dead.
+    /// Removes a client's notification by name. Its pending deliveries are never due again and become dead: the first slice
+    /// of them before this completes, the others later, also after a crash.
     ///
     /// # Errors
     /// `NotFound`, `Unavailable`, `Stopped`.

@@ -5,6 +5,7 @@ mod after_commit;
 mod migrate;
 mod ports;
 mod readers;
+mod ready_queues;
 mod registry_cache;
 mod retention;
 mod tables;
@@ -22,24 +23,28 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use tokio::sync::mpsc;
 
-use self::after_commit::{ReadyQueues, Tails};
+use self::after_commit::Tails;
 use self::migrate::MIGRATIONS;
 use self::readers::Readers;
+use self::ready_queues::ReadyQueues;
 use self::registry_cache::RegistryCache;
 use self::tables::identity::{self, LogIdentity};
 use self::tables::registry::LoadError;
-use self::tables::{columns, due_deliveries, registry, schema};
+use self::tables::{columns, registry, schema};
 pub use self::threads::OnThreadEnd;
 use self::threads::Threads;
 use self::writer::checkpoint::Checkpointer;
 use self::writer::command::WriterCommand;
 use self::writer::jobs::Jobs;
 use self::writer::{MAX_QUEUED_COMMANDS, Writer};
-use crate::store::{Retention, Seal, Store};
+use crate::store::{GivenUp, Retention, Seal, Store};
 
 /// Called by the writer after every transaction with commands, and after every slice of background work. It must not block:
 /// all senders would wait.
 pub type OnCommit = Arc<dyn Fn(CommitReport) + Send + Sync>;
+
+/// Called by the writer after so many pending deliveries were given up. It must not block.
+pub type OnGivenUp = Arc<dyn Fn(GivenUp, u64) + Send + Sync>;
 
 /// The result of one transaction of the writer.
 #[derive(Debug, Clone, Copy)]
@@ -76,6 +81,8 @@ pub struct Options {
     /// Gets the name of each thread of the store that ends. They end when the store is closed or dropped; the end of a thread
     /// before that is a fault, after which the store must be closed.
     pub on_thread_end: Option<OnThreadEnd>,
+    /// Gets the number of deliveries that were given up.
+    pub on_given_up: Option<OnGivenUp>,
 }
 
 /// Why the store could not be opened. Each message is one sentence that says what to do.
@@ -172,7 +179,7 @@ impl SqliteStore {
 
 /// Everything but the start of the writer's thread.
 fn prepare(options: Options) -> Result<(Writer, mpsc::Receiver<WriterCommand>, SqliteStore), OpenError> {
-    let Options { path, retention, readers, seal, on_commit, on_thread_end } = options;
+    let Options { path, retention, readers, seal, on_commit, on_thread_end, on_given_up } = options;
     let threads = Threads { on_end: on_thread_end };
     let lock = lock(&path)?;
     let file = open_private(&path).map_err(|e| OpenError::unusable(&path, e))?;
@@ -193,14 +200,13 @@ fn prepare(options: Options) -> Result<(Writer, mpsc::Receiver<WriterCommand>, S
         LoadError::Sql(error) => OpenError::sql(&path, &error),
         LoadError::Sealed(reason) => OpenError::Sealed { path: path.clone(), reason },
     })?;
-    let jobs = Jobs::load(&db, &retention).map_err(sql)?;
-    let pending = due_deliveries::pending_queues(&db).map_err(sql)?;
+    let jobs = Jobs::load(&db, &retention, on_given_up).map_err(sql)?;
     let (queue, commands) = mpsc::channel(MAX_QUEUED_COMMANDS);
     let shared = Arc::new(Shared {
         identity,
         head: AtomicU64::new(columns::unsigned(counters.head)),
         tails: Tails::default(),
-        ready_queues: ReadyQueues::new(pending.into_iter().map(|queue| queue.key)),
+        ready_queues: ReadyQueues::new(),
         registry: RegistryCache::new(clients),
         wal_over_limit: AtomicBool::new(false),
     });

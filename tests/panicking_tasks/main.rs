@@ -72,12 +72,22 @@ async fn open_store(path: std::path::PathBuf) -> Store {
         max_reject_age: Duration::from_secs(1),
         max_rejects: 1,
         max_reject_bytes: 1,
+        max_pending_age: Duration::from_secs(86_400),
+        max_pending: 1_000,
+        max_pending_bytes: 1 << 30,
         max_delivery_age: Duration::from_secs(86_400),
         max_deliveries: 1_000,
         max_attempt_bytes: 1 << 30,
     };
-    let options =
-        sqlite::Options { path, retention, readers: 1, seal: Arc::new(Open), on_commit: None, on_thread_end: None };
+    let options = sqlite::Options {
+        path,
+        retention,
+        readers: 1,
+        seal: Arc::new(Open),
+        on_commit: None,
+        on_thread_end: None,
+        on_given_up: None,
+    };
     let store = SqliteStore::open(options).expect("a store");
     let created = Timestamp::now();
     let client = Client { id: acme(), created, secret: Secret::new("secret"), previous: None };
@@ -128,7 +138,12 @@ async fn panicking_attempts_release_their_permits_and_are_retried() {
     let metrics = Metrics::new("test");
     let client = Arc::new(PanickingClient { panics, requests: AtomicUsize::new(0) });
     // One permit in all: if one attempt kept it, no other could start.
-    let handle = DeliveryHandle::new(store.clone(), client.clone(), Options { concurrency: 1 }, metrics.clone());
+    let handle = DeliveryHandle::new(
+        store.clone(),
+        client.clone(),
+        Options { concurrency: 1, memory_bytes: 1 << 20 },
+        metrics.clone(),
+    );
     let stop = CancellationToken::new();
     let finished = async {
         let mut interval = tokio::time::interval(Duration::from_millis(10));

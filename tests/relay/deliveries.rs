@@ -2,6 +2,7 @@
 //! them.
 
 mod api;
+mod backlog;
 mod changes;
 mod commands;
 mod crash;

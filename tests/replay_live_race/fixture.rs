@@ -52,6 +52,9 @@ impl Fixture {
             max_reject_age: Duration::from_secs(1),
             max_rejects: 1,
             max_reject_bytes: 1,
+            max_pending_age: std::time::Duration::from_secs(4 * 24 * 3600),
+            max_pending: 1_000_000,
+            max_pending_bytes: 1 << 40,
             max_delivery_age: Duration::from_secs(7 * 24 * 3600),
             max_deliveries: 1_000_000,
             max_attempt_bytes: 1 << 30,
@@ -64,6 +67,7 @@ impl Fixture {
             seal: Arc::new(Open),
             on_commit: None,
             on_thread_end: None,
+            on_given_up: None,
         });
         let store = store.expect("a store");
         for name in CLIENTS {

@@ -123,6 +123,7 @@ async fn bench_appends_and_replays() {
                 wal.fetch_max(report.wal_bytes, Ordering::Relaxed);
             })),
             on_thread_end: None,
+            on_given_up: None,
         })
         .unwrap()
     };

@@ -43,6 +43,7 @@ impl SqliteFiles {
             seal: Arc::new(Mask(0x5a)),
             on_commit,
             on_thread_end: None,
+            on_given_up: None,
         }
     }
 }
@@ -81,6 +82,9 @@ pub(crate) fn retention() -> Retention {
         max_reject_age: Duration::from_secs(7 * 24 * 3600),
         max_rejects: 1_000,
         max_reject_bytes: 64 << 20,
+        max_pending_age: Duration::from_secs(60 * 24 * 3600),
+        max_pending: 1_000_000,
+        max_pending_bytes: 1 << 40,
         max_delivery_age: Duration::from_secs(7 * 24 * 3600),
         max_deliveries: 1_000_000,
         max_attempt_bytes: 1 << 30,

@@ -115,6 +115,7 @@ macro_rules! test_store {
                 routing {
                     event_goes_to_named_else_default_notification
                     callback_gets_document_events_beside_notification
+                    callbacks_to_one_origin_share_a_queue_in_document_order
                     late_route_gets_latest_event_once
                     delivery_uses_current_callback
                     status_without_representation_in_format_is_not_queued
@@ -125,6 +126,9 @@ macro_rules! test_store {
                     events_of_one_document_are_delivered_in_order
                     first_attempts_precede_retries_each_by_due_time
                     due_page_reports_next_due_time
+                    page_of_two_has_a_first_attempt_and_a_retry
+                    queues_are_reported_when_their_deliveries_become_due
+                    all_queues_are_reported_after_opening_and_rescan
                     delivery_queues_are_isolated
                     finished_delivery_cannot_be_recorded_again
                     making_queue_due_keeps_document_order
@@ -138,6 +142,8 @@ macro_rules! test_store {
                     retry_failed_requeues_deliveries_failed_since
                     finished_deliveries_are_pruned_by_age_count_and_bytes
                     delivery_outlives_its_pruned_event
+                    delivery_is_given_up_at_the_end_of_its_schedule
+                    oldest_pending_deliveries_are_given_up_beyond_the_limits
                 }
                 rejects {
                     reject_is_stored_completely_and_survives_reopen

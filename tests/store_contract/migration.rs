@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use docrelay::app::data::DataDirectory;
-use docrelay::domain::{Disposition, NotificationState, QueueKey, Secret, Status, Target, Vendor};
+use docrelay::domain::{Disposition, Endpoint, NotificationState, QueueKey, Secret, Status, Vendor};
 use docrelay::store::sqlite::{Options, SqliteStore};
 use docrelay::store::{AppendOutcome, DeliveryQuery, DeliveryState, DocumentQuery, DuplicateRule, NewEvent, Store};
 use rusqlite::Connection;
@@ -106,20 +106,22 @@ async fn version_1_deliveries_are_found_and_continued() {
         (1, Delivered, 1),
     ];
     assert_eq!(states(&store).await, before);
-    let queues = store.outbox.ready().await;
+    let queues = store.outbox.ready().await.unwrap();
     assert_eq!(queues.len(), 2, "{queues:?}");
-    let slow = QueueKey { client: id("alpha"), target: Target::Notification("slow".parse().unwrap()) };
+    let slow = QueueKey { client: id("alpha"), endpoint: Endpoint::Notification("slow".parse().unwrap()) };
     let now = store.outbox.backlog().await.unwrap().oldest_due.unwrap().plus(std::time::Duration::from_secs(60));
     for queue in queues {
         let page = store.outbox.due(&queue, now, 10, Vec::new()).await.unwrap();
         let [head] = &page.deliveries[..] else { panic!("{page:?}") };
-        assert_eq!((head.failures, head.event.as_ref().map(|event| event.id.sequence)), (1, Some(5)));
+        let content = store.outbox.content(&queue, head.id).await.unwrap().unwrap();
+        assert_eq!((head.failures, content.event.as_ref().map(|event| event.id.sequence)), (1, Some(5)));
+        assert!(head.bytes > 0, "sizes are computed by the migration");
         if queue == slow {
             store.outbox.record_attempt(record(&queue, head.id, None, Disposition::Delivered, now)).await.unwrap();
             let next = store.outbox.due(&queue, now, 10, Vec::new()).await.unwrap();
             assert_eq!(next.deliveries.iter().map(|due| due.id).collect::<Vec<_>>(), [7], "the next of its document");
         } else {
-            let callback = head.callback.as_ref().unwrap();
+            let callback = content.callback.as_ref().unwrap();
             assert_eq!(callback.url, "http://127.0.0.1:18473/callback?key=secret");
         }
     }

@@ -12,6 +12,7 @@ mod deduplication;
 mod deliveries;
 #[cfg(test)]
 mod faults;
+mod give_up;
 pub(super) mod jobs;
 pub(super) mod notification_edit;
 pub(super) mod registry_change;
@@ -169,6 +170,9 @@ impl Writer {
                 self.shared.head.store(columns::unsigned(self.counters.head), Ordering::Release);
                 self.shared.ready_queues.add(committed.committed.ready);
                 self.jobs.check_histories(&committed.committed.histories, &self.retention);
+                for client in committed.committed.grown.iter().filter(|pending| pending.exceeds(&self.retention)) {
+                    self.jobs.enforce_limit(client.client, self.counters.time);
+                }
                 let events = batch::reply(items, committed.results);
                 report.events = events.len();
                 if !events.is_empty() {

@@ -135,7 +135,7 @@ impl EventReader {
             bytes = bytes.saturating_add(event.json.len());
             events.push_front(event);
         }
-        let is_retained = next > 0 && events::exists(db, self.number, next)?;
+        let is_retained = next > 0 && events::size(db, self.number, next)?.is_some();
         Ok(ListPage { items: events.into(), next: is_retained.then(|| columns::unsigned(next)) })
     }
 

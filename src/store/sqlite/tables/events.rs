@@ -55,8 +55,11 @@ pub(crate) fn insert(db: &Connection, event: &EventRow<'_>) -> rusqlite::Result<
     Ok(())
 }
 
-pub(crate) fn exists(db: &Connection, client: i64, sequence: i64) -> rusqlite::Result<bool> {
-    db.prepare_cached("SELECT 1 FROM event WHERE client = ?1 AND seq = ?2")?.exists([client, sequence])
+/// Bytes of an event with its request; `None` after it was pruned.
+pub(crate) fn size(db: &Connection, client: i64, sequence: i64) -> rusqlite::Result<Option<i64>> {
+    db.prepare_cached("SELECT bytes FROM event WHERE client = ?1 AND seq = ?2")?
+        .query_row([client, sequence], |row| row.get(0))
+        .optional()
 }
 
 /// Reads the events of one client.

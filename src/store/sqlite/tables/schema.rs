@@ -1,4 +1,4 @@
-//! The schema of version 1, and the settings of the connections. The meaning of the columns is documented here only.
+//! The schema of version 1, its later changes, and the settings of the connections. The meaning of the columns is documented here only.
 
 use std::time::Duration;
 
@@ -173,6 +173,28 @@ pub(crate) const VERSION_1: &str = "
         reason TEXT,
         PRIMARY KEY (delivery, number)
     ) WITHOUT ROWID;
+";
+
+/// The bounds of pending deliveries, and queues that are found by their due times and origins.
+pub(crate) const DELIVERY_BOUNDS: &str = "
+    -- `size` are the bytes of the event with its request, from which the memory of an attempt is known before it is read.
+    -- `restarted` is the time of the last manual retry, NULL for none: the retry schedule begins then, otherwise at
+    -- `created`. `queue` is the delivery queue: a notification's name, or the origin of a callback, so that callback
+    -- addresses of one host share a queue.
+    ALTER TABLE delivery ADD COLUMN size INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE delivery ADD COLUMN restarted INTEGER;
+    ALTER TABLE delivery ADD COLUMN queue TEXT GENERATED ALWAYS AS
+        (iif(notification = 0, substr(target, 1, instr(target, '#') - 1), target)) VIRTUAL;
+    -- The sum of `size` over the pending deliveries.
+    ALTER TABLE usage ADD COLUMN pending_bytes INTEGER NOT NULL DEFAULT 0;
+    UPDATE delivery SET size = coalesce(
+        (SELECT bytes FROM event WHERE event.client = delivery.client AND event.seq = delivery.seq), 0) WHERE state = 0;
+    UPDATE usage SET pending_bytes =
+        (SELECT coalesce(sum(size), 0) FROM delivery WHERE delivery.client = usage.client AND state = 0);
+    DROP INDEX delivery_due;
+    CREATE INDEX delivery_due ON delivery (client, notification, queue, (tries > 0), due) WHERE due IS NOT NULL;
+    -- Due deliveries of all queues, in order of time.
+    CREATE INDEX delivery_next ON delivery (due) WHERE due IS NOT NULL;
 ";
 
 /// Adds the bytes of the titles and identifiers of a client's documents to its usage counters.

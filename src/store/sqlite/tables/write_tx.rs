@@ -28,18 +28,28 @@ impl<'a> WriteTx<'a> {
         self.ready.insert(queue);
     }
 
-    /// Commits; returns the queues that were marked as ready, and the new history of each client that was changed.
+    /// Commits.
     pub(crate) fn commit(self) -> rusqlite::Result<Committed> {
-        let histories = self.usage.save(&self.db)?;
+        let SavedUsage { histories, grown } = self.usage.save(&self.db)?;
         self.db.commit()?;
-        Ok(Committed { ready: self.ready, histories })
+        Ok(Committed { ready: self.ready, histories, grown })
     }
 }
 
 /// What has taken effect with a commit.
 pub(crate) struct Committed {
+    /// The queues that were marked as ready.
     pub(crate) ready: BTreeSet<QueueKey>,
+    /// The history of each client whose usage has changed.
     pub(crate) histories: Vec<HistoryChange>,
+    /// Clients that have more pending deliveries than before.
+    pub(crate) grown: Vec<ClientPending>,
+}
+
+/// The usage of the changed clients after a transaction.
+pub(crate) struct SavedUsage {
+    pub(crate) histories: Vec<HistoryChange>,
+    pub(crate) grown: Vec<ClientPending>,
 }
 
 /// The history of a client after a transaction.
@@ -49,6 +59,36 @@ pub(crate) struct HistoryChange {
     pub(crate) history: HistoryUsage,
     /// Bytes that the transaction has added.
     pub(crate) added_bytes: i64,
+}
+
+/// The pending deliveries of a client and the bytes of their events with the requests.
+pub(crate) struct ClientPending {
+    pub(crate) client: i64,
+    pub(crate) number: i64,
+    pub(crate) bytes: i64,
+}
+
+impl ClientPending {
+    /// `None` when the client was removed.
+    pub(crate) fn read(db: &Connection, client: i64) -> rusqlite::Result<Option<Self>> {
+        db.prepare_cached("SELECT pending, pending_bytes FROM usage WHERE client = ?1")?
+            .query_row([client], |row| Ok(Self { client, number: row.get(0)?, bytes: row.get(1)? }))
+            .optional()
+    }
+
+    pub(crate) fn exceeds(&self, bounds: &Retention) -> bool {
+        self.number > columns::signed(bounds.max_pending) || self.bytes > columns::signed(bounds.max_pending_bytes)
+    }
+}
+
+/// A delivered or dead delivery.
+#[derive(Clone, Copy)]
+pub(crate) struct SettledDelivery {
+    pub(crate) id: i64,
+    /// Bytes of its attempts.
+    pub(crate) bytes: i64,
+    /// Bytes of its event with the request.
+    pub(crate) size: i64,
 }
 
 /// The changes of the usage counters in one transaction, by client number.
@@ -61,6 +101,7 @@ struct ClientChanges {
     event_bytes: i64,
     document_bytes: i64,
     pending: i64,
+    pending_bytes: i64,
     settled: i64,
     attempt_bytes: i64,
 }
@@ -77,24 +118,29 @@ impl UsageChanges {
         self.0.entry(client).or_default().document_bytes += bytes;
     }
 
-    pub(crate) fn delivery_queued(&mut self, client: i64) {
-        self.0.entry(client).or_default().pending += 1;
+    /// `size` are the bytes of its event with the request.
+    pub(crate) fn delivery_queued(&mut self, client: i64, size: i64) {
+        let changes = self.0.entry(client).or_default();
+        changes.pending += 1;
+        changes.pending_bytes += size;
     }
 
-    /// A pending delivery is now delivered or dead; `bytes` are those of all its attempts.
-    pub(crate) fn delivery_settled(&mut self, client: i64, bytes: i64) {
+    /// A pending delivery is now delivered or dead.
+    pub(crate) fn delivery_settled(&mut self, client: i64, delivery: &SettledDelivery) {
         let changes = self.0.entry(client).or_default();
         changes.pending -= 1;
+        changes.pending_bytes -= delivery.size;
         changes.settled += 1;
-        changes.attempt_bytes += bytes;
+        changes.attempt_bytes += delivery.bytes;
     }
 
     /// A delivered or dead delivery is pending again.
-    pub(crate) fn delivery_requeued(&mut self, client: i64, bytes: i64) {
+    pub(crate) fn delivery_requeued(&mut self, client: i64, delivery: SettledDelivery) {
         let changes = self.0.entry(client).or_default();
         changes.pending += 1;
+        changes.pending_bytes += delivery.size;
         changes.settled -= 1;
-        changes.attempt_bytes -= bytes;
+        changes.attempt_bytes -= delivery.bytes;
     }
 
     /// A delivered or dead delivery was removed.
@@ -104,26 +150,34 @@ impl UsageChanges {
         changes.attempt_bytes -= bytes;
     }
 
-    /// Writes the changes; returns the histories of the clients that still exist.
-    pub(crate) fn save(&self, db: &Connection) -> rusqlite::Result<Vec<HistoryChange>> {
+    /// Writes the changes; returns the usage of the clients that still exist.
+    pub(crate) fn save(&self, db: &Connection) -> rusqlite::Result<SavedUsage> {
         let mut update = db.prepare_cached(
             "UPDATE usage SET events = events + ?2, bytes = bytes + ?3, pending = pending + ?4, settled = settled + ?5,
-             settled_bytes = settled_bytes + ?6, document_bytes = document_bytes + ?7 WHERE client = ?1
-             RETURNING events, bytes, document_bytes",
+             settled_bytes = settled_bytes + ?6, document_bytes = document_bytes + ?7, pending_bytes = pending_bytes + ?8
+             WHERE client = ?1 RETURNING events, bytes, document_bytes, pending, pending_bytes",
         )?;
-        let mut histories = Vec::with_capacity(self.0.len());
+        let mut saved = SavedUsage { histories: Vec::with_capacity(self.0.len()), grown: Vec::new() };
         for (client, changes) in &self.0 {
-            let ClientChanges { events, event_bytes, document_bytes, pending, settled, attempt_bytes } = changes;
-            let history = update
-                .query_row(
-                    params![client, events, event_bytes, pending, settled, attempt_bytes, document_bytes],
-                    HistoryUsage::read,
-                )
+            let ClientChanges { events, event_bytes, document_bytes, pending, pending_bytes, settled, attempt_bytes } =
+                changes;
+            let client = *client;
+            let values =
+                params![client, events, event_bytes, pending, settled, attempt_bytes, document_bytes, pending_bytes];
+            let after = update
+                .query_row(values, |row| {
+                    let pending = ClientPending { client, number: row.get(3)?, bytes: row.get(4)? };
+                    Ok((HistoryUsage::read(row)?, pending))
+                })
                 .optional()?;
+            let Some((history, after)) = after else { continue };
             let added_bytes = event_bytes.saturating_add(*document_bytes).max(0);
-            histories.extend(history.map(|history| HistoryChange { client: *client, history, added_bytes }));
+            saved.histories.push(HistoryChange { client, history, added_bytes });
+            if *pending > 0 {
+                saved.grown.push(after);
+            }
         }
-        Ok(histories)
+        Ok(saved)
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::batch_tx::BatchTx;
 use super::deduplication::{self, Deduplication, Duplicate, KeyRow};
-use super::deliveries;
+use super::deliveries::{self, LatestEvent};
 use crate::domain::{DocumentId, Event, EventId, EventJson};
 use crate::store::sqlite::registry_cache::ClientTargets;
 use crate::store::sqlite::tables::columns;
@@ -72,7 +72,7 @@ pub(super) fn append(
         documents::update(tx.db(), client, &update)?;
     }
     (document.status, document.last_seq) = (event.update.status, sequence);
-    deliveries::enqueue(tx, targets, event, &document)?;
+    deliveries::enqueue(tx, targets, event, LatestEvent { document: &document, size: bytes })?;
     tx.write.usage.event_added(client, bytes);
     let text = documents::text_bytes(title, &event.update.vendor_id);
     tx.write.usage.document_changed(client, text - text_before);

@@ -18,7 +18,7 @@ pub(super) struct CommittedItems {
     /// One for each command, in order.
     pub(super) results: Vec<Result<CommandOutput, StoreError>>,
     pub(super) counters: LogCounters,
-    /// The queues with new work, and the new histories.
+    /// The queues with new work, the new histories, and the clients with more pending deliveries.
     pub(super) committed: Committed,
 }
 

@@ -8,14 +8,16 @@ use rusqlite::Connection;
 use super::bulk_update::{BulkUpdate, RemovedNotification};
 use super::checkpoint::LogSpace;
 use super::command::{CommandOutput, CommandReply, ReplySender, send};
+use super::give_up::{ExpirySweep, LimitSweep};
 use crate::domain::Timestamp;
 use crate::store::Retention;
-use crate::store::sqlite::after_commit::ReadyQueues;
+use crate::store::sqlite::OnGivenUp;
+use crate::store::sqlite::ready_queues::ReadyQueues;
 use crate::store::sqlite::registry_cache::RegistryCache;
 use crate::store::sqlite::retention::excess::Excess;
 use crate::store::sqlite::retention::{Prune, SliceBudget, erase, free_pages};
 use crate::store::sqlite::tables::columns;
-use crate::store::sqlite::tables::write_tx::{HistoryChange, WriteTx};
+use crate::store::sqlite::tables::write_tx::{Committed, HistoryChange, WriteTx};
 
 /// The queues of background work, each in order of arrival. Bulk updates come first, because a caller waits for them; then
 /// what exceeds the bounds of the history, because it grows with every batch; then erasing, then pruning. When they have removed much, the free pages are returned to the file system.
@@ -30,11 +32,12 @@ pub(crate) struct Jobs {
     returning: bool,
     /// Events removed by the retention since the last pass of pruning ended.
     removed_events: u64,
+    on_given_up: Option<OnGivenUp>,
 }
 
 struct BulkJob {
     update: BulkUpdate,
-    /// `None` after a restart.
+    /// `None` if nothing waits for the update, or after the reply.
     reply: Option<CommandReply>,
 }
 
@@ -45,7 +48,7 @@ struct PruneJob {
 
 impl Jobs {
     /// With the work that the previous run did not complete.
-    pub(crate) fn load(db: &Connection, bounds: &Retention) -> rusqlite::Result<Self> {
+    pub(crate) fn load(db: &Connection, bounds: &Retention, on_given_up: Option<OnGivenUp>) -> rusqlite::Result<Self> {
         let mut jobs = Self {
             bulk_updates: VecDeque::new(),
             excess: Excess::load(db, bounds)?,
@@ -53,6 +56,7 @@ impl Jobs {
             pruning: VecDeque::new(),
             returning: false,
             removed_events: 0,
+            on_given_up,
         };
         jobs.resume(db)?;
         jobs.returning = free_pages::are_many(db)?;
@@ -87,7 +91,7 @@ impl Jobs {
         self.erasing.push_back(number);
     }
 
-    /// Fails the pending deliveries of a removed notification, then replies.
+    /// Fails the pending deliveries of a removed notification. The removal itself is durable already.
     pub(super) fn fail_pending(&mut self, removed: RemovedNotification, reply: ReplySender<()>) {
         self.update(BulkUpdate::FailPending(removed), CommandReply::Done(reply));
     }
@@ -96,9 +100,19 @@ impl Jobs {
         self.bulk_updates.push_back(BulkJob { update, reply: Some(reply) });
     }
 
-    /// Prunes all clients, then replies with the number of events that were removed since the last reply. Resumes the work that a disk error has stopped.
+    /// Gives up the oldest pending deliveries of a client until it is within its limits.
+    pub(super) fn enforce_limit(&mut self, client: i64, now: Timestamp) {
+        let is_mine = |job: &BulkJob| matches!(&job.update, BulkUpdate::EnforceLimit(sweep) if sweep.client == client);
+        if !self.bulk_updates.iter().any(is_mine) {
+            let update = BulkUpdate::EnforceLimit(LimitSweep { client, now, given_up: 0 });
+            self.bulk_updates.push_back(BulkJob { update, reply: None });
+        }
+    }
+
+    /// Gives up expired deliveries and prunes all clients, then replies with the number of events that were removed since
+    /// the last reply. Resumes the work that a disk error has stopped.
     pub(super) fn prune(&mut self, db: &Connection, cache: &RegistryCache, now: Timestamp, reply: ReplySender<u64>) {
-        match self.resume(db) {
+        match self.resume(db).and_then(|()| self.expire_pending(db, now)) {
             Ok(()) => self.pruning.push_back(PruneJob { prune: Prune::new(now, cache.numbers()), reply }),
             Err(error) => send(reply, Err(columns::unavailable(&error))),
         }
@@ -106,8 +120,20 @@ impl Jobs {
 
     fn resume(&mut self, db: &Connection) -> rusqlite::Result<()> {
         self.erasing = erase::removed_clients(db)?.into();
-        let unfinished = BulkUpdate::unfinished(db)?.into_iter();
-        self.bulk_updates.extend(unfinished.map(|update| BulkJob { update, reply: None }));
+        for removed in RemovedNotification::load(db)? {
+            let is_queued = |job: &BulkJob| matches!(&job.update, BulkUpdate::FailPending(queued) if queued.number == removed.number);
+            if !self.bulk_updates.iter().any(is_queued) {
+                self.bulk_updates.push_back(BulkJob { update: BulkUpdate::FailPending(removed), reply: None });
+            }
+        }
+        Ok(())
+    }
+
+    fn expire_pending(&mut self, db: &Connection, now: Timestamp) -> rusqlite::Result<()> {
+        if !self.bulk_updates.iter().any(|job| matches!(job.update, BulkUpdate::Expire(_))) {
+            let update = BulkUpdate::Expire(ExpirySweep::new(db, now)?);
+            self.bulk_updates.push_back(BulkJob { update, reply: None });
+        }
         Ok(())
     }
 
@@ -120,7 +146,7 @@ impl Jobs {
         budget: SliceBudget,
     ) -> bool {
         if !self.bulk_updates.is_empty() {
-            self.slice_bulk_update(db, ready)
+            self.slice_bulk_update(db, bounds, ready)
         } else if !self.excess.is_empty() {
             self.slice_excess(db, bounds, budget)
         } else if !self.erasing.is_empty() {
@@ -132,22 +158,39 @@ impl Jobs {
         }
     }
 
-    fn slice_bulk_update(&mut self, db: &mut Connection, ready: &ReadyQueues) -> bool {
-        let Some(job) = self.bulk_updates.front_mut() else { return true };
-        let mut slice = || -> rusqlite::Result<bool> {
+    fn slice_bulk_update(&mut self, db: &mut Connection, bounds: &Retention, ready: &ReadyQueues) -> bool {
+        let Some(mut job) = self.bulk_updates.pop_front() else { return true };
+        let mut slice = || -> rusqlite::Result<(bool, Committed)> {
             let mut tx = WriteTx::begin(db)?;
-            let is_complete = job.update.slice(&mut tx)?;
-            ready.add(tx.commit()?.ready);
-            Ok(is_complete)
+            let is_complete = job.update.slice(&mut tx, bounds)?;
+            Ok((is_complete, tx.commit()?))
         };
-        let result = slice();
-        let is_ok = result.is_ok();
-        if !matches!(result, Ok(false))
-            && let Some(job) = self.bulk_updates.pop_front()
-        {
-            job.finish(result.map(drop));
+        let (is_complete, Committed { ready: queues, grown, .. }) = match slice() {
+            Ok(slice) => slice,
+            Err(error) => {
+                job.finish(Err(error));
+                return false;
+            }
+        };
+        ready.add(queues);
+        for pending in grown.iter().filter(|pending| pending.exceeds(bounds)) {
+            self.enforce_limit(pending.client, job.update.now());
         }
-        is_ok
+        if let Some((reason, count)) = job.update.take_given_up() {
+            tracing::warn!(count, reason = reason.as_str(), "pending deliveries became dead letters");
+            if let Some(on_given_up) = &self.on_given_up {
+                on_given_up(reason, count);
+            }
+        }
+        match is_complete {
+            true => job.finish(Ok(())),
+            // Behind the others, so that a large update does not delay them.
+            false => {
+                job.reply_early();
+                self.bulk_updates.push_back(job);
+            }
+        }
+        true
     }
 
     fn slice_excess(&mut self, db: &mut Connection, bounds: &Retention, budget: SliceBudget) -> bool {
@@ -233,6 +276,15 @@ impl Jobs {
 }
 
 impl BulkJob {
+    /// Replies after the first slice, so that the caller does not wait for every delivery of a large queue.
+    fn reply_early(&mut self) {
+        if self.update.retried().is_none()
+            && let Some(reply) = self.reply.take()
+        {
+            reply.send(Ok(CommandOutput::Done));
+        }
+    }
+
     fn finish(self, result: rusqlite::Result<()>) {
         let result = match (result, &self.update) {
             // The notification is removed in any case.
