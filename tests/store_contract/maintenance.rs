@@ -99,25 +99,27 @@ async fn erasing_large_client_at_most_doubles_webhook_times() {
     let files = SqliteFiles::new();
     let (store, _) = open(&files);
     store.registry.add_client(client("sender")).await.unwrap();
-    let mut ratios = Vec::new();
-    for name in ["one", "two", "three"] {
-        fill(&store, name, 40_000, 500).await;
-        let (done, erased) = (AtomicBool::new(true), AtomicBool::new(false));
-        let before = p99(&store, 4_000, &done).await;
-        store.registry.remove_client(&id(name)).await.unwrap();
-        let erasing = async {
-            store.log.prune(at(0)).await.unwrap();
-            erased.store(true, Ordering::Relaxed);
-        };
-        let (during, ()) = tokio::join!(p99(&store, 1, &erased), erasing);
-        let after = p99(&store, 4_000, &done).await;
-        println!("{during:?} while erasing, {before:?} before and {after:?} after it");
-        // The machine may have been slower at one time than at another.
-        ratios.push(during.as_secs_f64() / before.max(after).as_secs_f64());
-    }
-    // A peak of other load spoils one round, not most.
-    ratios.sort_by(f64::total_cmp);
-    assert!(ratios[1] <= 2.0, "{ratios:?}");
+    fill(&store, "large", 100_000, 500).await;
+    let (done, erased) = (AtomicBool::new(true), AtomicBool::new(false));
+    let before = p99(&store, 3_000, &done).await;
+    store.registry.remove_client(&id("large")).await.unwrap();
+    let sending = async {
+        let mut windows = Vec::new();
+        for _ in 0..3 {
+            windows.push(p99(&store, 2_000, &done).await);
+            assert!(!erased.load(Ordering::Relaxed), "erasing has ended too early to measure it");
+        }
+        windows
+    };
+    let erasing = async {
+        store.log.prune(at(0)).await.unwrap();
+        erased.store(true, Ordering::Relaxed);
+    };
+    let (mut during, ()) = tokio::join!(sending, erasing);
+    let after = p99(&store, 3_000, &done).await;
+    // A peak of other load spoils one window, not most; and the machine may have been slower at one time than at another.
+    during.sort_unstable();
+    assert!(during[1] <= before.max(after) * 2, "{during:?} while erasing, {before:?} before and {after:?} after it");
     store.log.close().await;
 }
 
