@@ -133,7 +133,7 @@ impl Writer {
         }
         let commands = items.len();
         self.commit(items, queued);
-        let budget = SliceBudget::after_batch(commands, bytes);
+        let budget = if self.is_quiet() { SliceBudget::quiet() } else { SliceBudget::after_batch(commands, bytes) };
         self.background(budget);
     }
 
@@ -145,7 +145,7 @@ impl Writer {
         let started = Instant::now();
         let committed = self.jobs.slice(&mut self.db, &self.retention, &self.shared.ready_queues, budget);
         let size = self.check_log();
-        if self.last_command.elapsed() < QUIET_AFTER {
+        if !self.is_quiet() {
             self.pause_until = Instant::now() + started.elapsed() * PAUSE_FACTOR;
         }
         if self.jobs.is_empty() {
@@ -203,6 +203,11 @@ impl Writer {
         let size = self.check_log();
         (report.wal_bytes, report.wal_over_limit) = (size.bytes, size.is_over_limit);
         self.report(report);
+    }
+
+    /// Whether no command has arrived for a while.
+    fn is_quiet(&self) -> bool {
+        self.last_command.elapsed() >= QUIET_AFTER
     }
 
     /// Whether background work waits so that commands are not delayed.
