@@ -18,7 +18,7 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use tokio::sync::mpsc;
@@ -223,6 +223,8 @@ fn prepare(options: Options) -> Result<(Writer, mpsc::Receiver<WriterCommand>, S
         seal: seal.clone(),
         on_commit,
         is_failing: false,
+        last_command: Instant::now(),
+        pause_until: Instant::now(),
         lock,
     };
     let readers = Readers::start(&path, readers, &threads).map_err(|e| OpenError::unusable(&path, e))?;

@@ -12,6 +12,9 @@ use rusqlite::Connection;
 
 use crate::factory::{SqliteFiles, at, client, id, keyed, raw};
 
+/// Held by each of these tests: they would disturb each other's measurements.
+static DISK: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 const DEADLINE: Duration = Duration::from_secs(120);
 
 /// The bound of the write-ahead log, with the transaction that exceeds it.
@@ -61,6 +64,7 @@ async fn shrink(store: &Store, path: &Path, bytes: u64) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn erasing_on_idle_store_bounds_wal_and_returns_disk_space() {
+    let _disk = DISK.lock().await;
     let files = SqliteFiles::new();
     let (store, largest_wal) = open(&files);
     fill(&store, "large", 60_000, 1_000).await;
@@ -96,33 +100,37 @@ async fn p99(store: &Store, at_least: usize, done: &AtomicBool) -> Duration {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn erasing_large_client_at_most_doubles_webhook_times() {
+    let _disk = DISK.lock().await;
     let files = SqliteFiles::new();
     let (store, _) = open(&files);
     store.registry.add_client(client("sender")).await.unwrap();
-    let mut ratios = Vec::new();
-    for name in ["one", "two", "three"] {
-        fill(&store, name, 40_000, 500).await;
-        let (done, erased) = (AtomicBool::new(true), AtomicBool::new(false));
-        let before = p99(&store, 4_000, &done).await;
-        store.registry.remove_client(&id(name)).await.unwrap();
-        let erasing = async {
-            store.log.prune(at(0)).await.unwrap();
-            erased.store(true, Ordering::Relaxed);
-        };
-        let (during, ()) = tokio::join!(p99(&store, 1, &erased), erasing);
-        let after = p99(&store, 4_000, &done).await;
-        println!("{during:?} while erasing, {before:?} before and {after:?} after it");
-        // The machine may have been slower at one time than at another.
-        ratios.push(during.as_secs_f64() / before.max(after).as_secs_f64());
-    }
-    // A peak of other load spoils one round, not most.
-    ratios.sort_by(f64::total_cmp);
-    assert!(ratios[1] <= 2.0, "{ratios:?}");
+    fill(&store, "large", 100_000, 500).await;
+    let (done, erased) = (AtomicBool::new(true), AtomicBool::new(false));
+    let before = p99(&store, 3_000, &done).await;
+    store.registry.remove_client(&id("large")).await.unwrap();
+    let sending = async {
+        let mut windows = Vec::new();
+        for _ in 0..5 {
+            windows.push(p99(&store, 2_000, &done).await);
+            assert!(!erased.load(Ordering::Relaxed), "erasing has ended too early to measure it");
+        }
+        windows
+    };
+    let erasing = async {
+        store.log.prune(at(0)).await.unwrap();
+        erased.store(true, Ordering::Relaxed);
+    };
+    let (mut during, ()) = tokio::join!(sending, erasing);
+    let after = p99(&store, 3_000, &done).await;
+    // Other load spoils some windows, erasing slows all of them down.
+    during.sort_unstable();
+    assert!(during[0] <= before.max(after) * 2, "{during:?} while erasing, {before:?} before and {after:?} after it");
     store.log.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn foreign_reader_delays_no_append_and_is_reported() {
+    let _disk = DISK.lock().await;
     let files = SqliteFiles::new();
     let largest_used = Arc::new(AtomicU64::new(0));
     let used = largest_used.clone();

@@ -15,9 +15,12 @@ use super::tables::rejects::{self, PruneRejects};
 use crate::domain::Timestamp;
 use crate::store::Retention;
 
-/// Time of a slice, without its commit: how long a command that arrives meanwhile waits. A batch of webhooks takes about as
-/// long.
-const SLICE_TIME: Duration = Duration::from_millis(2);
+/// Time of a slice while commands arrive, without its commit. A command that arrives meanwhile waits for both, and the commit
+/// takes longer than the slice: each row changes about two pages. So a slice costs about as much as a batch of webhooks.
+const SLICE_TIME: Duration = Duration::from_micros(500);
+
+/// Time of a slice when no command has arrived for a while.
+const QUIET_SLICE_TIME: Duration = Duration::from_millis(4);
 
 /// Work for each command of the batch before: it may have added an event, a deduplication key and a document, and pruning
 /// must remove faster than that.
@@ -39,6 +42,11 @@ pub(crate) struct SliceBudget {
 }
 
 impl SliceBudget {
+    /// A slice when no command has arrived for a while. Its time begins now.
+    pub(crate) fn quiet() -> Self {
+        Self { deadline: Instant::now() + QUIET_SLICE_TIME, min_work: 0 }
+    }
+
     /// The slice after a batch of so many commands and bytes. Its time begins now.
     pub(crate) fn after_batch(commands: usize, bytes: usize) -> Self {
         let min_work = WORK_PER_COMMAND.saturating_mul(commands.saturating_add(bytes / BYTES_PER_WORK));

@@ -15,12 +15,13 @@ mod faults;
 mod give_up;
 pub(super) mod jobs;
 pub(super) mod notification_edit;
+mod receive;
 pub(super) mod registry_change;
 
 use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use tokio::sync::mpsc;
@@ -29,6 +30,7 @@ use self::batch_tx::BatchContext;
 use self::checkpoint::{Checkpointer, LogSize};
 use self::command::{BatchItem, ReplySender, WriterCommand, send};
 use self::jobs::Jobs;
+use self::receive::receive_until;
 use self::registry_change::{RegistryChange, RemainingWork};
 use super::retention::SliceBudget;
 use super::tables::columns;
@@ -45,6 +47,13 @@ const MAX_BATCH_COMMANDS: usize = 512;
 /// Bytes of requests in one transaction, about: more would not fit SQLite's page cache and be written twice.
 const MAX_BATCH_BYTES: usize = 8 << 20;
 
+/// While commands arrive, a slice of work that can wait is followed by a pause of so many times its duration: few commands meet
+/// a slice, and the disk is left to them.
+const PAUSE_FACTOR: u32 = 4;
+
+/// Commands arrive if the last one came within this time.
+const QUIET_AFTER: Duration = Duration::from_millis(100);
+
 /// The state of the writer thread.
 pub(super) struct Writer {
     pub(super) db: Connection,
@@ -59,6 +68,10 @@ pub(super) struct Writer {
     pub(super) on_commit: Option<OnCommit>,
     /// Whether the last transaction failed: only a change is logged.
     pub(super) is_failing: bool,
+    /// When the last command came.
+    pub(super) last_command: Instant,
+    /// Before this time only urgent background work is done.
+    pub(super) pause_until: Instant,
     /// Held while the file is open for writing.
     pub(super) lock: File,
 }
@@ -101,6 +114,9 @@ impl Writer {
         if !self.jobs.can_run(self.checkpointer.space()) {
             return queue.blocking_recv_many(commands, MAX_BATCH_COMMANDS) > 0;
         }
+        if self.is_pausing() {
+            return receive_until(queue, commands, self.pause_until);
+        }
         while commands.len() < MAX_BATCH_COMMANDS {
             match queue.try_recv() {
                 Ok(command) => commands.push(command),
@@ -113,19 +129,26 @@ impl Writer {
 
     /// One transaction for these commands and one for background work.
     fn round(&mut self, items: Vec<BatchItem>, bytes: usize, queued: usize) {
-        let budget = SliceBudget::after_batch(items.len(), bytes);
+        if !items.is_empty() {
+            self.last_command = Instant::now();
+        }
+        let commands = items.len();
         self.commit(items, queued);
+        let budget = if self.is_quiet() { SliceBudget::quiet() } else { SliceBudget::after_batch(commands, bytes) };
         self.background(budget);
     }
 
     /// One slice of background work, if there is any and the write-ahead log has space for it.
     fn background(&mut self, budget: SliceBudget) {
-        if !self.jobs.can_run(self.checkpointer.space()) {
+        if !self.jobs.can_run(self.checkpointer.space()) || self.is_pausing() {
             return;
         }
         let started = Instant::now();
         let committed = self.jobs.slice(&mut self.db, &self.retention, &self.shared.ready_queues, budget);
         let size = self.check_log();
+        if !self.is_quiet() {
+            self.pause_until = Instant::now() + started.elapsed() * PAUSE_FACTOR;
+        }
         if self.jobs.is_empty() {
             // The rest of the log, which also shortens the file by the pages that were freed at its end.
             self.checkpointer.wake();
@@ -184,6 +207,16 @@ impl Writer {
         let size = self.check_log();
         (report.wal_bytes, report.wal_over_limit) = (size.bytes, size.is_over_limit);
         self.report(report);
+    }
+
+    /// Whether no command has arrived for a while.
+    fn is_quiet(&self) -> bool {
+        self.last_command.elapsed() >= QUIET_AFTER
+    }
+
+    /// Whether background work waits so that commands are not delayed.
+    fn is_pausing(&self) -> bool {
+        !self.jobs.is_urgent() && Instant::now() < self.pause_until
     }
 
     /// Checks the write-ahead log after a transaction.

@@ -71,6 +71,13 @@ impl Jobs {
             && !self.returning
     }
 
+    /// Whether a caller waits for the next work, or it has to keep up with what arrives. Erasing and the return of free pages can
+    /// wait.
+    pub(super) fn is_urgent(&self) -> bool {
+        let is_pruning = self.erasing.is_empty() && !self.pruning.is_empty();
+        !self.bulk_updates.is_empty() || !self.excess.is_empty() || is_pruning
+    }
+
     /// Whether there is work that may be done with this space in the write-ahead log. A reader that blocks the log stops
     /// all work but bulk updates, because a caller waits for them.
     pub(super) fn can_run(&self, space: LogSpace) -> bool {
