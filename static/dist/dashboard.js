@@ -68,15 +68,15 @@ c("copy")},2e3)}},c("copy"))}function y(n,...t){return a("div",{class:"empty"},a
  $TOKEN" -d '{"vendor":"ppj"}' ${location.origin}/hooks`;return k(n,c("withCurl"))}function C(n,t){let e=a("h1",{tabindex:"-1"},c(n));return a("header",{},e,a("\
 p",{class:"quiet"},c(t)))}var v=class extends Error{constructor(t){super(`refused: ${t}`),this.code=t}};var _=class extends Error{};var Et="docrelay-token";function X(n){try{sessionStorage.setItem(Et,n)}catch{}}function Nt(){try{sessionStorage.removeItem(Et)}catch{}}function Dt(){try{return sessionStorage.
 getItem(Et)}catch{return null}}function bt(){if(!location.hash.startsWith("#token="))return null;let n=new URLSearchParams(location.hash.slice(1)).get("token");
-return history.replaceState(null,"",location.pathname),n}var ie=3e4,$=class extends Error{constructor(t,e){super(e??`the relay responded with status ${t}`),this.status=t,this.detail=e}},N=class n{#e;#t=Date.now();#n;#s=!1;constructor(t,e){
+return history.replaceState(null,"",location.pathname),n}var ie=3e4,q=class extends Error{constructor(t,e){super(e??`the relay responded with status ${t}`),this.status=t,this.detail=e}},N=class n{#e;#t=Date.now();#n;#s=!1;constructor(t,e){
 this.token=t,this.#e=e}static async fromSecret(t){return new n(await Mt(t),t)}async renew(t){if(t!==this.token)return!0;if(!this.#e||Date.now()-this.#t<ie)return!1;
 this.#n??=Mt(this.#e).finally(()=>{this.#n=void 0});let e=await this.#n;return this.#s?!1:(this.token=e,this.#t=Date.now(),X(e),!0)}close(){this.#s=!0,this.#e=void 0,
 Nt()}async request(t,{method:e="GET",body:s,signal:o}={}){let r=this.token,i=await this.#o(t,{method:e,body:s,signal:o});if(i.status===401&&await this.renew(r)&&
 (i=await this.#o(t,{method:e,body:s,signal:o})),i.status===401)throw new v("auth_failed");if(i.ok)return i.status===204?void 0:i.json();let l=await i.json().catch(
-()=>({}));throw new $(i.status,l.detail??l.message)}#o(t,{method:e,body:s,signal:o}){return fetch(t,{method:e,body:s===void 0?void 0:JSON.stringify(s),headers:{
+()=>({}));throw new q(i.status,l.detail??l.message)}#o(t,{method:e,body:s,signal:o}){return fetch(t,{method:e,body:s===void 0?void 0:JSON.stringify(s),headers:{
 Authorization:`Bearer ${this.token}`},signal:o,cache:"no-store",credentials:"omit"})}};async function Mt({id:n,secret:t}){let e=new URLSearchParams({grant_type:"\
 client_credentials",client_id:n,client_secret:t}),s=await fetch("/oauth/token",{method:"POST",body:e,cache:"no-store",credentials:"omit"});if(s.status===400||s.
-status===401)throw new v("bad_client");if(!s.ok)throw new $(s.status);return(await s.json()).access_token}function w(n){return n instanceof v?n.code in W?c(n.code):c("refused",{reason:n.code}):n instanceof $?n.status===403?c("readOnly"):n.detail??c("badStatus",{status:String(
+status===401)throw new v("bad_client");if(!s.ok)throw new q(s.status);return(await s.json()).access_token}function w(n){return n instanceof v?n.code in W?c(n.code):c("refused",{reason:n.code}):n instanceof q?n.status===403?c("readOnly"):n.detail??c("badStatus",{status:String(
 n.status)}):n instanceof TypeError?c("unreachable"):n.message}function z(n,t){let e=a("button",{type:"button",click:t},c("tryAgain"));return a("div",{class:"emp\
 ty",role:"alert"},a("p",{class:"headline"},w(n)),a("p",{},e))}var J=class{#e={state:"off",key:"off"};get isRefused(){return this.#e.state==="refused"}show(t){this.#e=t,this.render()}render(){let{state:t,key:e,values:s,error:o}=this.#e,
 r=d("state");r.dataset.state=t,r.textContent=o?w(o):c(e,s)}};function ae(n,t,e=Math.random){return Math.min(n*2**Math.max(t-1,0),6e4)*(1+e()/4)}function Q(n,...t){let e=new AbortController;return new Promise(s=>{let o=()=>{
@@ -98,14 +98,14 @@ id=this.lastEventId}*push(t){this.afterCr&&t.startsWith(`
 `)&&(t=t.slice(1)),t!==""&&(this.afterCr=t.endsWith("\r"));let e=(this.pending+t).split(/\r\n|\n|\r/);this.pending=e.pop();for(let s of e){if(s!==""){this.parseField(
 s);continue}this.lastEventId=this.id,this.data.length>0&&(yield{type:this.type||"message",data:this.data.join(`
 `),lastEventId:this.lastEventId}),this.startEvent()}}parseField(t){let e=t.indexOf(":"),s=e<0?t:t.slice(0,e),o=e<0?"":t.slice(e+1).replace(/^ /,"");s==="data"?this.
-data.push(o):s==="event"?this.type=o:s==="id"&&!o.includes("\0")?this.id=o:s==="retry"&&/^[0-9]+$/.test(o)&&(this.retry=Number(o))}};async function qt(n,{headers:t,
+data.push(o):s==="event"?this.type=o:s==="id"&&!o.includes("\0")?this.id=o:s==="retry"&&/^[0-9]+$/.test(o)&&(this.retry=Number(o))}};async function $t(n,{headers:t,
 parser:e,signal:s,silence:o,onOpen:r,onEvent:i,onChunk:l}){let u=new AbortController,h=()=>u.abort(new DOMException(`no data for ${o} ms`,"TimeoutError")),m=setTimeout(
 h,o);try{let p=e.lastEventId?{"Last-Event-ID":e.lastEventId}:{},b=await fetch(n,{headers:{Accept:"text/event-stream",...p,...t},cache:"no-store",credentials:"om\
 it",signal:AbortSignal.any([s,u.signal])}),V=b.headers.get("content-type")??"";if(b.status!==200||!/^text\/event-stream\s*(;|$)/i.test(V))throw new Error(`expec\
 ted an event stream, got status ${b.status} and content type ${JSON.stringify(V)}`);r?.();let te=new TextDecoder,ee=b.body.getReader();for(;;){let{done:ne,value:se}=await ee.
-read();if(ne)return;clearTimeout(m),m=setTimeout(h,o);let It=te.decode(se,{stream:!0});for(let oe of e.push(It))i(oe);l?.(It)}}finally{clearTimeout(m),u.abort()}}var ue=9e4;function _t(n,{token:t,parser:e,signal:s,onOpen:o,onEvent:r,onChunk:i}){return qt(n,{headers:{Authorization:`Bearer ${t}`},parser:e,signal:s,silence:ue,
+read();if(ne)return;clearTimeout(m),m=setTimeout(h,o);let It=te.decode(se,{stream:!0});for(let oe of e.push(It))i(oe);l?.(It)}}finally{clearTimeout(m),u.abort()}}var ue=9e4;function _t(n,{token:t,parser:e,signal:s,onOpen:o,onEvent:r,onChunk:i}){return $t(n,{headers:{Authorization:`Bearer ${t}`},parser:e,signal:s,silence:ue,
 onOpen:o,onChunk:i,onEvent:({type:l,data:u,lastEventId:h})=>{if(l==="error")throw new v(u);if(l==="reset")throw new _("events after this position are no longer \
-available");l==="message"&&r({...JSON.parse(u),id:h})}})}async function $t(n,{signal:t,load:e,onEvent:s,onState:o}){let r=new Y,i,l=!1,u=()=>{r.connected(),o({state:"open",key:l?"reset":"open"}),l=!1};for(;!t.aborted;){
+available");l==="message"&&r({...JSON.parse(u),id:h})}})}async function qt(n,{signal:t,load:e,onEvent:s,onState:o}){let r=new Y,i,l=!1,u=()=>{r.connected(),o({state:"open",key:l?"reset":"open"}),l=!1};for(;!t.aborted;){
 o({state:"waiting",key:r.failures===0?"connecting":"reconnecting"});let{token:h}=n,m,p;try{i??=await e(),m=new et(i),await _t("/events/client",{token:h,parser:m,
 signal:t,onOpen:u,onEvent:V=>{r.received(),s(V)}})}catch(b){p=b}if(t.aborted)return;if(i=m?.lastEventId??i,r.retry=m?.retry??r.retry,p instanceof _){if(l=!0,i=void 0,
 r.resetReceived())continue}else if(p instanceof v){let b=await he(n,h);if(b)continue;if(b===!1)return o({state:"refused",error:p});r.failed()}else p&&r.failed();
@@ -128,8 +128,8 @@ includes(i)?i:"documents",filters:r}}function st(n){return`#/${Ft(n)}`}function 
 filter(([,e])=>e!=="");return t.length===0?"":`?${new URLSearchParams(t)}`}var Ee=500,be=1e4,xe=80,ot=class{#e;#t=[];#n;constructor(t){this.#e=t}add(t){this.#t.push(t),this.#n??=setTimeout(()=>this.#s(),Ee)}#s(){let t=this.#t.at(-1),e=(t.
 title||t.vendorId).slice(0,xe),s={count:this.#t.length,title:e,status:c(t.status)};this.#e.textContent=c("announcement",s),this.#t=[],this.#n=setTimeout(()=>{this.#n=
 void 0,this.#t.length>0&&this.#s()},be)}};var Se=[["day",86400],["hour",3600],["minute",60],["second",1]];function rt(n){let t=Math.round((new Date(n)-Date.now())/1e3);if(Number.isNaN(t))return"";let[e,
-s]=Se.find(([,r])=>Math.abs(t)>=r)??["second",1];return new Intl.RelativeTimeFormat(g(),{style:"narrow",numeric:"auto"}).format(Math.trunc(t/s),e)}function q(n){
-let t=new Date(n);return Number.isNaN(t.valueOf())?"":t.toLocaleString(g(),{dateStyle:"medium",timeStyle:"medium"})}function E(n){return a("time",{datetime:n,title:q(
+s]=Se.find(([,r])=>Math.abs(t)>=r)??["second",1];return new Intl.RelativeTimeFormat(g(),{style:"narrow",numeric:"auto"}).format(Math.trunc(t/s),e)}function $(n){
+let t=new Date(n);return Number.isNaN(t.valueOf())?"":t.toLocaleString(g(),{dateStyle:"medium",timeStyle:"medium"})}function E(n){return a("time",{datetime:n,title:$(
 n)},rt(n))}function Bt(){for(let n of document.querySelectorAll("time[datetime]")){let t=rt(n.dateTime);n.textContent!==t&&(n.textContent=t)}}var Tt=200;function Pt(n,t){let e=n.error&&[n.error.code,n.error.message].filter(Boolean).join(" "),s=f(n.title||n.vendorId,Tt),o=a("a",{href:I(n.documentId,t),
 tabindex:"-1"},s);return a("tr",{role:"row"},B("status",x(n.status)),B("title",o,e&&a("span",{class:"why"},f(e,Tt))),B("vendor",n.vendor),B("vendor-id",f(n.vendorId,
 Tt)),B("age",E(n.time)))}function B(n,...t){return a("td",{role:"gridcell",class:n},...t)}function Vt({firstVisible:n,rowHeight:t,viewportHeight:e,count:s}){let o=Math.max(0,n-8),r=Math.min(s,o+Math.ceil(e/t)+16);return{first:o,end:r}}function Wt(n,{
@@ -183,56 +183,57 @@ button",r,o);return i}function ht(n){let t=[`${n.method}${n.query?` ?${n.query}`
 Ae(n.body);return t.join(`
 `)+(e?`
 
-${e}`:"")}function Ae(n){try{return JSON.stringify(JSON.parse(n),null,2)}catch{return n}}var Ct=300,Ne=50,mt=class{#e;#t;#n;#s;#o=!1;#r=!1;#i=!1;#c;#a=new Set;#l=new Map;constructor(t,e,{id:s,back:o}){this.#e=t,this.#t=e,this.#n=s,this.back=o,this.#d()}onChange(t){
-t===this.documentId&&this.#u()}#u(){this.#o?this.#r=!0:this.#d()}async#d(){this.#o=!0,this.#r=!1;try{let t=await this.#h();if(!this.#e.isConnected)return;this.documentId=
-t.document.documentId,this.#m(t);let{deliveries:e}=t;!(e instanceof Error)&&e.some(({state:s})=>s==="pending")&&this.#p()}catch(t){this.#c=void 0;let s=t.status===
-404?y(c("noDocument")):z(t,()=>this.#d());this.#e.replaceChildren(this.#g(),s)}this.#o=!1,this.#r&&this.#d()}async#h(){let t=`/documents/${encodeURIComponent(this.#n)}`,
-[e,{events:s}]=await Promise.all([this.#t.request(t),this.#t.request(`${t}/events`)]),o=`/deliveries?limit=${Ne}&document=${e.documentId}`,r=await this.#t.request(
-o).then(i=>i.deliveries,i=>i);return{document:e,events:s,deliveries:r}}#p(){setTimeout(()=>this.#s.isConnected&&this.#u(),lt)}#m(t){let e=JSON.stringify([t,g()]);
-e!==this.#c&&this.#f(t),this.#c=e}#f({document:t,events:e,deliveries:s}){let o=document.activeElement?.dataset?.key;this.#s=a("h1",{tabindex:"-1"},f(t.title||t.
-vendorId,Ct));let r=[...e].reverse().map(i=>this.#y(i));this.#e.replaceChildren(this.#g(),a("div",{class:"heading"},this.#s,x(t.status)),De(t),...Me(t.error),...t.
-result?[kt("result",k(JSON.stringify(t.result,null,2),c("result")))]:[],kt("history",a("ol",{class:"history"},r)),kt("deliveries",this.#E(s))),document.title=`${(t.
-title||t.vendorId).slice(0,60)} · docrelay`,o?this.#e.querySelector(`[data-key="${o}"]`)?.focus():this.#i||this.#s.focus({preventScroll:!0}),this.#i=!0}#g(){return a(
-"p",{},a("a",{href:this.back,class:"back"},`← ${c("back")}`))}#y(t){let e=t.error&&[t.error.code,t.error.message].filter(Boolean).join(" "),s=a("div",{}),o=a(
-"summary",{"data-key":t.eventId},c("raw")),r=()=>this.#v(t.eventId,l,s),i=this.#a.has(t.eventId),l=a("details",{toggle:r,open:i},o,s),u=a("span",{class:"quiet"},
-q(t.time)),h=[x(t.status),E(t.time),u,e&&f(e,Ct)];return a("li",{},a("div",{class:"line"},h),l)}async#v(t,e,s){if(!e.open){this.#a.delete(t);return}this.#a.add(
-t),!s.hasChildNodes()&&(this.#l.has(t)||this.#l.set(t,this.#w(t)),s.replaceChildren(k(await this.#l.get(t),c("raw"))))}async#w(t){try{return ht(await this.#t.request(
-`/events/${t}/raw`))}catch(e){return this.#l.delete(t),e.status===404?c("noRaw"):w(e)}}#E(t){if(t instanceof Error)return a("p",{class:"quiet"},w(t));if(t.length===
-0)return a("p",{class:"quiet"},c("noDeliveries"));let e=()=>this.#u(),s=t.map(o=>ut(this.#t,o,{subject:dt(o)??P(o),onChange:e}));return a("ul",{class:"deliverie\
-s"},s)}};function De(n){let t=a("code",{},n.documentId),e=Object.entries(n.labels??{}).map(([r,i])=>f(`${r}: ${i}`)),s=n.title?.length>Ct,o={class:"long",tabindex:"\
-0",role:"region","aria-label":c("title")};return T([c("vendor"),n.vendor],[c("vendorId"),a("code",{},f(n.vendorId))],[c("documentId"),a("span",{class:"copyable"},
-t,G(n.documentId,t))],[c("lastEvent"),[E(n.time),` · ${q(n.time)}`]],[c("vendorTime"),n.vendorTime&&q(n.vendorTime)],[c("labels"),e.length>0&&a("span",{class:"\
-labels"},e)],[c("title"),s&&a("div",o,f(n.title))])}function Me(n){if(!n)return[];let t=[n.code,n.message].filter(Boolean).join(": ")||c("ERROR"),e=a("h2",{},c(
-"error"));return[a("section",{class:"error-box"},e,a("p",{},f(t)))]}function kt(n,t){return a("section",{},a("h2",{},c(n)),t)}var ft=class{#e;#t;constructor(t,e){this.#e=t,this.#t=e}async load(){let{hooks:t}=await this.#t.request("/hooks"),e=t.length>0?a("ul",{class:"cards"},t.map(qe)):
-_e();this.#e.replaceChildren(C("hooks","hooksHelp"),e)}};function pt(n){return n.name||n.vendor}function qe(n){let t=a("code",{class:"address"},n.url),{lastCall:e,
+${e}`:"")}function Ae(n){try{return JSON.stringify(JSON.parse(n),null,2)}catch{return n}}var Ct=300,Ne=50,De=1e3,mt=class{#e;#t;#n;#s;#o=!1;#r=!1;#i=!1;#c;#a=new Set;#l=new Map;constructor(t,e,{id:s,back:o}){this.#e=t,this.#t=e,this.#n=s,this.back=o,
+this.#d()}onChange(t){t===this.documentId&&this.#u()}#u(){this.#o?this.#r=!0:this.#d()}async#d(){this.#o=!0,this.#r=!1;try{let t=await this.#h();if(!this.#e.isConnected)
+return;this.documentId=t.document.documentId,this.#f(t);let{deliveries:e}=t;!(e instanceof Error)&&e.some(({state:s})=>s==="pending")&&this.#m()}catch(t){this.#c=
+void 0;let s=t.status===404?y(c("noDocument")):z(t,()=>this.#d());this.#e.replaceChildren(this.#y(),s)}this.#o=!1,this.#r&&this.#d()}async#h(){let t=`/documents\
+/${encodeURIComponent(this.#n)}`,[e,s]=await Promise.all([this.#t.request(t),this.#p(`${t}/events`)]),o=`/deliveries?limit=${Ne}&document=${e.documentId}`,r=await this.#t.
+request(o).then(i=>i.deliveries,i=>i);return{document:e,events:s,deliveries:r}}async#p(t){let e=[],s;do{let o=await this.#t.request(s?`${t}?cursor=${s}`:t);e.unshift(
+...o.events),s=o.next}while(s&&e.length<De);return e}#m(){setTimeout(()=>this.#s.isConnected&&this.#u(),lt)}#f(t){let e=JSON.stringify([t,g()]);e!==this.#c&&this.#g(
+t),this.#c=e}#g({document:t,events:e,deliveries:s}){let o=document.activeElement?.dataset?.key;this.#s=a("h1",{tabindex:"-1"},f(t.title||t.vendorId,Ct));let r=[
+...e].reverse().map(i=>this.#v(i));this.#e.replaceChildren(this.#y(),a("div",{class:"heading"},this.#s,x(t.status)),Me(t),...$e(t.error),...t.result?[kt("result",
+k(JSON.stringify(t.result,null,2),c("result")))]:[],kt("history",a("ol",{class:"history"},r)),kt("deliveries",this.#b(s))),document.title=`${(t.title||t.vendorId).
+slice(0,60)} · docrelay`,o?this.#e.querySelector(`[data-key="${o}"]`)?.focus():this.#i||this.#s.focus({preventScroll:!0}),this.#i=!0}#y(){return a("p",{},a("a",
+{href:this.back,class:"back"},`← ${c("back")}`))}#v(t){let e=t.error&&[t.error.code,t.error.message].filter(Boolean).join(" "),s=a("div",{}),o=a("summary",{"d\
+ata-key":t.eventId},c("raw")),r=()=>this.#w(t.eventId,l,s),i=this.#a.has(t.eventId),l=a("details",{toggle:r,open:i},o,s),u=a("span",{class:"quiet"},$(t.time)),h=[
+x(t.status),E(t.time),u,e&&f(e,Ct)];return a("li",{},a("div",{class:"line"},h),l)}async#w(t,e,s){if(!e.open){this.#a.delete(t);return}this.#a.add(t),!s.hasChildNodes()&&
+(this.#l.has(t)||this.#l.set(t,this.#E(t)),s.replaceChildren(k(await this.#l.get(t),c("raw"))))}async#E(t){try{return ht(await this.#t.request(`/events/${t}/raw`))}catch(e){
+return this.#l.delete(t),e.status===404?c("noRaw"):w(e)}}#b(t){if(t instanceof Error)return a("p",{class:"quiet"},w(t));if(t.length===0)return a("p",{class:"qui\
+et"},c("noDeliveries"));let e=()=>this.#u(),s=t.map(o=>ut(this.#t,o,{subject:dt(o)??P(o),onChange:e}));return a("ul",{class:"deliveries"},s)}};function Me(n){let t=a(
+"code",{},n.documentId),e=Object.entries(n.labels??{}).map(([r,i])=>f(`${r}: ${i}`)),s=n.title?.length>Ct,o={class:"long",tabindex:"0",role:"region","aria-label":c(
+"title")};return T([c("vendor"),n.vendor],[c("vendorId"),a("code",{},f(n.vendorId))],[c("documentId"),a("span",{class:"copyable"},t,G(n.documentId,t))],[c("last\
+Event"),[E(n.time),` · ${$(n.time)}`]],[c("vendorTime"),n.vendorTime&&$(n.vendorTime)],[c("labels"),e.length>0&&a("span",{class:"labels"},e)],[c("title"),s&&a(
+"div",o,f(n.title))])}function $e(n){if(!n)return[];let t=[n.code,n.message].filter(Boolean).join(": ")||c("ERROR"),e=a("h2",{},c("error"));return[a("section",{
+class:"error-box"},e,a("p",{},f(t)))]}function kt(n,t){return a("section",{},a("h2",{},c(n)),t)}var ft=class{#e;#t;constructor(t,e){this.#e=t,this.#t=e}async load(){let{hooks:t}=await this.#t.request("/hooks"),e=t.length>0?a("ul",{class:"cards"},t.map(_e)):
+qe();this.#e.replaceChildren(C("hooks","hooksHelp"),e)}};function pt(n){return n.name||n.vendor}function _e(n){let t=a("code",{class:"address"},n.url),{lastCall:e,
 lastRefusal:s}=n,o=a("span",{class:"quiet"},c("notCalled")),r=s&&[E(s.time),` · ${s.status} · `,f(s.reason,300)],i=Object.entries(n.labels).map(([u,h])=>`${u}\
 : ${h}`),l=a("h2",{},f(pt(n),100));return a("li",{class:"card"},a("div",{class:"heading"},l,a("span",{class:"tag"},n.vendor)),a("div",{class:"copyable"},t,G(n.url,
-t)),T([c("verification"),n.verify.type],[c("lastCall"),e?[E(e.time),` · ${e.status}`]:o],[c("lastRejected"),r],[c("labels"),i.join(", ")]))}function _e(){return y(
-c("noHooks"),a("p",{},c("curlHook")),K())}var $e=5,Oe=20,gt=class{#e;#t;#n;constructor(t,e){this.#e=t,this.#t=e,this.reload=void 0}invalidate(){this.#n=void 0}async load(){let[{notifications:t},e]=await Promise.
-all([this.#t.request("/v2/notification"),this.#t.request(`/deliveries?state=dead&limit=${Oe}`)]),s=await Promise.all(t.map(({name:l})=>this.#s(l))),o=JSON.stringify(
+t)),T([c("verification"),n.verify.type],[c("lastCall"),e?[E(e.time),` · ${e.status}`]:o],[c("lastRejected"),r],[c("labels"),i.join(", ")]))}function qe(){return y(
+c("noHooks"),a("p",{},c("curlHook")),K())}var Oe=5,He=20,gt=class{#e;#t;#n;constructor(t,e){this.#e=t,this.#t=e,this.reload=void 0}invalidate(){this.#n=void 0}async load(){let[{notifications:t},e]=await Promise.
+all([this.#t.request("/v2/notification"),this.#t.request(`/deliveries?state=dead&limit=${He}`)]),s=await Promise.all(t.map(({name:l})=>this.#s(l))),o=JSON.stringify(
 [t,e,s,g()]);if(o===this.#n)return;this.#n=o;let r=document.activeElement?.dataset?.key,i=t.map((l,u)=>this.#o(l,s[u]));this.#e.replaceChildren(C("notifications",
-"notificationsHelp"),i.length>0?a("ul",{class:"cards"},i):He(),a("section",{},a("h2",{},c("failedDeliveries")),this.#r(e.deliveries))),r&&this.#e.querySelector(
-`[data-key="${r}"]`)?.focus()}async#s(t){let e=`limit=${$e}&notification=${encodeURIComponent(t)}`;return(await this.#t.request(`/deliveries?${e}`)).deliveries}#o(t,e){
+"notificationsHelp"),i.length>0?a("ul",{class:"cards"},i):Ue(),a("section",{},a("h2",{},c("failedDeliveries")),this.#r(e.deliveries))),r&&this.#e.querySelector(
+`[data-key="${r}"]`)?.focus()}async#s(t){let e=`limit=${Oe}&notification=${encodeURIComponent(t)}`;return(await this.#t.request(`/deliveries?${e}`)).deliveries}#o(t,e){
 let{name:s,state:o,isDefault:r,endpoint:i,format:l}=t,u=r&&a("span",{class:"tag"},c("isDefault"));return a("li",{class:"card"},a("div",{class:"heading"},a("h2",
 {},s),x(o),u),T([c("endpoint"),a("code",{class:"address"},f(i))],[c("format"),l]),a("h3",{},c("lastDeliveries")),e.length>0?this.#i(e,P):Jt("noDeliveries"))}#r(t){
 return t.length===0?Jt("noFailedDeliveries"):this.#i(t,e=>dt(e)??P(e))}#i(t,e){let s=()=>this.reload?.(),o=t.map(r=>ut(this.#t,r,{subject:e(r),onChange:s}));return a(
-"ul",{class:"deliveries"},o)}};function Jt(n){return a("p",{class:"quiet"},c(n))}function He(){let t=`curl -H "Authorization: Bearer $TOKEN" -d '{"name":"main",\
+"ul",{class:"deliveries"},o)}};function Jt(n){return a("p",{class:"quiet"},c(n))}function Ue(){let t=`curl -H "Authorization: Bearer $TOKEN" -d '{"name":"main",\
 "endpoint":"https://app.example.com/webhook","format":"standard","isDefault":true}' ${location.origin}/v2/notification`;return y(c("noNotifications"),k(t,c("wit\
 hCurl")))}var yt=class{#e;#t;#n;#s;#o;constructor(t,e){this.#e=t,this.#t=e}async load(){let[t,{hooks:e}]=await Promise.all([this.#t.request("/rejects"),this.#t.request("/\
 hooks")]);this.#n=e,this.#s=a("ul",{class:"cards"},this.#r(t)),this.#o=a("p",{role:"status"});let s=t.rejects.length>0?this.#s:y(c("noRejects"));this.#e.replaceChildren(
 C("rejects","rejectsHelp"),this.#o,s,this.#i(t))}#r({rejects:t}){return t.map(e=>this.#c(e))}#i({next:t}){if(!t)return"";let s=a("button",{type:"button",click:async()=>{
 let o=await this.#t.request(`/rejects?cursor=${t}`);this.#s.append(...this.#r(o)),s.replaceWith(this.#i(o))}},c("more"));return s}#c(t){let e=this.#n.find(({id:r})=>r===
-t.hook),s=a("summary",{},c("raw")),o=a("li",{class:"card"},a("div",{class:"heading"},a("h2",{},f(t.reason,300))),T([c("received"),[E(t.time),` · ${q(t.time)}`]],
+t.hook),s=a("summary",{},c("raw")),o=a("li",{class:"card"},a("div",{class:"heading"},a("h2",{},f(t.reason,300))),T([c("received"),[E(t.time),` · ${$(t.time)}`]],
 [c("hook"),e?f(pt(e),100):c("deleted")],[c("verification"),!t.verified&&c("notVerified")]),a("details",{},s,k(ht(t),c("raw"))));return this.#n.length>0&&o.append(
 this.#a(t,e,o)),o}#a(t,e,s){let o=this.#n.map(m=>a("option",{value:m.id},pt(m))),r=e?void 0:a("select",{"aria-label":c("replayWith")},o),i=a("span",{role:"alert",
 class:"quiet"}),u=a("button",{type:"button",class:"small",click:async()=>{u.disabled=!0;try{await this.#l(t,r?.value,s)}catch(m){u.disabled=!1,i.textContent=w(m)}}},
 c("replay")),h=r&&a("label",{},`${c("replayWith")} `,r);return a("div",{class:"actions"},h,u,i)}async#l(t,e,s){let o=e?`?hook=${encodeURIComponent(e)}`:"",r=`/r\
 ejects/${t.id}/replay${o}`,{documentId:i}=await this.#t.request(r,{method:"POST"}),l=a("a",{href:I(i)},i);this.#o.replaceChildren(c("replayed")," ",l),s.remove(),
-this.#s.hasChildNodes()||this.#s.replaceWith(y(c("noRejects"))),l.focus()}};var Ue={hooks:ft,notifications:gt,rejects:yt},vt=class{#e;#t=new AbortController;#n=new J;#s=new tt(t=>this.#l(t));#o=new ct(this.#s);#r={};#i=0;#c;constructor(){
+this.#s.hasChildNodes()||this.#s.replaceWith(y(c("noRejects"))),l.focus()}};var je={hooks:ft,notifications:gt,rejects:yt},vt=class{#e;#t=new AbortController;#n=new J;#s=new tt(t=>this.#l(t));#o=new ct(this.#s);#r={};#i=0;#c;constructor(){
 this.#n.render()}signIn(t){this.#t.abort(),this.#e?.close(),this.#t=new AbortController,this.#e=t,X(t.token),this.#s.clear(),this.#o.session=t,this.#o.table.clear(),
 this.#a(t,this.#t.signal),this.showRoute()}signOut(){this.#t.abort(),this.#e?.close(),this.#e=void 0,this.#s.clear(),this.#o.table.clear(),d("page").replaceChildren(),
 history.replaceState(null,"",location.pathname),this.#n.show({state:"off",key:"signedOut"}),this.showRoute(),d("token").focus()}switchLanguage(){At(),this.#n.render(),
-this.showRoute()}#a(t,e){$t(t,{signal:e,load:async()=>{let i=await this.#s.load(t,e);return this.arrange(),i},onEvent:i=>this.#s.add(i)&&this.#o.onEvent(i),onState:i=>{
+this.showRoute()}#a(t,e){qt(t,{signal:e,load:async()=>{let i=await this.#s.load(t,e);return this.arrange(),i},onEvent:i=>this.#s.add(i)&&this.#o.onEvent(i),onState:i=>{
 this.#n.show(i),i.state==="refused"&&this.arrange()}})}#l(t){this.#c??=requestAnimationFrame(()=>this.#u()),t&&this.#r.content?.onChange(t)}#u(){this.#c=void 0,
 !(!this.#e||this.#r.page!=="documents")&&(this.#o.render(),this.drawChart())}drawChart(){this.#e&&this.#r.page==="documents"&&jt(d("chart"),this.#s.minutes)}arrange(){
 let{page:t}=F(),e=!this.#e||this.#n.isRefused&&!this.#s.isLoaded;d("welcome").hidden=!e,d("sign-in-section").hidden=!e&&!this.#n.isRefused,d("guide").hidden=!e&&
@@ -242,7 +243,7 @@ hidden=!this.#e;for(let s of d("navigation").querySelectorAll("a"))s.dataset.pag
 "navigation").hidden)return;let r=c(t==="document"?"documents":t);if(document.title=t==="documents"?"docrelay":`${r} · docrelay`,t==="documents"){this.#d(s,o);
 return}scrollTo({top:0,behavior:"instant"}),t==="help"?d("guide-heading").focus():t==="document"?this.#h(e,s):this.#p(t,{takesFocus:o.page!==void 0})}#d(t,e){this.#o.
 restore(t),this.drawChart(),e.page==="document"&&(scrollTo({top:this.#i,behavior:"instant"}),this.#o.table.focus(e.id))}#h(t,e){let s=this.#m(Yt());this.#r.content=
-new mt(s,this.#e,{id:t,back:st(e)})}async#p(t,{takesFocus:e}){let s=this.#r,o=()=>this.#r===s,r=()=>C(t,`${t}Help`),i=this.#m(r(),Yt()),l=new Ue[t](i,this.#e),u=async()=>{
+new mt(s,this.#e,{id:t,back:st(e)})}async#p(t,{takesFocus:e}){let s=this.#r,o=()=>this.#r===s,r=()=>C(t,`${t}Help`),i=this.#m(r(),Yt()),l=new je[t](i,this.#e),u=async()=>{
 try{await l.load()}catch(h){l.invalidate?.(),o()&&i.replaceChildren(r(),z(h,u))}};l.reload=()=>o()&&u(),await u(),t==="notifications"&&this.#f(o,u),o()&&e&&i.querySelector(
 "h1").focus({preventScroll:!0})}#m(...t){let e=a("div",{},t);return d("page").replaceChildren(e),e}async#f(t,e){for(;t();)await new Promise(s=>setTimeout(s,lt)),
 t()&&!document.hidden&&await e()}onKey(t){if(t.defaultPrevented||t.altKey||t.ctrlKey||t.metaKey)return;let{page:e,content:s}=this.#r;t.key==="Escape"&&s&&(location.

@@ -10,18 +10,18 @@ Date.now(),this.#e=i.expires_in>0?this.fetchedAt+i.expires_in*1e3:1/0,this.#t}as
  text/plain"},mode:"same-origin",credentials:"same-origin",cache:"no-store",signal:AbortSignal.timeout(2e4)});return{response:t,text:(await t.text()).trim()}}catch{
 throw new p(navigator.onLine?"ticket_failed":"offline")}}};function at(s){if(!s.startsWith("{"))return{token:s};try{return JSON.parse(s)}catch{throw new p("tick\
 et_failed")}}function ct(s){return typeof s=="string"&&/^[\w.~+/=-]+$/.test(s)}function w(s){try{let t=atob(s.split(".")[1].replace(/-/g,"+").replace(/_/g,"/")),e=new TextDecoder().decode(Uint8Array.from(t,i=>i.charCodeAt(0)));return Object(
-JSON.parse(e))}catch{return{}}}function F(s){let{exp:t,iat:e,nbf:i,jti:r,...n}=w(s);return Object.keys(n).length>0?JSON.stringify(n):s}function G(s){let{scope:t,
+JSON.parse(e))}catch{return{}}}function F(s){let{exp:t,iat:e,nbf:i,jti:r,...n}=w(s);return Object.keys(n).length>0?JSON.stringify(n):s}function H(s){let{scope:t,
 use:e}=w(s);return e!=="ticket"&&/(^| )(events|manage)( |$)/.test(t)}var x=class{constructor(t=""){this.lastEventId=t,this.retry=void 0,this.pending="",this.afterCr=!1,this.startEvent()}startEvent(){this.type="",this.data=[],this.
 id=this.lastEventId}*push(t){this.afterCr&&t.startsWith(`
 `)&&(t=t.slice(1)),t!==""&&(this.afterCr=t.endsWith("\r"));let e=(this.pending+t).split(/\r\n|\n|\r/);this.pending=e.pop();for(let i of e){if(i!==""){this.parseField(
 i);continue}this.lastEventId=this.id,this.data.length>0&&(yield{type:this.type||"message",data:this.data.join(`
 `),lastEventId:this.lastEventId}),this.startEvent()}}parseField(t){let e=t.indexOf(":"),i=e<0?t:t.slice(0,e),r=e<0?"":t.slice(e+1).replace(/^ /,"");i==="data"?this.
-data.push(r):i==="event"?this.type=r:i==="id"&&!r.includes("\0")?this.id=r:i==="retry"&&/^[0-9]+$/.test(r)&&(this.retry=Number(r))}};async function H(s,{headers:t,
+data.push(r):i==="event"?this.type=r:i==="id"&&!r.includes("\0")?this.id=r:i==="retry"&&/^[0-9]+$/.test(r)&&(this.retry=Number(r))}};async function G(s,{headers:t,
 parser:e,signal:i,silence:r,onOpen:n,onEvent:o,onChunk:a}){let c=new AbortController,u=()=>c.abort(new DOMException(`no data for ${r} ms`,"TimeoutError")),f=setTimeout(
 u,r);try{let z=e.lastEventId?{"Last-Event-ID":e.lastEventId}:{},m=await fetch(s,{headers:{Accept:"text/event-stream",...z,...t},cache:"no-store",credentials:"om\
 it",signal:AbortSignal.any([i,c.signal])}),X=m.headers.get("content-type")??"";if(m.status!==200||!/^text\/event-stream\s*(;|$)/i.test(X))throw new Error(`expec\
 ted an event stream, got status ${m.status} and content type ${JSON.stringify(X)}`);n?.();let st=new TextDecoder,it=m.body.getReader();for(;;){let{done:rt,value:nt}=await it.
-read();if(rt)return;clearTimeout(f),f=setTimeout(u,r);let j=st.decode(nt,{stream:!0});for(let ot of e.push(j))o(ot);a?.(j)}}finally{clearTimeout(f),c.abort()}}var dt=9e4;function W(s,{token:t,parser:e,signal:i,onOpen:r,onEvent:n,onChunk:o}){return H(s,{headers:{Authorization:`Bearer ${t}`},parser:e,signal:i,silence:dt,
+read();if(rt)return;clearTimeout(f),f=setTimeout(u,r);let j=st.decode(nt,{stream:!0});for(let ot of e.push(j))o(ot);a?.(j)}}finally{clearTimeout(f),c.abort()}}var dt=9e4;function W(s,{token:t,parser:e,signal:i,onOpen:r,onEvent:n,onChunk:o}){return G(s,{headers:{Authorization:`Bearer ${t}`},parser:e,signal:i,silence:dt,
 onOpen:r,onChunk:o,onEvent:({type:a,data:c,lastEventId:u})=>{if(a==="error")throw new l(c);if(a==="reset")throw new g("events after this position are no longer \
 available");a==="message"&&n({...JSON.parse(c),id:u})}})}function S(s){return Number(s.split(".")[1])}function h(s,t){return s===t||s===""||t==="earliest"?!1:t===""||s==="earliest"?!0:s.split(".")[0]!==t.split(".")[0]||
 S(s)<S(t)}function y(s){if(s instanceof l)return{state:"error",code:s.code};if(!navigator.onLine)return{state:"offline",code:"offline"};let t=s instanceof p?s.code:"unrea\
@@ -66,7 +66,7 @@ t.after,this.#s=!1;let e=this.#i;if(this.#i=[],this.#r&&h(t.after,this.#r))this.
 t)}#n({documents:t,after:e}){!this.#t||this.#s||(this.#s=T(t,this.#t.documents)&&!h(this.#t.after,e))}#o(t){!this.#t||!this.#s||(this.#e===""||h(this.#e,t))&&(this.#e=
 t)}#a(t){let{event:e,isReplay:i}=t;if(!this.#t){this.#c(t);return}if(!i){if(this.#e!==""&&!h(this.#e,e.id))return;this.#s&&(this.#e=e.id)}T(this.#t.documents,[e.
 documentId])&&this.notify(t)}#c(t){this.#i.push(t),this.#i.length>1e3&&(this.#r=this.#i.shift().event.id)}};async function V({relay:s,credentials:t,documents:e,vendor:i},r){let n=await t.token(),o=e??w(n).documents??null,a=()=>({documents:e===null?[]:void 0,interest:{
-documents:o,after:o===null?"":"earliest"},newsSince:Math.min(w(n).iat*1e3||Date.now(),Date.now())});if(!G(n))return a();let c=new URLSearchParams({limit:o?1:20});
+documents:o,after:o===null?"":"earliest"},newsSince:Math.min(w(n).iat*1e3||Date.now(),Date.now())});if(!H(n))return a();let c=new URLSearchParams({limit:o?1:20});
 i&&!o&&c.set("vendor",i);let u=m=>wt(s+m,n,r),f=await u(`/documents?${c}`);return f===null&&t.ticketUrl&&(n=await t.token(n),f=await u(`/documents?${c}`)),f===null?
 a():{documents:(o?await Promise.all(o.map(m=>u(`/documents/${encodeURIComponent(m)}`))):f.documents).filter(Boolean).map(bt),interest:{documents:o,after:f.lastEventId},
 newsSince:0}}function bt({eventId:s,...t}){return{...t,id:s}}async function wt(s,t,e){let i=await fetch(s,{headers:{Authorization:`Bearer ${t}`},cache:"no-store",
