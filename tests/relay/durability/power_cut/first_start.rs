@@ -86,6 +86,9 @@ fn power_cut_after_commands_keeps_what_they_have_issued() {
     let seed = seed();
     for round in 0..5 {
         let (mut relay, mut disk) = empty(seed.wrapping_add(round));
+        // Only `serve` creates a data directory; the commands then work on its files.
+        relay.restart();
+        relay.kill();
         let client = relay.add_client("acme");
         let token = relay.token("acme");
         let hook = relay.add_hook("acme", "gini", &[]);
