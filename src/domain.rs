@@ -9,7 +9,7 @@ mod hook;
 mod notification;
 mod time;
 
-pub use client::{Client, ClientId, Secret};
+pub use client::{Client, ClientId, ClientRef, Secret};
 pub use destinations::{Callback, Destinations, Disposition, MAX_ENDPOINT_CHARS, QueueKey, Target, check_endpoint};
 pub use document::{DocumentId, InvalidId, Status, UnknownName, Vendor, VendorId};
 pub use event::{Epoch, Event, EventId, EventJson, SharedEvent, Update, VendorError};

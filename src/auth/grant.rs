@@ -7,7 +7,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::domain::{ClientId, DocumentId, Timestamp};
+use crate::domain::{ClientRef, DocumentId, Timestamp};
 
 /// One permission, as a word in the `scope` of RFC 6749.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,10 +139,9 @@ impl Ticket {
 /// The permissions of a verified token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grant {
-    pub client: ClientId,
+    /// The client that the token was issued to, not a later one of its id.
+    pub client: ClientRef,
     pub scopes: Scopes,
-    /// Whole seconds.
-    pub issued: Timestamp,
     /// The first instant at which the token is invalid.
     pub expires: Timestamp,
     /// Present if the token is a ticket.

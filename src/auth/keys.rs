@@ -16,7 +16,7 @@ use serde::Serialize;
 use super::files::{self, KeyError};
 use super::grant::{Grant, Scope, Scopes, Ticket};
 use super::secret;
-use crate::domain::{ClientId, DocumentId, Timestamp};
+use crate::domain::{ClientId, ClientRef, DocumentId, Timestamp};
 
 /// The claims `iss` and `aud` of the relay's tokens.
 pub(super) const ISSUER: &str = "docrelay";
@@ -51,6 +51,8 @@ struct IssuedClaims<'a> {
     iss: &'a str,
     aud: &'a str,
     sub: &'a ClientId,
+    /// The creation of the client in milliseconds: a later client of the same id does not accept the token.
+    client_created: i64,
     scope: String,
     exp: i64,
     iat: i64,
@@ -62,11 +64,12 @@ struct IssuedClaims<'a> {
 }
 
 impl<'a> IssuedClaims<'a> {
-    fn new(client: &'a ClientId, scopes: &Scopes, exp: i64, now: Timestamp) -> Result<Self, KeyError> {
+    fn new(client: &'a ClientRef, scopes: &Scopes, exp: i64, now: Timestamp) -> Result<Self, KeyError> {
         Ok(Self {
             iss: ISSUER,
             aud: ISSUER,
-            sub: client,
+            sub: &client.id,
+            client_created: client.created.millis(),
             scope: scopes.to_string(),
             exp,
             iat: now.seconds(),
@@ -118,7 +121,13 @@ impl Keys {
     ///
     /// # Errors
     /// [`KeyError::SigningFailed`], [`KeyError::Random`].
-    pub fn issue(&self, client: &ClientId, scopes: &Scopes, ttl: Duration, now: Timestamp) -> Result<String, KeyError> {
+    pub fn issue(
+        &self,
+        client: &ClientRef,
+        scopes: &Scopes,
+        ttl: Duration,
+        now: Timestamp,
+    ) -> Result<String, KeyError> {
         self.sign(IssuedClaims::new(client, scopes, now.plus(ttl).seconds(), now)?)
     }
 

@@ -15,7 +15,7 @@ use serde::Deserialize;
 use super::files::KeyError;
 use super::grant::{AuthError, Grant, Scope, Scopes, Ticket};
 use super::keys::{ISSUER, Keys, TICKET_USE};
-use crate::domain::Timestamp;
+use crate::domain::{ClientId, ClientRef, Timestamp};
 use crate::store::Registry;
 
 /// Longer tokens are rejected without parsing. An issued token has about 400 bytes, a ticket with 100 documents 5700.
@@ -50,6 +50,9 @@ struct ReceivedClaims {
     scope: String,
     exp: NumericDate,
     iat: NumericDate,
+    /// Milliseconds. Every token that the relay issues has it.
+    #[serde(default)]
+    client_created: Option<i64>,
     #[serde(default)]
     nbf: Option<NumericDate>,
     #[serde(default, rename = "use")]
@@ -151,12 +154,11 @@ impl Authenticator {
         if now >= grant.expires {
             return Err(AuthError::Expired);
         }
-        let client = self.inner.registry.client(&grant.client).ok_or(AuthError::UnknownClient)?;
-        // `iat` has whole seconds, so a token issued in the second of the client's creation is valid.
-        if grant.issued.seconds() < client.created.seconds() {
-            return Err(AuthError::UnknownClient);
+        let present = self.inner.registry.client(&grant.client.id);
+        match present {
+            Some(client) if client.created == grant.client.created => Ok(()),
+            _ => Err(AuthError::UnknownClient),
         }
-        Ok(())
     }
 
     /// Checks the signature and the claims, except expiry and client.
@@ -185,10 +187,23 @@ impl Authenticator {
         if claims.nbf.as_ref().is_some_and(|nbf| now < nbf.0) {
             return Err(AuthError::NotYetValid);
         }
-        let client = claims.sub.parse().map_err(|_| AuthError::UnknownClient)?;
+        let client = self.client(&claims)?;
         let scopes = claims.scope.parse().map_err(|_| AuthError::Malformed)?;
         let ticket = claims.ticket(scopes)?;
-        Ok(Grant { client, scopes, issued: claims.iat.0, expires: claims.exp.0, ticket })
+        Ok(Grant { client, scopes, expires: claims.exp.0, ticket })
+    }
+
+    /// The client that a token was issued to. The relay's own tokens say when it was created. Others, signed with its key or
+    /// by an earlier version, belong to the present client of their id, if they were not issued before its creation; `iat`
+    /// has whole seconds.
+    fn client(&self, claims: &ReceivedClaims) -> Result<ClientRef, AuthError> {
+        let id: ClientId = claims.sub.parse().map_err(|_| AuthError::UnknownClient)?;
+        if let Some(created) = claims.client_created {
+            return Ok(ClientRef { id, created: Timestamp::from_millis(created) });
+        }
+        let present = self.inner.registry.client(&id).ok_or(AuthError::UnknownClient)?;
+        let is_older = claims.iat.0.seconds() < present.created.seconds();
+        if is_older { Err(AuthError::UnknownClient) } else { Ok(present.reference()) }
     }
 
     fn cache(&self, cache_key: [u8; 32], grant: &Grant, now: Timestamp) {

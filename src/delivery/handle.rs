@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use super::in_flight::InFlight;
 use super::scheduler::SchedulerCommand;
 use super::{ForbiddenEndpoint, HttpClient, HttpError, HttpExchange};
-use crate::domain::{ClientId, NotificationName, QueueKey, Target, Timestamp};
+use crate::domain::{ClientId, ClientRef, NotificationName, QueueKey, Target, Timestamp};
 use crate::metrics::Metrics;
 use crate::store::{Store, StoreError};
 use crate::vendor::OutgoingRequest;
@@ -67,12 +67,12 @@ impl DeliveryHandle {
     /// [`StoreError::Unavailable`] or [`StoreError::Stopped`].
     pub async fn retry_failed(
         &self,
-        client: &ClientId,
+        client: &ClientRef,
         name: &NotificationName,
         since: Timestamp,
         now: Timestamp,
     ) -> Result<u64, StoreError> {
-        let queue = QueueKey { client: client.clone(), target: Target::Notification(name.clone()) };
+        let queue = QueueKey { client: client.id.clone(), target: Target::Notification(name.clone()) };
         self.commands.send(SchedulerCommand::Reset(queue)).await;
         self.store.outbox.retry_failed(client, name, since, now).await
     }
@@ -82,10 +82,11 @@ impl DeliveryHandle {
     /// # Errors
     ///
     /// [`StoreError::NotFound`] if the client has no such delivery.
-    pub async fn retry(&self, queue: &QueueKey, id: u64, now: Timestamp) -> Result<(), StoreError> {
+    pub async fn retry(&self, client: &ClientRef, target: Target, id: u64, now: Timestamp) -> Result<(), StoreError> {
         // First: an attempt in flight may fail after the store was changed, and must not overwrite it.
-        self.commands.send(SchedulerCommand::RetryNow(queue.clone(), id)).await;
-        self.store.outbox.retry(&queue.client, id, now).await
+        let queue = QueueKey { client: client.id.clone(), target };
+        self.commands.send(SchedulerCommand::RetryNow(queue, id)).await;
+        self.store.outbox.retry(client, id, now).await
     }
 
     /// Cancels all requests in flight to a removed notification and waits until they have ended.

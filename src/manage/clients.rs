@@ -74,8 +74,7 @@ impl Clients {
 
     /// Removes a client with everything it owns. Its streams end, its hooks stop, its deliveries in flight are cancelled.
     ///
-    /// Returns after the current second has ended: the `iat` of a token counts whole seconds, so a token of this client
-    /// could otherwise be valid for a new client of the same id.
+    /// Returns after the millisecond of the removal has ended: a new client of the same id has another time of creation.
     ///
     /// # Errors
     /// [`StoreError::NotFound`] if there is no such client.
@@ -83,8 +82,7 @@ impl Clients {
         self.registry.remove_client(id).await?;
         self.hub.revoke(id);
         self.delivery.cancel_client(id).await;
-        let remaining_ms = 1000 - Timestamp::now().millis().rem_euclid(1000);
-        tokio::time::sleep(Duration::from_millis(remaining_ms.unsigned_abs())).await;
+        tokio::time::sleep(Duration::from_millis(1)).await;
         tracing::info!(client = %id, "client removed");
         Ok(())
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::auth::{KeyError, generate_secret};
-use crate::domain::{ClientId, Hook, HookChange, NewHook, Timestamp};
+use crate::domain::{ClientRef, Hook, HookChange, NewHook, Timestamp};
 use crate::store::{Registry, StoreError};
 use crate::vendor;
 
@@ -42,7 +42,7 @@ impl Hooks {
     }
 
     /// A client's hooks, oldest first.
-    pub fn list(&self, client: &ClientId) -> Vec<Arc<Hook>> {
+    pub fn list(&self, client: &ClientRef) -> Vec<Arc<Hook>> {
         self.registry.hooks(client)
     }
 
@@ -50,21 +50,21 @@ impl Hooks {
     ///
     /// # Errors
     /// [`StoreError::NotFound`] if the client has no such hook.
-    pub fn get(&self, client: &ClientId, id: &str) -> Result<Arc<Hook>, StoreError> {
+    pub fn get(&self, client: &ClientRef, id: &str) -> Result<Arc<Hook>, StoreError> {
         self.list(client).into_iter().find(|hook| hook.id == id).ok_or(StoreError::NotFound("hook"))
     }
 
     /// The ids of all clients' hooks.
     pub fn ids(&self) -> HashSet<String> {
         let clients = self.registry.clients().into_iter();
-        clients.flat_map(|client| self.registry.hooks(&client.id)).map(|hook| hook.id.clone()).collect()
+        clients.flat_map(|client| self.registry.hooks(&client.reference())).map(|hook| hook.id.clone()).collect()
     }
 
     /// Validates a new hook and stores it with a random id and key.
     ///
     /// # Errors
     /// [`HookError::Invalid`] and [`HookError::TooMany`].
-    pub async fn add(&self, client: &ClientId, new: NewHook, now: Timestamp) -> Result<Hook, HookError> {
+    pub async fn add(&self, client: &ClientRef, new: NewHook, now: Timestamp) -> Result<Hook, HookError> {
         validate(&new).map_err(HookError::Invalid)?;
         if self.list(client).len() >= HOOKS_PER_CLIENT {
             return Err(HookError::TooMany(HOOKS_PER_CLIENT));
@@ -88,7 +88,7 @@ impl Hooks {
     ///
     /// # Errors
     /// [`HookError::Invalid`], and [`StoreError::NotFound`] if the client has no such hook.
-    pub async fn change(&self, client: &ClientId, id: &str, change: HookChange) -> Result<Hook, HookError> {
+    pub async fn change(&self, client: &ClientRef, id: &str, change: HookChange) -> Result<Hook, HookError> {
         let known = self.get(client, id)?;
         let new = NewHook {
             vendor: known.vendor,
@@ -115,7 +115,7 @@ impl Hooks {
     ///
     /// # Errors
     /// [`StoreError::NotFound`] if the client has no such hook.
-    pub async fn remove(&self, client: &ClientId, id: &str) -> Result<(), StoreError> {
+    pub async fn remove(&self, client: &ClientRef, id: &str) -> Result<(), StoreError> {
         self.registry.remove_hook(client, id).await
     }
 }

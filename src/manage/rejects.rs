@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::domain::{ClientId, Hook, Timestamp, Update};
+use crate::domain::{ClientRef, Hook, Timestamp, Update};
 use crate::ingest::{Ingest, Webhook};
 use crate::store::{AppendOutcome, RawRequest, Registry, Reject, RejectStore, StoreError};
 use crate::vendor::{self, ParsedMessage, WebhookError, WebhookRequest};
@@ -39,7 +39,7 @@ impl Rejects {
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] or [`StoreError::Stopped`].
-    pub async fn list(&self, client: &ClientId, limit: usize, before: Option<u64>) -> Result<Vec<Reject>, StoreError> {
+    pub async fn list(&self, client: &ClientRef, limit: usize, before: Option<u64>) -> Result<Vec<Reject>, StoreError> {
         self.rejects.list(client, limit, before).await
     }
 
@@ -50,7 +50,7 @@ impl Rejects {
     /// [`ReplayError::NotFound`] and [`ReplayError::Malformed`], for which the reject is kept.
     pub async fn replay(
         &self,
-        client: &ClientId,
+        client: &ClientRef,
         id: u64,
         hook: Option<&str>,
         now: Timestamp,

@@ -8,7 +8,7 @@ use futures::stream::BoxStream;
 
 use super::StoreFuture;
 use crate::domain::{
-    ClientId, Destinations, DocumentId, Epoch, EventId, SharedEvent, Status, Timestamp, Update, Vendor, VendorId,
+    ClientRef, Destinations, DocumentId, Epoch, EventId, SharedEvent, Status, Timestamp, Update, Vendor, VendorId,
 };
 
 /// A vendor's request as received, without credentials.
@@ -39,7 +39,7 @@ pub enum DuplicateRule {
 #[derive(Debug, Clone)]
 pub struct NewEvent {
     /// The client that owns the document.
-    pub client: ClientId,
+    pub client: ClientRef,
     /// The vendor that converts the document.
     pub vendor: Vendor,
     /// Status, result and vendor's identifier of the document.
@@ -192,7 +192,7 @@ pub trait Log: Send + Sync {
     ///
     /// # Errors
     /// `NotFound`, `Unavailable`, `Stopped`.
-    fn events_after(&self, client: &ClientId, sequence: u64, limit: PageLimit) -> StoreFuture<'_, LogPage>;
+    fn events_after(&self, client: &ClientRef, sequence: u64, limit: PageLimit) -> StoreFuture<'_, LogPage>;
     /// All batches that are committed from now on, of all clients, in order, until the store is closed. At most 64
     /// batches are buffered; when a reader lags further behind, the writer waits for it.
     fn tail(&self) -> BoxStream<'static, CommittedBatch>;
@@ -200,27 +200,27 @@ pub trait Log: Send + Sync {
     ///
     /// # Errors
     /// `NotFound`, `Unavailable`, `Stopped`.
-    fn raw_request(&self, client: &ClientId, sequence: u64) -> StoreFuture<'_, Option<RawRequest>>;
+    fn raw_request(&self, client: &ClientRef, sequence: u64) -> StoreFuture<'_, Option<RawRequest>>;
     /// A page of a client's documents.
     ///
     /// # Errors
     /// `NotFound`, `Unavailable`, `Stopped`.
-    fn documents(&self, client: &ClientId, query: DocumentQuery) -> StoreFuture<'_, DocumentPage>;
+    fn documents(&self, client: &ClientRef, query: DocumentQuery) -> StoreFuture<'_, DocumentPage>;
     /// One document; `None` when the client has no such document.
     ///
     /// # Errors
     /// `NotFound`, `Unavailable`, `Stopped`.
-    fn document(&self, client: &ClientId, id: DocumentId) -> StoreFuture<'_, Option<Document>>;
+    fn document(&self, client: &ClientRef, id: DocumentId) -> StoreFuture<'_, Option<Document>>;
     /// The latest retained events of a document, oldest first, at most 1 000.
     ///
     /// # Errors
     /// `NotFound`, `Unavailable`, `Stopped`.
-    fn history(&self, client: &ClientId, id: DocumentId) -> StoreFuture<'_, Vec<SharedEvent>>;
+    fn history(&self, client: &ClientRef, id: DocumentId) -> StoreFuture<'_, Vec<SharedEvent>>;
     /// The client's events since a time by minute and status, of at most the latest `limit` events.
     ///
     /// # Errors
     /// `NotFound`, `Unavailable`, `Stopped`.
-    fn event_counts(&self, client: &ClientId, since: Timestamp, limit: usize) -> StoreFuture<'_, EventCounts>;
+    fn event_counts(&self, client: &ClientRef, since: Timestamp, limit: usize) -> StoreFuture<'_, EventCounts>;
     /// Commits a small write, to test that the store can accept events.
     ///
     /// # Errors

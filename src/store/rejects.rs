@@ -1,7 +1,7 @@
 //! The port of the rejects: authenticated requests that could not be parsed, kept so that their owner can replay them.
 
 use super::{RawRequest, StoreFuture};
-use crate::domain::{ClientId, Timestamp};
+use crate::domain::{ClientRef, Timestamp};
 
 /// An authenticated request that could not be parsed.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,20 +25,20 @@ pub trait RejectStore: Send + Sync {
     ///
     /// # Errors
     /// `NotFound` for an unknown client; `Unavailable` and `Stopped` as for [`Log::append`](super::Log::append).
-    fn add(&self, client: &ClientId, reject: Reject) -> StoreFuture<'_, u64>;
+    fn add(&self, client: &ClientRef, reject: Reject) -> StoreFuture<'_, u64>;
     /// Up to `limit` rejects with an id below `before`, newest first.
     ///
     /// # Errors
     /// `NotFound` for an unknown client; `Unavailable`, `Stopped`.
-    fn list(&self, client: &ClientId, limit: usize, before: Option<u64>) -> StoreFuture<'_, Vec<Reject>>;
+    fn list(&self, client: &ClientRef, limit: usize, before: Option<u64>) -> StoreFuture<'_, Vec<Reject>>;
     /// One reject; `None` when the client has no reject of this id.
     ///
     /// # Errors
     /// `NotFound` for an unknown client; `Unavailable`, `Stopped`.
-    fn get(&self, client: &ClientId, id: u64) -> StoreFuture<'_, Option<Reject>>;
+    fn get(&self, client: &ClientRef, id: u64) -> StoreFuture<'_, Option<Reject>>;
     /// Removes a reject, after it was replayed.
     ///
     /// # Errors
     /// `NotFound` for an unknown client or reject; `Unavailable`, `Stopped`.
-    fn remove(&self, client: &ClientId, id: u64) -> StoreFuture<'_, ()>;
+    fn remove(&self, client: &ClientRef, id: u64) -> StoreFuture<'_, ()>;
 }

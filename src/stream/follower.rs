@@ -10,7 +10,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use super::control::{self, IDLE_LINE};
 use super::hub::{Fields, Filter, Framing, Hub, HubFull, Lagged, Subscription, WriteBuffer};
 use super::position::{Cursor, StartPosition};
-use crate::domain::{ClientId, EventId, Timestamp};
+use crate::domain::{ClientRef, EventId, Timestamp};
 use crate::metrics::{Disconnect, GaugeGuard, Label, Metrics};
 use crate::store::{LogPage, PageLimit, Store, StoreError};
 
@@ -35,7 +35,7 @@ impl Default for Options {
 /// What a follower asks for.
 #[derive(Debug)]
 pub struct FollowRequest {
-    pub client: ClientId,
+    pub client: ClientRef,
     pub start: StartPosition,
     pub filter: Filter,
     pub fields: Fields,
@@ -74,7 +74,7 @@ impl Streams {
     ///
     /// [`HubFull`] when a limit is reached or the relay is stopping.
     pub fn follow(&self, request: FollowRequest) -> Result<Follower, HubFull> {
-        let subscription = self.hub.subscribe(&request.client, request.now)?;
+        let subscription = self.hub.subscribe(&request.client.id, request.now)?;
         // Only now, after subscribing, read the head: what is committed from here on is in the ring.
         let head = self.store.log.head();
         let cursor = Cursor::new(request.start, self.store.log.epoch(), head);
@@ -83,6 +83,7 @@ impl Streams {
         let now = Instant::now();
         Ok(Follower {
             streams: self.clone(),
+            client: request.client,
             subscription,
             _counted: GaugeGuard::new(&self.metrics.followers),
             cursor,
@@ -100,6 +101,8 @@ impl Streams {
 /// One open stream.
 pub struct Follower {
     streams: Streams,
+    /// Pages of the log are those of this client, even if another one has its id meanwhile.
+    client: ClientRef,
     subscription: Subscription,
     _counted: GaugeGuard,
     cursor: Cursor,
@@ -228,7 +231,7 @@ impl Follower {
     async fn read_page(&self) -> Result<LogPage, StoreError> {
         let Streams { store, options, metrics, .. } = &self.streams;
         let _running = GaugeGuard::new(&metrics.replays_running);
-        store.log.events_after(self.subscription.client(), self.cursor.sequence(), options.page).await
+        store.log.events_after(&self.client, self.cursor.sequence(), options.page).await
     }
 
     /// Moves over a page of the log and adds its events, after a `reset` if events before them are missing.

@@ -9,11 +9,11 @@ use docrelay::stream::hub::{Fields, Filter, Framing, Hub, Options};
 use docrelay::stream::{self, FollowRequest, Follower, StartPosition, StreamAction, Streams};
 use tokio::time::timeout;
 
-use crate::fixture::{CLIENTS, Fixture};
+use crate::fixture::{CLIENTS, Fixture, client_ref};
 
 fn follow(relay: &Streams) -> Follower {
     let request = FollowRequest {
-        client: CLIENTS[0].parse().expect("a name"),
+        client: client_ref(CLIENTS[0]),
         start: StartPosition::Live,
         filter: Filter::default(),
         fields: Fields::All,

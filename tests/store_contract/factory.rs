@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use docrelay::domain::{
-    Client, ClientId, Disposition, QueueKey, Secret, SharedEvent, Status, Timestamp, Update, Vendor,
+    Client, ClientRef, Disposition, QueueKey, Secret, SharedEvent, Status, Timestamp, Update, Vendor,
 };
 use docrelay::store::sqlite::{OnCommit, Options, SqliteStore};
 use docrelay::store::{
@@ -86,12 +86,18 @@ pub(crate) fn at(ms: u64) -> Timestamp {
 
 pub(crate) const DAY: u64 = 24 * 3600 * 1000;
 
-pub(crate) fn id(name: &str) -> ClientId {
-    name.parse().unwrap()
+/// The client that [`client`] makes.
+pub(crate) fn id(name: &str) -> ClientRef {
+    client(name).reference()
 }
 
 pub(crate) fn client(name: &str) -> Client {
-    Client { id: id(name), created: at(0), secret: Secret::new(&format!("secret of {name}")), previous: None }
+    Client {
+        id: name.parse().unwrap(),
+        created: at(0),
+        secret: Secret::new(&format!("secret of {name}")),
+        previous: None,
+    }
 }
 
 /// A store with these clients.

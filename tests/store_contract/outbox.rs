@@ -24,7 +24,7 @@ pub(crate) fn default_notification(name: &str, format: Format) -> Notification {
 
 /// The delivery queue of a notification.
 pub(crate) fn notification_queue(client: &str, name: &str) -> QueueKey {
-    QueueKey { client: id(client), target: Target::Notification(name.parse().unwrap()) }
+    QueueKey { client: id(client).id, target: Target::Notification(name.parse().unwrap()) }
 }
 
 /// A store whose client `a` has the default notification `main` in the format `gini`.

@@ -5,7 +5,7 @@ use std::future::ready;
 use futures::future::BoxFuture;
 
 use super::UNKNOWN_CLIENT;
-use crate::domain::{ClientId, DocumentId, NotificationName, QueueKey, Target, Timestamp};
+use crate::domain::{ClientRef, DocumentId, NotificationName, QueueKey, Target, Timestamp};
 use crate::store::sqlite::SqliteStore;
 use crate::store::sqlite::registry_cache::ClientTargets;
 use crate::store::sqlite::tables::document_fifo::QueueRow;
@@ -47,7 +47,7 @@ impl Outbox for SqliteStore {
         Box::pin(self.request(|reply| WriterCommand::Batch(BatchItem { command, reply: CommandReply::Done(reply) })))
     }
 
-    fn deliveries(&self, client: &ClientId, query: DeliveryQuery) -> StoreFuture<'_, Vec<Delivery>> {
+    fn deliveries(&self, client: &ClientRef, query: DeliveryQuery) -> StoreFuture<'_, Vec<Delivery>> {
         let (epoch, number) = (self.shared.identity.epoch, self.number(client));
         Box::pin(async move {
             let number = number?;
@@ -58,7 +58,7 @@ impl Outbox for SqliteStore {
 
     fn deliveries_of(
         &self,
-        client: &ClientId,
+        client: &ClientRef,
         document: DocumentId,
         query: DeliveryQuery,
     ) -> StoreFuture<'_, Vec<Delivery>> {
@@ -76,7 +76,7 @@ impl Outbox for SqliteStore {
         })
     }
 
-    fn delivery(&self, client: &ClientId, id: u64) -> StoreFuture<'_, Option<Delivery>> {
+    fn delivery(&self, client: &ClientRef, id: u64) -> StoreFuture<'_, Option<Delivery>> {
         let (epoch, number) = (self.shared.identity.epoch, self.number(client));
         Box::pin(async move {
             let number = number?;
@@ -85,20 +85,22 @@ impl Outbox for SqliteStore {
         })
     }
 
-    fn retry(&self, client: &ClientId, id: u64, now: Timestamp) -> StoreFuture<'_, ()> {
+    fn retry(&self, client: &ClientRef, id: u64, now: Timestamp) -> StoreFuture<'_, ()> {
         let command = BatchCommand::RetryDelivery { client: client.clone(), id, now };
         Box::pin(self.request(|reply| WriterCommand::Batch(BatchItem { command, reply: CommandReply::Done(reply) })))
     }
 
     fn retry_failed(
         &self,
-        client: &ClientId,
+        client: &ClientRef,
         name: &NotificationName,
         since: Timestamp,
         now: Timestamp,
     ) -> StoreFuture<'_, u64> {
-        let key = QueueKey { client: client.clone(), target: Target::Notification(name.clone()) };
-        let row = self.queue_row(&key).and_then(|(_, row)| row.ok_or(StoreError::NotFound("notification")));
+        let key = QueueKey { client: client.id.clone(), target: Target::Notification(name.clone()) };
+        let targets = self.shared.registry.targets(client).ok_or(UNKNOWN_CLIENT);
+        let row =
+            targets.and_then(|targets| queue_row(&targets, &key.target).ok_or(StoreError::NotFound("notification")));
         match row {
             Ok(row) => {
                 let queue = QueueSweep { key, row, now };
@@ -126,14 +128,16 @@ impl Outbox for SqliteStore {
 }
 
 impl SqliteStore {
-    /// The client of a queue, and the queue's rows; `None` for an unknown notification.
+    /// The client that has a queue's client id at present, and the queue's rows; `None` for an unknown notification.
     fn queue_row(&self, queue: &QueueKey) -> Result<(ClientTargets, Option<QueueRow>), StoreError> {
-        let targets = self.shared.registry.targets(&queue.client).ok_or(UNKNOWN_CLIENT)?;
-        let row = targets.notification_number(&queue.target).map(|notification| QueueRow {
-            client: targets.number,
-            notification,
-            target: queue.target.key(),
-        });
+        let targets = self.shared.registry.present_targets(&queue.client).ok_or(UNKNOWN_CLIENT)?;
+        let row = queue_row(&targets, &queue.target);
         Ok((targets, row))
     }
+}
+
+/// The rows of a queue; `None` for an unknown notification.
+fn queue_row(targets: &ClientTargets, target: &Target) -> Option<QueueRow> {
+    let notification = targets.notification_number(target)?;
+    Some(QueueRow { client: targets.number, notification, target: target.key() })
 }

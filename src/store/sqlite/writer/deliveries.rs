@@ -171,7 +171,7 @@ impl Destination {
         let new = NewDelivery { id, sequence: document.last_seq, document: document.uuid, now: event.now };
         DocumentFifo { queue: &queue, document: document.number }.push(&mut tx.write, &new)?;
         tx.counters.delivery = id;
-        tx.write.mark_ready(QueueKey { client: event.client.clone(), target: self.target });
+        tx.write.mark_ready(QueueKey { client: event.client.id.clone(), target: self.target });
         Ok(())
     }
 }

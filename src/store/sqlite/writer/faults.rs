@@ -9,7 +9,7 @@ use super::command::{BatchCommand, BatchItem, CommandReply};
 use super::notification_edit::NotificationEdit;
 use super::registry_change::RegistryChange;
 use crate::domain::{
-    Client, ClientId, Format, Notification, NotificationState, Secret, Status, Timestamp, Update, Vendor,
+    Client, ClientRef, Format, Notification, NotificationState, Secret, Status, Timestamp, Update, Vendor,
 };
 use crate::store::sqlite::{Options, SqliteStore, prepare};
 use crate::store::{
@@ -29,8 +29,8 @@ impl Seal for PlainText {
     }
 }
 
-fn client_id() -> ClientId {
-    "a".parse().expect("a valid value")
+fn client_ref() -> ClientRef {
+    ClientRef { id: "a".parse().expect("a valid value"), created: Timestamp::from_millis(0) }
 }
 
 /// A writer without its thread, and a client in its database.
@@ -54,7 +54,7 @@ fn writer(directory: &tempfile::TempDir) -> (Writer, SqliteStore) {
     };
     let (mut writer, _commands, store) = prepare(options).expect("a new database");
     let client =
-        Client { id: client_id(), created: Timestamp::from_millis(0), secret: Secret::new("s"), previous: None };
+        Client { id: client_ref().id, created: client_ref().created, secret: Secret::new("s"), previous: None };
     let change = RegistryChange::AddClient { client, sealed: Vec::new() };
     change.apply(&mut writer.db, &writer.shared.registry, &PlainText).expect("a new client");
     (writer, store)
@@ -68,7 +68,7 @@ fn append(writer: &mut Writer, numbers: std::ops::Range<usize>) -> Vec<Result<u6
         let (reply, result) = oneshot::channel();
         results.push(result);
         let event = NewEvent {
-            client: client_id(),
+            client: client_ref(),
             vendor: Vendor::Ppj,
             update: Update::new(vendor_id, Status::Completed),
             labels: Default::default(),
@@ -169,7 +169,7 @@ async fn failed_batch_queues_no_delivery() {
         created: Timestamp::from_millis(0),
     };
     let change = NotificationEdit::Add(notification);
-    let change = RegistryChange::Notifications { client: client_id(), change: Box::new(change) };
+    let change = RegistryChange::Notifications { client: client_ref(), change: Box::new(change) };
     change.apply(&mut writer.db, &writer.shared.registry, &PlainText).expect("a new notification");
     writer.db.pragma_update(None, "query_only", true).expect("a setting");
     let position = writer.counters;

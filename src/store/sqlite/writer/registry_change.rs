@@ -6,21 +6,21 @@ use rusqlite::{Connection, TransactionBehavior, params};
 
 use super::bulk_update::RemovedNotification;
 use super::notification_edit::NotificationEdit;
-use crate::domain::{Client, ClientId, Hook};
+use crate::domain::{Client, ClientId, ClientRef, Hook};
 use crate::store::sqlite::registry_cache::{CachedClient, RegistryCache};
 use crate::store::sqlite::tables::columns;
 use crate::store::{Seal, StoreError};
 
-/// A change of the registry. `number` is the client that the sealed value was made for: when the writer applies the change,
-/// the name may belong to another client.
+/// A change of the registry. When the writer applies it, another client may have the id of the client that it is for: then
+/// the client is not found.
 pub(crate) enum RegistryChange {
     AddClient { client: Client, sealed: Vec<u8> },
-    UpdateClient { number: i64, client: Client, sealed: Vec<u8> },
+    UpdateClient { client: Client, sealed: Vec<u8> },
     RemoveClient { id: ClientId },
-    AddHook { number: i64, client: ClientId, hook: Arc<Hook>, sealed: Vec<u8> },
-    UpdateHook { number: i64, client: ClientId, hook: Arc<Hook>, sealed: Vec<u8> },
-    RemoveHook { client: ClientId, id: String },
-    Notifications { client: ClientId, change: Box<NotificationEdit> },
+    AddHook { client: ClientRef, hook: Arc<Hook>, sealed: Vec<u8> },
+    UpdateHook { client: ClientRef, hook: Arc<Hook>, sealed: Vec<u8> },
+    RemoveHook { client: ClientRef, id: String },
+    Notifications { client: ClientRef, change: Box<NotificationEdit> },
 }
 
 /// Background work that a change leaves.
@@ -62,26 +62,26 @@ impl RegistryChange {
     /// The client's number, if the change can be applied; 0 for a new client.
     fn check(&self, cache: &RegistryCache) -> Result<i64, StoreError> {
         let entries = cache.read();
-        let find = |id: &ClientId| entries.clients.get(id).ok_or(StoreError::NotFound("client"));
+        let find = |client: &ClientRef| entries.find(client).ok_or(StoreError::NotFound("client"));
         match self {
             Self::AddClient { client, .. } if entries.clients.contains_key(&client.id) => {
                 Err(StoreError::Conflict(format!("the client {}", client.id)))
             }
             Self::AddClient { .. } => Ok(0),
-            Self::UpdateClient { number, client, .. } => same_client(find(&client.id)?, *number),
-            Self::RemoveClient { id } => Ok(find(id)?.number),
-            Self::AddHook { number, client, hook, .. } => {
+            Self::UpdateClient { client, .. } => Ok(find(&client.reference())?.number),
+            Self::RemoveClient { id } => {
+                let entry = entries.clients.get(id).ok_or(StoreError::NotFound("client"))?;
+                Ok(entry.number)
+            }
+            Self::AddHook { client, hook, .. } => {
                 let entry = find(client)?;
                 let is_taken = entry.hooks.iter().any(|known| known.id == hook.id);
                 if is_taken || entries.hooks_by_key.contains_key(hook.key.expose()) {
                     return Err(StoreError::Conflict(format!("the hook {}", hook.id)));
                 }
-                same_client(entry, *number)
+                Ok(entry.number)
             }
-            Self::UpdateHook { number, client, hook, .. } => {
-                let entry = find(client)?;
-                same_client(entry, *number).and_then(|_| with_hook(entry, &hook.id))
-            }
+            Self::UpdateHook { client, hook, .. } => with_hook(find(client)?, &hook.id),
             Self::RemoveHook { client, id } => with_hook(find(client)?, id),
             Self::Notifications { client, .. } => Ok(find(client)?.number),
         }
@@ -149,20 +149,20 @@ impl RegistryChange {
                 }
             }
             Self::AddHook { client, hook, .. } => {
-                if let Some(entry) = entries.clients.get_mut(&client) {
+                if let Some(entry) = entries.clients.get_mut(&client.id) {
                     entry.hooks.push(hook.clone());
                     entries.hooks_by_key.insert(hook.key.expose().to_owned(), (client, hook));
                 }
             }
             Self::UpdateHook { client, hook, .. } => {
-                let hooks = entries.clients.get_mut(&client).map(|entry| &mut entry.hooks);
+                let hooks = entries.clients.get_mut(&client.id).map(|entry| &mut entry.hooks);
                 if let Some(known) = hooks.and_then(|hooks| hooks.iter_mut().find(|known| known.id == hook.id)) {
                     *known = hook.clone();
                     entries.hooks_by_key.insert(hook.key.expose().to_owned(), (client, hook));
                 }
             }
             Self::RemoveHook { client, id } => {
-                if let Some(entry) = entries.clients.get_mut(&client) {
+                if let Some(entry) = entries.clients.get_mut(&client.id) {
                     for hook in entry.hooks.extract_if(.., |hook| hook.id == id) {
                         entries.hooks_by_key.remove(hook.key.expose());
                     }
@@ -177,9 +177,4 @@ impl RegistryChange {
 fn with_hook(entry: &CachedClient, hook: &str) -> Result<i64, StoreError> {
     let is_known = entry.hooks.iter().any(|known| known.id == hook);
     if is_known { Ok(entry.number) } else { Err(StoreError::NotFound("hook")) }
-}
-
-/// The client's number, if the sealed value was made for this client.
-fn same_client(entry: &CachedClient, number: i64) -> Result<i64, StoreError> {
-    if entry.number == number { Ok(number) } else { Err(StoreError::NotFound("client")) }
 }
