@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use super::MAX_CHANGE_ATTEMPTS;
 use crate::auth::{KeyError, generate_secret};
 use crate::domain::{ClientRef, Hook, HookChange, NewHook, Timestamp};
 use crate::store::{Registry, StoreError};
@@ -89,26 +90,16 @@ impl Hooks {
     /// # Errors
     /// [`HookError::Invalid`], and [`StoreError::NotFound`] if the client has no such hook.
     pub async fn change(&self, client: &ClientRef, id: &str, change: HookChange) -> Result<Hook, HookError> {
-        let known = self.get(client, id)?;
-        let new = NewHook {
-            vendor: known.vendor,
-            verify: change.verify.unwrap_or_else(|| known.verify.clone()),
-            name: change.name.or_else(|| known.name.clone()),
-            labels: change.labels.unwrap_or_else(|| known.labels.clone()),
-            label_cookies: change.label_cookies.unwrap_or_else(|| known.label_cookies.clone()),
-            mapping: change.mapping.or_else(|| known.mapping.clone()),
-        };
-        validate(&new).map_err(HookError::Invalid)?;
-        let hook = Hook {
-            verify: new.verify,
-            name: new.name,
-            labels: new.labels,
-            label_cookies: new.label_cookies,
-            mapping: new.mapping,
-            ..known.as_ref().clone()
-        };
-        self.registry.update_hook(client, hook.clone()).await?;
-        Ok(hook)
+        // Optimistic concurrency: an update that meets a changed hook starts again from what is stored.
+        for _ in 0..MAX_CHANGE_ATTEMPTS {
+            let known = self.get(client, id)?;
+            let hook = apply_change(&known, change.clone())?;
+            match self.registry.update_hook(client, &known, hook.clone()).await {
+                Err(StoreError::Conflict(_)) => {}
+                outcome => return Ok(outcome.map(|()| hook)?),
+            }
+        }
+        Err(StoreError::Unavailable("other requests keep changing the hook".to_owned()).into())
     }
 
     /// Removes a hook. Calls to its URL are answered `404` from then on.
@@ -118,6 +109,20 @@ impl Hooks {
     pub async fn remove(&self, client: &ClientRef, id: &str) -> Result<(), StoreError> {
         self.registry.remove_hook(client, id).await
     }
+}
+
+fn apply_change(known: &Hook, change: HookChange) -> Result<Hook, HookError> {
+    let new = NewHook {
+        vendor: known.vendor,
+        verify: change.verify.unwrap_or_else(|| known.verify.clone()),
+        name: change.name.or_else(|| known.name.clone()),
+        labels: change.labels.unwrap_or_else(|| known.labels.clone()),
+        label_cookies: change.label_cookies.unwrap_or_else(|| known.label_cookies.clone()),
+        mapping: change.mapping.or_else(|| known.mapping.clone()),
+    };
+    validate(&new).map_err(HookError::Invalid)?;
+    let NewHook { verify, name, labels, label_cookies, mapping, .. } = new;
+    Ok(Hook { verify, name, labels, label_cookies, mapping, ..known.clone() })
 }
 
 fn validate(new: &NewHook) -> Result<(), String> {

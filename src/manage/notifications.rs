@@ -5,6 +5,7 @@ mod validation;
 
 use std::sync::Arc;
 
+use super::MAX_CHANGE_ATTEMPTS;
 use crate::delivery::{DeliveryHandle, TestError};
 use crate::domain::{
     ClientRef, Destinations, Format, Notification, NotificationName, NotificationState, QueueKey, Target, Timestamp,
@@ -12,9 +13,6 @@ use crate::domain::{
 use crate::store::{Attempt, Registry, StoreError};
 
 pub use validation::{NewCallback, NewNotification, NotificationChange, Secrets};
-
-/// Attempts of a change while other requests change the same notification.
-const MAX_CHANGE_ATTEMPTS: usize = 20;
 
 /// Why a notification was not added, changed, verified or removed.
 #[derive(Debug, thiserror::Error)]

@@ -27,12 +27,11 @@ pub trait Registry: Send + Sync {
     /// # Errors
     /// `Conflict` when the name is taken; `Unavailable`, `Stopped`.
     fn add_client(&self, client: Client) -> StoreFuture<'_, ()>;
-    /// Replaces a client's secrets. `created` stays as it was: tokens issued before it belong to an earlier client of the
-    /// same name.
+    /// Replaces the client `before` by `after` (compare and swap). Its id and `created` stay as they were.
     ///
     /// # Errors
-    /// `NotFound`, `Unavailable`, `Stopped`.
-    fn update_client(&self, client: Client) -> StoreFuture<'_, ()>;
+    /// `Conflict` when the stored client differs from `before`; `NotFound`, `Unavailable`, `Stopped`.
+    fn update_client(&self, before: &Client, after: Client) -> StoreFuture<'_, ()>;
     /// Removes a client. Its hooks, notifications, events, documents, deliveries and rejects are no longer visible when
     /// the future completes; they are erased in the background.
     ///
@@ -44,11 +43,12 @@ pub trait Registry: Send + Sync {
     /// # Errors
     /// `Conflict` when the id or the key is taken; `NotFound`, `Unavailable`, `Stopped`.
     fn add_hook(&self, client: &ClientRef, hook: Hook) -> StoreFuture<'_, ()>;
-    /// Replaces the client's hook of this id. Its key, which vendors have been given, and `created` stay as they were.
+    /// Replaces the hook `before` by `after` (compare and swap). Its id, its key, which vendors have been given, and `created`
+    /// stay as they were.
     ///
     /// # Errors
-    /// `NotFound`, `Unavailable`, `Stopped`.
-    fn update_hook(&self, client: &ClientRef, hook: Hook) -> StoreFuture<'_, ()>;
+    /// `Conflict` when the stored hook differs from `before`; `NotFound`, `Unavailable`, `Stopped`.
+    fn update_hook(&self, client: &ClientRef, before: &Hook, after: Hook) -> StoreFuture<'_, ()>;
     /// Removes a client's hook.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! Hooks from the vendor's side: requests of every vendor and the relay's responses.
 
 mod baidu;
+mod concurrent_changes;
 mod generic;
 mod gini;
 mod malformed;

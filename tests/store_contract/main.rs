@@ -93,6 +93,7 @@ macro_rules! test_store {
                     changed_hook_keeps_url_and_list_position
                     rotated_client_secret_survives_reopen
                     removed_client_disappears_at_once_with_its_data
+                    concurrent_client_or_hook_change_is_a_conflict
                     call_of_removed_client_does_not_reach_successor
                 }
                 notifications {

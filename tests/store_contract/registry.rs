@@ -87,11 +87,11 @@ pub(crate) async fn change_of_unknown_client_or_hook_is_refused(factory: impl St
     store.registry.add_hook(&id("a"), hook("1")).await.unwrap();
     let unknown = id("unknown");
     for refused in [
-        store.registry.update_client(client("unknown")).await,
+        store.registry.update_client(&client("unknown"), client("unknown")).await,
         store.registry.remove_client(&unknown.id).await,
         store.registry.add_hook(&unknown, hook("2")).await,
-        store.registry.update_hook(&unknown, hook("1")).await,
-        store.registry.update_hook(&id("b"), hook("1")).await,
+        store.registry.update_hook(&unknown, &hook("1"), hook("1")).await,
+        store.registry.update_hook(&id("b"), &hook("1"), hook("1")).await,
         store.registry.remove_hook(&unknown, "id-1").await,
         store.registry.remove_hook(&id("b"), "id-1").await,
     ] {
@@ -107,7 +107,7 @@ pub(crate) async fn changed_hook_keeps_url_and_list_position(factory: impl Store
     let changed = Hook { name: Some("changed".to_owned()), ..hook("1") };
     // The caller can change neither the key nor the time of creation.
     let requested = Hook { key: Secret::new("k"), created: at(5), ..changed.clone() };
-    store.registry.update_hook(&id("a"), requested).await.unwrap();
+    store.registry.update_hook(&id("a"), &hook("1"), requested).await.unwrap();
     for reopened in [false, true] {
         let store = if reopened {
             store.log.close().await;
@@ -125,7 +125,8 @@ pub(crate) async fn rotated_client_secret_survives_reopen(factory: impl StoreFac
     let store = store_with(&factory, retention(), &["a"]).await;
     let rotated =
         Client { secret: Secret::new("new"), previous: Some((Secret::new("old"), at(86_400_000))), ..client("a") };
-    store.registry.update_client(rotated.clone()).await.unwrap();
+    // The caller cannot change the time of creation.
+    store.registry.update_client(&client("a"), Client { created: at(5), ..rotated.clone() }).await.unwrap();
     assert_eq!(*store.registry.client(&id("a").id).unwrap(), rotated);
     store.log.close().await;
     let store = factory.open(retention()).await;
@@ -191,9 +192,9 @@ pub(crate) async fn call_of_removed_client_does_not_reach_successor(factory: imp
         store.log.append(new_document("a", 1)).await.map(drop),
         store.rejects.add(&before, reject(1)).await.map(drop),
         store.rejects.list(&before, 1, None).await.map(drop),
-        store.registry.update_client(client("a")).await,
+        store.registry.update_client(&client("a"), client("a")).await,
         store.registry.add_hook(&before, hook("2")).await,
-        store.registry.update_hook(&before, hook("1")).await,
+        store.registry.update_hook(&before, &hook("1"), hook("1")).await,
         store.registry.remove_hook(&before, "id-1").await,
         store.registry.add_notification(&before, full_notification("new")).await,
         store.registry.update_notification(&before, &old, old.clone()).await,
@@ -212,4 +213,20 @@ pub(crate) async fn call_of_removed_client_does_not_reach_successor(factory: imp
     assert_eq!(store.registry.hooks(&after).len(), 1);
     assert_eq!(store.registry.notifications(&after), [Arc::new(old)]);
     assert_eq!(store.log.head(), head);
+}
+
+pub(crate) async fn concurrent_client_or_hook_change_is_a_conflict(factory: impl StoreFactory) {
+    let store = store_with(&factory, retention(), &["a"]).await;
+    let (registry, owner) = (&store.registry, id("a"));
+    registry.add_hook(&owner, hook("1")).await.unwrap();
+    let named = |name: &str| Hook { name: Some(name.to_owned()), ..hook("1") };
+    registry.update_hook(&owner, &hook("1"), named("first")).await.unwrap();
+    let late = registry.update_hook(&owner, &hook("1"), named("second")).await;
+    assert!(matches!(late, Err(StoreError::Conflict(_))), "{late:?}");
+    assert_eq!(registry.hooks(&owner), [Arc::new(named("first"))]);
+    let rotated = |secret: &str| Client { secret: Secret::new(secret), ..client("a") };
+    registry.update_client(&client("a"), rotated("first")).await.unwrap();
+    let late = registry.update_client(&client("a"), rotated("second")).await;
+    assert!(matches!(late, Err(StoreError::Conflict(_))), "{late:?}");
+    assert_eq!(*registry.client(&owner.id).unwrap(), rotated("first"));
 }

@@ -43,7 +43,7 @@ impl Registry for Clients {
     fn add_client(&self, _: Client) -> StoreFuture<'_, ()> {
         Box::pin(async { Ok(()) })
     }
-    fn update_client(&self, _: Client) -> StoreFuture<'_, ()> {
+    fn update_client(&self, _: &Client, _: Client) -> StoreFuture<'_, ()> {
         Box::pin(async { Ok(()) })
     }
     fn remove_client(&self, _: &ClientId) -> StoreFuture<'_, ()> {
@@ -52,7 +52,7 @@ impl Registry for Clients {
     fn add_hook(&self, _: &ClientRef, _: Hook) -> StoreFuture<'_, ()> {
         Box::pin(async { Ok(()) })
     }
-    fn update_hook(&self, _: &ClientRef, _: Hook) -> StoreFuture<'_, ()> {
+    fn update_hook(&self, _: &ClientRef, _: &Hook, _: Hook) -> StoreFuture<'_, ()> {
         Box::pin(async { Ok(()) })
     }
     fn remove_hook(&self, _: &ClientRef, _: &str) -> StoreFuture<'_, ()> {

@@ -9,7 +9,7 @@ use crate::store::sqlite::SqliteStore;
 use crate::store::sqlite::tables::registry;
 use crate::store::sqlite::writer::command::WriterCommand;
 use crate::store::sqlite::writer::notification_edit::NotificationEdit;
-use crate::store::sqlite::writer::registry_change::RegistryChange;
+use crate::store::sqlite::writer::registry_change::{HookUpdate, RegistryChange};
 use crate::store::{Registry, StoreError, StoreFuture};
 
 impl Registry for SqliteStore {
@@ -34,9 +34,10 @@ impl Registry for SqliteStore {
         self.change(RegistryChange::AddClient { client, sealed })
     }
 
-    fn update_client(&self, client: Client) -> StoreFuture<'_, ()> {
-        let sealed = registry::seal_client(&*self.seal, &client);
-        self.change(RegistryChange::UpdateClient { client, sealed })
+    fn update_client(&self, before: &Client, after: Client) -> StoreFuture<'_, ()> {
+        let after = Client { id: before.id.clone(), created: before.created, ..after };
+        let sealed = registry::seal_client(&*self.seal, &after);
+        self.change(RegistryChange::UpdateClient { before: before.clone(), after, sealed })
     }
 
     fn remove_client(&self, id: &ClientId) -> StoreFuture<'_, ()> {
@@ -49,14 +50,13 @@ impl Registry for SqliteStore {
         self.change(RegistryChange::AddHook { client: client.clone(), hook: Arc::new(hook), sealed })
     }
 
-    fn update_hook(&self, client: &ClientRef, hook: Hook) -> StoreFuture<'_, ()> {
+    fn update_hook(&self, client: &ClientRef, before: &Hook, after: Hook) -> StoreFuture<'_, ()> {
         let Some(owner) = self.owner(client) else { return refused(UNKNOWN_CLIENT) };
-        let Some(known) = self.hooks(client).into_iter().find(|known| known.id == hook.id) else {
-            return refused(StoreError::NotFound("hook"));
-        };
-        let hook = Hook { key: known.key.clone(), created: known.created, ..hook };
-        let sealed = registry::seal_hook(&*self.seal, &owner, &hook);
-        self.change(RegistryChange::UpdateHook { client: client.clone(), hook: Arc::new(hook), sealed })
+        let Hook { id, key, created, .. } = before.clone();
+        let after = Hook { id, key, created, ..after };
+        let sealed = registry::seal_hook(&*self.seal, &owner, &after);
+        let change = HookUpdate { before: before.clone(), after: Arc::new(after) };
+        self.change(RegistryChange::UpdateHook { client: client.clone(), change: Box::new(change), sealed })
     }
 
     fn remove_hook(&self, client: &ClientRef, id: &str) -> StoreFuture<'_, ()> {

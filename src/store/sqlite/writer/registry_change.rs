@@ -15,12 +15,18 @@ use crate::store::{Seal, StoreError};
 /// the client is not found.
 pub(crate) enum RegistryChange {
     AddClient { client: Client, sealed: Vec<u8> },
-    UpdateClient { client: Client, sealed: Vec<u8> },
+    UpdateClient { before: Client, after: Client, sealed: Vec<u8> },
     RemoveClient { id: ClientId },
     AddHook { client: ClientRef, hook: Arc<Hook>, sealed: Vec<u8> },
-    UpdateHook { client: ClientRef, hook: Arc<Hook>, sealed: Vec<u8> },
+    UpdateHook { client: ClientRef, change: Box<HookUpdate>, sealed: Vec<u8> },
     RemoveHook { client: ClientRef, id: String },
     Notifications { client: ClientRef, change: Box<NotificationEdit> },
+}
+
+/// Compare and swap of a hook. Both versions have the same id and key.
+pub(crate) struct HookUpdate {
+    pub(crate) before: Hook,
+    pub(crate) after: Arc<Hook>,
 }
 
 /// Background work that a change leaves.
@@ -68,7 +74,11 @@ impl RegistryChange {
                 Err(StoreError::Conflict(format!("the client {}", client.id)))
             }
             Self::AddClient { .. } => Ok(0),
-            Self::UpdateClient { client, .. } => Ok(find(&client.reference())?.number),
+            Self::UpdateClient { before, .. } => {
+                let entry = find(&before.reference())?;
+                same_version(*entry.client == *before, "client")?;
+                Ok(entry.number)
+            }
             Self::RemoveClient { id } => {
                 let entry = entries.clients.get(id).ok_or(StoreError::NotFound("client"))?;
                 Ok(entry.number)
@@ -81,7 +91,12 @@ impl RegistryChange {
                 }
                 Ok(entry.number)
             }
-            Self::UpdateHook { client, hook, .. } => with_hook(find(client)?, &hook.id),
+            Self::UpdateHook { client, change, .. } => {
+                let entry = find(client)?;
+                let known = entry.hooks.iter().find(|known| known.id == change.before.id);
+                same_version(**known.ok_or(StoreError::NotFound("hook"))? == change.before, "hook")?;
+                Ok(entry.number)
+            }
             Self::RemoveHook { client, id } => with_hook(find(client)?, id),
             Self::Notifications { client, .. } => Ok(find(client)?.number),
         }
@@ -113,10 +128,10 @@ impl RegistryChange {
                     params![number, hook.id, sealed],
                 )?;
             }
-            Self::UpdateHook { hook, sealed, .. } => {
+            Self::UpdateHook { change, sealed, .. } => {
                 db.execute(
                     "UPDATE hook SET definition = ?3 WHERE client = ?1 AND id = ?2",
-                    params![number, hook.id, sealed],
+                    params![number, change.after.id, sealed],
                 )?;
             }
             Self::RemoveHook { id, .. } => {
@@ -138,9 +153,9 @@ impl RegistryChange {
                     CachedClient { number, client: Arc::new(client), hooks: Vec::new(), notifications: Arc::default() },
                 );
             }
-            Self::UpdateClient { client, .. } => {
-                if let Some(entry) = entries.clients.get_mut(&client.id) {
-                    entry.client = Arc::new(client);
+            Self::UpdateClient { after, .. } => {
+                if let Some(entry) = entries.clients.get_mut(&after.id) {
+                    entry.client = Arc::new(after);
                 }
             }
             Self::RemoveClient { id } => {
@@ -154,7 +169,8 @@ impl RegistryChange {
                     entries.hooks_by_key.insert(hook.key.expose().to_owned(), (client, hook));
                 }
             }
-            Self::UpdateHook { client, hook, .. } => {
+            Self::UpdateHook { client, change, .. } => {
+                let hook = change.after;
                 let hooks = entries.clients.get_mut(&client.id).map(|entry| &mut entry.hooks);
                 if let Some(known) = hooks.and_then(|hooks| hooks.iter_mut().find(|known| known.id == hook.id)) {
                     *known = hook.clone();
@@ -171,6 +187,11 @@ impl RegistryChange {
             Self::Notifications { .. } => {}
         }
     }
+}
+
+/// Fails unless the stored version is the one that the change was made from.
+fn same_version(is_same: bool, what: &str) -> Result<(), StoreError> {
+    if is_same { Ok(()) } else { Err(StoreError::Conflict(format!("another version of the {what}"))) }
 }
 
 /// The client's number, if it has this hook.
