@@ -7,6 +7,7 @@ mod ports;
 mod readers;
 mod registry_cache;
 mod retention;
+mod run_marker;
 mod tables;
 mod writer;
 
@@ -25,6 +26,7 @@ use self::after_commit::{ReadyQueues, Tails};
 use self::migrate::MIGRATIONS;
 use self::readers::Readers;
 use self::registry_cache::RegistryCache;
+use self::run_marker::RunMarker;
 use self::tables::identity::{self, LogIdentity};
 use self::tables::registry::LoadError;
 use self::tables::{columns, due_deliveries, registry, schema};
@@ -57,7 +59,7 @@ pub struct CommitReport {
 /// How to open the store.
 #[derive(Clone)]
 pub struct Options {
-    /// The database file. Beside it are files with `-wal`, `-shm` and `.lock` appended to its name.
+    /// The database file. Beside it are files with `-wal`, `-shm`, `.lock` and `.run` appended to its name.
     pub path: PathBuf,
     /// The bounds of what is kept for each client.
     pub retention: Retention,
@@ -174,6 +176,8 @@ fn prepare(options: Options) -> Result<(Writer, mpsc::Receiver<WriterCommand>, S
         let reason = "its file system has no shared memory, which the write-ahead log needs";
         return Err(OpenError::unusable(&path, reason));
     }
+    let marker = RunMarker::new(&path);
+    marker.start(&mut db)?;
     let (identity, counters) = identity::load(&db).map_err(sql)?;
     let clients = registry::load(&db, &*seal).map_err(|e| match e {
         LoadError::Sql(error) => OpenError::sql(&path, &error),
@@ -199,6 +203,7 @@ fn prepare(options: Options) -> Result<(Writer, mpsc::Receiver<WriterCommand>, S
         retention,
         jobs,
         checkpointer,
+        marker,
         seal: seal.clone(),
         on_commit,
         is_failing: false,

@@ -6,6 +6,7 @@
 
 mod append;
 mod bench;
+mod copies;
 mod deduplication;
 mod deliveries;
 mod documents;

@@ -69,7 +69,7 @@ async fn files_are_readable_by_owner_only() {
         assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{:?}", file.path());
         seen += 1;
     }
-    assert_eq!(seen, 4, "the database, -wal, -shm and .lock");
+    assert_eq!(seen, 5, "the database, -wal, -shm, .lock and .run");
 }
 
 fn refusal(options: Options) -> OpenError {

@@ -29,6 +29,7 @@ use self::command::{BatchItem, ReplySender, WriterCommand, send};
 use self::jobs::Jobs;
 use self::registry_change::{RegistryChange, RemainingWork};
 use super::retention;
+use super::run_marker::RunMarker;
 use super::tables::columns;
 use super::tables::identity::{LogCounters, LogIdentity};
 use super::{CommitReport, OnCommit, Shared};
@@ -56,6 +57,7 @@ pub(super) struct Writer {
     pub(super) retention: Retention,
     pub(super) jobs: Jobs,
     pub(super) checkpointer: Checkpointer,
+    pub(super) marker: RunMarker,
     pub(super) seal: Arc<dyn Seal>,
     pub(super) on_commit: Option<OnCommit>,
     /// Whether the last transaction failed: only a change is logged.
@@ -212,6 +214,7 @@ impl Writer {
         drop(queue);
         self.shared.tails.end();
         self.checkpointer.stop(&self.db);
+        self.marker.write(&self.db);
         if let Err((_, error)) = self.db.close() {
             tracing::warn!(%error, "database not closed cleanly; nothing acknowledged is lost");
         }
