@@ -149,8 +149,11 @@ impl Context {
     pub fn sweep(&self) {
         self.hook_rate_limiter.retain_recent();
         self.hook_activity.retain(&self.hooks.ids());
-        if let Err(error) = self.auth.reload_keys() {
-            tracing::warn!(%error, "cannot read the signing keys again: the known ones stay valid");
+        match self.auth.reload_keys(Timestamp::now()) {
+            // Their streams see that the key of their token is retired.
+            Ok(true) => self.hub.wake(),
+            Ok(false) => {}
+            Err(error) => tracing::warn!(%error, "cannot read the signing keys again: the known ones stay valid"),
         }
     }
 }

@@ -143,6 +143,7 @@ mod tests {
         let token = Grant {
             client: crate::domain::ClientRef { id: "acme".parse().expect("a name"), created: at },
             scopes: crate::auth::Scopes::ALL,
+            key: crate::auth::KeyStatus::default(),
             expires: at,
             ticket: None,
         };

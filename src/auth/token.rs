@@ -107,15 +107,16 @@ impl Authenticator {
         Self { inner: Arc::new(inner) }
     }
 
-    /// Reads the key directory again. Tokens of retired keys become invalid.
+    /// Reads the key directory again; returns whether a key was retired. Its tokens and grants are then invalid.
     ///
     /// # Errors
     /// See [`Keys::reload`].
-    pub fn reload_keys(&self) -> Result<(), KeyError> {
-        if self.inner.keys.reload()? {
+    pub fn reload_keys(&self, now: Timestamp) -> Result<bool, KeyError> {
+        let retired = self.inner.keys.reload(now)?;
+        if retired {
             self.inner.verified.clear();
         }
-        Ok(())
+        Ok(retired)
     }
 
     /// Verifies a token at `now`, without leeway: a token is invalid from its `exp` on.
@@ -148,11 +149,14 @@ impl Authenticator {
     /// Checks whether a grant is still valid at `now`. Open streams call this periodically.
     ///
     /// # Errors
-    /// [`AuthError::Expired`], or [`AuthError::UnknownClient`] if the client was removed, even if another client has
+    /// [`AuthError::Expired`], [`AuthError::UnknownKey`] if its key was retired, or [`AuthError::UnknownClient`] if the client was removed, even if another client has
     /// its name now.
     pub fn check_grant(&self, grant: &Grant, now: Timestamp) -> Result<(), AuthError> {
         if now >= grant.expires {
             return Err(AuthError::Expired);
+        }
+        if grant.key.is_retired() {
+            return Err(AuthError::UnknownKey);
         }
         let present = self.inner.registry.client(&grant.client.id);
         match present {
@@ -172,8 +176,9 @@ impl Authenticator {
             return Err(AuthError::Malformed);
         }
         let kid = header.kid.ok_or(AuthError::UnknownKey)?;
-        let key = self.inner.keys.verification_key(&kid).ok_or(AuthError::UnknownKey)?;
-        let claims = jsonwebtoken::decode::<ReceivedClaims>(token, &key, &signature_only()).map_err(jwt_error)?.claims;
+        let (public, key) = self.inner.keys.verification_key(&kid).ok_or(AuthError::UnknownKey)?;
+        let claims =
+            jsonwebtoken::decode::<ReceivedClaims>(token, &public, &signature_only()).map_err(jwt_error)?.claims;
         if claims.iss != ISSUER {
             return Err(AuthError::Issuer);
         }
@@ -190,7 +195,7 @@ impl Authenticator {
         let client = self.client(&claims)?;
         let scopes = claims.scope.parse().map_err(|_| AuthError::Malformed)?;
         let ticket = claims.ticket(scopes)?;
-        Ok(Grant { client, scopes, expires: claims.exp.0, ticket })
+        Ok(Grant { client, scopes, key, expires: claims.exp.0, ticket })
     }
 
     /// The client that a token was issued to. The relay's own tokens say when it was created. Others, signed with its key or

@@ -3,6 +3,8 @@
 //! from its own position, at its own pace: slowness costs a re-read, never an event.
 
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -42,6 +44,8 @@ pub struct FollowRequest {
     pub framing: Framing,
     /// When its token expires.
     pub expires: Timestamp,
+    /// Set when its token becomes invalid before that. [`Hub::wake`] makes the stream look at it.
+    pub revoked: Arc<AtomicBool>,
     pub now: Timestamp,
 }
 
@@ -92,6 +96,7 @@ impl Streams {
             framing: request.framing,
             reason: Disconnect::Closed,
             last_write: now,
+            revoked: request.revoked,
             expires: now + request.now.until(request.expires),
             timer: None,
         })
@@ -114,6 +119,7 @@ pub struct Follower {
     /// When something to write was last returned.
     last_write: Instant,
     expires: Instant,
+    revoked: Arc<AtomicBool>,
     /// Fires at the idle time or at expiry, whichever is first. A write does not reset it: it is set again when it fires.
     timer: Option<Pin<Box<Sleep>>>,
 }
@@ -214,7 +220,8 @@ impl Follower {
 
     fn end_reason(&self) -> Option<Disconnect> {
         let expired = || (Instant::now() >= self.expires).then_some(Disconnect::Expired);
-        self.subscription.end_reason().or_else(expired)
+        let revoked = || self.revoked.load(Ordering::Relaxed).then_some(Disconnect::Revoked);
+        self.subscription.end_reason().or_else(expired).or_else(revoked)
     }
 
     /// Collects from the ring, unless the log has to be read first.

@@ -150,6 +150,7 @@ async fn leg(fixture: &Fixture, round: &mut Round, position: Option<u64>, slow: 
         fields: if fastrand::bool() { Fields::All } else { Fields::Gini },
         framing: Framing::Bare,
         expires: Timestamp::now().plus(Duration::from_secs(3600)),
+        revoked: Arc::default(),
         now: Timestamp::now(),
     };
     let mut follower = fixture.relay.follow(request).expect("room");

@@ -9,7 +9,7 @@ use http::{HeaderValue, Method, StatusCode};
 use serde::{Deserialize, Deserializer, Serialize};
 use warp::reply::Response;
 
-use crate::auth::{Grant, Scope, Scopes, Ticket, basic, check_client_secret, expires_in};
+use crate::auth::{Grant, JWKS_MAX_AGE, Scope, Scopes, Ticket, basic, check_client_secret, expires_in};
 use crate::domain::{ClientRef, Timestamp};
 use crate::http::Context;
 use crate::http::request::Request;
@@ -188,6 +188,8 @@ fn ticket_ttl(seconds: Option<u64>) -> Result<Duration, Problem> {
 /// `GET /.well-known/jwks.json`
 pub(in crate::http) async fn jwks(context: Arc<Context>, _: Request) -> HandlerResult {
     let mut response = response::json_bytes(StatusCode::OK, context.keys.jwks_json());
-    response.headers_mut().insert("cache-control", HeaderValue::from_static("public, max-age=300"));
+    if let Ok(value) = HeaderValue::from_str(&format!("public, max-age={}", JWKS_MAX_AGE.as_secs())) {
+        response.headers_mut().insert("cache-control", value);
+    }
     Ok(response)
 }
