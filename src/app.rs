@@ -1,11 +1,12 @@
-//! Wiring of a relay: sets up the log, opens its parts, starts its tasks, and stops them in order. No other module
+//! Wiring of a relay: opens its parts, starts its tasks, and stops them in order. No other module
 //! spawns tasks.
 
 pub mod data;
+pub mod logging;
 pub(crate) mod parts;
 mod tasks;
 
-use std::io::{self, IsTerminal};
+use std::io;
 use std::net::SocketAddr;
 
 use anyhow::bail;
@@ -13,11 +14,8 @@ use futures::future::BoxFuture;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing::Level;
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
-use crate::config::{Config, LogFormat};
+use crate::config::Config;
 use crate::delivery::DeliveryWorker;
 use crate::http::transport::server::{Server, listen};
 use crate::http::transport::workers::StreamWorkers;
@@ -29,7 +27,7 @@ use crate::stream::dispatch;
 
 use data::{DataDirectory, RelayAddress, StoreOwner};
 use parts::{Opened, RelayParts};
-use tasks::{Shutdown, Signals, housekeeping, run_named, start_stream_threads};
+use tasks::{Shutdown, Signals, housekeeping, run_named, start_stream_threads, watch_store_threads};
 
 /// Called when the relay listens. Prints its addresses and may return a background task.
 pub type OnListening<'a> = &'a (dyn Fn(Listening) -> BoxFuture<'static, anyhow::Result<BackgroundTask>> + Sync);
@@ -50,14 +48,14 @@ pub struct Listening {
 /// # Errors
 /// The relay cannot start, or one of its tasks ended on its own.
 #[expect(clippy::disallowed_methods, reason = "the only owner of tasks; each set is joined when the relay stops")]
-pub async fn serve(config: Config, on_listening: OnListening<'_>) -> anyhow::Result<()> {
+pub async fn serve(config: Config, metrics: Metrics, on_listening: OnListening<'_>) -> anyhow::Result<()> {
     tasks::ignore_file_size_signal()?;
     let mut signals = Signals::catch()?;
-    let directory = DataDirectory::open(&config.data)?;
+    let directory = DataDirectory::create(&config.data)?;
     directory.keys()?;
     directory.admin_token(config.admin_token.clone())?;
-    let metrics = Metrics::new(env!("CARGO_PKG_VERSION"));
-    let store = match directory.open_store(parts::store_options(&config, &directory, &metrics)?)? {
+    let (on_thread_end, mut store_thread_ended) = watch_store_threads();
+    let store = match directory.open_store(parts::store_options(&config, &directory, &metrics, on_thread_end)?)? {
         StoreOwner::Local(store) => store,
         StoreOwner::Remote(_) => return Err(OpenError::Locked(directory.database()).into()),
     };
@@ -113,11 +111,12 @@ pub async fn serve(config: Config, on_listening: OnListening<'_>) -> anyhow::Res
 
     let ended = tokio::select! {
         signal = signals.next() => { tracing::info!(signal, "stopping"); None }
-        Some(name) = threads.ended.recv() => Some(name),
-        Some(_) = public_task.join_next() => Some("public server"),
-        Some(_) = deliveries.join_next() => Some("deliveries"),
-        Some(name) = rest.join_next() => Some(name.unwrap_or("panicked task")),
-        Some(outcome) = background.join_next() => { outcome??; Some("background task") }
+        Some(name) = threads.ended.recv() => Some(name.to_owned()),
+        Some(name) = store_thread_ended.recv() => Some(format!("thread {name}")),
+        Some(_) = public_task.join_next() => Some("public server".to_owned()),
+        Some(_) = deliveries.join_next() => Some("deliveries".to_owned()),
+        Some(name) = rest.join_next() => Some(name.unwrap_or("panicked task").to_owned()),
+        Some(outcome) = background.join_next() => { outcome??; Some("background task".to_owned()) }
     };
     background.abort_all();
     directory.remove_address_file();
@@ -148,37 +147,4 @@ fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
         _ => anyhow::Error::from(error)
             .context(format!("cannot listen on {address}: choose another address with {flag}")),
     })
-}
-
-/// Starts logging to stderr; stdout is reserved for the output of commands.
-///
-/// # Errors
-/// A logger is installed already.
-pub fn init_logging(format: LogFormat, level: Level) -> Result<(), TryInitError> {
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::new(log_directives(level)))
-        .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal());
-    match format {
-        LogFormat::Text => log.finish().try_init(),
-        LogFormat::Json => log.json().flatten_event(true).with_current_span(false).finish().try_init(),
-    }
-}
-
-/// The level applies to docrelay only: below `warn`, other crates log headers, and with them credentials.
-fn log_directives(level: Level) -> String {
-    let others = level.min(Level::WARN);
-    format!("{others},docrelay={level}").to_ascii_lowercase()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn other_crates_stay_quiet_at_every_level() {
-        assert_eq!(log_directives(Level::TRACE), "warn,docrelay=trace");
-        assert_eq!(log_directives(Level::INFO), "warn,docrelay=info");
-        assert_eq!(log_directives(Level::ERROR), "error,docrelay=error");
-    }
 }

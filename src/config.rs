@@ -64,8 +64,10 @@ pub struct Config {
     pub max_followers_per_client: usize,
     /// Maximum size of a request head in bytes; at least 8 KiB, which hyper needs.
     pub max_header_bytes: usize,
-    /// Deadline for receiving a request head.
+    /// Deadline for receiving a request head, from its first byte.
     pub header_timeout: Duration,
+    /// Maximum idle time of a connection between two requests.
+    pub keep_alive_timeout: Duration,
     /// Maximum size of a request body in bytes.
     pub max_body_bytes: usize,
     /// Deadline for receiving a request body.
@@ -78,6 +80,8 @@ pub struct Config {
     pub history_events_per_client: u64,
     /// Maximum size of a client's events in bytes, raw requests included.
     pub history_bytes: u64,
+    /// Maximum size of all clients' data in bytes.
+    pub history_bytes_total: u64,
     /// Maximum age of rejects.
     pub rejects_age: Duration,
     /// Maximum number of rejects of a client.
@@ -86,10 +90,18 @@ pub struct Config {
     pub rejects_bytes: u64,
     /// Private address ranges that deliveries may call.
     pub allow_private_endpoints: Vec<IpNet>,
+    /// Name servers for the hosts of endpoints; empty for those of the system.
+    pub dns_servers: Vec<SocketAddr>,
     /// Deadline for one attempt of a delivery, from name resolution to the last byte of the response.
     pub delivery_timeout: Duration,
     /// Maximum number of concurrent delivery attempts.
     pub delivery_concurrency: usize,
+    /// Maximum memory of pending deliveries and attempts in bytes.
+    pub delivery_memory: usize,
+    /// Maximum number of pending deliveries of a client.
+    pub pending_deliveries_per_client: u64,
+    /// Maximum size of their events and requests per client in bytes.
+    pub pending_deliveries_bytes: u64,
     /// Maximum age of delivered and dead deliveries.
     pub deliveries_age: Duration,
     /// Maximum number of delivered and dead deliveries of a client.
@@ -100,6 +112,8 @@ pub struct Config {
     pub idle_interval: Duration,
     /// A follower that accepts no byte for this long is disconnected.
     pub write_timeout: Duration,
+    /// A connection that has not read a response for this long is closed.
+    pub response_timeout: Duration,
     /// Time between the signal and the exit.
     pub grace: Duration,
     /// The output format of the log.
@@ -146,23 +160,30 @@ impl Config {
             max_followers_per_client,
             max_header_bytes: sources.get("max_header_bytes", value::header_size)?,
             header_timeout: sources.get("header_timeout", value::duration)?,
+            keep_alive_timeout: sources.get("keep_alive_timeout", value::duration)?,
             max_body_bytes: sources.get("max_body_bytes", value::small_size)?,
             body_timeout: sources.get("body_timeout", value::duration)?,
             hook_rate: sources.get("hook_rate", value::rate)?,
             history_age: sources.get("history_age", value::seconds)?,
             history_events_per_client: sources.get("history_events_per_client", value::number)?,
             history_bytes: sources.get("history_bytes", value::size)?,
+            history_bytes_total: sources.get("history_bytes_total", value::size)?,
             rejects_age: sources.get("rejects_age", value::seconds)?,
             rejects_per_client: sources.get("rejects_per_client", value::number)?,
             rejects_bytes: sources.get("rejects_bytes", value::size)?,
             allow_private_endpoints: sources.get("allow_private_endpoints", value::ranges)?,
+            dns_servers: sources.get("dns_servers", value::name_servers)?,
             delivery_timeout: sources.get("delivery_timeout", value::duration)?,
             delivery_concurrency,
+            delivery_memory: sources.get("delivery_memory", value::small_size)?,
+            pending_deliveries_per_client: sources.get("pending_deliveries_per_client", value::number)?,
+            pending_deliveries_bytes: sources.get("pending_deliveries_bytes", value::size)?,
             deliveries_age: sources.get("deliveries_age", value::seconds)?,
             deliveries_per_client: sources.get("deliveries_per_client", value::number)?,
             deliveries_bytes: sources.get("deliveries_bytes", value::size)?,
             idle_interval: sources.get("idle_interval", value::duration)?,
             write_timeout: sources.get("write_timeout", value::duration)?,
+            response_timeout: sources.get("response_timeout", value::duration)?,
             grace: sources.get("grace", value::duration)?,
             log_format: sources.get("log_format", value::log_format)?,
             log_level: sources.get("log_level", value::log_level)?,
@@ -196,17 +217,27 @@ impl Config {
 
     /// Checks the conditions between several values.
     fn check_consistency(&self, sources: &Sources<'_>, open_files: u64) -> Result<(), ConfigError> {
-        let port_is_free = self.listen.port() == 0 || self.listen != self.admin_listen;
-        sources.require("admin_listen", port_is_free, "different from listen")?;
-        let fits = u64::try_from(self.max_connections).is_ok_and(|n| n < open_files);
-        sources.require("max_connections", fits, "fewer than the open-file limit allows (raise it: ulimit -n)")?;
-        let room = self.max_followers < self.max_connections;
-        sources.require("max_followers", room, "fewer than max_connections, so that connections remain for vendors")?;
-        let part = self.max_followers_per_client <= self.max_followers;
-        sources.require("max_followers_per_client", part, "at most max_followers")?;
-        let body = self.max_body_bytes as u64;
-        sources.require("history_bytes", self.history_bytes >= body, "at least max_body_bytes")?;
-        sources.require("rejects_bytes", self.rejects_bytes >= body, "at least max_body_bytes")
+        let addresses_differ = self.listen.port() == 0 || self.listen != self.admin_listen;
+        sources.require("admin_listen", addresses_differ, "different from listen")?;
+        let below_file_limit = u64::try_from(self.max_connections).is_ok_and(|n| n < open_files);
+        sources.require(
+            "max_connections",
+            below_file_limit,
+            "fewer than the open-file limit allows (raise it: ulimit -n)",
+        )?;
+        let below_connections = self.max_followers < self.max_connections;
+        sources.require(
+            "max_followers",
+            below_connections,
+            "fewer than max_connections, so that connections remain for vendors",
+        )?;
+        let within_followers = self.max_followers_per_client <= self.max_followers;
+        sources.require("max_followers_per_client", within_followers, "at most max_followers")?;
+        let max_body_bytes = self.max_body_bytes as u64;
+        sources.require("history_bytes", self.history_bytes >= max_body_bytes, "at least max_body_bytes")?;
+        let total = self.history_bytes_total >= max_body_bytes;
+        sources.require("history_bytes_total", total, "at least max_body_bytes")?;
+        sources.require("rejects_bytes", self.rejects_bytes >= max_body_bytes, "at least max_body_bytes")
     }
 }
 

@@ -2,6 +2,7 @@
 //! Owns the port of the HTTP client; knows the ports of the store, but neither SQL nor an HTTP library.
 
 mod attempt;
+mod endpoint_checks;
 mod handle;
 mod handshake;
 pub mod http_client;
@@ -18,9 +19,10 @@ use futures::future::BoxFuture;
 
 use crate::vendor::OutgoingRequest;
 
-pub use attempt::{SENDER_HEADER, sender_id};
+pub use attempt::{MAX_HOPS, SENDER_HEADER, hop_count, sender_id};
 pub use handle::{DeliveryHandle, Options};
 pub use handshake::TestError;
+pub use retry_schedule::MAX_SCHEDULE;
 pub use worker::DeliveryWorker;
 
 /// Bytes of a response body that are read and stored.
@@ -35,6 +37,12 @@ pub trait HttpClient: Send + Sync {
     ///
     /// [`ForbiddenEndpoint`].
     fn check<'a>(&'a self, endpoint: &'a str) -> BoxFuture<'a, Result<(), ForbiddenEndpoint>>;
+    /// The same without name resolution: only what the URL itself shows.
+    ///
+    /// # Errors
+    ///
+    /// [`ForbiddenEndpoint`].
+    fn check_url(&self, endpoint: &str) -> Result<(), ForbiddenEndpoint>;
     /// Sends one request and reads the response, within one deadline. Redirects are not followed. The request is
     /// cancelled when the future is dropped.
     fn exchange(&self, request: OutgoingRequest) -> BoxFuture<'_, HttpExchange>;

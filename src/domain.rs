@@ -2,6 +2,7 @@
 //! Values are valid by construction. This module knows nothing of HTTP, SQL or any vendor's format.
 
 mod client;
+mod delivery;
 mod destinations;
 mod document;
 mod event;
@@ -10,10 +11,11 @@ mod notification;
 mod time;
 
 pub use client::{Client, ClientId, ClientRef, Secret};
-pub use destinations::{Callback, Destinations, Disposition, MAX_ENDPOINT_CHARS, QueueKey, Target, check_endpoint};
+pub use delivery::{Disposition, Endpoint, QueueKey, Target};
+pub use destinations::{Callback, Destinations, MAX_ENDPOINT_CHARS, check_endpoint};
 pub use document::{DocumentId, InvalidId, Status, UnknownName, Vendor, VendorId};
 pub use event::{Epoch, Event, EventId, EventJson, SharedEvent, Update, VendorError};
-pub use hook::{Encoding, Hook, HookChange, Mapping, NewHook, Verify};
+pub use hook::{Encoding, Hook, HookChange, Mapping, NewHook, PpjEdition, Verify};
 pub use notification::{
     Credential, Format, InvalidName, NOTIFICATIONS_PER_CLIENT, Notification, NotificationName, NotificationState,
     RetiredSecret,

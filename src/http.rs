@@ -1,6 +1,7 @@
 //! The HTTP side of the relay. `routes` is the table of all addresses; handlers are functions over the use cases and know
 //! no port of the store. [`Context`] is what they share: the use cases, and the check of tokens.
 
+mod accept;
 mod api;
 mod api_route;
 mod baidu;
@@ -50,6 +51,10 @@ pub struct Options {
     pub hook_rate: NonZeroU32,
 }
 
+/// Unverified requests to one hook that are kept at once; one more each second. Each costs a transaction, and whoever knows
+/// the URL can send them: without this bound they could occupy the writer, which all clients share.
+const UNVERIFIED_BURST: NonZeroU32 = NonZeroU32::MIN.saturating_add(99);
+
 /// What the handlers share; made from [`Parts`].
 pub struct Context {
     clients: Clients,
@@ -68,6 +73,8 @@ pub struct Context {
     metrics: Metrics,
     /// One rate limiter per hook that was called recently.
     hook_rate_limiter: DefaultKeyedRateLimiter<String>,
+    /// Limits the unverified requests that are kept of each hook.
+    unverified_limiter: DefaultKeyedRateLimiter<String>,
     hook_activity: HookActivity,
 }
 
@@ -106,6 +113,7 @@ impl Context {
             admin: parts.admin,
             metrics: parts.metrics,
             hook_rate_limiter: RateLimiter::keyed(Quota::per_second(options.hook_rate)),
+            unverified_limiter: RateLimiter::keyed(Quota::per_second(NonZeroU32::MIN).allow_burst(UNVERIFIED_BURST)),
             hook_activity: HookActivity::default(),
             options,
         })
@@ -144,11 +152,15 @@ impl Context {
         BodyLimits { max_bytes: self.options.max_body_bytes, timeout: self.options.body_timeout }
     }
 
-    /// Removes the rate limiters of idle hooks and the activity of deleted ones, and reads the signing keys again. Called
+    /// Removes the rate limiters of idle hooks, and the activity of deleted ones when it exceeds that of all hooks, and reads the signing keys again. Called
     /// periodically.
     pub fn sweep(&self) {
         self.hook_rate_limiter.retain_recent();
-        self.hook_activity.retain(&self.hooks.ids());
+        self.unverified_limiter.retain_recent();
+        // Only then there are many deleted ones among them. The ids are copied seldom, because there may be many.
+        if self.hook_activity.len() > self.hooks.count() {
+            self.hook_activity.retain(&self.hooks.ids());
+        }
         match self.auth.reload_keys(Timestamp::now()) {
             // Their streams see that the key of their token is retired.
             Ok(true) => self.hub.wake(),

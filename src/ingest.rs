@@ -54,11 +54,17 @@ impl Ingest {
         self.store.log.probe().await
     }
 
+    /// What an operator should know although events can be stored, as a sentence.
+    pub fn warning(&self) -> Option<&'static str> {
+        self.store.log.warning()
+    }
+
     /// Stores the event of a webhook that passed verification.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] or [`StoreError::Stopped`]: nothing is stored.
-    pub async fn accept(&self, webhook: Webhook<'_>, update: Update) -> Result<AppendOutcome, StoreError> {
+    pub async fn accept(&self, webhook: Webhook<'_>, mut update: Update) -> Result<AppendOutcome, StoreError> {
+        self.metrics.texts_truncated.inc_by(update.truncate_texts());
         let Webhook { client, hook, request, now } = webhook;
         let mut labels = hook.labels.clone();
         labels.extend(update.labels.iter().map(|(k, v)| (k.clone(), v.clone())));
@@ -81,8 +87,28 @@ impl Ingest {
     /// # Errors
     /// [`StoreError::Unavailable`] or [`StoreError::Stopped`]: nothing is stored.
     pub async fn reject(&self, webhook: Webhook<'_>, reason: String) -> Result<u64, StoreError> {
+        self.keep(webhook, reason, true).await
+    }
+
+    /// Keeps a webhook whose signature has an unknown form. Returns the id of the reject; `None` if the client already has
+    /// as many as may be kept, and all of them are verified.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] or [`StoreError::Stopped`]: nothing is stored.
+    pub async fn reject_unverified(&self, webhook: Webhook<'_>, reason: String) -> Result<Option<u64>, StoreError> {
+        match self.keep(webhook, reason, false).await {
+            Ok(id) => Ok(Some(id)),
+            Err(StoreError::TooMany(_)) => {
+                self.metrics.rejects_refused.inc();
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn keep(&self, webhook: Webhook<'_>, reason: String, verified: bool) -> Result<u64, StoreError> {
         let Webhook { client, hook, request, now } = webhook;
-        let reject = Reject { id: 0, hook: hook.id.clone(), time: now, reason, raw: request };
+        let reject = Reject { id: 0, hook: hook.id.clone(), time: now, verified, reason, raw: request };
         let id = self.store.rejects.add(client, reject).await?;
         self.metrics.rejects.inc();
         Ok(id)
@@ -100,6 +126,7 @@ impl Ingest {
     ) -> Result<AppendOutcome, StoreError> {
         let mut update = Update::new(registration.vendor_id, Status::Pending);
         update.title = registration.title;
+        self.metrics.texts_truncated.inc_by(update.truncate_texts());
         let event = NewEvent {
             client: client.clone(),
             vendor: registration.vendor,

@@ -13,7 +13,7 @@ pub use deliveries::Deliveries;
 pub use documents::{Documents, NewDocument};
 pub use hooks::{HookError, Hooks};
 pub use notifications::{NewCallback, NewNotification, NotificationChange, NotificationError, Notifications, Secrets};
-pub use rejects::{Rejects, ReplayError};
+pub use rejects::{Rejects, Replay, ReplayError};
 
 /// Attempts of a change while other requests change the same item.
 const MAX_CHANGE_ATTEMPTS: usize = 20;

@@ -1,5 +1,6 @@
 //! The relay's metrics and their export for Prometheus. Independent of the other parts, which record values here.
 
+mod exposition;
 mod label;
 mod registry;
 
@@ -15,13 +16,11 @@ pub use prometheus_client::metrics::counter::Counter;
 pub use prometheus_client::metrics::gauge::Gauge;
 pub use prometheus_client::metrics::histogram::Histogram;
 
-pub use label::{DeliveryOutcome, Disconnect, IngestOutcome, Label, Reset, StreamRefusal};
+pub use exposition::ExpositionFormat;
+pub use label::{DeliveryGivenUp, DeliveryOutcome, Disconnect, IngestOutcome, Label, Reset, StreamRefusal};
 pub use registry::{Counters, MetricDescription};
 
 use registry::{MetricRegistry, Pair};
-
-/// The `Content-Type` of [`Metrics::render`].
-pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// The metrics of one relay. Cheap to clone; dereferences to [`MetricSet`].
 #[derive(Clone, Debug)]
@@ -46,7 +45,10 @@ pub struct MetricSet {
     pub replays_running: Gauge,
     pub resets: Counters<Reset>,
     pub follower_lag: Gauge,
+    pub texts_truncated: Counter,
+    pub ring_bytes: Gauge,
     pub rejects: Counter,
+    pub rejects_refused: Counter,
     /// Includes the requests that verify or test an endpoint.
     pub delivery_attempts: Counters<DeliveryOutcome>,
     pub delivery_seconds: Histogram,
@@ -55,12 +57,17 @@ pub struct MetricSet {
     pub deliveries_pending: Gauge,
     pub deliveries_oldest_due: Gauge,
     pub deliveries_dead: Counter,
+    pub endpoint_checks_skipped: Counter,
+    pub deliveries_given_up: Counters<DeliveryGivenUp>,
     pub endpoints_open: Gauge,
     pub endpoints_half_open: Gauge,
     /// Held with [`GaugeGuard`].
     pub connections: Gauge,
+    pub log_lines_dropped: Counter,
+    pub slow_responses: Counter,
     pub store_head: Gauge,
     pub wal_bytes: Gauge,
+    pub wal_over_limit: Gauge,
     pub pruned_events: Counter,
     events_in: Family<[Pair; 2], Counter>,
     http_responses: Family<[(&'static str, u16); 1], Counter>,
@@ -73,12 +80,11 @@ impl Metrics {
     pub fn new(version: &'static str) -> Self {
         let mut registry = MetricRegistry::new();
         registry.info("build", ("version", version), "Version of the running program");
+        let labels = vec!["vendor", IngestOutcome::NAME];
+        let events_in = registry.family("events_in", labels, "Requests of vendors, by outcome");
+        registry.describe_values::<IngestOutcome>();
         let inner = MetricSet {
-            events_in: registry.family(
-                "events_in",
-                vec!["vendor", IngestOutcome::NAME],
-                "Requests of vendors, by outcome",
-            ),
+            events_in,
             events_out: registry.counter("events_out", "Events written to followers, counted once per follower"),
             stream_bytes: registry.counter("stream_bytes", "Bytes written to followers"),
             followers: registry.gauge("followers", "Open streams"),
@@ -100,7 +106,11 @@ impl Metrics {
             resets: registry.counters("resets", "Streams that began with a reset, by reason"),
             follower_lag: registry
                 .gauge("follower_lag", "Positions between the slowest follower and the newest event of its client"),
+            texts_truncated: registry.counter("texts_truncated", "Texts of events that were cut to their bounds"),
+            ring_bytes: registry.gauge("ring_bytes", "Bytes of recent events in memory for followers"),
             rejects: registry.counter("rejects", "Requests stored as rejects"),
+            rejects_refused: registry
+                .counter("rejects_refused", "Unverified requests not stored, because of the rate or for want of room"),
             delivery_attempts: registry.counters("delivery_attempts", "Delivery attempts, by outcome"),
             delivery_seconds: registry.histogram(
                 "delivery_seconds",
@@ -112,12 +122,28 @@ impl Metrics {
             deliveries_oldest_due: registry
                 .gauge("deliveries_oldest_due_seconds", "Seconds since the due time of the oldest due delivery"),
             deliveries_dead: registry.counter("deliveries_dead", "Deliveries that became dead letters"),
+            endpoint_checks_skipped: registry.counter(
+                "endpoint_checks_skipped",
+                "New endpoints whose host was not resolved, because too many checks were running",
+            ),
+            deliveries_given_up: registry.counters(
+                "deliveries_given_up",
+                "Pending deliveries that became dead letters without an attempt, by reason",
+            ),
             endpoints_open: registry.gauge("endpoints_open", "Endpoints whose circuit breaker is open"),
             endpoints_half_open: registry.gauge("endpoints_half_open", "Endpoints whose circuit breaker is half open"),
             connections: registry.gauge("connections", "Open connections on both addresses"),
+            log_lines_dropped: registry
+                .counter("log_lines_dropped", "Log lines dropped because standard error did not accept them"),
+            slow_responses: registry
+                .counter("slow_responses", "Responses ended because their reader was too slow, streams excluded"),
             http_responses: registry.family("http_responses", vec!["status"], "HTTP responses, by status code"),
             store_head: registry.gauge("store_head", "Sequence of the last stored event"),
             wal_bytes: registry.gauge("wal_bytes", "Bytes of the write-ahead log of the database"),
+            wal_over_limit: registry.gauge(
+                "wal_over_limit",
+                "1 while a reader, such as a backup of the database file, makes the write-ahead log exceed its limit",
+            ),
             pruned_events: registry.counter("pruned_events", "Events removed by retention"),
             registry: registry.registry,
             entries: registry.entries,
@@ -125,13 +151,16 @@ impl Metrics {
         Self { inner: Arc::new(inner) }
     }
 
-    /// All metrics as OpenMetrics text; see [`CONTENT_TYPE`].
-    pub fn render(&self) -> String {
+    /// All metrics.
+    pub fn render(&self, format: ExpositionFormat) -> String {
         let mut text = String::with_capacity(8 * 1024);
         // Writing to a String cannot fail.
         let written = encode(&mut text, &self.registry);
         debug_assert!(written.is_ok());
-        text
+        match format {
+            ExpositionFormat::Text => exposition::text_format(&text),
+            ExpositionFormat::OpenMetrics => text,
+        }
     }
 }
 
@@ -186,6 +215,19 @@ pub fn reference() -> String {
     std::iter::once("| metric | kind | labels | meaning |\n|---|---|---|---|\n".to_owned()).chain(rows).collect()
 }
 
+/// The closed sets of label values as rows of a Markdown table, which `docs/REFERENCE.md` contains verbatim.
+pub fn label_reference() -> String {
+    let metrics = Metrics::new("");
+    let closed = metrics.entries().iter().filter(|e| !e.values.is_empty());
+    let rows = closed.map(|e| {
+        let values: Vec<_> = e.values.iter().map(|v| format!("`{v}`")).collect();
+        let label = e.labels.last().copied().unwrap_or_default();
+        format!("| `{label}` of `{}` | {} |\n", e.name, values.join(", "))
+    });
+    let vendor = "| `vendor` | the six vendors, or `unknown` if the hook is unknown |\n";
+    std::iter::once(format!("| label | values |\n|---|---|\n{vendor}")).chain(rows).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -195,7 +237,7 @@ mod tests {
         let metrics = Metrics::new("1.2.3");
         metrics.event_in("ppj", IngestOutcome::Stored);
         metrics.response(200);
-        let text = metrics.render();
+        let text = metrics.render(ExpositionFormat::OpenMetrics);
         let exported: Vec<_> = text.lines().filter_map(|l| l.strip_prefix("# HELP ")).collect();
         assert_eq!(exported.len(), metrics.entries().len());
         for entry in metrics.entries() {
@@ -218,7 +260,7 @@ mod tests {
         metrics.events_out.inc_by(7);
         metrics.disconnects.inc(Disconnect::Stalled);
         metrics.append_seconds.observe(0.003);
-        let text = metrics.render();
+        let text = metrics.render(ExpositionFormat::OpenMetrics);
         for line in [
             "docrelay_build_info{version=\"1.2.3\"} 1",
             "docrelay_events_in_total{vendor=\"baidu\",outcome=\"rate_limited\"} 1",

@@ -20,7 +20,8 @@ pub use log::{
     MinuteCount, NewEvent, PageLimit, RawRequest,
 };
 pub use outbox::{
-    Attempt, AttemptRecord, Backlog, Delivery, DeliveryQuery, DeliveryState, DueDelivery, DuePage, Outbox,
+    Attempt, AttemptRecord, Backlog, Delivery, DeliveryContent, DeliveryQuery, DeliveryState, DueDelivery, DuePage,
+    Outbox,
 };
 pub use registry::Registry;
 pub use rejects::{Reject, RejectStore};
@@ -32,7 +33,7 @@ pub struct Store {
     pub log: Arc<dyn Log>,
     /// Clients, hooks and notifications.
     pub registry: Arc<dyn Registry>,
-    /// Authenticated requests that could not be parsed.
+    /// Requests that were not accepted and are kept for a replay.
     pub rejects: Arc<dyn RejectStore>,
     /// Outgoing deliveries.
     pub outbox: Arc<dyn Outbox>,
@@ -65,27 +66,85 @@ pub type StoreFuture<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
 /// How long a duplicate is recognized, and the minimum time for which a document without events is kept.
 pub const DUPLICATE_WINDOW: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// How much is kept of each client. Each limit applies per client; the oldest items are removed first.
+/// How much is kept. Each limit but one applies per client; the oldest items are removed first. Number and bytes of events are
+/// limited after every batch, everything else by [`Log::prune`].
 #[derive(Debug, Clone)]
 pub struct Retention {
     /// Maximum age of an event.
     pub max_event_age: Duration,
     /// Maximum number of events.
     pub max_events: u64,
-    /// Maximum bytes of events with their raw requests.
+    /// Maximum bytes of events with their raw requests, and of titles and identifiers of documents.
     pub max_event_bytes: u64,
+    /// Maximum bytes of all clients together: events, documents, rejects and attempts. The oldest events of the largest client
+    /// are removed first.
+    pub max_total_bytes: u64,
     /// Maximum age of a reject.
     pub max_reject_age: Duration,
     /// Maximum number of rejects.
     pub max_rejects: u64,
     /// Maximum bytes of rejects.
     pub max_reject_bytes: u64,
-    /// Maximum age of a delivered or dead delivery, counted from its last change of state. Pending deliveries are kept.
+    /// Length of the retry schedule: a delivery that is pending for longer is given up.
+    pub max_pending_age: Duration,
+    /// Maximum number of pending deliveries. The oldest ones beyond it are given up.
+    pub max_pending: u64,
+    /// Maximum bytes of the events and requests of pending deliveries.
+    pub max_pending_bytes: u64,
+    /// Maximum age of a delivered or dead delivery, counted from its last change of state.
     pub max_delivery_age: Duration,
     /// Maximum number of delivered and dead deliveries.
     pub max_deliveries: u64,
     /// Maximum bytes of the attempts of delivered and dead deliveries.
     pub max_attempt_bytes: u64,
+}
+
+impl Retention {
+    /// Maximum number and bytes of the rejects that are not verified: a fifth of the limits on all.
+    pub fn unverified_rejects(&self) -> (u64, u64) {
+        (self.max_rejects / 5, self.max_reject_bytes / 5)
+    }
+}
+
+/// Bytes after which a page of a list ends, whatever its limit. The item that exceeds them is the last one.
+pub const MAX_LIST_BYTES: usize = 1 << 20;
+
+/// A page of a list, cut by its limit or by [`MAX_LIST_BYTES`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct ListPage<T> {
+    /// At least one, unless the rest of the list is empty.
+    pub items: Vec<T>,
+    /// The cursor of the next page; `None` on the last one.
+    pub next: Option<u64>,
+}
+
+impl<T> ListPage<T> {
+    /// A page without items, and the last one.
+    pub fn empty() -> Self {
+        Self { items: Vec::new(), next: None }
+    }
+}
+
+/// Why a pending delivery became dead without an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GivenUp {
+    /// Its retry schedule has ended.
+    Expired,
+    /// The client has more pending deliveries than it may have.
+    OverLimit,
+}
+
+impl GivenUp {
+    /// The reason in the last attempt.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            GivenUp::Expired => "given up: the retry schedule has ended",
+            GivenUp::OverLimit => {
+                "given up: the client has too many pending deliveries (see pending_deliveries_per_client, \
+                 pending_deliveries_bytes)"
+            }
+        }
+    }
 }
 
 /// The cipher that protects secrets at rest. The key is not the store's business.

@@ -19,8 +19,8 @@ use crate::domain::{Hook, Status, Timestamp, Update, Vendor, Verify};
 
 pub use outgoing::{OriginalRequest, handshake_request, is_handshake_response, render_notification};
 pub use ppj::{Edition, handshake as ppj_handshake, notify as ppj_notify};
-pub use settings::{check_secrets, check_settings, check_verify};
-pub use standard::{Mode, write as standard_notify};
+pub use settings::{check_secrets, check_settings, check_verify, secret_types, warnings};
+pub use standard::{Mode, render as standard_notify};
 
 /// A request to a hook. The body is complete and within the size limit.
 #[derive(Debug)]
@@ -65,6 +65,10 @@ pub enum WebhookError {
     /// contains a secret or a received value.
     #[error("{0}")]
     Unauthorized(&'static str),
+    /// There is a signature, but not of the form that the hook verifies: it may be right. Answered with `401`; the request
+    /// becomes an unverified reject. The text is like that of `Unauthorized`.
+    #[error("{0}")]
+    UnknownSignature(&'static str),
     /// The sender is verified, but the content cannot be parsed. Answered with `422`; the request becomes a reject.
     #[error("{0}")]
     Malformed(String),
@@ -158,7 +162,7 @@ fn dialect(vendor: Vendor) -> &'static dyn Dialect {
 /// Checks the method, answers an `OPTIONS` handshake, verifies the sender, and parses the request, in this order.
 ///
 /// # Errors
-/// [`WebhookError`]: wrong method, missing or wrong credentials, or content that cannot be parsed.
+/// [`WebhookError`]: wrong method, missing, wrong or unknown credentials, or content that cannot be parsed.
 pub fn verify_and_parse(
     hook: &Hook,
     request: &WebhookRequest<'_>,
@@ -177,7 +181,7 @@ pub fn verify_and_parse(
     dialect.parse(hook, request)
 }
 
-/// Parses a request that was verified on arrival: the replay of a reject, which is stored without credentials.
+/// Parses a request that was verified on arrival: the replay of a verified reject, which is stored without credentials.
 ///
 /// # Errors
 /// [`WebhookError::Malformed`] if it still cannot be parsed.

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 
 use crate::auth::{AdminToken, KeyError, Keys, Sealer, files};
@@ -31,6 +31,11 @@ pub struct RelayAddress {
 /// `relay.json`; with the wait, `docrelay serve &` and the next command of a script do not fail.
 const STORE_LOCK_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// How long a command waits for the database of a relay that is starting for the first time, for the same reason.
+const STARTUP_TIMEOUT: Duration = Duration::from_secs(1);
+
+const LOCK_POLL_INTERVAL: Duration = Duration::from_millis(20);
+
 /// The process that has the store of a data directory open.
 pub enum StoreOwner {
     /// This process.
@@ -46,13 +51,35 @@ pub struct DataDirectory {
 }
 
 impl DataDirectory {
-    /// Creates the directory with mode 0700 if it does not exist.
+    /// Creates the directory with mode 0700 if it does not exist. For `docrelay serve` only: a command in the wrong place
+    /// must not create the data of a second relay.
     ///
     /// # Errors
-    /// [`KeyError::File`].
-    pub fn open(path: &Path) -> Result<Self, KeyError> {
+    /// [`KeyError::File`], or [`KeyError::WorldWritable`] for an existing directory.
+    pub fn create(path: &Path) -> Result<Self, KeyError> {
         files::make_directory(path)?;
+        files::check_directory(path)?;
         Ok(Self { path: path.to_owned() })
+    }
+
+    /// The directory of a relay that was started before. Blocks up to `STARTUP_TIMEOUT` if there is none.
+    ///
+    /// # Errors
+    /// There is none, or [`KeyError::WorldWritable`].
+    pub fn open(path: &Path) -> anyhow::Result<Self> {
+        let directory = Self { path: path.to_owned() };
+        let deadline = Instant::now() + STARTUP_TIMEOUT;
+        while !directory.database().exists() {
+            if Instant::now() >= deadline {
+                bail!(
+                    "there is no relay's data in {}: start the relay with docrelay serve, or name its directory with --data",
+                    path.display()
+                );
+            }
+            std::thread::sleep(LOCK_POLL_INTERVAL);
+        }
+        files::check_directory(path)?;
+        Ok(directory)
     }
 
     pub fn database(&self) -> PathBuf {
@@ -76,7 +103,7 @@ impl DataDirectory {
                 Err(OpenError::Locked(path)) => match self.read_address_file() {
                     Some(address) => return Ok(StoreOwner::Remote(address)),
                     None if Instant::now() >= deadline => return Err(OpenError::Locked(path)),
-                    None => std::thread::sleep(Duration::from_millis(20)),
+                    None => std::thread::sleep(LOCK_POLL_INTERVAL),
                 },
                 Err(error) => return Err(error),
             }

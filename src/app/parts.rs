@@ -12,14 +12,14 @@ use crate::http::transport::{connection, server};
 use crate::http::{self, Context};
 use crate::ingest::Ingest;
 use crate::manage::{Clients, Deliveries, Documents, Hooks, Notifications, Rejects};
-use crate::metrics::Metrics;
-use crate::store::sqlite::{self, CommitReport};
-use crate::store::{Retention, Store};
+use crate::metrics::{DeliveryGivenUp, Metrics};
+use crate::store::sqlite::{self, CommitReport, OnThreadEnd};
+use crate::store::{GivenUp, Retention, Store};
 use crate::stream::hub::{self, Hub};
 use crate::stream::{self, Streams};
 
-/// Connections that read the database. Bounds the load when many followers reconnect at once.
-const READER_CONNECTIONS: usize = 4;
+/// Threads that read the database. Bounds the load when many followers reconnect at once.
+const READER_THREADS: usize = 4;
 
 /// Limit of the admin address: enough for probes, a scraper and some operators.
 const MAX_ADMIN_CONNECTIONS: usize = 64;
@@ -51,8 +51,11 @@ pub(crate) fn build(config: &Config, directory: &DataDirectory, opened: Opened<'
     let http_client = Arc::new(ReqwestClient::new(http_client::Options {
         timeout: config.delivery_timeout,
         allow_private: config.allow_private_endpoints.clone(),
+        dns_servers: config.dns_servers.clone(),
+        max_kept_connections: config.delivery_concurrency,
     })?);
-    let delivery_options = delivery::Options { concurrency: config.delivery_concurrency };
+    let delivery_options =
+        delivery::Options { concurrency: config.delivery_concurrency, memory_bytes: config.delivery_memory };
     let delivery = DeliveryHandle::new(store.clone(), http_client, delivery_options, metrics.clone());
     let ingest = Ingest::new(store.clone(), metrics.clone());
     let notifications = Notifications::new(store.registry.clone(), delivery.clone());
@@ -82,16 +85,32 @@ pub(super) fn store_options(
     config: &Config,
     directory: &DataDirectory,
     metrics: &Metrics,
+    on_thread_end: OnThreadEnd,
 ) -> anyhow::Result<sqlite::Options> {
+    let given_up = metrics.clone();
+    let on_given_up = move |reason, count| {
+        let reason = match reason {
+            GivenUp::Expired => DeliveryGivenUp::Expired,
+            GivenUp::OverLimit => DeliveryGivenUp::OverLimit,
+        };
+        given_up.deliveries_given_up.inc_by(reason, count);
+        given_up.deliveries_dead.inc_by(count);
+    };
     let metrics = metrics.clone();
     let on_commit = move |report: CommitReport| {
-        if report.committed {
+        if report.committed && report.commands > 0 {
             metrics.append_batch_size.observe(report.commands as f64);
             metrics.append_seconds.observe(report.duration.as_secs_f64());
         }
         metrics.wal_bytes.set(i64::try_from(report.wal_bytes).unwrap_or(i64::MAX));
+        metrics.wal_over_limit.set(i64::from(report.wal_over_limit));
     };
-    Ok(sqlite::Options { on_commit: Some(Arc::new(on_commit)), ..bare_store_options(config, directory)? })
+    Ok(sqlite::Options {
+        on_commit: Some(Arc::new(on_commit)),
+        on_thread_end: Some(on_thread_end),
+        on_given_up: Some(Arc::new(on_given_up)),
+        ..bare_store_options(config, directory)?
+    })
 }
 
 /// Options of the store without metrics, for commands.
@@ -102,16 +121,22 @@ pub(crate) fn bare_store_options(config: &Config, directory: &DataDirectory) -> 
             max_event_age: config.history_age,
             max_events: config.history_events_per_client,
             max_event_bytes: config.history_bytes,
+            max_total_bytes: config.history_bytes_total,
             max_reject_age: config.rejects_age,
             max_rejects: config.rejects_per_client,
             max_reject_bytes: config.rejects_bytes,
+            max_pending_age: delivery::MAX_SCHEDULE,
+            max_pending: config.pending_deliveries_per_client,
+            max_pending_bytes: config.pending_deliveries_bytes,
             max_delivery_age: config.deliveries_age,
             max_deliveries: config.deliveries_per_client,
             max_attempt_bytes: config.deliveries_bytes,
         },
-        readers: READER_CONNECTIONS,
+        readers: READER_THREADS,
         seal: directory.seal()?,
         on_commit: None,
+        on_thread_end: None,
+        on_given_up: None,
     })
 }
 
@@ -120,7 +145,9 @@ pub(super) fn server_options(config: &Config) -> server::Options {
     let connection = connection::Options {
         max_header_bytes: config.max_header_bytes,
         header_timeout: config.header_timeout,
+        keep_alive_timeout: config.keep_alive_timeout,
         write_timeout: config.write_timeout,
+        response_timeout: config.response_timeout,
     };
     server::Options { max_connections: config.max_connections, connection }
 }

@@ -17,6 +17,7 @@ use crate::http;
 use crate::http::transport::workers::StreamWorker;
 use crate::metrics::Metrics;
 use crate::store::Store;
+use crate::store::sqlite::OnThreadEnd;
 use crate::stream::hub::Hub;
 
 /// Interval of retention and of removing unused rate limiters.
@@ -25,10 +26,11 @@ const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(30);
 /// Part of the grace period that is reserved for closing the store.
 const STORE_CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Receives SIGTERM and SIGINT.
+/// Receives SIGTERM, SIGINT and SIGHUP.
 pub(super) struct Signals {
     term: Signal,
     int: Signal,
+    hup: Signal,
 }
 
 impl Signals {
@@ -37,14 +39,20 @@ impl Signals {
     pub(super) fn catch() -> anyhow::Result<Self> {
         let term = listen_for(SignalKind::terminate()).context("cannot handle SIGTERM")?;
         let int = listen_for(SignalKind::interrupt()).context("cannot handle SIGINT")?;
-        Ok(Self { term, int })
+        let hup = listen_for(SignalKind::hangup()).context("cannot handle SIGHUP")?;
+        Ok(Self { term, int, hup })
     }
 
-    /// Waits for SIGTERM or SIGINT; returns its name.
+    /// Waits for SIGTERM or SIGINT; returns its name. A SIGHUP, as from the end of an SSH session, is logged only.
     pub(super) async fn next(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.term.recv() => "SIGTERM",
-            _ = self.int.recv() => "SIGINT",
+        loop {
+            tokio::select! {
+                _ = self.term.recv() => return "SIGTERM",
+                _ = self.int.recv() => return "SIGINT",
+                Some(()) = self.hup.recv() => {
+                    tracing::info!("SIGHUP ignored: restart the relay to change its configuration");
+                }
+            }
         }
     }
 }
@@ -100,27 +108,46 @@ impl Drop for ThreadEndSignal {
     }
 }
 
+/// Watches the threads of the store: yields the name of the first one that ends, also by a panic.
+pub(super) fn watch_store_threads() -> (OnThreadEnd, mpsc::Receiver<String>) {
+    let (sender, ended) = mpsc::channel(1);
+    // Fails if another thread has ended before, or if the relay is stopping.
+    let on_end = move |name: &str| sender.try_send(name.to_owned()).unwrap_or_default();
+    (Arc::new(on_end), ended)
+}
+
 /// Runs a task and returns its name, so that the caller knows which task of a set has ended.
 pub(super) async fn run_named(name: &'static str, task: impl Future<Output = ()>) -> &'static str {
     task.await;
     name
 }
 
-/// Applies retention to the log and removes unused rate limiters, periodically until `stop`.
+/// Applies retention to the log and removes unused rate limiters, periodically until `stop`. Retention may have to wait for a
+/// reader of the database; nothing else waits for it.
 pub(super) async fn housekeeping(store: Store, context: Arc<http::Context>, metrics: Metrics, stop: CancellationToken) {
-    let mut tick = tokio::time::interval(HOUSEKEEPING_INTERVAL);
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            _ = tick.tick() => {}
+    let sweeping = async {
+        let mut tick = tokio::time::interval(HOUSEKEEPING_INTERVAL);
+        loop {
+            tick.tick().await;
+            context.sweep();
         }
-        context.sweep();
-        match store.log.prune(Timestamp::now()).await {
-            Ok(pruned) => {
-                metrics.pruned_events.inc_by(pruned);
+    };
+    let pruning = async {
+        let mut tick = tokio::time::interval(HOUSEKEEPING_INTERVAL);
+        loop {
+            tick.tick().await;
+            match store.log.prune(Timestamp::now()).await {
+                Ok(pruned) => {
+                    metrics.pruned_events.inc_by(pruned);
+                }
+                Err(error) => tracing::warn!(%error, "retention failed; retrying at the next interval"),
             }
-            Err(error) => tracing::warn!(%error, "retention failed; retrying at the next interval"),
         }
+    };
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = sweeping => {}
+        () = pruning => {}
     }
 }
 

@@ -12,16 +12,19 @@ const MAX_FILE_BYTES: u64 = 64 * 1024;
 /// A key, a secret file or a sealed value cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
-    /// The file is accessible for group or others.
-    #[error("{} is accessible for other users: run chmod 600 {}", .0.display(), .0.display())]
+    /// The group or other users can access the file.
+    #[error("{} is accessible to other users: run chmod 600 {}", .0.display(), .0.display())]
     Exposed(PathBuf),
-    #[error("{} is not {expected}: restore it from a backup{}", .path.display(), .otherwise)]
+    /// Any user can replace the files of the directory.
+    #[error("other users can replace files in {}: run chmod 700 {}", .0.display(), .0.display())]
+    WorldWritable(PathBuf),
+    #[error("{} is not {expected}: restore it from a backup{}", .path.display(), .hint)]
     Malformed {
         path: PathBuf,
         /// What the file should contain, with an article.
         expected: &'static str,
         /// An alternative to the backup, beginning with a comma, or empty.
-        otherwise: &'static str,
+        hint: &'static str,
     },
     #[error("cannot {action} {}: {reason}", .path.display())]
     File {
@@ -33,6 +36,9 @@ pub enum KeyError {
     /// A sealed value was changed, truncated, moved to another context, or sealed with another key.
     #[error("cannot open a sealed value: it was changed, or the key file was replaced")]
     InvalidSeal,
+    /// All key files were deleted while the relay runs.
+    #[error("{} contains no key: restore one from a backup", .0.display())]
+    NoKey(PathBuf),
     /// Generating a key or signing a token failed. Keys are checked when they are read, so this is a defect.
     #[error("cannot sign with the signing key: restart the relay, and report this if it persists")]
     SigningFailed,
@@ -48,10 +54,42 @@ impl KeyError {
     }
 }
 
-/// Creates a directory and its missing parents with mode 0700. The mode of an existing directory is not changed,
-/// because the files inside have their own modes.
+/// Creates a directory and its missing parents with mode 0700, and flushes their names: a power cut must not lose a
+/// directory whose files were flushed. The mode of an existing directory is not changed, because the files inside have their
+/// own modes.
 pub fn make_directory(path: &Path) -> Result<(), KeyError> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(KeyError::file("create", path))
+    let missing: Vec<&Path> =
+        path.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists()).collect();
+    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(KeyError::file("create", path))?;
+    if missing.is_empty() {
+        // The process that created it may have been killed before the flush. A parent that is not readable was prepared by
+        // an operator.
+        return match flush_name(path) {
+            Err(KeyError::File { reason, .. }) if reason.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+            flushed => flushed,
+        };
+    }
+    missing.into_iter().try_for_each(flush_name)
+}
+
+/// Flushes the directory that contains this path, so that a power cut does not lose the name.
+fn flush_name(path: &Path) -> Result<(), KeyError> {
+    flush_directory(path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")))
+}
+
+/// Flushes the names in a directory.
+pub(super) fn flush_directory(path: &Path) -> Result<(), KeyError> {
+    File::open(path).and_then(|directory| directory.sync_all()).map_err(KeyError::file("flush", path))
+}
+
+/// Checks that not all users can replace the files of a directory. A group may, because container platforms give volumes to
+/// one. The mode is not corrected: the directory may be shared on purpose, such as `/tmp`.
+///
+/// # Errors
+/// [`KeyError::WorldWritable`], [`KeyError::File`] for I/O errors.
+pub fn check_directory(path: &Path) -> Result<(), KeyError> {
+    let mode = fs::metadata(path).map_err(KeyError::file("read", path))?.permissions().mode();
+    if mode & 0o002 == 0 { Ok(()) } else { Err(KeyError::WorldWritable(path.to_owned())) }
 }
 
 /// Reads a secret file; `None` if it does not exist.
@@ -74,15 +112,17 @@ pub fn read(path: &Path) -> Result<Option<Vec<u8>>, KeyError> {
     file.take(MAX_FILE_BYTES + 1).read_to_end(&mut content).map_err(KeyError::file("read", path))?;
     if content.len() as u64 > MAX_FILE_BYTES {
         let expected = "a key or token, which has at most 64 KiB";
-        return Err(KeyError::Malformed { path: path.to_owned(), expected, otherwise: "" });
+        return Err(KeyError::Malformed { path: path.to_owned(), expected, hint: "" });
     }
     Ok(Some(content))
 }
 
 /// Reads a secret file, or creates it with the result of `generate`. Processes that start at the same time agree on the
-/// content of the process that creates the file first.
+/// content of the process that creates the file first. A power cut does not lose a secret that was returned.
 pub fn read_or_create(path: &Path, generate: impl FnOnce() -> Result<Vec<u8>, KeyError>) -> Result<Vec<u8>, KeyError> {
     if let Some(content) = read(path)? {
+        // The process that created it may have been killed before the flush.
+        flush_name(path)?;
         return Ok(content);
     }
     let content = generate()?;
@@ -107,8 +147,7 @@ pub fn create(path: &Path, content: &[u8]) -> Result<bool, KeyError> {
         _ => {}
     }
     let made = made?;
-    // Without this, a crash may lose the directory entry although the content is on the disk.
-    File::open(directory).and_then(|d| d.sync_all()).map_err(KeyError::file("flush", directory))?;
+    flush_name(path)?;
     Ok(made)
 }
 

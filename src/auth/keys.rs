@@ -1,5 +1,5 @@
 //! The relay's signing keys, one file each in `<data>/keys/`. The newest published key signs, all keys verify; deleting a
-//! file retires its key. Issues tokens; whether a caller may have one is decided by the callers of this module.
+//! file retires its key. Independent of the claims that are signed; `issue` makes them.
 
 #[cfg(test)]
 mod tests;
@@ -18,15 +18,8 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header};
 use serde::Serialize;
 
 use super::files::{self, KeyError};
-use super::grant::{Grant, KeyStatus, Scope, Scopes, Ticket};
-use super::secret;
-use crate::domain::{ClientId, ClientRef, DocumentId, Timestamp};
-
-/// The claims `iss` and `aud` of the relay's tokens.
-pub(super) const ISSUER: &str = "docrelay";
-
-/// The claim `use` of tickets; other tokens have no such claim.
-pub(super) const TICKET_USE: &str = "ticket";
+use super::grant::KeyStatus;
+use crate::domain::Timestamp;
 
 /// How long a response of `/.well-known/jwks.json` may be cached.
 pub const JWKS_MAX_AGE: Duration = Duration::from_secs(300);
@@ -58,41 +51,6 @@ struct TokenKey {
     status: KeyStatus,
 }
 
-/// The claims of RFC 7519 and RFC 9068 in an issued token.
-#[derive(Serialize)]
-struct IssuedClaims<'a> {
-    iss: &'a str,
-    aud: &'a str,
-    sub: &'a ClientId,
-    /// The creation of the client in milliseconds: a later client of the same id does not accept the token.
-    client_created: i64,
-    scope: String,
-    exp: i64,
-    iat: i64,
-    jti: String,
-    #[serde(rename = "use", skip_serializing_if = "Option::is_none")]
-    purpose: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    documents: Option<Vec<DocumentId>>,
-}
-
-impl<'a> IssuedClaims<'a> {
-    fn new(client: &'a ClientRef, scopes: &Scopes, exp: i64, now: Timestamp) -> Result<Self, KeyError> {
-        Ok(Self {
-            iss: ISSUER,
-            aud: ISSUER,
-            sub: &client.id,
-            client_created: client.created.millis(),
-            scope: scopes.to_string(),
-            exp,
-            iat: now.seconds(),
-            jti: secret::generate_secret()?.expose().to_owned(),
-            purpose: None,
-            documents: None,
-        })
-    }
-}
-
 impl Keys {
     /// Reads every `<kid>.pem` in the directory. Creates the directory and a first key if there is none.
     ///
@@ -107,6 +65,8 @@ impl Keys {
         if all.is_empty() {
             all = create_first(directory, now)?;
         }
+        // A key must not sign before its name is durable: the process that created it may have been killed before the flush.
+        files::flush_directory(directory)?;
         Ok(Self { directory: directory.into(), current: Arc::new(RwLock::new(Arc::new(KeySet::new(all)))) })
     }
 
@@ -114,11 +74,11 @@ impl Keys {
     /// key was retired; its tokens must then be removed from caches.
     ///
     /// # Errors
-    /// As in [`Keys::open_or_create`], or no key is left. The keys in use do not change then.
+    /// As in [`Keys::open_or_create`]; [`KeyError::NoKey`] if no key is left. The keys in use do not change then.
     pub fn reload(&self, now: Timestamp) -> Result<bool, KeyError> {
         let mut all = read_all(&self.directory)?;
         if all.is_empty() {
-            return Err(KeyError::SigningFailed);
+            return Err(KeyError::NoKey(self.directory.to_path_buf()));
         }
         let before = self.key_set();
         for key in &mut all {
@@ -140,46 +100,15 @@ impl Keys {
         self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Issues a token that expires `ttl` after `now`, signed with the newest published key.
+    /// Signs the claims with the newest published key.
     ///
     /// # Errors
-    /// [`KeyError::SigningFailed`], [`KeyError::Random`].
-    pub fn issue(
-        &self,
-        client: &ClientRef,
-        scopes: &Scopes,
-        ttl: Duration,
-        now: Timestamp,
-    ) -> Result<String, KeyError> {
-        self.sign(IssuedClaims::new(client, scopes, now.plus(ttl).seconds(), now)?, now)
-    }
-
-    /// Issues a ticket to the holder of `grant`; also returns its guaranteed lifetime. A ticket never outlives the token
-    /// of its holder.
-    ///
-    /// # Errors
-    /// [`KeyError::SigningFailed`], [`KeyError::Random`].
-    pub fn issue_ticket(
-        &self,
-        grant: &Grant,
-        ticket: &Ticket,
-        ttl: Duration,
-        now: Timestamp,
-    ) -> Result<(String, Duration), KeyError> {
-        let end = grant.ticket_expiry(ttl, now);
-        let claims = IssuedClaims {
-            purpose: Some(TICKET_USE),
-            documents: ticket.documents(),
-            ..IssuedClaims::new(&grant.client, &Scope::Events.into(), end, now)?
-        };
-        Ok((self.sign(claims, now)?, now.until(Timestamp::from_seconds(end)).min(ttl)))
-    }
-
-    fn sign(&self, claims: IssuedClaims<'_>, now: Timestamp) -> Result<String, KeyError> {
+    /// [`KeyError::SigningFailed`].
+    pub(super) fn sign(&self, claims: &impl Serialize, now: Timestamp) -> Result<String, KeyError> {
         let key_set = self.key_set();
         let key = key_set.signing_key(now).ok_or(KeyError::SigningFailed)?;
         let header = Header { kid: Some(key.kid.clone()), ..Header::new(Algorithm::EdDSA) };
-        jsonwebtoken::encode(&header, &claims, &key.private).map_err(|_| KeyError::SigningFailed)
+        jsonwebtoken::encode(&header, claims, &key.private).map_err(|_| KeyError::SigningFailed)
     }
 
     /// The public keys as a JWK Set (RFC 7517, RFC 8037), for `/.well-known/jwks.json`.
@@ -225,12 +154,6 @@ impl fmt::Debug for Keys {
     }
 }
 
-/// The guaranteed lifetime of a token issued with this `ttl`, in seconds. `exp` is rounded down to whole seconds, so up
-/// to one second is lost: an hour gives 3599.
-pub fn expires_in(ttl: Duration) -> u64 {
-    ttl.as_secs().saturating_sub(1)
-}
-
 fn read_all(directory: &Path) -> Result<Vec<TokenKey>, KeyError> {
     let list_error = |reason| KeyError::File { action: "list", path: directory.to_owned(), reason };
     let mut all = Vec::new();
@@ -252,7 +175,7 @@ fn parse(kid: &str, pem: &[u8], path: &Path) -> Result<TokenKey, KeyError> {
     let malformed = || KeyError::Malformed {
         path: path.to_owned(),
         expected: "an Ed25519 private key in PKCS#8 PEM",
-        otherwise: ", or delete it: a new key is created, and tokens signed with the old one become invalid",
+        hint: ", or delete it: a new key is created, and tokens signed with the old one become invalid",
     };
     let private = EncodingKey::from_ed_pem(pem).map_err(|_| malformed())?;
     // No response before this time contained the key.

@@ -1,5 +1,5 @@
-//! Encryption of stored secrets (hook keys, verification secrets, client secrets). The key is in a file of its own, so
-//! a copy of the database alone reveals no secret.
+//! Encryption of what the store holds with secrets in it: clients, hooks, notifications, callbacks. The key is in a file of
+//! its own, so a copy of the database alone reveals no secret.
 
 use std::fmt;
 use std::path::Path;
@@ -34,7 +34,7 @@ impl Sealer {
         let key = RandomizedNonceKey::new(&AES_256_GCM, &bytes).map_err(|_| KeyError::Malformed {
             path: path.to_owned(),
             expected: "a sealing key of 32 bytes",
-            otherwise: ", because no other key opens the secrets in the database",
+            hint: ", because no other key opens the secrets in the database",
         })?;
         Ok(Self { key: Arc::new(key) })
     }

@@ -67,7 +67,7 @@ impl AdminToken {
             return Err(KeyError::Malformed {
                 path: path.to_owned(),
                 expected: "one line of visible ASCII",
-                otherwise: ", or delete it: a new token is created",
+                hint: ", or delete it: a new token is created",
             });
         }
         Ok(Self(Secret::new(text)))

@@ -1,5 +1,5 @@
 //! Verifies tokens: signature, claims, expiry and whether their client still exists. Caches verified tokens.
-//! `credentials` finds tokens in requests; `keys` issues them.
+//! `credentials` finds tokens in requests; `issue` issues them.
 
 #[cfg(test)]
 mod tests;
@@ -14,7 +14,8 @@ use serde::Deserialize;
 
 use super::files::KeyError;
 use super::grant::{AuthError, Grant, Scope, Scopes, Ticket};
-use super::keys::{ISSUER, Keys, TICKET_USE};
+use super::issue::{ISSUER, TICKET_USE};
+use super::keys::Keys;
 use crate::domain::{ClientId, ClientRef, Timestamp};
 use crate::store::Registry;
 
@@ -146,7 +147,8 @@ impl Authenticator {
         Ok(grant)
     }
 
-    /// Checks whether a grant is still valid at `now`. Open streams call this periodically.
+    /// Checks whether a grant is still valid at `now`. A stream is checked again after it has subscribed to the hub: its
+    /// client may have been removed since [`check`](Self::check).
     ///
     /// # Errors
     /// [`AuthError::Expired`], [`AuthError::UnknownKey`] if its key was retired, or [`AuthError::UnknownClient`] if the client was removed, even if another client has

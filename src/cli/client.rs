@@ -13,6 +13,7 @@ use super::session::{ApiRequest, with_session};
 use crate::auth::{Scopes, UnknownScope};
 use crate::config::{Config, Flags};
 use crate::domain::{ClientId, Mapping, NewHook, Timestamp, Vendor, Verify};
+use crate::vendor;
 
 /// Manage clients
 #[derive(clap::Subcommand, Clone, Debug)]
@@ -36,8 +37,7 @@ impl ClientCommand {
         let Self::Add { id, .. } = self;
         let body = json!({"clientId": id.as_str()});
         let created = with_session(config, async |s| s.as_admin(ApiRequest::post("/admin/clients", Some(body))).await)?;
-        print(&created.to_string());
-        Ok(())
+        print(&created.to_string())
     }
 }
 
@@ -61,12 +61,16 @@ pub(super) struct AddHook {
     #[arg(long)]
     name: Option<String>,
     /// How requests are verified: none, ppj, baidu, cookie, authorization, standard or hmac-sha256. All but none need a
-    /// secret, from --secret-file or the environment variable DOCRELAY_HOOK_SECRET
-    #[arg(long, value_name = "TYPE", default_value = "none")]
-    verify: String,
+    /// secret, from --secret-file or the environment variable DOCRELAY_HOOK_SECRET. Default: the vendor's only
+    /// type if there is a secret, otherwise none
+    #[arg(long, value_name = "TYPE")]
+    verify: Option<String>,
     /// File that contains the secret; - is the standard input. A second line is the second secret of a rotation (standard)
     #[arg(long, value_name = "FILE")]
     secret_file: Option<PathBuf>,
+    /// Which requests PPJ signs: a (verification only) or b (all) (ppj)
+    #[arg(long, value_name = "EDITION")]
+    edition: Option<String>,
     /// Header of the hmac-sha256 signature
     #[arg(long, value_name = "NAME")]
     header: Option<String>,
@@ -109,8 +113,7 @@ impl HookCommand {
         let new = serde_json::to_value(add.new_hook()?)?;
         let request = ApiRequest::post("/hooks", Some(new));
         let created = with_session(config, async |s| s.as_client(&add.client, request).await)?;
-        print(&created.to_string());
-        Ok(())
+        print(&created.to_string())
     }
 }
 
@@ -128,14 +131,22 @@ impl AddHook {
 
     /// The same JSON as in `POST /hooks`, read by the same rules.
     fn verify(&self) -> anyhow::Result<Verify> {
+        let secret = read_secret("secret", self.secret_file.as_deref(), HOOK_SECRET_VARIABLE)?;
+        let kind = self.verify_type(secret.is_some())?;
         let mut verify = Map::new();
-        verify.insert("type".into(), json!(self.verify));
-        for (key, value) in [("header", &self.header), ("prefix", &self.prefix), ("encoding", &self.encoding)] {
+        verify.insert("type".into(), json!(kind));
+        let keys = [
+            ("edition", &self.edition),
+            ("header", &self.header),
+            ("prefix", &self.prefix),
+            ("encoding", &self.encoding),
+        ];
+        for (key, value) in keys {
             if let Some(value) = value {
                 verify.insert(key.into(), json!(value));
             }
         }
-        match (self.verify.as_str(), read_secret(self.secret_file.as_deref(), HOOK_SECRET_VARIABLE)?) {
+        match (kind, secret) {
             ("none", _) => {}
             (other, None) => bail!("verify type {other} needs a secret: --secret-file or {HOOK_SECRET_VARIABLE}"),
             ("standard", Some(text)) => {
@@ -147,6 +158,25 @@ impl AddHook {
             }
         }
         serde_json::from_value(Value::Object(verify)).context("the verification is invalid")
+    }
+
+    /// The type of the verification. A secret is never ignored: without `--verify`, its owner would believe that the hook
+    /// verifies signatures.
+    fn verify_type(&self, has_secret: bool) -> anyhow::Result<&str> {
+        match self.verify.as_deref() {
+            Some("none") if self.secret_file.is_some() => {
+                bail!("--verify none needs no secret: omit --secret-file, or name another type with --verify")
+            }
+            Some(kind) => Ok(kind),
+            None if !has_secret => Ok("none"),
+            None => {
+                let types: Vec<&str> = vendor::secret_types(self.vendor).collect();
+                let [only] = types[..] else {
+                    bail!("a secret for a {} hook needs --verify with one of {}", self.vendor, types.join(", "))
+                };
+                Ok(only)
+            }
+        }
     }
 }
 
@@ -181,7 +211,6 @@ impl TokenCommand {
             let client = session.require_client(&self.client).await?;
             Ok(session.keys.issue(&client, &self.scope, self.ttl, Timestamp::now())?)
         })?;
-        print(&token);
-        Ok(())
+        print(&token)
     }
 }

@@ -70,7 +70,7 @@ const DISABLE_BUFFERING: &str = "disable that (proxy_buffering off, in nginx)";
 
 /// Prints the findings; an error if a check failed.
 pub(super) async fn run(args: DoctorArgs) -> anyhow::Result<()> {
-    let token = read_secret(args.token_file.as_deref(), TOKEN_VARIABLE)?;
+    let token = read_secret("token", args.token_file.as_deref(), TOKEN_VARIABLE)?;
     let doctor = Doctor::new(&args, token, WAIT_LIMITS)?;
     let mut out = std::io::stdout();
     let mut report = DoctorReport::new(&mut out);

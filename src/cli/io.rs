@@ -2,8 +2,10 @@
 //! because the list of processes shows flags to all users of the machine. Text from the network is printed without the
 //! characters that control a terminal.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::Path;
+use std::sync::mpsc::sync_channel;
+use std::time::Duration;
 
 use anyhow::Context;
 
@@ -14,16 +16,19 @@ pub(super) const TOKEN_VARIABLE: &str = "DOCRELAY_TOKEN";
 pub(super) const HOOK_SECRET_VARIABLE: &str = "DOCRELAY_HOOK_SECRET";
 
 /// The secret in `file` (`-` is the standard input), or else in the environment variable `variable`. `None` if there is
-/// no file and the variable is not set or empty. One line break at the end is removed, because editors add it.
-pub(super) fn read_secret(file: Option<&Path>, variable: &str) -> anyhow::Result<Option<String>> {
+/// no file and the variable is not set or empty. One line break at the end is removed, because editors add it. `kind` names
+/// the secret in errors, such as `token`.
+pub(super) fn read_secret(kind: &str, file: Option<&Path>, variable: &str) -> anyhow::Result<Option<String>> {
     let text = match file {
         Some(path) if path == Path::new("-") => {
             let mut text = String::new();
-            std::io::stdin().read_to_string(&mut text).context("cannot read the secret from the standard input")?;
+            std::io::stdin()
+                .read_to_string(&mut text)
+                .with_context(|| format!("cannot read the {kind} from the standard input"))?;
             text
         }
         Some(path) => {
-            std::fs::read_to_string(path).with_context(|| format!("cannot read the secret file {}", path.display()))?
+            std::fs::read_to_string(path).with_context(|| format!("cannot read the {kind} file {}", path.display()))?
         }
         None => match std::env::var(variable) {
             Ok(text) => text,
@@ -34,7 +39,7 @@ pub(super) fn read_secret(file: Option<&Path>, variable: &str) -> anyhow::Result
     let secret = text.strip_suffix('\n').map_or(text.as_str(), |t| t.strip_suffix('\r').unwrap_or(t));
     if secret.is_empty() {
         match file {
-            Some(path) => anyhow::bail!("the secret file {} is empty", path.display()),
+            Some(path) => anyhow::bail!("the {kind} file {} is empty", path.display()),
             // Scripts often unset a variable by setting it to an empty value.
             None => return Ok(None),
         }
@@ -42,14 +47,26 @@ pub(super) fn read_secret(file: Option<&Path>, variable: &str) -> anyhow::Result
     Ok(Some(secret.to_owned()))
 }
 
-#[expect(clippy::print_stdout, reason = "the place where commands print results")]
-pub(super) fn print(text: &str) {
-    println!("{text}");
+/// How long [`print_error`] waits for standard error.
+const PRINT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Prints a result to standard output. Without `println!`, which panics if that is full or closed.
+pub(super) fn print(text: &str) -> anyhow::Result<()> {
+    writeln!(std::io::stdout(), "{text}").context("cannot write to the standard output")
 }
 
-#[expect(clippy::print_stderr, reason = "the place where commands print errors")]
+/// Prints an error to standard error, sanitized: it may quote a server. If that cannot be written, only the exit code tells. A reader that has stopped delays
+/// the exit by [`PRINT_TIMEOUT`].
 pub(super) fn print_error(sentence: &str) {
-    eprintln!("docrelay: {sentence}");
+    let (sender, printed) = sync_channel(1);
+    let line = format!("docrelay: {}\n", sanitize_lines(sentence));
+    let print = move || {
+        std::io::stderr().write_all(line.as_bytes()).ok();
+        sender.try_send(()).ok();
+    };
+    if std::thread::Builder::new().name("error".to_owned()).spawn(print).is_ok() {
+        printed.recv_timeout(PRINT_TIMEOUT).ok();
+    }
 }
 
 /// Replaces control characters and bidirectional formatting characters by U+FFFD, so that remote text cannot move the
@@ -78,12 +95,12 @@ mod tests {
         let path = dir.path().join("secret");
         for (written, secret) in [("s3cret\n", "s3cret"), ("s3cret\r\n", "s3cret"), (" s \n\n", " s \n"), ("x", "x")] {
             std::fs::write(&path, written).expect("written");
-            assert_eq!(read_secret(Some(&path), "UNUSED").expect("read").as_deref(), Some(secret));
+            assert_eq!(read_secret("secret", Some(&path), "UNUSED").expect("read").as_deref(), Some(secret));
         }
         std::fs::write(&path, "\n").expect("written");
-        assert!(read_secret(Some(&path), "UNUSED").is_err());
-        assert!(read_secret(Some(&dir.path().join("absent")), "UNUSED").is_err());
-        assert_eq!(read_secret(None, "DOCRELAY_UNSET_VARIABLE").expect("read"), None);
+        assert!(read_secret("secret", Some(&path), "UNUSED").is_err());
+        assert!(read_secret("secret", Some(&dir.path().join("absent")), "UNUSED").is_err());
+        assert_eq!(read_secret("secret", None, "DOCRELAY_UNSET_VARIABLE").expect("read"), None);
     }
 
     #[test]

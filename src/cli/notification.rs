@@ -111,7 +111,7 @@ impl AddNotification {
         body.insert("endpoint".into(), json!(self.endpoint));
         body.insert("format".into(), json!(self.format));
         body.insert("isDefault".into(), json!(self.default));
-        if let Some(text) = read_secret(self.secret_file.as_deref(), SECRET_VARIABLE)? {
+        if let Some(text) = read_secret("secret", self.secret_file.as_deref(), SECRET_VARIABLE)? {
             // Only Standard Webhooks have secrets that cannot hold a space, and may have two.
             let secret = match self.format {
                 Format::Standard => json!(text.split_whitespace().collect::<Vec<_>>()),
@@ -119,12 +119,19 @@ impl AddNotification {
             };
             body.insert("secret".into(), secret);
         }
-        if let Some(kind) = &self.token_type {
-            let Some(value) = read_secret(self.token_value_file.as_deref(), TOKEN_VALUE_VARIABLE)? else {
+        let value = read_secret("token value", self.token_value_file.as_deref(), TOKEN_VALUE_VARIABLE)?;
+        match (&self.token_type, value) {
+            (None, None) => {}
+            (Some(kind), Some(value)) => {
+                body.insert("tokenType".into(), json!(kind));
+                body.insert("tokenValue".into(), json!(value));
+            }
+            (Some(kind), None) => {
                 bail!("--token-type {kind} needs a value: --token-value-file or {TOKEN_VALUE_VARIABLE}");
-            };
-            body.insert("tokenType".into(), json!(kind));
-            body.insert("tokenValue".into(), json!(value));
+            }
+            (None, Some(_)) => {
+                bail!("the value of {TOKEN_VALUE_VARIABLE} would not be sent: add --token-type, or unset the variable");
+            }
         }
         Ok(Value::Object(body))
     }
@@ -134,7 +141,7 @@ impl TestNotification {
     fn run(&self, config: &Config) -> anyhow::Result<()> {
         let request = ApiRequest::post(format!("{NOTIFICATIONS}/{}/test", self.name), None);
         let tested = with_session(config, async |s| s.as_client(&self.client, request).await)?;
-        print(&tested.to_string());
+        print(&tested.to_string())?;
         let reason = &tested["reason"];
         ensure!(reason.is_null(), "the test event was not delivered: {}", reason.as_str().unwrap_or_default());
         Ok(())
@@ -196,7 +203,7 @@ impl DeliveryCommand {
 
     pub(super) fn run(&self, config: &Config) -> anyhow::Result<()> {
         match self {
-            Self::List(list) => print_list(config, &list.client, list.path(), "deliveries"),
+            Self::List(list) => list.run(config),
             Self::Retry(retry) => {
                 let request = ApiRequest::post(format!("/deliveries/{}/retry", retry.id), None);
                 print_response(config, &retry.client, request)
@@ -206,6 +213,24 @@ impl DeliveryCommand {
 }
 
 impl ListDeliveries {
+    /// Prints up to `limit` deliveries. A page of the API is also cut by its size.
+    fn run(&self, config: &Config) -> anyhow::Result<()> {
+        let deliveries = with_session(config, async |session| {
+            let mut deliveries: Vec<Value> = Vec::new();
+            let mut page_path = self.path();
+            loop {
+                let page = session.as_client(&self.client, ApiRequest::get(page_path)).await?;
+                let items = page["deliveries"].as_array().context("the response of the relay has no deliveries")?;
+                deliveries.extend(items.iter().cloned());
+                match page["next"].as_str().filter(|_| deliveries.len() < usize::from(self.limit)) {
+                    Some(next) => page_path = format!("{}&cursor={next}", self.path()),
+                    None => return Ok(deliveries),
+                }
+            }
+        })?;
+        deliveries.iter().take(self.limit.into()).try_for_each(|delivery| print(&delivery.to_string()))
+    }
+
     fn path(&self) -> String {
         let mut path = format!("/deliveries?limit={}", self.limit);
         if let Some(state) = self.state {
@@ -220,14 +245,12 @@ impl ListDeliveries {
 
 fn print_response(config: &Config, client: &ClientId, request: ApiRequest) -> anyhow::Result<()> {
     let response = with_session(config, async |s| s.as_client(client, request).await)?;
-    print(&response.to_string());
-    Ok(())
+    print(&response.to_string())
 }
 
 /// Prints the items of the array `member` in the response, one per line.
 fn print_list(config: &Config, client: &ClientId, path: impl Into<String>, member: &str) -> anyhow::Result<()> {
     let response = with_session(config, async |s| s.as_client(client, ApiRequest::get(path)).await)?;
     let items = response[member].as_array().with_context(|| format!("the response of the relay has no {member}"))?;
-    items.iter().for_each(|item| print(&item.to_string()));
-    Ok(())
+    items.iter().try_for_each(|item| print(&item.to_string()))
 }

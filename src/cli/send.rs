@@ -107,7 +107,7 @@ fn one_of<T: Copy + Send + Sync + 'static>(
 
 /// Sends one webhook; a status other than 2xx is an error.
 pub(super) async fn run(args: SendArgs) -> anyhow::Result<()> {
-    let secret = read_secret(args.secret_file.as_deref(), HOOK_SECRET_VARIABLE)?;
+    let secret = read_secret("secret", args.secret_file.as_deref(), HOOK_SECRET_VARIABLE)?;
     send(&args, secret.as_deref(), Timestamp::now(), &mut std::io::stdout(), &mut std::io::stderr()).await
 }
 
@@ -182,7 +182,7 @@ fn compose(args: &SendArgs, secret: Option<&str>, now: Timestamp) -> anyhow::Res
     let verify = verification(args, secret)?;
     check_verify(vendor, &verify).map_err(anyhow::Error::msg)?;
     let ppj_secret = match &verify {
-        Verify::Ppj { secret } => Some(secret),
+        Verify::Ppj { secret, .. } => Some(secret),
         _ => None,
     };
     let edition = args.edition.unwrap_or(if ppj_secret.is_some() { Edition::B } else { Edition::A });
@@ -222,7 +222,7 @@ fn verification(args: &SendArgs, secret: Option<&str>) -> anyhow::Result<Verify>
     let secret = secret.context("--verify needs a secret: set DOCRELAY_HOOK_SECRET or use --secret-file")?;
     let secret = Secret::new(secret);
     Ok(match kind {
-        "ppj" => Verify::Ppj { secret },
+        "ppj" => Verify::Ppj { secret, edition: None },
         "baidu" => Verify::Baidu { secret },
         "cookie" => Verify::Cookie { secret },
         "authorization" => Verify::Authorization { secret },

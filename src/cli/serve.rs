@@ -6,23 +6,25 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context;
+use futures::future::BoxFuture;
 
 use super::demo::Demo;
 use super::io::print;
 use crate::app::data::RelayAddress;
-use crate::app::{self, BackgroundTask, Listening};
+use crate::app::{self, BackgroundTask, Listening, logging};
 use crate::config::{Config, unknown_variables};
+use crate::metrics::Metrics;
 
 pub(super) fn run(config: Config) -> anyhow::Result<()> {
-    app::init_logging(config.log_format, config.log_level).context("cannot initialize logging")?;
+    let metrics = Metrics::new(env!("CARGO_PKG_VERSION"));
+    let _flush_log = logging::start(config.log_format, config.log_level, metrics.log_lines_dropped.clone())?;
     for name in unknown_variables(std::env::vars().map(|(name, _)| name)) {
         tracing::warn!(name, "unknown environment variable has no effect");
     }
     let with_demo = config.demo;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let result =
-        runtime.block_on(app::serve(config, &|listening| Box::pin(async move { started(listening, with_demo).await })));
+    let on_listening = |listening| -> BoxFuture<'static, _> { Box::pin(started(listening, with_demo)) };
+    let result = runtime.block_on(app::serve(config, metrics, &on_listening));
     // Does not wait for blocking reads that are still running.
     runtime.shutdown_background();
     result
@@ -31,12 +33,19 @@ pub(super) fn run(config: Config) -> anyhow::Result<()> {
 async fn started(listening: Listening, with_demo: bool) -> anyhow::Result<BackgroundTask> {
     let address = &listening.address;
     if !with_demo {
-        print(&banner(address, &format!("{}/", address.public_url)));
+        announce(&banner(address, &format!("{}/", address.public_url)));
         return Ok(None);
     }
     let demo = Demo::prepare(&listening).await?;
-    print(&demo_banner(address, &demo));
+    announce(&demo_banner(address, &demo));
     Ok(Some(Box::pin(demo.run())))
+}
+
+/// Prints to standard output. The relay runs without it, too.
+fn announce(text: &str) {
+    if let Err(error) = print(text) {
+        tracing::warn!(%error, "cannot print the addresses");
+    }
 }
 
 fn banner(address: &RelayAddress, dashboard_url: &str) -> String {

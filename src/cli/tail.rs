@@ -58,7 +58,7 @@ fn position(text: &str) -> Result<String, String> {
 
 /// Follows the stream until the relay refuses it or standard output is closed.
 pub(super) async fn run(args: TailArgs) -> anyhow::Result<()> {
-    let token = read_secret(args.token_file.as_deref(), TOKEN_VARIABLE)?;
+    let token = read_secret("token", args.token_file.as_deref(), TOKEN_VARIABLE)?;
     let (format, mut out): (_, Box<dyn Write>) = if std::io::stdout().is_terminal() {
         // Removes the colours if the terminal or NO_COLOR asks for it.
         (EventFormat::Compact, Box::new(AutoStream::auto(std::io::stdout())))

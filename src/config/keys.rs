@@ -92,7 +92,12 @@ pub const KEYS: &[Key] = &[
         "Maximum number of streams of a client; further streams are refused with a `retry:` delay",
     ),
     Key::plain("max_header_bytes", "16KiB", "Maximum size of a request head; at least `8KiB`"),
-    Key::plain("header_timeout", "10s", "Deadline for receiving a request head"),
+    Key::plain("header_timeout", "10s", "Deadline for receiving a request head, from its first byte"),
+    Key::plain(
+        "keep_alive_timeout",
+        "75s",
+        "Maximum idle time of a connection between two requests. Keep it longer than that of the proxy in front",
+    ),
     Key::plain("max_body_bytes", "256KiB", "Maximum size of a request body; a larger one gets 413"),
     Key::plain("body_timeout", "10s", "Deadline for receiving a request body; a slower one gets 408"),
     Key::plain("hook_rate", "50000", "Maximum requests per second to a hook; further requests get 429"),
@@ -105,7 +110,13 @@ pub const KEYS: &[Key] = &[
     Key::plain(
         "history_bytes",
         "4GiB",
-        "Maximum size of the events of a client, raw requests included; the oldest are pruned first",
+        "Maximum size of the events of a client, raw requests and titles of documents included; the oldest are pruned first",
+    ),
+    Key::plain(
+        "history_bytes_total",
+        "32GiB",
+        "Maximum size of the events, documents, rejects and delivery attempts of all clients; the oldest events of the \
+         largest client are pruned first",
     ),
     Key::plain("rejects_age", "30d", "Maximum age of rejects"),
     Key::plain("rejects_per_client", "1000", "Maximum number of rejects of a client; the oldest are pruned first"),
@@ -115,11 +126,32 @@ pub const KEYS: &[Key] = &[
         "none",
         "Private address ranges that deliveries may call: a list such as `[\"10.1.0.0/16\"]`, or `none`",
     ),
+    Key::plain(
+        "dns_servers",
+        "system",
+        "Name servers for the hosts of endpoints: a list such as `[\"10.0.0.2\", \"10.0.0.3:5353\"]`, or those of \
+         `/etc/resolv.conf` (`system`)",
+    ),
     Key::plain("delivery_timeout", "10s", "Deadline for one delivery attempt, connection and response included"),
     Key::derived(
         "delivery_concurrency",
         "1024, or an eighth of the open-file limit if that is less",
         "Maximum number of concurrent delivery attempts to all endpoints",
+    ),
+    Key::plain(
+        "delivery_memory",
+        "64MiB",
+        "Maximum memory of queues, events and responses that deliveries occupy; further deliveries wait in the database",
+    ),
+    Key::plain(
+        "pending_deliveries_per_client",
+        "100000",
+        "Maximum number of pending deliveries of a client; the oldest become dead letters",
+    ),
+    Key::plain(
+        "pending_deliveries_bytes",
+        "1GiB",
+        "Maximum size of their events and requests per client; the oldest become dead letters",
     ),
     Key::plain("deliveries_age", "7d", "Maximum age of delivered and dead deliveries with their attempts"),
     Key::plain(
@@ -130,6 +162,11 @@ pub const KEYS: &[Key] = &[
     Key::plain("deliveries_bytes", "256MiB", "Maximum size of their attempts per client; the oldest are pruned first"),
     Key::plain("idle_interval", "15s", "Interval of keepalives (empty lines) on an idle stream"),
     Key::plain("write_timeout", "60s", "A follower that accepts no byte for this long is disconnected"),
+    Key::plain(
+        "response_timeout",
+        "60s",
+        "Deadline for sending a response; a connection that reads it more slowly is closed. Does not apply to streams",
+    ),
     Key::plain("grace", "10s", "Maximum time between SIGTERM and the exit; running requests finish within it"),
     Key::plain("log_format", "text", "`text`, or `json` with one object per line"),
     Key::plain("log_level", "info", "`error`, `warn`, `info`, `debug` or `trace`"),

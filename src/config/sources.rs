@@ -199,7 +199,13 @@ fn invalid(source: &ValueSource<'_>, key: &str, expected: &'static str) -> Confi
 /// orchestrators set such variables themselves (`DOCRELAY_PORT` for a service called `docrelay`).
 pub fn unknown_variables(names: impl IntoIterator<Item = String>) -> Vec<String> {
     // Variables of the commands, which a shell may have set.
-    let commands = ["DOCRELAY_CONFIG", "DOCRELAY_TOKEN", "DOCRELAY_HOOK_SECRET"];
+    let commands = [
+        "DOCRELAY_CONFIG",
+        "DOCRELAY_TOKEN",
+        "DOCRELAY_HOOK_SECRET",
+        "DOCRELAY_NOTIFICATION_SECRET",
+        "DOCRELAY_NOTIFICATION_TOKEN_VALUE",
+    ];
     let known = |name: &str| commands.contains(&name) || KEYS.iter().any(|k| k.variable() == name);
     names.into_iter().filter(|name| name.starts_with("DOCRELAY_") && !known(name)).collect()
 }

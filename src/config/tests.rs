@@ -40,7 +40,7 @@ fn empty_configuration_has_documented_defaults() {
         (63_232, 56_908, 10_000)
     );
     assert_eq!((config.max_header_bytes, config.max_body_bytes), (16 * 1024, 256 * 1024));
-    assert_eq!(config.history_bytes, 4 << 30);
+    assert_eq!((config.history_bytes, config.history_bytes_total), (4 << 30, 32 << 30));
     assert_eq!(config.idle_interval, Duration::from_secs(15));
     assert!(config.admin_token.is_none() && !config.demo);
 }
@@ -208,7 +208,10 @@ fn admin_token_is_absent_from_errors_and_debug_output() {
 #[test]
 fn unknown_environment_variables_are_reported() {
     let mut names: Vec<String> = KEYS.iter().map(Key::variable).collect();
-    names.extend(["DOCRELAY_CONFIG", "PATH", "DOCRELAY_LISSEN"].map(str::to_owned));
+    // Variables of the commands, which a shell may have set.
+    names.extend(["DOCRELAY_CONFIG", "DOCRELAY_TOKEN", "DOCRELAY_HOOK_SECRET"].map(str::to_owned));
+    names.extend(["DOCRELAY_NOTIFICATION_SECRET", "DOCRELAY_NOTIFICATION_TOKEN_VALUE"].map(str::to_owned));
+    names.extend(["PATH", "DOCRELAY_LISSEN"].map(str::to_owned));
     assert_eq!(unknown_variables(names), ["DOCRELAY_LISSEN"]);
 }
 

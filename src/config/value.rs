@@ -1,6 +1,6 @@
 //! Parsers of single values. Each error text completes the sentence "… must be".
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -74,6 +74,19 @@ pub(super) fn ranges(text: &str) -> Parsed<Vec<IpNet>> {
     match text {
         "" | "none" => Ok(Vec::new()),
         list => list.split(',').map(|one| one.trim().parse().map_err(|_| expected)).collect(),
+    }
+}
+
+/// Addresses of name servers, with port 53 by default; none for `system`.
+pub(super) fn name_servers(text: &str) -> Parsed<Vec<SocketAddr>> {
+    let expected = "addresses of name servers such as 10.0.0.2 or [fd00::2]:5353, or system";
+    let server = |one: &str| {
+        let address = one.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, 53));
+        address.or_else(|_| one.parse()).map_err(|_| expected)
+    };
+    match text {
+        "system" => Ok(Vec::new()),
+        list => list.split(',').map(|one| server(one.trim())).collect(),
     }
 }
 

@@ -13,7 +13,7 @@ use crate::domain::{
     ClientId, ClientRef, Disposition, Epoch, EventId, Notification, NotificationState, QueueKey, Timestamp,
 };
 use crate::metrics::{DeliveryOutcome, Metrics};
-use crate::store::{Attempt, AttemptRecord, DueDelivery, RawRequest, StoreError};
+use crate::store::{Attempt, AttemptRecord, DeliveryContent, RawRequest, StoreError};
 use crate::vendor::{self, OriginalRequest, OutgoingEvent};
 
 #[derive(Debug)]
@@ -27,6 +27,19 @@ pub(super) struct AttemptResult {
 /// The request header that names the sender, see [`sender_id`].
 pub const SENDER_HEADER: &str = "docrelay-sender";
 
+/// The request header with the number of relays and clients that have forwarded the event.
+const HOPS_HEADER: &str = "docrelay-hops";
+
+/// A hook refuses an event that has been forwarded more often: clients that forward to each other in a circle would
+/// otherwise pass it on for ever. A chain of relays is shorter.
+pub const MAX_HOPS: u32 = 5;
+
+/// The hop count of a request, by its headers with lower-case names: 0 if it has none, [`u32::MAX`] if it is not a number.
+pub fn hop_count<'a>(headers: impl Iterator<Item = (&'a str, &'a str)>) -> u32 {
+    let values = headers.filter(|(name, _)| *name == HOPS_HEADER);
+    values.map(|(_, value)| value.parse().unwrap_or(u32::MAX)).max().unwrap_or(0)
+}
+
 /// Identifies the relay and the client whose event is delivered.
 pub fn sender_id(epoch: Epoch, client: &ClientId) -> String {
     format!("{epoch}/{client}")
@@ -34,8 +47,13 @@ pub fn sender_id(epoch: Epoch, client: &ClientId) -> String {
 
 impl DeliveryHandle {
     /// Attempts a delivery, unless `guard` is cancelled meanwhile.
-    pub(super) async fn attempt(&self, queue: &QueueKey, due: &DueDelivery, guard: &AttemptGuard) -> AttemptResult {
-        let context = AttemptContext { queue, due };
+    pub(super) async fn attempt(
+        &self,
+        queue: &QueueKey,
+        content: &DeliveryContent,
+        guard: &AttemptGuard,
+    ) -> AttemptResult {
+        let context = AttemptContext { queue, content };
         tokio::select! {
             biased;
             () = guard.cancelled() => AttemptResult::CANCELLED,
@@ -44,9 +62,9 @@ impl DeliveryHandle {
     }
 
     async fn attempt_once(&self, context: &AttemptContext<'_>) -> AttemptResult {
-        let AttemptContext { queue, due } = context;
+        let AttemptContext { queue, content } = context;
         let now = Timestamp::now();
-        let receiver = match self.receiver(queue, due) {
+        let receiver = match self.receiver(queue, content) {
             Ok(receiver) => receiver,
             Err(ReceiverError::Removed) => return AttemptResult::CANCELLED,
             Err(ReceiverError::Rejected(reason)) => return context.dead(reason, now),
@@ -87,12 +105,12 @@ impl DeliveryHandle {
         receiver: &Receiver,
         now: Timestamp,
     ) -> Result<vendor::OutgoingRequest, String> {
-        let AttemptContext { queue, due } = context;
+        let AttemptContext { queue, content } = context;
         let event =
-            due.event.as_ref().ok_or("the history no longer holds the event: see history_age and history_bytes")?;
+            content.event.as_ref().ok_or("the history no longer holds the event: see history_age and history_bytes")?;
         let stored = OutgoingEvent::from_stored(&event.json, message_id(event.id), receiver.name());
         let (vendor, outgoing_event) = stored.ok_or("the stored event cannot be read")?;
-        let original = due.raw.as_ref().filter(|_| vendor == receiver.format().vendor()).map(original);
+        let original = content.raw.as_ref().filter(|_| vendor == receiver.format().vendor()).map(original);
         let mut request = vendor::render_notification(
             receiver.format(),
             &outgoing_event,
@@ -103,15 +121,24 @@ impl DeliveryHandle {
         )
         .map_err(|e| e.to_string())?;
         request.headers.extend(receiver.credential());
-        // The client's own hooks reject it: otherwise an event could circulate for ever.
-        request.headers.push((SENDER_HEADER.to_owned(), sender_id(self.store.log.epoch(), &queue.client)));
+        let headers =
+            content.raw.iter().flat_map(|raw| &raw.headers).map(|(name, value)| (name.as_str(), value.as_str()));
+        request.headers.extend(self.loop_headers(&queue.client, hop_count(headers).saturating_add(1)));
         Ok(request)
+    }
+
+    /// The headers by which hooks detect loops: the client's own hooks refuse the sender, all hooks too many hops.
+    pub(super) fn loop_headers(&self, client: &ClientId, hops: u32) -> [(String, String); 2] {
+        [
+            (SENDER_HEADER.to_owned(), sender_id(self.store.log.epoch(), client)),
+            (HOPS_HEADER.to_owned(), hops.to_string()),
+        ]
     }
 
     /// Disables a notification whose endpoint responded 410. Returns `false` if the notification was changed meanwhile:
     /// then its endpoint may be another one.
     async fn disable(&self, client: &ClientRef, queue: &QueueKey, notification: &Notification) -> bool {
-        let target = queue.target.key();
+        let target = queue.endpoint.key();
         match self.store.registry.set_notification_state(client, notification, NotificationState::Disabled).await {
             Ok(()) => tracing::warn!(%client, target, status = 410, "notification disabled: its endpoint is gone"),
             Err(StoreError::Conflict(_)) => return false,
@@ -124,7 +151,7 @@ impl DeliveryHandle {
 /// A delivery during its attempt; turns what happened into the [`AttemptResult`].
 struct AttemptContext<'a> {
     queue: &'a QueueKey,
-    due: &'a DueDelivery,
+    content: &'a DeliveryContent,
 }
 
 impl AttemptContext<'_> {
@@ -155,21 +182,22 @@ impl AttemptContext<'_> {
     }
 
     fn panicked(&self) -> AttemptResult {
-        tracing::error!(delivery = self.due.id, "delivery attempt panicked: please report this as a bug");
+        tracing::error!(delivery = self.content.id, "delivery attempt panicked: please report this as a bug");
         let reason = "the relay could not make this attempt: see its log".to_owned();
         self.result(None, self.retry(None), attempt_without_request(reason, Timestamp::now()))
     }
 
     /// The next attempt of the retry schedule, or the end of it.
     fn retry(&self, retry_after: Option<Duration>) -> Disposition {
-        let delay = retry_schedule::delay(self.due.failures.saturating_add(1), retry_after, fastrand::f64());
-        delay.map_or(Disposition::Dead, |delay| Disposition::Retry(Timestamp::now().plus(delay)))
+        let delay = retry_schedule::delay(self.content.failures.saturating_add(1), retry_after, fastrand::f64());
+        let next = retry_schedule::next_attempt(self.content.queued, Timestamp::now(), delay);
+        next.map_or(Disposition::Dead, Disposition::Retry)
     }
 
     fn result(&self, observation: Option<Observation>, disposition: Disposition, attempt: Attempt) -> AttemptResult {
         let record = AttemptRecord {
             queue: self.queue.clone(),
-            delivery: self.due.id,
+            delivery: self.content.id,
             now: attempt.time,
             attempt: Some(attempt),
             disposition,
@@ -183,8 +211,8 @@ impl AttemptResult {
     pub(super) const CANCELLED: Self = Self { observation: None, record: None };
 
     /// The result of an attempt that panicked.
-    pub(super) fn panicked(queue: &QueueKey, due: &DueDelivery) -> Self {
-        AttemptContext { queue, due }.panicked()
+    pub(super) fn panicked(queue: &QueueKey, content: &DeliveryContent) -> Self {
+        AttemptContext { queue, content }.panicked()
     }
 }
 
@@ -205,7 +233,7 @@ fn attempt_without_request(error: String, now: Timestamp) -> Attempt {
 /// Logs the outcome of an attempt. Never logs the endpoint's URL: it may contain a token.
 pub(super) fn log_outcome(record: &AttemptRecord, metrics: &Metrics) {
     let Some(attempt) = &record.attempt else { return };
-    let (client, target, delivery) = (&record.queue.client, record.queue.target.key(), record.delivery);
+    let (client, target, delivery) = (&record.queue.client, record.queue.endpoint.key(), record.delivery);
     let (duration_ms, status) = (attempt.duration.as_millis(), attempt.status);
     let reason = attempt.error.as_deref().unwrap_or_default();
     match record.disposition {
@@ -261,6 +289,22 @@ fn outcome(exchange: &HttpExchange) -> DeliveryOutcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn hop_count_is_the_largest_and_maximal_if_malformed() {
+        for (values, count) in [
+            (&[][..], 0),
+            (&["3"], 3),
+            (&["3", "7", "1"], 7),
+            (&["1", "x"], u32::MAX),
+            (&[""], u32::MAX),
+            (&["-1"], u32::MAX),
+            (&["99999999999"], u32::MAX),
+        ] {
+            let headers = values.iter().map(|value| (HOPS_HEADER, *value)).chain([("x", "9")]);
+            assert_eq!(hop_count(headers), count, "{values:?}");
+        }
+    }
 
     #[test]
     fn message_id_contains_no_dot() {

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
+use super::endpoint_checks::EndpointChecks;
 use super::in_flight::InFlight;
 use super::scheduler::SchedulerCommand;
 use super::{ForbiddenEndpoint, HttpClient, HttpError, HttpExchange};
-use crate::domain::{ClientId, ClientRef, NotificationName, QueueKey, Target, Timestamp};
+use crate::domain::{ClientId, ClientRef, Endpoint, NotificationName, QueueKey, Timestamp};
 use crate::metrics::Metrics;
 use crate::store::{Store, StoreError};
 use crate::vendor::OutgoingRequest;
@@ -22,6 +23,8 @@ const COMMAND_CAPACITY: usize = 256;
 pub struct Options {
     /// Limit on concurrent attempts, over all endpoints.
     pub concurrency: usize,
+    /// Limit on the memory of pending deliveries and attempts, in bytes.
+    pub memory_bytes: usize,
 }
 
 /// Cheap to clone. One per store: the worker and the use cases share the requests in flight and the commands.
@@ -32,22 +35,31 @@ pub struct DeliveryHandle {
     pub(super) metrics: Metrics,
     pub(super) options: Options,
     pub(super) in_flight: InFlight,
+    checks: EndpointChecks,
     pub(super) commands: Commands,
 }
 
 impl DeliveryHandle {
     /// A handle without a worker: see [`super::DeliveryWorker::new`].
     pub fn new(store: Store, http_client: Arc<dyn HttpClient>, options: Options, metrics: Metrics) -> Self {
-        Self { store, http_client, metrics, options, in_flight: InFlight::default(), commands: Commands::new() }
+        let (in_flight, checks, commands) = (InFlight::default(), EndpointChecks::default(), Commands::new());
+        Self { store, http_client, metrics, options, in_flight, checks, commands }
     }
 
-    /// Whether an endpoint may be called, see [`HttpClient::check`].
+    /// Whether a client's endpoint may be called, see [`HttpClient::check`]. While too many checks of the client are
+    /// running, the host is not resolved: it is checked with each request anyway.
     ///
     /// # Errors
     ///
     /// [`ForbiddenEndpoint`] with one clause that says what to do.
-    pub async fn check_endpoint(&self, endpoint: &str) -> Result<(), ForbiddenEndpoint> {
-        self.http_client.check(endpoint).await
+    pub async fn check_endpoint(&self, client: &ClientId, endpoint: &str) -> Result<(), ForbiddenEndpoint> {
+        match self.checks.acquire(client) {
+            Some(_permit) => self.http_client.check(endpoint).await,
+            None => {
+                self.metrics.endpoint_checks_skipped.inc();
+                self.http_client.check_url(endpoint)
+            }
+        }
     }
 
     /// Forgets the health of a queue's endpoint, and makes all pending deliveries of the queue due now.
@@ -72,7 +84,7 @@ impl DeliveryHandle {
         since: Timestamp,
         now: Timestamp,
     ) -> Result<u64, StoreError> {
-        let queue = QueueKey { client: client.id.clone(), target: Target::Notification(name.clone()) };
+        let queue = QueueKey { client: client.id.clone(), endpoint: Endpoint::Notification(name.clone()) };
         self.commands.send(SchedulerCommand::Reset(queue)).await;
         self.store.outbox.retry_failed(client, name, since, now).await
     }
@@ -82,16 +94,22 @@ impl DeliveryHandle {
     /// # Errors
     ///
     /// [`StoreError::NotFound`] if the client has no such delivery.
-    pub async fn retry(&self, client: &ClientRef, target: Target, id: u64, now: Timestamp) -> Result<(), StoreError> {
+    pub async fn retry(
+        &self,
+        client: &ClientRef,
+        endpoint: Endpoint,
+        id: u64,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         // First: an attempt in flight may fail after the store was changed, and must not overwrite it.
-        let queue = QueueKey { client: client.id.clone(), target };
+        let queue = QueueKey { client: client.id.clone(), endpoint };
         self.commands.send(SchedulerCommand::RetryNow(queue, id)).await;
         self.store.outbox.retry(client, id, now).await
     }
 
     /// Cancels all requests in flight to a removed notification and waits until they have ended.
     pub async fn cancel_queue(&self, client: &ClientId, name: &NotificationName) {
-        let queue = QueueKey { client: client.clone(), target: Target::Notification(name.clone()) };
+        let queue = QueueKey { client: client.clone(), endpoint: Endpoint::Notification(name.clone()) };
         self.commands.send(SchedulerCommand::QueueRemoved(queue.clone())).await;
         self.in_flight.cancel(&queue).await;
     }
@@ -102,8 +120,10 @@ impl DeliveryHandle {
         self.in_flight.cancel_client(client).await;
     }
 
-    /// Sends one request that is not a delivery. It is cancelled if the receiver is removed meanwhile.
-    pub(super) async fn call(&self, queue: &QueueKey, request: OutgoingRequest) -> HttpExchange {
+    /// Sends one request that is not a delivery. It is cancelled if the receiver is removed meanwhile. A hook of the same
+    /// client refuses it: it must neither verify itself nor store a test event.
+    pub(super) async fn call(&self, queue: &QueueKey, mut request: OutgoingRequest) -> HttpExchange {
+        request.headers.extend(self.loop_headers(&queue.client, 1));
         let guard = self.in_flight.enter(queue);
         tokio::select! {
             biased;

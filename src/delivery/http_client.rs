@@ -1,9 +1,12 @@
 //! The HTTP client for customers' endpoints, with its restrictions: public addresses only, one deadline, bounded response
 //! bodies, no redirects, no proxy. Knows nothing of formats, retries or the store.
 
+mod dns;
 mod guard;
+mod keep_alive;
 mod response;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,16 +15,19 @@ use ipnet::IpNet;
 use reqwest::redirect::Policy;
 use tokio::time::{Instant, timeout};
 
-use self::guard::{AddressError, EndpointGuard, Resolver, SystemResolver};
+use self::dns::DnsResolver;
+use self::guard::{AddressError, EndpointGuard, Resolver};
+use self::keep_alive::{KeepAlive, KeptConnection};
 use super::{ForbiddenEndpoint, HttpClient, HttpError, HttpExchange, HttpResponse};
 use crate::domain::Timestamp;
 use crate::vendor::OutgoingRequest;
 
 /// Timeout of the name resolution in [`HttpClient::check`]: a caller of the API waits for it.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
-/// Shorter than the minute after which servers and middleboxes usually drop an idle connection without closing it.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
-/// Further connections are closed after their response. The number of hosts is not bounded here.
+/// Shorter than the idle timeout of common servers (gunicorn 2 s, Node.js and uvicorn 5 s): a request on a connection that
+/// the server is closing fails, and would count as a failed attempt.
+const IDLE_TIMEOUT: Duration = Duration::from_millis(1_500);
+/// Further connections are closed after their response.
 const MAX_IDLE_CONNECTIONS_PER_HOST: usize = 64;
 
 /// Settings of the client.
@@ -32,6 +38,10 @@ pub struct Options {
     /// Ranges that are allowed although they are not public (`allow_private_endpoints`). An IPv4 range also allows the
     /// IPv6 addresses that embed its addresses.
     pub allow_private: Vec<IpNet>,
+    /// The name servers; empty for those of the system.
+    pub dns_servers: Vec<SocketAddr>,
+    /// Maximum number of connections of all hosts that stay open after their response.
+    pub max_kept_connections: usize,
 }
 
 /// The client cannot be built.
@@ -43,6 +53,7 @@ pub struct SetupError(#[source] reqwest::Error);
 pub struct ReqwestClient {
     client: reqwest::Client,
     guard: EndpointGuard,
+    keep_alive: KeepAlive,
     timeout: Duration,
 }
 
@@ -53,31 +64,47 @@ impl ReqwestClient {
     ///
     /// [`SetupError`] if TLS cannot be set up.
     pub fn new(options: Options) -> Result<Self, SetupError> {
-        Self::with_resolver(options, Arc::new(SystemResolver))
+        let resolver = DnsResolver::new(&options.dns_servers);
+        Self::with_resolver(options, Arc::new(resolver))
     }
 
     fn with_resolver(options: Options, names: Arc<dyn Resolver>) -> Result<Self, SetupError> {
         let guard = EndpointGuard::new(options.allow_private, names);
         let client = client(&guard, options.timeout).map_err(SetupError)?;
-        Ok(Self { client, guard, timeout: options.timeout })
+        let keep_alive = KeepAlive::new(options.max_kept_connections);
+        Ok(Self { client, guard, keep_alive, timeout: options.timeout })
     }
 
     /// Sends the request and waits for the head of the response. If the future is dropped, the connection is closed.
-    async fn send(&self, request: OutgoingRequest) -> Result<reqwest::Response, HttpError> {
+    async fn send(&self, request: OutgoingRequest) -> Result<Head, HttpError> {
         let url = self.guard.check_url(&request.url).map_err(|ForbiddenEndpoint(why)| HttpError::Forbidden(why))?;
+        let kept = self.keep_alive.enter(url.origin().ascii_serialization(), Instant::now());
         let mut builder = self.client.request(request.method.clone(), url.clone());
         for (name, value) in &request.headers {
             // As bytes: a token may contain any character except line breaks.
             builder = builder.header(name, value.as_bytes());
         }
-        // A POST without a body needs a Content-Length, a GET must not have one.
-        if !request.body.is_empty() || request.method != http::Method::GET {
+        if kept.is_none() {
+            builder = builder.header(http::header::CONNECTION, "close");
+        }
+        if !request.body.is_empty() {
             builder = builder.body(request.body);
+        } else if request.method != http::Method::GET {
+            // Many servers require the length of a POST, and hyper omits that of an empty body.
+            builder = builder.header(http::header::CONTENT_LENGTH, 0);
         }
         let sent = timeout(self.timeout, builder.send()).await;
         let response = sent.map_err(|_| HttpError::Timeout(self.timeout))?;
-        response.map_err(|error| response::error(&error, &url, self.timeout))
+        let response = response.map_err(|error| response::error(&error, &url, self.timeout))?;
+        Ok(Head { response, kept })
     }
+}
+
+/// The head of a response whose body has not been read.
+struct Head {
+    response: reqwest::Response,
+    /// Dropped when the connection is idle again.
+    kept: Option<KeptConnection>,
 }
 
 impl HttpClient for ReqwestClient {
@@ -92,15 +119,21 @@ impl HttpClient for ReqwestClient {
         })
     }
 
+    fn check_url(&self, endpoint: &str) -> Result<(), ForbiddenEndpoint> {
+        self.guard.check_url(endpoint).map(drop)
+    }
+
     fn exchange(&self, request: OutgoingRequest) -> BoxFuture<'_, HttpExchange> {
         Box::pin(async move {
             let start = Instant::now();
             let result = match self.send(request).await {
-                Ok(response) => Ok(HttpResponse {
-                    status: response.status().as_u16(),
-                    retry_after: response::retry_after(response.headers(), Timestamp::now()),
-                    body: response::read_body(response, self.timeout.saturating_sub(start.elapsed())).await,
-                }),
+                Ok(Head { response, kept }) => {
+                    let status = response.status().as_u16();
+                    let retry_after = response::retry_after(response.headers(), Timestamp::now());
+                    let body = response::read_body(response, self.timeout.saturating_sub(start.elapsed())).await;
+                    drop(kept);
+                    Ok(HttpResponse { status, retry_after, body })
+                }
                 Err(error) => Err(error),
             };
             HttpExchange { duration: start.elapsed(), result }

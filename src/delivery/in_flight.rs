@@ -93,11 +93,11 @@ mod tests {
     use futures::FutureExt;
 
     use super::*;
-    use crate::domain::Target;
+    use crate::domain::Endpoint;
 
     fn queue(client: &str) -> QueueKey {
-        let target = Target::Notification("main".parse().expect("a name"));
-        QueueKey { client: client.parse().expect("a client id"), target }
+        let endpoint = Endpoint::Notification("main".parse().expect("a name"));
+        QueueKey { client: client.parse().expect("a client id"), endpoint }
     }
 
     #[tokio::test]

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use super::DeliveryHandle;
 use crate::domain::{
-    Callback, ClientRef, Credential, Format, Notification, NotificationState, QueueKey, Secret, Target, Timestamp,
+    Callback, ClientRef, Credential, Endpoint, Format, Notification, NotificationState, QueueKey, Secret, Target,
+    Timestamp,
 };
-use crate::store::DueDelivery;
+use crate::store::DeliveryContent;
 
 #[derive(Debug)]
 pub(super) enum Receiver {
@@ -28,13 +29,13 @@ impl DeliveryHandle {
     /// # Errors
     ///
     /// [`ReceiverError`] if the delivery must not be sent.
-    pub(super) fn receiver(&self, queue: &QueueKey, due: &DueDelivery) -> Result<Receiver, ReceiverError> {
+    pub(super) fn receiver(&self, queue: &QueueKey, content: &DeliveryContent) -> Result<Receiver, ReceiverError> {
         let registry = &self.store.registry;
-        match &queue.target {
+        match &content.target {
             Target::Notification(name) => {
                 let client = self.present_client(queue).ok_or(ReceiverError::Removed)?;
                 let all = registry.notifications(&client);
-                let known = all.into_iter().find(|n| n.name == *name && *n.id == *due.receiver);
+                let known = all.into_iter().find(|n| n.name == *name && *n.id == *content.receiver);
                 let notification = known.ok_or(ReceiverError::Removed)?;
                 if notification.state == NotificationState::Disabled {
                     return Err(ReceiverError::Rejected(
@@ -45,12 +46,12 @@ impl DeliveryHandle {
             }
             Target::Callback { .. } => {
                 let created = registry.client(&queue.client).map(|client| client.created.millis().to_string());
-                if created.as_deref() != Some(&*due.receiver) {
+                if created.as_deref() != Some(&*content.receiver) {
                     return Err(ReceiverError::Removed);
                 }
-                match &due.callback {
+                match &content.callback {
                     // The document was registered again with another URL: the new one must not get what was queued for the old one.
-                    Some(callback) if Target::of(callback).as_ref() == Some(&queue.target) => {
+                    Some(callback) if Target::of(callback).as_ref() == Some(&content.target) => {
                         Ok(Receiver::Callback(callback.clone()))
                     }
                     Some(_) | None => Err(ReceiverError::Rejected("the document has another callback now")),
@@ -59,14 +60,14 @@ impl DeliveryHandle {
         }
     }
 
-    /// The client that has the queue's client id at present. [`DueDelivery::receiver`] tells whether a delivery is for it.
+    /// The client that has the queue's client id at present. [`DeliveryContent::receiver`] tells whether a delivery is for it.
     pub(super) fn present_client(&self, queue: &QueueKey) -> Option<ClientRef> {
         self.store.registry.client(&queue.client).map(|client| client.reference())
     }
 
     /// Whether the queue's endpoint has not passed PPJ's handshake yet.
     pub(super) fn is_unverified(&self, queue: &QueueKey) -> bool {
-        let Target::Notification(name) = &queue.target else { return false };
+        let Endpoint::Notification(name) = &queue.endpoint else { return false };
         let Some(client) = self.present_client(queue) else { return false };
         let all = self.store.registry.notifications(&client);
         all.iter().any(|n| n.name == *name && n.format == Format::Ppj && n.state == NotificationState::Unverified)

@@ -2,12 +2,25 @@
 
 use std::time::Duration;
 
+use crate::domain::Timestamp;
+
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
 
 /// Seconds between a failure and the next attempt. After the last one the delivery is dead.
 const DELAYS_SECONDS: [u64; 12] =
     [5, 30, 2 * MINUTE, 10 * MINUTE, 30 * MINUTE, HOUR, 2 * HOUR, 5 * HOUR, 10 * HOUR, 14 * HOUR, 20 * HOUR, 24 * HOUR];
+
+/// Length of the schedule with the longest jitter: a delivery is dead at the latest so long after it was queued or last
+/// retried by hand, whatever delays its attempts.
+pub const MAX_SCHEDULE: Duration = Duration::from_secs({
+    let (mut sum, mut index) = (0, 0);
+    while index < DELAYS_SECONDS.len() {
+        sum += DELAYS_SECONDS[index];
+        index += 1;
+    }
+    sum * 6 / 5
+});
 
 /// Upper bound on a `Retry-After`.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * HOUR);
@@ -20,6 +33,13 @@ pub(super) fn delay(failures: u32, retry_after: Option<Duration>, random: f64) -
     let scheduled = Duration::from_secs(*DELAYS_SECONDS.get(index)?);
     let jittered = scheduled.mul_f64(0.8 + 0.4 * random.clamp(0.0, 1.0));
     Some(jittered.max(retry_after.unwrap_or_default().min(MAX_RETRY_AFTER)))
+}
+
+/// The time of the next attempt of a delivery that was queued at `queued`; `None` if it would be after
+/// [`MAX_SCHEDULE`].
+pub(super) fn next_attempt(queued: Timestamp, now: Timestamp, delay: Option<Duration>) -> Option<Timestamp> {
+    let next = now.plus(delay?);
+    (next <= queued.plus(MAX_SCHEDULE)).then_some(next)
 }
 
 #[cfg(test)]
@@ -44,6 +64,19 @@ mod tests {
                 assert!(jittered >= middle.mul_f64(0.799) && jittered <= middle.mul_f64(1.201), "{failures} {step}");
             }
         }
+    }
+
+    #[test]
+    fn no_attempt_follows_after_the_longest_schedule() {
+        let queued = Timestamp::from_seconds(1_000);
+        let end = queued.plus(MAX_SCHEDULE);
+        assert_eq!(MAX_SCHEDULE.as_secs(), 331_386);
+        let longest: Duration = (1..=12).filter_map(|failures| delay(failures, None, 1.0)).sum();
+        assert!(longest <= MAX_SCHEDULE, "an undisturbed schedule is complete");
+        let day = Some(Duration::from_secs(86_400));
+        assert_eq!(next_attempt(queued, end.minus(Duration::from_secs(86_400)), day), Some(end));
+        assert_eq!(next_attempt(queued, end.minus(Duration::from_secs(86_399)), day), None);
+        assert_eq!(next_attempt(queued, queued, None), None);
     }
 
     #[test]

@@ -1,35 +1,46 @@
-//! Decides which delivery is attempted when: prefetch, order of the queues, limits, circuit breakers, alarms. A pure
-//! state machine: the worker passes each event with its time and executes the returned actions.
+//! Decides which delivery is attempted when: prefetch of ids, order of the queues, limits, circuit breakers, alarms. Its
+//! memory is bounded; queues without due deliveries are not part of it. A pure state machine: the worker passes each event with its time and executes the returned actions.
 //! Knows no store, HTTP client, clock or task.
 
 mod alarms;
+mod commands;
+mod due_clock;
 mod endpoint_health;
 mod event;
+mod eviction;
 mod fairness;
 mod queue_state;
 
 use std::collections::HashMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use alarms::{Alarms, Timer};
-use fairness::{ConcurrencyLimits, Turns, groups_of};
+use due_clock::DueClock;
+use fairness::{ConcurrencyLimits, Turns};
 use queue_state::QueueState;
 
-use crate::domain::{Disposition, QueueKey, Timestamp};
+use crate::domain::{Disposition, QueueKey};
 
 pub(super) use endpoint_health::{BreakerState, Observation};
 pub(super) use event::{
-    AttemptKind, LoadedPage, Now, Parallelism, Prefetched, SchedulerAction, SchedulerCommand, SchedulerEvent,
-    StoreFailure,
+    AttemptKind, DueSpan, LoadedPage, Now, Parallelism, Prefetched, SchedulerAction, SchedulerCommand, SchedulerEvent,
+    SchedulerLimits, StoreFailure,
 };
+
+/// How long the health of an endpoint is remembered while none of its deliveries is due.
+const HEALTH_MEMORY: Duration = Duration::from_secs(600);
 
 /// See the module's documentation.
 #[derive(Debug)]
 pub(super) struct Scheduler {
-    /// Queues with held deliveries, or with an alarm.
+    /// Queues with due deliveries, or whose endpoint has failed a short time ago.
     queues: HashMap<QueueKey, QueueState>,
+    /// Limit on `queues`. It is exceeded by the queues of one report at most.
+    max_queues: usize,
     turns: Turns,
     limits: ConcurrencyLimits,
+    /// `None` before the first event.
+    due: Option<DueClock>,
     /// Attempts in flight and outcomes that are not stored yet, by delivery. Each has a permit.
     attempts: HashMap<u64, RunningAttempt>,
     alarms: Alarms,
@@ -41,6 +52,8 @@ pub(super) struct Scheduler {
 struct RunningAttempt {
     queue: QueueKey,
     kind: AttemptKind,
+    /// Memory that it occupies.
+    bytes: u64,
     /// Generation of the endpoint's health at the start.
     generation: u32,
     /// `None` while it is in flight.
@@ -48,12 +61,13 @@ struct RunningAttempt {
 }
 
 impl Scheduler {
-    /// `permits` is the limit on attempts of all queues; at least 1.
-    pub(super) fn new(permits: usize) -> Self {
+    pub(super) fn new(limits: SchedulerLimits) -> Self {
         Self {
             queues: HashMap::new(),
+            max_queues: limits.queues.max(1),
             turns: Turns::default(),
-            limits: ConcurrencyLimits::new(permits),
+            limits: ConcurrencyLimits::new(limits),
+            due: None,
             attempts: HashMap::new(),
             alarms: Alarms::default(),
             is_stopping: false,
@@ -64,18 +78,30 @@ impl Scheduler {
     /// Processes one event. The actions must be executed in this order.
     pub(super) fn handle(&mut self, event: SchedulerEvent, now: Now) -> Vec<SchedulerAction> {
         match event {
-            SchedulerEvent::QueueReady(key) => {
-                self.queues.entry(key.clone()).or_insert_with(QueueState::new).has_more = true;
-                self.load(&key, now);
+            SchedulerEvent::Start => self.wake_due(now),
+            SchedulerEvent::QueueReady(key) => self.queue_ready(key, now),
+            SchedulerEvent::ReadyFailed => self.alarms.set_single(alarms::store_retry(now), Timer::Accept),
+            SchedulerEvent::DueWoken(next) => {
+                if let Some(due) = &mut self.due {
+                    due.complete(next);
+                }
+                self.set_due_alarm(now);
+            }
+            SchedulerEvent::WakeFailed(span) => {
+                if let Some(due) = &mut self.due {
+                    due.fail(span);
+                }
+                self.alarms.set_single(alarms::store_retry(now), Timer::WakeDue);
             }
             SchedulerEvent::PageLoaded { queue, page } => self.page_loaded(&queue, page, now),
             SchedulerEvent::LoadFailed { queue, failure } => self.load_failed(&queue, failure, now),
             SchedulerEvent::AttemptFinished { delivery, observation, disposition } => {
                 self.attempt_finished(delivery, observation, disposition, now);
             }
+            SchedulerEvent::AttemptPostponed { delivery } => self.attempt_postponed(delivery, now),
             SchedulerEvent::OutcomeStored { delivery } => self.outcome_stored(delivery, now),
             SchedulerEvent::StoreFailed { delivery, failure: StoreFailure::Unavailable } => {
-                self.alarms.set_store_retry(now, Timer::RetryStore(delivery));
+                self.alarms.set(alarms::store_retry(now), Timer::RetryStore(delivery));
             }
             SchedulerEvent::StoreFailed { delivery, failure: StoreFailure::Rejected } => {
                 if let Some(FinishedAttempt { attempt, .. }) = self.release_attempt(delivery, now) {
@@ -98,9 +124,24 @@ impl Scheduler {
         self.alarms.next()
     }
 
+    /// Whether [`SchedulerEvent::QueueReady`] may be sent now. While it may not, the store keeps the ready queues.
+    pub(super) fn accepts_queues(&self) -> bool {
+        !self.alarms.is_set(&Timer::Accept)
+    }
+
     /// Whether no attempt is in flight and every outcome is stored.
     pub(super) fn is_drained(&self) -> bool {
         self.attempts.is_empty()
+    }
+
+    fn queue_ready(&mut self, key: QueueKey, now: Now) {
+        if self.is_stopping || !self.make_room(&key, now) {
+            return;
+        }
+        let queue = self.queues.entry(key.clone()).or_insert_with(QueueState::new);
+        queue.has_more = true;
+        queue.forget_at = None;
+        self.load(&key, now);
     }
 
     fn page_loaded(&mut self, key: &QueueKey, page: LoadedPage, now: Now) {
@@ -108,9 +149,10 @@ impl Scheduler {
         queue.is_loading = false;
         queue.parallelism = page.parallelism;
         queue.prefetch(page.deliveries);
+        queue.expects_due = false;
         match page.next_due {
             Some(due) if due <= now.wall => queue.has_more = true,
-            Some(due) => self.set_alarm_for(key, due, now),
+            Some(due) => self.note_due(key, due, now),
             None => {}
         }
         self.enqueue(key);
@@ -121,7 +163,7 @@ impl Scheduler {
         match failure {
             // `is_loading` stays set until the timer fires, so that no second load starts.
             StoreFailure::Unavailable => {
-                self.alarms.set_store_retry(now, Timer::RetryLoad(key.clone()));
+                self.alarms.set(alarms::store_retry(now), Timer::RetryLoad(key.clone()));
             }
             StoreFailure::Rejected => {
                 if let Some(queue) = self.queues.get_mut(key) {
@@ -148,7 +190,7 @@ impl Scheduler {
                 None => queue.health.cancel(),
             }
             if let BreakerState::Open { .. } = queue.health.breaker() {
-                self.discard(&key);
+                queue.discard();
             }
         }
         match disposition {
@@ -161,55 +203,31 @@ impl Scheduler {
         self.load(&key, now);
     }
 
+    /// The store is unavailable: the queue is loaded again later, and the delivery with it.
+    fn attempt_postponed(&mut self, delivery: u64, now: Now) {
+        let Some(key) = self.attempts.get(&delivery).map(|attempt| attempt.queue.clone()) else { return };
+        if let Some(queue) = self.queues.get_mut(&key) {
+            queue.health.cancel();
+            queue.has_more = true;
+            // Set until the timer fires, so that no load starts before.
+            if !std::mem::replace(&mut queue.is_loading, true) {
+                self.alarms.set(alarms::store_retry(now), Timer::RetryLoad(key.clone()));
+            }
+        }
+        self.release_attempt(delivery, now);
+        self.enqueue(&key);
+    }
+
     fn outcome_stored(&mut self, delivery: u64, now: Now) {
         let Some(FinishedAttempt { attempt, is_retry_requested }) = self.release_attempt(delivery, now) else { return };
         let RunningAttempt { queue, disposition, .. } = attempt;
         if let Some(Disposition::Retry(at)) = disposition {
-            self.set_alarm_for(&queue, at, now);
+            self.note_due(&queue, at, now);
         }
         if is_retry_requested && disposition != Some(Disposition::Delivered) {
             self.actions.push(SchedulerAction::Requeue { queue: queue.clone(), delivery });
         }
         self.load(&queue, now);
-    }
-
-    fn command(&mut self, command: SchedulerCommand, now: Now) {
-        match command {
-            SchedulerCommand::Reset(key) => {
-                self.reset(&key, now);
-                if let Some(queue) = self.queues.get_mut(&key) {
-                    // These attempts use the endpoint as it was before.
-                    queue.retry_requested.extend(queue.held.iter().copied());
-                }
-            }
-            SchedulerCommand::RetryNow(key, delivery) => {
-                if let Some(queue) = self.queues.get_mut(&key) {
-                    queue.health.reset();
-                    if queue.held.contains(&delivery) {
-                        queue.retry_requested.insert(delivery);
-                    }
-                    self.enqueue(&key);
-                    self.load(&key, now);
-                }
-            }
-            SchedulerCommand::QueueRemoved(key) => self.reset(&key, now),
-            SchedulerCommand::ClientRemoved(client) => {
-                let keys: Vec<QueueKey> = self.queues.keys().filter(|key| key.client == client).cloned().collect();
-                for key in keys {
-                    self.reset(&key, now);
-                }
-            }
-        }
-    }
-
-    /// Forgets the endpoint's health and the prefetched deliveries, and loads the queue again.
-    fn reset(&mut self, key: &QueueKey, now: Now) {
-        if let Some(queue) = self.queues.get_mut(key) {
-            queue.health.reset();
-            queue.has_more = true;
-            self.discard(key);
-            self.load(key, now);
-        }
     }
 
     fn alarm_reached(&mut self, now: Now) {
@@ -218,37 +236,40 @@ impl Scheduler {
                 Timer::Queue(key) => {
                     if let Some(queue) = self.queues.get_mut(&key) {
                         queue.alarm = None;
-                        self.reload(&key, now);
+                        self.enqueue(&key);
+                        self.load(&key, now);
                     }
                 }
                 Timer::RetryLoad(key) => {
                     if let Some(queue) = self.queues.get_mut(&key) {
                         queue.is_loading = false;
-                        self.reload(&key, now);
+                        queue.has_more = true;
+                        self.enqueue(&key);
+                        self.load(&key, now);
                     }
                 }
+                Timer::WakeDue => self.wake_due(now),
+                Timer::Accept => {}
+                Timer::Rescan => self.actions.push(SchedulerAction::Rescan),
                 Timer::RetryStore(delivery) => self.actions.push(SchedulerAction::StoreOutcome { delivery }),
             }
         }
     }
 
-    fn reload(&mut self, key: &QueueKey, now: Now) {
-        if let Some(queue) = self.queues.get_mut(key) {
-            queue.has_more = true;
-            self.enqueue(key);
-            self.load(key, now);
-        }
-    }
-
-    /// Loads the next page if the queue needs one; drops the state of an idle queue.
+    /// Loads the next page if the queue needs one; drops the state of an idle queue, unless its health is remembered.
     fn load(&mut self, key: &QueueKey, now: Now) {
         let Some(queue) = self.queues.get_mut(key).filter(|_| !self.is_stopping) else { return };
         if queue.is_idle() {
-            queue.health.reset();
-            self.report_breaker(key);
-            self.queues.remove(key);
+            let forget_at = *queue.forget_at.get_or_insert(now.instant + HEALTH_MEMORY);
+            if queue.expects_due && queue.health.is_impaired() && forget_at > now.instant {
+                self.set_alarm(key, forget_at);
+                self.report_breaker(key);
+            } else {
+                self.forget(key);
+            }
             return;
         }
+        queue.forget_at = None;
         let limit = queue.page_limit(now.instant);
         if limit > 0 {
             queue.has_more = false;
@@ -267,42 +288,38 @@ impl Scheduler {
         while !self.is_stopping
             && let Some((key, kind)) = self.turns.next(|kind| self.limits.has_free(kind))
         {
-            if !self.start_attempt(&key, kind, now) {
-                // The queue may have been unblocked for a permit that it does not use now.
-                self.unblock(&key, now);
-            }
+            self.start_attempt(&key, kind, now);
+            // The queue may have been unblocked for a permit that it does not use now, and one large attempt makes room
+            // for several small ones.
+            self.unblock(&key, now);
         }
     }
 
-    /// Starts one attempt of the queue. Returns `false` if the queue has no delivery of this kind, if its endpoint takes
-    /// no more attempts now, or if a limit is reached.
-    fn start_attempt(&mut self, key: &QueueKey, kind: AttemptKind, now: Now) -> bool {
-        let Some(queue) = self.queues.get_mut(key) else { return false };
-        if queue.is_blocked || !queue.has_prefetched(kind) {
-            return false;
-        }
+    /// Starts one attempt of the queue, unless it has no delivery of this kind, its endpoint takes no more attempts now, or
+    /// its client's limit is reached.
+    fn start_attempt(&mut self, key: &QueueKey, kind: AttemptKind, now: Now) {
+        let Some(queue) = self.queues.get_mut(key) else { return };
+        let Some(delivery) = queue.peek(kind).filter(|_| !queue.is_blocked && queue.can_attempt(kind)) else { return };
         if !queue.may_start(now.instant) {
             // Otherwise the end of an attempt gives the queue its next turn.
             if let BreakerState::Open { until } = queue.health.breaker() {
                 self.set_alarm(key, until);
             }
             self.report_breaker(key);
-            return false;
+            return;
         }
-        if let Err(full) = self.limits.acquire(key, kind) {
+        if !self.limits.acquire(&key.client, kind, delivery.bytes) {
             queue.is_blocked = true;
-            self.limits.block(full, key.clone());
-            return false;
+            self.limits.block(key.clone());
+            return;
         }
-        if let Some(delivery) = queue.pop(kind) {
-            let generation = queue.health.start();
-            let attempt = RunningAttempt { queue: key.clone(), kind, generation, disposition: None };
-            self.attempts.insert(delivery, attempt);
-            self.actions.push(SchedulerAction::StartAttempt { queue: key.clone(), delivery });
-        }
+        queue.pop(kind);
+        let generation = queue.health.start();
+        let attempt = RunningAttempt { queue: key.clone(), kind, bytes: delivery.bytes, generation, disposition: None };
+        self.attempts.insert(delivery.id, attempt);
+        self.actions.push(SchedulerAction::StartAttempt { queue: key.clone(), delivery: delivery.id });
         self.enqueue(key);
         self.load(key, now);
-        true
     }
 
     /// Removes an attempt, releases its permit, and lets a blocked queue have it.
@@ -310,22 +327,20 @@ impl Scheduler {
         let attempt = self.attempts.remove(&delivery)?;
         let queue = self.queues.get_mut(&attempt.queue);
         let is_retry_requested = queue.is_some_and(|queue| queue.remove(delivery));
-        self.limits.release(&attempt.queue, attempt.kind);
+        self.limits.release(&attempt.queue.client, attempt.kind, attempt.bytes);
         self.unblock(&attempt.queue, now);
         Some(FinishedAttempt { attempt, is_retry_requested })
     }
 
-    /// Unblocks one queue for each limit group of `key` that has a free permit: the first one that can use it.
+    /// Unblocks a queue of the client of `key` if the client has a free permit: the first one that can use it.
     fn unblock(&mut self, key: &QueueKey, now: Now) {
-        for group in groups_of(key) {
-            while let Some(key) = self.limits.unblock_next(&group) {
-                let Some(queue) = self.queues.get_mut(&key) else { continue };
-                queue.is_blocked = false;
-                let can_start = queue.has_any_prefetched() && queue.may_start(now.instant);
-                self.enqueue(&key);
-                if can_start {
-                    break;
-                }
+        while let Some(key) = self.limits.unblock_next(&key.client) {
+            let Some(queue) = self.queues.get_mut(&key) else { continue };
+            queue.is_blocked = false;
+            let can_start = queue.has_any_prefetched() && queue.may_start(now.instant);
+            self.enqueue(&key);
+            if can_start {
+                break;
             }
         }
     }
@@ -334,17 +349,21 @@ impl Scheduler {
     fn enqueue(&mut self, key: &QueueKey) {
         let Some(queue) = self.queues.get(key).filter(|queue| !queue.is_blocked) else { return };
         for kind in [AttemptKind::First, AttemptKind::Retry] {
-            if queue.has_prefetched(kind) {
+            if queue.can_attempt(kind) {
                 self.turns.push(kind, key);
             }
         }
     }
 
-    fn discard(&mut self, key: &QueueKey) {
-        let deliveries = self.queues.get_mut(key).map(QueueState::discard).unwrap_or_default();
-        if !deliveries.is_empty() {
-            self.actions.push(SchedulerAction::Discard { deliveries });
+    /// Drops the state of a queue without attempts in flight.
+    fn forget(&mut self, key: &QueueKey) {
+        let Some(queue) = self.queues.get_mut(key) else { return };
+        queue.health.reset();
+        if let Some(at) = queue.alarm.take() {
+            self.alarms.remove(at, Timer::Queue(key.clone()));
         }
+        self.report_breaker(key);
+        self.queues.remove(key);
     }
 
     fn report_breaker(&mut self, key: &QueueKey) {
@@ -363,10 +382,6 @@ impl Scheduler {
             self.alarms.remove(later, Timer::Queue(key.clone()));
         }
         self.alarms.set(at, Timer::Queue(key.clone()));
-    }
-
-    fn set_alarm_for(&mut self, key: &QueueKey, due: Timestamp, now: Now) {
-        self.set_alarm(key, alarms::instant_of(due, now));
     }
 }
 

@@ -10,22 +10,23 @@ use futures::{FutureExt, StreamExt};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::DeliveryHandle;
 use super::attempt::{AttemptResult, log_outcome};
 use super::scheduler::{
-    AttemptKind, BreakerState, LoadedPage, Now, Parallelism, Prefetched, Scheduler, SchedulerAction, SchedulerEvent,
-    StoreFailure,
+    AttemptKind, BreakerState, DueSpan, LoadedPage, Now, Parallelism, Prefetched, Scheduler, SchedulerAction,
+    SchedulerEvent, SchedulerLimits, StoreFailure,
 };
+use super::{DeliveryHandle, MAX_RESPONSE_BODY_BYTES, Options};
 use crate::domain::{QueueKey, Timestamp};
 use crate::metrics::GaugeGuard;
 use crate::store::{AttemptRecord, DueDelivery, DuePage, StoreError};
+
+/// Memory of a queue in the scheduler with a full prefetch, in bytes.
+const QUEUE_BYTES: usize = 4 << 10;
 
 /// The one worker of a store: a second one would make each attempt twice.
 pub struct DeliveryWorker {
     handle: DeliveryHandle,
     scheduler: Scheduler,
-    /// Loaded deliveries whose attempt has not started.
-    prefetched: HashMap<u64, DueDelivery>,
     /// Outcomes of attempts that are not stored yet, by delivery.
     outcomes: HashMap<u64, AttemptRecord>,
     /// Reads, attempts and writes. All run on the task of [`DeliveryWorker::run`].
@@ -42,11 +43,16 @@ enum Completed {
     },
     Attempt {
         delivery: u64,
-        result: AttemptResult,
+        /// The error is that of reading the delivery.
+        result: Result<AttemptResult, StoreError>,
     },
     Store {
         delivery: u64,
         result: Result<(), StoreError>,
+    },
+    Wake {
+        span: DueSpan,
+        result: Result<Option<Timestamp>, StoreError>,
     },
     /// The outbox reports the queue as ready.
     Requeue,
@@ -56,9 +62,8 @@ impl DeliveryWorker {
     /// The worker for the store of `handle`.
     pub fn new(handle: DeliveryHandle) -> Self {
         Self {
-            scheduler: Scheduler::new(handle.options.concurrency),
+            scheduler: Scheduler::new(limits(&handle.options)),
             handle,
-            prefetched: HashMap::new(),
             outcomes: HashMap::new(),
             work: FuturesUnordered::new(),
             breaker_gauges: HashMap::new(),
@@ -70,15 +75,12 @@ impl DeliveryWorker {
     pub async fn run(mut self, stop: CancellationToken) {
         let outbox = self.handle.store.outbox.clone();
         let mut commands = self.handle.commands.listen();
+        self.handle(SchedulerEvent::Start);
         while !stop.is_cancelled() {
             tokio::select! {
                 () = stop.cancelled() => {}
                 Some(command) = commands.recv() => self.handle(SchedulerEvent::Command(command)),
-                queues = outbox.ready() => {
-                    for queue in queues {
-                        self.handle(SchedulerEvent::QueueReady(queue));
-                    }
-                }
+                queues = outbox.ready(), if self.scheduler.accepts_queues() => self.queues_ready(queues),
                 event = self.next_event() => self.handle(event),
             }
         }
@@ -88,6 +90,20 @@ impl DeliveryWorker {
         while !self.scheduler.is_drained() || !self.work.is_empty() {
             let event = self.next_event().await;
             self.handle(event);
+        }
+    }
+
+    fn queues_ready(&mut self, queues: Result<Vec<QueueKey>, StoreError>) {
+        match queues {
+            Ok(queues) => {
+                for queue in queues {
+                    self.handle(SchedulerEvent::QueueReady(queue));
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "reading delivery queues failed; retrying");
+                self.handle(SchedulerEvent::ReadyFailed);
+            }
         }
     }
 
@@ -115,7 +131,7 @@ impl DeliveryWorker {
     fn event_of(&mut self, completed: Completed) -> Option<SchedulerEvent> {
         match completed {
             Completed::Load { queue, result: Ok(page) } => {
-                let page = self.keep(&queue, page);
+                let page = self.loaded_page(&queue, page);
                 Some(SchedulerEvent::PageLoaded { queue, page })
             }
             Completed::Load { queue, result: Err(error) } => {
@@ -124,7 +140,13 @@ impl DeliveryWorker {
                 }
                 Some(SchedulerEvent::LoadFailed { queue, failure: failure_of(&error) })
             }
-            Completed::Attempt { delivery, result: AttemptResult { observation, record } } => {
+            Completed::Attempt { delivery, result: Err(StoreError::Unavailable(error)) } => {
+                tracing::warn!(error, delivery, "reading a delivery failed; retrying");
+                Some(SchedulerEvent::AttemptPostponed { delivery })
+            }
+            Completed::Attempt { delivery, result } => {
+                // Without its client or its store there is nothing to attempt.
+                let AttemptResult { observation, record } = result.unwrap_or(AttemptResult::CANCELLED);
                 if let Some(record) = &record {
                     log_outcome(record, &self.handle.metrics);
                 }
@@ -142,17 +164,20 @@ impl DeliveryWorker {
                     Some(failure) => SchedulerEvent::StoreFailed { delivery, failure },
                 })
             }
+            Completed::Wake { result: Ok(next), .. } => Some(SchedulerEvent::DueWoken(next)),
+            Completed::Wake { span, result: Err(error) } => {
+                tracing::warn!(%error, "reading due times failed; retrying");
+                Some(SchedulerEvent::WakeFailed(span))
+            }
             Completed::Requeue => None,
         }
     }
 
-    /// Keeps the deliveries of a page, and returns what the scheduler has to know of them.
-    fn keep(&mut self, queue: &QueueKey, page: DuePage) -> LoadedPage {
+    fn loaded_page(&self, queue: &QueueKey, page: DuePage) -> LoadedPage {
         let parallelism = if self.handle.is_unverified(queue) { Parallelism::Single } else { Parallelism::Adaptive };
         let kind = |due: &DueDelivery| if due.failures == 0 { AttemptKind::First } else { AttemptKind::Retry };
-        let deliveries = page.deliveries.iter().map(|due| Prefetched { id: due.id, kind: kind(due) }).collect();
-        self.prefetched.extend(page.deliveries.into_iter().map(|due| (due.id, due)));
-        LoadedPage { deliveries, next_due: page.next, parallelism }
+        let prefetched = |due: &DueDelivery| Prefetched { id: due.id, bytes: attempt_bytes(due), kind: kind(due) };
+        LoadedPage { deliveries: page.deliveries.iter().map(prefetched).collect(), next_due: page.next, parallelism }
     }
 
     fn handle(&mut self, event: SchedulerEvent) {
@@ -171,11 +196,14 @@ impl DeliveryWorker {
                     Completed::Load { queue, result }
                 });
             }
-            SchedulerAction::Discard { deliveries } => {
-                for delivery in deliveries {
-                    self.prefetched.remove(&delivery);
-                }
+            SchedulerAction::WakeDue(span) => {
+                let outbox = self.handle.store.outbox.clone();
+                self.spawn(async move {
+                    let result = outbox.wake_due(span.after, span.through).await;
+                    Completed::Wake { span, result }
+                });
             }
+            SchedulerAction::Rescan => self.handle.store.outbox.rescan(),
             SchedulerAction::StartAttempt { queue, delivery } => self.start_attempt(queue, delivery),
             SchedulerAction::StoreOutcome { delivery } => self.store_outcome(delivery),
             SchedulerAction::Requeue { queue, delivery } => {
@@ -195,19 +223,19 @@ impl DeliveryWorker {
     }
 
     fn start_attempt(&mut self, queue: QueueKey, delivery: u64) {
-        let due = self.prefetched.remove(&delivery);
         let handle = self.handle.clone();
         // Entered before the first poll: a removal that follows this event cancels the attempt.
         let guard = handle.in_flight.enter(&queue);
         let running = GaugeGuard::new(&handle.metrics.deliveries_running);
         self.spawn(async move {
-            let result = match due {
-                Some(due) => {
+            let result = match handle.store.outbox.content(&queue, delivery).await {
+                Ok(Some(content)) => {
                     // A panic must neither end the worker nor repeat the attempt without delay.
-                    let attempt = AssertUnwindSafe(handle.attempt(&queue, &due, &guard)).catch_unwind().await;
-                    attempt.unwrap_or_else(|_| AttemptResult::panicked(&queue, &due))
+                    let attempt = AssertUnwindSafe(handle.attempt(&queue, &content, &guard)).catch_unwind().await;
+                    Ok(attempt.unwrap_or_else(|_| AttemptResult::panicked(&queue, &content)))
                 }
-                None => AttemptResult::CANCELLED,
+                Ok(None) => Ok(AttemptResult::CANCELLED),
+                Err(error) => Err(error),
             };
             drop((guard, running));
             Completed::Attempt { delivery, result }
@@ -224,7 +252,7 @@ impl DeliveryWorker {
     }
 
     fn report_breaker(&mut self, queue: QueueKey, state: BreakerState) {
-        let (client, endpoint) = (&queue.client, queue.target.key());
+        let (client, endpoint) = (&queue.client, queue.endpoint.key());
         let gauge = match state {
             BreakerState::Closed => {
                 tracing::info!(%client, endpoint, "circuit breaker closed");
@@ -251,6 +279,20 @@ impl DeliveryWorker {
     fn spawn(&mut self, work: impl Future<Output = Completed> + Send + 'static) {
         self.work.push(Box::pin(work));
     }
+}
+
+/// A quarter of the memory is for queues, half of it for attempts. The rest remains for the attempt that exceeds its part.
+fn limits(options: &Options) -> SchedulerLimits {
+    SchedulerLimits {
+        permits: options.concurrency,
+        queues: options.memory_bytes / 4 / QUEUE_BYTES,
+        content_bytes: options.memory_bytes as u64 / 2,
+    }
+}
+
+/// The event and its request, the rendered request, and the response.
+fn attempt_bytes(due: &DueDelivery) -> u64 {
+    due.bytes.saturating_mul(2).saturating_add(MAX_RESPONSE_BODY_BYTES as u64)
 }
 
 fn failure_of(error: &StoreError) -> StoreFailure {

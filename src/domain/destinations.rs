@@ -1,13 +1,8 @@
-//! Where events go: endpoint addresses, the destinations of a document, the targets of deliveries and their queues.
+//! Where the events of a document go: its destinations, and the form of endpoint addresses.
 
-use std::sync::Arc;
-
-use aws_lc_rs::digest;
 use serde::{Deserialize, Serialize};
 
-use super::client::ClientId;
-use super::notification::{Credential, Format, InvalidName, NotificationName};
-use super::time::Timestamp;
+use super::notification::{Credential, Format, NotificationName};
 
 /// Maximum length of an endpoint in characters (Baidu's limit).
 pub const MAX_ENDPOINT_CHARS: usize = 256;
@@ -47,71 +42,6 @@ pub fn check_endpoint(text: &str) -> Result<(), String> {
     }
 }
 
-/// The target of a delivery, which also names its queue: a notification, or one callback address.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Target {
-    /// A notification.
-    Notification(NotificationName),
-    /// The callbacks to one address.
-    Callback {
-        /// Scheme, host and port, as in `https://app.example.com`.
-        origin: Arc<str>,
-        /// The first 64 bits of the SHA-256 of the whole address: the path may hold a secret, and this is stored in the clear.
-        digest: u64,
-    },
-}
-
-impl Target {
-    /// The text form: the notification's name, or `@origin#digest`. No name begins with `@`.
-    pub fn key(&self) -> String {
-        match self {
-            Target::Notification(name) => name.as_str().to_owned(),
-            Target::Callback { origin, digest } => format!("@{origin}#{digest:016x}"),
-        }
-    }
-
-    /// Parses [`Target::key`].
-    pub fn from_key(key: &str) -> Result<Self, InvalidName> {
-        match key.strip_prefix('@') {
-            Some(key) => {
-                let (origin, digest) = key.split_once('#').ok_or(InvalidName)?;
-                let digest = u64::from_str_radix(digest, 16).map_err(|_| InvalidName)?;
-                Ok(Target::Callback { origin: origin.into(), digest })
-            }
-            None => key.parse().map(Target::Notification),
-        }
-    }
-
-    /// The target of a callback; `None` if its address is not absolute.
-    pub fn of(callback: &Callback) -> Option<Self> {
-        let url = url::Url::parse(&callback.url).ok()?;
-        url.host()?;
-        let digest = digest::digest(&digest::SHA256, callback.url.as_bytes());
-        let digest = digest.as_ref().first_chunk().map_or(0, |first| u64::from_be_bytes(*first));
-        Some(Target::Callback { origin: url.origin().ascii_serialization().into(), digest })
-    }
-}
-
-/// Names a delivery queue: the deliveries of one client to one target. A slow endpoint delays its own queue only.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct QueueKey {
-    /// The owner of the deliveries.
-    pub client: ClientId,
-    /// Their receiver.
-    pub target: Target,
-}
-
-/// The state of a delivery after an attempt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Disposition {
-    /// The endpoint accepted it.
-    Delivered,
-    /// The attempt failed; the next one is due at this time.
-    Retry(Timestamp),
-    /// The attempt failed and no further one is made.
-    Dead,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -137,19 +67,5 @@ mod tests {
         {
             assert!(check_endpoint(bad).is_err(), "{bad:?}");
         }
-    }
-
-    #[test]
-    fn target_survives_a_round_trip_through_its_key() {
-        let callback = |url: &str| Callback { url: url.into(), format: Format::Gini, credential: None };
-        let named = Target::Notification("main".parse().expect("good"));
-        let origin = Target::of(&callback("https://App.example.com:8443/x?y=1")).expect("absolute");
-        assert!(origin.key().starts_with("@https://app.example.com:8443#"), "{}", origin.key());
-        assert_ne!(Target::of(&callback("https://app.example.com:8443/x?y=2")), Some(origin.clone()));
-        for target in [named, origin] {
-            assert_eq!(Target::from_key(&target.key()), Ok(target));
-        }
-        assert_eq!(Target::of(&callback("/x")), None);
-        assert_eq!(Target::of(&callback("mailto:a@b")), None);
     }
 }

@@ -79,7 +79,7 @@ pub enum Vendor {
     Ppj,
     /// Baidu DOC: POST JSON with JSON inside a string.
     Baidu,
-    /// zOffice: POST JSON, one chance of five seconds.
+    /// zOffice: POST JSON, sent once, with a timeout of 5 seconds.
     Zoffice,
     /// Gini: `documentId` and `status`.
     Gini,
@@ -111,11 +111,11 @@ impl Vendor {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Status {
-    /// Submitted or being worked on.
+    /// Submitted or in conversion.
     Pending,
     /// Converted.
     Completed,
-    /// Failed for good.
+    /// Failed permanently.
     Error,
 }
 

@@ -47,6 +47,35 @@ impl Update {
             dedup_key: None,
         }
     }
+
+    /// Cuts descriptive texts that exceed their bounds; returns how many were cut. They are repeated in later events and
+    /// outlive the retained history. Identifiers are never cut: a part of one could be the identifier of something else.
+    pub fn truncate_texts(&mut self) -> u64 {
+        let error = self
+            .error
+            .iter_mut()
+            .flat_map(|error| [(&mut error.code, MAX_SHORT_TEXT_BYTES), (&mut error.message, MAX_TEXT_BYTES)]);
+        let labels = self.labels.values_mut().map(|value| (value, MAX_SHORT_TEXT_BYTES));
+        let texts = self.title.iter_mut().map(|title| (title, MAX_TEXT_BYTES)).chain(error).chain(labels);
+        texts.map(|(text, bytes)| u64::from(truncate(text, bytes))).sum()
+    }
+}
+
+/// Bound on a title and on an error's message.
+const MAX_TEXT_BYTES: usize = 1024;
+/// Bound on an error's code and on the value of a label that comes from a message.
+const MAX_SHORT_TEXT_BYTES: usize = 256;
+/// The end of a text that was cut; part of the bound.
+const ELLIPSIS: char = '…';
+
+/// Cuts a text at a character boundary, and marks it. Returns whether it was too long.
+fn truncate(text: &mut String, max_bytes: usize) -> bool {
+    if text.len() <= max_bytes {
+        return false;
+    }
+    text.truncate(text.floor_char_boundary(max_bytes - ELLIPSIS.len_utf8()));
+    text.push(ELLIPSIS);
+    true
 }
 
 /// The vendor's error of a failed conversion.
@@ -184,6 +213,25 @@ mod tests {
             "{\"documentId\":\"626626a0-749f-11e2-bfd6-000000000000\",\"status\":\"COMPLETED\",\"vendor\":\"ppj\",\
              \"vendorId\":\"8v9iSKnj\",\"time\":\"1970-01-01T00:00:00.000Z\",\"title\":\"a\\r\\nid: 1\\u0000\u{2028}\"}"
         );
+    }
+
+    #[test]
+    fn long_texts_are_cut_at_character_boundaries_and_marked() {
+        for (text, cut) in [
+            ("abcdefgh".to_owned(), "abcdefgh"),
+            ("abcdefghi".to_owned(), "abcde…"),
+            ("ééééé".to_owned(), "éé…"),
+            ("aéééé".to_owned(), "aéé…"),
+            ("😀😀😀".to_owned(), "😀…"),
+        ] {
+            let mut short = text.clone();
+            assert_eq!((truncate(&mut short, 8), short.as_str()), (text.len() > 8, cut));
+        }
+        let mut update = Update::new("a".parse().expect("good"), Status::Error);
+        update.title = Some("t".repeat(1025));
+        update.error = Some(VendorError { code: "c".repeat(257), message: "m".repeat(1024) });
+        update.labels = [("a".to_owned(), "l".repeat(300)), ("b".to_owned(), "l".repeat(256))].into();
+        assert_eq!((update.truncate_texts(), update.truncate_texts()), (3, 0));
     }
 
     #[test]

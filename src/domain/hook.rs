@@ -1,5 +1,5 @@
-//! Hooks: the inbound addresses of a client, how their calls are verified and mapped, and what the management API
-//! creates and changes of them. Plain data; `vendor` checks signatures and credentials.
+//! Hooks: the inbound addresses of a client, the verification and mapping of their webhooks, and the request bodies that
+//! create and change them. Plain data; `vendor` checks signatures and credentials.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use super::client::Secret;
 use super::document::{Status, Vendor};
 use super::time::{Timestamp, millis};
 
-/// How the calls of a hook are verified: the `verify` object of `POST /hooks`.
+/// How the webhooks of a hook are verified: the `verify` object of `POST /hooks`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Verify {
@@ -19,6 +19,9 @@ pub enum Verify {
     Ppj {
         /// The application secret of PPJ's console.
         secret: Secret,
+        /// What must be signed. `None` accepts both handshakes and signed notifications only.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        edition: Option<PpjEdition>,
     },
     /// `notification-auth-*` of Baidu's sibling products.
     Baidu {
@@ -70,6 +73,17 @@ impl Verify {
             Verify::HmacSha256 { .. } => "hmac-sha256",
         }
     }
+}
+
+/// The editions of PPJ's format that have a signature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PpjEdition {
+    /// Only the handshake is signed, in its query.
+    #[serde(alias = "a")]
+    A,
+    /// Every request is signed, in headers.
+    #[serde(alias = "b")]
+    B,
 }
 
 /// Accepts `"whsec_…"` as well as `["whsec_…", "whsec_…"]`.

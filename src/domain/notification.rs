@@ -140,7 +140,7 @@ pub enum Credential {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum NotificationState {
-    /// The PPJ handshake has not succeeded yet; it is tried before the first delivery.
+    /// The PPJ handshake has not succeeded yet; it is attempted before the first delivery.
     Unverified,
     Active,
     /// The endpoint responded 410; nothing is sent until the owner changes or verifies it.
@@ -172,7 +172,7 @@ pub struct Notification {
     pub is_default: bool,
     /// Signing secrets: none, one, or two if the format carries two signatures.
     pub secrets: Vec<Secret>,
-    /// The secret before the last change, which signs as well until its end.
+    /// The previous secret: until its end, requests carry its signature as well.
     pub previous: Option<RetiredSecret>,
     /// Sent with every request.
     pub credential: Option<Credential>,

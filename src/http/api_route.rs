@@ -211,9 +211,16 @@ impl ApiRoute {
         given.next().is_none().then_some(parameter)
     }
 
-    /// A hook's route allows any method: its vendor decides in the handler.
+    /// A hook's route allows any method: its vendor decides in the handler. Every other route that allows GET allows HEAD;
+    /// hyper leaves out the body.
     pub(super) fn allows_method(&self, method: &str) -> bool {
-        self.access == Access::Hook || self.methods.contains(&method)
+        self.access == Access::Hook || self.allowed_methods().any(|allowed| allowed == method)
+    }
+
+    /// The methods for `Allow`.
+    pub(super) fn allowed_methods(&self) -> impl Iterator<Item = &'static str> {
+        let adds_head = self.methods.contains(&"GET") && !self.methods.contains(&"HEAD");
+        self.methods.iter().copied().chain(adds_head.then_some("HEAD"))
     }
 
     /// Whether the first segment of a path is that of this route.

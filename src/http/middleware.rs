@@ -2,20 +2,23 @@
 //! metric, a log line.
 
 use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use http::{HeaderName, HeaderValue, Method, Request, StatusCode, Uri, header};
+use futures::FutureExt;
+use http::{HeaderName, HeaderValue, Method, Request, StatusCode, Uri, Version, header};
 use hyper::body::Incoming;
 use tower_service::Service;
 use warp::Reply;
 use warp::filters::BoxedFilter;
 use warp::reply::Response;
 
-use super::request::RequestId;
+use super::request::{RequestId, normalize_path};
+use super::response::Problem;
 use super::routes::redact_path;
 use super::transport::connection::Peer;
 use crate::metrics::Metrics;
@@ -61,20 +64,30 @@ impl Service<Request<Incoming>> for RequestMiddleware {
         }
         let origin = request.headers().get("origin").cloned();
         // The vendors' addresses are not for browsers; CloudEvents has an OPTIONS request of its own there.
-        let is_hook = request.uri().path().starts_with("/in/");
+        let path = normalize_path(request.uri().path());
+        let is_hook = path.starts_with("/in/");
         let is_preflight = !is_hook && request.method() == Method::OPTIONS;
         let logged = LoggedRequest {
             id,
             peer: request.extensions().get::<Peer>().copied(),
             method: request.method().clone(),
-            path: redact_path(request.uri().path()),
+            path: redact_path(&path),
             start: Instant::now(),
         };
+        let has_valid_host = has_valid_host(&request);
         Box::pin(async move {
-            let mut response = if is_preflight {
+            let mut response = if !has_valid_host {
+                Problem::bad_request("an HTTP/1.1 request has exactly one Host header").into_response(&logged.id)
+            } else if is_preflight {
                 StatusCode::NO_CONTENT.into_response()
             } else {
-                warp::service(inner.routes.clone()).call(request).await?
+                let routed = async { warp::service(inner.routes.clone()).call(request).await };
+                // The panic hook logs the reason. Without a response, a proxy would repeat the request on another connection.
+                AssertUnwindSafe(routed).catch_unwind().await.unwrap_or_else(|_| {
+                    tracing::error!(request_id = &*logged.id.0, path = logged.path, "request handler panicked");
+                    let detail = "the relay failed on this request: its log has the reason";
+                    Ok(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail).into_response(&logged.id))
+                })?
             };
             if !is_hook {
                 inner.origins.add_headers(&mut response, origin.as_ref(), is_preflight);
@@ -91,6 +104,11 @@ impl Service<Request<Incoming>> for RequestMiddleware {
             Ok(response)
         })
     }
+}
+
+/// RFC 9112, 3.2: a request without `Host`, or with two, is refused, because proxies may disagree about its host.
+fn has_valid_host(request: &Request<Incoming>) -> bool {
+    request.version() != Version::HTTP_11 || request.headers().get_all(header::HOST).iter().count() == 1
 }
 
 /// The origins whose pages may read responses. The relay uses no cookies, so a response that any origin may read gives no
@@ -156,5 +174,59 @@ impl LoggedRequest {
             400..=499 => tracing::info!(request_id, peer, %method, path, status, duration_ms, "request refused"),
             _ => tracing::debug!(request_id, peer, %method, path, status, duration_ms, "request answered"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+    use tokio_util::sync::CancellationToken;
+    use warp::Filter;
+
+    use super::*;
+    use crate::http::transport::connection;
+    use crate::http::transport::server::{Options, Server, listen};
+    use crate::http::transport::workers::StreamWorkers;
+
+    /// Trap 26: the relay accepts one connection at a time, so a permit that is not released ends the test.
+    #[tokio::test]
+    async fn panicking_handler_gets_500_and_releases_its_permit() {
+        let metrics = Metrics::new("test");
+        let routes = warp::any().map(|| -> Response { panic!("the handler panics") }).boxed();
+        let timeout = Duration::from_secs(30);
+        let connection = connection::Options {
+            max_header_bytes: 8192,
+            header_timeout: timeout,
+            keep_alive_timeout: timeout,
+            write_timeout: timeout,
+            response_timeout: timeout,
+        };
+        let stop = CancellationToken::new();
+        let server = Server {
+            options: Options { max_connections: 1, connection },
+            workers: StreamWorkers::new(1, timeout).0,
+            stop: stop.clone(),
+            metrics: metrics.clone(),
+        };
+        let listener = listen(([127, 0, 0, 1], 0).into()).expect("a port");
+        let address = listener.local_addr().expect("bound");
+        let clients = async {
+            for _ in 0..3 {
+                let mut socket = TcpStream::connect(address).await.expect("a connection");
+                socket.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await.expect("sent");
+                let mut response = String::new();
+                socket.read_to_string(&mut response).await.expect("a response");
+                assert!(response.starts_with("HTTP/1.1 500 ") && response.contains("requestId"), "{response}");
+                assert!(!response.contains("the handler panics"), "{response}");
+            }
+            stop.cancel();
+        };
+        let service = RequestMiddleware::new(routes, Origins::Any, metrics.clone());
+        let both = async { tokio::join!(server.run(listener, service), clients) };
+        tokio::time::timeout(timeout, both).await.expect("every connection is served");
+        assert_eq!(metrics.connections.get(), 0);
     }
 }

@@ -32,18 +32,11 @@ impl PageRequest {
         };
         Ok(Self { limit, cursor: optional_number(request, "cursor")? })
     }
+}
 
-    /// How many items to read: one more than the page has shows whether there is another page.
-    pub(super) fn lookahead(self) -> usize {
-        self.limit + 1
-    }
-
-    /// Cuts off what is beyond this page. Returns `next`, which is `None` on the last page.
-    pub(super) fn truncate<T>(self, items: &mut Vec<T>, id: impl Fn(&T) -> u64) -> Option<String> {
-        let is_last = items.len() <= self.limit;
-        items.truncate(self.limit);
-        items.last().filter(|_| !is_last).map(|last| id(last).to_string())
-    }
+/// The value of `next`: text, because a number of 64 bits does not survive JavaScript.
+pub(super) fn next_text(cursor: Option<u64>) -> Option<String> {
+    cursor.map(|cursor| cursor.to_string())
 }
 
 /// A parameter that may be missing. An empty one counts as missing.

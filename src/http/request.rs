@@ -2,6 +2,7 @@
 //! and of time. warp's own body filters have no limit, or refuse chunked bodies. `Content-Type` is not checked: SDKs spell
 //! it in three ways, and some omit it.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,7 +27,7 @@ pub(super) struct RequestId(pub(super) Arc<str>);
 /// A request whose body has not been read yet.
 pub(super) struct Request {
     pub(super) method: Method,
-    /// Still percent-encoded.
+    /// As it was sent, because signatures cover it. Routes match its [`normalize_path`].
     pub(super) path: String,
     /// The value of the route's path parameter, still percent-encoded; empty if the route has none.
     pub(super) path_parameter: String,
@@ -164,6 +165,31 @@ fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, BodyError> {
     serde_json::from_slice(bytes).map_err(|e| BodyError::Invalid(e.to_string()))
 }
 
+/// A path in which unreserved characters are not percent-encoded: paths that are equivalent (RFC 3986, 6.2.2.2) become
+/// equal. All other characters stay encoded, so no segment is split.
+pub(super) fn normalize_path(path: &str) -> Cow<'_, str> {
+    let mut parts = path.split('%');
+    let mut normalized = match (parts.next(), path.contains('%')) {
+        (Some(first), true) => first.to_owned(),
+        _ => return Cow::Borrowed(path),
+    };
+    for part in parts {
+        let code = part.get(..2).filter(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit()));
+        let byte = code.and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        match byte.filter(|b| b.is_ascii_alphanumeric() || b"-._~".contains(b)) {
+            Some(unreserved) => {
+                normalized.push(char::from(unreserved));
+                normalized.push_str(&part[2..]);
+            }
+            None => {
+                normalized.push('%');
+                normalized.push_str(part);
+            }
+        }
+    }
+    Cow::Owned(normalized)
+}
+
 /// Extracts a [`Request`]. Never rejects.
 pub(super) fn request() -> impl Filter<Extract = (Request,), Error = Rejection> + Clone {
     let query = warp::query::raw().map(Some).or(warp::any().map(|| None)).unify();
@@ -196,4 +222,26 @@ where
     B: Buf,
 {
     body.map(|chunk| chunk.map(|mut b| b.copy_to_bytes(b.remaining()))).boxed()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_unreserved_characters_are_decoded_and_once() {
+        for (path, normalized) in [
+            ("/docs", "/docs"),
+            ("/%64%6F%63s", "/docs"),
+            ("/a%2Db%2eC%5F%7e%30", "/a-b.C_~0"),
+            ("/a%2Fb%25%3f%20%c3%BC", "/a%2Fb%25%3f%20%c3%BC"),
+            ("/%2564", "/%2564"),
+            ("/%%64", "/%d"),
+            ("/%6", "/%6"),
+            ("/%+4%ü", "/%+4%ü"),
+            ("%", "%"),
+        ] {
+            assert_eq!(normalize_path(path), normalized);
+        }
+    }
 }

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
+use http::Method;
 use http_body_util::BodyExt;
 use warp::Filter;
 use warp::filters::BoxedFilter;
@@ -12,9 +13,9 @@ use warp::reply::Response;
 
 use super::api_route::{Access, ApiRoute, delete, get, on, patch, post, put};
 use super::baidu::{self, BceError, notifications};
-use super::request::{Request, request};
+use super::request::{Request, normalize_path, request};
 use super::response::Problem;
-use super::{Context, api, ui};
+use super::{Context, accept, api, ui};
 use crate::auth::Scope;
 
 const MANAGE: &[Scope] = &[Scope::Manage];
@@ -114,8 +115,9 @@ impl Address {
     /// Calls the handler of a request's route; `404` and `405` where there is none.
     pub(super) async fn dispatch(self, context: Arc<Context>, mut request: Request) -> Response {
         let mut other_methods: Vec<&ApiRoute> = Vec::new();
+        let path = normalize_path(&request.path);
         for route in self.routes() {
-            let Some(parameter) = route.match_path(&request.path) else { continue };
+            let Some(parameter) = route.match_path(&path) else { continue };
             if route.allows_method(request.method.as_str()) {
                 request.path_parameter = parameter.to_owned();
                 return route.handle(context, request).await;
@@ -123,9 +125,9 @@ impl Address {
             other_methods.push(route);
         }
         match other_methods[..] {
-            [] => self.not_found(&request),
+            [] => self.not_found(&request, &path),
             [first, ..] => {
-                let methods: Vec<&str> = other_methods.iter().flat_map(|route| route.methods).copied().collect();
+                let methods: Vec<&str> = other_methods.iter().flat_map(|route| route.allowed_methods()).collect();
                 first.method_not_allowed(&context, &request, methods.join(", "))
             }
         }
@@ -147,10 +149,14 @@ impl Address {
         Ok(http::Response::from_parts(head, body))
     }
 
-    fn not_found(self, request: &Request) -> Response {
-        let similar = self.routes().iter().find(|route| route.matches_prefix(&request.path));
+    fn not_found(self, request: &Request, path: &str) -> Response {
+        let similar = self.routes().iter().find(|route| route.matches_prefix(path));
         if similar.is_some_and(|route| route.access == Access::Baidu) {
             return baidu::with_request_id(BceError::no_such_address().into_response(&request.id), &request.id);
+        }
+        let is_read = matches!(request.method, Method::GET | Method::HEAD);
+        if self == Self::Public && is_read && accept::asks_for_html(&request.headers) {
+            return ui::not_found();
         }
         let what = match self {
             Self::Public => "address",

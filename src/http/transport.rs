@@ -1,6 +1,7 @@
 //! The transport: accepts connections, lets hyper serve requests on them, and takes over the sockets of streams.
 
 pub mod connection;
+mod request_deadline;
 pub mod server;
 mod stall_timeout;
 pub(in crate::http) mod takeover;

@@ -1,15 +1,21 @@
-//! Serves the embedded files: pages, scripts, styles, and the OpenAPI and AsyncAPI documents, each with an entity tag. They load
-//! nothing from other origins. `build/document.rs` renders the documents.
+//! Serves the embedded files: pages, scripts, styles, and the OpenAPI and AsyncAPI documents, each plain and compressed with
+//! an entity tag. They load nothing from other origins. `build/document.rs` renders the documents.
 
 use std::borrow::Cow;
+use std::io::{self, Write};
 use std::sync::{Arc, LazyLock};
 
 use aws_lc_rs::digest::{SHA256, digest};
+use bytes::Bytes;
 use data_encoding::HEXLOWER;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use http::{HeaderValue, StatusCode};
+use warp::reply::Response;
 
 use crate::http::Context;
-use crate::http::request::Request;
+use crate::http::accept::allows_gzip;
+use crate::http::request::{Request, normalize_path};
 use crate::http::response::{self, HandlerResult, Problem};
 
 /// Scripts, styles and connections from this origin only; no frames.
@@ -23,16 +29,39 @@ struct Page {
 }
 
 struct Content {
-    body: Cow<'static, str>,
+    plain: Representation,
+    /// `None` if it could not be compressed.
+    gzip: Option<Representation>,
+}
+
+struct Representation {
+    body: Bytes,
     tag: String,
 }
 
 impl Content {
+    /// Compresses the body once, when it is first asked for.
     fn new(body: impl Into<Cow<'static, str>>) -> Self {
-        let body = body.into();
-        let tag = format!("\"{}\"", HEXLOWER.encode(&digest(&SHA256, body.as_bytes()).as_ref()[..8]));
+        let body = match body.into() {
+            Cow::Borrowed(text) => Bytes::from_static(text.as_bytes()),
+            Cow::Owned(text) => Bytes::from(text),
+        };
+        let gzip = compress(&body).map(|packed| Representation::new(packed.into())).ok();
+        Self { plain: Representation::new(body), gzip }
+    }
+}
+
+impl Representation {
+    fn new(body: Bytes) -> Self {
+        let tag = format!("\"{}\"", HEXLOWER.encode(&digest(&SHA256, &body).as_ref()[..8]));
         Self { body, tag }
     }
+}
+
+fn compress(body: &[u8]) -> io::Result<Vec<u8>> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(body)?;
+    encoder.finish()
 }
 
 macro_rules! page {
@@ -73,24 +102,50 @@ pub(in crate::http) fn paths() -> impl Iterator<Item = &'static str> {
 
 /// Serves the page of this path.
 pub(in crate::http) async fn page(_: Arc<Context>, request: Request) -> HandlerResult {
-    let page = PAGES.iter().find(|p| p.path == request.path).ok_or_else(|| Problem::not_found("address"))?;
-    let content: &'static Content = &page.content;
-    let unchanged = request
-        .header("if-none-match")
-        .is_some_and(|tags| tags.split(',').any(|t| t.trim().trim_start_matches("W/") == content.tag));
-    let mut response = match unchanged {
-        true => response::text(StatusCode::NOT_MODIFIED, page.content_type, ""),
-        false => response::text(StatusCode::OK, page.content_type, content.body.as_ref()),
+    let path = normalize_path(&request.path);
+    let path = if path.len() > 1 { path.strip_suffix('/').unwrap_or(&path) } else { &*path };
+    let page = PAGES.iter().find(|p| p.path == path).ok_or_else(|| Problem::not_found("address"))?;
+    let Content { plain, gzip } = &*page.content;
+    let packed = gzip.as_ref().filter(|_| allows_gzip(&request.headers));
+    let selected = packed.unwrap_or(plain);
+    // Both have the same content: a client that has either needs none.
+    let known = request.header("if-none-match").and_then(|tags| {
+        let mut tags = tags.split(',').map(|tag| tag.trim().trim_start_matches("W/"));
+        let representation = |tag| match tag {
+            "*" => Some(selected),
+            tag => [Some(plain), gzip.as_ref()].into_iter().flatten().find(|known| known.tag == tag),
+        };
+        tags.find_map(representation)
+    });
+    let (status, tag, body) = match known {
+        Some(known) => (StatusCode::NOT_MODIFIED, &known.tag, Bytes::new()),
+        None => (StatusCode::OK, &selected.tag, selected.body.clone()),
     };
+    let mut response = page_response(status, page.content_type, body);
     let headers = response.headers_mut();
-    headers.insert("cache-control", HeaderValue::from_static("no-cache"));
-    headers.insert("content-security-policy", HeaderValue::from_static(POLICY));
+    headers.insert("vary", HeaderValue::from_static("Accept-Encoding"));
+    if packed.is_some() && known.is_none() {
+        headers.insert("content-encoding", HeaderValue::from_static("gzip"));
+    }
     if page.path == "/widget.js" {
         // Isolated pages of other origins may load it, too.
         headers.insert("cross-origin-resource-policy", HeaderValue::from_static("cross-origin"));
     }
-    if let Ok(value) = content.tag.parse() {
+    if let Ok(value) = tag.parse() {
         headers.insert("etag", value);
     }
     Ok(response)
+}
+
+/// The page for an address that does not exist.
+pub(in crate::http) fn not_found() -> Response {
+    page_response(StatusCode::NOT_FOUND, HTML, include_str!("../../static/not-found.html"))
+}
+
+fn page_response(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Response {
+    let mut response = response::text(status, content_type, body);
+    let headers = response.headers_mut();
+    headers.insert("cache-control", HeaderValue::from_static("no-cache"));
+    headers.insert("content-security-policy", HeaderValue::from_static(POLICY));
+    response
 }

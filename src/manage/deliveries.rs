@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::delivery::DeliveryHandle;
 use crate::domain::{ClientRef, DocumentId, Target, Timestamp};
-use crate::store::{Backlog, Delivery, DeliveryQuery, Outbox, Registry, StoreError};
+use crate::store::{Backlog, Delivery, DeliveryQuery, ListPage, Outbox, Registry, StoreError};
 
 /// The use cases of deliveries.
 #[derive(Clone)]
@@ -29,7 +29,7 @@ impl Deliveries {
         client: &ClientRef,
         document: Option<DocumentId>,
         query: DeliveryQuery,
-    ) -> Result<Vec<Delivery>, StoreError> {
+    ) -> Result<ListPage<Delivery>, StoreError> {
         match document {
             Some(document) => self.outbox.deliveries_of(client, document, query).await,
             None => self.outbox.deliveries(client, query).await,
@@ -56,7 +56,7 @@ impl Deliveries {
         {
             return Err(StoreError::NotFound("notification"));
         }
-        self.delivery.retry(client, known.target, id, now).await?;
+        self.delivery.retry(client, known.target.endpoint(), id, now).await?;
         self.get(client, id).await
     }
 

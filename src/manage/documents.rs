@@ -5,7 +5,9 @@ use std::sync::Arc;
 use super::notifications::{NewCallback, NotificationError, Notifications};
 use crate::domain::{ClientRef, DocumentId, EventId, SharedEvent, Timestamp, Vendor, VendorId};
 use crate::ingest::{Ingest, Registration};
-use crate::store::{AppendOutcome, Document, DocumentPage, DocumentQuery, EventCounts, Log, RawRequest, StoreError};
+use crate::store::{
+    AppendOutcome, Document, DocumentPage, DocumentQuery, EventCounts, ListPage, Log, RawRequest, StoreError,
+};
 
 /// A document that the application registers before the vendor's first webhook.
 #[derive(Debug)]
@@ -65,13 +67,19 @@ impl Documents {
         self.log.document(client, id).await?.ok_or(StoreError::NotFound("document"))
     }
 
-    /// The retained events of a document, oldest first, at most the latest 1 000.
+    /// The latest retained events of a document, oldest first; with the `cursor` of a page, the events before that page.
     ///
     /// # Errors
     /// [`StoreError::NotFound`] if the client has no such document.
-    pub async fn events(&self, client: &ClientRef, id: DocumentId) -> Result<Vec<SharedEvent>, StoreError> {
+    pub async fn events(
+        &self,
+        client: &ClientRef,
+        id: DocumentId,
+        limit: usize,
+        cursor: Option<u64>,
+    ) -> Result<ListPage<SharedEvent>, StoreError> {
         self.get(client, id).await?;
-        self.log.history(client, id).await
+        self.log.history(client, id, limit, cursor).await
     }
 
     /// The webhook request behind an event.

@@ -55,6 +55,11 @@ impl Hooks {
         self.list(client).into_iter().find(|hook| hook.id == id).ok_or(StoreError::NotFound("hook"))
     }
 
+    /// The number of all clients' hooks.
+    pub fn count(&self) -> usize {
+        self.registry.hook_count()
+    }
+
     /// The ids of all clients' hooks.
     pub fn ids(&self) -> HashSet<String> {
         let clients = self.registry.clients().into_iter();

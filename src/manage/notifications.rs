@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::MAX_CHANGE_ATTEMPTS;
 use crate::delivery::{DeliveryHandle, TestError};
 use crate::domain::{
-    ClientRef, Destinations, Format, Notification, NotificationName, NotificationState, QueueKey, Target, Timestamp,
+    ClientRef, Destinations, Endpoint, Format, Notification, NotificationName, NotificationState, QueueKey, Timestamp,
 };
 use crate::store::{Attempt, Registry, StoreError};
 
@@ -72,7 +72,7 @@ impl Notifications {
         now: Timestamp,
     ) -> Result<Notification, NotificationError> {
         let notification = validation::validate_new(new, now)?;
-        self.check_endpoint(&notification.endpoint, "endpoint").await?;
+        self.check_endpoint(client, &notification.endpoint, "endpoint").await?;
         self.registry.add_notification(client, notification.clone()).await?;
         Ok(self.verify_if_needed(client, notification, now).await)
     }
@@ -93,7 +93,7 @@ impl Notifications {
             let known = self.get(client, name)?;
             let notification = validation::apply_change(&known, change.clone(), now)?;
             if notification.endpoint != known.endpoint {
-                self.check_endpoint(&notification.endpoint, "endpoint").await?;
+                self.check_endpoint(client, &notification.endpoint, "endpoint").await?;
             }
             match self.registry.update_notification(client, &known, notification.clone()).await {
                 Err(StoreError::Conflict(_)) => {}
@@ -186,7 +186,7 @@ impl Notifications {
         let named = notification.map(|name| self.resolve(client, name)).transpose()?;
         let callback = callback.map(validation::validate_callback).transpose()?;
         if let Some(callback) = &callback {
-            self.check_endpoint(&callback.url, "callback.url").await?;
+            self.check_endpoint(client, &callback.url, "callback.url").await?;
         }
         Ok((named.is_some() || callback.is_some()).then_some(Destinations { notification: named, callback }))
     }
@@ -198,8 +198,13 @@ impl Notifications {
             .ok_or_else(|| validation::invalid("notification", format!("there is none called {name:?}: add it first")))
     }
 
-    async fn check_endpoint(&self, endpoint: &str, field: &'static str) -> Result<(), NotificationError> {
-        let checked = self.delivery.check_endpoint(endpoint).await;
+    async fn check_endpoint(
+        &self,
+        client: &ClientRef,
+        endpoint: &str,
+        field: &'static str,
+    ) -> Result<(), NotificationError> {
+        let checked = self.delivery.check_endpoint(&client.id, endpoint).await;
         checked.map_err(|forbidden| validation::invalid(field, forbidden.0))
     }
 
@@ -220,5 +225,5 @@ impl Notifications {
 }
 
 fn queue(client: &ClientRef, name: &NotificationName) -> QueueKey {
-    QueueKey { client: client.id.clone(), target: Target::Notification(name.clone()) }
+    QueueKey { client: client.id.clone(), endpoint: Endpoint::Notification(name.clone()) }
 }

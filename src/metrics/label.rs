@@ -18,6 +18,8 @@ pub enum IngestOutcome {
     Handshake,
     /// Malformed, stored as a reject: 422.
     Rejected,
+    /// A signature of an unknown form: 401, stored as an unverified reject if there is room.
+    UnknownSignature,
     /// Missing or wrong credentials: 401. The label value is `unproven` by contract.
     Unauthorized,
     /// 413.
@@ -34,7 +36,7 @@ pub enum IngestOutcome {
     WrongMethod,
     /// The connection closed before the request was complete.
     Aborted,
-    /// A notification of the same client called the hook: 508.
+    /// A notification of the same client called the hook, or the event was forwarded too often: 508.
     Looped,
 }
 
@@ -45,6 +47,7 @@ impl Label for IngestOutcome {
         Self::Duplicate,
         Self::Handshake,
         Self::Rejected,
+        Self::UnknownSignature,
         Self::Unauthorized,
         Self::TooLarge,
         Self::Timeout,
@@ -62,6 +65,7 @@ impl Label for IngestOutcome {
             Self::Duplicate => "repeat",
             Self::Handshake => "handshake",
             Self::Rejected => "rejected",
+            Self::UnknownSignature => "unknown_signature",
             Self::Unauthorized => "unproven",
             Self::TooLarge => "too_large",
             Self::Timeout => "timeout",
@@ -90,7 +94,7 @@ pub enum DeliveryOutcome {
     TimedOut,
     /// The connection failed.
     Unreachable,
-    /// The IP address is in a forbidden range.
+    /// The endpoint may not be called: no `http` or `https` URL, or an address that is not public.
     Forbidden,
     /// PPJ's handshake failed.
     Unverified,
@@ -119,6 +123,27 @@ impl Label for DeliveryOutcome {
             Self::Unreachable => "unreachable",
             Self::Forbidden => "forbidden",
             Self::Unverified => "unverified",
+        }
+    }
+}
+
+/// Why a pending delivery became a dead letter without an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeliveryGivenUp {
+    /// Its retry schedule has ended.
+    Expired,
+    /// Its client has too many pending deliveries.
+    OverLimit,
+}
+
+impl Label for DeliveryGivenUp {
+    const NAME: &'static str = "reason";
+    const ALL: &'static [Self] = &[Self::Expired, Self::OverLimit];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Expired => "expired",
+            Self::OverLimit => "over_limit",
         }
     }
 }
@@ -200,10 +225,10 @@ impl Label for StreamRefusal {
     }
 }
 
-/// Reason for a `reset` at the start of a stream.
+/// Reason for a `reset`: at the start of a stream, or later, for a follower that lags behind the retained events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reset {
-    /// The position is older than the retained events.
+    /// Events after the position were pruned.
     Expired,
     /// The position belongs to another epoch.
     Epoch,

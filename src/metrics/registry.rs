@@ -20,6 +20,8 @@ pub struct MetricDescription {
     pub kind: &'static str,
     /// Label names.
     pub labels: Vec<&'static str>,
+    /// The values of the last label, if they are a closed set.
+    pub values: Vec<&'static str>,
     /// Without a full stop, because the exporter adds one.
     pub help: &'static str,
 }
@@ -48,9 +50,10 @@ impl MetricRegistry {
     /// One counter for each value of the label, all exported from the start.
     pub(super) fn counters<L: Label>(&mut self, name: &str, help: &'static str) -> Counters<L> {
         let family = self.family(name, vec![L::NAME], help);
+        self.describe_values::<L>();
         let counters = Counters { family, label: PhantomData };
         for value in L::ALL {
-            counters.add(*value, 0);
+            counters.inc_by(*value, 0);
         }
         counters
     }
@@ -93,6 +96,14 @@ impl MetricRegistry {
         self.describe(name, "_info", "info", vec![label.0], help);
     }
 
+    /// Adds the values of the last label to the metric that was registered last.
+    pub(super) fn describe_values<L: Label>(&mut self) {
+        if let Some(entry) = self.entries.last_mut() {
+            debug_assert_eq!(entry.labels.last(), Some(&L::NAME));
+            entry.values = L::ALL.iter().map(|value| value.as_str()).collect();
+        }
+    }
+
     fn describe(
         &mut self,
         name: &str,
@@ -101,7 +112,8 @@ impl MetricRegistry {
         labels: Vec<&'static str>,
         help: &'static str,
     ) {
-        self.entries.push(MetricDescription { name: format!("docrelay_{name}{suffix}"), kind, labels, help });
+        let name = format!("docrelay_{name}{suffix}");
+        self.entries.push(MetricDescription { name, kind, labels, values: Vec::new(), help });
     }
 }
 
@@ -133,15 +145,15 @@ pub struct Counters<L> {
 
 impl<L: Label> Counters<L> {
     pub fn inc(&self, value: L) {
-        self.add(value, 1);
+        self.inc_by(value, 1);
+    }
+
+    pub fn inc_by(&self, value: L, n: u64) {
+        self.counter(value).inc_by(n);
     }
 
     pub fn get(&self, value: L) -> u64 {
         self.counter(value).get()
-    }
-
-    fn add(&self, value: L, n: u64) {
-        self.counter(value).inc_by(n);
     }
 
     fn counter(&self, value: L) -> Counter {

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 
-use super::StoreFuture;
+use super::{ListPage, StoreFuture};
 use crate::domain::{
     ClientRef, Destinations, DocumentId, Epoch, EventId, SharedEvent, Status, Timestamp, Update, Vendor, VendorId,
 };
@@ -140,7 +140,8 @@ pub struct Document {
 /// A page of documents, newest first.
 #[derive(Debug, Clone)]
 pub struct DocumentPage {
-    /// May be shorter than the limit although there is a next page.
+    /// May be shorter than the limit although there is a next page: it ends at [`MAX_LIST_BYTES`](super::MAX_LIST_BYTES),
+    /// too.
     pub documents: Vec<Document>,
     /// The cursor of the next page.
     pub next: Option<u64>,
@@ -193,6 +194,19 @@ pub trait Log: Send + Sync {
     /// # Errors
     /// `NotFound`, `Unavailable`, `Stopped`.
     fn events_after(&self, client: &ClientRef, sequence: u64, limit: PageLimit) -> StoreFuture<'_, LogPage>;
+    /// The events of these documents after a sequence: a page of the client's history without all other events. The cost
+    /// depends on the number of the documents' events after the sequence, not on the length of the history. A page may be
+    /// empty although [`through`](LogPage::through) is not the head.
+    ///
+    /// # Errors
+    /// `NotFound`, `Unavailable`, `Stopped`.
+    fn document_events_after(
+        &self,
+        client: &ClientRef,
+        documents: Vec<DocumentId>,
+        sequence: u64,
+        limit: PageLimit,
+    ) -> StoreFuture<'_, LogPage>;
     /// All batches that are committed from now on, of all clients, in order, until the store is closed. At most 64
     /// batches are buffered; when a reader lags further behind, the writer waits for it.
     fn tail(&self) -> BoxStream<'static, CommittedBatch>;
@@ -211,11 +225,17 @@ pub trait Log: Send + Sync {
     /// # Errors
     /// `NotFound`, `Unavailable`, `Stopped`.
     fn document(&self, client: &ClientRef, id: DocumentId) -> StoreFuture<'_, Option<Document>>;
-    /// The latest retained events of a document, oldest first, at most 1 000.
+    /// The latest retained events of a document, oldest first; with the cursor of a page, the events before that page.
     ///
     /// # Errors
     /// `NotFound`, `Unavailable`, `Stopped`.
-    fn history(&self, client: &ClientRef, id: DocumentId) -> StoreFuture<'_, Vec<SharedEvent>>;
+    fn history(
+        &self,
+        client: &ClientRef,
+        id: DocumentId,
+        limit: usize,
+        cursor: Option<u64>,
+    ) -> StoreFuture<'_, ListPage<SharedEvent>>;
     /// The client's events since a time by minute and status, of at most the latest `limit` events.
     ///
     /// # Errors
@@ -226,7 +246,10 @@ pub trait Log: Send + Sync {
     /// # Errors
     /// `Unavailable`, `Stopped`.
     fn probe(&self) -> StoreFuture<'_, ()>;
-    /// Removes what exceeds the [`Retention`](super::Retention) at `now`; returns the number of removed events. Other
+    /// What an operator should know although the store accepts events, as a sentence; `None` normally.
+    fn warning(&self) -> Option<&'static str>;
+    /// Removes what exceeds the [`Retention`](super::Retention) at `now`; returns the number of events that
+    /// were removed since the previous call, also those that exceeded it when they arrived. Other
     /// writes are served in between.
     ///
     /// # Errors

@@ -5,35 +5,50 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::future::BoxFuture;
 
-use super::{RawRequest, StoreFuture};
+use super::{ListPage, RawRequest, StoreFuture};
 use crate::domain::{
     Callback, ClientRef, Disposition, DocumentId, EventId, NotificationName, QueueKey, SharedEvent, Target, Timestamp,
 };
 
-/// A delivery that may be attempted: the head of its document's FIFO.
-#[derive(Debug, Clone)]
+/// A delivery that may be attempted: the head of its document's FIFO. Without its event, so that a page of many is small.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DueDelivery {
     /// Unique within the store; grows.
     pub id: u64,
+    /// Failed attempts since it was queued or last retried by hand: its position in the retry schedule.
+    pub failures: u32,
+    /// Bytes of the event with its request.
+    pub bytes: u64,
+}
+
+/// What an attempt of a delivery needs.
+#[derive(Debug, Clone)]
+pub struct DeliveryContent {
+    /// [`DueDelivery::id`].
+    pub id: u64,
+    /// The destination.
+    pub target: Target,
     /// The event; `None` after it was pruned.
     pub event: Option<SharedEvent>,
     /// The request of the event; `None` when there was none or the event was pruned.
     pub raw: Option<RawRequest>,
-    /// The document's present callback; `None` in the queue of a notification, or when it was removed.
+    /// The document's present callback; `None` for a notification, or when the document has another one now.
     pub callback: Option<Callback>,
     /// Identifies the receiver that the delivery was read for: the notification's id, or for callbacks the time at which
     /// the client was created. A later receiver of the same name has another one and must not get the delivery.
     pub receiver: Arc<str>,
-    /// Failed attempts since it was queued or last retried by hand: its position in the retry schedule.
+    /// [`DueDelivery::failures`].
     pub failures: u32,
+    /// When it was queued or last retried by hand: the begin of its retry schedule.
+    pub queued: Timestamp,
 }
 
 /// The due deliveries of a queue.
 #[derive(Debug, Clone)]
 pub struct DuePage {
-    /// First attempts before retries, each group ordered by due time.
+    /// First attempts before retries, each group ordered by due time. A page that the limit cuts has both kinds if both
+    /// are due and the limit is at least 2.
     pub deliveries: Vec<DueDelivery>,
     /// The earliest due time of any other delivery of the queue that was not excluded; in the past when the limit cut the
     /// page, `None` when there is no other one. Read the queue again at this time.
@@ -112,7 +127,7 @@ pub struct Delivery {
     pub created: Timestamp,
     /// Time of the next attempt; `None` unless it is pending and the head of its document's FIFO.
     pub due: Option<Timestamp>,
-    /// All attempts, oldest first.
+    /// The latest attempts of about [`MAX_LIST_BYTES`](super::MAX_LIST_BYTES), oldest first.
     pub attempts: Vec<Attempt>,
 }
 
@@ -125,7 +140,7 @@ pub struct DeliveryQuery {
     pub notification: Option<NotificationName>,
     /// Maximum number of deliveries.
     pub limit: usize,
-    /// Only deliveries with a smaller id: the last id of the page before.
+    /// Only deliveries with a smaller id: the cursor of the page before.
     pub before: Option<u64>,
 }
 
@@ -138,21 +153,38 @@ pub struct Backlog {
     pub oldest_due: Option<Timestamp>,
 }
 
-/// The outbox: one delivery queue for each client and target. Inside a queue the deliveries of one document form a FIFO, of
-/// which only the head has a due time. Deliveries are added by [`Log::append`](super::Log::append) alone.
+/// The outbox: one delivery queue for each client and endpoint. Inside a queue the deliveries of one document to one target
+/// form a FIFO, of which only the head has a due time. Deliveries are added by [`Log::append`](super::Log::append) alone.
 pub trait Outbox: Send + Sync {
-    /// Waits until queues have changed in which deliveries are pending, and returns each changed queue once. A queue
-    /// changes with a new delivery, with a new head of a document's FIFO, and with a retry by hand. The first call returns
-    /// every queue with pending deliveries. Cancellation safe: a queue is not lost when the future is dropped. For one
-    /// caller at a time.
-    fn ready(&self) -> BoxFuture<'_, Vec<QueueKey>>;
-    /// The deliveries of a queue that are due at `now`, at most `limit` and about 1 MiB of events and requests, without
-    /// the ids in `except`. A due time further ahead than any retry schedule allows was set by a wrong clock, and counts
-    /// as due. Empty for a removed notification.
+    /// Waits until queues have changed in which deliveries are pending, and returns some of them. A queue changes with a
+    /// new delivery, with a new head of a document's FIFO, with a retry by hand, and with [`Outbox::wake_due`]. A changed
+    /// queue is returned once; every queue with pending deliveries is returned after opening and after
+    /// [`Outbox::rescan`], page by page. Not yet returned queues take a bounded amount of memory. Cancellation safe: a
+    /// queue is not lost when the future is dropped. For one caller at a time.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Stopped`.
+    fn ready(&self) -> StoreFuture<'_, Vec<QueueKey>>;
+    /// Makes [`Outbox::ready`] return every queue with pending deliveries once more.
+    fn rescan(&self);
+    /// Makes [`Outbox::ready`] return the queues in which a delivery became due after `after` and up to `now`, and returns
+    /// the earliest due time after `now`. A due time further ahead than any retry schedule allows was set by a wrong
+    /// clock, and counts as due.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Stopped`.
+    fn wake_due(&self, after: Timestamp, now: Timestamp) -> StoreFuture<'_, Option<Timestamp>>;
+    /// The deliveries of a queue that are due at `now`, at most `limit`, without the ids in `except`. A due time further
+    /// ahead than any retry schedule allows counts as due. Empty for a removed notification.
     ///
     /// # Errors
     /// `NotFound` for an unknown client; `Unavailable`, `Stopped`.
     fn due(&self, queue: &QueueKey, now: Timestamp, limit: usize, except: Vec<u64>) -> StoreFuture<'_, DuePage>;
+    /// What an attempt of a delivery needs; `None` if it is not pending in this queue or not the head of its FIFO.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown client; `Unavailable`, `Stopped`.
+    fn content(&self, queue: &QueueKey, id: u64) -> StoreFuture<'_, Option<DeliveryContent>>;
     /// Records an attempt, if one was made, and sets the delivery's new state. After `Delivered` and `Dead` the next
     /// delivery of the document becomes due. Durable when it completes.
     ///
@@ -164,7 +196,7 @@ pub trait Outbox: Send + Sync {
     ///
     /// # Errors
     /// `NotFound` for an unknown client; `Unavailable`, `Stopped`.
-    fn deliveries(&self, client: &ClientRef, query: DeliveryQuery) -> StoreFuture<'_, Vec<Delivery>>;
+    fn deliveries(&self, client: &ClientRef, query: DeliveryQuery) -> StoreFuture<'_, ListPage<Delivery>>;
     /// The deliveries of one document, newest first; empty for an unknown document.
     ///
     /// # Errors
@@ -174,7 +206,7 @@ pub trait Outbox: Send + Sync {
         client: &ClientRef,
         document: DocumentId,
         query: DeliveryQuery,
-    ) -> StoreFuture<'_, Vec<Delivery>>;
+    ) -> StoreFuture<'_, ListPage<Delivery>>;
     /// One delivery; `None` when the client has no delivery of this id.
     ///
     /// # Errors
@@ -197,7 +229,8 @@ pub trait Outbox: Send + Sync {
         since: Timestamp,
         now: Timestamp,
     ) -> StoreFuture<'_, u64>;
-    /// Sets the due time of every head in a queue to `now`: the endpoint works again.
+    /// Sets the due time of every head in a queue to `now`: the endpoint works again. Completes after the first slice of
+    /// a large queue; the others follow. Those that a crash prevents keep their due times.
     ///
     /// # Errors
     /// `NotFound` for an unknown client; `Unavailable`, `Stopped`.

@@ -22,6 +22,8 @@ pub trait Registry: Send + Sync {
     fn hook_by_key(&self, key: &str) -> Option<(ClientRef, Arc<Hook>)>;
     /// A client's hooks, oldest first; empty for an unknown client.
     fn hooks(&self, client: &ClientRef) -> Vec<Arc<Hook>>;
+    /// The number of hooks of all clients.
+    fn hook_count(&self) -> usize;
     /// Adds a client.
     ///
     /// # Errors
@@ -83,7 +85,8 @@ pub trait Registry: Send + Sync {
         known: &Notification,
         state: NotificationState,
     ) -> StoreFuture<'_, ()>;
-    /// Removes a client's notification by name. Completes when its pending deliveries are dead.
+    /// Removes a client's notification by name. Its pending deliveries are never due again and become dead: the first slice
+    /// of them before this completes, the others later, also after a crash.
     ///
     /// # Errors
     /// `NotFound`, `Unavailable`, `Stopped`.

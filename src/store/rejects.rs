@@ -1,9 +1,10 @@
-//! The port of the rejects: authenticated requests that could not be parsed, kept so that their owner can replay them.
+//! The port of the rejects: requests that could not be parsed, or whose signature has an unknown form, kept so that their
+//! owner can replay them.
 
-use super::{RawRequest, StoreFuture};
+use super::{ListPage, RawRequest, StoreFuture};
 use crate::domain::{ClientRef, Timestamp};
 
-/// An authenticated request that could not be parsed.
+/// A request that was not accepted.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reject {
     /// Unique within the store; grows. 0 until it is stored.
@@ -12,7 +13,9 @@ pub struct Reject {
     pub hook: String,
     /// Time of arrival.
     pub time: Timestamp,
-    /// The parse error.
+    /// Whether the request passed verification. Otherwise its signature has an unknown form, and a replay verifies it.
+    pub verified: bool,
+    /// Why it was not accepted.
     pub reason: String,
     /// The request, without credentials.
     pub raw: RawRequest,
@@ -21,16 +24,19 @@ pub struct Reject {
 /// The rejects of all clients, bounded by [`Retention`](super::Retention).
 pub trait RejectStore: Send + Sync {
     /// Stores a reject and removes the oldest ones beyond the bounds; returns the new id. Durable when it completes.
-    /// The new reject is kept even if it alone exceeds the bound on bytes.
+    /// A verified one is kept even if it alone exceeds the bound on bytes.
+    ///
+    /// Unverified ones displace only each other, within [`Retention::unverified_rejects`](super::Retention), and make room
+    /// for verified ones: whoever knows a hook's URL can send them.
     ///
     /// # Errors
-    /// `NotFound` for an unknown client; `Unavailable` and `Stopped` as for [`Log::append`](super::Log::append).
+    /// `TooMany` if there is no room for an unverified reject. `NotFound` for an unknown client; `Unavailable` and `Stopped` as for [`Log::append`](super::Log::append).
     fn add(&self, client: &ClientRef, reject: Reject) -> StoreFuture<'_, u64>;
-    /// Up to `limit` rejects with an id below `before`, newest first.
+    /// Up to `limit` rejects with an id below the cursor `before`, newest first.
     ///
     /// # Errors
     /// `NotFound` for an unknown client; `Unavailable`, `Stopped`.
-    fn list(&self, client: &ClientRef, limit: usize, before: Option<u64>) -> StoreFuture<'_, Vec<Reject>>;
+    fn list(&self, client: &ClientRef, limit: usize, before: Option<u64>) -> StoreFuture<'_, ListPage<Reject>>;
     /// One reject; `None` when the client has no reject of this id.
     ///
     /// # Errors

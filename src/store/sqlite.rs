@@ -1,14 +1,16 @@
-//! The embedded store: one SQLite file, one thread that writes it, and a pool of readers. This file opens it: the lock, the
+//! The embedded store: one SQLite file, one thread that writes it, and a pool of threads that read it. This file opens it: the lock, the
 //! file, its schema, the registry, the threads. The handle that it returns implements the four ports.
 
 mod after_commit;
 mod migrate;
 mod ports;
 mod readers;
+mod ready_queues;
 mod registry_cache;
 mod retention;
 mod run_marker;
 mod tables;
+mod threads;
 mod writer;
 
 use std::fs::{File, OpenOptions, Permissions, TryLockError};
@@ -16,33 +18,40 @@ use std::io;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use tokio::sync::mpsc;
 
-use self::after_commit::{ReadyQueues, Tails};
+use self::after_commit::Tails;
 use self::migrate::MIGRATIONS;
 use self::readers::Readers;
+use self::ready_queues::ReadyQueues;
 use self::registry_cache::RegistryCache;
 use self::run_marker::RunMarker;
 use self::tables::identity::{self, LogIdentity};
 use self::tables::registry::LoadError;
-use self::tables::{columns, due_deliveries, registry, schema};
+use self::tables::{columns, registry, schema};
+pub use self::threads::OnThreadEnd;
+use self::threads::Threads;
 use self::writer::checkpoint::Checkpointer;
 use self::writer::command::WriterCommand;
 use self::writer::jobs::Jobs;
 use self::writer::{MAX_QUEUED_COMMANDS, Writer};
-use crate::store::{Retention, Seal, Store};
+use crate::store::{GivenUp, Retention, Seal, Store};
 
-/// Called by the writer after every transaction that carried commands. It must not block: all senders would wait.
+/// Called by the writer after every transaction with commands, and after every slice of background work. It must not block:
+/// all senders would wait.
 pub type OnCommit = Arc<dyn Fn(CommitReport) + Send + Sync>;
+
+/// Called by the writer after so many pending deliveries were given up. It must not block.
+pub type OnGivenUp = Arc<dyn Fn(GivenUp, u64) + Send + Sync>;
 
 /// The result of one transaction of the writer.
 #[derive(Debug, Clone, Copy)]
 pub struct CommitReport {
-    /// Commands that shared the transaction.
+    /// Commands that shared the transaction; 0 for background work.
     pub commands: usize,
     /// Events that became durable; 0 after a failure.
     pub events: usize,
@@ -52,6 +61,8 @@ pub struct CommitReport {
     pub queued: usize,
     /// Bytes of the write-ahead log that are in use.
     pub wal_bytes: u64,
+    /// Whether a reader of an old snapshot has made the write-ahead log longer than its bound.
+    pub wal_over_limit: bool,
     /// Whether it was committed.
     pub committed: bool,
 }
@@ -63,12 +74,17 @@ pub struct Options {
     pub path: PathBuf,
     /// The bounds of what is kept for each client.
     pub retention: Retention,
-    /// Maximum number of concurrent reads; further ones wait in order.
+    /// Number of threads that read, each with a connection; further reads wait in order.
     pub readers: usize,
     /// Seals the secrets of clients, hooks, notifications and callbacks.
     pub seal: Arc<dyn Seal>,
     /// Gets a report of each transaction.
     pub on_commit: Option<OnCommit>,
+    /// Gets the name of each thread of the store that ends. They end when the store is closed or dropped; the end of a thread
+    /// before that is a fault, after which the store must be closed.
+    pub on_thread_end: Option<OnThreadEnd>,
+    /// Gets the number of deliveries that were given up.
+    pub on_given_up: Option<OnGivenUp>,
 }
 
 /// Why the store could not be opened. Each message is one sentence that says what to do.
@@ -132,6 +148,8 @@ struct Shared {
     tails: Tails,
     ready_queues: ReadyQueues,
     registry: RegistryCache,
+    /// Whether a reader of an old snapshot has made the write-ahead log longer than its bound.
+    wal_over_limit: AtomicBool,
 }
 
 /// The handle behind the ports; all clones refer to the same store.
@@ -151,10 +169,10 @@ impl SqliteStore {
     /// [`OpenError`]; the file is then unchanged, or migrated up to the last complete step.
     pub fn open(options: Options) -> Result<Store, OpenError> {
         let path = options.path.clone();
+        let threads = Threads { on_end: options.on_thread_end.clone() };
         let (writer, commands, store) = prepare(options)?;
-        std::thread::Builder::new()
-            .name("store-writer".into())
-            .spawn(move || writer.run(commands))
+        threads
+            .spawn("store-writer".into(), move || writer.run(commands))
             .map_err(|e| OpenError::unusable(&path, e))?;
         let store = Arc::new(store);
         Ok(Store { log: store.clone(), registry: store.clone(), rejects: store.clone(), outbox: store })
@@ -163,7 +181,8 @@ impl SqliteStore {
 
 /// Everything but the start of the writer's thread.
 fn prepare(options: Options) -> Result<(Writer, mpsc::Receiver<WriterCommand>, SqliteStore), OpenError> {
-    let Options { path, retention, readers, seal, on_commit } = options;
+    let Options { path, retention, readers, seal, on_commit, on_thread_end, on_given_up } = options;
+    let threads = Threads { on_end: on_thread_end };
     let lock = lock(&path)?;
     let file = open_private(&path).map_err(|e| OpenError::unusable(&path, e))?;
     let sql = |e: rusqlite::Error| OpenError::sql(&path, &e);
@@ -171,11 +190,13 @@ fn prepare(options: Options) -> Result<(Writer, mpsc::Receiver<WriterCommand>, S
     let mut db = Connection::open_with_flags(&path, flags).map_err(sql)?;
     schema::tune_writer(&db).map_err(sql)?;
     migrate::create_or_migrate(&mut db, &path, &MIGRATIONS)?;
+    migrate::enable_returning_pages(&db);
     let mode: String = db.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)).map_err(sql)?;
     if mode != "wal" {
         let reason = "its file system has no shared memory, which the write-ahead log needs";
         return Err(OpenError::unusable(&path, reason));
     }
+    flush_log(&path).map_err(|e| OpenError::unusable(&path, e))?;
     let marker = RunMarker::new(&path);
     marker.start(&mut db)?;
     let (identity, counters) = identity::load(&db).map_err(sql)?;
@@ -183,18 +204,18 @@ fn prepare(options: Options) -> Result<(Writer, mpsc::Receiver<WriterCommand>, S
         LoadError::Sql(error) => OpenError::sql(&path, &error),
         LoadError::Sealed(reason) => OpenError::Sealed { path: path.clone(), reason },
     })?;
-    let jobs = Jobs::load(&db).map_err(sql)?;
-    let pending = due_deliveries::pending_queues(&db).map_err(sql)?;
+    let jobs = Jobs::load(&db, &retention, on_given_up).map_err(sql)?;
     let (queue, commands) = mpsc::channel(MAX_QUEUED_COMMANDS);
     let shared = Arc::new(Shared {
         identity,
         head: AtomicU64::new(columns::unsigned(counters.head)),
         tails: Tails::default(),
-        ready_queues: ReadyQueues::new(pending.into_iter().map(|queue| queue.key)),
+        ready_queues: ReadyQueues::new(),
         registry: RegistryCache::new(clients),
+        wal_over_limit: AtomicBool::new(false),
     });
     let checkpointer =
-        Checkpointer::start(&path, file, queue.downgrade()).map_err(|e| OpenError::unusable(&path, e))?;
+        Checkpointer::start(&path, file, queue.downgrade(), &threads).map_err(|e| OpenError::unusable(&path, e))?;
     let writer = Writer {
         db,
         shared: shared.clone(),
@@ -207,9 +228,12 @@ fn prepare(options: Options) -> Result<(Writer, mpsc::Receiver<WriterCommand>, S
         seal: seal.clone(),
         on_commit,
         is_failing: false,
+        last_command: Instant::now(),
+        pause_until: Instant::now(),
         lock,
     };
-    Ok((writer, commands, SqliteStore { shared, queue, readers: Arc::new(Readers::new(path, readers)), seal }))
+    let readers = Readers::start(&path, readers, &threads).map_err(|e| OpenError::unusable(&path, e))?;
+    Ok((writer, commands, SqliteStore { shared, queue, readers: Arc::new(readers), seal }))
 }
 
 /// Locks a file beside the database: SQLite holds its own locks only during transactions.
@@ -222,6 +246,21 @@ fn lock(path: &Path) -> Result<File, OpenError> {
         Err(TryLockError::WouldBlock) => Err(OpenError::Locked(path.to_owned())),
         Err(TryLockError::Error(error)) => Err(OpenError::unusable(path, error)),
     }
+}
+
+/// Flushes the write-ahead log. A process that was killed between a commit and its flush leaves a commit that SQLite recovers,
+/// although only the cache of the kernel holds it. Its events are streamed and their duplicates acknowledged, without a commit
+/// that would flush them.
+fn flush_log(path: &Path) -> io::Result<()> {
+    let mut name = path.as_os_str().to_owned();
+    name.push("-wal");
+    // SQLite holds no lock on this file, so it may be closed.
+    match File::open(name) {
+        Ok(log) => log.sync_all()?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    File::open(path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")))?.sync_all()
 }
 
 /// Opens or creates a file that only its owner can read. SQLite gives the files beside it the same permissions.

@@ -11,9 +11,19 @@ use crate::metrics::{Disconnect, Label, Reset};
 /// Keeps an idle connection open; an EventSource ignores it.
 pub(super) const IDLE_LINE: &str = "\n";
 
-/// The opening of every stream: a first byte for proxies that wait for one, then the delay of reconnects.
-pub fn opening() -> String {
-    format!("\nretry: {}\n\n", retry_ms(2_000..4_001))
+/// The opening of every stream: a first byte for proxies that wait for one, then the delay of reconnects and the start
+/// position. With the position an EventSource that is cut before its first event resumes without a gap.
+pub(super) fn opening(position: Option<EventId>) -> String {
+    let retry = retry_ms(2_000..4_001);
+    match position {
+        Some(id) => format!("\nretry: {retry}\nid: {id}\n\n"),
+        None => format!("\nretry: {retry}\n\n"),
+    }
+}
+
+/// An idle line that also moves the position of the client, over events that the filter of its stream holds back.
+pub(super) fn idle_position(position: EventId) -> String {
+    format!("id: {position}\n\n")
 }
 
 /// The whole body of a stream that is refused until the client changes something. The client returns after at least 30 s.

@@ -3,10 +3,11 @@
 //! from its own position, at its own pace: slowness costs a re-read, never an event.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::control::{self, IDLE_LINE};
@@ -81,7 +82,8 @@ impl Streams {
         let subscription = self.hub.subscribe(&request.client.id, request.now)?;
         // Only now, after subscribing, read the head: what is committed from here on is in the ring.
         let head = self.store.log.head();
-        let cursor = Cursor::new(request.start, self.store.log.epoch(), head);
+        let epoch = self.store.log.epoch();
+        let cursor = Cursor::new(request.start, epoch, head);
         subscription.record_position(cursor.sequence());
         self.metrics.followers_opened.inc();
         let now = Instant::now();
@@ -90,7 +92,10 @@ impl Streams {
             client: request.client,
             subscription,
             _counted: GaugeGuard::new(&self.metrics.followers),
+            opening_id: request.start.opening_id(epoch, cursor.sequence()),
+            announced: cursor.sequence(),
             cursor,
+            pending_page: Mutex::new(None),
             filter: (!request.filter.is_open()).then(|| Box::new(request.filter)),
             fields: request.fields,
             framing: request.framing,
@@ -103,6 +108,9 @@ impl Streams {
     }
 }
 
+/// A page of the log on its way from a reader.
+type PageRead = BoxFuture<'static, Result<LogPage, StoreError>>;
+
 /// One open stream.
 pub struct Follower {
     streams: Streams,
@@ -110,7 +118,14 @@ pub struct Follower {
     client: ClientRef,
     subscription: Subscription,
     _counted: GaugeGuard,
+    /// The position in the opening.
+    opening_id: Option<EventId>,
+    /// The position that the client has been given by the opening, an event or an idle line.
+    announced: u64,
     cursor: Cursor,
+    /// The page of the log that is being read. It is kept while an idle line is written: readers serve in order of arrival.
+    /// Never locked: the mutex makes a follower `Sync`.
+    pending_page: Mutex<Option<PageRead>>,
     filter: Option<Box<Filter>>,
     fields: Fields,
     framing: Framing,
@@ -136,25 +151,26 @@ impl Follower {
             let mut out = WriteBuffer::new(self.framing, self.fields);
             let lags = self.collect(&mut out).is_err();
             if lags {
-                match self.read_page().await {
-                    Ok(page) => self.consume_page(&page, &mut out),
+                match self.next_page().await {
+                    Some(Ok(page)) => self.consume_page(&page, &mut out),
                     // The client has just been removed, and the hub is about to be informed.
-                    Err(StoreError::NotFound(_)) => return self.end(Disconnect::Revoked),
-                    Err(error) => {
+                    Some(Err(StoreError::NotFound(_))) => return self.end(Disconnect::Revoked),
+                    Some(Err(error)) => {
                         tracing::warn!(client = %self.subscription.client(), %error, "cannot read log: ending stream");
                         return self.end(Disconnect::Store);
                     }
+                    None => {}
                 }
             }
             if !out.is_empty() {
                 return self.emit(out);
             }
-            let idle_at = self.last_write + self.streams.options.idle_interval;
+            let idle_at = self.idle_at();
             if lags {
-                // A long history of which the filter lets nothing through: proxies must not take it for a dead stream.
+                // No reader yet, or a history of which the filter lets nothing through: proxies must not take it for a
+                // dead stream.
                 if Instant::now() >= idle_at {
-                    out.push_control(IDLE_LINE);
-                    return self.emit(out);
+                    return self.emit_idle();
                 }
                 continue;
             }
@@ -168,12 +184,16 @@ impl Follower {
                     let next_idle = if now >= idle_at { now + self.streams.options.idle_interval } else { idle_at };
                     timer.as_mut().reset(next_idle.min(self.expires));
                     if now >= idle_at && now < self.expires {
-                        out.push_control(IDLE_LINE);
-                        return self.emit(out);
+                        return self.emit_idle();
                     }
                 }
             }
         }
+    }
+
+    /// The text with which the stream begins.
+    pub fn opening(&self) -> String {
+        control::opening(self.opening_id)
     }
 
     /// The framing of what this follower writes.
@@ -215,6 +235,8 @@ impl Follower {
     /// Moves back to an event of the last action: the later ones were not written and are collected again.
     pub fn rewind(&mut self, sequence: u64) {
         self.cursor.move_to(sequence);
+        self.announced = sequence;
+        *self.pending_page() = None;
         self.subscription.record_position(sequence);
     }
 
@@ -235,10 +257,42 @@ impl Follower {
         Ok(())
     }
 
-    async fn read_page(&self) -> Result<LogPage, StoreError> {
+    /// When an idle line is due.
+    fn idle_at(&self) -> Instant {
+        self.last_write + self.streams.options.idle_interval
+    }
+
+    /// The next page of the log; `None` when an idle line or the end of the stream is due first. The page is then still
+    /// being read.
+    async fn next_page(&mut self) -> Option<Result<LogPage, StoreError>> {
+        let due = self.idle_at().min(self.expires);
+        let pending = self.pending_page().take().unwrap_or_else(|| self.read_page());
+        let page = tokio::select! {
+            biased;
+            page = self.pending_page().insert(pending) => page,
+            () = sleep_until(due) => return None,
+        };
+        *self.pending_page() = None;
+        Some(page)
+    }
+
+    fn pending_page(&mut self) -> &mut Option<PageRead> {
+        self.pending_page.get_mut().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn read_page(&self) -> PageRead {
         let Streams { store, options, metrics, .. } = &self.streams;
-        let _running = GaugeGuard::new(&metrics.replays_running);
-        store.log.events_after(&self.client, self.cursor.sequence(), options.page).await
+        let (log, page, running) = (store.log.clone(), options.page, GaugeGuard::new(&metrics.replays_running));
+        let (client, position) = (self.client.clone(), self.cursor.sequence());
+        let documents = self.filter.as_ref().and_then(|filter| filter.documents.as_ref());
+        let documents: Option<Vec<_>> = documents.map(|documents| documents.iter().copied().collect());
+        Box::pin(async move {
+            let _running = running;
+            match documents {
+                Some(documents) => log.document_events_after(&client, documents, position, page).await,
+                None => log.events_after(&client, position, page).await,
+            }
+        })
     }
 
     /// Moves over a page of the log and adds its events, after a `reset` if events before them are missing.
@@ -256,8 +310,25 @@ impl Follower {
 
     fn emit(&mut self, out: WriteBuffer) -> StreamAction {
         self.last_write = Instant::now();
+        self.announced = out.last_sequence().unwrap_or(self.announced);
         self.subscription.record_position(self.cursor.sequence());
         StreamAction::Write(out)
+    }
+
+    /// An idle line. If the position has moved over events that the filter holds back, the client gets the new position: it
+    /// need not resume from before them.
+    fn emit_idle(&mut self) -> StreamAction {
+        let mut out = WriteBuffer::new(self.framing, self.fields);
+        let sequence = self.cursor.sequence();
+        // A position that still needs a `reset` is not announced.
+        if self.filter.is_some() && sequence > self.announced && !self.cursor.needs_log() {
+            let epoch = self.streams.store.log.epoch();
+            out.push_control(&control::idle_position(EventId { epoch, sequence }));
+            self.announced = sequence;
+        } else {
+            out.push_control(IDLE_LINE);
+        }
+        self.emit(out)
     }
 
     fn end(&self, reason: Disconnect) -> StreamAction {
@@ -271,6 +342,7 @@ impl Follower {
 impl Drop for Follower {
     fn drop(&mut self) {
         self.streams.metrics.disconnects.inc(self.reason);
-        tracing::info!(client = %self.subscription.client(), reason = self.reason.as_str(), "stream ended");
+        // At debug level: thousands of followers may leave at once. The counter tells how many, and why.
+        tracing::debug!(client = %self.subscription.client(), reason = self.reason.as_str(), "stream ended");
     }
 }

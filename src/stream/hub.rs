@@ -31,7 +31,8 @@ pub struct Options {
     pub max_followers_per_client: usize,
     /// Events in the ring of one client; a follower further behind reads the log.
     pub ring_events: usize,
-    /// Bytes in the rings of all clients. Each client with followers has an equal share.
+    /// Bytes in the rings of all clients. Each client with followers has an equal share; one that has more of it, because
+    /// there were fewer clients, is reduced when all rings together exceed this.
     pub ring_bytes: usize,
 }
 
@@ -75,13 +76,16 @@ impl Hub {
         for event in events {
             by_client.entry(&event.client).or_default().push(event);
         }
-        let share = (self.ring_bytes / self.subscribers.clients().max(1)).min(MAX_BYTES_PER_RING);
-        let limits = RingLimits { events: self.ring_events, bytes: share };
+        let share = self.ring_bytes / self.subscribers.clients().max(1);
+        let bytes = share.min(MAX_BYTES_PER_RING);
+        let limits = RingLimits { events: self.ring_events, bytes };
         for (client, events) in by_client {
             let Some(channel) = self.subscribers.channel(client) else { continue };
-            let frames = frame::encode(events.into_iter());
-            channel.ring().push(frames, limits);
-            channel.changed.notify_waiters();
+            channel.publish(frame::encode_for_ring(events.into_iter(), bytes), limits);
+        }
+        if self.subscribers.ring_bytes() > self.ring_bytes {
+            // An eighth less than the share, so that the next events do not cause this again.
+            self.subscribers.shrink_rings(share - share / 8);
         }
     }
 
@@ -119,6 +123,16 @@ impl Hub {
     /// Number of clients that have followers.
     pub fn clients(&self) -> usize {
         self.subscribers.clients()
+    }
+
+    /// Bytes in the rings of all clients.
+    pub fn ring_bytes(&self) -> usize {
+        self.subscribers.ring_bytes()
+    }
+
+    /// The lag of the slowest follower. Cheaper than [`list`](Self::list): for the metrics.
+    pub fn max_lag(&self) -> u64 {
+        self.subscribers.max_lag()
     }
 
     /// All followers, the largest lag first.

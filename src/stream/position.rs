@@ -18,6 +18,19 @@ pub enum StartPosition {
     Unknown,
 }
 
+impl StartPosition {
+    /// The position in the opening of a stream, with which a client that is cut before its first event resumes. `start` is
+    /// the resolved sequence. A position that leads to a `reset` is repeated as it was given: a client that is cut before
+    /// the `reset` gets it after the reconnect. One that is not an id cannot be repeated, and the client still has it.
+    pub(super) fn opening_id(self, epoch: Epoch, start: u64) -> Option<EventId> {
+        match self {
+            Self::Live | Self::Earliest => Some(EventId { epoch, sequence: start }),
+            Self::After(id) => Some(id),
+            Self::Unknown => None,
+        }
+    }
+}
+
 /// How far a follower has come in the log of its client.
 #[derive(Debug)]
 pub(super) struct Cursor {
@@ -114,6 +127,24 @@ mod tests {
             assert_eq!((cursor.sequence(), cursor.needs_log()), (sequence, needs_log), "{start:?}");
             assert_eq!(cursor.move_over(&page(HEAD, pruned_through)), reset, "{start:?}");
             assert_eq!((cursor.sequence(), cursor.needs_log()), (HEAD, false), "{start:?}");
+        }
+    }
+
+    #[test]
+    fn opening_names_given_position_or_head() {
+        let id = |epoch: u64, sequence: u64| Some(EventId { epoch: Epoch::new(epoch), sequence });
+        let table = [
+            (StartPosition::Live, id(EPOCH, HEAD)),
+            (StartPosition::Earliest, id(EPOCH, 0)),
+            (StartPosition::Unknown, None),
+            (after(EPOCH, 4), id(EPOCH, 4)),
+            (after(EPOCH, HEAD + 1), id(EPOCH, HEAD + 1)),
+            (after(EPOCH + 1, 4), id(EPOCH + 1, 4)),
+        ];
+        for (start, expected) in table {
+            let epoch = Epoch::new(EPOCH);
+            let sequence = Cursor::new(start, epoch, HEAD).sequence();
+            assert_eq!(start.opening_id(epoch, sequence), expected, "{start:?}");
         }
     }
 

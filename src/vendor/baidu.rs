@@ -17,6 +17,7 @@ const TOKEN: &str = "notification-auth-token";
 
 const MISSING: &str = "the headers notification-auth-expire, notification-auth-user and notification-auth-token are \
                        required, each once";
+const UNKNOWN_FORM: &str = "the header notification-auth-token is not an HMAC-SHA256 in hexadecimal";
 const EXPIRED: &str = "the signature has expired";
 const EXPIRY_TOO_FAR: &str = "notification-auth-expire is more than 24 hours in the future";
 const MISMATCH: &str = "the signature does not match: it covers the method, this hook's URL, the body, the expiry and \
@@ -46,9 +47,11 @@ impl Dialect for Baidu {
     fn verify(&self, hook: &Hook, request: &WebhookRequest<'_>, now: Timestamp) -> Result<(), WebhookError> {
         let Verify::Baidu { secret } = &hook.verify else { return Err(unexpected_verify_type()) };
         let secret = shared_secret::secret_bytes(secret)?;
+        let sent = shared_secret::signature_header(request.headers, TOKEN, MISSING)?;
+        let tag = shared_secret::decode_tag(Encoding::Hex, sent);
+        let sent = tag.ok_or_else(|| shared_secret::unknown_form(sent, UNKNOWN_FORM))?;
         let expire = shared_secret::single_header(request.headers, EXPIRE, MISSING)?;
         let user = shared_secret::single_header(request.headers, USER, MISSING)?;
-        let sent = shared_secret::single_header(request.headers, TOKEN, MISSING)?;
         let expires = shared_secret::parse_digits(expire).ok_or(WebhookError::Unauthorized(MISSING))?;
         if expires < now.minus(shared_secret::MAX_CLOCK_SKEW).millis() {
             return Err(WebhookError::Unauthorized(EXPIRED));
@@ -57,7 +60,6 @@ impl Dialect for Baidu {
         if expires > now.plus(MAX_SIGNATURE_TTL).millis() {
             return Err(WebhookError::Unauthorized(EXPIRY_TOO_FAR));
         }
-        let sent = shared_secret::decode_tag(Encoding::Hex, sent).ok_or(WebhookError::Unauthorized(MISMATCH))?;
         let good = endpoints(request)
             .iter()
             .any(|e| shared_secret::tags_equal(&sign(secret, e.as_bytes(), request.body, expire, user), &sent));
@@ -85,7 +87,7 @@ impl Dialect for Baidu {
         update.dedup_key = dedup_key(&envelope, &message, &update, status_text);
         update.title = json::text(message.get("title"));
         if status == Status::Error {
-            update.error = json::failure(message.get("error"));
+            update.error = json::error(message.get("error"));
         }
         update.vendor_time = json::time(message.get("notifyTime"));
         update.result = json::result(message, "publishInfo", &PARSED_KEYS);
@@ -138,7 +140,7 @@ fn dedup_key(
     update: &Update,
     status_text: &str,
 ) -> Option<String> {
-    match json::key(envelope.get("messageId")) {
+    match json::message_id(envelope.get("messageId")) {
         Some(id) => Some(format!("message:{id}")),
         None => {
             let time = json::text(message.get("notifyTime")).unwrap_or_default();
@@ -172,19 +174,32 @@ fn message(event: &OutgoingEvent) -> Result<Value, RenderError> {
         Status::Error => "FAILED",
         status @ Status::Pending => return Err(RenderError::UnsupportedStatus { vendor: Vendor::Baidu, status }),
     };
+    let time = update.vendor_time.unwrap_or(event.time);
     let mut message = Map::new();
     message.insert("documentId".into(), json!(update.vendor_id));
     message.insert("title".into(), json!(update.title.as_deref().unwrap_or_default()));
     message.insert("status".into(), json!(status));
     if update.status == Status::Completed {
-        message.insert("publishInfo".into(), json!(update.result.clone().unwrap_or_default()));
+        message.insert("publishInfo".into(), publish_info(update, time));
     } else {
         let (code, message_text) = update.error.as_ref().map_or(("", ""), |e| (&e.code, &e.message));
         message.insert("error".into(), json!({ "code": code, "message": message_text }));
     }
-    let time = update.vendor_time.unwrap_or(event.time);
     message.insert("notifyTime".into(), json!(format_seconds(time)));
     Ok(Value::Object(message))
+}
+
+/// The three documented keys, always and with their types, because receivers with strict types refuse anything else: 0 for
+/// an unknown number, the time of the event for an unknown time. Keys of other vendors have no place here.
+fn publish_info(update: &Update, time: Timestamp) -> Value {
+    let known = |key: &str| update.result.as_ref().and_then(|result| result.get(key));
+    let number = |key: &str| known(key).and_then(Value::as_u64).unwrap_or(0);
+    let published = known("publishTime").and_then(Value::as_str).and_then(Timestamp::parse).unwrap_or(time);
+    json!({
+        "pageCount": number("pageCount"),
+        "sizeInBytes": number("sizeInBytes"),
+        "publishTime": format_seconds(published),
+    })
 }
 
 /// `YYYY-MM-DDThh:mm:ssZ`.

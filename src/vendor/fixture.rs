@@ -107,7 +107,11 @@ impl Request {
     }
 
     pub(super) fn is_unauthorized(&self, hook: &Hook) -> bool {
-        matches!(self.parse(hook), Err(WebhookError::Unauthorized(_)))
+        matches!(self.parse(hook), Err(WebhookError::Unauthorized(_) | WebhookError::UnknownSignature(_)))
+    }
+
+    pub(super) fn has_unknown_signature(&self, hook: &Hook) -> bool {
+        matches!(self.parse(hook), Err(WebhookError::UnknownSignature(_)))
     }
 
     pub(super) fn is_malformed(&self, hook: &Hook) -> bool {
@@ -145,7 +149,7 @@ pub(super) fn verify_variants(vendor: Vendor) -> Vec<Verify> {
     let secret = Secret::new("s3cret");
     let mut verify_variants = vec![Verify::None {}];
     verify_variants.extend(match vendor {
-        Vendor::Ppj => vec![Verify::Ppj { secret }],
+        Vendor::Ppj => vec![Verify::Ppj { secret, edition: None }],
         Vendor::Baidu => vec![Verify::Baidu { secret }],
         Vendor::Zoffice => vec![Verify::Cookie { secret: secret.clone() }, Verify::Authorization { secret }],
         Vendor::Gini => vec![Verify::Authorization { secret }],

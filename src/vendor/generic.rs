@@ -11,6 +11,7 @@ use super::{
 use crate::domain::{Encoding, Hook, Mapping, Status, Timestamp, Update, Vendor, VendorError, Verify};
 
 const MISSING: &str = "the signature header of this hook is required once, with its prefix";
+const UNKNOWN_FORM: &str = "the signature header does not hold this hook's prefix and an HMAC-SHA256 in its encoding";
 const MISMATCH: &str = "the signature does not match";
 
 pub(super) struct Generic;
@@ -26,12 +27,12 @@ impl Dialect for Generic {
 
     fn verify(&self, hook: &Hook, request: &WebhookRequest<'_>, _now: Timestamp) -> Result<(), WebhookError> {
         match &hook.verify {
-            Verify::Authorization { secret } => shared_secret::authorization(request.headers, secret),
+            Verify::Authorization { secret } => shared_secret::check_authorization(request.headers, secret),
             Verify::HmacSha256 { secret, header, prefix, encoding } => {
                 let secret = shared_secret::secret_bytes(secret)?;
-                let sent = shared_secret::single_header(request.headers, header, MISSING)?;
-                let sent = sent.strip_prefix(prefix.as_bytes()).ok_or(WebhookError::Unauthorized(MISSING))?;
-                let sent = shared_secret::decode_tag(*encoding, sent).ok_or(WebhookError::Unauthorized(MISMATCH))?;
+                let sent = shared_secret::signature_header(request.headers, header, MISSING)?;
+                let tag = sent.strip_prefix(prefix.as_bytes()).and_then(|t| shared_secret::decode_tag(*encoding, t));
+                let sent = tag.ok_or_else(|| shared_secret::unknown_form(sent, UNKNOWN_FORM))?;
                 let good = shared_secret::tags_equal(&shared_secret::hmac(secret, &[request.body]), &sent);
                 if good { Ok(()) } else { Err(WebhookError::Unauthorized(MISMATCH)) }
             }
@@ -52,9 +53,9 @@ impl Dialect for Generic {
         let mut update = Update::new(json::id(id, "vendorId")?, status);
         update.title = at(&body, mapping.title.as_deref()).and_then(|v| json::text(Some(v)));
         update.vendor_time = json::time(at(&body, mapping.time.as_deref()));
-        update.dedup_key = json::key(at(&body, mapping.message_id.as_deref())).map(|id| format!("message:{id}"));
+        update.dedup_key = json::message_id(at(&body, mapping.message_id.as_deref())).map(|id| format!("message:{id}"));
         if status == Status::Error {
-            update.error = failure(&body, mapping);
+            update.error = error(&body, mapping);
         }
         update.result = match &mapping.result {
             Some(pointer) => body.pointer(pointer).and_then(Value::as_object).cloned(),
@@ -126,7 +127,7 @@ fn missing(what: &str, pointer: &str) -> WebhookError {
     malformed(format!("{what}: no string, number or boolean at {}", json::quote(pointer)))
 }
 
-fn failure(body: &Value, mapping: &Mapping) -> Option<VendorError> {
+fn error(body: &Value, mapping: &Mapping) -> Option<VendorError> {
     let code = json::text(at(body, mapping.error_code.as_deref()));
     let message = json::text(at(body, mapping.error_message.as_deref()));
     if code.is_none() && message.is_none() {

@@ -22,7 +22,7 @@ impl Dialect for Gini {
 
     fn verify(&self, hook: &Hook, request: &WebhookRequest<'_>, _now: Timestamp) -> Result<(), WebhookError> {
         match &hook.verify {
-            Verify::Authorization { secret } => shared_secret::authorization(request.headers, secret),
+            Verify::Authorization { secret } => shared_secret::check_authorization(request.headers, secret),
             _ => Err(unexpected_verify_type()),
         }
     }
@@ -34,7 +34,7 @@ impl Dialect for Gini {
         let mut update = Update::new(json::vendor_id(&body, "documentId")?, status);
         update.title = json::text(body.get("title"));
         if status == Status::Error {
-            update.error = json::failure(body.get("error"));
+            update.error = json::error(body.get("error"));
         }
         update.vendor_time = json::time(body.get("vendorTime"));
         update.result = json::result(body, "result", &["documentId", "status", "title", "error", "vendorTime"]);

@@ -67,7 +67,7 @@ pub(super) fn id(value: &Value, key: &str) -> Result<VendorId, WebhookError> {
 
 /// A message's own identifier as text: a string that is not blank, or an integer. Other values could be the same in
 /// different messages, and the second message would be dropped as a duplicate.
-pub(super) fn key(value: Option<&Value>) -> Option<String> {
+pub(super) fn message_id(value: Option<&Value>) -> Option<String> {
     match value? {
         Value::String(text) if !text.trim().is_empty() => Some(text.clone()),
         Value::Number(number) if is_integer(number) => Some(number.to_string()),
@@ -118,7 +118,7 @@ fn from_number(n: i64) -> Option<Timestamp> {
 }
 
 /// An error: `{"code","message"}`, or a message alone.
-pub(super) fn failure(value: Option<&Value>) -> Option<VendorError> {
+pub(super) fn error(value: Option<&Value>) -> Option<VendorError> {
     match value? {
         Value::Object(map) => Some(VendorError {
             code: text(map.get("code")).unwrap_or_default(),
@@ -155,8 +155,8 @@ pub(super) fn from_base64(text: &str) -> Result<Map<String, Value>, WebhookError
 }
 
 /// A received value for an error message: quoted, escaped, at most 40 characters.
-pub(super) fn quote(word: &str) -> String {
-    let short: String = word.chars().take(40).collect();
+pub(super) fn quote(value: &str) -> String {
+    let short: String = value.chars().take(40).collect();
     format!("{short:?}")
 }
 
@@ -214,7 +214,7 @@ mod tests {
         for (value, name) in
             [(json!("m-1"), "m-1"), (json!(" m "), " m "), (json!(0), "0"), (json!(u64::MAX), "18446744073709551615")]
         {
-            assert_eq!(key(Some(&value)).as_deref(), Some(name), "{value}");
+            assert_eq!(message_id(Some(&value)).as_deref(), Some(name), "{value}");
         }
         for value in [
             json!(""),
@@ -229,7 +229,7 @@ mod tests {
             json!(1.5),
             json!(1e30),
         ] {
-            assert_eq!(key(Some(&value)), None, "{value}");
+            assert_eq!(message_id(Some(&value)), None, "{value}");
         }
     }
 

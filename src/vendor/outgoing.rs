@@ -104,11 +104,18 @@ fn original_content(
 ) -> Result<Option<OutgoingRequest>, RenderError> {
     match format {
         Format::Ppj => with_parameters(original, endpoint),
-        _ => Ok(Some(with_body(format, original, endpoint))),
+        // Its type is in a header, which the signature does not cover.
+        Format::Standard if is_binary_cloudevent(original) => Ok(None),
+        _ => Ok(Some(with_body(original, endpoint))),
     }
 }
 
-fn with_body(format: Format, original: &OriginalRequest<'_>, endpoint: &str) -> OutgoingRequest {
+fn is_binary_cloudevent(original: &OriginalRequest<'_>) -> bool {
+    let has_header = |name: &str| original.headers.iter().any(|(n, _)| n == name);
+    standard::is_binary_cloudevent(header(original, "content-type"), has_header)
+}
+
+fn with_body(original: &OriginalRequest<'_>, endpoint: &str) -> OutgoingRequest {
     let mut headers = Vec::new();
     match header(original, "content-type") {
         Some(value) if value.to_ascii_lowercase().contains("json") => {
@@ -117,10 +124,6 @@ fn with_body(format: Format, original: &OriginalRequest<'_>, endpoint: &str) -> 
         // The body was parsed as JSON, and many receivers require a content type that says so.
         _ if !original.body.is_empty() => headers.push(("content-type".to_owned(), "application/json".to_owned())),
         _ => {}
-    }
-    if format == Format::Standard && standard::has_attributes_in_headers(header(original, "content-type")) {
-        let attributes = original.headers.iter().filter(|(name, value)| name.starts_with("ce-") && is_valid(value));
-        headers.extend(attributes.cloned());
     }
     OutgoingRequest { method: Method::POST, url: endpoint.to_owned(), headers, body: original.body.clone() }
 }

@@ -11,12 +11,12 @@ use http::Method;
 use serde_json::json;
 use url::Url;
 
-use self::signature::Params;
+use self::signature::{Expected, Params};
 use super::{
     Dialect, HandshakeResponse, OutgoingEvent, OutgoingRequest, ParsedMessage, RenderError, WebhookError,
     WebhookRequest, json, malformed, shared_secret, unexpected_verify_type,
 };
-use crate::domain::{Hook, Secret, Status, Timestamp, Update, Vendor, VendorError, Verify};
+use crate::domain::{Hook, PpjEdition, Secret, Status, Timestamp, Update, Vendor, VendorError, Verify};
 
 pub(super) struct Ppj;
 
@@ -30,8 +30,9 @@ impl Dialect for Ppj {
     }
 
     fn verify(&self, hook: &Hook, request: &WebhookRequest<'_>, now: Timestamp) -> Result<(), WebhookError> {
-        let Verify::Ppj { secret } = &hook.verify else { return Err(unexpected_verify_type()) };
-        signature::verify(shared_secret::secret_bytes(secret)?, request, &Params::of(request), now)
+        let Verify::Ppj { secret, edition } = &hook.verify else { return Err(unexpected_verify_type()) };
+        let expected = Expected { secret: shared_secret::secret_bytes(secret)?, edition: *edition };
+        signature::verify(&expected, request, &Params::of(request), now)
     }
 
     fn parse(&self, _hook: &Hook, request: &WebhookRequest<'_>) -> Result<ParsedMessage, WebhookError> {
@@ -43,16 +44,16 @@ impl Dialect for Ppj {
             "error" => Status::Error,
             other => return Err(malformed(format!("type {} is unknown", json::quote(other)))),
         };
-        let code = code(&params)?;
+        let code = error_code(&params)?;
         let mut update = Update::new(json::parse_id(params.required("token")?, "token")?, status);
         if status == Status::Error {
             update.error = Some(VendorError {
                 code: code.map(|c| c.to_string()).unwrap_or_default(),
-                message: meaning(code).to_owned(),
+                message: error_message(code).to_owned(),
             });
         }
-        let word = if status == Status::Error { "error" } else { "complete" };
-        update.dedup_key = Some(format!("{word}:{}:{}", code.unwrap_or(0), json::normalized(&update.vendor_id)));
+        let kind = if status == Status::Error { "error" } else { "complete" };
+        update.dedup_key = Some(format!("{kind}:{}:{}", code.unwrap_or(0), json::normalized(&update.vendor_id)));
         Ok(ParsedMessage::Update(Box::new(update)))
     }
 
@@ -65,7 +66,8 @@ impl Dialect for Ppj {
     ) -> Result<OutgoingRequest, RenderError> {
         match verify {
             Verify::None {} => notify(Edition::A, event, endpoint, None, now),
-            Verify::Ppj { secret } => notify(Edition::B, event, endpoint, Some(secret), now),
+            Verify::Ppj { edition: Some(PpjEdition::A), .. } => notify(Edition::A, event, endpoint, None, now),
+            Verify::Ppj { secret, .. } => notify(Edition::B, event, endpoint, Some(secret), now),
             other => Err(RenderError::UnsupportedVerify { vendor: Vendor::Ppj, verify_type: other.kind() }),
         }
     }
@@ -83,7 +85,7 @@ fn handshake_response(params: &Params) -> Result<ParsedMessage, WebhookError> {
     }))
 }
 
-fn code(params: &Params) -> Result<Option<i64>, WebhookError> {
+fn error_code(params: &Params) -> Result<Option<i64>, WebhookError> {
     match params.optional("code")? {
         None | Some("") => Ok(None),
         Some(text) => {
@@ -93,7 +95,7 @@ fn code(params: &Params) -> Result<Option<i64>, WebhookError> {
 }
 
 /// The meaning of a code in PPJ's documentation.
-fn meaning(code: Option<i64>) -> &'static str {
+fn error_message(code: Option<i64>) -> &'static str {
     match code {
         Some(1) => "server internal error",
         Some(2) => "source file error",
@@ -150,8 +152,8 @@ pub fn handshake(
     secret: Option<&Secret>,
     now: Timestamp,
 ) -> Result<OutgoingRequest, RenderError> {
-    let word = if edition == Edition::Zero { "validation" } else { "verify" };
-    let mut pairs = vec![("type", word.to_owned())];
+    let kind = if edition == Edition::Zero { "validation" } else { "verify" };
+    let mut pairs = vec![("type", kind.to_owned())];
     let timestamp = now.seconds().to_string();
     if edition == Edition::A {
         pairs.push(("timestamp", timestamp.clone()));
@@ -178,14 +180,14 @@ pub fn notify(
     if edition == Edition::Zero {
         return Err(RenderError::UnsupportedEdition(edition));
     }
-    let (word, code) = match event.update.status {
+    let (kind, code) = match event.update.status {
         Status::Completed => ("complete", "0"),
         // PPJ has two error codes. Errors of other vendors become a server error.
         Status::Error if event.update.error.as_ref().is_some_and(|e| e.code == "2") => ("error", "2"),
         Status::Error => ("error", "1"),
         status @ Status::Pending => return Err(RenderError::UnsupportedStatus { vendor: Vendor::Ppj, status }),
     };
-    let mut pairs = vec![("type", word.to_owned()), ("token", event.update.vendor_id.to_string())];
+    let mut pairs = vec![("type", kind.to_owned()), ("token", event.update.vendor_id.to_string())];
     let code_required = matches!(edition, Edition::A | Edition::B);
     if code_required || code != "0" {
         pairs.push(("code", code.to_owned()));

@@ -4,10 +4,18 @@
 use http::{HeaderName, HeaderValue};
 
 use super::{dialect, standard};
-use crate::domain::{Format, Mapping, Secret, Vendor, Verify};
+use crate::domain::{Format, Mapping, PpjEdition, Secret, Vendor, Verify};
 
 /// Upper bound on a notification secret.
 const MAX_SECRET_BYTES: usize = 1024;
+/// Upper bound on a hook's secret: senders do not send longer header lines.
+const MAX_HOOK_SECRET_BYTES: usize = 4096;
+/// Upper bound on the other texts of a hook's settings. All hooks are in memory.
+const MAX_SETTING_CHARS: usize = 256;
+const MAX_LABEL_COOKIES: usize = 32;
+const MAX_COOKIE_NAME_CHARS: usize = 64;
+/// Upper bound on the statuses of a mapping.
+const MAX_STATUSES: usize = 256;
 
 /// Checks the settings of a hook.
 ///
@@ -31,8 +39,11 @@ pub fn check_settings(
     if !label_cookies.is_empty() && vendor != Vendor::Zoffice {
         return Err(format!("a {vendor} hook has no labelCookies: only zoffice hooks do"));
     }
-    match label_cookies.iter().find(|name| !is_token(name)) {
-        Some(name) => Err(format!("labelCookies: {name:?} is not a valid cookie name")),
+    if label_cookies.len() > MAX_LABEL_COOKIES {
+        return Err(format!("labelCookies: at most {MAX_LABEL_COOKIES}"));
+    }
+    match label_cookies.iter().find(|name| !is_token(name) || name.len() > MAX_COOKIE_NAME_CHARS) {
+        Some(_) => Err(format!("labelCookies: a cookie name is a token of at most {MAX_COOKIE_NAME_CHARS} characters")),
         None => Ok(()),
     }
 }
@@ -48,7 +59,7 @@ pub fn check_verify(vendor: Vendor, verify: &Verify) -> Result<(), String> {
     }
     match verify {
         Verify::None {} => Ok(()),
-        Verify::Ppj { secret } | Verify::Baidu { secret } => check_secret(secret),
+        Verify::Ppj { secret, .. } | Verify::Baidu { secret } => check_secret(secret),
         Verify::Cookie { secret } | Verify::Authorization { secret } => {
             check_secret(secret)?;
             check_header_value(secret.expose(), "verify.secret")
@@ -56,6 +67,8 @@ pub fn check_verify(vendor: Vendor, verify: &Verify) -> Result<(), String> {
         Verify::Standard { secrets } => check_standard(secrets),
         Verify::HmacSha256 { secret, header, prefix, .. } => {
             check_secret(secret)?;
+            check_length("verify.header", header)?;
+            check_length("verify.prefix", prefix)?;
             if HeaderName::from_bytes(header.as_bytes()).is_err() {
                 return Err(format!("verify.header: {header:?} is not a valid header name"));
             }
@@ -65,9 +78,38 @@ pub fn check_verify(vendor: Vendor, verify: &Verify) -> Result<(), String> {
     }
 }
 
+/// What the owner of a hook should know about its verification, although it is valid.
+pub fn warnings(verify: &Verify) -> Vec<&'static str> {
+    match verify {
+        Verify::Ppj { edition: None, .. } => vec![
+            "PPJ's edition A signs its verification request only: the verification in PPJ's console succeeds, and all \
+             notifications get 401. If PPJ sends no X-PPJ-Signature, set \"edition\":\"A\" in verify; \"B\" if it does",
+        ],
+        Verify::Ppj { edition: Some(PpjEdition::A), .. } => {
+            vec!["edition A does not sign notifications: anyone who knows this hook's URL can send them"]
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// The supported values of `verify.type` that have a secret.
+pub fn secret_types(vendor: Vendor) -> impl Iterator<Item = &'static str> {
+    dialect(vendor).verify_types().iter().copied().filter(|kind| *kind != "none")
+}
+
 fn check_secret(secret: &Secret) -> Result<(), String> {
     if secret.expose().is_empty() {
         return Err("verify.secret is empty: use the vendor's secret, or the type none".to_owned());
+    }
+    if secret.expose().len() > MAX_HOOK_SECRET_BYTES {
+        return Err(format!("verify.secret has at most {MAX_HOOK_SECRET_BYTES} bytes"));
+    }
+    Ok(())
+}
+
+fn check_length(key: &str, text: &str) -> Result<(), String> {
+    if text.chars().count() > MAX_SETTING_CHARS {
+        return Err(format!("{key} has at most {MAX_SETTING_CHARS} characters"));
     }
     Ok(())
 }
@@ -104,9 +146,16 @@ fn check_mapping(mapping: &Mapping) -> Result<(), String> {
         ("messageId", mapping.message_id.as_ref()),
     ];
     for (key, pointer) in required.into_iter().chain(optional) {
+        check_length(&format!("mapping.{key}"), pointer.map_or("", String::as_str))?;
         if pointer.is_some_and(|p| !is_pointer(p)) {
             return Err(format!("mapping.{key} is not a JSON Pointer: it begins with /, with ~0 for ~ and ~1 for /"));
         }
+    }
+    if mapping.statuses.len() > MAX_STATUSES {
+        return Err(format!("mapping.statuses has at most {MAX_STATUSES} entries"));
+    }
+    for status in mapping.statuses.keys() {
+        check_length("mapping.statuses: a key", status)?;
     }
     if mapping.statuses.is_empty() {
         return Err("mapping.statuses is empty: map the vendor's statuses to PENDING, COMPLETED or ERROR".to_owned());

@@ -64,23 +64,53 @@ pub(super) fn secret_bytes(secret: &Secret) -> Result<&[u8], WebhookError> {
     }
 }
 
-/// The value of a header that must occur exactly once; otherwise the error says `otherwise`.
+/// The value of the header that holds the signature or the credentials; it must occur exactly once. Otherwise the error
+/// has the text `reason`: the signature has an unknown form if only another header holds one.
+pub(super) fn signature_header<'a>(
+    headers: &'a HeaderMap,
+    name: &str,
+    reason: &'static str,
+) -> Result<&'a [u8], WebhookError> {
+    if headers.contains_key(name) { single_header(headers, name, reason) } else { Err(missing(headers, reason)) }
+}
+
+/// The error for a request without the header that holds its signature or credentials.
+pub(super) fn missing(headers: &HeaderMap, reason: &'static str) -> WebhookError {
+    let is_signature =
+        |name: &str| ["signature", "hmac"].iter().any(|part| name.contains(part)) || name == "notification-auth-token";
+    if headers.keys().any(|name| is_signature(name.as_str())) {
+        WebhookError::UnknownSignature(reason)
+    } else {
+        WebhookError::Unauthorized(reason)
+    }
+}
+
+/// The error for a signature header whose value is not of the hook's form.
+pub(super) fn unknown_form(value: &[u8], reason: &'static str) -> WebhookError {
+    if value.trim_ascii().is_empty() {
+        WebhookError::Unauthorized(reason)
+    } else {
+        WebhookError::UnknownSignature(reason)
+    }
+}
+
+/// The value of a header that must occur exactly once; otherwise the error has the text `reason`.
 pub(super) fn single_header<'a>(
     headers: &'a HeaderMap,
     name: &str,
-    otherwise: &'static str,
+    reason: &'static str,
 ) -> Result<&'a [u8], WebhookError> {
     let mut values = headers.get_all(name).iter();
     match (values.next(), values.next()) {
         (Some(value), None) => Ok(value.as_bytes()),
-        _ => Err(WebhookError::Unauthorized(otherwise)),
+        _ => Err(WebhookError::Unauthorized(reason)),
     }
 }
 
 /// Checks that `Authorization` occurs once and equals the secret.
-pub(super) fn authorization(headers: &HeaderMap, secret: &Secret) -> Result<(), WebhookError> {
+pub(super) fn check_authorization(headers: &HeaderMap, secret: &Secret) -> Result<(), WebhookError> {
     const EXPECTED: &str = "the header Authorization must occur once and equal the hook's secret";
-    if equals_secret(single_header(headers, "authorization", EXPECTED)?, secret)? {
+    if equals_secret(signature_header(headers, "authorization", EXPECTED)?, secret)? {
         Ok(())
     } else {
         Err(WebhookError::Unauthorized(EXPECTED))
@@ -146,6 +176,6 @@ mod tests {
     fn empty_secret_verifies_nothing() {
         let mut headers = HeaderMap::new();
         headers.insert("authorization", http::HeaderValue::from_static(""));
-        assert!(matches!(authorization(&headers, &Secret::new("")), Err(WebhookError::Unauthorized(_))));
+        assert!(matches!(check_authorization(&headers, &Secret::new("")), Err(WebhookError::Unauthorized(_))));
     }
 }

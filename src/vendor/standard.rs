@@ -12,7 +12,7 @@ use super::{
 };
 use crate::domain::{Hook, Secret, Status, Timestamp, Update, Vendor, VendorId, Verify};
 
-pub(super) use cloudevents::has_attributes_in_headers;
+pub(super) use cloudevents::is_binary as is_binary_cloudevent;
 pub(super) use signature::{shared_key, sign_headers};
 
 /// The encoding of an outgoing event.
@@ -63,7 +63,7 @@ impl Dialect for Standard {
         verify: &Verify,
         now: Timestamp,
     ) -> Result<OutgoingRequest, RenderError> {
-        write(Mode::Webhook, event, endpoint, verify, now)
+        render(Mode::Webhook, event, endpoint, verify, now)
     }
 }
 
@@ -71,7 +71,7 @@ impl Dialect for Standard {
 ///
 /// # Errors
 /// [`RenderError`]: another kind of verification, or an invalid secret.
-pub fn write(
+pub fn render(
     mode: Mode,
     event: &OutgoingEvent,
     endpoint: &str,
@@ -121,7 +121,7 @@ fn envelope(request: &WebhookRequest<'_>) -> Result<Update, WebhookError> {
     let mut update = update(&kind, None, data)?;
     update.vendor_time = time;
     // A blank id does not identify a message: all messages with it would be duplicates of one.
-    let id = request.headers.get("webhook-id").and_then(|id| id.to_str().ok()).filter(|id| !id.trim().is_empty());
+    let id = signature::message_id(request.headers).filter(|id| !id.trim().is_empty());
     update.dedup_key = id.map(|id| format!("webhook:{id}"));
     Ok(update)
 }
@@ -132,7 +132,7 @@ fn update(kind: &str, subject: Option<&str>, data: Map<String, Value>) -> Result
     let mut update = Update::new(identifier(&data, subject)?, status(kind, &data)?);
     update.title = json::text(data.get("title"));
     if update.status == Status::Error {
-        update.error = json::failure(data.get("error"));
+        update.error = json::error(data.get("error"));
     }
     update.result = json::result(data, "result", &["vendorId", "documentId", "id", "status", "title", "error"]);
     Ok(update)

@@ -12,6 +12,8 @@ use super::{
 };
 use crate::domain::{Hook, Status, Timestamp, Update, Vendor, VendorError, Verify};
 
+const EXPECTED_COOKIE: &str = "the header Cookie must equal the hook's secret";
+
 pub(super) struct Zoffice;
 
 impl Dialect for Zoffice {
@@ -25,14 +27,17 @@ impl Dialect for Zoffice {
 
     fn verify(&self, hook: &Hook, request: &WebhookRequest<'_>, _now: Timestamp) -> Result<(), WebhookError> {
         match &hook.verify {
-            Verify::Authorization { secret } => shared_secret::authorization(request.headers, secret),
+            Verify::Authorization { secret } => shared_secret::check_authorization(request.headers, secret),
+            Verify::Cookie { .. } if !request.headers.contains_key("cookie") => {
+                Err(shared_secret::missing(request.headers, EXPECTED_COOKIE))
+            }
             // HTTP/2 may split the header; RFC 9113, 8.2.3 joins the parts with "; ".
             Verify::Cookie { secret }
                 if shared_secret::equals_secret(&cookies(request.headers).join(&b"; "[..]), secret)? =>
             {
                 Ok(())
             }
-            Verify::Cookie { .. } => Err(WebhookError::Unauthorized("the header Cookie must equal the hook's secret")),
+            Verify::Cookie { .. } => Err(WebhookError::Unauthorized(EXPECTED_COOKIE)),
             _ => Err(unexpected_verify_type()),
         }
     }
@@ -97,26 +102,29 @@ impl Dialect for Zoffice {
     }
 }
 
+/// The documented keys, always and with their types, because receivers with strict types refuse anything else: an empty
+/// string for what is unknown. Keys of other vendors have no place here.
 fn detail(update: &Update) -> Value {
-    let task_status = match update.status {
-        Status::Completed => "SUCCESS",
-        Status::Error => "FAIL",
-        Status::Pending => return Value::Null,
-    };
-    let mut detail = Map::new();
-    detail.insert("taskStatus".into(), json!(task_status));
-    if let Some(error) = &update.error {
-        // The format has no field for the code; it is sent if there is no message.
-        let msg = if error.message.is_empty() { &error.code } else { &error.message };
-        detail.insert("msg".into(), json!(msg));
+    let known = |key: &str| update.result.as_ref().and_then(|result| result.get(key)).and_then(Value::as_str);
+    let filename = update.title.as_deref().or_else(|| known("filename")).unwrap_or_default();
+    match update.status {
+        Status::Completed => json!({
+            "taskStatus": "SUCCESS",
+            "defaultDownloadPath": known("defaultDownloadPath").unwrap_or_default(),
+            "contentId": known("contentId").unwrap_or_default(),
+            "filename": filename,
+        }),
+        Status::Error => {
+            // The format has no field for the code; it is sent if there is no message.
+            let text = |error: &VendorError| match error.message.as_str() {
+                "" => error.code.clone(),
+                message => message.to_owned(),
+            };
+            let msg = update.error.as_ref().map(text).unwrap_or_default();
+            json!({ "taskStatus": "FAIL", "msg": msg, "filename": filename })
+        }
+        Status::Pending => Value::Null,
     }
-    for (key, value) in update.result.iter().flatten() {
-        detail.entry(key).or_insert_with(|| value.clone());
-    }
-    if let Some(title) = &update.title {
-        detail.insert("filename".into(), json!(title));
-    }
-    Value::Object(detail)
 }
 
 fn cookies(headers: &HeaderMap) -> Vec<&[u8]> {

@@ -18,7 +18,7 @@ export class ConnectionState {
     this.render();
   }
 
-  /** Renders the present state, in a new language perhaps. */
+  /** Renders the current state. Called again when the language has changed. */
   render() {
     const { state, key, values, error } = this.#present;
     const line = byId("state");

@@ -60,7 +60,7 @@ export class Credentials {
   }
 }
 
-/** The answer of a ticket URL is `{"token", "expires_in"}` or the token alone. */
+/** The response of a ticket URL is `{"token", "expires_in"}` or the token alone. */
 function parseTicket(text) {
   if (!text.startsWith("{")) return { token: text };
   try {

@@ -65,6 +65,8 @@ fn reference_tables_match_the_code() {
     assert_generated("routes", &docrelay::http::reference());
     assert_generated("configuration", &docrelay::config::reference());
     assert_generated("metrics", &docrelay::metrics::reference());
+    // Trap 33: documented label values are those of the code.
+    assert_generated("labels", &docrelay::metrics::label_reference());
 }
 
 /// The text in code marks, without fenced blocks.
@@ -138,6 +140,77 @@ fn tests_named_in_documents_exist() {
     assert!(gone.is_empty(), "no such test: {gone:?}");
 }
 
+/// The rows of the table of bounds, without its head and the rows that begin a group.
+fn bounds(reference: &str) -> Vec<Vec<String>> {
+    let (_, chapter) = reference.split_once("\n## Bounds\n").expect("a chapter on bounds");
+    let chapter = chapter.split("\n## ").next().expect("the chapter");
+    let rows = chapter.lines().filter_map(|line| line.strip_prefix("| ")?.strip_suffix('|')).skip(1);
+    let cells = rows.map(|row| row.split('|').map(|cell| cell.trim().to_owned()).collect::<Vec<_>>());
+    cells.filter(|cells| !cells[0].starts_with("**")).collect()
+}
+
+/// Whether a configuration key limits something, by the parts of its name.
+fn is_bound(key: &str) -> bool {
+    let parts = ["max", "timeout", "bytes", "age", "rate", "concurrency", "grace", "ttl"];
+    key.ends_with("_per_client") || key.split('_').any(|part| parts.contains(&part))
+}
+
+#[test]
+fn bounds_match_configuration_and_metrics() {
+    use docrelay::config::{DefaultValue, KEYS};
+    use docrelay::metrics::{ExpositionFormat, IngestOutcome, Label, Metrics};
+
+    let reference = read(REFERENCE);
+    let rows = bounds(&reference);
+    assert!(rows.len() > 50, "{} rows", rows.len());
+    let keys_of = |row: &[String]| -> Vec<String> {
+        // Text in code marks that is written like a key; the others are keys of JSON.
+        code_marks(&row[0])
+            .into_iter()
+            .filter(|mark| mark.chars().all(|c| c.is_ascii_lowercase() || c == '_'))
+            .collect()
+    };
+    let mut wrong = Vec::new();
+    for row in &rows {
+        assert_eq!(row.len(), 4, "{row:?}");
+        for mark in keys_of(row) {
+            match KEYS.iter().find(|key| key.name == mark) {
+                Some(key) => {
+                    if let DefaultValue::Is(value) = key.default
+                        && !row[1].contains(&format!("`{value}`"))
+                    {
+                        wrong.push(format!("the default of {mark} is {value}"));
+                    }
+                }
+                // Keys of JSON that limit one object.
+                None if ["secret", "statuses", "header", "prefix", "standard"].contains(&mark.as_str()) => {}
+                None => wrong.push(format!("there is no configuration key {mark}")),
+            }
+        }
+    }
+    let listed: BTreeSet<String> = rows.iter().flat_map(|row| keys_of(row)).collect();
+    let missing = KEYS.iter().filter(|key| is_bound(key.name) && !listed.contains(key.name));
+    wrong.extend(missing.map(|key| format!("the configuration key {} is missing", key.name)));
+
+    let metrics = Metrics::new("");
+    let exported = metrics.render(ExpositionFormat::Text);
+    for mark in rows.iter().flat_map(|row| code_marks(&row[3])) {
+        let (name, labels) = mark.split_once('{').map_or((mark.as_str(), ""), |(name, labels)| (name, labels));
+        let value = labels.split('"').nth(1).unwrap_or_default();
+        let exists = metrics.entries().iter().any(|entry| entry.name == name)
+            && match name {
+                // Exported for a label only after its first use.
+                "docrelay_events_in_total" => IngestOutcome::ALL.iter().any(|outcome| outcome.as_str() == value),
+                "docrelay_http_responses_total" => value.parse::<u16>().is_ok(),
+                _ => labels.is_empty() || exported.contains(&mark),
+            };
+        if !exists {
+            wrong.push(format!("there is no metric {mark}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{REFERENCE}, bounds:\n{}", wrong.join("\n"));
+}
+
 #[track_caller]
 fn json(path: &str) -> serde_json::Value {
     serde_json::from_str(&read(path)).expect(path)
@@ -171,6 +244,39 @@ fn openapi_operations_match_the_routes() {
     assert!(missing.is_empty(), "{OPENAPI} does not list {missing:?}");
     let invented: Vec<_> = described.difference(&routed).collect();
     assert!(invented.is_empty(), "{OPENAPI} lists {invented:?}, which have no route");
+}
+
+/// A parameter, references followed, as generators of clients name it: without case and punctuation.
+#[track_caller]
+fn parameter_identifier(root: &serde_json::Value, parameter: &serde_json::Value) -> String {
+    let name = path_item(root, parameter)["name"].as_str().expect("a name");
+    name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
+}
+
+#[test]
+fn openapi_operations_have_unique_ids_and_parameter_identifiers() {
+    let root = json(OPENAPI);
+    let (mut ids, mut found) = (BTreeSet::new(), Vec::new());
+    for (path, item) in root["paths"].as_object().expect("paths") {
+        // Generators of clients skip an item that is only a reference.
+        if item.get("$ref").is_some() {
+            found.push(format!("{path}: is a reference"));
+        }
+        let item = path_item(&root, item);
+        for (method, operation) in
+            item.as_object().expect(path).iter().filter(|(key, _)| METHODS.contains(&key.as_str()))
+        {
+            if !operation["operationId"].as_str().is_some_and(|id| ids.insert(id.to_owned())) {
+                found.push(format!("{method} {path}: the operationId is missing or used twice"));
+            }
+            let parameters = [item, operation].into_iter().flat_map(|level| level["parameters"].as_array()).flatten();
+            let mut identifiers = BTreeSet::new();
+            let repeated =
+                parameters.map(|p| parameter_identifier(&root, p)).filter(|id| !identifiers.insert(id.clone()));
+            found.extend(repeated.map(|id| format!("{method} {path}: two parameters become {id}")));
+        }
+    }
+    assert!(found.is_empty(), "{found:#?}");
 }
 
 #[test]

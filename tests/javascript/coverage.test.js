@@ -63,18 +63,30 @@ test("past of a document is replayed from the cache", () => {
 test("past of a document in a stream of all is read on a connection of its own", () => {
   const coverage = coverageOf([null, ""]);
   assert.equal(coverage.add({ documents: ["a"], after: "earliest" }).reconnect, true);
+  assert.deepEqual(next(coverage), [null, "", false], "the stream of all says first up to where");
+  assert.equal(coverage.moved("e.4"), true);
   assert.deepEqual(next(coverage), [["a"], "earliest", true]);
-  coverage.received({ id: "e.4", documentId: "a" }, { isBacklog: true });
+  assert.equal(coverage.nextStream().until, "e.4");
+  coverage.received({ id: "e.3", documentId: "a" }, { isBacklog: true });
   assert.deepEqual(next(coverage), [["a"], "earliest", true], "its events do not move the position");
-  coverage.backlogRead(["a"], "e.4");
+  coverage.backlogRead(["a"]);
   assert.deepEqual(next(coverage), [null, "e.4", false]);
 });
 
 test("widening to all documents keeps the unread past of the named ones", () => {
   const coverage = coverageOf([["a"], "earliest"], [null, ""]);
+  coverage.moved("e.4");
   assert.deepEqual(next(coverage), [["a"], "earliest", true]);
   coverage.backlogRead(["a"]);
-  assert.deepEqual(next(coverage), [null, "", false]);
+  assert.deepEqual(next(coverage), [null, "e.4", false]);
+});
+
+test("announced position moves the next stream, except the one before all events", () => {
+  const past = coverageOf([["a"], "earliest"]);
+  assert.deepEqual([past.moved("earliest"), past.moved("e.0")], [false, false]);
+  assert.deepEqual(next(past), [["a"], "earliest", false]);
+  assert.deepEqual([past.moved("e.7"), past.moved("e.7")], [true, false]);
+  assert.deepEqual(next(past), [["a"], "e.7", false]);
 });
 
 function subscriptionTo(documents, after) {
@@ -96,6 +108,18 @@ test("position follows the stream once it covers the interest", () => {
   subscription.receive(event("e.8", "b"));
   assert.equal(subscription.remainingInterest.after, "e.8", "events of other documents count, too");
   assert.deepEqual(received, ["e.6", "e.7"]);
+});
+
+test("announced position moves a subscription once the stream covers it", () => {
+  for (const after of ["", "e.5", "earliest"]) {
+    const { subscription } = subscriptionTo(["a"], after);
+    subscription.receive({ position: "e.7" });
+    assert.equal(subscription.remainingInterest.after, after, "an earlier event may be missing");
+    subscription.receive(covered(["a"], after));
+    subscription.receive({ position: "e.7" });
+    subscription.receive({ position: "e.6" });
+    assert.equal(subscription.remainingInterest.after, "e.7");
+  }
 });
 
 test("stream from a later position, or of other documents, does not move the position", () => {

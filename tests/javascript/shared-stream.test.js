@@ -6,6 +6,7 @@ import { json, MemoryRelay, message, tokenWith } from "./support/relay.js";
 
 const RELAY = "https://relay.example.com";
 const READY = "retry: 1\n\n";
+const READY_AT = (number) => `\nretry: 1\nid: e.${number}\n\n`;
 const TOKEN = tokenWith({ sub: "acme", scope: "events" });
 const TICKET = tokenWith({ sub: "acme", use: "ticket", iat: 1 });
 
@@ -116,6 +117,42 @@ test("lost connection is opened again after the last event", async () => {
   first.close();
   assert.equal(positionOf(await connection(2)), "e.6");
   assert.ok(!tab.states.includes("unreachable"), "an end without an error is no failure");
+});
+
+test("stream that is cut before its first event continues after the position of its opening", async () => {
+  const tab = await openTab({ after: "" });
+  const first = await connection(1);
+  assert.equal(positionOf(first), undefined);
+  first.send("\nretry: 1\nid: e.9\n\n");
+  const second = await openTab({ after: "" });
+  await settle();
+  first.close();
+  const resumed = await connection(2);
+  assert.equal(positionOf(resumed), "e.9");
+  resumed.send("\nretry: 1\nid: e.9\n\nid: e.12\n\n");
+  await settle();
+  tab.close();
+  assert.equal(positionOf(await connection(3)), "e.12", "a keepalive has moved the position of all tabs");
+  assert.deepEqual([tab.events, second.events], [[], []]);
+});
+
+test("past of a document is read up to the position of the stream of all", async () => {
+  const all = await openTab({ after: "" });
+  (await connection(1)).send(READY_AT(9));
+  await settle();
+  const named = await openTab({ documents: ["a"], after: "earliest" });
+  const backlog = await connection(2);
+  assert.deepEqual([documentsOf(backlog), positionOf(backlog)], [["a"], "earliest"]);
+  // An empty line says only that the relay is busy.
+  backlog.send(`${READY_AT(0)}\n`);
+  await settle();
+  backlog.send(`${event(4)}\n`);
+  await until(() => named.events.length === 1);
+  assert.ok(!backlog.isClosed, "the position is not reached yet");
+  backlog.send("id: e.9\n\n");
+  const live = await connection(3);
+  assert.deepEqual([documentsOf(live), positionOf(live)], [[], "e.9"]);
+  assert.deepEqual([all.events, named.events], [["e.4"], ["e.4"]]);
 });
 
 test("relay without room is shown as busy", async () => {

@@ -1,6 +1,7 @@
 //! The command line: the process itself and its commands.
 
 mod commands;
+mod data_directory;
 mod doctor;
 mod process;
 mod tail_and_demo;

@@ -2,10 +2,12 @@
 //! them.
 
 mod api;
+mod backlog;
 mod changes;
 mod commands;
 mod crash;
 mod formats;
 mod isolation;
+mod loops;
 mod restrictions;
 mod retries;

@@ -1,5 +1,7 @@
 //! Documents: registered before the webhook arrives, listed with their status, and followed from there without a gap.
 
+mod slow_readers;
+
 use serde_json::Value;
 
 use crate::harness::TestRelay;

@@ -1,6 +1,9 @@
-//! Acknowledged events survive crashes and failing disks, and a shutdown completes what is running.
+//! Acknowledged events survive crashes, power cuts and failing disks, and a shutdown completes what is running.
 
 mod crash;
 mod disk;
+mod load;
+mod log_output;
+mod power_cut;
 mod shutdown;
 mod store_unavailable;

@@ -1,5 +1,6 @@
 //! The test harness: a relay process, HTTP over raw sockets, a reader of event streams, an endpoint that receives
-//! deliveries, and a browser. It uses the relay's public interfaces only and shares no code with the relay.
+//! deliveries, a network that fails, programs for Node.js, and a browser. It uses the relay's public interfaces only and
+//! shares no code with the relay.
 
 pub(crate) mod admin;
 pub(crate) mod child;
@@ -9,6 +10,8 @@ pub(crate) mod command;
 pub(crate) mod connection;
 pub(crate) mod fixture;
 pub(crate) mod follower;
+pub(crate) mod gate;
+pub(crate) mod node;
 mod process;
 pub(crate) mod receiver;
 mod relay;

@@ -13,6 +13,7 @@ mod cli;
 mod deliveries;
 mod documents;
 mod durability;
+mod foreign;
 mod guides;
 mod harness;
 mod hooks;

@@ -10,7 +10,7 @@ use crate::harness::response::{assert_problem, stored_event_id};
 use crate::harness::vendor_bodies::GINI_COMPLETED;
 
 fn samples(relay: &TestRelay) -> BTreeMap<String, f64> {
-    let page = relay.send_admin(&Request::get("/metrics"));
+    let page = relay.send_admin(&Request::get("/metrics").header("Accept", "application/openmetrics-text"));
     assert_eq!(page.header("content-type"), Some("application/openmetrics-text; version=1.0.0; charset=utf-8"));
     let text = page.text();
     assert!(text.ends_with("# EOF\n"), "{text}");
@@ -20,6 +20,23 @@ fn samples(relay: &TestRelay) -> BTreeMap<String, f64> {
         (name.to_owned(), value.parse().expect("a number"))
     };
     text.lines().filter(|line| !line.starts_with('#')).map(sample).collect()
+}
+
+#[test]
+fn metrics_are_text_unless_open_metrics_is_asked_for() {
+    let relay = TestRelay::start();
+    let text = "text/plain; version=0.0.4; charset=utf-8";
+    let open_metrics = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    for (accept, content_type) in [("*/*", text), ("application/openmetrics-text; version=1.0.0", open_metrics)] {
+        let page = relay.send_admin(&Request::get("/metrics").header("Accept", accept));
+        assert_eq!(page.header("content-type"), Some(content_type), "{accept}");
+        assert!(page.headers.contains(&("vary".to_owned(), "accept".to_owned())), "{:?}", page.headers);
+    }
+    let page = relay.send_admin(&Request::get("/metrics"));
+    assert_eq!(page.header("content-type"), Some(text));
+    let page = page.text();
+    assert!(page.contains("\n# TYPE docrelay_events_out_total counter\ndocrelay_events_out_total 0\n"), "{page}");
+    assert!(!page.contains("# EOF"), "{page}");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::harness::TestRelay;
 use crate::harness::client::TestClient;
-use crate::harness::command::run_within;
+use crate::harness::command::{run, run_within};
 use crate::harness::request::Request;
 use crate::harness::response::{stored_event_id, string_at};
 use crate::harness::tool::{find_tool, without_proxy};
@@ -120,6 +120,38 @@ fn generated_admin_requests_match_the_openapi_document() {
     Schemathesis { python: &python, url: &url, token: &token, config: "", flags: &flags }.assert_conformance();
 }
 
+/// Checks each pair of a schema's pointer and an instance, and prints the errors.
+const VALIDATE: &str = "
+import json, sys
+from jsonschema import Draft202012Validator
+document = json.loads(sys.argv[1])
+for pointer, instance in json.loads(sys.argv[2]):
+    schema = document | {'$ref': '#' + pointer}
+    for error in Draft202012Validator(schema).iter_errors(instance):
+        print(pointer, error.message)
+";
+
+#[test]
+fn accepted_values_match_the_openapi_schemas() {
+    let Some(python) = find_tool(PYTHON) else { return };
+    let relay = TestRelay::start();
+    let acme = TestClient::new(&relay, "acme");
+    let hook = acme.add_unverified_hook("standard").path;
+    // Serializers write attributes that are not set as null.
+    let event = r#"{"specversion":"1.0","id":"1","source":"/","type":"a.done","subject":null,"data":{"id":"job-1"},"data_base64":null}"#;
+    let request = Request::post(&hook).header("Content-Type", "application/cloudevents+json").body(event);
+    stored_event_id(&relay.send(&request));
+    for cursor in ["", &u64::MAX.to_string()] {
+        assert_eq!(acme.get(&format!("/documents?cursor={cursor}")).status, 200);
+    }
+    let event: Value = serde_json::from_str(event).expect("JSON");
+    let cursor = "/components/parameters/Cursor/schema";
+    let accepted = json!([["/components/schemas/CloudEvent", event], [cursor, ""], [cursor, u64::MAX.to_string()]]);
+    let mut validator = Command::new(python);
+    validator.args(["-c", VALIDATE, DOCUMENT, &accepted.to_string()]);
+    assert_eq!(run(&mut validator).succeeded().stdout, "");
+}
+
 /// A path of the document.
 struct Route {
     path: String,
@@ -164,7 +196,10 @@ fn each_route_allows_exactly_the_documented_methods() {
         };
         assert_eq!(response.status, 405, "{path} as {target}: {response:?}");
         let allowed = response.header("allow").expect("methods").split(", ").filter(|m| *m != "OPTIONS");
-        assert_eq!(allowed.map(str::to_owned).collect::<BTreeSet<_>>(), methods, "{path}");
+        // `info` of the document says once for all operations that HEAD is allowed wherever GET is.
+        let head = methods.contains("GET").then(|| "HEAD".to_owned());
+        let documented: BTreeSet<_> = methods.into_iter().chain(head).collect();
+        assert_eq!(allowed.map(str::to_owned).collect::<BTreeSet<_>>(), documented, "{path}");
     }
 }
 

@@ -7,6 +7,7 @@ mod filters;
 mod injection;
 mod limits;
 mod opening;
+mod resources;
 mod resume;
 mod slow_followers;
 mod takeover;

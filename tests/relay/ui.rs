@@ -1,6 +1,7 @@
 //! The relay's pages in a real browser: start page, dashboard and widget.
 
 mod dashboard;
+mod pages;
 mod start_page;
 mod widget;
 

@@ -53,15 +53,27 @@ impl Fixture {
             max_event_age: Duration::from_secs(86_400),
             max_events: 10_000_000,
             max_event_bytes: 1 << 40,
+            max_total_bytes: u64::MAX,
             max_reject_age: Duration::from_secs(1),
             max_rejects: 1,
             max_reject_bytes: 1,
+            max_pending_age: std::time::Duration::from_secs(4 * 24 * 3600),
+            max_pending: 1_000_000,
+            max_pending_bytes: 1 << 40,
             max_delivery_age: Duration::from_secs(7 * 24 * 3600),
             max_deliveries: 1_000_000,
             max_attempt_bytes: 1 << 30,
         };
         let path = directory.path().join("docrelay.db");
-        let store = SqliteStore::open(Options { path, retention, readers: 3, seal: Arc::new(Open), on_commit: None });
+        let store = SqliteStore::open(Options {
+            path,
+            retention,
+            readers: 3,
+            seal: Arc::new(Open),
+            on_commit: None,
+            on_thread_end: None,
+            on_given_up: None,
+        });
         let store = store.expect("a store");
         for name in CLIENTS {
             let ClientRef { id, created } = client_ref(name);
@@ -96,19 +108,24 @@ impl Fixture {
     }
 }
 
-/// The sequences of the events in the bytes of a stream. Anything else than events and empty lines fails the test.
+/// The sequences of the events in the bytes of a stream. Anything else than events, empty lines and positions fails the test.
 pub(crate) fn ids(out: WriteBuffer) -> Vec<u64> {
-    let bytes = out.into_segments().iter().flat_map(BufferSegment::as_slice).copied().collect();
-    let text = String::from_utf8(bytes).expect("text");
+    let text = text(out);
     let mut sequences = Vec::new();
-    for line in text.lines().filter(|line| !line.is_empty()) {
+    let mut id = None;
+    for line in text.lines() {
         match line.split_once(": ") {
-            Some(("id", id)) => {
-                sequences.push(id.split_once('.').expect("epoch.sequence").1.parse().expect("a sequence"));
-            }
-            Some(("data", _)) => {}
-            _ => panic!("neither an event nor an empty line: {text:?}"),
+            Some(("id", position)) => id = Some(position.split_once('.').expect("epoch.sequence").1.parse()),
+            Some(("data", _)) => sequences.push(id.take().expect("an id").expect("a sequence")),
+            None if line.is_empty() => id = None,
+            _ => panic!("neither an event nor an idle line: {text:?}"),
         }
     }
     sequences
+}
+
+/// The text of a stream.
+pub(crate) fn text(out: WriteBuffer) -> String {
+    let bytes = out.into_segments().iter().flat_map(BufferSegment::as_slice).copied().collect();
+    String::from_utf8(bytes).expect("text")
 }

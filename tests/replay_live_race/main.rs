@@ -11,6 +11,7 @@
 )]
 
 mod fixture;
+mod idle_replay;
 mod stream_end;
 mod subscribe_race;
 

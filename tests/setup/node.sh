@@ -1,6 +1,6 @@
 #!/bin/sh
-# Prints the node_modules directory with the packages of node/package.json: Baidu's SDK for Node.js, eventsource for the
-# guides, and axe-core for the dashboard. Installs them below target/tools.
+# Prints the node_modules directory with the packages of node/package.json: Baidu's SDK for Node.js, the clients of streams,
+# webhooks and tokens in tests/relay/foreign and the guides, and axe-core for the dashboard. Installs them below target/tools.
 set -eu
 here=$(dirname "$0")
 . "$here/install.sh"

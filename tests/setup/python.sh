@@ -1,6 +1,7 @@
 #!/bin/sh
 # Prints the path of a Python that has the packages of python/requirements.txt: Baidu's SDK, schemathesis, a validator of
-# OpenAPI documents, and httpx for the guides. Makes a virtual environment below target/tools.
+# OpenAPI documents, httpx for the guides, and the clients of tests/relay/foreign. Makes a virtual environment below
+# target/tools.
 set -eu
 here=$(dirname "$0")
 . "$here/install.sh"

@@ -30,7 +30,7 @@ const EXCEPTIONS: [(&str, &str, &str); 1] = [(
 
 /// The parts that may use a crate, or one of its items; none if the list is empty. The first entry that fits decides, so an
 /// item stands before its crate. A crate that is not listed may be used everywhere.
-static HOMES: [(&str, &[&str]); 27] = [
+static HOMES: [(&str, &[&str]); 29] = [
     ("warp", &["http"]),
     ("hyper", &["http"]),
     ("hyper_util", &["http"]),
@@ -38,6 +38,7 @@ static HOMES: [(&str, &[&str]); 27] = [
     ("http_body_util", &["http"]),
     ("tower_service", &["http"]),
     ("governor", &["http"]),
+    ("flate2", &["http"]),
     ("rusqlite", &["store/sqlite"]),
     ("jsonwebtoken", &["auth"]),
     ("aws_lc_rs", &["domain", "auth", "vendor", "store/sqlite", "http"]),
@@ -48,6 +49,7 @@ static HOMES: [(&str, &[&str]); 27] = [
     ("prometheus_client", &["metrics"]),
     ("time", &["domain"]),
     ("reqwest", &["cli", "delivery/http_client"]),
+    ("hickory_resolver", &["delivery/http_client"]),
     ("url", &["domain", "vendor", "delivery/http_client"]),
     ("sse_stream", &["cli"]),
     ("clap", &["cli", "config", "main"]),

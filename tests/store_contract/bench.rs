@@ -122,6 +122,8 @@ async fn bench_appends_and_replays() {
             on_commit: Some(Arc::new(move |report| {
                 wal.fetch_max(report.wal_bytes, Ordering::Relaxed);
             })),
+            on_thread_end: None,
+            on_given_up: None,
         })
         .unwrap()
     };

@@ -5,20 +5,44 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use docrelay::domain::{Disposition, Format, Notification, Status, Target};
-use docrelay::store::{Attempt, Delivery, DeliveryQuery, DeliveryState, Retention, Store, StoreError};
+use docrelay::store::{Attempt, Delivery, DeliveryQuery, DeliveryState, NewEvent, Retention, Store, StoreError};
+use futures::FutureExt;
 
 use crate::factory::{DAY, StoreFactory, at, id, keyed, new_document, record, retention, store_with, stored};
-use crate::outbox::{attempt, default_notification, due, notification_queue, settle, store_with_main};
+use crate::outbox::{attempt, content, default_notification, due, notification_queue, settle, store_with_main};
 use crate::routing::{registration, route_to_callback};
 
 async fn numbers(store: &Store, query: DeliveryQuery) -> Vec<u64> {
     let limit = if query.limit == 0 { 1_000 } else { query.limit };
     let found = store.outbox.deliveries(&id("a"), DeliveryQuery { limit, ..query }).await.unwrap();
-    found.iter().map(|delivery| delivery.id).collect()
+    found.items.iter().map(|delivery| delivery.id).collect()
 }
 
 async fn one(store: &Store, number: u64) -> Delivery {
     store.outbox.delivery(&id("a"), number).await.unwrap().unwrap()
+}
+
+/// Retries by hand do not limit the number of attempts.
+pub(crate) async fn delivery_list_and_attempts_are_cut_by_bytes(factory: impl StoreFactory) {
+    let store = store_with_main(&factory).await;
+    let main = notification_queue("a", "main");
+    for (number, attempts) in [100, 50, 50].into_iter().enumerate() {
+        stored(&store, new_document("a", number)).await;
+        let delivery = due(&store, &main, at(0)).await[0];
+        for time in 1..=attempts {
+            let large = Attempt { response_body: vec![b'x'; 16 << 10].into(), ..attempt(at(time), 500) };
+            let last = time == attempts;
+            let disposition = if last { Disposition::Dead } else { Disposition::Retry(at(0)) };
+            store.outbox.record_attempt(record(&main, delivery, Some(large), disposition, at(time))).await.unwrap();
+        }
+    }
+    let query = DeliveryQuery { limit: 100, ..DeliveryQuery::default() };
+    let first = store.outbox.deliveries(&id("a"), query.clone()).await.unwrap();
+    let second = store.outbox.deliveries(&id("a"), DeliveryQuery { before: first.next, ..query }).await.unwrap();
+    assert_eq!((first.items.len(), second.items.len(), second.next), (2, 1, None));
+    let attempts = &second.items[0].attempts;
+    assert!((60..70).contains(&attempts.len()), "{}", attempts.len());
+    assert!(attempts.is_sorted_by_key(|attempt| attempt.time) && attempts.last().unwrap().time == at(100));
 }
 
 pub(crate) async fn attempts_keep_order_and_truncate_responses(factory: impl StoreFactory) {
@@ -41,7 +65,10 @@ pub(crate) async fn attempts_keep_order_and_truncate_responses(factory: impl Sto
     let delivery = one(&store, number).await;
     let cut = Attempt { response_body: long.response_body.slice(..16 << 10), ..long };
     assert_eq!(delivery.attempts, [cut, no_response]);
-    assert_eq!((delivery.event, delivery.document, &delivery.target), (event.id, event.document, &main.target));
+    assert_eq!(
+        (delivery.event, delivery.document, &delivery.target.endpoint()),
+        (event.id, event.document, &main.endpoint)
+    );
     assert_eq!((delivery.state, delivery.created, delivery.due), (DeliveryState::Dead, at(0), None));
     assert!(store.outbox.delivery(&id("b"), number).await.unwrap().is_none(), "another client cannot read it");
     assert!(store.outbox.delivery(&id("a"), u64::MAX).await.unwrap().is_none());
@@ -159,7 +186,7 @@ pub(crate) async fn retry_failed_requeues_deliveries_failed_since(factory: impl 
     let query = DeliveryQuery { state: Some(DeliveryState::Pending), limit: 2_000, ..DeliveryQuery::default() };
     // The list is newest first, so the last entry of a document is its first delivery.
     let pending = store.outbox.deliveries(&id("a"), query).await.unwrap();
-    let first: BTreeMap<_, _> = pending.iter().map(|delivery| (delivery.document.uuid(), delivery.id)).collect();
+    let first: BTreeMap<_, _> = pending.items.iter().map(|delivery| (delivery.document.uuid(), delivery.id)).collect();
     let (mut found, mut first): (Vec<_>, Vec<_>) = (found, first.into_values().collect());
     found.sort_unstable();
     first.sort_unstable();
@@ -209,8 +236,85 @@ pub(crate) async fn delivery_outlives_its_pruned_event(factory: impl StoreFactor
     stored(&store, new_document("a", 2)).await;
     store.log.prune(at(0)).await.unwrap();
     let found = store.outbox.due(&main, at(0), 9, Vec::new()).await.unwrap().deliveries;
-    assert_eq!((found.len(), &found[0].event, &found[0].raw), (2, &None, &None));
+    let due = content(&store, &main, found[0].id).await;
+    assert_eq!((found.len(), due.event, due.raw), (2, None, None));
     let delivery = one(&store, found[0].id).await;
     assert_eq!((delivery.event, delivery.document), (first.id, first.document));
     settle(&store, &main, found[0].id, Disposition::Dead, at(0)).await;
+}
+
+/// The reason of the last attempt of a dead delivery.
+async fn reason(store: &Store, number: u64) -> String {
+    let delivery = one(store, number).await;
+    assert_eq!((delivery.state, delivery.due), (DeliveryState::Dead, None));
+    delivery.attempts.last().unwrap().error.clone().unwrap()
+}
+
+pub(crate) async fn delivery_is_given_up_at_the_end_of_its_schedule(factory: impl StoreFactory) {
+    const MINUTE: u64 = 60_000;
+    let bounds = Retention { max_pending_age: Duration::from_secs(3_600), ..retention() };
+    let store = store_with(&factory, bounds, &["a"]).await;
+    store.registry.add_notification(&id("a"), default_notification("main", Format::Gini)).await.unwrap();
+    let main = notification_queue("a", "main");
+    for (document, minute) in [("y", 0), ("x", 1), ("x", 50)] {
+        let event = keyed("a", document, Status::Completed, &minute.to_string());
+        stored(&store, NewEvent { now: at(minute * MINUTE), ..event }).await;
+    }
+    let mut ids = numbers(&store, DeliveryQuery::default()).await;
+    ids.reverse();
+    settle(&store, &main, ids[0], Disposition::Retry(at(9_000 * MINUTE)), at(1)).await;
+    store.outbox.retry(&id("a"), ids[0], at(30 * MINUTE)).await.unwrap();
+    store.log.prune(at(60 * MINUTE)).await.unwrap();
+    assert_eq!(store.outbox.backlog().await.unwrap().pending, 3);
+    while store.outbox.ready().now_or_never().is_some() {}
+    store.log.prune(at(62 * MINUTE)).await.unwrap();
+    assert_eq!(reason(&store, ids[1]).await, "given up: the retry schedule has ended");
+    assert_eq!(due(&store, &main, at(62 * MINUTE)).await, [ids[0], ids[2]], "a manual retry starts a new schedule");
+    assert_eq!(store.outbox.ready().await.unwrap(), std::slice::from_ref(&main), "the next of the document is due");
+    store.log.prune(at(91 * MINUTE)).await.unwrap();
+    assert_eq!(reason(&store, ids[0]).await, "given up: the retry schedule has ended");
+    assert_eq!(due(&store, &main, at(91 * MINUTE)).await, [ids[2]]);
+    let late = store.outbox.record_attempt(record(&main, ids[0], None, Disposition::Delivered, at(0))).await;
+    assert!(matches!(late, Err(StoreError::NotFound("delivery"))), "an attempt in flight records nothing: {late:?}");
+    store.log.prune(at(111 * MINUTE)).await.unwrap();
+    assert_eq!(reason(&store, ids[2]).await, "given up: the retry schedule has ended");
+    assert_eq!(store.outbox.backlog().await.unwrap().pending, 0);
+}
+
+pub(crate) async fn oldest_pending_deliveries_are_given_up_beyond_the_limits(factory: impl StoreFactory) {
+    let bounds = Retention { max_pending: 1_000, ..retention() };
+    let store = store_with(&factory, bounds.clone(), &["a", "b"]).await;
+    for client in ["a", "b"] {
+        store.registry.add_notification(&id(client), default_notification("main", Format::Gini)).await.unwrap();
+    }
+    let destinations = route_to_callback("https://app.example.com/");
+    stored(&store, registration("oldest", destinations)).await;
+    stored(&store, new_document("b", 0)).await;
+    // Two deliveries of each document.
+    let event = |number: usize| keyed("a", &format!("x{}", number / 2), Status::Completed, &number.to_string());
+    futures::future::join_all((0..3_000).map(|number| store.log.append(event(number)))).await;
+    // Pruning runs after the limits were enforced.
+    store.log.prune(at(1)).await.unwrap();
+    assert_eq!(store.outbox.backlog().await.unwrap().pending, 1_001, "of each client");
+    let query = |state| DeliveryQuery { state: Some(state), limit: 10_000, ..DeliveryQuery::default() };
+    let (pending, dead) = (query(DeliveryState::Pending), query(DeliveryState::Dead));
+    let (pending, dead) = (numbers(&store, pending).await, numbers(&store, dead).await);
+    assert_eq!((pending.len(), dead.len()), (1_000, 2_002));
+    assert!(pending.last() > dead.first(), "the oldest, whatever their receiver");
+    assert!(reason(&store, dead[0]).await.starts_with("given up: the client has too many pending deliveries"));
+    let query = query(DeliveryState::Pending);
+    let listed = store.outbox.deliveries(&id("a"), query.clone()).await.unwrap();
+    let documents: std::collections::BTreeSet<_> =
+        listed.items.iter().map(|delivery| delivery.document.uuid()).collect();
+    let heads = due(&store, &notification_queue("a", "main"), at(1)).await.len();
+    assert_eq!(heads, documents.len(), "one of each document is due");
+    store.log.close().await;
+    // By bytes: each event has about 200.
+    let store = factory.open(Retention { max_pending_bytes: 20_000, ..bounds }).await;
+    stored(&store, new_document("a", 9_999)).await;
+    store.log.prune(at(1)).await.unwrap();
+    let left = numbers(&store, query).await;
+    assert!((10..200).contains(&left.len()), "{}", left.len());
+    let bytes = store.outbox.due(&notification_queue("a", "main"), at(1), 9_999, Vec::new()).await.unwrap();
+    assert!(bytes.deliveries.iter().map(|due| due.bytes).sum::<u64>() <= 20_000);
 }

@@ -4,7 +4,8 @@ use docrelay::domain::{Status, Vendor};
 use docrelay::store::{DocumentQuery, MinuteCount, Retention};
 
 use crate::factory::{
-    ALL, DAY, StoreFactory, at, duplicate_of, id, json, new_document, retention, store_with, stored, unkeyed,
+    ALL, DAY, StoreFactory, at, duplicate_of, history, id, json, large, new_document, retention, store_with, stored,
+    unkeyed,
 };
 
 const ANY: DocumentQuery = DocumentQuery { vendor: None, vendor_id: None, status: None, limit: 1_000, cursor: None };
@@ -125,22 +126,63 @@ pub(crate) async fn history_lists_document_events_oldest_first(factory: impl Sto
         stored(&store, unkeyed("a", "y", Status::ALL[number % 3])).await;
     }
     let document = expected[0].document;
-    assert_eq!(store.log.history(&id("a"), document).await.unwrap(), expected);
+    assert_eq!(history(&store, &id("a"), document).await, expected);
     let unknown = "626626a0-749f-11e2-bfd6-000000000000".parse().unwrap();
-    assert!(store.log.history(&id("a"), unknown).await.unwrap().is_empty());
+    assert!(history(&store, &id("a"), unknown).await.is_empty());
     assert!(store.log.document(&id("a"), unknown).await.unwrap().is_none());
 }
 
 pub(crate) async fn history_is_limited_to_newest_unpruned_thousand(factory: impl StoreFactory) {
-    let store = store_with(&factory, Retention { max_events: 5, ..retention() }, &["a"]).await;
+    let store = store_with(&factory, retention(), &["a"]).await;
     let mut all = Vec::new();
     for number in 0..1_010 {
         all.push(stored(&store, unkeyed("a", "x", Status::ALL[number % 3])).await);
     }
     let document = all[0].document;
-    assert_eq!(store.log.history(&id("a"), document).await.unwrap(), all[10..]);
+    assert_eq!(history(&store, &id("a"), document).await, all[10..]);
+    store.log.close().await;
+    let store = factory.open(Retention { max_events: 5, ..retention() }).await;
     store.log.prune(at(0)).await.unwrap();
-    assert_eq!(store.log.history(&id("a"), document).await.unwrap(), all[1_005..]);
+    assert_eq!(history(&store, &id("a"), document).await, all[1_005..]);
+}
+
+/// 200 kB each: five exceed the bytes of a page, and six are beyond them.
+pub(crate) async fn document_list_and_history_are_cut_by_bytes(factory: impl StoreFactory) {
+    let store = store_with(&factory, retention(), &["a"]).await;
+    let (mut listed, mut events) = (Vec::new(), Vec::new());
+    for number in 0..13 {
+        listed.push(stored(&store, large(&format!("job-{number}"), Status::Completed, 200_000)).await.document);
+        events.push(stored(&store, large("x", Status::ALL[number % 3], 200_000)).await);
+    }
+    listed.insert(1, events[0].document);
+    listed.reverse();
+    let (mut seen, mut sizes, mut cursor) = (Vec::new(), Vec::new(), None);
+    loop {
+        let page = store.log.documents(&id("a"), DocumentQuery { cursor, ..ANY }).await.unwrap();
+        sizes.push(page.documents.len());
+        seen.extend(page.documents.iter().map(|document| document.id));
+        cursor = page.next;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    assert_eq!((seen, sizes), (listed, vec![6, 6, 2]));
+    let (mut seen, mut sizes, mut cursor) = (Vec::new(), Vec::new(), None);
+    loop {
+        let page = store.log.history(&id("a"), events[0].document, 1_000, cursor).await.unwrap();
+        sizes.push(page.items.len());
+        seen.splice(..0, page.items);
+        cursor = page.next;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    assert_eq!((&seen, sizes), (&events, vec![6, 6, 1]));
+    let two = store.log.history(&id("a"), events[0].document, 2, None).await.unwrap();
+    assert_eq!((two.items.as_slice(), two.next), (&events[11..], Some(events[10].id.sequence)));
+    // A cursor is no access to the events of another document.
+    let foreign = store.log.history(&id("a"), events[0].document, 2, Some(events[3].id.sequence - 1)).await.unwrap();
+    assert_eq!((foreign.items.len(), foreign.next), (0, None));
 }
 
 pub(crate) async fn inactive_document_is_forgotten_after_thirty_days(factory: impl StoreFactory) {
@@ -183,7 +225,7 @@ pub(crate) async fn uuid_lookup_ignores_case(factory: impl StoreFactory) {
             assert_eq!(found.iter().map(|document| document.id).collect::<Vec<_>>(), [event.document], "{spelling}");
             assert_eq!(found[0].vendor_id.as_str(), upper, "the row keeps the first spelling");
         }
-        assert_eq!(store.log.history(&id("a"), event.document).await.unwrap(), [first, event]);
+        assert_eq!(history(&store, &id("a"), event.document).await, [first, event]);
     }
     // Identifiers other than UUIDs are case-sensitive.
     let (one, other) = (

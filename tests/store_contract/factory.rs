@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use docrelay::domain::{
-    Client, ClientRef, Disposition, QueueKey, Secret, SharedEvent, Status, Timestamp, Update, Vendor,
+    Client, ClientRef, Disposition, DocumentId, QueueKey, Secret, SharedEvent, Status, Timestamp, Update, Vendor,
 };
 use docrelay::store::sqlite::{OnCommit, Options, SqliteStore};
 use docrelay::store::{
@@ -36,7 +36,15 @@ impl SqliteFiles {
     }
 
     pub(crate) fn options(&self, on_commit: Option<OnCommit>) -> Options {
-        Options { path: self.path(), retention: retention(), readers: 4, seal: Arc::new(Mask(0x5a)), on_commit }
+        Options {
+            path: self.path(),
+            retention: retention(),
+            readers: 4,
+            seal: Arc::new(Mask(0x5a)),
+            on_commit,
+            on_thread_end: None,
+            on_given_up: None,
+        }
     }
 }
 
@@ -70,9 +78,13 @@ pub(crate) fn retention() -> Retention {
         max_event_age: Duration::from_secs(7 * 24 * 3600),
         max_events: 10_000_000,
         max_event_bytes: 100 << 30,
+        max_total_bytes: 200 << 30,
         max_reject_age: Duration::from_secs(7 * 24 * 3600),
         max_rejects: 1_000,
         max_reject_bytes: 64 << 20,
+        max_pending_age: Duration::from_secs(60 * 24 * 3600),
+        max_pending: 1_000_000,
+        max_pending_bytes: 1 << 40,
         max_delivery_age: Duration::from_secs(7 * 24 * 3600),
         max_deliveries: 1_000_000,
         max_attempt_bytes: 1 << 30,
@@ -165,6 +177,18 @@ pub(crate) const ALL: PageLimit = PageLimit { events: 1_000_000, bytes: usize::M
 pub(crate) async fn sequences(store: &Store, client: &str) -> Vec<u64> {
     let page = store.log.events_after(&id(client), 0, ALL).await.unwrap();
     page.events.iter().map(|event| event.id.sequence).collect()
+}
+
+/// The latest events of a document.
+pub(crate) async fn history(store: &Store, client: &ClientRef, document: DocumentId) -> Vec<SharedEvent> {
+    store.log.history(client, document, 1_000, None).await.unwrap().items
+}
+
+/// A message whose event has about this many bytes.
+pub(crate) fn large(vendor_id: &str, status: Status, bytes: usize) -> NewEvent {
+    let mut new_event = unkeyed("a", vendor_id, status);
+    new_event.update.result = serde_json::json!({"blob": "x".repeat(bytes)}).as_object().cloned();
+    new_event
 }
 
 pub(crate) fn json(event: &SharedEvent) -> serde_json::Value {

@@ -12,6 +12,7 @@ mod deliveries;
 mod documents;
 mod factory;
 mod lifecycle;
+mod maintenance;
 mod migration;
 mod notifications;
 mod outbox;
@@ -21,6 +22,7 @@ mod rejects;
 mod replay;
 mod routing;
 mod sqlite;
+mod threads;
 
 /// Makes a test of each function of the contract. Only a macro can make items with names.
 macro_rules! tests_of {
@@ -68,6 +70,8 @@ macro_rules! test_store {
                     complete_page_reaches_head_written_by_other_clients
                     complete_page_skips_no_concurrent_event
                     head_is_never_behind_read_results
+                    document_pages_hold_events_of_these_documents_only
+                    document_with_very_many_events_is_paged_completely
                     oldest_events_are_pruned_by_count_bytes_and_age
                     sequences_are_not_reused_after_full_prune
                     append_succeeds_during_prune
@@ -75,6 +79,9 @@ macro_rules! test_store {
                     events_with_future_time_are_pruned_with_their_successors
                     slow_clock_prunes_no_newer_events
                     prune_completes_under_constant_load
+                    history_bounds_hold_without_pruning_pass
+                    largest_client_is_pruned_beyond_total_bytes
+                    titles_count_in_history_bytes
                 }
                 documents {
                     document_state_follows_its_last_event
@@ -83,6 +90,7 @@ macro_rules! test_store {
                     event_counts_by_minute_and_status_are_bounded
                     history_lists_document_events_oldest_first
                     history_is_limited_to_newest_unpruned_thousand
+                    document_list_and_history_are_cut_by_bytes
                     inactive_document_is_forgotten_after_thirty_days
                     uuid_lookup_ignores_case
                     inactive_documents_are_forgotten_despite_future_time
@@ -110,6 +118,7 @@ macro_rules! test_store {
                 routing {
                     event_goes_to_named_else_default_notification
                     callback_gets_document_events_beside_notification
+                    callbacks_to_one_origin_share_a_queue_in_document_order
                     late_route_gets_latest_event_once
                     delivery_uses_current_callback
                     status_without_representation_in_format_is_not_queued
@@ -120,6 +129,9 @@ macro_rules! test_store {
                     events_of_one_document_are_delivered_in_order
                     first_attempts_precede_retries_each_by_due_time
                     due_page_reports_next_due_time
+                    page_of_two_has_a_first_attempt_and_a_retry
+                    queues_are_reported_when_their_deliveries_become_due
+                    all_queues_are_reported_after_opening_and_rescan
                     delivery_queues_are_isolated
                     finished_delivery_cannot_be_recorded_again
                     making_queue_due_keeps_document_order
@@ -127,16 +139,21 @@ macro_rules! test_store {
                 }
                 deliveries {
                     attempts_keep_order_and_truncate_responses
+                    delivery_list_and_attempts_are_cut_by_bytes
                     deliveries_are_filtered_and_listed_newest_first
                     manual_retry_restarts_schedule_in_document_order
                     retry_failed_requeues_deliveries_failed_since
                     finished_deliveries_are_pruned_by_age_count_and_bytes
                     delivery_outlives_its_pruned_event
+                    delivery_is_given_up_at_the_end_of_its_schedule
+                    oldest_pending_deliveries_are_given_up_beyond_the_limits
                 }
                 rejects {
                     reject_is_stored_completely_and_survives_reopen
                     rejects_are_paged_newest_first
+                    reject_list_is_cut_by_bytes
                     oldest_rejects_are_pruned_by_count_bytes_and_age
+                    unverified_rejects_displace_only_each_other
                     reject_is_removed_by_its_client_only
                 }
                 lifecycle {

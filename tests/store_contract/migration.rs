@@ -5,12 +5,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use docrelay::app::data::DataDirectory;
-use docrelay::domain::{ClientRef, Disposition, EventId, NotificationState, QueueKey, Secret, Status, Target, Vendor};
+use docrelay::domain::{
+    ClientRef, Disposition, Endpoint, EventId, NotificationState, QueueKey, Secret, Status, Vendor,
+};
 use docrelay::store::sqlite::{Options, SqliteStore};
 use docrelay::store::{AppendOutcome, DeliveryQuery, DeliveryState, DocumentQuery, DuplicateRule, NewEvent, Store};
 use rusqlite::Connection;
 
-use crate::factory::{ALL, SqliteFiles, id, record, unkeyed};
+use crate::factory::{ALL, SqliteFiles, history, id, record, unkeyed};
 
 const DUMP: &str = include_str!("../fixtures/database-v1.sql");
 
@@ -74,9 +76,12 @@ async fn version_1_history_is_found_and_continued() {
     let names: Vec<_> = documents.iter().map(|document| document.vendor_id.as_str()).collect();
     assert_eq!(names, ["dead-1", "slow-1", "job-2", "626626a0-749f-11e2-bfd6-000000000001"]);
     assert_eq!(documents[1].title.as_deref(), Some("Slow one"));
-    let history = store.log.history(&found(&store, "alpha"), documents[3].id).await.unwrap();
-    assert_eq!(history.iter().map(|event| event.status).collect::<Vec<_>>(), [Status::Pending, Status::Completed]);
-    assert_eq!(store.rejects.list(&found(&store, "alpha"), 10, None).await.unwrap()[0].reason, "status is missing");
+    let events = history(&store, &found(&store, "alpha"), documents[3].id).await;
+    assert_eq!(events.iter().map(|event| event.status).collect::<Vec<_>>(), [Status::Pending, Status::Completed]);
+    assert_eq!(
+        store.rejects.list(&found(&store, "alpha"), 10, None).await.unwrap().items[0].reason,
+        "status is missing"
+    );
 
     // Its documents are known, and new events follow.
     let known = NewEvent {
@@ -103,7 +108,7 @@ async fn version_1_deliveries_are_found_and_continued() {
     let states = async |store: &Store| {
         let query = DeliveryQuery { limit: 100, ..DeliveryQuery::default() };
         let deliveries = store.outbox.deliveries(&found(store, "alpha"), query).await.unwrap();
-        deliveries.iter().map(|found| (found.id, found.state, found.attempts.len())).collect::<Vec<_>>()
+        deliveries.items.iter().map(|found| (found.id, found.state, found.attempts.len())).collect::<Vec<_>>()
     };
     use DeliveryState::{Dead, Delivered, Pending};
     let before = [
@@ -118,20 +123,22 @@ async fn version_1_deliveries_are_found_and_continued() {
         (1, Delivered, 1),
     ];
     assert_eq!(states(&store).await, before);
-    let queues = store.outbox.ready().await;
+    let queues = store.outbox.ready().await.unwrap();
     assert_eq!(queues.len(), 2, "{queues:?}");
-    let slow = QueueKey { client: id("alpha").id, target: Target::Notification("slow".parse().unwrap()) };
+    let slow = QueueKey { client: id("alpha").id, endpoint: Endpoint::Notification("slow".parse().unwrap()) };
     let now = store.outbox.backlog().await.unwrap().oldest_due.unwrap().plus(std::time::Duration::from_secs(60));
     for queue in queues {
         let page = store.outbox.due(&queue, now, 10, Vec::new()).await.unwrap();
         let [head] = &page.deliveries[..] else { panic!("{page:?}") };
-        assert_eq!((head.failures, head.event.as_ref().map(|event| event.id.sequence)), (1, Some(5)));
+        let content = store.outbox.content(&queue, head.id).await.unwrap().unwrap();
+        assert_eq!((head.failures, content.event.as_ref().map(|event| event.id.sequence)), (1, Some(5)));
+        assert!(head.bytes > 0, "sizes are computed by the migration");
         if queue == slow {
             store.outbox.record_attempt(record(&queue, head.id, None, Disposition::Delivered, now)).await.unwrap();
             let next = store.outbox.due(&queue, now, 10, Vec::new()).await.unwrap();
             assert_eq!(next.deliveries.iter().map(|due| due.id).collect::<Vec<_>>(), [7], "the next of its document");
         } else {
-            let callback = head.callback.as_ref().unwrap();
+            let callback = content.callback.as_ref().unwrap();
             assert_eq!(callback.url, "http://127.0.0.1:18473/callback?key=secret");
         }
     }

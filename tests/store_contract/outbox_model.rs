@@ -179,13 +179,13 @@ impl Model {
 
     /// The id of the newest delivery of a queue.
     async fn newest_id(&self, queue: usize) -> u64 {
-        let target = self.queue(queue).target;
-        self.listed().await.into_iter().filter(|d| d.target == target).map(|d| d.id).max().unwrap()
+        let endpoint = self.queue(queue).endpoint;
+        self.listed().await.into_iter().filter(|d| d.target.endpoint() == endpoint).map(|d| d.id).max().unwrap()
     }
 
     async fn listed(&self) -> Vec<docrelay::store::Delivery> {
         let query = DeliveryQuery { limit: 10_000, ..DeliveryQuery::default() };
-        self.store.outbox.deliveries(&id("a"), query).await.unwrap()
+        self.store.outbox.deliveries(&id("a"), query).await.unwrap().items
     }
 
     async fn begin(&mut self, queue: usize, choice: usize) {

@@ -11,6 +11,7 @@ pub(crate) fn reject(number: u64) -> Reject {
         id: 0,
         hook: "id-1".into(),
         time: at(number),
+        verified: true,
         reason: "not JSON: \"'\u{0}".into(),
         raw: raw(&format!("{number} {}", "x".repeat(990))),
     }
@@ -24,8 +25,8 @@ pub(crate) async fn reject_is_stored_completely_and_survives_reopen(factory: imp
     assert_eq!(store.rejects.get(&id("b"), number).await.unwrap(), None);
     store.log.close().await;
     let store = factory.open(retention()).await;
-    assert_eq!(store.rejects.list(&id("a"), 10, None).await.unwrap(), [expected]);
-    assert!(store.rejects.list(&id("b"), 10, None).await.unwrap().is_empty());
+    assert_eq!(store.rejects.list(&id("a"), 10, None).await.unwrap().items, [expected]);
+    assert!(store.rejects.list(&id("b"), 10, None).await.unwrap().items.is_empty());
 }
 
 pub(crate) async fn rejects_are_paged_newest_first(factory: impl StoreFactory) {
@@ -40,11 +41,26 @@ pub(crate) async fn rejects_are_paged_newest_first(factory: impl StoreFactory) {
     let (mut before, mut seen) = (None, Vec::new());
     loop {
         let page = store.rejects.list(&id("a"), 3, before).await.unwrap();
-        let Some(last) = page.last() else { break };
-        before = Some(last.id);
-        seen.extend(page.iter().map(|reject| reject.id));
+        seen.extend(page.items.iter().map(|reject| reject.id));
+        before = page.next;
+        if before.is_none() {
+            break;
+        }
     }
     assert_eq!(seen, expected);
+}
+
+pub(crate) async fn reject_list_is_cut_by_bytes(factory: impl StoreFactory) {
+    let store = store_with(&factory, retention(), &["a"]).await;
+    let mut expected = Vec::new();
+    for number in 0..8 {
+        let reject = Reject { raw: raw(&"x".repeat(200_000)), ..reject(number) };
+        expected.insert(0, store.rejects.add(&id("a"), reject).await.unwrap());
+    }
+    let first = store.rejects.list(&id("a"), 50, None).await.unwrap();
+    let second = store.rejects.list(&id("a"), 50, first.next).await.unwrap();
+    let ids: Vec<u64> = first.items.iter().chain(&second.items).map(|reject| reject.id).collect();
+    assert_eq!((first.items.len(), second.items.len(), second.next, ids), (6, 2, None, expected));
 }
 
 pub(crate) async fn oldest_rejects_are_pruned_by_count_bytes_and_age(factory: impl StoreFactory) {
@@ -61,7 +77,7 @@ pub(crate) async fn oldest_rejects_are_pruned_by_count_bytes_and_age(factory: im
         stored_ids.push(store.rejects.add(&id("a"), reject(number)).await.unwrap());
     }
     let ids = async |store: &docrelay::store::Store, client| -> Vec<u64> {
-        store.rejects.list(&id(client), 100, None).await.unwrap().iter().rev().map(|reject| reject.id).collect()
+        store.rejects.list(&id(client), 100, None).await.unwrap().items.iter().rev().map(|reject| reject.id).collect()
     };
     assert_eq!(ids(&store, "a").await, stored_ids[3..], "by count");
     store.log.close().await;
@@ -79,6 +95,41 @@ pub(crate) async fn oldest_rejects_are_pruned_by_count_bytes_and_age(factory: im
         ids(&store, "a").await.is_empty() && ids(&store, "b").await.is_empty(),
         "a prune removes the newest by age, too"
     );
+}
+
+pub(crate) async fn unverified_rejects_displace_only_each_other(factory: impl StoreFactory) {
+    let bounds = Retention { max_rejects: 10, max_reject_bytes: 20_000, ..retention() };
+    let store = store_with(&factory, bounds.clone(), &["a", "b"]).await;
+    let unverified = |number: u64| Reject { verified: false, ..reject(number) };
+    let times = async |store: &docrelay::store::Store| -> Vec<(bool, u64)> {
+        let all = store.rejects.list(&id("a"), 100, None).await.unwrap();
+        all.items.iter().rev().map(|r| (r.verified, u64::try_from(r.time.millis() - at(0).millis()).unwrap())).collect()
+    };
+    let at_time = |number: u64| u64::try_from(at(number).millis() - at(0).millis()).unwrap();
+    let number = store.rejects.add(&id("a"), unverified(0)).await.unwrap();
+    let expected = Reject { id: number, ..unverified(0) };
+    assert_eq!(store.rejects.get(&id("a"), number).await.unwrap(), Some(expected));
+    for n in 1..4 {
+        store.rejects.add(&id("a"), unverified(n)).await.unwrap();
+    }
+    assert_eq!(times(&store).await, [(false, at_time(2)), (false, at_time(3))], "by number");
+    let large = Reject { raw: raw(&"x".repeat(3_000)), ..unverified(4) };
+    store.rejects.add(&id("a"), large).await.unwrap();
+    assert_eq!(times(&store).await, [(false, at_time(4))], "by bytes");
+    let too_large = Reject { raw: raw(&"x".repeat(5_000)), ..unverified(5) };
+    let refused = store.rejects.add(&id("a"), too_large).await;
+    assert!(matches!(refused, Err(StoreError::TooMany(_))), "{refused:?}");
+    assert_eq!(times(&store).await.len(), 1, "a refused one displaces nothing");
+    for n in 10..20 {
+        store.rejects.add(&id("a"), reject(n)).await.unwrap();
+    }
+    let verified: Vec<_> = (10..20).map(|n| (true, at_time(n))).collect();
+    assert_eq!(times(&store).await, verified, "unverified ones make room for verified ones");
+    let refused = store.rejects.add(&id("a"), unverified(20)).await;
+    assert!(matches!(refused, Err(StoreError::TooMany(_))), "{refused:?}");
+    store.log.close().await;
+    let store = factory.open(bounds).await;
+    assert_eq!(times(&store).await, verified);
 }
 
 pub(crate) async fn reject_is_removed_by_its_client_only(factory: impl StoreFactory) {

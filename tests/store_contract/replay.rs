@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
-use docrelay::store::{DocumentQuery, DuplicateRule, Log, PageLimit, Retention};
+use docrelay::domain::{DocumentId, Status};
+use docrelay::store::{DocumentQuery, DuplicateRule, Log, PageLimit, Retention, Store};
 use futures::future::Either;
 
-use crate::factory::{ALL, DAY, StoreFactory, at, id, new_document, raw, retention, sequences, store_with, stored};
+use crate::factory::{
+    ALL, DAY, StoreFactory, at, history, id, keyed, new_document, raw, retention, sequences, store_with, stored,
+    unkeyed,
+};
 
 fn limit(events: usize, bytes: usize) -> PageLimit {
     PageLimit { events, bytes }
@@ -90,11 +94,90 @@ pub(crate) async fn head_is_never_behind_read_results(factory: impl StoreFactory
         if let Some(document) = listed.documents.first() {
             let one = store.log.document(&id("a"), document.id).await.unwrap().unwrap();
             assert!(store.log.head() >= one.event.sequence, "the document");
-            let last = store.log.history(&id("a"), document.id).await.unwrap().last().unwrap().id;
+            let last = history(&store, &id("a"), document.id).await.last().unwrap().id;
             assert!(store.log.head() >= last.sequence, "its history");
         }
     }
     sender.await.unwrap();
+}
+
+/// Reads all pages of some documents from a position up to the head.
+async fn document_pages(log: &dyn Log, documents: &[DocumentId], mut after: u64, limit: PageLimit) -> Vec<u64> {
+    let mut seen = Vec::new();
+    loop {
+        let page = log.document_events_after(&id("a"), documents.to_vec(), after, limit).await.unwrap();
+        assert!(page.events.len() <= limit.events && page.events.iter().all(|e| documents.contains(&e.document)));
+        assert!(page.through > after || page.through == log.head());
+        seen.extend(page.events.iter().map(|event| event.id.sequence));
+        after = page.through;
+        if after == log.head() {
+            return seen;
+        }
+    }
+}
+
+pub(crate) async fn document_pages_hold_events_of_these_documents_only(factory: impl StoreFactory) {
+    let store = store_with(&factory, retention(), &["a", "b"]).await;
+    let mut all = Vec::new();
+    let foreign = stored(&store, new_document("b", 1_000)).await.document;
+    for number in 0..150 {
+        all.push(stored(&store, unkeyed("a", &format!("job-{}", number % 7), Status::ALL[number / 7 % 3])).await);
+        stored(&store, new_document("b", number)).await;
+    }
+    let unknown = "626626a0-749f-11e2-bfd6-000000000000".parse().unwrap();
+    let check = async |store: &Store, pruned_through: u64| {
+        for named in [vec![], vec![0], vec![3, 5], vec![0, 1, 2, 3, 4, 5, 6]] {
+            let mut documents: Vec<DocumentId> = named.iter().map(|number| all[*number].document).collect();
+            documents.extend([foreign, unknown]);
+            for after in [0, all[60].id.sequence, all[148].id.sequence, store.log.head()] {
+                let expected: Vec<u64> = all
+                    .iter()
+                    .filter(|event| documents.contains(&event.document))
+                    .map(|event| event.id.sequence)
+                    .filter(|sequence| *sequence > after.max(pruned_through))
+                    .collect();
+                for limit in [limit(1, usize::MAX), limit(7, usize::MAX), limit(1_000, 1), ALL] {
+                    let seen = document_pages(&*store.log, &documents, after, limit).await;
+                    assert_eq!(seen, expected, "{named:?} after {after}, {limit:?}");
+                }
+            }
+        }
+    };
+    check(&store, 0).await;
+    store.log.close().await;
+    let store = factory.open(Retention { max_events: 100, ..retention() }).await;
+    store.log.prune(at(0)).await.unwrap();
+    let pruned_through = all[49].id.sequence;
+    let page = store.log.document_events_after(&id("a"), vec![all[0].document], 0, ALL).await.unwrap();
+    assert_eq!(page.pruned_through, pruned_through);
+    check(&store, pruned_through).await;
+}
+
+/// More events than links are followed: the log is scanned instead.
+pub(crate) async fn document_with_very_many_events_is_paged_completely(factory: impl StoreFactory) {
+    let store = store_with(&factory, retention(), &["a"]).await;
+    let senders: Vec<_> = (0..50)
+        .map(|sender| {
+            let store = store.clone();
+            tokio::spawn(async move {
+                let mut many = Vec::new();
+                for number in 0..250 {
+                    let key = format!("{sender}-{number}");
+                    many.push(stored(&store, keyed("a", "many", Status::Completed, &key)).await);
+                    stored(&store, keyed("a", &key, Status::Completed, &format!("other {key}"))).await;
+                }
+                many
+            })
+        })
+        .collect();
+    let mut many = Vec::new();
+    for sender in senders {
+        many.extend(sender.await.unwrap());
+    }
+    let documents = [many[0].document];
+    let mut expected: Vec<u64> = many.iter().map(|event| event.id.sequence).collect();
+    expected.sort_unstable();
+    assert_eq!(document_pages(&*store.log, &documents, 0, limit(512, usize::MAX)).await, expected);
 }
 
 pub(crate) async fn complete_page_skips_no_concurrent_event(factory: impl StoreFactory) {
@@ -250,4 +333,57 @@ pub(crate) async fn prune_completes_under_constant_load(factory: impl StoreFacto
         }
     }
     panic!("pruning is slower than appending");
+}
+
+pub(crate) async fn history_bounds_hold_without_pruning_pass(factory: impl StoreFactory) {
+    let bounds = Retention { max_events: 50, max_event_bytes: 100_000, ..retention() };
+    let store = store_with(&factory, bounds, &["many", "large"]).await;
+    for first in (0..1_000).step_by(100) {
+        futures::future::join_all((first..first + 100).map(|number| store.log.append(new_document("many", number))))
+            .await;
+        for number in first..first + 4 {
+            let mut new_event = new_document("large", number);
+            new_event.raw = Some(raw(&"x".repeat(30_000)));
+            stored(&store, new_event).await;
+        }
+        // The slice after a batch has ended before the next one.
+        store.log.probe().await.unwrap();
+        store.log.probe().await.unwrap();
+        assert!(sequences(&store, "many").await.len() <= 50);
+        assert_eq!(sequences(&store, "large").await.len(), 3);
+    }
+    let page = store.log.events_after(&id("many"), 0, ALL).await.unwrap();
+    assert_eq!(page.events.len() as u64 + store.log.prune(at(0)).await.unwrap(), 1_000 + 40 - 3);
+}
+
+pub(crate) async fn largest_client_is_pruned_beyond_total_bytes(factory: impl StoreFactory) {
+    let bounds = Retention { max_total_bytes: 1_000_000, ..retention() };
+    let store = store_with(&factory, bounds, &["small", "large"]).await;
+    let small = stored(&store, new_document("small", 1)).await.id.sequence;
+    for number in 0..200 {
+        let mut new_event = new_document("large", number);
+        new_event.raw = Some(raw(&"x".repeat(10_000)));
+        stored(&store, new_event).await;
+    }
+    store.log.probe().await.unwrap();
+    store.log.probe().await.unwrap();
+    let left = sequences(&store, "large").await.len();
+    assert!((90..=97).contains(&left), "{left} events of about 10 kB");
+    assert_eq!(sequences(&store, "small").await, [small], "the oldest of all");
+}
+
+pub(crate) async fn titles_count_in_history_bytes(factory: impl StoreFactory) {
+    let bounds = Retention { max_event_bytes: 50_000, ..retention() };
+    let store = store_with(&factory, bounds, &["a"]).await;
+    for number in 0..100 {
+        let mut new_event = new_document("a", number);
+        new_event.update.title = Some("t".repeat(1_000));
+        stored(&store, new_event).await;
+        store.log.prune(at(0)).await.unwrap();
+    }
+    let query = DocumentQuery { limit: 1_000, ..DocumentQuery::default() };
+    let documents = store.log.documents(&id("a"), query).await.unwrap().documents;
+    let events = sequences(&store, "a").await.len();
+    assert!(documents.len() < 50, "{} documents of about 1 kB", documents.len());
+    assert!((25..40).contains(&events), "{events} events of about 1 kB beside them");
 }

@@ -7,7 +7,7 @@ use docrelay::domain::{
 use docrelay::store::{DuplicateRule, NewEvent, Store};
 
 use crate::factory::{StoreFactory, at, duplicate_of, id, keyed, retention, store_with, stored, unkeyed};
-use crate::outbox::{default_notification, due, due_events, notification_queue, page, settle};
+use crate::outbox::{content, default_notification, due, due_events, notification_queue, page, settle};
 
 pub(crate) fn callback(url: &str, format: Format) -> Callback {
     let credential = Some(Credential::Cookie(Secret::new("token of the callback")));
@@ -33,7 +33,7 @@ pub(crate) fn registration(vendor_id: &str, destinations: Destinations) -> NewEv
 
 /// The delivery queue of the callbacks to the origin of this URL.
 pub(crate) fn origin(client: &str, url: &str) -> QueueKey {
-    QueueKey { client: id(client).id, target: Target::of(&callback(url, Format::Gini)).unwrap() }
+    QueueKey { client: id(client).id, endpoint: Target::of(&callback(url, Format::Gini)).unwrap().endpoint() }
 }
 
 async fn store_with_two(factory: &impl StoreFactory) -> Store {
@@ -70,11 +70,31 @@ pub(crate) async fn callback_gets_document_events_beside_notification(factory: i
     for sequence in expected {
         let found = page(&store, &app, at(0)).await.deliveries;
         assert_eq!(found.len(), 1);
-        assert_eq!(found[0].event.as_ref().unwrap().id.sequence, sequence);
-        assert_eq!(found[0].callback, Some(callback(url, Format::Gini)));
+        let content = content(&store, &app, found[0].id).await;
+        assert_eq!(content.event.unwrap().id.sequence, sequence);
+        assert_eq!(content.callback, Some(callback(url, Format::Gini)));
         settle(&store, &app, found[0].id, Disposition::Delivered, at(0)).await;
     }
     assert_eq!(due(&store, &notification_queue("a", "main"), at(0)).await.len(), 2, "the notification gets them, too");
+}
+
+pub(crate) async fn callbacks_to_one_origin_share_a_queue_in_document_order(factory: impl StoreFactory) {
+    let store = store_with_two(&factory).await;
+    let app = origin("a", "https://app.example.com/");
+    let mut first = Vec::new();
+    for number in 0..3 {
+        let route = route_to_callback(&format!("https://app.example.com/done?job={number}"));
+        first.push(stored(&store, registration(&format!("x{number}"), route)).await.id.sequence);
+        stored(&store, unkeyed("a", &format!("x{number}"), Status::Completed)).await;
+    }
+    stored(&store, registration("y", route_to_callback("https://app.example.com:8443/done"))).await;
+    assert_eq!(due_events(&store, &app, at(0)).await, first, "the first event of each document");
+    let ids = due(&store, &app, at(0)).await;
+    settle(&store, &app, ids[1], Disposition::Delivered, at(1)).await;
+    assert_eq!(due_events(&store, &app, at(1)).await, [first[0], first[2], first[1] + 1]);
+    assert_eq!(due(&store, &origin("a", "https://app.example.com:8443/"), at(0)).await.len(), 1, "another port");
+    let url = content(&store, &app, ids[2]).await.callback.unwrap().url;
+    assert_eq!(url, "https://app.example.com/done?job=2");
 }
 
 pub(crate) async fn late_route_gets_latest_event_once(factory: impl StoreFactory) {
@@ -117,18 +137,19 @@ pub(crate) async fn delivery_uses_current_callback(factory: impl StoreFactory) {
     let store = store_with_two(&factory).await;
     stored(&store, registration("x", route_to_callback("https://app.example.com/old"))).await;
     duplicate_of(&store, registration("x", route_to_callback("https://app.example.com/new"))).await;
-    // Another URL means another queue; deliveries in the old queue have no callback any more.
-    let (old, new) = (origin("a", "https://app.example.com/old"), origin("a", "https://app.example.com/new"));
-    let found = page(&store, &new, at(0)).await.deliveries;
-    assert_eq!(found.len(), 1);
-    assert_eq!(found[0].callback, Some(callback("https://app.example.com/new", Format::Gini)));
-    assert_eq!(page(&store, &old, at(0)).await.deliveries[0].callback, None);
-    // The same URL with another token means the same queue.
+    // Another URL means another target; deliveries to the old one have no callback any more.
+    let app = origin("a", "https://app.example.com/");
+    let found = due(&store, &app, at(0)).await;
+    assert_eq!(found.len(), 2);
+    assert_eq!(content(&store, &app, found[0]).await.callback, None);
+    let current = Some(callback("https://app.example.com/new", Format::Gini));
+    assert_eq!(content(&store, &app, found[1]).await.callback, current);
+    // The same URL with another token means the same target.
     let mut other = callback("https://app.example.com/new", Format::Gini);
     other.credential = None;
     duplicate_of(&store, registration("x", Destinations { notification: None, callback: Some(other.clone()) })).await;
-    let found = page(&store, &new, at(0)).await.deliveries;
-    assert_eq!((found.len(), found[0].callback.clone()), (1, Some(other)));
+    assert_eq!(due(&store, &app, at(0)).await, found);
+    assert_eq!(content(&store, &app, found[1]).await.callback, Some(other));
 }
 
 pub(crate) async fn status_without_representation_in_format_is_not_queued(factory: impl StoreFactory) {

@@ -4,10 +4,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use docrelay::domain::{Format, Status};
 use docrelay::store::sqlite::{OpenError, Options, SqliteStore};
-use docrelay::store::{DeliveryQuery, DeliveryState, Store, StoreError};
+use docrelay::store::{DeliveryQuery, DeliveryState, GivenUp, Retention, Store, StoreError};
 use futures::FutureExt;
 use rusqlite::Connection;
 
@@ -107,8 +108,8 @@ async fn foreign_file_is_refused_and_left_unchanged() {
 async fn newer_schema_version_is_refused() {
     let files = SqliteFiles::new();
     files.open(retention()).await.log.close().await;
-    Connection::open(files.path()).unwrap().execute_batch("PRAGMA user_version = 2").unwrap();
-    assert!(matches!(refusal(files.options(None)), OpenError::Newer { found: 2, known: 1, .. }));
+    Connection::open(files.path()).unwrap().execute_batch("PRAGMA user_version = 1000").unwrap();
+    assert!(matches!(refusal(files.options(None)), OpenError::Newer { found: 1000, .. }));
 }
 
 #[tokio::test]
@@ -214,7 +215,7 @@ async fn interrupted_notification_removal_completes_on_reopen() {
     // Pruning runs after the removal, so its result means that both have completed.
     store.log.prune(at(0)).await.unwrap();
     let query = DeliveryQuery { state: Some(DeliveryState::Dead), limit: 2_000, ..DeliveryQuery::default() };
-    assert_eq!(store.outbox.deliveries(&id("a"), query).await.unwrap().len(), 1_200);
+    assert_eq!(store.outbox.deliveries(&id("a"), query).await.unwrap().items.len(), 1_200);
     assert_eq!(store.outbox.backlog().await.unwrap().pending, 0);
     assert!(due(&store, &notification_queue("a", "other"), at(0)).await.is_empty());
     store.log.close().await;
@@ -293,4 +294,25 @@ async fn on_commit_reports_each_transaction() {
     let counts: Vec<_> = reports.iter().map(|report| (report.commands, report.events, report.committed)).collect();
     assert_eq!(counts, [(1, 1, true), (1, 0, true)]);
     assert!(reports[0].wal_bytes > 0);
+}
+
+#[tokio::test]
+async fn given_up_deliveries_are_reported() {
+    let files = SqliteFiles::new();
+    let counts = Arc::new(Mutex::new(Vec::new()));
+    let counted = counts.clone();
+    let options = Options {
+        retention: Retention { max_pending: 2, max_pending_age: Duration::from_secs(60), ..retention() },
+        on_given_up: Some(Arc::new(move |reason, count| counted.lock().unwrap().push((reason, count)))),
+        ..files.options(None)
+    };
+    let store = SqliteStore::open(options).unwrap();
+    store.registry.add_client(crate::factory::client("a")).await.unwrap();
+    store.registry.add_notification(&id("a"), default_notification("main", Format::Gini)).await.unwrap();
+    futures::future::join_all((0..5).map(|number| store.log.append(new_document("a", number)))).await;
+    store.log.prune(at(60_001)).await.unwrap();
+    store.log.close().await;
+    let counts = counts.lock().unwrap();
+    let sum = |reason| counts.iter().filter(|(other, _)| *other == reason).map(|(_, count)| count).sum::<u64>();
+    assert_eq!((sum(GivenUp::OverLimit), sum(GivenUp::Expired)), (3, 2));
 }

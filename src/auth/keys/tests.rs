@@ -1,6 +1,8 @@
 //! Key files: first start, rotation, publication before use, and the JWK set.
 
 use super::*;
+use crate::auth::Scopes;
+use crate::domain::ClientRef;
 
 fn at(seconds: i64) -> Timestamp {
     Timestamp::from_seconds(seconds)
@@ -103,10 +105,4 @@ fn concurrent_first_starts_create_one_key() {
         }
     });
     assert_eq!(names(home.path()).len(), 1);
-}
-
-#[test]
-fn expires_in_of_one_hour_is_3599_seconds() {
-    assert_eq!(expires_in(Duration::from_secs(3600)), 3599);
-    assert_eq!(expires_in(Duration::ZERO), 0);
 }

@@ -41,6 +41,9 @@ impl Registry for Clients {
     fn hooks(&self, _: &ClientRef) -> Vec<Arc<Hook>> {
         Vec::new()
     }
+    fn hook_count(&self) -> usize {
+        0
+    }
     fn add_client(&self, _: Client) -> StoreFuture<'_, ()> {
         Box::pin(async { Ok(()) })
     }

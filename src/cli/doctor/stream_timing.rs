@@ -112,10 +112,10 @@ impl StreamTiming {
         self.last_byte = now;
         let room = MAX_OPENING_BYTES.saturating_sub(self.opening.len());
         self.opening.extend_from_slice(&bytes[..bytes.len().min(room)]);
-        let keepalives = bytes.iter().filter(|byte| self.lines.is_keepalive(**byte)).count();
+        let empty_lines = bytes.iter().filter(|byte| self.lines.is_keepalive(**byte)).count();
+        let keepalives = empty_lines + self.blocks.parse(bytes);
         self.keepalives += keepalives;
         self.has_bursts |= keepalives > 1 && gap > self.limits.network_delay;
-        self.blocks.parse(bytes);
     }
 
     /// The finding about the stream as a whole, at the end of the watch.
@@ -199,7 +199,9 @@ impl ParsedBlocks {
         Self { chunks, parser: SseByteStream::new(receiver), events: 0, retries: 0, refusal: None }
     }
 
-    fn parse(&mut self, bytes: Bytes) {
+    /// Returns the number of positions: a keepalive of a filtered stream may be a block with an id and nothing else.
+    fn parse(&mut self, bytes: Bytes) -> usize {
+        let mut positions = 0;
         // Full only after an error of the parser, which ends it.
         self.chunks.try_send(Ok(bytes)).ok();
         while let Some(Some(Ok(block))) = self.parser.next().now_or_never() {
@@ -208,8 +210,10 @@ impl ParsedBlocks {
                 self.refusal = block.data;
             } else {
                 self.events += usize::from(block.data.is_some());
+                positions += usize::from(block.id.is_some() && block.data.is_none() && block.retry.is_none());
             }
         }
+        positions
     }
 }
 
@@ -240,7 +244,7 @@ mod tests {
         let started = Instant::now();
         let at = |seconds: f64| started + Duration::from_secs_f64(seconds);
         let mut timing = StreamTiming::new(started, WAIT_LIMITS);
-        timing.receive(Bytes::from_static(b"\nretry: 3000\n\n"), started);
+        timing.receive(Bytes::from_static(b"\nretry: 3000\nid: a.1\n\n"), started);
         for (seconds, text) in bytes {
             timing.receive(Bytes::from_static(text.as_bytes()), at(*seconds));
         }
@@ -257,6 +261,8 @@ mod tests {
     fn regular_keepalives_or_events_are_ok() {
         let keepalives = finding(&[(15.0, "\n"), (30.0, "\n")], WatchEnd::TimeElapsed, 40.0);
         assert_finding(&keepalives, Severity::Ok, "2 keepalives and 0 events");
+        let positions = finding(&[(15.0, "id: a.4\n\n"), (30.0, "\n")], WatchEnd::TimeElapsed, 40.0);
+        assert_finding(&positions, Severity::Ok, "2 keepalives and 0 events");
         let event = "id: a.1\ndata: {\"event\":1}\n\n";
         let events = [(1.0, event), (15.0, &event[..9]), (16.0, &event[9..])];
         assert_finding(&finding(&events, WatchEnd::TimeElapsed, 20.0), Severity::Ok, "2 events");
@@ -297,9 +303,12 @@ mod tests {
 
     #[test]
     fn changed_opening_is_detected() {
-        for (opening, is_rewritten) in
-            [("\nretry: 1\n\n", false), ("retry: 1\n\n", true), ("\r\nretry: 1\r\n\r\n", true), (": hi\n\n", true)]
-        {
+        for (opening, is_rewritten) in [
+            ("\nretry: 1\nid: a.1\n\n", false),
+            ("retry: 1\n\n", true),
+            ("\r\nretry: 1\r\n\r\n", true),
+            (": hi\n\n", true),
+        ] {
             let timing = timing_of([opening.as_bytes()]);
             assert_eq!((timing.is_open(), timing.is_rewritten()), (true, is_rewritten), "{opening:?}");
         }

@@ -74,7 +74,7 @@ fn composed_webhook_of_every_vendor_verifies() {
     let whsec = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
     let secret = Secret::new(whsec);
     for (vendor, verify) in [
-        (Vendor::Ppj, Verify::Ppj { secret: secret.clone() }),
+        (Vendor::Ppj, Verify::Ppj { secret: secret.clone(), edition: None }),
         (Vendor::Baidu, Verify::Baidu { secret: secret.clone() }),
         (Vendor::Zoffice, Verify::Authorization { secret: secret.clone() }),
         (Vendor::Gini, Verify::Authorization { secret: secret.clone() }),

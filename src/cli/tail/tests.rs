@@ -102,6 +102,14 @@ async fn reset_is_printed_to_stderr() {
 }
 
 #[tokio::test]
+async fn stream_cut_before_its_first_event_resumes_after_its_opening() {
+    let opening = format!("{HEAD}\nretry: 1\nid: a.7\n\n");
+    let run = follow(&["--from", "earliest"], Some("t"), &[opening, format!("{HEAD}{REFUSAL}")]).await;
+    assert!(run.requests[0].contains("last-event-id: earliest\r\n"), "{}", run.requests[0]);
+    assert!(run.requests[1].contains("last-event-id: a.7\r\n"), "{}", run.requests[1]);
+}
+
+#[tokio::test]
 async fn live_stream_starts_at_log_end() {
     let (listener, base) = bind().await;
     let url = format!("{base}/below/events/client?status=ERROR&token=the%2Dtoken");

@@ -13,21 +13,10 @@ use url::{Host, Url};
 
 use crate::delivery::ForbiddenEndpoint;
 
-/// Resolves host names: the system's resolver, or that of a test.
+/// Resolves host names: `dns`, or the resolver of a test.
 pub(super) trait Resolver: Send + Sync {
     /// All addresses of the host.
     fn look_up(&self, host: &str) -> BoxFuture<'static, io::Result<Vec<IpAddr>>>;
-}
-
-/// The system's resolver. A lookup whose future was dropped occupies a blocking thread of tokio until the system's own
-/// timeout.
-pub(super) struct SystemResolver;
-
-impl Resolver for SystemResolver {
-    fn look_up(&self, host: &str) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> {
-        let host = host.to_owned();
-        Box::pin(async move { Ok(tokio::net::lookup_host((host, 0)).await?.map(|found| found.ip()).collect()) })
-    }
 }
 
 /// Why a host name has no address to connect to.

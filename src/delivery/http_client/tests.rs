@@ -45,7 +45,8 @@ impl Resolver for Script {
 }
 
 fn options(timeout: Duration, open: &[&str]) -> Options {
-    Options { timeout, allow_private: open.iter().map(|range| range.parse().expect("a range")).collect() }
+    let allow_private = open.iter().map(|range| range.parse().expect("a range")).collect();
+    Options { timeout, allow_private, dns_servers: Vec::new(), max_kept_connections: 64 }
 }
 
 /// A client that may call servers on this machine.

@@ -87,6 +87,11 @@ impl EndpointHealth {
         self.breaker
     }
 
+    /// Whether there is something to remember: the last attempts have failed.
+    pub(super) fn is_impaired(&self) -> bool {
+        self.consecutive_failures > 0 || self.breaker != BreakerState::Closed
+    }
+
     /// Forgets limit, failures and breaker: the endpoint was replaced, or its owner reports that it works.
     pub(super) fn reset(&mut self) {
         *self = Self { in_flight: self.in_flight, generation: self.generation.wrapping_add(1), ..Self::new() };

@@ -5,6 +5,17 @@ use std::time::Instant;
 use super::endpoint_health::{BreakerState, Observation};
 use crate::domain::{ClientId, Disposition, QueueKey, Timestamp};
 
+/// The bounds of a scheduler.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SchedulerLimits {
+    /// Attempts of all queues; at least 1.
+    pub(crate) permits: usize,
+    /// Queues in memory.
+    pub(crate) queues: usize,
+    /// Memory of the attempts in flight, in bytes; exceeded by one attempt at most.
+    pub(crate) content_bytes: u64,
+}
+
 /// The time of an event, on both clocks.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Now {
@@ -12,10 +23,27 @@ pub(crate) struct Now {
     pub(crate) wall: Timestamp,
 }
 
+/// The time span between the last report and the present.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct DueSpan {
+    /// Exclusive.
+    pub(crate) after: Timestamp,
+    /// Inclusive.
+    pub(crate) through: Timestamp,
+}
+
 #[derive(Debug)]
 pub(crate) enum SchedulerEvent {
+    /// The first event.
+    Start,
     /// The store has, or may have, due deliveries in this queue.
     QueueReady(QueueKey),
+    /// The store could not say which queues are ready.
+    ReadyFailed,
+    /// Response to [`SchedulerAction::WakeDue`], with the earliest due time after the time span.
+    DueWoken(Option<Timestamp>),
+    /// Response to [`SchedulerAction::WakeDue`].
+    WakeFailed(DueSpan),
     /// Response to [`SchedulerAction::LoadPage`].
     PageLoaded {
         queue: QueueKey,
@@ -33,6 +61,10 @@ pub(crate) enum SchedulerEvent {
         observation: Option<Observation>,
         /// `None` if there is no outcome to store: the delivery was removed with its receiver.
         disposition: Option<Disposition>,
+    },
+    /// Response to [`SchedulerAction::StartAttempt`]: the store could not read the delivery. It is loaded again later.
+    AttemptPostponed {
+        delivery: u64,
     },
     /// Response to [`SchedulerAction::StoreOutcome`].
     OutcomeStored {
@@ -67,9 +99,11 @@ pub(crate) enum SchedulerCommand {
 pub(crate) enum SchedulerAction {
     /// Read the due deliveries of a queue, without those in `exclude`.
     LoadPage { queue: QueueKey, limit: usize, exclude: Vec<u64> },
-    /// Drop these deliveries from memory. They are loaded again later.
-    Discard { deliveries: Vec<u64> },
-    /// Attempt a delivery of a loaded page.
+    /// Have the queues reported in which a delivery became due in this time span.
+    WakeDue(DueSpan),
+    /// Have every queue with pending deliveries reported.
+    Rescan,
+    /// Read a delivery of a loaded page and attempt it.
     StartAttempt { queue: QueueKey, delivery: u64 },
     /// Store the outcome of the finished attempt.
     StoreOutcome { delivery: u64 },
@@ -91,6 +125,8 @@ pub(crate) struct LoadedPage {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Prefetched {
     pub(crate) id: u64,
+    /// Memory of an attempt, in bytes.
+    pub(crate) bytes: u64,
     pub(crate) kind: AttemptKind,
 }
 
@@ -99,6 +135,15 @@ pub(crate) enum AttemptKind {
     /// The delivery has no failed attempt.
     First,
     Retry,
+}
+
+impl AttemptKind {
+    pub(crate) fn other(self) -> Self {
+        match self {
+            AttemptKind::First => AttemptKind::Retry,
+            AttemptKind::Retry => AttemptKind::First,
+        }
+    }
 }
 
 /// How many attempts of a queue may be in flight.

@@ -1,18 +1,13 @@
-//! Fairness among queues: the round-robin order in which they start attempts, and the limits on concurrent attempts in
-//! all, of each client, and of each origin of a client's callbacks. Queues that reached a limit wait here, in order, until
-//! a permit of that limit is released.
+//! Fairness among queues: the round-robin order in which they start attempts, and the limits on attempts and their memory
+//! in all and of each client. Queues of a client that reached its limit wait here, in order, until a permit is released.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::Arc;
 
-use super::AttemptKind;
-use crate::domain::{ClientId, QueueKey, Target};
+use super::{AttemptKind, SchedulerLimits};
+use crate::domain::{ClientId, QueueKey};
 
 /// One turn of so many prefers a retry, so that an endless backlog of first attempts does not starve the retries.
 const TURNS_PER_RETRY: usize = 8;
-
-/// Permits for the callbacks of one client to one origin, where each callback URL has a queue of its own.
-const PERMITS_PER_ORIGIN: usize = 64;
 
 /// The queues with a delivery to attempt, in two round-robin lists.
 #[derive(Debug, Default)]
@@ -63,122 +58,122 @@ impl Turns {
     }
 }
 
-/// The permits of all attempts from their start until their outcome is stored.
+/// The permits and the memory of all attempts from their start until their outcome is stored.
 #[derive(Debug)]
 pub(super) struct ConcurrencyLimits {
     permits: usize,
-    in_use: usize,
+    content_bytes: u64,
+    in_use: InUse,
     retries_in_use: usize,
-    /// Only groups with a permit in use or with a blocked queue.
-    groups: HashMap<LimitGroup, GroupState>,
+    /// Only clients with a permit in use or with a blocked queue.
+    clients: HashMap<ClientId, ClientState>,
 }
 
-/// Queues that share a limit.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) enum LimitGroup {
-    /// All queues of a client.
-    Client(ClientId),
-    /// A client's callbacks to one origin.
-    Origin(ClientId, Arc<str>),
+/// What attempts use.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) struct InUse {
+    pub(super) permits: usize,
+    pub(super) bytes: u64,
+}
+
+impl InUse {
+    fn add(&mut self, bytes: u64) {
+        self.permits += 1;
+        self.bytes = self.bytes.saturating_add(bytes);
+    }
+
+    fn remove(&mut self, bytes: u64) {
+        self.permits = self.permits.saturating_sub(1);
+        self.bytes = self.bytes.saturating_sub(bytes);
+    }
 }
 
 #[derive(Debug, Default)]
-struct GroupState {
-    in_use: usize,
+struct ClientState {
+    in_use: InUse,
+    /// Queues that wait for a permit of this client.
     blocked: VecDeque<QueueKey>,
 }
 
 impl ConcurrencyLimits {
-    pub(super) fn new(permits: usize) -> Self {
-        Self { permits: permits.max(1), in_use: 0, retries_in_use: 0, groups: HashMap::new() }
+    pub(super) fn new(limits: SchedulerLimits) -> Self {
+        Self {
+            permits: limits.permits.max(1),
+            content_bytes: limits.content_bytes.max(1),
+            in_use: InUse::default(),
+            retries_in_use: 0,
+            clients: HashMap::new(),
+        }
     }
 
-    /// Whether the limit on all attempts has a free permit. Retries may use three quarters of them.
+    /// Whether the limit on all attempts has a free permit. Retries may use three quarters of them. The attempt that
+    /// exceeds the memory is the last one.
     pub(super) fn has_free(&self, kind: AttemptKind) -> bool {
         let retries_full = self.retries_in_use >= self.permits - self.permits / 4;
-        self.in_use < self.permits && !(kind == AttemptKind::Retry && retries_full)
+        let is_free = self.in_use.permits < self.permits && self.in_use.bytes < self.content_bytes;
+        is_free && !(kind == AttemptKind::Retry && retries_full)
     }
 
-    /// Takes a permit for an attempt of `queue`.
-    ///
-    /// # Errors
-    ///
-    /// The group whose limit is reached; no permit is taken.
-    pub(super) fn acquire(&mut self, queue: &QueueKey, kind: AttemptKind) -> Result<(), LimitGroup> {
-        let groups = groups_of(queue);
-        if let Some(full) = groups.iter().find(|group| !self.has_capacity(group)) {
-            return Err(full.clone());
+    /// Takes a permit and `bytes` of memory for an attempt of this client. Returns `false` and takes nothing if the
+    /// client's limit is reached.
+    pub(super) fn acquire(&mut self, client: &ClientId, kind: AttemptKind, bytes: u64) -> bool {
+        if !self.has_capacity(client) {
+            return false;
         }
-        for group in groups {
-            self.groups.entry(group).or_default().in_use += 1;
-        }
-        self.in_use += 1;
+        self.clients.entry(client.clone()).or_default().in_use.add(bytes);
+        self.in_use.add(bytes);
         self.retries_in_use += usize::from(kind == AttemptKind::Retry);
-        Ok(())
+        true
     }
 
-    /// Releases a permit that `acquire` took with the same arguments.
-    pub(super) fn release(&mut self, queue: &QueueKey, kind: AttemptKind) {
-        self.in_use = self.in_use.saturating_sub(1);
+    /// Releases what `acquire` took with the same arguments.
+    pub(super) fn release(&mut self, client: &ClientId, kind: AttemptKind, bytes: u64) {
+        self.in_use.remove(bytes);
         self.retries_in_use = self.retries_in_use.saturating_sub(usize::from(kind == AttemptKind::Retry));
-        for group in groups_of(queue) {
-            if let Some(state) = self.groups.get_mut(&group) {
-                state.in_use = state.in_use.saturating_sub(1);
-            }
-            self.remove_unused(&group);
+        if let Some(state) = self.clients.get_mut(client) {
+            state.in_use.remove(bytes);
         }
+        self.remove_unused(client);
     }
 
-    /// Queues `queue` behind the other blocked queues of the group.
-    pub(super) fn block(&mut self, group: LimitGroup, queue: QueueKey) {
-        self.groups.entry(group).or_default().blocked.push_back(queue);
+    /// Queues `queue` behind the other blocked queues of its client.
+    pub(super) fn block(&mut self, queue: QueueKey) {
+        self.clients.entry(queue.client.clone()).or_default().blocked.push_back(queue);
     }
 
-    /// The queue that is blocked on this group for the longest time, if the group has a free permit.
-    pub(super) fn unblock_next(&mut self, group: &LimitGroup) -> Option<QueueKey> {
-        if !self.has_capacity(group) {
+    /// The queue of the client that is blocked for the longest time, if the client has a free permit.
+    pub(super) fn unblock_next(&mut self, client: &ClientId) -> Option<QueueKey> {
+        if !self.has_capacity(client) {
             return None;
         }
-        let queue = self.groups.get_mut(group)?.blocked.pop_front();
-        self.remove_unused(group);
+        let queue = self.clients.get_mut(client)?.blocked.pop_front();
+        self.remove_unused(client);
         queue
     }
 
-    /// Permits in use, and how many of them by retries.
+    /// What is in use, and how many permits of it by retries.
     #[cfg(test)]
-    pub(super) fn in_use(&self) -> (usize, usize) {
+    pub(super) fn in_use(&self) -> (InUse, usize) {
         (self.in_use, self.retries_in_use)
     }
 
     #[cfg(test)]
     pub(super) fn is_unused(&self) -> bool {
-        self.in_use == 0 && self.groups.is_empty()
+        self.in_use == InUse::default() && self.clients.is_empty()
     }
 
-    pub(super) fn has_capacity(&self, group: &LimitGroup) -> bool {
-        self.groups.get(group).is_none_or(|state| state.in_use < self.limit(group))
+    /// A client may use a quarter of all permits and of the memory, so that no client delays the others.
+    pub(super) fn has_capacity(&self, client: &ClientId) -> bool {
+        self.clients.get(client).is_none_or(|state| {
+            let InUse { permits, bytes } = state.in_use;
+            permits < (self.permits / 4).max(1) && bytes < (self.content_bytes / 4).max(1)
+        })
     }
 
-    /// A client may use a quarter of all permits, so that no client delays the others.
-    fn limit(&self, group: &LimitGroup) -> usize {
-        match group {
-            LimitGroup::Client(_) => (self.permits / 4).max(1),
-            LimitGroup::Origin(..) => PERMITS_PER_ORIGIN,
+    fn remove_unused(&mut self, client: &ClientId) {
+        if self.clients.get(client).is_some_and(|state| state.in_use.permits == 0 && state.blocked.is_empty()) {
+            self.clients.remove(client);
         }
-    }
-
-    fn remove_unused(&mut self, group: &LimitGroup) {
-        if self.groups.get(group).is_some_and(|state| state.in_use == 0 && state.blocked.is_empty()) {
-            self.groups.remove(group);
-        }
-    }
-}
-
-pub(super) fn groups_of(queue: &QueueKey) -> Vec<LimitGroup> {
-    let client = LimitGroup::Client(queue.client.clone());
-    match &queue.target {
-        Target::Notification(_) => vec![client],
-        Target::Callback { origin, .. } => vec![client, LimitGroup::Origin(queue.client.clone(), origin.clone())],
     }
 }
 
@@ -186,46 +181,55 @@ pub(super) fn groups_of(queue: &QueueKey) -> Vec<LimitGroup> {
 mod tests {
     use super::AttemptKind::{First, Retry};
     use super::*;
+    use crate::domain::Endpoint;
 
-    fn queue(client: &str, target: &str) -> QueueKey {
-        QueueKey { client: client.parse().expect("client id"), target: Target::from_key(target).expect("target key") }
+    const LIMITS: SchedulerLimits = SchedulerLimits { permits: 8, queues: 64, content_bytes: 1 << 30 };
+
+    fn client(name: &str) -> ClientId {
+        name.parse().expect("client id")
+    }
+
+    fn queue(client: &ClientId, name: &str) -> QueueKey {
+        QueueKey { client: client.clone(), endpoint: Endpoint::from_key(name).expect("endpoint key") }
     }
 
     #[test]
     fn client_gets_a_quarter_and_its_queues_wait_for_a_release() {
-        let mut limits = ConcurrencyLimits::new(8);
-        let (mine, next, other) = (queue("a", "x"), queue("a", "y"), queue("b", "x"));
-        assert_eq!([limits.acquire(&mine, First), limits.acquire(&mine, First)], [Ok(()), Ok(())]);
-        let full = limits.acquire(&next, First).expect_err("two of eight");
-        limits.block(full.clone(), next.clone());
-        assert_eq!(limits.acquire(&other, First), Ok(()), "other clients are not blocked");
-        assert_eq!(limits.unblock_next(&full), None, "no permit is free");
-        limits.release(&mine, First);
-        assert_eq!(limits.unblock_next(&full), Some(next.clone()));
-        assert_eq!(limits.acquire(&next, First), Ok(()));
-        for queue in [&mine, &next, &other] {
-            limits.release(queue, First);
+        let mut limits = ConcurrencyLimits::new(LIMITS);
+        let (a, b) = (client("a"), client("b"));
+        assert!(limits.acquire(&a, First, 9) && limits.acquire(&a, First, 9));
+        assert!(!limits.acquire(&a, First, 9), "two of eight");
+        limits.block(queue(&a, "y"));
+        assert!(limits.acquire(&b, First, 9), "other clients are not blocked");
+        assert_eq!(limits.unblock_next(&a), None, "no permit is free");
+        limits.release(&a, First, 9);
+        assert_eq!(limits.unblock_next(&a), Some(queue(&a, "y")));
+        assert!(limits.acquire(&a, First, 9));
+        for client in [&a, &a, &b] {
+            limits.release(client, First, 9);
         }
-        assert!(limits.is_unused(), "unused groups are removed");
+        assert!(limits.is_unused(), "unused clients are removed");
     }
 
     #[test]
     fn retries_leave_a_quarter_to_first_attempts() {
-        let mut limits = ConcurrencyLimits::new(8);
+        let mut limits = ConcurrencyLimits::new(LIMITS);
         for n in 0..6 {
             assert!(limits.has_free(Retry));
-            assert_eq!(limits.acquire(&queue(&format!("c{n}"), "x"), Retry), Ok(()));
+            assert!(limits.acquire(&client(&format!("c{n}")), Retry, 9));
         }
         assert!(!limits.has_free(Retry) && limits.has_free(First));
     }
 
     #[test]
-    fn callbacks_to_one_origin_have_a_limit() {
-        let mut limits = ConcurrencyLimits::new(1024);
-        for n in 0..PERMITS_PER_ORIGIN {
-            assert_eq!(limits.acquire(&queue("a", &format!("@https://app.example#{n:016x}")), First), Ok(()));
-        }
-        assert!(limits.acquire(&queue("a", "@https://app.example#ffffffffffffffff"), First).is_err());
-        assert_eq!(limits.acquire(&queue("a", "@https://other.example#0000000000000000"), First), Ok(()));
+    fn memory_is_exceeded_by_one_attempt_at_most() {
+        let mut limits = ConcurrencyLimits::new(SchedulerLimits { content_bytes: 400, ..LIMITS });
+        let (a, b) = (client("a"), client("b"));
+        assert!(limits.acquire(&a, First, 99), "a quarter for each client");
+        assert!(limits.acquire(&a, First, 250) && !limits.acquire(&a, First, 1));
+        assert!(limits.has_free(First) && limits.acquire(&b, First, 1_000));
+        assert!(!limits.has_free(First) && !limits.has_free(Retry));
+        limits.release(&b, First, 1_000);
+        assert!(limits.has_free(First));
     }
 }

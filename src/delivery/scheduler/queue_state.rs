@@ -8,8 +8,11 @@ use std::time::Instant;
 use super::endpoint_health::{BreakerState, EndpointHealth};
 use super::{AttemptKind, Parallelism, Prefetched};
 
-/// Deliveries of one page. Together with their events this bounds the memory of a queue.
+/// Deliveries of one page.
 const PREFETCH: usize = 64;
+
+/// Deliveries of a page while the breaker is half-open: a first attempt and a retry, if there are both.
+const HALF_OPEN_PREFETCH: usize = 2;
 
 /// The next page is loaded when fewer deliveries than this are prefetched.
 const LOW_WATER_MARK: usize = 16;
@@ -19,14 +22,21 @@ pub(super) struct QueueState {
     pub(super) health: EndpointHealth,
     pub(super) parallelism: Parallelism,
     /// Prefetched deliveries without an attempt.
-    first: VecDeque<u64>,
+    first: VecDeque<Prefetched>,
     /// Prefetched deliveries with a failed attempt.
-    retries: VecDeque<u64>,
+    retries: VecDeque<Prefetched>,
+    /// The kind of the next attempt while the breaker is half-open, if both kinds are prefetched. Otherwise new events
+    /// would take every probe, and no delivery to a dead endpoint would get its second attempt.
+    next_probe: AttemptKind,
     /// Prefetched and in-flight deliveries: excluded from the next page.
     pub(super) held: HashSet<u64>,
     /// The store may have due deliveries that are not in `held`.
     pub(super) has_more: bool,
     pub(super) is_loading: bool,
+    /// A delivery of the queue is due later.
+    pub(super) expects_due: bool,
+    /// When the health of a queue without work is forgotten.
+    pub(super) forget_at: Option<Instant>,
     /// The time of this queue's timer.
     pub(super) alarm: Option<Instant>,
     /// Waits for a permit of a limit group.
@@ -44,9 +54,12 @@ impl QueueState {
             parallelism: Parallelism::Adaptive,
             first: VecDeque::new(),
             retries: VecDeque::new(),
+            next_probe: AttemptKind::Retry,
             held: HashSet::new(),
             has_more: false,
             is_loading: false,
+            expects_due: false,
+            forget_at: None,
             alarm: None,
             is_blocked: false,
             retry_requested: HashSet::new(),
@@ -62,7 +75,7 @@ impl QueueState {
         match self.health.breaker() {
             _ if !self.has_more || self.is_loading || available == 0 => 0,
             BreakerState::Closed if prefetched < LOW_WATER_MARK => PREFETCH,
-            BreakerState::HalfOpen if prefetched == 0 => 1,
+            BreakerState::HalfOpen if prefetched == 0 => HALF_OPEN_PREFETCH,
             BreakerState::Closed | BreakerState::HalfOpen | BreakerState::Open { .. } => 0,
         }
     }
@@ -77,28 +90,42 @@ impl QueueState {
     }
 
     pub(super) fn prefetch(&mut self, deliveries: Vec<Prefetched>) {
-        for Prefetched { id, kind } in deliveries {
-            if self.held.insert(id) {
-                self.prefetched(kind).push_back(id);
+        for delivery in deliveries {
+            if self.held.insert(delivery.id) {
+                self.prefetched(delivery.kind).push_back(delivery);
             }
         }
     }
 
-    /// Discards all prefetched deliveries and returns them. They are still in the store and are loaded again.
-    pub(super) fn discard(&mut self) -> Vec<u64> {
-        let discarded: Vec<u64> = self.first.drain(..).chain(self.retries.drain(..)).collect();
-        for id in &discarded {
-            self.held.remove(id);
+    /// Discards all prefetched deliveries. They are still in the store and are loaded again.
+    pub(super) fn discard(&mut self) {
+        for discarded in self.first.drain(..).chain(self.retries.drain(..)) {
+            self.held.remove(&discarded.id);
+            self.has_more = true;
         }
-        self.has_more |= !discarded.is_empty();
-        discarded
     }
 
-    pub(super) fn pop(&mut self, kind: AttemptKind) -> Option<u64> {
-        self.prefetched(kind).pop_front()
+    /// The delivery that [`QueueState::pop`] returns.
+    pub(super) fn peek(&self, kind: AttemptKind) -> Option<Prefetched> {
+        let prefetched = match kind {
+            AttemptKind::First => &self.first,
+            AttemptKind::Retry => &self.retries,
+        };
+        prefetched.front().copied()
     }
 
-    pub(super) fn has_prefetched(&self, kind: AttemptKind) -> bool {
+    pub(super) fn pop(&mut self, kind: AttemptKind) {
+        self.prefetched(kind).pop_front();
+        self.next_probe = kind.other();
+    }
+
+    /// Whether the next attempt may be of this kind.
+    pub(super) fn can_attempt(&self, kind: AttemptKind) -> bool {
+        let is_probe = self.health.breaker() != BreakerState::Closed;
+        self.has_prefetched(kind) && !(is_probe && kind != self.next_probe && self.has_prefetched(self.next_probe))
+    }
+
+    fn has_prefetched(&self, kind: AttemptKind) -> bool {
         match kind {
             AttemptKind::First => !self.first.is_empty(),
             AttemptKind::Retry => !self.retries.is_empty(),
@@ -107,6 +134,11 @@ impl QueueState {
 
     pub(super) fn has_any_prefetched(&self) -> bool {
         self.has_prefetched(AttemptKind::First) || self.has_prefetched(AttemptKind::Retry)
+    }
+
+    /// Whether it can be evicted: no attempt is in flight, and no page is being loaded.
+    pub(super) fn is_evictable(&self) -> bool {
+        !self.is_loading && self.held.len() == self.first.len() + self.retries.len()
     }
 
     /// Removes a delivery whose attempt ended. Returns whether its owner requested a retry during the attempt.
@@ -123,12 +155,12 @@ impl QueueState {
         has_changed.then_some(state)
     }
 
-    /// Nothing is held, and nothing wakes the queue: its state can be dropped.
+    /// Nothing is held or due.
     pub(super) fn is_idle(&self) -> bool {
-        self.held.is_empty() && !self.has_more && !self.is_loading && self.alarm.is_none()
+        self.held.is_empty() && !self.has_more && !self.is_loading
     }
 
-    fn prefetched(&mut self, kind: AttemptKind) -> &mut VecDeque<u64> {
+    fn prefetched(&mut self, kind: AttemptKind) -> &mut VecDeque<Prefetched> {
         match kind {
             AttemptKind::First => &mut self.first,
             AttemptKind::Retry => &mut self.retries,

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::StatusCode;
+use http::{HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{ClientId, Timestamp};
-use crate::http::Context;
 use crate::http::request::Request;
 use crate::http::response::{self, HandlerResult, Problem};
+use crate::http::{Context, accept};
 use crate::manage::ClientWithSecret;
-use crate::metrics::CONTENT_TYPE;
+use crate::metrics::ExpositionFormat;
 
 /// A client with its secret: in the response to its creation or rotation only.
 #[derive(Serialize)]
@@ -39,29 +39,40 @@ pub(in crate::http) async fn livez(_: Arc<Context>, _: Request) -> HandlerResult
     Ok(response::text(StatusCode::OK, "text/plain; charset=utf-8", "ok\n"))
 }
 
-/// `GET /readyz`: the store accepts. If it does not, `/livez` still succeeds: a restart would not help.
+/// `GET /readyz`: the store accepts. If it does not, `/livez` still succeeds: a restart would not help. A warning does not make
+/// the relay unready, because it accepts webhooks that nobody would send again.
 pub(in crate::http) async fn readyz(context: Arc<Context>, _: Request) -> HandlerResult {
     if context.hub.is_stopping() {
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the relay is stopping"));
     }
     match context.ingest.check_ready().await {
-        Ok(()) => Ok(response::text(StatusCode::OK, "text/plain; charset=utf-8", "ok\n")),
+        Ok(()) => {
+            let warning = context.ingest.warning().map(|warning| format!("warning: {warning}\n"));
+            let text = format!("ok\n{}", warning.unwrap_or_default());
+            Ok(response::text(StatusCode::OK, "text/plain; charset=utf-8", text))
+        }
         // On this address the reason is not a secret.
         Err(error) => Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())),
     }
 }
 
 /// `GET /metrics`
-pub(in crate::http) async fn metrics(context: Arc<Context>, _: Request) -> HandlerResult {
-    let slowest = context.hub.list().first().map_or(0, |f| f.lag);
-    context.metrics.follower_lag.set(i64::try_from(slowest).unwrap_or(i64::MAX));
+pub(in crate::http) async fn metrics(context: Arc<Context>, request: Request) -> HandlerResult {
+    context.metrics.follower_lag.set(i64::try_from(context.hub.max_lag()).unwrap_or(i64::MAX));
+    context.metrics.ring_bytes.set(i64::try_from(context.hub.ring_bytes()).unwrap_or(i64::MAX));
     // If the store does not respond, the other metrics are still reported.
     if let Ok(backlog) = context.deliveries.backlog().await {
         let late = backlog.oldest_due.map_or(Duration::ZERO, |due| due.until(Timestamp::now()));
         context.metrics.deliveries_pending.set(i64::try_from(backlog.pending).unwrap_or(i64::MAX));
         context.metrics.deliveries_oldest_due.set(i64::try_from(late.as_secs()).unwrap_or(i64::MAX));
     }
-    Ok(response::text(StatusCode::OK, CONTENT_TYPE, context.metrics.render()))
+    let format = match accept::prefers_open_metrics(&request.headers) {
+        true => ExpositionFormat::OpenMetrics,
+        false => ExpositionFormat::Text,
+    };
+    let mut page = response::text(StatusCode::OK, format.content_type(), context.metrics.render(format));
+    page.headers_mut().insert(header::VARY, HeaderValue::from_static("accept"));
+    Ok(page)
 }
 
 /// `GET /admin/clients`

@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::auth::Grant;
 use crate::domain::{DocumentId, EventId, Target, Timestamp};
 use crate::http::Context;
-use crate::http::pagination::{PageRequest, PageSize, optional_parameter};
+use crate::http::pagination::{PageRequest, PageSize, next_text, optional_parameter};
 use crate::http::request::Request;
 use crate::http::response::{self, HandlerResult, Problem};
 use crate::store::{Attempt, Delivery, DeliveryQuery, DeliveryState};
@@ -94,12 +94,12 @@ pub(in crate::http) async fn list(context: Arc<Context>, request: Request, grant
     let query = DeliveryQuery {
         state: state(&request)?,
         notification: optional_parameter(&request, "notification")?,
-        limit: page.lookahead(),
+        limit: page.limit,
         before: page.cursor,
     };
-    let mut deliveries = context.deliveries.list(&grant.client, document(&request)?, query).await?;
-    let next = page.truncate(&mut deliveries, |delivery| delivery.id);
-    let list = DeliveryList { deliveries: deliveries.iter().map(DeliveryJson::new).collect(), next };
+    let page = context.deliveries.list(&grant.client, document(&request)?, query).await?;
+    let deliveries = page.items.iter().map(DeliveryJson::new).collect();
+    let list = DeliveryList { deliveries, next: next_text(page.next) };
     Ok(response::json(StatusCode::OK, &list))
 }
 

@@ -10,13 +10,15 @@ use serde_json::value::RawValue;
 use crate::auth::Grant;
 use crate::domain::{DocumentId, EventId, SharedEvent, Status, Timestamp, Vendor, VendorId};
 use crate::http::Context;
-use crate::http::pagination::{PageRequest, PageSize, optional_parameter};
+use crate::http::pagination::{PageRequest, PageSize, next_text, optional_parameter};
 use crate::http::request::Request;
 use crate::http::response::{self, HandlerResult, Problem};
 use crate::manage::{NewCallback, NewDocument};
 use crate::store::{AppendOutcome, Document, DocumentQuery};
 
 const PAGE_SIZE: PageSize = PageSize { default: 100, max: 1000 };
+
+const EVENT_PAGE_SIZE: PageSize = PageSize { default: 1000, max: 1000 };
 
 /// The body of `POST /documents`.
 #[derive(Deserialize)]
@@ -72,7 +74,7 @@ pub(in crate::http) async fn list(context: Arc<Context>, request: Request, grant
     };
     let page = context.documents.list(&grant.client, query).await?;
     let documents = page.documents.iter().map(document_json).collect();
-    let next = page.next.map(|cursor| cursor.to_string());
+    let next = next_text(page.next);
     Ok(response::json(StatusCode::OK, &DocumentList { documents, next, last_event_id: page.head }))
 }
 
@@ -82,14 +84,17 @@ pub(in crate::http) async fn show(context: Arc<Context>, request: Request, grant
     Ok(response::json(StatusCode::OK, &document_json(&document)))
 }
 
-/// `GET /documents/{documentId}/events`, oldest first.
+/// `GET /documents/{documentId}/events`, oldest first. The next page has earlier events.
 pub(in crate::http) async fn events(context: Arc<Context>, request: Request, grant: Grant) -> HandlerResult {
     #[derive(Serialize)]
     struct EventList {
         events: Vec<Box<RawValue>>,
+        next: Option<String>,
     }
-    let events = context.documents.events(&grant.client, document_id(&request)?).await?;
-    Ok(response::json(StatusCode::OK, &EventList { events: events.iter().map(event_json).collect() }))
+    let (id, page) = (document_id(&request)?, PageRequest::parse(&request, EVENT_PAGE_SIZE)?);
+    let page = context.documents.events(&grant.client, id, page.limit, page.cursor).await?;
+    let events = page.items.iter().map(event_json).collect();
+    Ok(response::json(StatusCode::OK, &EventList { events, next: next_text(page.next) }))
 }
 
 fn document_id(request: &Request) -> Result<DocumentId, Problem> {

@@ -4,13 +4,14 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http::{HeaderValue, Method, StatusCode, header};
 use serde::Serialize;
 use warp::reply::Response;
 
 use crate::auth::{Grant, QueryToken, Scope, find_token};
 use crate::domain::{EventId, Status, Timestamp};
 use crate::http::Context;
+use crate::http::accept::allows_event_stream;
 use crate::http::api::rejects::RawRequestJson;
 use crate::http::request::Request;
 use crate::http::response::{self, HandlerResult, Problem};
@@ -87,35 +88,6 @@ fn authorize(context: &Context, request: &Request, now: Timestamp) -> Result<Gra
         StreamRefusal::AuthFailed
     })?;
     if allows_event_stream(&request.headers) { Ok(grant) } else { Err(StreamRefusal::NotAccepted) }
-}
-
-/// Whether `text/event-stream` is acceptable (RFC 9110, 12.5.1): there is no `Accept`, or the most specific range that
-/// covers the type has a weight above 0.
-fn allows_event_stream(headers: &HeaderMap) -> bool {
-    let mut best: Option<(u8, bool)> = None;
-    let mut any = false;
-    for value in headers.get_all("accept") {
-        // A value that is not text covers nothing.
-        for range in value.to_str().unwrap_or("-").split(',').map(str::trim).filter(|r| !r.is_empty()) {
-            any = true;
-            let mut parts = range.split(';').map(str::trim);
-            let specificity = match parts.next().unwrap_or_default().to_ascii_lowercase().as_str() {
-                "text/event-stream" => 3,
-                "text/*" => 2,
-                "*/*" => 1,
-                _ => continue,
-            };
-            let refused = parts.any(|p| {
-                p.split_once('=').is_some_and(|(k, v)| {
-                    k.trim().eq_ignore_ascii_case("q") && v.trim().parse::<f32>().is_ok_and(|q| q <= 0.0)
-                })
-            });
-            if best.is_none_or(|(s, _)| specificity > s) {
-                best = Some((specificity, !refused));
-            }
-        }
-    }
-    !any || best.is_some_and(|(_, accepted)| accepted)
 }
 
 /// Parses the header `Last-Event-ID`, else the query parameters `last_event_id` and `lastEventId`. An empty value counts
@@ -200,47 +172,4 @@ pub(in crate::http) async fn counts(context: Arc<Context>, _: Request, grant: Gr
     let minutes = found.minutes.into_iter();
     let minutes = minutes.map(|m| MinuteCountJson { time: m.minute, status: m.status, count: m.count }).collect();
     Ok(response::json(StatusCode::OK, &EventCountsJson { since: found.since, minutes, last_event_id: found.head }))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn accepts(values: &[&str]) -> bool {
-        let mut headers = HeaderMap::new();
-        for value in values {
-            headers.append("accept", value.parse().expect("a header value"));
-        }
-        allows_event_stream(&headers)
-    }
-
-    #[test]
-    fn missing_header_and_wildcards_allow_event_stream() {
-        for good in [
-            &[][..],
-            &[""],
-            &["*/*"],
-            &["text/*"],
-            &["text/event-stream"],
-            &["Text/Event-Stream; charset=utf-8"],
-            &["application/json, */*;q=0.1"],
-            &["application/json", "text/event-stream"],
-        ] {
-            assert!(accepts(good), "{good:?}");
-        }
-    }
-
-    #[test]
-    fn zero_weight_and_other_types_exclude_event_stream() {
-        for bad in [
-            &["application/json"][..],
-            &["text/event-stream;q=0"],
-            &["text/event-stream; q=0.000, */*"],
-            &["text/*;q=0, */*"],
-            &["*/*;q=0"],
-            &["text/html, application/xhtml+xml"],
-        ] {
-            assert!(!accepts(bad), "{bad:?}");
-        }
-    }
 }

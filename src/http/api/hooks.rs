@@ -8,10 +8,11 @@ use http::StatusCode;
 use serde::Serialize;
 
 use crate::auth::Grant;
-use crate::domain::{Hook, HookChange, Mapping, NewHook, Timestamp, Vendor};
+use crate::domain::{Hook, HookChange, Mapping, NewHook, PpjEdition, Timestamp, Vendor, Verify};
 use crate::http::Context;
 use crate::http::request::Request;
 use crate::http::response::{self, HandlerResult, Problem};
+use crate::vendor;
 
 /// A hook without its secrets. The URL is one, and its owner needs it.
 #[derive(Serialize)]
@@ -27,6 +28,9 @@ struct HookJson<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     mapping: Option<&'a Mapping>,
     create_time: Timestamp,
+    /// What the owner should know about the verification.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<&'static str>,
     /// Since the start of this relay.
     #[serde(flatten)]
     activity: Option<LastCalls>,
@@ -35,6 +39,15 @@ struct HookJson<'a> {
 #[derive(Serialize)]
 struct VerifyJson {
     r#type: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    edition: Option<PpjEdition>,
+}
+
+impl From<&Verify> for VerifyJson {
+    fn from(verify: &Verify) -> Self {
+        let edition = if let Verify::Ppj { edition, .. } = verify { *edition } else { None };
+        Self { r#type: verify.kind(), edition }
+    }
 }
 
 impl<'a> HookJson<'a> {
@@ -44,11 +57,12 @@ impl<'a> HookJson<'a> {
             vendor: hook.vendor,
             name: hook.name.as_deref(),
             url: format!("{}/in/{}", context.options.public_url, hook.key.expose()),
-            verify: VerifyJson { r#type: hook.verify.kind() },
+            verify: VerifyJson::from(&hook.verify),
             labels: &hook.labels,
             label_cookies: &hook.label_cookies,
             mapping: hook.mapping.as_ref(),
             create_time: hook.created,
+            warnings: vendor::warnings(&hook.verify),
             activity: context.hook_activity.last_calls(&hook.id),
         }
     }
@@ -140,6 +154,11 @@ impl HookActivity {
     /// `None` if the hook was not called since the start.
     fn last_calls(&self, hook: &str) -> Option<LastCalls> {
         self.lock().get(hook).cloned()
+    }
+
+    /// The number of hooks that were called, deleted ones included.
+    pub(in crate::http) fn len(&self) -> usize {
+        self.lock().len()
     }
 
     /// Removes the entries of all other hooks.

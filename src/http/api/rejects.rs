@@ -1,4 +1,4 @@
-//! `/rejects`: list the webhooks that could not be parsed, with their requests, and replay them.
+//! `/rejects`: list the webhooks that were not accepted, with their requests, and replay them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,9 +10,10 @@ use serde::Serialize;
 use crate::auth::Grant;
 use crate::domain::{DocumentId, EventId, Timestamp};
 use crate::http::Context;
-use crate::http::pagination::{PageRequest, PageSize};
+use crate::http::pagination::{PageRequest, PageSize, next_text};
 use crate::http::request::Request;
 use crate::http::response::{self, HandlerResult, Problem};
+use crate::manage::Replay;
 use crate::store::{AppendOutcome, RawRequest};
 
 /// A reject holds its request: up to 256 KiB each.
@@ -63,6 +64,7 @@ pub(in crate::http) async fn list(context: Arc<Context>, request: Request, grant
         id: String,
         hook: &'a str,
         time: Timestamp,
+        verified: bool,
         reason: &'a str,
         #[serde(flatten)]
         raw: RawRequestJson<'a>,
@@ -73,19 +75,20 @@ pub(in crate::http) async fn list(context: Arc<Context>, request: Request, grant
         next: Option<String>,
     }
     let page = PageRequest::parse(&request, PAGE_SIZE)?;
-    let mut rejects = context.rejects.list(&grant.client, page.lookahead(), page.cursor).await?;
-    let next = page.truncate(&mut rejects, |reject| reject.id);
-    let rejects = rejects.iter().map(|reject| RejectJson {
+    let page = context.rejects.list(&grant.client, page.limit, page.cursor).await?;
+    let next = next_text(page.next);
+    let rejects = page.items.iter().map(|reject| RejectJson {
         id: reject.id.to_string(),
         hook: &reject.hook,
         time: reject.time,
+        verified: reject.verified,
         reason: &reject.reason,
         raw: RawRequestJson::new(&reject.raw),
     });
     Ok(response::json(StatusCode::OK, &RejectList { rejects: rejects.collect(), next }))
 }
 
-/// `POST /rejects/{id}/replay`: parses the request with its hook as the hook is now, or with the hook `?hook=`, for a reject
+/// `POST /rejects/{id}/replay`: parses, and verifies if it was not verified, the request with its hook as the hook is now, or with the hook `?hook=`, for a reject
 /// whose own hook was deleted.
 pub(in crate::http) async fn replay(context: Arc<Context>, request: Request, grant: Grant) -> HandlerResult {
     #[derive(Serialize)]
@@ -97,7 +100,8 @@ pub(in crate::http) async fn replay(context: Arc<Context>, request: Request, gra
     }
     let id = request.path_parameter.parse().map_err(|_| Problem::not_found("reject"))?;
     let hook = request.parameter("hook").filter(|hook| !hook.is_empty());
-    let replayed = match context.rejects.replay(&grant.client, id, hook.as_deref(), Timestamp::now()).await? {
+    let replay = Replay { id, hook: hook.as_deref(), public_url: &context.options.public_url, now: Timestamp::now() };
+    let replayed = match context.rejects.replay(&grant.client, replay).await? {
         AppendOutcome::Stored(event) => Replayed { document_id: event.document, event_id: event.id, repeat: false },
         AppendOutcome::Duplicate { id, document, .. } => Replayed { document_id: document, event_id: id, repeat: true },
     };

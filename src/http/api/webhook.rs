@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use warp::reply::Response;
 
-use crate::delivery::{SENDER_HEADER, sender_id};
+use crate::delivery::{MAX_HOPS, SENDER_HEADER, hop_count, sender_id};
 use crate::domain::{ClientRef, EventId, Hook, Timestamp, Vendor};
 use crate::http::Context;
 use crate::http::request::{BodyError, Request};
@@ -41,6 +41,12 @@ async fn process(context: &Context, request: &mut Request, client: &ClientRef, h
     }
     if request.header(SENDER_HEADER).is_some_and(|sent| sent == sender_id(context.ingest.epoch(), &client.id)) {
         let why = "this is an event of this relay and this client: a notification leads back to a hook of its own";
+        return Err((IngestOutcome::Looped, Problem::new(StatusCode::LOOP_DETECTED, why)));
+    }
+    let headers = request.headers.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap_or_default()));
+    if hop_count(headers) > MAX_HOPS {
+        let why =
+            format!("this event has been forwarded more than {MAX_HOPS} times: notifications and hooks form a loop");
         return Err((IngestOutcome::Looped, Problem::new(StatusCode::LOOP_DETECTED, why)));
     }
     let options = &context.options;
@@ -88,6 +94,22 @@ async fn process(context: &Context, request: &mut Request, client: &ClientRef, h
         Err(WebhookError::Unauthorized(why)) => {
             tracing::info!(request_id = %request.id.0, %client, hook = hook.id, reason = why, "webhook signature verification failed");
             Err((IngestOutcome::Unauthorized, Problem::new(StatusCode::UNAUTHORIZED, why)))
+        }
+        Err(WebhookError::UnknownSignature(why)) => {
+            let id = if context.unverified_limiter.check_key(&hook.id).is_ok() {
+                let stored = context.ingest.reject_unverified(webhook(), format!("not verified: {why}")).await;
+                stored.map_err(|error| (IngestOutcome::Unavailable, error.into()))?
+            } else {
+                context.metrics.rejects_refused.inc();
+                None
+            };
+            tracing::info!(request_id = %request.id.0, %client, hook = hook.id, reason = why, reject = id,
+                "webhook signature has an unknown form");
+            let detail = match id {
+                Some(id) => format!("{why} (kept as unverified reject {id})"),
+                None => why.to_owned(),
+            };
+            Err((IngestOutcome::UnknownSignature, Problem::new(StatusCode::UNAUTHORIZED, detail)))
         }
         Err(WebhookError::Malformed(why)) => {
             let stored = context.ingest.reject(webhook(), why.clone()).await;

@@ -15,21 +15,22 @@ use http_body_util::{BodyExt, Either};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::TokioTimer;
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::http::transport::ConnectionPermit;
-use crate::http::transport::stall_timeout::StallTimeoutIo;
+use crate::http::transport::request_deadline::{Exchange, ExchangeBody, Exchanges, RequestDeadline, RequestTimeouts};
+use crate::http::transport::stall_timeout::{StallTimeoutIo, WriteTimeouts};
 use crate::http::transport::takeover::{OpeningBody, Takeover};
 use crate::http::transport::workers::{DetachedStream, StreamWorkers};
+use crate::metrics::Counter;
 use crate::stream::hub::Framing;
 
 /// hyper cannot have a smaller read buffer.
 const MIN_HEADER_BYTES: usize = 8192;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
-type ResponseBody = Either<UnsyncBoxBody<Bytes, BoxError>, OpeningBody>;
+type ResponseBody = ExchangeBody<Either<UnsyncBoxBody<Bytes, BoxError>, OpeningBody>>;
 
 /// The address of the peer, in the extensions of each request.
 #[derive(Debug, Clone, Copy)]
@@ -40,10 +41,15 @@ pub(in crate::http) struct Peer(pub(in crate::http) SocketAddr);
 pub struct Options {
     /// Limit of a request's head; values below 8 KiB count as 8 KiB.
     pub max_header_bytes: usize,
-    /// How long a request's head may take, and how long a connection may idle between two requests.
+    /// How long a request's head may take from its first byte.
     pub header_timeout: Duration,
+    /// How long a connection may idle between two requests. Longer than the proxies in front keep their connections: one
+    /// that is closed at this end may just be carrying a request.
+    pub keep_alive_timeout: Duration,
     /// A connection whose peer accepts no byte for this long is closed.
     pub write_timeout: Duration,
+    /// A connection whose peer has not accepted a response for this long is closed. Does not apply to streams.
+    pub response_timeout: Duration,
 }
 
 /// One accepted connection.
@@ -56,6 +62,7 @@ pub(in crate::http) struct Connection {
     pub(in crate::http) workers: StreamWorkers,
     /// Ends the connection after the request that is running.
     pub(in crate::http) stop: CancellationToken,
+    pub(in crate::http) slow_responses: Counter,
 }
 
 impl Connection {
@@ -71,22 +78,26 @@ impl Connection {
         B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<BoxError>,
     {
-        let Self { socket, peer, permit, options, workers, stop } = self;
+        let Self { socket, peer, permit, options, workers, stop, slow_responses } = self;
         set_socket_options(&socket, options.write_timeout);
         let takeover = Takeover::default();
-        let io = StallTimeoutIo::new(socket, options.write_timeout, takeover.clone());
+        let exchanges = Exchanges::default();
+        let timeouts = RequestTimeouts { header: options.header_timeout, keep_alive: options.keep_alive_timeout };
+        let deadline = RequestDeadline::new(timeouts, exchanges.clone());
+        let write_timeouts = WriteTimeouts { stall: options.write_timeout, response: options.response_timeout };
+        let io = StallTimeoutIo::new(socket, write_timeouts, deadline, takeover.clone(), slow_responses);
         let respond = {
             let takeover = takeover.clone();
             service_fn(move |mut request: Request<Incoming>| {
                 request.extensions_mut().insert(Peer(peer));
                 request.extensions_mut().insert(takeover.clone());
                 // hyper takes a connection apart only if the future of its service is Unpin.
-                Box::pin(respond(service.clone(), request, takeover.clone()))
+                Box::pin(respond(service.clone(), request, takeover.clone(), exchanges.begin()))
             })
         };
         let mut connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(options.header_timeout)
+            // `RequestDeadline` is the timeout.
+            .header_read_timeout(None::<Duration>)
             .max_buf_size(options.max_header_bytes.max(MIN_HEADER_BYTES))
             // A sender may close its side after its request, and still waits for the response.
             .half_close(true)
@@ -129,6 +140,7 @@ async fn respond<S, B>(
     mut service: S,
     mut request: Request<Incoming>,
     takeover: Takeover,
+    exchange: Exchange,
 ) -> Result<Response<ResponseBody>, Infallible>
 where
     S: tower_service::Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
@@ -143,14 +155,15 @@ where
     request.extensions_mut().insert(framing);
     let mut response = service.call(request).await?;
     if !takeover.is_offered() {
-        return Ok(response.map(|body| Either::Left(body.map_err(Into::into).boxed_unsync())));
+        let body = |body: B| Either::Left(body.map_err(Into::into).boxed_unsync());
+        return Ok(response.map(|b| ExchangeBody::new(body(b), exchange)));
     }
     response.headers_mut().insert(http::header::CONNECTION, http::HeaderValue::from_static("close"));
     if framing == Framing::Bare {
         // hyper promises `keep-alive` to an HTTP/1.0 client that asks for it, unless the response is of that version.
         *response.version_mut() = http::Version::HTTP_10;
     }
-    Ok(response.map(|_| Either::Right(OpeningBody::new(takeover))))
+    Ok(response.map(|_| ExchangeBody::new(Either::Right(OpeningBody::new(takeover)), exchange)))
 }
 
 /// Small writes go out at once, and the kernel notices a peer that has vanished.

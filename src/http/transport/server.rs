@@ -83,6 +83,7 @@ impl Server {
                 options: self.options.connection.clone(),
                 workers: self.workers.clone(),
                 stop: self.stop.clone(),
+                slow_responses: self.metrics.slow_responses.clone(),
             };
             connections.spawn(connection.serve(service.clone()));
         }

@@ -30,7 +30,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame};
 
 use crate::metrics::Disconnect;
-use crate::stream::{Follower, control};
+use crate::stream::Follower;
 
 /// The states of a take-over; `F` is the follower.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -97,9 +97,10 @@ impl Takeover {
         self.apply(TakeoverEvent::Flushed);
     }
 
-    /// The peer has accepted nothing for the write time-out.
-    pub(in crate::http) fn stalled(&self) {
+    /// The peer has accepted nothing for the write time-out. Returns whether that was the opening of a stream.
+    pub(in crate::http) fn stalled(&self) -> bool {
         self.apply(TakeoverEvent::Stalled);
+        matches!(*self.lock(), TakeoverState::Stalled(_))
     }
 
     /// The follower, if its head and opening are flushed. Otherwise the follower, if any, is dropped.
@@ -131,8 +132,13 @@ pub(in crate::http) struct OpeningBody {
 }
 
 impl OpeningBody {
+    /// The body for the follower that was offered.
     pub(in crate::http) fn new(takeover: Takeover) -> Self {
-        Self { takeover, opening: Some(control::opening().into()) }
+        let opening = match &*takeover.lock() {
+            TakeoverState::Offered(follower) => Some(follower.opening().into()),
+            _ => None,
+        };
+        Self { takeover, opening }
     }
 }
 

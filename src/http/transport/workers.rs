@@ -84,21 +84,31 @@ impl StreamWorker {
         Ok(())
     }
 
-    #[expect(clippy::disallowed_methods, reason = "one task per stream, owned and joined by this worker")]
-    async fn serve(mut self) {
-        let mut tasks = JoinSet::new();
-        loop {
-            tokio::select! {
-                stream = self.streams.recv() => {
-                    let Some(stream) = stream else { break };
-                    tasks.spawn(serve_stream(stream, self.write_timeout));
-                }
-                Some(ended) = tasks.join_next() => log_panic(ended),
+    async fn serve(self) {
+        let write_timeout = self.write_timeout;
+        run_tasks(self.streams, |stream| serve_stream(stream, write_timeout)).await;
+    }
+}
+
+/// Runs one task for each item until the channel is closed and all tasks have ended. A task that panics drops what it
+/// holds, and is logged.
+#[expect(clippy::disallowed_methods, reason = "one task per stream, owned and joined by its worker")]
+async fn run_tasks<T, F>(mut items: mpsc::Receiver<T>, task: impl Fn(T) -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let mut tasks = JoinSet::new();
+    loop {
+        tokio::select! {
+            item = items.recv() => {
+                let Some(item) = item else { break };
+                tasks.spawn(task(item));
             }
+            Some(ended) = tasks.join_next() => log_panic(ended),
         }
-        while let Some(ended) = tasks.join_next().await {
-            log_panic(ended);
-        }
+    }
+    while let Some(ended) = tasks.join_next().await {
+        log_panic(ended);
     }
 }
 
@@ -118,4 +128,38 @@ async fn serve_stream(stream: DetachedStream, write_timeout: Duration) {
         write_loop::close(&mut socket).await;
     }
     drop(permit);
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::Semaphore;
+
+    use super::*;
+    use crate::metrics::Metrics;
+
+    /// Trap 26: the permit of a connection is a guard.
+    #[tokio::test]
+    async fn panicking_stream_task_releases_its_permit() {
+        let metrics = Metrics::new("test");
+        let permits = Arc::new(Semaphore::new(3));
+        let (sender, items) = mpsc::channel(3);
+        for number in 0..3 {
+            let permit = permits.clone().acquire_owned().await.expect("an open semaphore");
+            sender.send((number, ConnectionPermit::new(permit, &metrics))).await.expect("a running worker");
+        }
+        assert_eq!((permits.available_permits(), metrics.connections.get()), (0, 3));
+        drop(sender);
+        let served = Arc::new(AtomicUsize::new(0));
+        run_tasks(items, |(number, permit)| {
+            let served = served.clone();
+            async move {
+                assert!(number != 1, "stream 1 panics");
+                served.fetch_add(1, Ordering::Relaxed);
+                drop(permit);
+            }
+        })
+        .await;
+        assert_eq!((permits.available_permits(), metrics.connections.get()), (3, 0));
+        assert_eq!(served.load(Ordering::Relaxed), 2, "the other streams are served");
+    }
 }

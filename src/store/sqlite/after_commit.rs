@@ -1,17 +1,14 @@
-//! What the writer publishes after a commit: the batch to every tail of the log, and the changed delivery queues to the
-//! reader of the outbox. Does not depend on SQL.
+//! What the writer publishes after a commit: the batch to every tail of the log. Does not depend on SQL.
 
-use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::BoxStream;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
-use crate::domain::QueueKey;
 use crate::store::CommittedBatch;
 
 /// Batches that a tail buffers. While a buffer is full the writer waits, and with it every sender.
@@ -80,42 +77,6 @@ impl Tails {
             }
             // The writer is a plain thread, and the channel's blocking send cannot be interrupted by the closing.
             std::thread::sleep(Duration::from_millis(1));
-        }
-    }
-}
-
-/// The delivery queues that changed since the last call of `next`. A set, and so bounded by the number of queues: a slow
-/// reader gets each changed queue once.
-pub(super) struct ReadyQueues {
-    queues: Mutex<BTreeSet<QueueKey>>,
-    /// Notified after the set has grown.
-    added: watch::Sender<()>,
-}
-
-impl ReadyQueues {
-    /// With the queues that already have pending deliveries.
-    pub(super) fn new(pending: impl Iterator<Item = QueueKey>) -> Self {
-        Self { queues: Mutex::new(pending.collect()), added: watch::Sender::new(()) }
-    }
-
-    /// Adds queues and wakes the waiting reader. To be called after the commit: before, the reader would find nothing.
-    pub(super) fn add(&self, queues: BTreeSet<QueueKey>) {
-        if !queues.is_empty() {
-            self.queues.lock().unwrap_or_else(PoisonError::into_inner).extend(queues);
-            self.added.send_replace(());
-        }
-    }
-
-    /// Waits for queues and takes all of them. Cancellation safe: they are taken in the poll that returns them.
-    pub(super) async fn next(&self) -> Vec<QueueKey> {
-        // Subscribed before the first look, so that no addition is missed.
-        let mut added = self.added.subscribe();
-        loop {
-            let queues = std::mem::take(&mut *self.queues.lock().unwrap_or_else(PoisonError::into_inner));
-            // The sender lives as long as this borrow of it.
-            if !queues.is_empty() || added.changed().await.is_err() {
-                return queues.into_iter().collect();
-            }
         }
     }
 }

@@ -19,12 +19,18 @@ pub(super) struct Migration {
 }
 
 /// All steps in order; the first one creates the tables of version 1. A released step is never changed.
-pub(super) const MIGRATIONS: [Migration; 1] =
-    [Migration { description: "tables of docrelay 0.1", sql: schema::VERSION_1 }];
+pub(super) const MIGRATIONS: [Migration; 3] = [
+    Migration { description: "tables of docrelay 0.1", sql: schema::VERSION_1 },
+    Migration { description: "bounds of pending deliveries, queues per origin", sql: schema::DELIVERY_BOUNDS },
+    Migration { description: "the bytes of documents count in the history", sql: schema::DOCUMENT_BYTES },
+];
 
 /// A database up to this size is copied before it is migrated: a copy takes seconds. For a larger one the operator's own
 /// backup must do; each step is atomic in any case.
 const MAX_BACKUP_BYTES: u64 = 1 << 30;
+
+/// A database up to this size is rewritten to return free pages: it takes about a second, and as much memory.
+const MAX_REWRITE_BYTES: i64 = 128 << 20;
 
 /// Leads the database to the version of the last migration. After a crash the next call continues with the step that was
 /// interrupted.
@@ -55,6 +61,8 @@ fn create(db: &mut Connection, path: &Path, migrations: &[Migration]) -> Result<
     node[0] |= 1;
     let identity = LogIdentity { epoch, document_ids: DocumentIds { node } };
     let mut create = || -> rusqlite::Result<()> {
+        // Before the first table, and outside of a transaction.
+        db.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
         let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         for (index, migration) in migrations.iter().enumerate() {
             transaction.execute_batch(migration.sql)?;
@@ -84,6 +92,32 @@ fn migrate(db: &mut Connection, path: &Path, found: i64, migrations: &[Migration
         tracing::info!(version, change = migration.description, "database migrated");
     }
     Ok(())
+}
+
+/// Rewrites a database of docrelay 0.1, so that it can return free pages to the file system. New databases can. A large one is
+/// left as it is, because rewriting it would take long and as much memory: its free pages are used for later rows only.
+pub(super) fn enable_returning_pages(db: &Connection) {
+    let number = |sql: &str| db.query_row(sql, [], |row| row.get::<_, i64>(0));
+    let rewrite = || -> rusqlite::Result<()> {
+        if number("PRAGMA auto_vacuum")? != 0 {
+            return Ok(());
+        }
+        let bytes = number("PRAGMA page_count")?.saturating_mul(number("PRAGMA page_size")?);
+        if bytes > MAX_REWRITE_BYTES {
+            tracing::warn!(
+                bytes,
+                limit_bytes = MAX_REWRITE_BYTES,
+                "database too large to rewrite: it never becomes smaller"
+            );
+            return Ok(());
+        }
+        db.execute_batch("PRAGMA auto_vacuum = INCREMENTAL; VACUUM; PRAGMA wal_checkpoint(TRUNCATE);")?;
+        tracing::info!(bytes, "database rewritten: it returns disk space after large removals");
+        Ok(())
+    };
+    if let Err(error) = rewrite() {
+        tracing::warn!(%error, "cannot rewrite the database: it does not become smaller; retrying with the next start");
+    }
 }
 
 /// Copies the database to `<name>.v<version>.backup`, unless it is too large. The copy is complete if it has that name.

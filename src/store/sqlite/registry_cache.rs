@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use super::tables::document_fifo::QueueRow;
 use super::tables::registry::{ClientRow, NotificationRow};
-use crate::domain::{Client, ClientId, ClientRef, Hook, NotificationName, Target};
+use crate::domain::{Client, ClientId, ClientRef, Endpoint, Hook, NotificationName, QueueKey};
 
 /// All clients with their hooks and notifications.
 #[derive(Default)]
@@ -13,6 +14,8 @@ pub(super) struct RegistryCache(RwLock<CachedRegistry>);
 #[derive(Default)]
 pub(super) struct CachedRegistry {
     pub(super) clients: BTreeMap<ClientId, CachedClient>,
+    /// The client of each number.
+    pub(super) ids: HashMap<i64, ClientId>,
     /// By the key in the hook's address.
     pub(super) hooks_by_key: HashMap<String, (ClientRef, Arc<Hook>)>,
 }
@@ -44,7 +47,7 @@ impl ClientTargets {
         self.notifications.iter().find(|row| row.notification.is_default)
     }
 
-    /// The receiver of the deliveries with this notification number: see [`crate::store::DueDelivery::receiver`].
+    /// The receiver of the deliveries with this notification number: see [`crate::store::DeliveryContent::receiver`].
     pub(super) fn receiver(&self, number: i64) -> Arc<str> {
         match self.notifications.iter().find(|row| row.number == number) {
             Some(row) => row.notification.id.as_str().into(),
@@ -52,12 +55,25 @@ impl ClientTargets {
         }
     }
 
-    /// The notification number of deliveries to this target: 0 for callbacks, `None` for an unknown notification.
-    pub(super) fn notification_number(&self, target: &Target) -> Option<i64> {
-        match target {
-            Target::Notification(name) => self.notification(name).map(|row| row.number),
-            Target::Callback { .. } => Some(0),
+    /// The notification number of deliveries to this endpoint: 0 for callbacks, `None` for an unknown notification.
+    pub(super) fn notification_number(&self, endpoint: &Endpoint) -> Option<i64> {
+        match endpoint {
+            Endpoint::Notification(name) => self.notification(name).map(|row| row.number),
+            Endpoint::Origin(_) => Some(0),
         }
+    }
+
+    /// The rows of a queue; `None` for an unknown notification.
+    pub(super) fn queue_row(&self, endpoint: &Endpoint) -> Option<QueueRow> {
+        let notification = self.notification_number(endpoint)?;
+        Some(QueueRow { client: self.number, notification, queue: endpoint.key() })
+    }
+
+    /// The queue of these rows; `None` for a removed notification.
+    pub(super) fn queue_key(&self, row: &QueueRow) -> Option<QueueKey> {
+        let endpoint = Endpoint::from_key(&row.queue).ok()?;
+        let is_present = self.notification_number(&endpoint) == Some(row.notification);
+        is_present.then(|| QueueKey { client: self.client.id.clone(), endpoint })
     }
 }
 
@@ -82,6 +98,7 @@ impl RegistryCache {
                 registry.hooks_by_key.insert(hook.key.expose().to_owned(), (client.reference(), hook.clone()));
             }
             let notifications = Arc::new(notifications);
+            registry.ids.insert(number, client.id.clone());
             registry.clients.insert(client.id.clone(), CachedClient { number, client, hooks, notifications });
         }
         Self(RwLock::new(registry))
@@ -99,6 +116,12 @@ impl RegistryCache {
     /// The targets of the client that has this id at present. For queues, whose deliveries have numbers of their own.
     pub(super) fn present_targets(&self, client: &ClientId) -> Option<ClientTargets> {
         self.read().clients.get(client).map(CachedClient::targets)
+    }
+
+    /// The client with this number; `None` when it was removed.
+    pub(super) fn targets_of_number(&self, number: i64) -> Option<ClientTargets> {
+        let registry = self.read();
+        registry.clients.get(registry.ids.get(&number)?).map(CachedClient::targets)
     }
 
     /// The numbers of all clients.

@@ -1,18 +1,26 @@
-//! Removal of rows, slice by slice: what exceeds the retention, and everything of removed clients. The size of a slice of
-//! pruning depends on what was written before it, so that pruning keeps up with the load.
+//! Removal of rows, slice by slice: what exceeds the retention, and everything of removed clients. A slice ends after a short
+//! time. A slice of pruning also does as much as was written before it, so that pruning keeps up with the load.
 
+pub(super) mod erase;
+pub(super) mod excess;
 mod expired_rows;
+pub(super) mod free_pages;
 
-use rusqlite::{Connection, params};
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
 
 use self::expired_rows::{ClientRows, ROWS_PER_STEP, RemovedRows};
-use super::tables::columns;
 use super::tables::rejects::{self, PruneRejects};
 use crate::domain::Timestamp;
 use crate::store::Retention;
 
-/// Work of a slice when nothing was written before it: bounds the wait of a command that arrives meanwhile.
-const MIN_WORK: usize = 500;
+/// Time of a slice while commands arrive, without its commit. A command that arrives meanwhile waits for both, and the commit
+/// takes longer than the slice: each row changes about two pages. So a slice costs about as much as a batch of webhooks.
+const SLICE_TIME: Duration = Duration::from_micros(500);
+
+/// Time of a slice when no command has arrived for a while.
+const QUIET_SLICE_TIME: Duration = Duration::from_millis(4);
 
 /// Work for each command of the batch before: it may have added an event, a deduplication key and a document, and pruning
 /// must remove faster than that.
@@ -24,9 +32,30 @@ const BYTES_PER_WORK: usize = 16 << 10;
 /// Work of a step that deletes nothing: bounds a slice over many clients.
 const WORK_PER_STEP: usize = 4;
 
-/// The work of the slice after a batch of so many commands and bytes. The unit is one deleted row.
-pub(crate) fn work_after_batch(commands: usize, bytes: usize) -> usize {
-    MIN_WORK.saturating_add(WORK_PER_COMMAND.saturating_mul(commands.saturating_add(bytes / BYTES_PER_WORK)))
+/// What a slice may do.
+#[derive(Clone, Copy)]
+pub(crate) struct SliceBudget {
+    /// The slice ends when it has done `min_work` and this time has passed. It consists of short steps, at least one.
+    deadline: Instant,
+    /// Work of a slice of pruning in any case. The unit is one deleted row.
+    min_work: usize,
+}
+
+impl SliceBudget {
+    /// A slice when no command has arrived for a while. Its time begins now.
+    pub(crate) fn quiet() -> Self {
+        Self { deadline: Instant::now() + QUIET_SLICE_TIME, min_work: 0 }
+    }
+
+    /// The slice after a batch of so many commands and bytes. Its time begins now.
+    pub(crate) fn after_batch(commands: usize, bytes: usize) -> Self {
+        let min_work = WORK_PER_COMMAND.saturating_mul(commands.saturating_add(bytes / BYTES_PER_WORK));
+        Self { deadline: Instant::now() + SLICE_TIME, min_work }
+    }
+
+    fn is_over(&self) -> bool {
+        Instant::now() >= self.deadline
+    }
 }
 
 /// One pass of pruning over all clients.
@@ -35,6 +64,7 @@ pub(crate) struct Prune {
     /// Numbers of the remaining clients; the last one is being pruned.
     clients: Vec<i64>,
     step: Step,
+    /// Events removed by the last slice.
     removed_events: u64,
 }
 
@@ -53,16 +83,17 @@ impl Prune {
         Self { now, clients, step: Step::DuplicateKeys, removed_events: 0 }
     }
 
-    /// The number of events removed so far.
+    /// The number of events that the last slice has removed.
     pub(crate) fn removed_events(&self) -> u64 {
         self.removed_events
     }
 
-    /// Does about so much work; true at the end of the pass.
-    pub(crate) fn slice(&mut self, db: &Connection, bounds: &Retention, work: usize) -> rusqlite::Result<bool> {
+    /// One slice; true at the end of the pass.
+    pub(crate) fn slice(&mut self, db: &Connection, bounds: &Retention, budget: SliceBudget) -> rusqlite::Result<bool> {
+        self.removed_events = 0;
         let mut done = 0;
-        while done < work {
-            match self.step(db, bounds, work - done)? {
+        while done < budget.min_work || !budget.is_over() {
+            match self.step(db, bounds)? {
                 Some(more) => done += more + WORK_PER_STEP,
                 None => return Ok(true),
             }
@@ -70,8 +101,8 @@ impl Prune {
         Ok(false)
     }
 
-    /// One step of at most about so much work; returns the work done, `None` at the end of the pass.
-    fn step(&mut self, db: &Connection, bounds: &Retention, work: usize) -> rusqlite::Result<Option<usize>> {
+    /// One step; returns the work done, `None` at the end of the pass.
+    fn step(&mut self, db: &Connection, bounds: &Retention) -> rusqlite::Result<Option<usize>> {
         if let Step::DuplicateKeys = self.step {
             let removed = expired_rows::prune_duplicate_keys(db, self.now)?;
             if removed == 0 {
@@ -80,7 +111,7 @@ impl Prune {
             return Ok(Some(removed));
         }
         let Some(client) = self.clients.last().copied() else { return Ok(None) };
-        let rows = ClientRows { db, client, bounds, now: self.now, max_bytes: work.saturating_mul(BYTES_PER_WORK) };
+        let rows = ClientRows { db, client, bounds, now: self.now };
         match self.step {
             Step::DuplicateKeys => Ok(Some(0)),
             Step::Events => {
@@ -114,55 +145,6 @@ impl Prune {
             }
         }
     }
-}
-
-/// The numbers of the removed clients with rows left.
-pub(crate) fn removed_clients(db: &Connection) -> rusqlite::Result<Vec<i64>> {
-    db.prepare("SELECT id FROM client WHERE name IS NULL")?.query_map([], |row| row.get(0))?.collect()
-}
-
-/// Deletes one slice of a removed client's rows; true when no row is left. The client's own row is deleted last: as long as
-/// it is there, without a name, erasing continues after a restart. Deduplication keys of events that were pruned before
-/// stay for their 30 days: digests that match nothing, because the client's number is never used again.
-pub(crate) fn erase_slice(db: &Connection, client: i64) -> rusqlite::Result<bool> {
-    let limit = columns::size(ROWS_PER_STEP);
-    let events: Vec<i64> = db
-        .prepare_cached("SELECT seq FROM event WHERE client = ?1 ORDER BY seq LIMIT ?2")?
-        .query_map(params![client, limit], |row| row.get(0))?
-        .collect::<rusqlite::Result<_>>()?;
-    for seq in &events {
-        db.prepare_cached("DELETE FROM raw WHERE seq = ?1")?.execute([seq])?;
-        db.prepare_cached("DELETE FROM dedup WHERE seq = ?1")?.execute([seq])?;
-    }
-    if let Some(last) = events.last() {
-        db.prepare_cached("DELETE FROM event WHERE client = ?1 AND seq <= ?2")?.execute([client, *last])?;
-        return Ok(false);
-    }
-    let deliveries: Vec<i64> = db
-        .prepare_cached("SELECT id FROM delivery WHERE client = ?1 ORDER BY id LIMIT ?2")?
-        .query_map(params![client, limit], |row| row.get(0))?
-        .collect::<rusqlite::Result<_>>()?;
-    for id in &deliveries {
-        db.prepare_cached("DELETE FROM attempt WHERE delivery = ?1")?.execute([id])?;
-    }
-    if let Some(last) = deliveries.last() {
-        db.prepare_cached("DELETE FROM delivery WHERE client = ?1 AND id <= ?2")?.execute([client, *last])?;
-        return Ok(false);
-    }
-    for statement in [
-        "DELETE FROM route WHERE client = ?1 AND document IN
-         (SELECT document FROM route WHERE client = ?1 ORDER BY document LIMIT ?2)",
-        "DELETE FROM document WHERE client = ?1 AND id IN
-         (SELECT id FROM document WHERE client = ?1 ORDER BY id LIMIT ?2)",
-        "DELETE FROM reject WHERE id IN (SELECT id FROM reject WHERE client = ?1 ORDER BY id LIMIT ?2)",
-    ] {
-        if db.prepare_cached(statement)?.execute(params![client, limit])? > 0 {
-            return Ok(false);
-        }
-    }
-    db.execute("DELETE FROM usage WHERE client = ?1", [client])?;
-    db.execute("DELETE FROM client WHERE id = ?1 AND name IS NULL", [client])?;
-    Ok(true)
 }
 
 /// The work of a step that has removed these rows.

@@ -4,6 +4,7 @@
 pub(super) mod columns;
 pub(super) mod deliveries;
 pub(super) mod destinations;
+pub(super) mod document_events;
 pub(super) mod document_fifo;
 pub(super) mod documents;
 pub(super) mod due_deliveries;

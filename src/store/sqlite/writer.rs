@@ -1,5 +1,6 @@
 //! The writer: the one thread that changes the database. It takes the queued commands, commits them in one transaction, and
-//! only then replies. After each transaction it does one slice of background work, sized to keep up with the load.
+//! only then replies. After each transaction it does one slice of background work, which delays the next batch by a few
+//! milliseconds at most, unless pruning has to keep up with the load.
 
 mod append;
 mod batch;
@@ -11,8 +12,10 @@ mod deduplication;
 mod deliveries;
 #[cfg(test)]
 mod faults;
+mod give_up;
 pub(super) mod jobs;
 pub(super) mod notification_edit;
+mod receive;
 pub(super) mod registry_change;
 
 use std::fs::File;
@@ -24,11 +27,12 @@ use rusqlite::Connection;
 use tokio::sync::mpsc;
 
 use self::batch_tx::BatchContext;
-use self::checkpoint::Checkpointer;
+use self::checkpoint::{Checkpointer, LogSize};
 use self::command::{BatchItem, ReplySender, WriterCommand, send};
 use self::jobs::Jobs;
+use self::receive::receive_until;
 use self::registry_change::{RegistryChange, RemainingWork};
-use super::retention;
+use super::retention::SliceBudget;
 use super::run_marker::RunMarker;
 use super::tables::columns;
 use super::tables::identity::{LogCounters, LogIdentity};
@@ -44,8 +48,12 @@ const MAX_BATCH_COMMANDS: usize = 512;
 /// Bytes of requests in one transaction, about: more would not fit SQLite's page cache and be written twice.
 const MAX_BATCH_BYTES: usize = 8 << 20;
 
-/// How long the writer waits for readers of old snapshots when it restarts the write-ahead log between two batches.
-const RESTART_TIMEOUT: Duration = Duration::from_millis(20);
+/// While commands arrive, a slice of work that can wait is followed by a pause of so many times its duration: few commands meet
+/// a slice, and the disk is left to them.
+const PAUSE_FACTOR: u32 = 4;
+
+/// Commands arrive if the last one came within this time.
+const QUIET_AFTER: Duration = Duration::from_millis(100);
 
 /// The state of the writer thread.
 pub(super) struct Writer {
@@ -62,6 +70,10 @@ pub(super) struct Writer {
     pub(super) on_commit: Option<OnCommit>,
     /// Whether the last transaction failed: only a change is logged.
     pub(super) is_failing: bool,
+    /// When the last command came.
+    pub(super) last_command: Instant,
+    /// Before this time only urgent background work is done.
+    pub(super) pause_until: Instant,
     /// Held while the file is open for writing.
     pub(super) lock: File,
 }
@@ -98,10 +110,14 @@ impl Writer {
         self.finish(queue, closing);
     }
 
-    /// Takes the queued commands; waits for one unless there is background work. False when no further one can come.
+    /// Takes the queued commands; waits for one unless there is background work. Work that waits for a checkpoint goes on
+    /// with a command of the checkpoint thread. False when no further command can come.
     fn gather(&self, queue: &mut mpsc::Receiver<WriterCommand>, commands: &mut Vec<WriterCommand>) -> bool {
-        if self.jobs.is_empty() {
+        if !self.jobs.can_run(self.checkpointer.space()) {
             return queue.blocking_recv_many(commands, MAX_BATCH_COMMANDS) > 0;
+        }
+        if self.is_pausing() {
+            return receive_until(queue, commands, self.pause_until);
         }
         while commands.len() < MAX_BATCH_COMMANDS {
             match queue.try_recv() {
@@ -115,9 +131,39 @@ impl Writer {
 
     /// One transaction for these commands and one for background work.
     fn round(&mut self, items: Vec<BatchItem>, bytes: usize, queued: usize) {
-        let work = retention::work_after_batch(items.len(), bytes);
+        if !items.is_empty() {
+            self.last_command = Instant::now();
+        }
+        let commands = items.len();
         self.commit(items, queued);
-        self.jobs.slice(&mut self.db, &self.retention, &self.shared.ready_queues, work);
+        let budget = if self.is_quiet() { SliceBudget::quiet() } else { SliceBudget::after_batch(commands, bytes) };
+        self.background(budget);
+    }
+
+    /// One slice of background work, if there is any and the write-ahead log has space for it.
+    fn background(&mut self, budget: SliceBudget) {
+        if !self.jobs.can_run(self.checkpointer.space()) || self.is_pausing() {
+            return;
+        }
+        let started = Instant::now();
+        let committed = self.jobs.slice(&mut self.db, &self.retention, &self.shared.ready_queues, budget);
+        let size = self.check_log();
+        if !self.is_quiet() {
+            self.pause_until = Instant::now() + started.elapsed() * PAUSE_FACTOR;
+        }
+        if self.jobs.is_empty() {
+            // The rest of the log, which also shortens the file by the pages that were freed at its end.
+            self.checkpointer.wake();
+        }
+        self.report(CommitReport {
+            commands: 0,
+            events: 0,
+            duration: started.elapsed(),
+            queued: 0,
+            wal_bytes: size.bytes,
+            wal_over_limit: size.is_over_limit,
+            committed,
+        });
     }
 
     /// Commits a batch in one transaction, then replies, then pushes the events to the tails.
@@ -139,6 +185,7 @@ impl Writer {
             duration: started.elapsed(),
             queued,
             wal_bytes: 0,
+            wal_over_limit: false,
             committed: result.is_ok(),
         };
         self.log_change(result.as_ref().err());
@@ -146,7 +193,11 @@ impl Writer {
             Ok(committed) => {
                 self.counters = committed.counters;
                 self.shared.head.store(columns::unsigned(self.counters.head), Ordering::Release);
-                self.shared.ready_queues.add(committed.ready);
+                self.shared.ready_queues.add(committed.committed.ready);
+                self.jobs.check_histories(&committed.committed.histories, &self.retention);
+                for client in committed.committed.grown.iter().filter(|pending| pending.exceeds(&self.retention)) {
+                    self.jobs.enforce_limit(client.client, self.counters.time);
+                }
                 let events = batch::reply(items, committed.results);
                 report.events = events.len();
                 if !events.is_empty() {
@@ -155,7 +206,29 @@ impl Writer {
             }
             Err(error) => batch::refuse(items, &columns::unavailable(&error)),
         }
-        report.wal_bytes = self.checkpointer.after_commit(&self.db);
+        let size = self.check_log();
+        (report.wal_bytes, report.wal_over_limit) = (size.bytes, size.is_over_limit);
+        self.report(report);
+    }
+
+    /// Whether no command has arrived for a while.
+    fn is_quiet(&self) -> bool {
+        self.last_command.elapsed() >= QUIET_AFTER
+    }
+
+    /// Whether background work waits so that commands are not delayed.
+    fn is_pausing(&self) -> bool {
+        !self.jobs.is_urgent() && Instant::now() < self.pause_until
+    }
+
+    /// Checks the write-ahead log after a transaction.
+    fn check_log(&mut self) -> LogSize {
+        let size = self.checkpointer.after_commit(&self.db);
+        self.shared.wal_over_limit.store(size.is_over_limit, Ordering::Relaxed);
+        size
+    }
+
+    fn report(&self, report: CommitReport) {
         if let Some(on_commit) = &self.on_commit {
             on_commit(report);
         }
@@ -169,9 +242,13 @@ impl Writer {
             WriterCommand::BulkUpdate(update, reply) => self.jobs.update(update, reply),
             WriterCommand::Prune(now, reply) => self.jobs.prune(&self.db, &self.shared.registry, now, reply),
             WriterCommand::RestartLog(done) => {
-                self.checkpointer.restart(&self.db, RESTART_TIMEOUT);
+                let is_restarted = self.checkpointer.restart(&self.db);
+                self.check_log();
                 // The checkpoint thread waits for this, unless it is being stopped.
-                done.send(()).ok();
+                done.send(is_restarted).ok();
+            }
+            WriterCommand::CheckpointEnded => {
+                self.check_log();
             }
             WriterCommand::Close(reply) => return Some(reply),
         }

@@ -84,8 +84,21 @@ impl Frame {
 /// may need one event only.
 const MAX_BLOCK_BYTES: usize = 64 << 10;
 
+/// The smallest limit of a block: each costs an allocation.
+const MIN_BLOCK_BYTES: usize = 4 << 10;
+
 /// Encodes events of one client into as few blocks as [`MAX_BLOCK_BYTES`] allows.
 pub(super) fn encode<'a>(events: impl Iterator<Item = &'a SharedEvent>) -> Vec<Frame> {
+    encode_blocks(events, MAX_BLOCK_BYTES)
+}
+
+/// The same for a ring of limited size: the blocks are small parts of it, because the oldest one is kept while any of its
+/// events is.
+pub(super) fn encode_for_ring<'a>(events: impl Iterator<Item = &'a SharedEvent>, ring_bytes: usize) -> Vec<Frame> {
+    encode_blocks(events, (ring_bytes / 4).clamp(MIN_BLOCK_BYTES, MAX_BLOCK_BYTES))
+}
+
+fn encode_blocks<'a>(events: impl Iterator<Item = &'a SharedEvent>, max_bytes: usize) -> Vec<Frame> {
     let mut frames = Vec::with_capacity(events.size_hint().0);
     let mut block = BytesMut::new();
     let mut first_of_block = 0;
@@ -95,7 +108,7 @@ pub(super) fn encode<'a>(events: impl Iterator<Item = &'a SharedEvent>) -> Vec<F
         let Event { id, document, status, .. } = **event;
         // The block is filled in when it is closed.
         frames.push(Frame { id, document, status, block: Bytes::new(), start, chunk_head, end: block.len() });
-        if block.len() >= MAX_BLOCK_BYTES {
+        if block.len() >= max_bytes {
             close_block(&mut frames[first_of_block..], &mut block);
             first_of_block = frames.len();
         }
@@ -109,6 +122,20 @@ fn close_block(frames: &mut [Frame], buffer: &mut BytesMut) {
     let block = std::mem::take(buffer).freeze();
     for frame in frames {
         frame.block = block.clone();
+    }
+}
+
+/// Copies the first block if its beginning belongs to none of these frames, which are in order: the block is then released
+/// with the frames before them.
+pub(super) fn detach(frames: &mut [Frame]) {
+    let Some((first, start)) = frames.first().map(|frame| (frame.block.clone(), frame.start)) else { return };
+    if start == 0 {
+        return;
+    }
+    let is_first = |frame: &Frame| frame.block.as_ptr() == first.as_ptr() && frame.block.len() == first.len();
+    let block = Bytes::copy_from_slice(&first[start..]);
+    for frame in frames.iter_mut().take_while(|frame| is_first(frame)) {
+        *frame = Frame { block: block.clone(), start: frame.start - start, end: frame.end - start, ..frame.clone() };
     }
 }
 

@@ -1,8 +1,10 @@
 //! The newest events of one client, bounded by number and bytes. Evicted events remain in the log.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::frame::{Filter, Frame};
+use super::frame::{Filter, Frame, detach};
 use super::write_buffer::WriteBuffer;
 
 /// The ring no longer holds all events after the follower's position: read the log.
@@ -17,6 +19,16 @@ pub(super) struct RingLimits {
     pub(super) bytes: usize,
 }
 
+/// The bytes of all rings of a hub. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub(super) struct RingTotal(Arc<AtomicUsize>);
+
+impl RingTotal {
+    pub(super) fn bytes(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 /// All events of a client with a sequence above `floor`, oldest first.
 #[derive(Debug)]
 pub(super) struct Ring {
@@ -24,12 +36,14 @@ pub(super) struct Ring {
     newest: u64,
     frames: VecDeque<Frame>,
     bytes: usize,
+    /// Includes `bytes`.
+    total: RingTotal,
 }
 
 impl Ring {
     /// An empty ring: events up to `floor` are in the log only.
-    pub(super) fn new(floor: u64) -> Self {
-        Self { floor, newest: floor, frames: VecDeque::new(), bytes: 0 }
+    pub(super) fn new(floor: u64, total: RingTotal) -> Self {
+        Self { floor, newest: floor, frames: VecDeque::new(), bytes: 0, total }
     }
 
     /// The sequence of the client's newest event; the initial floor when there was none yet.
@@ -46,13 +60,32 @@ impl Ring {
             }
             self.newest = frame.id.sequence;
             self.bytes += frame.len();
+            self.total.0.fetch_add(frame.len(), Ordering::Relaxed);
             self.frames.push_back(frame);
         }
         while self.frames.len() > 1 && (self.frames.len() > limits.events || self.bytes > limits.bytes) {
-            if let Some(oldest) = self.frames.pop_front() {
-                self.bytes -= oldest.len();
-                self.floor = oldest.id.sequence;
-            }
+            self.evict_oldest();
+        }
+    }
+
+    /// Evicts the oldest frames until the ring has at most `max_bytes`, the newest one included: without followers that
+    /// are behind, nothing of it is needed. Memory that the remaining frames share with evicted ones is released.
+    pub(super) fn shrink(&mut self, max_bytes: usize) {
+        let before = self.bytes;
+        while self.bytes > max_bytes {
+            self.evict_oldest();
+        }
+        if self.bytes < before {
+            detach(self.frames.make_contiguous());
+            self.frames.shrink_to_fit();
+        }
+    }
+
+    fn evict_oldest(&mut self) {
+        if let Some(oldest) = self.frames.pop_front() {
+            self.bytes -= oldest.len();
+            self.total.0.fetch_sub(oldest.len(), Ordering::Relaxed);
+            self.floor = oldest.id.sequence;
         }
     }
 
@@ -84,5 +117,11 @@ impl Ring {
             reached = frame.id.sequence;
         }
         Ok(reached)
+    }
+}
+
+impl Drop for Ring {
+    fn drop(&mut self) {
+        self.total.0.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }

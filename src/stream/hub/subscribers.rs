@@ -8,8 +8,8 @@ use dashmap::DashMap;
 use tokio::sync::Notify;
 use tokio::sync::futures::OwnedNotified;
 
-use super::frame::Filter;
-use super::ring::{Lagged, Ring};
+use super::frame::{Filter, Frame};
+use super::ring::{Lagged, Ring, RingLimits, RingTotal};
 use super::write_buffer::WriteBuffer;
 use crate::domain::{ClientId, Timestamp};
 use crate::metrics::Disconnect;
@@ -119,15 +119,30 @@ pub struct FollowerInfo {
 #[derive(Debug)]
 pub(super) struct Channel {
     ring: Mutex<Ring>,
+    /// The sequence of the newest event, also outside the ring's lock.
+    newest: AtomicU64,
     /// Notified when the ring has grown or a follower has to end.
-    pub(super) changed: Arc<Notify>,
+    changed: Arc<Notify>,
     /// Set when the client is removed.
     revoked: AtomicBool,
 }
 
 impl Channel {
-    fn new(floor: u64) -> Self {
-        Self { ring: Mutex::new(Ring::new(floor)), changed: Arc::new(Notify::new()), revoked: AtomicBool::new(false) }
+    fn new(floor: u64, total: RingTotal) -> Self {
+        let ring = Mutex::new(Ring::new(floor, total));
+        let newest = AtomicU64::new(floor);
+        Self { ring, newest, changed: Arc::new(Notify::new()), revoked: AtomicBool::new(false) }
+    }
+
+    /// Adds frames to the ring, and wakes the followers.
+    pub(super) fn publish(&self, frames: Vec<Frame>, limits: RingLimits) {
+        let newest = {
+            let mut ring = self.ring();
+            ring.push(frames, limits);
+            ring.newest()
+        };
+        self.newest.store(newest, Ordering::Relaxed);
+        self.changed.notify_waiters();
     }
 
     pub(super) fn ring(&self) -> MutexGuard<'_, Ring> {
@@ -152,15 +167,19 @@ struct SubscriberRecord {
 
 impl SubscriberRecord {
     fn info(&self) -> FollowerInfo {
-        // The newest event of this client, not of the log: followers of a quiet client do not lag.
-        let newest = self.channel.ring().newest();
         FollowerInfo {
             number: self.number,
             client: self.client.clone(),
             since: self.since,
-            lag: newest.saturating_sub(self.position.load(Ordering::Relaxed)),
+            lag: self.lag(),
             bytes: self.bytes.load(Ordering::Relaxed),
         }
+    }
+
+    /// The distance to the newest event of this client, not of the log: followers of a quiet client do not lag.
+    fn lag(&self) -> u64 {
+        let newest = self.channel.newest.load(Ordering::Relaxed);
+        newest.saturating_sub(self.position.load(Ordering::Relaxed))
     }
 }
 
@@ -182,6 +201,7 @@ pub(super) struct SubscriberTable {
     next_number: AtomicU64,
     /// Everything up to this sequence has been offered to the channels that existed at that time.
     published: AtomicU64,
+    ring_total: RingTotal,
     stopping: AtomicBool,
 }
 
@@ -195,6 +215,7 @@ impl SubscriberTable {
             count: AtomicUsize::new(0),
             next_number: AtomicU64::new(1),
             published: AtomicU64::new(published),
+            ring_total: RingTotal::default(),
             stopping: AtomicBool::new(false),
         }
     }
@@ -212,7 +233,8 @@ impl SubscriberTable {
             // `publish` raises `published` before it looks for channels. So either it finds this one, or the floor of
             // the ring covers what was published before this channel existed.
             let floor = || self.published.load(Ordering::SeqCst);
-            let new = || ClientChannel { channel: Arc::new(Channel::new(floor())), followers: 0 };
+            let channel = || Arc::new(Channel::new(floor(), self.ring_total.clone()));
+            let new = || ClientChannel { channel: channel(), followers: 0 };
             let mut entry = self.channels.entry(client.clone()).or_insert_with(new);
             if entry.followers >= self.max_followers_per_client {
                 drop(entry);
@@ -294,6 +316,23 @@ impl SubscriberTable {
 
     pub(super) fn clients(&self) -> usize {
         self.channels.len()
+    }
+
+    /// The bytes of all rings.
+    pub(super) fn ring_bytes(&self) -> usize {
+        self.ring_total.bytes()
+    }
+
+    /// Reduces every ring to `max_bytes`.
+    pub(super) fn shrink_rings(&self, max_bytes: usize) {
+        for entry in &self.channels {
+            entry.channel.ring().shrink(max_bytes);
+        }
+    }
+
+    /// The largest lag of any follower; 0 without followers.
+    pub(super) fn max_lag(&self) -> u64 {
+        self.by_number.iter().map(|entry| entry.lag()).max().unwrap_or(0)
     }
 
     pub(super) fn list(&self) -> Vec<FollowerInfo> {

@@ -147,6 +147,79 @@ fn largest_lag_is_listed_first() {
     assert_eq!(lags, [6, 0]);
 }
 
+/// A scrape of `/metrics` must not wait for, or slow down, the rings: the lag of 10 000 followers needs none of them.
+#[test]
+fn largest_lag_is_known_without_any_ring_lock() {
+    let hub = Hub::new(Options::default(), 0);
+    let followers = [subscribe(&hub, "a"), subscribe(&hub, "a"), subscribe(&hub, "b")];
+    hub.publish(&[event("a", 1), event("b", 2), event("a", 7)]);
+    for (follower, position) in followers.iter().zip([7, 3, 1]) {
+        follower.record_position(position);
+    }
+    let rings = [hub.subscribers.channel(&client("a")), hub.subscribers.channel(&client("b"))].map(Option::unwrap);
+    let _locked = rings.each_ref().map(|channel| channel.ring());
+    assert_eq!(hub.max_lag(), 4);
+}
+
+/// Clients that were alone had large shares. Symptom: 10 000 clients that went quiet kept gigabytes.
+#[test]
+fn rings_of_quiet_clients_shrink_when_clients_become_many() {
+    const RING_BYTES: usize = 1 << 20;
+    let hub = Hub::new(Options { ring_bytes: RING_BYTES, ..Options::default() }, 0);
+    let large = |of: &str, sequence, bytes: usize| {
+        let event = Event { json: "x".repeat(bytes).into(), ..(*event(of, sequence)).clone() };
+        Arc::new(event)
+    };
+    let mut followers = Vec::new();
+    let mut sequence = 0;
+    for number in 0..200 {
+        let name = format!("client-{number}");
+        followers.push(subscribe(&hub, &name));
+        let batch: Vec<SharedEvent> = (1..=30).map(|n| large(&name, sequence + n, 1_000)).collect();
+        sequence += 30;
+        hub.publish(&batch);
+        assert!(hub.ring_bytes() <= RING_BYTES, "{} bytes with {number} clients", hub.ring_bytes());
+    }
+    assert!(hub.ring_bytes() > RING_BYTES / 2, "the rings use their share: {}", hub.ring_bytes());
+    // A position is in the ring or lags, and nothing is skipped.
+    for (number, follower) in followers.iter().enumerate() {
+        let last = (number as u64 + 1) * 30;
+        let mut out = bare();
+        match follower.collect(last - 2, None, 1 << 20, &mut out) {
+            Ok(reached) => assert_eq!((reached, out.event_count()), (last, 2)),
+            Err(Lagged) => assert!(out.is_empty()),
+        }
+    }
+    // The newest events of many clients may be larger than the bound, too.
+    for number in 0..200 {
+        sequence += 1;
+        hub.publish(&[large(&format!("client-{number}"), sequence, 20_000)]);
+        assert!(hub.ring_bytes() <= RING_BYTES, "{} bytes", hub.ring_bytes());
+    }
+    drop(followers);
+    assert_eq!(hub.ring_bytes(), 0);
+}
+
+#[test]
+fn shrunk_ring_does_not_share_memory_with_evicted_events() {
+    let hub = Hub::new(Options { ring_bytes: 1_000, ..Options::default() }, 0);
+    let subscription = subscribe(&hub, "a");
+    let batch: Vec<SharedEvent> = (1..=10).map(|n| event("a", n)).collect();
+    hub.publish(&batch);
+    let block = |out: WriteBuffer| out.into_segments()[0].block_bytes();
+    let mut all = bare();
+    assert_eq!(subscription.collect(0, None, 1 << 20, &mut all), Ok(10));
+    let whole = block(all);
+    hub.subscribers.shrink_rings(whole / 2);
+    assert_eq!(subscription.collect(0, None, 1 << 20, &mut bare()), Err(Lagged));
+    let mut rest = bare();
+    assert_eq!(subscription.collect(7, None, 1 << 20, &mut rest), Ok(10));
+    let mut again = bare();
+    assert_eq!(subscription.collect(7, None, 1 << 20, &mut again), Ok(10));
+    assert!(text(rest).starts_with("id: ab.8\ndata: {\"n\":8}\n\nid: ab.9\n"));
+    assert!(block(again) <= whole / 2);
+}
+
 #[test]
 fn stopping_hub_ends_streams_and_admits_no_follower() {
     let hub = Hub::new(Options::default(), 0);

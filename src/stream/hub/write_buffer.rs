@@ -36,6 +36,12 @@ impl BufferSegment {
         &self.block[self.start..self.end]
     }
 
+    /// Bytes of the memory that this segment keeps.
+    #[cfg(test)]
+    pub(super) fn block_bytes(&self) -> usize {
+        self.block.len()
+    }
+
     /// Removes up to `count` bytes from the front; returns how many.
     pub fn advance(&mut self, count: usize) -> usize {
         let count = count.min(self.end - self.start);
@@ -130,6 +136,11 @@ impl WriteBuffer {
     /// Number of events.
     pub fn event_count(&self) -> usize {
         self.events
+    }
+
+    /// The sequence of the last event; `None` when there is none.
+    pub fn last_sequence(&self) -> Option<u64> {
+        self.segments.iter().rev().find_map(|segment| segment.last_sequence)
     }
 
     /// The segments, in order.

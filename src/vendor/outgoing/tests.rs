@@ -1,5 +1,6 @@
 //! Requests of notifications in every format.
 
+mod documented_fields;
 mod golden;
 mod handshake;
 mod hostile;
@@ -35,7 +36,7 @@ fn verify_of(format: Format) -> Verify {
     let secret = Secret::new;
     match format {
         Format::Baidu => Verify::Baidu { secret: secret("s3cret") },
-        Format::Ppj => Verify::Ppj { secret: secret(PPJ_SECRET) },
+        Format::Ppj => Verify::Ppj { secret: secret(PPJ_SECRET), edition: None },
         Format::Standard => Verify::Standard { secrets: secrets(&[SHARED]) },
         Format::Zoffice | Format::Gini => Verify::None {},
     }

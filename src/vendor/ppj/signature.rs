@@ -3,7 +3,7 @@
 
 use http::Method;
 
-use crate::domain::{Encoding, Timestamp};
+use crate::domain::{Encoding, PpjEdition, Timestamp};
 use crate::vendor::{WebhookError, WebhookRequest, malformed, shared_secret};
 
 /// Unix seconds, in edition B.
@@ -13,6 +13,9 @@ pub(super) const SIGNATURE: &str = "x-ppj-signature";
 
 const MISSING: &str = "a PPJ signature is required: X-PPJ-Timestamp and X-PPJ-Signature, each once, or timestamp, \
                       nonce and signature in the query of a verify request";
+const UNSIGNED: &str = "a PPJ signature is required: X-PPJ-Timestamp and X-PPJ-Signature, each once. PPJ's edition A does \
+                       not sign notifications: \"edition\":\"A\" in the hook's verify accepts them";
+const UNKNOWN_FORM: &str = "the signature in X-PPJ-Signature is not an HMAC-SHA256 in hexadecimal";
 const STALE: &str = "the timestamp of the signature differs from the current time by more than 5 minutes";
 const MISMATCH: &str = "the signature does not match";
 
@@ -27,20 +30,39 @@ pub(super) fn sign_request(secret: &[u8], timestamp: &[u8], method: &str, path: 
     sign(secret, timestamp, &[method.as_bytes(), b"\n", path.as_bytes(), b"\n", params.as_bytes()])
 }
 
-/// Verifies the signature headers if there are any, otherwise the query signature of a handshake.
+/// What a hook requires.
+#[derive(Debug)]
+pub(super) struct Expected<'a> {
+    /// Not empty.
+    pub(super) secret: &'a [u8],
+    pub(super) edition: Option<PpjEdition>,
+}
+
+/// Verifies the signature headers if there are any, otherwise the query signature of a handshake. Other requests are
+/// accepted in edition A, which does not sign them.
 pub(super) fn verify(
-    secret: &[u8],
+    expected: &Expected<'_>,
     request: &WebhookRequest<'_>,
     params: &Params,
     now: Timestamp,
 ) -> Result<(), WebhookError> {
+    let Expected { secret, edition } = *expected;
+    let is_handshake = matches!(params.once("type"), Ok(Some("verify" | "validation")));
     if request.headers.contains_key(TIMESTAMP) || request.headers.contains_key(SIGNATURE) {
-        verify_headers(secret, request, params, now)
-    } else if matches!(params.once("type"), Ok(Some("verify" | "validation"))) {
+        verify_headers(secret, request, params, now).map_err(|error| match error {
+            // A handshake is answered and stored nowhere, so there is nothing to keep for a replay.
+            WebhookError::UnknownSignature(reason) if is_handshake => WebhookError::Unauthorized(reason),
+            error => error,
+        })
+    } else if is_handshake && edition != Some(PpjEdition::B) {
         verify_query(secret, params, now)
+    } else if is_handshake {
+        Err(WebhookError::Unauthorized(MISSING))
+    } else if edition == Some(PpjEdition::A) {
+        Ok(())
     } else {
         // The query signature covers the nonce only, so it does not authenticate a notification.
-        Err(WebhookError::Unauthorized(MISSING))
+        Err(shared_secret::missing(request.headers, UNSIGNED))
     }
 }
 
@@ -50,12 +72,13 @@ fn verify_headers(
     params: &Params,
     now: Timestamp,
 ) -> Result<(), WebhookError> {
+    let sent = shared_secret::signature_header(request.headers, SIGNATURE, MISSING)?;
+    let tag = shared_secret::decode_tag(Encoding::Hex, sent);
+    let sent = tag.ok_or_else(|| shared_secret::unknown_form(sent, UNKNOWN_FORM))?;
     let timestamp = shared_secret::single_header(request.headers, TIMESTAMP, MISSING)?;
-    let sent = shared_secret::single_header(request.headers, SIGNATURE, MISSING)?;
     if !shared_secret::is_fresh(timestamp, now) {
         return Err(WebhookError::Unauthorized(STALE));
     }
-    let sent = shared_secret::decode_tag(Encoding::Hex, sent).ok_or(WebhookError::Unauthorized(MISMATCH))?;
     let params = params.signed();
     let signed_by = |path| {
         shared_secret::tags_equal(&sign_request(secret, timestamp, request.method.as_str(), path, &params), &sent)
@@ -101,7 +124,7 @@ impl Params {
     pub(super) fn of(request: &WebhookRequest<'_>) -> Self {
         let query = request.query.unwrap_or_default().as_bytes();
         let form = if request.method == Method::POST { request.body } else { &[] };
-        Self(form_urlencoded::parse(query).chain(form_urlencoded::parse(form)).map(own).collect())
+        Self(form_urlencoded::parse(query).chain(form_urlencoded::parse(form)).map(into_owned).collect())
     }
 
     pub(super) fn from_pairs(pairs: impl Iterator<Item = (String, String)>) -> Self {
@@ -144,7 +167,7 @@ impl Params {
     }
 }
 
-fn own((name, value): (std::borrow::Cow<'_, str>, std::borrow::Cow<'_, str>)) -> (String, String) {
+fn into_owned((name, value): (std::borrow::Cow<'_, str>, std::borrow::Cow<'_, str>)) -> (String, String) {
     (name.into_owned(), value.into_owned())
 }
 

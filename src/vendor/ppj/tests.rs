@@ -9,7 +9,7 @@ use super::{Edition, handshake, notify};
 const SECRET: &str = "kKdBnfSJNnBjex9gczp6P9g2";
 
 fn signed() -> Hook {
-    hook(Vendor::Ppj, Verify::Ppj { secret: Secret::new(SECRET) })
+    hook(Vendor::Ppj, Verify::Ppj { secret: Secret::new(SECRET), edition: None })
 }
 
 fn nonce_of(request: &Request, hook: &Hook) -> String {

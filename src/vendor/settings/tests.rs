@@ -33,7 +33,7 @@ fn hmac(secret: &str, header: &str, prefix: &str) -> Verify {
 fn every_verify(text: &str) -> Vec<Verify> {
     let secret = Secret::new(text);
     vec![
-        Verify::Ppj { secret: secret.clone() },
+        Verify::Ppj { secret: secret.clone(), edition: None },
         Verify::Baidu { secret: secret.clone() },
         Verify::Cookie { secret: secret.clone() },
         Verify::Authorization { secret: secret.clone() },

@@ -49,16 +49,18 @@ pub(super) fn parse(request: &WebhookRequest<'_>) -> Result<Option<CloudEvent>, 
         other if other.starts_with("application/cloudevents") => {
             Err(malformed("only the JSON format of CloudEvents is supported: application/cloudevents+json"))
         }
-        _ if ["ce-specversion", "ce-type", "ce-source", "ce-id"].iter().any(|n| request.headers.contains_key(*n)) => {
+        other if is_binary(Some(other), |name| request.headers.contains_key(name)) => {
             parse_binary(request, &media).map(Some)
         }
         _ => Ok(None),
     }
 }
 
-/// Whether a CloudEvent with this content type has its attributes in `ce-*` headers (binary mode).
-pub(in crate::vendor) fn has_attributes_in_headers(content_type: Option<&str>) -> bool {
-    !content_type.is_some_and(|media| media.trim_start().to_ascii_lowercase().starts_with("application/cloudevents"))
+/// Whether a request is a CloudEvent in binary mode: its attributes are in `ce-*` headers.
+pub(in crate::vendor) fn is_binary(content_type: Option<&str>, has_header: impl Fn(&str) -> bool) -> bool {
+    let media = content_type.unwrap_or_default().trim_start().to_ascii_lowercase();
+    let required = ["ce-specversion", "ce-type", "ce-source", "ce-id"];
+    !media.starts_with("application/cloudevents") && required.into_iter().any(has_header)
 }
 
 fn parse_structured(body: &[u8]) -> Result<CloudEvent, WebhookError> {

@@ -1,25 +1,43 @@
-//! Signatures of Standard Webhooks over id, timestamp and body. Keys are `whsec_…` (shared secret, `v1`) and `whsk_…`
+//! Signatures of Standard Webhooks over id, timestamp and body, also under Svix's header names. Keys are `whsec_…` (shared secret, `v1`) and `whsk_…`
 //! (Ed25519, `v1a`). Several signatures and secrets are supported for rotation.
 
 use aws_lc_rs::signature::Ed25519KeyPair;
 use data_encoding::{BASE64, BASE64_NOPAD};
+use http::HeaderMap;
 
 use crate::domain::{Encoding, Secret, Timestamp};
 use crate::vendor::{RenderError, WebhookError, WebhookRequest, shared_secret};
 
-const ID: &str = "webhook-id";
-const TIMESTAMP: &str = "webhook-timestamp";
-const SIGNATURE: &str = "webhook-signature";
+/// The three headers of a signed request.
+struct HeaderNames {
+    id: &'static str,
+    timestamp: &'static str,
+    signature: &'static str,
+}
 
-const MISSING: &str = "the headers webhook-id, webhook-timestamp and webhook-signature are required, each once";
-const STALE: &str = "webhook-timestamp differs from the current time by more than 5 minutes";
-const MISMATCH: &str = "no v1 signature in webhook-signature matches";
+/// The names of the specification.
+const STANDARD: HeaderNames =
+    HeaderNames { id: "webhook-id", timestamp: "webhook-timestamp", signature: "webhook-signature" };
+/// The names that Svix sends, for the same signature.
+const SVIX: HeaderNames = HeaderNames { id: "svix-id", timestamp: "svix-timestamp", signature: "svix-signature" };
+
+const MISSING: &str = "the headers webhook-id, webhook-timestamp and webhook-signature (or svix-id, svix-timestamp and \
+                      svix-signature) are required, each once";
+const STALE: &str = "the timestamp of the signature differs from the current time by more than 5 minutes";
+const UNKNOWN_VERSION: &str = "there is no v1 signature";
+const MISMATCH: &str = "no v1 signature matches";
 
 /// Accepts the request if any of its signatures matches any of the secrets.
 pub(super) fn verify(secrets: &[Secret], request: &WebhookRequest<'_>, now: Timestamp) -> Result<(), WebhookError> {
-    let id = shared_secret::single_header(request.headers, ID, MISSING)?;
-    let timestamp = shared_secret::single_header(request.headers, TIMESTAMP, MISSING)?;
-    let signatures = shared_secret::single_header(request.headers, SIGNATURE, MISSING)?;
+    let Some(names) = signed_names(request.headers) else {
+        return Err(shared_secret::missing(request.headers, MISSING));
+    };
+    let signatures = shared_secret::single_header(request.headers, names.signature, MISSING)?;
+    if !signatures.split(|b| *b == b' ').any(|s| s.starts_with(b"v1,")) {
+        return Err(shared_secret::unknown_form(signatures, UNKNOWN_VERSION));
+    }
+    let id = shared_secret::single_header(request.headers, names.id, MISSING)?;
+    let timestamp = shared_secret::single_header(request.headers, names.timestamp, MISSING)?;
     // Without an id a replay could not be detected.
     if id.trim_ascii().is_empty() {
         return Err(WebhookError::Unauthorized(MISSING));
@@ -41,6 +59,21 @@ pub(super) fn verify(secrets: &[Secret], request: &WebhookRequest<'_>, now: Time
     Err(WebhookError::Unauthorized(MISMATCH))
 }
 
+/// The names under which the request is signed, the standard ones first.
+fn signed_names(headers: &HeaderMap) -> Option<HeaderNames> {
+    [STANDARD, SVIX].into_iter().find(|names| headers.contains_key(names.signature))
+}
+
+/// The id of the message. In a signed request it is the one that the signature covers: with another one, a captured
+/// request could be repeated as a new message.
+pub(super) fn message_id(headers: &HeaderMap) -> Option<&str> {
+    let value = |name: &str| headers.get(name).and_then(|id| id.to_str().ok());
+    match signed_names(headers) {
+        Some(names) => value(names.id),
+        None => value(STANDARD.id).or_else(|| value(SVIX.id)),
+    }
+}
+
 /// The headers with id and timestamp, and one signature for each secret.
 pub(crate) fn sign_headers(
     secrets: &[Secret],
@@ -55,9 +88,9 @@ pub(crate) fn sign_headers(
         let key = SigningKey::of(secret).ok_or(INVALID_KEY)?;
         signatures.push(key.sign(id.as_bytes(), timestamp.as_bytes(), body));
     }
-    let mut headers = vec![(ID.to_owned(), id.to_owned()), (TIMESTAMP.to_owned(), timestamp)];
+    let mut headers = vec![(STANDARD.id.to_owned(), id.to_owned()), (STANDARD.timestamp.to_owned(), timestamp)];
     if !signatures.is_empty() {
-        headers.push((SIGNATURE.to_owned(), signatures.join(" ")));
+        headers.push((STANDARD.signature.to_owned(), signatures.join(" ")));
     }
     Ok(headers)
 }

@@ -7,7 +7,7 @@ use crate::domain::{Hook, Secret, Status, Timestamp, Vendor, VendorError, Verify
 use crate::vendor::fixture::{ENDPOINT, NOW, Request, hook, now, open, outgoing_event};
 use crate::vendor::{ParsedMessage, WebhookError, verify_and_parse};
 
-use super::{Mode, write};
+use super::{Mode, render};
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
@@ -20,7 +20,7 @@ fn signed() -> Hook {
 }
 
 fn sent(mode: Mode, secrets: &[&str]) -> Request {
-    let out = write(mode, &outgoing_event("job-1", Status::Completed), ENDPOINT, &verify(secrets), now());
+    let out = render(mode, &outgoing_event("job-1", Status::Completed), ENDPOINT, &verify(secrets), now());
     Request::of(&out.expect("written"))
 }
 
@@ -148,7 +148,7 @@ fn blank_webhook_id_is_neither_key_nor_valid_signature() {
         assert_eq!(open_to_all.dedup_key, None, "{id:?}");
         let mut event = outgoing_event("job-1", Status::Completed);
         event.message_id = id.into();
-        let out = write(Mode::Webhook, &event, ENDPOINT, &verify(&[SECRET]), now()).expect("written");
+        let out = render(Mode::Webhook, &event, ENDPOINT, &verify(&[SECRET]), now()).expect("written");
         assert!(Request::of(&out).is_unauthorized(&signed()), "{id:?}");
     }
     assert_eq!(Request::post(body).update(&open(Vendor::Standard)).dedup_key, None);

@@ -9,6 +9,7 @@ import { deliveryRow, documentLink, REFRESH_INTERVAL_MS, targetName } from "./de
 
 const MAX_TITLE_LENGTH = 300;
 const MAX_DELIVERIES = 50;
+const MAX_EVENTS = 1000;
 
 export class DocumentPage {
   #container;
@@ -66,16 +67,25 @@ export class DocumentPage {
   /** `{document, events, deliveries}`; `deliveries` is an error if this token must not read them. */
   async #request() {
     const path = `/documents/${encodeURIComponent(this.#id)}`;
-    const [document, { events }] = await Promise.all([
-      this.#session.request(path),
-      this.#session.request(`${path}/events`),
-    ]);
+    const [document, events] = await Promise.all([this.#session.request(path), this.#events(`${path}/events`)]);
     const query = `/deliveries?limit=${MAX_DELIVERIES}&document=${document.documentId}`;
     const deliveries = await this.#session.request(query).then(
       (page) => page.deliveries,
       (error) => error,
     );
     return { document, events, deliveries };
+  }
+
+  /** The latest events, oldest first: as many pages as it takes. */
+  async #events(path) {
+    const events = [];
+    let cursor;
+    do {
+      const page = await this.#session.request(cursor ? `${path}?cursor=${cursor}` : path);
+      events.unshift(...page.events);
+      cursor = page.next;
+    } while (cursor && events.length < MAX_EVENTS);
+    return events;
   }
 
   #refreshLater() {

@@ -1,4 +1,4 @@
-// The page of rejects: requests that could not be parsed, and a button that replays each after its hook was changed.
+// The page of rejects: requests that could not be parsed or verified, and a button that replays each after its hook was changed.
 
 import { documentRoute } from "../route.js";
 import { codeBlock, element, emptyState, facts, foreign, pageHeader } from "../ui/dom.js";
@@ -60,6 +60,7 @@ export class RejectsPage {
       facts(
         [text("received"), [timeElement(reject.time), ` · ${exactTime(reject.time)}`]],
         [text("hook"), hook ? foreign(hookName(hook), 100) : text("deleted")],
+        [text("verification"), !reject.verified && text("notVerified")],
       ),
       element("details", {}, details, codeBlock(requestText(reject), text("raw"))),
     );

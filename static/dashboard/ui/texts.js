@@ -138,11 +138,12 @@ export const TEXTS = {
 
   // Rejects
   rejectsHelp: [
-    "Requests that could not be parsed. Fix the hook, then replay them.",
-    "无法解析的请求。修正接收地址后可重新处理。",
+    "Requests that could not be parsed, or whose signature the hook cannot read. Fix the hook, then replay them.",
+    "无法解析的请求，或接收地址无法识别其签名的请求。修正接收地址后可重新处理。",
   ],
   noRejects: ["No rejected requests", "没有被拒的请求"],
   received: ["Received", "接收时间"],
+  notVerified: ["Not verified: the replay verifies it", "未验证：重新处理时会验证"],
   replay: ["Replay", "重新处理"],
   replayed: ["Replayed as an event of document", "已作为以下文档的事件处理："],
   hook: ["Hook", "接收地址"],

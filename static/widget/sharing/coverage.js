@@ -1,7 +1,7 @@
 // Which documents the leader's stream follows, and from which position, so that it covers the interests of all tabs.
 // An interest is `{documents, after}`; null documents mean all, and `earliest` is used with named documents only.
 
-import { isBefore } from "../../stream/position.js";
+import { isBefore, sequenceOf } from "../../stream/position.js";
 import { MAX_CACHED_EVENTS, MAX_NAMED_DOCUMENTS } from "../limits.js";
 
 /** Whether a stream of the `followed` documents brings all `wanted` documents. Null means all documents. */
@@ -21,7 +21,10 @@ export class Coverage {
     this.documents = [];
     /** The position after which the next connection continues. */
     this.position = "";
-    /** Documents whose past is read on a connection of its own, because a stream of all documents starts at its end. */
+    /**
+     * Documents whose past is read on a connection of its own, because a stream of all documents starts at its end. It is
+     * read up to the position of that stream, so that stream is opened first.
+     */
     this.backlog = new Set();
   }
 
@@ -70,12 +73,24 @@ export class Coverage {
     this.documents = null;
   }
 
-  /** The stream to open next: `{documents, after, isBacklog}`. */
+  /** The stream to open next: `{documents, after, isBacklog}`, and for a backlog the position `until` which it is read. */
   nextStream() {
-    const isBacklog = this.documents === null && this.backlog.size > 0;
+    const isBacklog = this.documents === null && this.backlog.size > 0 && this.position !== "";
     return isBacklog
-      ? { documents: [...this.backlog], after: "earliest", isBacklog }
+      ? { documents: [...this.backlog], after: "earliest", until: this.position, isBacklog }
       : { documents: this.documents, after: this.position, isBacklog };
+  }
+
+  /**
+   * All events up to `position` have been received: the opening of the stream or a keepalive says so. Returns whether that
+   * is news.
+   */
+  moved(position) {
+    // The opening of a stream of the past names the position before all events.
+    const isBeginning = this.position === "earliest" && (position === "earliest" || sequenceOf(position) === 0);
+    if (position === this.position || isBeginning) return false;
+    this.position = position;
+    return true;
   }
 
   /** Records an event of the stream or, if `isBacklog`, of the connection that reads the backlog. */
@@ -86,10 +101,8 @@ export class Coverage {
     if (this.#cache.size > MAX_CACHED_EVENTS) this.#cache.delete(this.#cache.keys().next().value);
   }
 
-  /** The past of these documents has been read up to the event `lastId`, or there was none. */
-  backlogRead(documents, lastId = "") {
+  /** The past of these documents has been read. */
+  backlogRead(documents) {
     for (const document of documents) this.backlog.delete(document);
-    // Without a position the stream would start at its end, and miss what happened since the backlog was read.
-    if (this.position === "") this.position = lastId;
   }
 }

@@ -4,13 +4,14 @@
 import { RetrySchedule, wait } from "../../stream/backoff.js";
 import { readRelayStream } from "../../stream/connection.js";
 import { RefusedError, ResetError, TemporaryError } from "../../stream/errors.js";
+import { isBefore } from "../../stream/position.js";
 import { Parser } from "../../stream/sse.js";
 import { INTERESTS_TIMEOUT_MS } from "../limits.js";
 import { statusOf } from "../status.js";
 import { Coverage } from "./coverage.js";
 
 /** The longest delay that setTimeout() accepts. */
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
+const MAX_TIMER_MS = 2 ** 31 - 1;
 
 export class Leader {
   #shared;
@@ -31,11 +32,11 @@ export class Leader {
   async run() {
     const { signal } = this.#shared;
     this.#shared.broadcast({ requestInterests: true });
-    // Other tabs answer with their interests, so that the first connection covers them.
+    // Other tabs respond with their interests, so that the first connection covers them.
     await wait(this.#shared.hasOtherTabs ? INTERESTS_TIMEOUT_MS : 0, signal);
     while (!signal.aborted) {
       if (this.#coverage.isEmpty) {
-        await this.#untilWokenUp(LONGEST_TIMER_MS);
+        await this.#untilWokenUp(MAX_TIMER_MS);
         continue;
       }
       const next = await this.#connect();
@@ -129,7 +130,6 @@ export class Leader {
       onEvent: (event) => {
         // Text that was received before the abort: the next connection continues from an earlier position.
         if (signal.aborted) return;
-        connection.lastId = event.id;
         this.#schedule.received();
         this.#coverage.received(event, stream);
         this.#shared.broadcast({ event, isReplay: stream.isBacklog });
@@ -146,10 +146,16 @@ export class Leader {
       connection.isLive = true;
       this.#schedule.connected();
       this.#shared.broadcast({ state: "live" });
-    } else if (stream.isBacklog && /^\n+$/.test(text) && parser.pending === "" && parser.data.length === 0) {
-      // A keepalive: the past has been read, and the relay waits for new events.
-      this.#coverage.backlogRead(stream.documents, connection.lastId);
+    }
+    const position = parser.lastEventId;
+    if (stream.isBacklog) {
+      // A keepalive moves the position over the events of other documents.
+      if (isBefore(position, stream.until)) return;
+      this.#coverage.backlogRead(stream.documents);
       this.reconnect();
+    } else if (position !== "" && this.#coverage.moved(position)) {
+      this.#shared.broadcast({ position });
+      if (this.#coverage.nextStream().isBacklog) this.reconnect();
     }
   }
 }

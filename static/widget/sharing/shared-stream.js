@@ -7,6 +7,7 @@
 //   {interest: {documents, after}}           a tab wants these documents (null: all) from this position on
 //   {covered: {documents, after}}            the stream brings all events of these documents after this position
 //   {event, isReplay}                        an event; a replay is not news for every tab and does not move positions
+//   {position}                               the stream has brought all events up to this position
 //   {reset: true}                            continuity is lost: every tab loads its state and sends its interests again
 //   {state, code}                            the state of the connection
 //   {retryNow: true}                         the user looks at a tab: do not wait for the next attempt
@@ -16,7 +17,7 @@ import { Leader } from "./leader.js";
 import { runForLeader } from "./leader-election.js";
 
 /** Part of the names of the lock and the channel. Change it when the messages change: old and new tabs must not meet. */
-const PROTOCOL_VERSION = 2;
+const PROTOCOL_VERSION = 3;
 
 const keyOf = (relay, token) => `docrelay ${PROTOCOL_VERSION} ${relay} ${accessKey(token)}`;
 

@@ -47,12 +47,18 @@ export class Subscription {
   receive(message) {
     if (message.covered) this.#onCovered(message.covered);
     else if (message.event) this.#onEvent(message);
+    else if (message.position) this.#onPosition(message.position);
     else if (message.state || message.reset) this.notify(message);
   }
 
   #onCovered({ documents, after }) {
     if (!this.#interest || this.#isTracking) return;
     this.#isTracking = covers(documents, this.#interest.documents) && !isBefore(this.#interest.after, after);
+  }
+
+  #onPosition(position) {
+    if (!this.#interest || !this.#isTracking) return;
+    if (this.#position === "" || isBefore(this.#position, position)) this.#position = position;
   }
 
   #onEvent(message) {

@@ -25,6 +25,17 @@ fn assert_oauth_error(response: &Response, status: u16, error: &str) {
 }
 
 #[test]
+fn client_given_as_json_array_is_refused() {
+    let relay = TestRelay::start();
+    let create =
+        |body: &str| relay.send_admin(&Request::post("/admin/clients").bearer(&relay.admin_token()).json(body));
+    for body in [r#"["acme"]"#, r#"[{"clientId":"acme"}]"#, r#""acme""#, "null"] {
+        assert_problem(&create(body), 400);
+    }
+    assert_eq!(create(r#"{"clientId":"acme"}"#).status, 201, "no earlier request has created it");
+}
+
+#[test]
 fn token_endpoint_accepts_get_post_basic_and_form() {
     let relay = TestRelay::start();
     let acme = TestClient::new(&relay, "acme");

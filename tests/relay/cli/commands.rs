@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use crate::harness::TestRelay;
-use crate::harness::command::CommandOutput;
+use crate::harness::command::{CommandOutput, docrelay, run};
 use crate::harness::request::Request;
 use crate::harness::response::assert_problem;
 
@@ -235,4 +235,71 @@ fn send_command_signs_for_every_vendor() {
     assert_eq!(received[10]["labels"], json!({"row": "7"}));
     let unknown = relay.cli_without_data(&["send", "ppj", &relay.url("/in/unknown")]);
     assert_eq!(unknown.status.code(), Some(1), "{unknown:?}");
+}
+
+#[test]
+fn secret_without_verify_is_never_dropped() {
+    let relay = TestRelay::start();
+    relay.add_client("acme");
+    let home = tempfile::tempdir().expect("a directory");
+    let file = secret_file(home.path(), "s3cr3t-value");
+    let add = |vendor: &str, flags: &[&str]| {
+        let file = file.to_str().expect("text");
+        relay.cli(&[&["hook", "add", "--client", "acme", "--vendor", vendor, "--secret-file", file], flags].concat())
+    };
+    // A vendor with one type of verification gets it.
+    for vendor in ["ppj", "baidu"] {
+        assert_eq!(add(vendor, &[]).succeeded().json()["verify"]["type"], vendor);
+    }
+    assert_eq!(add("gini", &[]).succeeded().json()["verify"]["type"], "authorization");
+    // Otherwise, and with an explicit `none`, the command is refused.
+    for (vendor, flags, named) in [
+        ("zoffice", &[][..], "cookie"),
+        ("generic", &["--mapping", MAPPING], "hmac-sha256"),
+        ("ppj", &["--verify", "none"], "none"),
+    ] {
+        let refused = add(vendor, flags);
+        assert!(!refused.status.success(), "{vendor}: {}", refused.stdout);
+        assert!(refused.stderr.contains("--verify") && refused.stderr.contains(named), "{}", refused.stderr);
+        assert!(!refused.stderr.contains("s3cr3t-value"), "{}", refused.stderr);
+    }
+}
+
+#[test]
+fn secret_that_would_not_be_used_is_refused() {
+    let relay = TestRelay::start();
+    relay.add_client("acme");
+    let home = tempfile::tempdir().expect("a directory");
+    let file = secret_file(home.path(), "s3cr3t");
+    let file = file.to_str().expect("text");
+    let notification = ["notification", "add", "main", "https://example.com/x", "--client", "acme"];
+    let refused = |arguments: &[&str], variable: Option<&str>| {
+        let config = variable.map(|name| (name, "s3cr3t"));
+        let output = run(docrelay(arguments, config.as_slice()).arg("--data").arg(relay.data_dir()));
+        assert_eq!((output.status.code(), output.stdout.as_str()), (Some(1), ""), "{arguments:?} {output:?}");
+        assert!(output.stderr.lines().count() == 1 && !output.stderr.contains("s3cr3t"), "{output:?}");
+        output.stderr
+    };
+    let usage = relay.cli(&[&notification[..], &["--token-value-file", file]].concat());
+    assert!(usage.status.code() == Some(2) && usage.stderr.contains("--token-type"), "{usage:?}");
+    let error = refused(&notification, Some("notification_token_value"));
+    assert!(error.contains("DOCRELAY_NOTIFICATION_TOKEN_VALUE") && error.contains("--token-type"), "{error}");
+    assert_eq!(relay.send(&Request::get("/hooks").bearer(&relay.token("acme"))).json()["hooks"], json!([]));
+}
+
+#[test]
+fn unreadable_secret_file_is_named_by_its_flag() {
+    let relay = TestRelay::start();
+    relay.add_client("acme");
+    let error = |arguments: &[&str]| relay.cli_without_data(arguments).stderr;
+    let url = relay.url("/events/client");
+    for command in [&["tail", url.as_str()][..], &["doctor", url.as_str()]] {
+        let stderr = error(&[command, &["--token-file", "nosuch"]].concat());
+        assert!(stderr.contains("cannot read the token file nosuch"), "{stderr}");
+    }
+    let stderr = error(&["send", "ppj", &url, "--secret-file", "nosuch"]);
+    assert!(stderr.contains("cannot read the secret file nosuch"), "{stderr}");
+    let add = ["notification", "add", "main", "https://example.com/x", "--client", "acme", "--token-type", "Cookie"];
+    let stderr = relay.cli(&[&add[..], &["--token-value-file", "nosuch"]].concat()).stderr;
+    assert!(stderr.contains("cannot read the token value file nosuch"), "{stderr}");
 }

@@ -209,8 +209,9 @@ fn admin_token_can_be_set_by_environment() {
 
 #[test]
 fn concurrent_offline_commands_wait_for_the_lock() {
-    let relay = TestRelay::start();
-    let data = relay.data_dir().with_file_name("shared");
+    let mut relay = TestRelay::start();
+    relay.stop();
+    let data = relay.data_dir();
     std::thread::scope(|scope| {
         let add = |name: &'static str| {
             let data = &data;

@@ -187,22 +187,6 @@ fn concurrent_notification_updates_are_all_applied() {
 }
 
 #[test]
-fn event_loop_through_own_hook_is_refused() {
-    let relay = TestRelay::allowing_loopback_endpoints();
-    let (acme, other) = (TestClient::new(&relay, "acme"), TestClient::new(&relay, "other"));
-    let (own, foreign) = (acme.add_unverified_hook("standard"), other.add_unverified_hook("standard"));
-    acme.add_default_notification("standard", &own.url);
-    let message = json!({ "type": "document.completed", "data": { "id": "a" } }).to_string();
-    stored_event_id(&relay.send(&Request::post(&own.path).json(&message)));
-    let delivery = acme.wait_for_attempt("state=pending");
-    assert_eq!(delivery["attempts"][0]["status"], 508, "{delivery:?}");
-    // A delivery to a hook of another client is a webhook like any other.
-    change_endpoint(&acme, &foreign.url);
-    acme.wait_for_delivery_count("state=delivered", 1);
-    assert_eq!((other.documents().len(), acme.documents().len()), (1, 1));
-}
-
-#[test]
 fn changed_callback_on_same_host_replaces_old_one() {
     let relay = TestRelay::allowing_loopback_endpoints();
     let acme = TestClient::new(&relay, "acme");

@@ -1,6 +1,7 @@
 //! A slow or failing endpoint does not delay other endpoints.
 
 use std::collections::HashMap;
+use std::net::UdpSocket;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,7 @@ use crate::harness::client::TestClient;
 use crate::harness::connection::Connection;
 use crate::harness::receiver::{Receiver, Reply};
 use crate::harness::request::Request;
-use crate::harness::{TestRelay, delay};
+use crate::harness::{TIMEOUT, TestRelay, delay};
 
 const CLIENTS: usize = 200;
 const ENDPOINTS: usize = 1_000;
@@ -18,6 +19,51 @@ const HANGING: usize = 100;
 /// Events per second.
 const RATE: u32 = 200;
 const EVENTS: usize = 2_000;
+
+/// Look-ups used to share threads with the readers of the database: one client could stop all reads.
+#[test]
+fn hanging_name_resolution_delays_no_other_client() {
+    // A name server that receives queries and never responds.
+    let silent = UdpSocket::bind("127.0.0.1:0").expect("a free port");
+    let server = silent.local_addr().expect("bound").to_string();
+    let config =
+        [("dns_servers", server.as_str()), ("allow_private_endpoints", "127.0.0.0/8"), ("delivery_timeout", "3s")];
+    let relay = TestRelay::with_config(&config);
+    let (acme, other) = (TestClient::new(&relay, "acme"), TestClient::new(&relay, "other"));
+    let began = Instant::now();
+    let mut waiting: Vec<Connection> = (0..60)
+        .map(|number| {
+            let url = format!("https://host-{number}.blackhole.example/done");
+            let callback = json!({"url": url, "format": "gini"});
+            let body = json!({"vendor": "gini", "vendorId": format!("job-{number}"), "callback": callback});
+            let mut connection = Connection::open(relay.listen);
+            connection.write(Request::post("/documents").bearer(&acme.token).json(&body.to_string()).bytes());
+            connection
+        })
+        .collect();
+    silent.set_read_timeout(Some(TIMEOUT)).expect("a socket option");
+    let mut query = [0; 512];
+    let (length, _) = silent.recv_from(&mut query).expect("a query");
+    assert!(query[..length].windows(9).any(|part| part == b"blackhole"), "the look-up of an endpoint");
+
+    let receiver = Receiver::ok();
+    let callback = json!({"url": receiver.url("/done"), "format": "gini"});
+    let registered =
+        other.post("/documents", &json!({"vendor": "gini", "vendorId": "a", "callback": callback}).to_string());
+    assert_eq!(registered.status, 201, "{registered:?}");
+    assert_eq!(other.documents().len(), 1);
+    assert_eq!(other.events(1).len(), 1);
+    receiver.wait(1);
+    let took = began.elapsed();
+    for connection in &mut waiting {
+        assert_eq!(connection.read_response().status, 201);
+    }
+    // The check gives up after two seconds; the client's further registrations do not wait for one another.
+    let all = began.elapsed();
+    assert!(took < Duration::from_secs(2), "another client waited for {took:?}");
+    assert!(all < Duration::from_secs(10), "the registrations took {all:?}");
+    assert!(relay.metric("docrelay_endpoint_checks_skipped_total") > 0);
+}
 
 #[test]
 fn hanging_endpoints_do_not_delay_healthy_ones() {

@@ -2,7 +2,6 @@
 //! when they are refused.
 
 use std::io::Read;
-use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
 
@@ -13,14 +12,12 @@ use crate::harness::TIMEOUT;
 use crate::harness::child::{ChildProcess, read_lines};
 use crate::harness::chromium::Browser;
 use crate::harness::fixture::{Fixture, document_id};
-use crate::harness::receiver::Receiver;
+use crate::harness::node::NodePackages;
+use crate::harness::receiver::{Receiver, Reply};
 use crate::harness::tool::{find_tool, without_proxy};
 
 /// A Python that has httpx-sse; set by `make test`.
 const PYTHON: &str = "DOCRELAY_PYTHON";
-
-/// A directory of Node.js packages that has eventsource; set by `make test`.
-const NODE: &str = "DOCRELAY_NODE_MODULES";
 
 /// A running consumer.
 struct Consumer {
@@ -92,23 +89,47 @@ fn python_consumer_in_guide_misses_and_repeats_nothing() {
 
 #[test]
 fn node_consumer_in_guide_misses_and_repeats_nothing() {
-    let Some(packages) = find_tool(NODE) else { return };
-    // A module finds packages relative to its own directory.
-    let directory = Path::new(&packages).parent().expect("a directory");
-    let package = tempfile::Builder::new().prefix("consumer-").tempdir_in(directory).expect("a directory");
-    let program = package.path().join("consumer.mjs");
-    std::fs::write(&program, block("Node.js", "js")).expect("a program");
-    assert_consumer_resumes(Command::new("node").arg(program));
+    let Some(packages) = NodePackages::find() else { return };
+    assert_consumer_resumes(&mut packages.program(&block("Node.js", "js")).command());
+}
+
+#[test]
+fn node_consumer_in_guide_survives_cut_with_eventsource_5() {
+    let Some(packages) = NodePackages::find_for_current_node() else { return };
+    let newest = replace_all(block("Node.js", "js"), &[(r#"from "eventsource""#, r#"from "eventsource-5""#)]);
+    assert_consumer_resumes(&mut packages.program(&newest).command());
+}
+
+/// A module of a package that a page imports.
+struct PackageModule {
+    name: &'static str,
+    source: String,
+}
+
+/// Serves a page and the module that it imports.
+fn serve_page(page: String, imported: Option<PackageModule>) -> Receiver {
+    let Some(PackageModule { name, source }) = imported else { return Receiver::serving_page(page) };
+    // The map takes the place of a bundler.
+    let map = format!("<script type=importmap>{}</script>\n<script type", json!({"imports": {name: "/module.js"}}));
+    let page = replace_all(page, &[("<script type", &map)]);
+    Receiver::start(move |request, _| match request.target.as_str() {
+        "/module.js" => Reply {
+            headers: "Content-Type: text/javascript; charset=utf-8\r\n",
+            body: source.clone(),
+            ..Reply::status(200)
+        },
+        _ => Reply { headers: "Content-Type: text/html; charset=utf-8\r\n", body: page.clone(), ..Reply::status(200) },
+    })
 }
 
 #[track_caller]
-fn assert_page_resumes(heading: &str) {
+fn assert_page_resumes(heading: &str, imported: Option<PackageModule>) {
     let Some(mut browser) = Browser::start() else { return };
     let mut fixture = Fixture::start();
     let (origin, token) = (fixture.relay.url(""), &fixture.token);
     let page = replace_all(block(heading, "html"), &[("https://relay.example.com", &origin), ("YOUR_TOKEN", token)]);
     // A site of another origin than the relay's.
-    let site = Receiver::serving_page(page);
+    let site = serve_page(page, imported);
     browser.navigate(&site.url("/"));
     let state = |text: &str| format!("document.querySelector('#state').innerText === {}", json!(text));
     let has = |n: usize| format!("document.querySelectorAll('#events li').length >= {n}");
@@ -129,10 +150,18 @@ fn assert_page_resumes(heading: &str) {
 
 #[test]
 fn event_source_page_in_guide_misses_and_repeats_nothing() {
-    assert_page_resumes("In a browser: EventSource");
+    assert_page_resumes("In a browser: EventSource", None);
 }
 
 #[test]
 fn fetch_page_in_guide_misses_and_repeats_nothing() {
-    assert_page_resumes("In a browser: fetch");
+    assert_page_resumes("In a browser: fetch", None);
+}
+
+#[test]
+fn fetch_event_source_page_in_guide_misses_and_repeats_nothing() {
+    let Some(packages) = NodePackages::find() else { return };
+    let name = "@microsoft/fetch-event-source";
+    let source = packages.bundle(&format!("export * from {};", json!(name)));
+    assert_page_resumes("In a browser: fetch-event-source", Some(PackageModule { name, source }));
 }

@@ -54,7 +54,8 @@ impl TestRelay {
     /// Runs a command of the program on this relay's data directory.
     #[track_caller]
     pub(crate) fn cli(&self, arguments: &[&str]) -> CommandOutput {
-        run(docrelay(arguments, &self.config()).arg("--data").arg(self.data_dir()))
+        let mut command = docrelay(arguments, &self.config());
+        run(command.envs(self.environment().iter().cloned()).arg("--data").arg(self.data_dir()))
     }
 
     /// Runs a command of the program that needs no data directory.

@@ -29,10 +29,15 @@ pub(crate) enum ReadOutcome {
 impl Connection {
     #[track_caller]
     pub(crate) fn open(to: SocketAddr) -> Self {
-        let stream = TcpStream::connect_timeout(&to, TIMEOUT).expect("a connection");
-        stream.set_nodelay(true).expect("a socket option");
-        stream.set_write_timeout(Some(TIMEOUT)).expect("a socket option");
-        Self { stream, pending: Vec::new() }
+        Self::try_open(to).expect("a connection")
+    }
+
+    /// Connects to a peer that may have died.
+    pub(crate) fn try_open(to: SocketAddr) -> io::Result<Self> {
+        let stream = TcpStream::connect_timeout(&to, TIMEOUT)?;
+        stream.set_nodelay(true)?;
+        stream.set_write_timeout(Some(TIMEOUT))?;
+        Ok(Self { stream, pending: Vec::new() })
     }
 
     /// Sends a request and reads its response.

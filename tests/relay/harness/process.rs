@@ -19,12 +19,13 @@ pub(super) struct RelayProcess {
 }
 
 impl RelayProcess {
+    /// Collects standard output, and standard error if the command has it piped.
     pub(super) fn spawn(command: &mut Command, output: &Arc<OutputLog>) -> Self {
-        let piped = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let piped = command.stdin(Stdio::null()).stdout(Stdio::piped());
         let mut child: Child = piped.spawn().expect("the relay starts");
         let pid = Pid::from_child(&child);
-        let readers =
-            [output.collect(child.stdout.take().expect("piped")), output.collect(child.stderr.take().expect("piped"))];
+        let mut readers = vec![output.collect(child.stdout.take().expect("piped"))];
+        readers.extend(child.stderr.take().map(|stderr| output.collect(stderr)));
         let (sender, exit) = sync_channel(1);
         spawn_thread("exit", move || {
             let status = child.wait().expect("a child process");

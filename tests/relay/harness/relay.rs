@@ -1,8 +1,9 @@
 //! A relay for a test: the built program with its own data directory, on free ports of the loopback interface.
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::ExitStatus;
+use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::mpsc::RecvTimeoutError;
 use std::thread;
@@ -26,6 +27,8 @@ pub(crate) struct TestRelay {
     pub(crate) admin_listen: SocketAddr,
     directory: TempDir,
     config: Vec<(String, String)>,
+    /// Further variables of the environment.
+    environment: Vec<(String, OsString)>,
     process: Option<RelayProcess>,
     output: Arc<OutputLog>,
 }
@@ -38,23 +41,39 @@ impl TestRelay {
 
     /// Starts a relay with these configuration keys, such as `("idle_interval", "1s")`.
     pub(crate) fn with_config(config: &[(&str, &str)]) -> Self {
+        Self::with_stderr(config, Stdio::piped())
+    }
+
+    /// Starts a relay whose standard error is not read by the harness, so its log is not part of the output.
+    pub(crate) fn with_stderr(config: &[(&str, &str)], stderr: Stdio) -> Self {
+        let mut relay = Self::not_started(config);
+        relay.launch(stderr);
+        relay
+    }
+
+    /// A relay without a process, for [`TestRelay::restart`].
+    pub(crate) fn not_started(config: &[(&str, &str)]) -> Self {
         let directory = tempfile::Builder::new().prefix("relay-").tempdir_in(env!("CARGO_TARGET_TMPDIR"));
         let any_port: SocketAddr = ([127, 0, 0, 1], 0).into();
-        let mut relay = Self {
+        Self {
             listen: any_port,
             admin_listen: any_port,
             directory: directory.expect("a directory for the relay's data"),
             config: config.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
+            environment: Vec::new(),
             process: None,
             output: Arc::default(),
-        };
-        relay.launch();
-        relay
+        }
     }
 
     /// Starts a relay whose deliveries may go to endpoints on the loopback interface.
     pub(crate) fn allowing_loopback_endpoints() -> Self {
         Self::with_config(&[("allow_private_endpoints", "127.0.0.0/8")])
+    }
+
+    /// The directory that contains nothing but the data directory.
+    pub(crate) fn root(&self) -> PathBuf {
+        self.directory.path().to_owned()
     }
 
     /// The data directory.
@@ -73,6 +92,15 @@ impl TestRelay {
         self.config.push((key.to_owned(), value.to_owned()));
     }
 
+    /// Sets variables of the environment for the next start and for commands.
+    pub(crate) fn set_environment(&mut self, variables: Vec<(String, OsString)>) {
+        self.environment = variables;
+    }
+
+    pub(super) fn environment(&self) -> &[(String, OsString)] {
+        &self.environment
+    }
+
     /// An absolute URL of the public address.
     pub(crate) fn url(&self, target: &str) -> String {
         format!("http://{}{target}", self.listen)
@@ -82,6 +110,15 @@ impl TestRelay {
     #[track_caller]
     pub(crate) fn pid(&self) -> Pid {
         self.process.as_ref().expect("the relay runs").pid
+    }
+
+    /// Resident memory of the relay in bytes.
+    #[track_caller]
+    pub(crate) fn resident_bytes(&self) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid().as_raw_nonzero()));
+        let status = status.expect("the status of the process");
+        let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")).expect("VmRSS");
+        line.trim().parse::<usize>().expect("a number") * 1024
     }
 
     /// Everything that the relay has written to its standard output and error, over all its runs.
@@ -109,6 +146,18 @@ impl TestRelay {
         self.wait();
     }
 
+    /// The same for a relay that may have died already.
+    #[track_caller]
+    pub(crate) fn kill_unless_exited(&mut self) {
+        if self.process.as_ref().expect("the relay runs").exit.try_recv().is_ok() {
+            self.process = None;
+            return;
+        }
+        // It may exit just now.
+        kill_process(self.pid(), Signal::KILL).ok();
+        self.wait();
+    }
+
     /// Sends a signal and returns at once.
     #[track_caller]
     pub(crate) fn signal(&self, signal: Signal) {
@@ -132,7 +181,7 @@ impl TestRelay {
         if self.process.is_some() {
             self.stop();
         }
-        self.launch();
+        self.launch(Stdio::piped());
     }
 
     /// Sends one request to the public address, on its own connection.
@@ -166,11 +215,25 @@ impl TestRelay {
     }
 
     #[track_caller]
-    fn launch(&mut self) {
+    fn launch(&mut self, stderr: Stdio) {
+        self.spawn(stderr).unwrap_or_else(|error| panic!("{error}; its output:\n{}", self.output()));
+    }
+
+    /// Starts the relay.
+    ///
+    /// # Errors
+    /// It exited before it listened.
+    #[track_caller]
+    pub(crate) fn try_start(&mut self) -> Result<(), String> {
+        self.spawn(Stdio::piped())
+    }
+
+    fn spawn(&mut self, stderr: Stdio) -> Result<(), String> {
         let mut command = docrelay(&["serve"], &self.config());
+        command.envs(self.environment.iter().cloned());
         command.arg("--data").arg(self.data_dir());
         command.args(["--listen", &self.listen.to_string(), "--admin-listen", &self.admin_listen.to_string()]);
-        let process = RelayProcess::spawn(&mut command, &self.output);
+        let process = RelayProcess::spawn(command.stderr(stderr), &self.output);
         let deadline = Instant::now() + TIMEOUT;
         let runtime = loop {
             if let Some(runtime) = RuntimeFile::read(&self.data_dir(), process.pid) {
@@ -180,11 +243,12 @@ impl TestRelay {
             match process.exit.recv_timeout(Duration::from_millis(10)) {
                 Err(RecvTimeoutError::Timeout) if Instant::now() < deadline => {}
                 Err(_) => panic!("the relay does not listen; its output:\n{}", self.output()),
-                Ok(status) => panic!("the relay exited at start ({status}); its output:\n{}", self.output()),
+                Ok(status) => return Err(format!("the relay exited at start ({status})")),
             }
         };
         (self.listen, self.admin_listen) = (runtime.listen, runtime.admin_listen);
         self.process = Some(process);
+        Ok(())
     }
 }
 

@@ -2,8 +2,9 @@
 
 use crate::harness::TestRelay;
 use crate::harness::client::TestClient;
+use crate::harness::command::hook_path;
 use crate::harness::request::Request;
-use crate::harness::response::{assert_problem, stored_event_id};
+use crate::harness::response::{Response, assert_problem, stored_event_id, string_at};
 use crate::harness::signature::{now, ppj_signature};
 use crate::harness::vendor_bodies::{
     PPJ_COMPLETE, PPJ_COMPLETE_FORM, PPJ_COMPLETED, PPJ_ERROR, PPJ_VALIDATION, PPJ_VERIFY, PPJ_VERIFY_UNSIGNED,
@@ -115,4 +116,45 @@ fn invalid_ppj_signature_gets_401_and_stores_nothing() {
     }
     assert!(acme.documents().is_empty() && acme.rejects().is_empty());
     stored_event_id(&relay.send(&signed(&fresh)));
+}
+
+#[test]
+fn unsigned_notification_of_edition_a_is_accepted_only_if_configured() {
+    let relay = TestRelay::start();
+    let acme = TestClient::new(&relay, "acme");
+    let hook = |edition: &str| {
+        acme.post("/hooks", &format!(r#"{{"vendor":"ppj","verify":{{"type":"ppj","secret":"{SECRET}"{edition}}}}}"#))
+    };
+    let path = |created: &Response| hook_path(&string_at(&created.json(), "url"));
+    let (unset, a, b) = (hook(""), hook(r#","edition":"A""#), hook(r#","edition":"B""#));
+    assert_eq!((unset.status, a.status, b.status), (201, 201, 201), "{unset:?} {a:?} {b:?}");
+    assert_eq!([&a.json()["verify"]["edition"], &b.json()["verify"]["edition"]], ["A", "B"]);
+    // The default refuses what edition A sends, and the response says so.
+    let warning = unset.json()["warnings"][0].to_string();
+    assert!(warning.contains("edition A") && warning.contains("401"), "{warning}");
+    let warning = a.json()["warnings"][0].to_string();
+    assert!(warning.contains("URL"), "{warning}");
+    assert_eq!(b.json().get("warnings"), None);
+
+    let notify = |hook: &str| relay.send(&Request::get(&format!("{hook}?{PPJ_COMPLETE}")));
+    let why = assert_problem(&notify(&path(&unset)), 401);
+    assert!(why.contains("edition"), "{why}");
+    assert_problem(&notify(&path(&b)), 401);
+    let first = stored_event_id(&notify(&path(&a)));
+
+    // The handshake of edition A is signed, and a signature that is there must be right.
+    let time = now().to_string();
+    let verify = |hook: &str, secret: &str| {
+        let signature = ppj_signature(secret, &time, "abc");
+        relay.send(&Request::get(&format!("{hook}?type=verify&timestamp={time}&nonce=abc&signature={signature}")))
+    };
+    assert_eq!(verify(&path(&a), SECRET).status, 200);
+    assert_problem(&verify(&path(&a), "another"), 401);
+    assert_problem(&relay.send(&Request::get(&format!("{}?type=verify&nonce=abc", path(&a)))), 401);
+    assert_problem(&verify(&path(&b), SECRET), 401);
+    let forged = Request::get(&format!("{}?{PPJ_ERROR}", path(&a)));
+    let forged = forged.header("X-PPJ-Timestamp", &time).header("X-PPJ-Signature", &"0".repeat(64));
+    assert_problem(&relay.send(&forged), 401);
+    assert_eq!(acme.events(1)[0].id, first);
+    assert_problem(&hook(r#","edition":"C""#), 400);
 }

@@ -44,6 +44,29 @@ fn standard_webhook_verifies_with_either_of_two_secrets() {
 }
 
 #[test]
+fn svix_headers_verify_with_same_secret_and_id() {
+    let relay = TestRelay::start();
+    let acme = TestClient::new(&relay, "acme");
+    let hook =
+        acme.add_hook(&format!(r#"{{"vendor":"standard","verify":{{"type":"standard","secret":"{NEW_SECRET}"}}}}"#));
+    let (time, body) = (now().to_string(), r#"{"type":"document.completed","data":{"vendorId":"job-1"}}"#);
+    let send = |prefix: &str, id: &str, signature: &str| {
+        let request = Request::post(&hook.path).header(&format!("{prefix}-id"), id);
+        let request = request.header(&format!("{prefix}-timestamp"), &time);
+        relay.send(&request.header(&format!("{prefix}-signature"), signature).json(body))
+    };
+    let good = format!("v1,{}", webhook_signature(NEW_SECRET, "msg_1", &time, body));
+    let first = stored_event_id(&send("svix", "msg_1", &good));
+    assert_eq!(stored_event_id(&send("webhook", "msg_1", &good)), first, "the same message under the other names");
+    assert_problem(&send("svix", "msg_2", &good), 401);
+    // The id that identifies duplicates is the signed one.
+    let request = Request::post(&hook.path).header("svix-id", "msg_1").header("svix-timestamp", &time);
+    let request = request.header("svix-signature", &good).header("webhook-id", "msg_9").json(body);
+    assert_eq!(stored_event_id(&relay.send(&request)), first);
+    assert!(acme.rejects().is_empty());
+}
+
+#[test]
 fn standard_payloads_become_events_with_result_and_error() {
     let relay = TestRelay::start();
     let acme = TestClient::new(&relay, "acme");

@@ -44,6 +44,27 @@ fn document_and_status_filters_select_matching_events() {
     );
 }
 
+/// A page follows its document from the earliest event on each view: the cost must not grow with the client's history.
+#[test]
+fn document_stream_reads_only_events_of_its_documents() {
+    let fixture = Fixture::start();
+    let wanted = fixture.complete(1);
+    let other: Vec<String> = (2..=300).map(|number| fixture.complete(number)).collect();
+    let read = || fixture.relay.metric("docrelay_replay_events_total");
+    let document = document_id(1);
+    let mut view = fixture.follow_with_query(&format!("last_event_id=earliest&document={document}"));
+    assert_eq!(view.next_event().id, wanted);
+    assert_eq!(read(), 1, "events read for a page view");
+    // No other follower keeps a ring, so the events after the position come from the log.
+    drop(view);
+    fixture.relay.wait_for_metric("docrelay_followers", 0);
+    let last = fixture.post(&json!({"documentId": document, "status": "ERROR"}));
+    let near_head = other[other.len() - 2].as_str();
+    let mut resumed = fixture.follow_with_query(&format!("last_event_id={near_head}&document={document}"));
+    assert_eq!(resumed.next_event().id, last);
+    assert_eq!(read(), 2, "events read for a resume near the head");
+}
+
 #[test]
 fn gini_fields_stream_matches_ginis_documentation() {
     let fixture = Fixture::start();

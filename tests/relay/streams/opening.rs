@@ -38,16 +38,32 @@ fn read(connection: &mut Connection, body_length: usize) -> (String, Vec<u8>) {
     }
 }
 
-/// Asserts that the chunk is `E␍␊␊retry: <2000…4000>␊␊␍␊`.
+/// Asserts that the text is `␊retry: <2000…4000>␊id: POSITION␊␊`.
 #[track_caller]
-fn assert_first_chunk(chunk: &[u8]) {
-    let text = std::str::from_utf8(chunk).expect("text");
-    let retry = text.strip_prefix("E\r\n\nretry: ").and_then(|rest| rest.strip_suffix("\n\n\r\n"));
+fn assert_opening(text: &str, position: &str) {
+    let retry = text.strip_prefix("\nretry: ").and_then(|rest| rest.strip_suffix(&format!("\nid: {position}\n\n")));
     let retry: u32 = retry.and_then(|n| n.parse().ok()).unwrap_or_else(|| panic!("not the opening: {text:?}"));
     assert!((2000..=4000).contains(&retry), "{retry}");
 }
 
-const FIRST_CHUNK: usize = "E\r\n\nretry: 2000\n\n\r\n".len();
+/// The length of an opening with this position.
+fn opening_length(position: &str) -> usize {
+    "\nretry: 2000\nid: \n\n".len() + position.len()
+}
+
+/// The length of its chunk.
+fn opening_chunk_length(position: &str) -> usize {
+    "1D\r\n\r\n".len() + opening_length(position)
+}
+
+/// Asserts that the bytes are one chunk that holds the opening.
+#[track_caller]
+fn assert_first_chunk(chunk: &[u8], position: &str) {
+    let text = std::str::from_utf8(chunk).expect("text");
+    let size = format!("{:X}\r\n", opening_length(position));
+    let opening = text.strip_prefix(&size).and_then(|rest| rest.strip_suffix("\r\n"));
+    assert_opening(opening.unwrap_or_else(|| panic!("not one chunk: {text:?}")), position);
+}
 
 #[test]
 fn stream_opening_bytes_are_equal_for_every_request_form() {
@@ -74,12 +90,13 @@ fn stream_opening_bytes_are_equal_for_every_request_form() {
         get(path, &format!("Authorization: Bearer {token}\r\nConnection: close\r\n")),
         get(path, &format!("Authorization: Bearer {token}\r\nAccept-Encoding: gzip, br\r\n")),
     ];
+    let position = fixture.complete(100);
     let mut opened: Vec<Connection> = Vec::new();
     for request in &requests {
         let mut connection = fixture.write(request);
-        let (head, body) = read(&mut connection, FIRST_CHUNK);
+        let (head, body) = read(&mut connection, opening_chunk_length(&position));
         assert_eq!(head, HEAD, "after {request}");
-        assert_first_chunk(&body);
+        assert_first_chunk(&body, &position);
         opened.push(connection);
     }
     let id = fixture.complete(1);
@@ -115,16 +132,18 @@ fn opening_retry_value_is_jittered() {
 #[test]
 fn http_1_0_stream_is_unchunked_and_closes_connection() {
     let fixture = Fixture::start();
+    let mut position = fixture.complete(100);
     for header in ["", "Connection: keep-alive\r\n"] {
         let mut connection =
             fixture.write(format!("GET /events/client?token={} HTTP/1.0\r\n{header}\r\n", fixture.token));
-        let (head, opening) = read(&mut connection, "\nretry: 2000\n\n".len());
+        let (head, opening) = read(&mut connection, opening_length(&position));
         let bare = HEAD.replace("HTTP/1.1", "HTTP/1.0").replace("transfer-encoding: chunked\r\n", "");
         assert_eq!(head, bare);
-        assert!(opening.starts_with(b"\nretry: ") && opening.ends_with(b"\n\n"), "{opening:?}");
+        assert_opening(std::str::from_utf8(&opening).expect("text"), &position);
         let id = fixture.complete(if header.is_empty() { 1 } else { 2 });
         let ReadOutcome::Bytes(event) = connection.read(TIMEOUT) else { panic!("no event") };
         assert!(event.starts_with(format!("id: {id}\ndata: {{").as_bytes()), "{:?}", String::from_utf8_lossy(&event));
+        position = id;
     }
 }
 
@@ -140,17 +159,46 @@ fn head_request_returns_stream_headers_and_opens_nothing() {
     assert_eq!(fixture.relay.metric("docrelay_followers_opened_total"), 0);
 }
 
-/// Idle lines keep a proxy from closing the stream. They must not carry an id, which would move the resume position.
+/// Idle lines keep a proxy from closing the stream. Without a filter nothing moves the position but events.
 #[test]
 fn idle_stream_receives_only_empty_lines() {
     let fixture = Fixture::with_config(&[("idle_interval", "100ms")]);
+    let position = fixture.complete(1);
     let mut chunked = fixture.write(fixture.stream_request_head() + "\r\n");
-    let (_, mut idle) = read(&mut chunked, FIRST_CHUNK + 4 * "1\r\n\n\r\n".len());
-    assert_eq!(idle.split_off(FIRST_CHUNK)[..24], *b"1\r\n\n\r\n1\r\n\n\r\n1\r\n\n\r\n1\r\n\n\r\n");
+    let opening = opening_chunk_length(&position);
+    let (_, mut idle) = read(&mut chunked, opening + 4 * "1\r\n\n\r\n".len());
+    assert_eq!(idle.split_off(opening)[..24], *b"1\r\n\n\r\n1\r\n\n\r\n1\r\n\n\r\n1\r\n\n\r\n");
     let mut bare = fixture.write(format!("GET /events/client?token={} HTTP/1.0\r\n\r\n", fixture.token));
-    let opening = "\nretry: 2000\n\n".len();
+    let opening = opening_length(&position);
     let (_, mut idle) = read(&mut bare, opening + 3);
     assert_eq!(idle.split_off(opening)[..3], *b"\n\n\n");
+}
+
+/// A filtered stream that resumes after a long silence need not start before all that its filter has held back.
+#[test]
+fn idle_line_of_filtered_stream_moves_the_position() {
+    let fixture = Fixture::with_config(&[("idle_interval", "200ms")]);
+    let start = fixture.complete(1);
+    let mut stream = fixture.follow_with_query("status=ERROR");
+    let mut seen = stream.raw();
+    let mut read_until = |text: &str| {
+        while !seen.contains(text) {
+            assert!(!matches!(stream.next(TIMEOUT), Next::End | Next::TimedOut), "no {text:?} in {seen:?}");
+            seen = stream.raw();
+        }
+    };
+    read_until(&format!("\nid: {start}\n\n\n"));
+    let (moved, last) = (fixture.complete(2), fixture.complete(3));
+    read_until(&format!("id: {last}\n\n\n"));
+    let error = fixture.post(&serde_json::json!({"documentId": document_id(4), "status": "ERROR"}));
+    read_until(&format!("id: {error}\ndata: "));
+    read_until("}\n\n\n\n");
+    let rest = seen.trim_start_matches('\n').split_once(&format!("id: {start}\n\n")).expect("the opening").1;
+    let rest: Vec<&str> = rest.split('\n').filter(|line| !line.is_empty() && !line.starts_with("data: ")).collect();
+    // Both events may have been seen by one idle line or by two.
+    let id = |event: &str| format!("id: {event}");
+    let (one, two) = (vec![id(&last), id(&error)], vec![id(&moved), id(&last), id(&error)]);
+    assert!(rest == one || rest == two, "{rest:?}");
 }
 
 /// Neither the relay nor a proxy may buffer or compress the stream.

@@ -1,7 +1,10 @@
 //! Resume of a stream: after an event id, from the earliest event, and after ids that are unknown or expired.
 
+use serde_json::json;
+
+use crate::harness::TIMEOUT;
 use crate::harness::fixture::{Fixture, document_id};
-use crate::harness::follower::Follower;
+use crate::harness::follower::{Follower, Next};
 use crate::harness::request::Request;
 use crate::harness::sse::Event;
 
@@ -62,6 +65,40 @@ fn reconnecting_follower_misses_nothing() {
     assert_live_only(&fixture, after(&fixture, ""), 8);
     assert_live_only(&fixture, query("last_event_id", ""), 9);
     assert_live_only(&fixture, fixture.follow(), 10);
+}
+
+/// A browser sends as `Last-Event-ID` what the opening has set, although no event has arrived.
+#[test]
+fn follower_cut_before_its_first_event_resumes_without_gap() {
+    let fixture = Fixture::start();
+    let opening_id = |stream: &mut Follower| loop {
+        match stream.next(TIMEOUT) {
+            Next::Block(block) if block.retry.is_some() => break block.id,
+            Next::Block(_) => {}
+            other => panic!("{other:?} instead of the opening"),
+        }
+    };
+    fixture.complete(1);
+    let filtered = format!("document={}", document_id(2));
+    for query in ["", filtered.as_str()] {
+        let mut cut = fixture.follow_with_query(query);
+        let position = opening_id(&mut cut).expect("a position");
+        drop(cut);
+        let missed = fixture.post(&json!({"documentId": document_id(2), "status": "PENDING"}));
+        let mut resumed = fixture.follow_with_query(&format!("{query}&last_event_id={position}"));
+        assert_eq!(opening_id(&mut resumed).as_ref(), Some(&position), "the given position is repeated");
+        assert_eq!(resumed.next_event().id, missed);
+        fixture.complete(2);
+    }
+    // A position that cannot be resumed is not replaced before the reset has said so.
+    for (given, expected) in [("0.7", Some("0.7")), ("garbage", None)] {
+        let mut stream = after(&fixture, given);
+        assert_eq!(opening_id(&mut stream).as_deref(), expected);
+        assert_eq!(stream.next_event().name, "reset");
+    }
+    let begin = opening_id(&mut after(&fixture, "earliest")).expect("a position");
+    let all = fixture.follow_with_query("last_event_id=earliest").event_ids(5);
+    assert_eq!(after(&fixture, &begin).event_ids(5), all);
 }
 
 #[track_caller]

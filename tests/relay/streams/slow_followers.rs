@@ -1,7 +1,6 @@
 //! Followers that do not read: they delay no other follower, lose no event when they read on, and are disconnected when
 //! they accept no byte within the write timeout.
 
-use std::fs;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -21,15 +20,6 @@ fn post_large(fixture: &Fixture, number: usize, blob: &str) -> String {
     fixture.post(&json!({"documentId": format!("large {number}"), "status": "COMPLETED", "blob": blob}))
 }
 
-/// Resident memory of the relay in bytes.
-#[track_caller]
-fn resident_bytes(fixture: &Fixture) -> usize {
-    let pid = fixture.relay.pid().as_raw_nonzero();
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("the status of the process");
-    let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")).expect("VmRSS");
-    line.trim().parse::<usize>().expect("a number") * 1024
-}
-
 /// A replay does not pass through the live buffer, and a slow follower has no unbounded queue.
 #[test]
 fn paused_follower_costs_no_memory_and_loses_nothing() {
@@ -42,7 +32,7 @@ fn paused_follower_costs_no_memory_and_loses_nothing() {
         let id = post_large(&fixture, number, &blob);
         assert_eq!(quick.next_event().id, id);
     }
-    let before = resident_bytes(&fixture);
+    let before = fixture.relay.resident_bytes();
     let mut slow = [fixture.follow(), fixture.follow_with_query("status=COMPLETED")];
     let mut sent = Vec::new();
     let (mut peak, mut slowest) = (0, Duration::ZERO);
@@ -51,7 +41,7 @@ fn paused_follower_costs_no_memory_and_loses_nothing() {
         sent.push(post_large(&fixture, 1000 + number, &blob));
         assert_eq!(quick.next_event().id, sent[number]);
         slowest = slowest.max(began.elapsed());
-        peak = peak.max(resident_bytes(&fixture));
+        peak = peak.max(fixture.relay.resident_bytes());
     }
     assert_eq!(fixture.relay.metric("docrelay_followers"), 3);
     assert!(fixture.relay.metric("docrelay_follower_lag") > 100, "the slow followers lag behind");

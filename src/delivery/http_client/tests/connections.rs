@@ -3,8 +3,9 @@
 use tokio::io::AsyncWriteExt;
 
 use super::servers::{answer, assert_not_called, bind, drive_io, read, receive, until_closed, with_server};
-use super::{LONG, SHORT, error, get, local, post, response};
+use super::{LONG, Options, ReqwestClient, SHORT, error, get, local, options, post, response};
 use crate::delivery::{HttpClient, HttpError, HttpExchange};
+use crate::vendor::OutgoingRequest;
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
@@ -74,6 +75,44 @@ async fn connection_is_reused_after_a_complete_response() {
 }
 
 #[tokio::test]
+async fn idle_connection_is_closed_before_servers_close_theirs() {
+    let (listener, base) = bind().await;
+    let http_client = local(LONG);
+    let server = async {
+        let (mut socket, _) = receive(&listener).await;
+        socket.write_all(OK).await.expect("sent");
+        let idle = std::time::Instant::now();
+        until_closed(socket).await;
+        idle.elapsed()
+    };
+    let calls = http_client.exchange(post(&base));
+    let (idle, exchange) = tokio::time::timeout(LONG, async { tokio::join!(server, calls) }).await.expect("closed");
+    assert_eq!(response(&exchange).status, 200);
+    // Node.js and uvicorn close after 5 s. The pool looks for idle connections once per timeout.
+    assert!(idle < std::time::Duration::from_secs(5), "{idle:?}");
+}
+
+#[tokio::test]
+async fn connections_beyond_the_limit_of_all_hosts_are_closed_after_their_response() {
+    let options = Options { max_kept_connections: 2, ..options(LONG, &["127.0.0.0/8"]) };
+    let http_client = ReqwestClient::new(options).expect("a client");
+    let (mut sockets, mut closed) = (Vec::new(), Vec::new());
+    for _ in 0..4 {
+        let (listener, base) = bind().await;
+        let server = async {
+            let (mut socket, seen) = receive(&listener).await;
+            socket.write_all(OK).await.expect("sent");
+            (socket, seen)
+        };
+        let ((socket, seen), exchange) = tokio::join!(server, http_client.exchange(post(&base)));
+        assert_eq!(response(&exchange).status, 200);
+        sockets.push(socket);
+        closed.push(seen.contains("\r\nconnection: close\r\n"));
+    }
+    assert_eq!(closed, [false, false, true, true]);
+}
+
+#[tokio::test]
 async fn pooled_connection_closed_by_the_server_fails_no_request() {
     let (listener, base) = bind().await;
     let http_client = local(LONG);
@@ -92,6 +131,16 @@ async fn pooled_connection_closed_by_the_server_fails_no_request() {
         }
     };
     with_server(server, calls).await;
+}
+
+#[tokio::test]
+async fn post_with_empty_body_states_its_length() {
+    let (listener, base) = bind().await;
+    let head = b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+    let request = OutgoingRequest { body: bytes::Bytes::new(), ..post(&base) };
+    let http_client = local(LONG);
+    let (seen, _) = tokio::join!(answer(&listener, head), http_client.exchange(request));
+    assert_eq!(seen.matches("\r\ncontent-length: 0\r\n").count(), 1, "{seen}");
 }
 
 #[tokio::test]

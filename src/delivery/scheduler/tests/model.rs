@@ -1,7 +1,9 @@
 //! Random events against a model of the store and of the worker. After each event the rules of the scheduler must hold,
 //! and in the end every delivery is settled and every permit is released.
 
-use std::collections::{HashMap, HashSet};
+mod dead_endpoint;
+
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
@@ -10,10 +12,10 @@ use proptest::test_runner::TestCaseResult;
 use super::steps::{ActionResult, CLIENTS, QUEUES, Step, step};
 use super::store::{OutboxModel, RowState};
 use super::text::queue_key;
-use crate::delivery::scheduler::fairness::groups_of;
+use crate::delivery::scheduler::fairness::InUse;
 use crate::delivery::scheduler::{
-    AttemptKind, BreakerState, LoadedPage, Now, Observation, Parallelism, Scheduler, SchedulerAction, SchedulerCommand,
-    SchedulerEvent, StoreFailure,
+    AttemptKind, BreakerState, DueSpan, LoadedPage, Now, Observation, Parallelism, Scheduler, SchedulerAction,
+    SchedulerCommand, SchedulerEvent, SchedulerLimits, StoreFailure,
 };
 use crate::domain::{ClientId, Disposition, QueueKey, Timestamp};
 
@@ -37,17 +39,18 @@ enum Running {
     Requeue {
         delivery: u64,
     },
+    Wake {
+        span: DueSpan,
+    },
 }
 
 struct World {
     scheduler: Scheduler,
     keys: Vec<QueueKey>,
     now: Now,
-    permits: usize,
+    limits: SchedulerLimits,
     outbox: OutboxModel,
     running: Vec<Running>,
-    /// Deliveries whose payload the worker has.
-    prefetched: HashSet<u64>,
     dispositions: HashMap<u64, Disposition>,
     /// By queue: its endpoint does not respond.
     is_down: [bool; QUEUES.len()],
@@ -55,15 +58,14 @@ struct World {
 }
 
 impl World {
-    fn new(permits: usize, is_down: [bool; QUEUES.len()]) -> Self {
+    fn new(limits: SchedulerLimits, is_down: [bool; QUEUES.len()]) -> Self {
         Self {
-            scheduler: Scheduler::new(permits),
+            scheduler: Scheduler::new(limits),
             keys: QUEUES.map(queue_key).to_vec(),
             now: Now { instant: Instant::now(), wall: Timestamp::from_seconds(1_700_000_000) },
-            permits,
+            limits,
             outbox: OutboxModel::default(),
             running: Vec::new(),
-            prefetched: HashSet::new(),
             dispositions: HashMap::new(),
             is_down,
             is_stopping: false,
@@ -73,6 +75,7 @@ impl World {
     fn step(&mut self, step: Step) -> TestCaseResult {
         match step {
             Step::Publish { queue, document } => self.outbox.publish(queue, document, self.now.wall),
+            Step::Announce if !self.scheduler.accepts_queues() => {}
             Step::Announce => {
                 for queue in self.outbox.take_ready() {
                     self.handle(SchedulerEvent::QueueReady(self.keys[queue].clone()))?;
@@ -132,8 +135,10 @@ impl World {
                 Ok(())
             }
             Running::Load { queue, page: Some(page), .. } => {
-                self.prefetched.extend(page.deliveries.iter().map(|delivery| delivery.id));
                 self.handle(SchedulerEvent::PageLoaded { queue: self.keys[queue].clone(), page })
+            }
+            Running::Attempt { delivery, is_cancelled: false } if unavailable => {
+                self.handle(SchedulerEvent::AttemptPostponed { delivery })
             }
             Running::Attempt { delivery, is_cancelled } => {
                 let retry = Disposition::Retry(self.now.wall.plus(Duration::from_secs(30)));
@@ -164,6 +169,11 @@ impl World {
             Running::Requeue { delivery } => {
                 self.outbox.retry(delivery, self.now.wall);
                 Ok(())
+            }
+            Running::Wake { span } if unavailable => self.handle(SchedulerEvent::WakeFailed(span)),
+            Running::Wake { span } => {
+                let next = self.outbox.wake_due(span);
+                self.handle(SchedulerEvent::DueWoken(next))
             }
         }
     }
@@ -201,11 +211,12 @@ impl World {
                 prop_assert!(!self.running.iter().any(is_loading), "two loads of one queue");
                 self.running.push(Running::Load { queue, limit, exclude, page: None });
             }
-            SchedulerAction::Discard { deliveries } => {
-                for delivery in deliveries {
-                    prop_assert!(self.prefetched.remove(&delivery), "discards {delivery} without a payload");
-                }
+            SchedulerAction::WakeDue(span) => {
+                let is_waking = |running: &Running| matches!(running, Running::Wake { .. });
+                prop_assert!(!self.running.iter().any(is_waking), "two reports of due times");
+                self.running.push(Running::Wake { span });
             }
+            SchedulerAction::Rescan => self.outbox.rescan(),
             SchedulerAction::StartAttempt { queue, delivery } => self.start(&queue, delivery)?,
             SchedulerAction::StoreOutcome { delivery } => self.running.push(Running::Store { delivery }),
             SchedulerAction::Requeue { delivery, .. } => self.running.push(Running::Requeue { delivery }),
@@ -217,7 +228,6 @@ impl World {
     /// Per-document order, one attempt of a document at a time, and nothing to an endpoint whose breaker is open.
     fn start(&mut self, key: &QueueKey, delivery: u64) -> TestCaseResult {
         prop_assert!(!self.is_stopping, "starts after stop");
-        prop_assert!(self.prefetched.remove(&delivery), "starts {delivery} without a payload");
         let state = &self.scheduler.queues[key];
         match state.health.breaker() {
             BreakerState::Closed => {}
@@ -247,18 +257,25 @@ impl World {
         Ok(())
     }
 
-    /// Permits: each attempt until its outcome is stored has one, no client has more than its quarter, and retries leave
-    /// a quarter.
+    /// Permits and memory: each attempt until its outcome is stored has a permit, no client has more than its quarter,
+    /// retries leave a quarter, and the memory is exceeded by one attempt at most.
     fn check_limits(&self) -> TestCaseResult {
-        let Scheduler { limits, attempts, .. } = &self.scheduler;
+        let Scheduler { limits, attempts, queues, .. } = &self.scheduler;
+        let SchedulerLimits { permits, content_bytes, .. } = self.limits;
         let retries = attempts.values().filter(|attempt| attempt.kind == AttemptKind::Retry).count();
-        prop_assert_eq!(limits.in_use(), (attempts.len(), retries), "permits leak");
-        prop_assert!(attempts.len() <= self.permits);
-        prop_assert!(retries <= self.permits - self.permits / 4);
+        let bytes = attempts.values().map(|attempt| attempt.bytes).sum();
+        prop_assert_eq!(limits.in_use(), (InUse { permits: attempts.len(), bytes }, retries), "permits leak");
+        prop_assert!(attempts.len() <= permits);
+        prop_assert!(retries <= permits - permits / 4);
+        let largest = attempts.values().map(|attempt| attempt.bytes).max().unwrap_or(0);
+        prop_assert!(bytes < content_bytes + largest.max(1), "{bytes} of {content_bytes} bytes");
         for client in CLIENTS {
-            let mine = attempts.values().filter(|attempt| attempt.queue.client.as_str() == client).count();
-            prop_assert!(mine <= (self.permits / 4).max(1), "{client} has {mine} of {} permits", self.permits);
+            let mine = attempts.values().filter(|attempt| attempt.queue.client.as_str() == client);
+            let (count, bytes) = mine.fold((0, 0), |(count, bytes), attempt| (count + 1, bytes + attempt.bytes));
+            prop_assert!(count <= (permits / 4).max(1), "{client} has {count} of {permits} permits");
+            prop_assert!(bytes < content_bytes / 4 + largest.max(1), "{client} has {bytes} of {content_bytes} bytes");
         }
+        prop_assert!(queues.len() <= self.limits.queues, "{} queues of {}", queues.len(), self.limits.queues);
         Ok(())
     }
 
@@ -276,8 +293,8 @@ impl World {
             // An unblocked queue waits for a permit for its retry, and the next one of its group waits for that.
             let are_retries_full = !limits.has_free(AttemptKind::Retry);
             for kind in [AttemptKind::First, AttemptKind::Retry].into_iter().filter(|_| !are_retries_full) {
-                let is_free = limits.has_free(kind) && groups_of(key).iter().all(|group| limits.has_capacity(group));
-                let can_start = is_free && queue.has_prefetched(kind) && queue.may_start(self.now.instant);
+                let is_free = limits.has_free(kind) && limits.has_capacity(&key.client);
+                let can_start = is_free && queue.can_attempt(kind) && queue.may_start(self.now.instant);
                 prop_assert!(!can_start, "{key:?} waits for nothing");
             }
         }
@@ -318,9 +335,18 @@ impl World {
         prop_assert!(lost.is_none(), "never attempted again: {lost:?}");
         prop_assert!(self.scheduler.is_drained() && self.scheduler.limits.is_unused(), "permits leak");
         prop_assert!(self.scheduler.queues.is_empty(), "idle queues stay: {:?}", self.scheduler.queues);
-        prop_assert!(self.prefetched.is_empty(), "payloads leak: {:?}", self.prefetched);
         Ok(())
     }
+}
+
+/// Small enough for each of them to be reached.
+fn limits() -> impl Strategy<Value = SchedulerLimits> {
+    let permits = prop_oneof![1..5usize, 1..24usize];
+    (permits, 1..=QUEUES.len(), 1..40_000u64).prop_map(|(permits, queues, content_bytes)| SchedulerLimits {
+        permits,
+        queues,
+        content_bytes,
+    })
 }
 
 proptest! {
@@ -328,11 +354,12 @@ proptest! {
 
     #[test]
     fn random_events_lose_no_delivery_and_no_permit(
-        permits in prop_oneof![1..5usize, 1..24usize],
+        limits in limits(),
         is_down: [bool; QUEUES.len()],
         steps in prop::collection::vec(step(), 0..600),
     ) {
-        let mut world = World::new(permits, is_down);
+        let mut world = World::new(limits, is_down);
+        world.handle(SchedulerEvent::Start)?;
         for step in steps {
             world.step(step)?;
         }
@@ -342,12 +369,13 @@ proptest! {
 
     #[test]
     fn random_events_before_stop_end_in_stored_outcomes(
-        permits in prop_oneof![1..5usize, 1..24usize],
+        limits in limits(),
         is_down: [bool; QUEUES.len()],
         steps in prop::collection::vec(step(), 0..300),
         after in prop::collection::vec(step(), 0..50),
     ) {
-        let mut world = World::new(permits, is_down);
+        let mut world = World::new(limits, is_down);
+        world.handle(SchedulerEvent::Start)?;
         for step in steps {
             world.step(step)?;
         }
@@ -358,6 +386,6 @@ proptest! {
         }
         world.settle()?;
         prop_assert!(world.scheduler.is_drained(), "an outcome is not stored");
-        prop_assert_eq!(world.scheduler.limits.in_use(), (0, 0));
+        prop_assert_eq!(world.scheduler.limits.in_use(), (InUse::default(), 0));
     }
 }

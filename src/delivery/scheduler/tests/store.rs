@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::delivery::scheduler::{AttemptKind, LoadedPage, Parallelism, Prefetched};
+use crate::delivery::scheduler::{AttemptKind, DueSpan, LoadedPage, Parallelism, Prefetched};
 use crate::domain::{Disposition, Timestamp};
 
 /// Deliveries of a page at most: the outbox cuts pages by bytes as well.
@@ -18,11 +18,12 @@ pub(super) struct OutboxModel {
 #[derive(Debug)]
 pub(super) struct Row {
     pub(super) queue: usize,
-    pub(super) document: u8,
+    pub(super) document: u32,
     pub(super) state: RowState,
     /// Of the pending deliveries of one document in one queue exactly one has a due time.
     pub(super) due: Option<Timestamp>,
-    failures: u32,
+    pub(super) failures: u32,
+    pub(super) bytes: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,16 +34,46 @@ pub(super) enum RowState {
     Removed,
 }
 
+impl Row {
+    fn is_pending(&self) -> bool {
+        self.state == RowState::Pending
+    }
+}
+
 impl OutboxModel {
-    pub(super) fn publish(&mut self, queue: usize, document: u8, now: Timestamp) {
+    pub(super) fn publish(&mut self, queue: usize, document: u32, now: Timestamp) {
         let due = self.due_of_new(queue, document, now);
         let id = self.rows.len() as u64 + 1;
-        self.rows.insert(id, Row { queue, document, state: RowState::Pending, due, failures: 0 });
+        let bytes = id % 7 * 1_000;
+        self.rows.insert(id, Row { queue, document, state: RowState::Pending, due, failures: 0, bytes });
+        self.ready.insert(queue);
+    }
+
+    /// [`OutboxModel::publish`] of a document that has no other event.
+    pub(super) fn publish_alone(&mut self, queue: usize, document: u32, now: Timestamp) {
+        let id = self.rows.len() as u64 + 1;
+        let row = Row { queue, document, state: RowState::Pending, due: Some(now), failures: 0, bytes: 1_000 };
+        self.rows.insert(id, row);
         self.ready.insert(queue);
     }
 
     pub(super) fn take_ready(&mut self) -> BTreeSet<usize> {
         std::mem::take(&mut self.ready)
+    }
+
+    /// Reports every queue with pending deliveries.
+    pub(super) fn rescan(&mut self) {
+        self.ready.extend(self.rows.values().filter(|row| row.due.is_some() && row.is_pending()).map(|row| row.queue));
+    }
+
+    /// Reports the queues in which a delivery became due, and returns the next due time.
+    pub(super) fn wake_due(&mut self, span: DueSpan) -> Option<Timestamp> {
+        let due = || self.rows.values().filter(|row| row.is_pending()).filter_map(|row| Some((row.due?, row.queue)));
+        let is_in_span = |due: Timestamp| span.after < due && due <= span.through;
+        let woken: Vec<usize> = due().filter(|(due, _)| is_in_span(*due)).map(|(_, queue)| queue).collect();
+        let next = due().map(|(due, _)| due).filter(|due| *due > span.through).min();
+        self.ready.extend(woken);
+        next
     }
 
     pub(super) fn read(&self, queue: usize, limit: usize, exclude: &[u64], now: Timestamp) -> LoadedPage {
@@ -54,11 +85,17 @@ impl OutboxModel {
             .collect();
         pending.sort_unstable();
         let (due, later): (Vec<_>, Vec<_>) = pending.into_iter().partition(|(_, due, _)| *due <= now);
-        let (page, cut) = due.split_at(due.len().min(limit).min(PAGE));
+        let limit = limit.min(PAGE);
+        let (first, retries): (Vec<_>, Vec<_>) = due.into_iter().partition(|(is_retry, ..)| !*is_retry);
+        let retry_count = retries.len().min(limit.saturating_sub(first.len()).max(1)).min(limit);
+        let (first, cut) = first.split_at(first.len().min(limit - retry_count));
+        let (retries, cut_retries) = retries.split_at(retry_count);
         let kind = |is_retry| if is_retry { AttemptKind::Retry } else { AttemptKind::First };
         LoadedPage {
-            deliveries: page.iter().map(|(is_retry, _, id)| Prefetched { id: *id, kind: kind(*is_retry) }).collect(),
-            next_due: cut.iter().chain(&later).map(|(_, due, _)| *due).min(),
+            deliveries: (first.iter().chain(retries))
+                .map(|(is_retry, _, id)| Prefetched { id: *id, bytes: self.rows[id].bytes, kind: kind(*is_retry) })
+                .collect(),
+            next_due: cut.iter().chain(cut_retries).chain(&later).map(|(_, due, _)| *due).min(),
             parallelism: Parallelism::Adaptive,
         }
     }
@@ -109,7 +146,7 @@ impl OutboxModel {
         }
     }
 
-    fn due_of_new(&self, queue: usize, document: u8, now: Timestamp) -> Option<Timestamp> {
+    fn due_of_new(&self, queue: usize, document: u32, now: Timestamp) -> Option<Timestamp> {
         let is_before = |row: &Row| (row.queue, row.document) == (queue, document) && row.state == RowState::Pending;
         (!self.rows.values().any(is_before)).then_some(now)
     }

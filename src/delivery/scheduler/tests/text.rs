@@ -4,17 +4,17 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use crate::delivery::scheduler::{
-    AttemptKind, BreakerState, LoadedPage, Now, Observation, Parallelism, Prefetched, Scheduler, SchedulerAction,
-    SchedulerCommand, SchedulerEvent, StoreFailure,
+    AttemptKind, BreakerState, DueSpan, LoadedPage, Now, Observation, Parallelism, Prefetched, Scheduler,
+    SchedulerAction, SchedulerCommand, SchedulerEvent, SchedulerLimits, StoreFailure,
 };
-use crate::domain::{Disposition, QueueKey, Target, Timestamp};
+use crate::domain::{Disposition, Endpoint, QueueKey, Timestamp};
 
 /// A scheduler that reads events and writes actions as text.
 ///
-/// Events: `ready Q`, `page Q D… [cut] [next=30s] [single]`, `load-unavailable Q`, `load-rejected Q`, `ok D`, `4xx D`,
-/// `fail D`, `dead D`, `panic D`, `cancel D`, `stored D`, `store-unavailable D`, `store-rejected D`, `reset Q`,
+/// Events: `ready Q`, `ready-failed`, `woken [next=30s]`, `wake-failed`, `page Q [size=1000] D… [cut] [next=30s] [single]`, `load-unavailable Q`, `load-rejected Q`, `ok D`, `4xx D`,
+/// `fail D`, `dead D`, `panic D`, `cancel D`, `postpone D`, `stored D`, `store-unavailable D`, `store-rejected D`, `reset Q`,
 /// `retry Q D`, `remove Q`, `remove-client C`, `wait 30s`, `stop`. A failed attempt is retried after 30 s.
-/// Q is `client/notification` or `client/@host#number`. D is `f1` or `r1` on a page (first attempt or retry), else `1`;
+/// Q is `client/notification` or `client/@host`. D is `f1` or `r1` on a page (first attempt or retry), else `1`;
 /// `f1-4` are four deliveries, and an event of `1-4` four events.
 pub(super) struct Text {
     pub(super) scheduler: Scheduler,
@@ -25,8 +25,16 @@ pub(super) struct Text {
 
 impl Text {
     pub(super) fn new(permits: usize) -> Self {
+        Self::with_limits(SchedulerLimits { permits, queues: 4_096, content_bytes: 1 << 40 })
+    }
+
+    pub(super) fn with_limits(limits: SchedulerLimits) -> Self {
         let now = Now { instant: Instant::now(), wall: Timestamp::from_seconds(1_700_000_000) };
-        Self { scheduler: Scheduler::new(permits), now, names: HashMap::new(), dispositions: HashMap::new() }
+        let scheduler = Scheduler::new(limits);
+        let mut text = Self { scheduler, now, names: HashMap::new(), dispositions: HashMap::new() };
+        assert_eq!(text.handle(SchedulerEvent::Start), ["wake"]);
+        text.run("woken");
+        text
     }
 
     /// Handles the events, separated by `;`, and returns the actions in the same form.
@@ -50,8 +58,16 @@ impl Text {
             let client = words[0].parse().expect("client id");
             return self.handle(SchedulerEvent::Command(SchedulerCommand::ClientRemoved(client)));
         }
-        if name == "stop" {
-            return self.handle(SchedulerEvent::Stop);
+        let next = words[0].strip_prefix("next=").map(|time| self.now.wall.plus(duration(time)));
+        let event = match name {
+            "stop" => Some(SchedulerEvent::Stop),
+            "ready-failed" => Some(SchedulerEvent::ReadyFailed),
+            "woken" => Some(SchedulerEvent::DueWoken(next)),
+            "wake-failed" => Some(SchedulerEvent::WakeFailed(DueSpan { after: self.now.wall, through: self.now.wall })),
+            _ => None,
+        };
+        if let Some(event) = event {
+            return self.handle(event);
         }
         range(words[0]).flat_map(|delivery| self.delivery_event(name, delivery)).collect()
     }
@@ -72,14 +88,16 @@ impl Text {
 
     fn page(&self, words: &[&str]) -> LoadedPage {
         let mut page = LoadedPage { deliveries: Vec::new(), next_due: None, parallelism: Parallelism::Adaptive };
+        let mut bytes = 0;
         for word in words {
             match *word {
                 "cut" => page.next_due = Some(self.now.wall),
                 "single" => page.parallelism = Parallelism::Single,
+                _ if word.starts_with("size=") => bytes = word[5..].parse().expect("bytes"),
                 _ if word.starts_with("next=") => page.next_due = Some(self.now.wall.plus(duration(&word[5..]))),
                 _ => {
                     let kind = if word.starts_with('f') { AttemptKind::First } else { AttemptKind::Retry };
-                    page.deliveries.extend(range(&word[1..]).map(|id| Prefetched { id, kind }));
+                    page.deliveries.extend(range(&word[1..]).map(|id| Prefetched { id, bytes, kind }));
                 }
             }
         }
@@ -95,6 +113,7 @@ impl Text {
             "dead" => (None, Some(Disposition::Dead)),
             "panic" => (None, Some(retry)),
             "cancel" => (None, None),
+            "postpone" => return self.handle(SchedulerEvent::AttemptPostponed { delivery }),
             "stored" => return self.handle(SchedulerEvent::OutcomeStored { delivery }),
             "store-unavailable" => {
                 return self.handle(SchedulerEvent::StoreFailed { delivery, failure: StoreFailure::Unavailable });
@@ -139,7 +158,8 @@ impl Text {
             SchedulerAction::LoadPage { queue, limit, exclude } => {
                 format!("load {} {limit} without {}", name(queue), ids(exclude))
             }
-            SchedulerAction::Discard { deliveries } => format!("discard {}", ids(deliveries)),
+            SchedulerAction::WakeDue(_) => "wake".to_owned(),
+            SchedulerAction::Rescan => "rescan".to_owned(),
             SchedulerAction::StartAttempt { queue, delivery } => format!("start {} {delivery}", name(queue)),
             SchedulerAction::StoreOutcome { delivery } => format!("store {delivery}"),
             SchedulerAction::Requeue { queue, delivery } => format!("requeue {} {delivery}", name(queue)),
@@ -154,14 +174,14 @@ impl Text {
     }
 }
 
-/// Parses `client/notification` or `client/@host#number`.
+/// Parses `client/notification` or `client/@host`.
 pub(super) fn queue_key(name: &str) -> QueueKey {
-    let (client, target) = name.split_once('/').expect("client/target");
-    let target = match target.strip_prefix('@').and_then(|callback| callback.split_once('#')) {
-        Some((host, number)) => format!("@https://{host}.example#{number:0>16}"),
-        None => target.to_owned(),
+    let (client, endpoint) = name.split_once('/').expect("client/endpoint");
+    let endpoint = match endpoint.strip_prefix('@') {
+        Some(host) => Endpoint::Origin(format!("https://{host}.example").into()),
+        None => Endpoint::from_key(endpoint).expect("endpoint key"),
     };
-    QueueKey { client: client.parse().expect("client id"), target: Target::from_key(&target).expect("target key") }
+    QueueKey { client: client.parse().expect("client id"), endpoint }
 }
 
 fn duration(text: &str) -> Duration {

@@ -10,8 +10,8 @@ use crate::store::sqlite::SqliteStore;
 use crate::store::sqlite::tables::{documents, rejects};
 use crate::store::sqlite::writer::command::{BatchCommand, BatchItem, CommandReply, WriterCommand};
 use crate::store::{
-    AppendOutcome, CommittedBatch, Document, DocumentPage, DocumentQuery, EventCounts, Log, LogPage, NewEvent,
-    PageLimit, RawRequest, Reject, RejectStore, StoreFuture,
+    AppendOutcome, CommittedBatch, Document, DocumentPage, DocumentQuery, EventCounts, ListPage, Log, LogPage,
+    NewEvent, PageLimit, RawRequest, Reject, RejectStore, StoreFuture,
 };
 
 impl Log for SqliteStore {
@@ -35,6 +35,22 @@ impl Log for SqliteStore {
         Box::pin(async move {
             let reader = reader?;
             let page = self.readers.clone().read(move |db| reader.after(db, sequence, limit)).await?;
+            Ok(self.raise_head(page.through, page))
+        })
+    }
+
+    fn document_events_after(
+        &self,
+        client: &ClientRef,
+        documents: Vec<DocumentId>,
+        sequence: u64,
+        limit: PageLimit,
+    ) -> StoreFuture<'_, LogPage> {
+        let (ids, reader) = (self.shared.identity.document_ids, self.event_reader(client));
+        Box::pin(async move {
+            let reader = reader?;
+            let readers = self.readers.clone();
+            let page = readers.read(move |db| reader.after_of_documents(db, ids, &documents, sequence, limit)).await?;
             Ok(self.raise_head(page.through, page))
         })
     }
@@ -75,18 +91,24 @@ impl Log for SqliteStore {
         })
     }
 
-    fn history(&self, client: &ClientRef, id: DocumentId) -> StoreFuture<'_, Vec<SharedEvent>> {
+    fn history(
+        &self,
+        client: &ClientRef,
+        id: DocumentId,
+        limit: usize,
+        cursor: Option<u64>,
+    ) -> StoreFuture<'_, ListPage<SharedEvent>> {
         let (ids, reader) = (self.shared.identity.document_ids, self.event_reader(client));
         Box::pin(async move {
             let reader = reader?;
             let readers = self.readers.clone();
-            let events = readers
+            let page = readers
                 .read(move |db| match documents::by_uuid(db, ids, reader.number, id)? {
-                    Some(known) => reader.history(db, known.last_seq),
-                    None => Ok(Vec::new()),
+                    Some(known) => reader.history(db, &known, limit, cursor),
+                    None => Ok(ListPage::empty()),
                 })
                 .await?;
-            Ok(self.raise_head(events.last().map_or(0, |event| event.id.sequence), events))
+            Ok(self.raise_head(page.items.last().map_or(0, |event| event.id.sequence), page))
         })
     }
 
@@ -104,6 +126,12 @@ impl Log for SqliteStore {
         Box::pin(self.request(|reply| WriterCommand::Batch(BatchItem { command, reply: CommandReply::Done(reply) })))
     }
 
+    fn warning(&self) -> Option<&'static str> {
+        self.shared.wal_over_limit.load(Ordering::Relaxed).then_some(
+            "the write-ahead log grows, because another program reads the database, such as a backup: end it",
+        )
+    }
+
     fn prune(&self, now: Timestamp) -> StoreFuture<'_, u64> {
         Box::pin(self.request(move |reply| WriterCommand::Prune(now, reply)))
     }
@@ -111,7 +139,7 @@ impl Log for SqliteStore {
     fn close(&self) -> BoxFuture<'_, ()> {
         Box::pin(async move {
             // Readers first: then the last checkpoint can empty the write-ahead log.
-            self.readers.close();
+            self.readers.close().await;
             self.shared.tails.close();
             // `Stopped` means that it is closed already.
             self.request(WriterCommand::Close).await.ok();
@@ -125,7 +153,7 @@ impl RejectStore for SqliteStore {
         Box::pin(self.request(|reply| WriterCommand::Batch(BatchItem { command, reply: CommandReply::Number(reply) })))
     }
 
-    fn list(&self, client: &ClientRef, limit: usize, before: Option<u64>) -> StoreFuture<'_, Vec<Reject>> {
+    fn list(&self, client: &ClientRef, limit: usize, before: Option<u64>) -> StoreFuture<'_, ListPage<Reject>> {
         let number = self.number(client);
         Box::pin(async move {
             let number = number?;

@@ -2,43 +2,90 @@
 
 use std::future::ready;
 
-use futures::future::BoxFuture;
-
 use super::UNKNOWN_CLIENT;
-use crate::domain::{ClientRef, DocumentId, NotificationName, QueueKey, Target, Timestamp};
+use crate::domain::{ClientRef, DocumentId, Endpoint, NotificationName, QueueKey, Timestamp};
 use crate::store::sqlite::SqliteStore;
+use crate::store::sqlite::ready_queues::{MAX_CHANGED, QUEUES_PER_PAGE, ReadyStep};
 use crate::store::sqlite::registry_cache::ClientTargets;
 use crate::store::sqlite::tables::document_fifo::QueueRow;
-use crate::store::sqlite::tables::due_deliveries::{self, DueReader};
+use crate::store::sqlite::tables::due_deliveries::{self, ContentReader, DueRange, WokenQueues};
 use crate::store::sqlite::tables::events::EventReader;
 use crate::store::sqlite::tables::{deliveries, documents};
 use crate::store::sqlite::writer::bulk_update::{BulkUpdate, QueueSweep, RetrySweep};
 use crate::store::sqlite::writer::command::{BatchCommand, BatchItem, CommandReply, WriterCommand};
-use crate::store::{AttemptRecord, Backlog, Delivery, DeliveryQuery, DuePage, Outbox, StoreError, StoreFuture};
+use crate::store::{
+    AttemptRecord, Backlog, Delivery, DeliveryContent, DeliveryQuery, DuePage, ListPage, Outbox, StoreError,
+    StoreFuture,
+};
 
 impl Outbox for SqliteStore {
-    fn ready(&self) -> BoxFuture<'_, Vec<QueueKey>> {
-        Box::pin(self.shared.ready_queues.next())
+    fn ready(&self) -> StoreFuture<'_, Vec<QueueKey>> {
+        Box::pin(async move {
+            let ready = &self.shared.ready_queues;
+            let mut changes = ready.changes();
+            loop {
+                let queues = match ready.step() {
+                    ReadyStep::Return(queues) => queues,
+                    ReadyStep::Scan(after) => self.scan(after).await?,
+                    ReadyStep::Wait => {
+                        // The sender lives as long as this borrow of it.
+                        changes.changed().await.ok();
+                        continue;
+                    }
+                };
+                if !queues.is_empty() {
+                    return Ok(queues);
+                }
+            }
+        })
+    }
+
+    fn rescan(&self) {
+        self.shared.ready_queues.rescan();
+    }
+
+    fn wake_due(&self, after: Timestamp, now: Timestamp) -> StoreFuture<'_, Option<Timestamp>> {
+        Box::pin(async move {
+            let readers = self.readers.clone();
+            let WokenQueues { queues, next } =
+                readers.read(move |db| due_deliveries::woken_queues(db, after, now, MAX_CHANGED)).await?;
+            if queues.len() > MAX_CHANGED {
+                self.shared.ready_queues.rescan();
+            } else {
+                self.shared.ready_queues.add(self.queue_keys(&queues).collect());
+            }
+            Ok(next)
+        })
     }
 
     fn due(&self, queue: &QueueKey, now: Timestamp, limit: usize, except: Vec<u64>) -> StoreFuture<'_, DuePage> {
         let found = self.queue_row(queue);
         Box::pin(async move {
-            let (targets, row) = found?;
-            let Some(queue) = row else {
+            let (_, row) = found?;
+            let readers = self.readers.clone();
+            let page = readers.read(move |db| match &row {
+                Some(queue) => due_deliveries::page(db, &DueRange { queue, now, limit, except: &except }),
                 // Deliveries of a removed notification are never due. The read reports a closed store.
-                return self.readers.clone().read(|_| Ok(DuePage { deliveries: Vec::new(), next: None })).await;
-            };
+                None => Ok(DuePage { deliveries: Vec::new(), next: None }),
+            });
+            page.await
+        })
+    }
+
+    fn content(&self, queue: &QueueKey, id: u64) -> StoreFuture<'_, Option<DeliveryContent>> {
+        let found = self.queue_row(queue);
+        Box::pin(async move {
+            let (targets, Some(queue)) = found? else { return Ok(None) };
             let events = EventReader {
                 epoch: self.shared.identity.epoch,
                 client: targets.client.id.clone(),
                 number: targets.number,
             };
             let receiver = targets.receiver(queue.notification);
-            let reader = DueReader { events, client: targets.client, seal: self.seal.clone(), queue, receiver, now };
-            let page = self.readers.clone().read(move |db| reader.page(db, limit, &except)).await?;
-            let head = page.deliveries.iter().flat_map(|due| &due.event).map(|event| event.id.sequence).max();
-            Ok(self.raise_head(head.unwrap_or(0), page))
+            let reader = ContentReader { events, client: targets.client, seal: self.seal.clone(), queue, receiver };
+            let content = self.readers.clone().read(move |db| reader.get(db, id)).await?;
+            let sequence = content.as_ref().and_then(|content| Some(content.event.as_ref()?.id.sequence));
+            Ok(self.raise_head(sequence.unwrap_or(0), content))
         })
     }
 
@@ -47,12 +94,12 @@ impl Outbox for SqliteStore {
         Box::pin(self.request(|reply| WriterCommand::Batch(BatchItem { command, reply: CommandReply::Done(reply) })))
     }
 
-    fn deliveries(&self, client: &ClientRef, query: DeliveryQuery) -> StoreFuture<'_, Vec<Delivery>> {
+    fn deliveries(&self, client: &ClientRef, query: DeliveryQuery) -> StoreFuture<'_, ListPage<Delivery>> {
         let (epoch, number) = (self.shared.identity.epoch, self.number(client));
         Box::pin(async move {
             let number = number?;
             let found = self.readers.clone().read(move |db| deliveries::list(db, epoch, number, &query)).await?;
-            Ok(self.raise_head(found.iter().map(|delivery| delivery.event.sequence).max().unwrap_or(0), found))
+            Ok(self.raise_head(found.items.iter().map(|delivery| delivery.event.sequence).max().unwrap_or(0), found))
         })
     }
 
@@ -61,7 +108,7 @@ impl Outbox for SqliteStore {
         client: &ClientRef,
         document: DocumentId,
         query: DeliveryQuery,
-    ) -> StoreFuture<'_, Vec<Delivery>> {
+    ) -> StoreFuture<'_, ListPage<Delivery>> {
         let (epoch, ids, number) = (self.shared.identity.epoch, self.shared.identity.document_ids, self.number(client));
         Box::pin(async move {
             let number = number?;
@@ -69,10 +116,10 @@ impl Outbox for SqliteStore {
             let found = readers
                 .read(move |db| match documents::by_uuid(db, ids, number, document)? {
                     Some(known) => deliveries::list_of_document(db, epoch, number, known.number, &query),
-                    None => Ok(Vec::new()),
+                    None => Ok(ListPage::empty()),
                 })
                 .await?;
-            Ok(self.raise_head(found.iter().map(|delivery| delivery.event.sequence).max().unwrap_or(0), found))
+            Ok(self.raise_head(found.items.iter().map(|delivery| delivery.event.sequence).max().unwrap_or(0), found))
         })
     }
 
@@ -97,10 +144,9 @@ impl Outbox for SqliteStore {
         since: Timestamp,
         now: Timestamp,
     ) -> StoreFuture<'_, u64> {
-        let key = QueueKey { client: client.id.clone(), target: Target::Notification(name.clone()) };
+        let key = QueueKey { client: client.id.clone(), endpoint: Endpoint::Notification(name.clone()) };
         let targets = self.shared.registry.targets(client).ok_or(UNKNOWN_CLIENT);
-        let row =
-            targets.and_then(|targets| queue_row(&targets, &key.target).ok_or(StoreError::NotFound("notification")));
+        let row = targets.and_then(|found| found.queue_row(&key.endpoint).ok_or(StoreError::NotFound("notification")));
         match row {
             Ok(row) => {
                 let queue = QueueSweep { key, row, now };
@@ -131,13 +177,20 @@ impl SqliteStore {
     /// The client that has a queue's client id at present, and the queue's rows; `None` for an unknown notification.
     fn queue_row(&self, queue: &QueueKey) -> Result<(ClientTargets, Option<QueueRow>), StoreError> {
         let targets = self.shared.registry.present_targets(&queue.client).ok_or(UNKNOWN_CLIENT)?;
-        let row = queue_row(&targets, &queue.target);
+        let row = targets.queue_row(&queue.endpoint);
         Ok((targets, row))
     }
-}
 
-/// The rows of a queue; `None` for an unknown notification.
-fn queue_row(targets: &ClientTargets, target: &Target) -> Option<QueueRow> {
-    let notification = targets.notification_number(target)?;
-    Some(QueueRow { client: targets.number, notification, target: target.key() })
+    /// One step of the scan over all queues.
+    async fn scan(&self, after: Option<QueueRow>) -> Result<Vec<QueueKey>, StoreError> {
+        let readers = self.readers.clone();
+        let rows = readers.read(move |db| due_deliveries::queues_after(db, after, QUEUES_PER_PAGE)).await?;
+        let last = rows.last().filter(|_| rows.len() == QUEUES_PER_PAGE).cloned();
+        Ok(self.shared.ready_queues.scanned(self.queue_keys(&rows).collect(), last))
+    }
+
+    /// The queues of these rows, without those of removed clients and notifications.
+    fn queue_keys<'a>(&'a self, rows: impl IntoIterator<Item = &'a QueueRow>) -> impl Iterator<Item = QueueKey> {
+        rows.into_iter().filter_map(|row| self.shared.registry.targets_of_number(row.client)?.queue_key(row))
+    }
 }

@@ -29,6 +29,10 @@ impl Registry for SqliteStore {
         self.shared.registry.read().find(client).map(|entry| entry.hooks.clone()).unwrap_or_default()
     }
 
+    fn hook_count(&self) -> usize {
+        self.shared.registry.read().hooks_by_key.len()
+    }
+
     fn add_client(&self, client: Client) -> StoreFuture<'_, ()> {
         let sealed = registry::seal_client(&*self.seal, &client);
         self.change(RegistryChange::AddClient { client, sealed })

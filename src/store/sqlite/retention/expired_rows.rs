@@ -11,12 +11,15 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
 use crate::domain::Timestamp;
-use crate::store::sqlite::tables::write_tx::{Usage, UsageChanges};
+use crate::store::sqlite::tables::write_tx::{HistoryUsage, Usage, UsageChanges};
 use crate::store::sqlite::tables::{columns, identity};
 use crate::store::{DUPLICATE_WINDOW, Retention};
 
 /// Rows of a table that one step reads or deletes, at most.
-pub(super) const ROWS_PER_STEP: usize = 500;
+pub(super) const ROWS_PER_STEP: usize = 64;
+
+/// About so many bytes of rows one step deletes at most.
+pub(super) const BYTES_PER_STEP: i64 = 1 << 20;
 
 /// How far ahead of the present a plausible time may lie.
 const MAX_SKEW: Duration = Duration::from_secs(24 * 3600);
@@ -27,8 +30,6 @@ pub(super) struct ClientRows<'a> {
     pub(super) client: i64,
     pub(super) bounds: &'a Retention,
     pub(super) now: Timestamp,
-    /// About so many bytes are removed at most.
-    pub(super) max_bytes: usize,
 }
 
 /// What one step has removed.
@@ -45,47 +46,35 @@ pub(super) struct ReadRows {
     pub(super) last: Option<i64>,
 }
 
+/// What decides whether a document is removed.
+struct DocumentToPrune {
+    number: i64,
+    updated: Timestamp,
+    has_destinations: bool,
+    /// Bytes of title and identifier.
+    bytes: i64,
+    /// Whether its latest event is retained.
+    has_events: bool,
+}
+
 impl ClientRows<'_> {
     /// Removes the oldest events beyond the bounds.
     pub(super) fn prune_events(&self) -> rusqlite::Result<RemovedRows> {
-        let (db, client, bounds) = (self.db, self.client, self.bounds);
-        let Some(mut usage) = Usage::of_events(db, client)? else { return Ok(RemovedRows::default()) };
+        let (db, client) = (self.db, self.client);
         let queries = RowQueries {
             first_from: "SELECT seq, time FROM event WHERE client = ?1 AND seq >= ?2 ORDER BY seq LIMIT 1",
             last: "SELECT seq, time FROM event WHERE client = ?1 ORDER BY seq DESC LIMIT 1",
         };
-        let (now, cutoff) = (self.now, self.now.minus(bounds.max_event_age));
+        let (now, cutoff) = (self.now, self.now.minus(self.bounds.max_event_age));
         let mut check = ExpiryCheck { db, queries, client, now, cutoff, reference: None };
-        let mut removed: Vec<i64> = Vec::new();
-        let mut freed: i64 = 0;
-        let mut statement =
-            db.prepare_cached("SELECT seq, time, bytes FROM event WHERE client = ?1 ORDER BY seq LIMIT ?2")?;
-        let mut rows = statement.query(params![client, columns::size(ROWS_PER_STEP)])?;
-        while freed < columns::size(self.max_bytes)
-            && let Some(row) = rows.next()?
-        {
-            let (seq, bytes): (i64, i64) = (row.get(0)?, row.get(2)?);
-            let too_much = usage.number > columns::signed(bounds.max_events)
-                || usage.bytes > columns::signed(bounds.max_event_bytes);
-            if !too_much && !check.is_expired(seq, columns::time(row, 1)?)? {
-                break;
-            }
-            removed.push(seq);
-            usage.number -= 1;
-            usage.bytes -= bytes;
-            freed += bytes;
-        }
-        let Some(last) = removed.last() else { return Ok(RemovedRows::default()) };
-        for seq in &removed {
-            db.prepare_cached("DELETE FROM raw WHERE seq = ?1")?.execute([seq])?;
-        }
-        db.prepare_cached("DELETE FROM event WHERE client = ?1 AND seq <= ?2")?.execute([client, *last])?;
-        db.prepare_cached("UPDATE usage SET events = ?2, bytes = ?3, pruned_through = ?4 WHERE client = ?1")?
-            .execute(params![client, usage.number, usage.bytes, last])?;
-        Ok(RemovedRows { rows: removed.len(), bytes: usize::try_from(freed).unwrap_or(usize::MAX) })
+        remove_oldest_events(db, client, |usage, seq, time| {
+            Ok(usage.exceeds(self.bounds) || check.is_expired(seq, time)?)
+        })
     }
 
-    /// Removes documents without a recent event. Numbers grow with time, so only documents that were created before the
+    /// Removes documents without a recent event, and those whose events have been pruned while they exceed their
+    /// share of the bytes.
+    /// Numbers grow with time, so only documents that were created before the
     /// cutoff are read, unless the numbers are ahead of the clock because it was set back: then all are read. A document
     /// whose last event has a time in the future stays until that time and the bound have passed.
     pub(super) fn prune_documents(&self, after: i64) -> rusqlite::Result<ReadRows> {
@@ -93,24 +82,43 @@ impl ClientRows<'_> {
         let cutoff = self.now.minus(self.bounds.max_event_age.max(DUPLICATE_WINDOW));
         let newest: i64 = db.prepare_cached("SELECT document FROM state")?.query_row([], |row| row.get(0))?;
         let is_ahead = newest > identity::first_number(latest_plausible(self.now));
-        let end = if is_ahead { i64::MAX } else { identity::first_number(cutoff) };
-        let read: Vec<(i64, Timestamp, bool)> = db
+        let Some(mut usage) = HistoryUsage::of(db, client)? else { return Ok(ReadRows { rows: 0, last: None }) };
+        let reads_all = is_ahead || usage.documents_exceed(self.bounds);
+        let end = if reads_all { i64::MAX } else { identity::first_number(cutoff) };
+        let read: Vec<DocumentToPrune> = db
             .prepare_cached(
-                "SELECT id, updated, routed FROM document
+                "SELECT id, updated, routed, octet_length(coalesce(title, '')) + octet_length(vendor_id),
+                 EXISTS (SELECT 1 FROM event WHERE event.client = document.client AND event.seq = document.last_seq)
+                 FROM document
                  WHERE client = ?1 AND id > ?2 AND id < ?3 ORDER BY id LIMIT ?4",
             )?
             .query_map(params![client, after, end, columns::size(ROWS_PER_STEP)], |row| {
-                Ok((row.get(0)?, columns::time(row, 1)?, row.get(2)?))
+                Ok(DocumentToPrune {
+                    number: row.get(0)?,
+                    updated: columns::time(row, 1)?,
+                    has_destinations: row.get(2)?,
+                    bytes: row.get(3)?,
+                    has_events: row.get(4)?,
+                })
             })?
             .collect::<rusqlite::Result<_>>()?;
-        for (number, _, has_destinations) in read.iter().filter(|(_, updated, _)| *updated < cutoff) {
-            if *has_destinations {
-                db.prepare_cached("DELETE FROM route WHERE client = ?1 AND document = ?2")?
-                    .execute([client, *number])?;
+        let mut changes = UsageChanges::default();
+        for document in &read {
+            let is_excess = !document.has_events && usage.documents_exceed(self.bounds);
+            if document.updated >= cutoff && !is_excess {
+                continue;
             }
-            db.prepare_cached("DELETE FROM document WHERE client = ?1 AND id = ?2")?.execute([client, *number])?;
+            if document.has_destinations {
+                db.prepare_cached("DELETE FROM route WHERE client = ?1 AND document = ?2")?
+                    .execute([client, document.number])?;
+            }
+            db.prepare_cached("DELETE FROM document WHERE client = ?1 AND id = ?2")?
+                .execute([client, document.number])?;
+            changes.document_changed(client, -document.bytes);
+            usage.document_bytes -= document.bytes;
         }
-        Ok(ReadRows { rows: read.len(), last: read.last().map(|(number, ..)| *number) })
+        changes.save(db)?;
+        Ok(ReadRows { rows: read.len(), last: read.last().map(|document| document.number) })
     }
 
     /// Removes delivered and dead deliveries beyond the bounds, in the order in which they were settled.
@@ -125,7 +133,7 @@ impl ClientRows<'_> {
              WHERE client = ?1 AND settled IS NOT NULL ORDER BY settled, id LIMIT ?2",
         )?;
         let mut rows = statement.query(params![client, columns::size(ROWS_PER_STEP)])?;
-        while freed <= columns::size(self.max_bytes)
+        while freed < BYTES_PER_STEP
             && let Some(row) = rows.next()?
         {
             let (id, settled, bytes): (i64, _, i64) = (row.get(0)?, columns::time(row, 1)?, row.get(2)?);
@@ -149,6 +157,41 @@ impl ClientRows<'_> {
         changes.save(db)?;
         Ok(RemovedRows { rows: removed.len(), bytes: usize::try_from(freed).unwrap_or(0) })
     }
+}
+
+/// Removes the oldest events of a client as long as `is_removed` says so: it gets the history that is left, and the sequence
+/// and the time of the next event.
+pub(super) fn remove_oldest_events(
+    db: &Connection,
+    client: i64,
+    mut is_removed: impl FnMut(&HistoryUsage, i64, Timestamp) -> rusqlite::Result<bool>,
+) -> rusqlite::Result<RemovedRows> {
+    let Some(mut usage) = HistoryUsage::of(db, client)? else { return Ok(RemovedRows::default()) };
+    let mut removed: Vec<i64> = Vec::new();
+    let mut freed: i64 = 0;
+    let mut statement =
+        db.prepare_cached("SELECT seq, time, bytes FROM event WHERE client = ?1 ORDER BY seq LIMIT ?2")?;
+    let mut rows = statement.query(params![client, columns::size(ROWS_PER_STEP)])?;
+    while freed < BYTES_PER_STEP
+        && let Some(row) = rows.next()?
+    {
+        let (seq, bytes): (i64, i64) = (row.get(0)?, row.get(2)?);
+        if !is_removed(&usage, seq, columns::time(row, 1)?)? {
+            break;
+        }
+        removed.push(seq);
+        usage.events -= 1;
+        usage.event_bytes -= bytes;
+        freed += bytes;
+    }
+    let Some(last) = removed.last() else { return Ok(RemovedRows::default()) };
+    for seq in &removed {
+        db.prepare_cached("DELETE FROM raw WHERE seq = ?1")?.execute([seq])?;
+    }
+    db.prepare_cached("DELETE FROM event WHERE client = ?1 AND seq <= ?2")?.execute([client, *last])?;
+    db.prepare_cached("UPDATE usage SET events = ?2, bytes = ?3, pruned_through = ?4 WHERE client = ?1")?
+        .execute(params![client, usage.events, usage.event_bytes, last])?;
+    Ok(RemovedRows { rows: removed.len(), bytes: usize::try_from(freed).unwrap_or(usize::MAX) })
 }
 
 /// Removes the oldest deduplication keys after their window; returns the number of removed rows.

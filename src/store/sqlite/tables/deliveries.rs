@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{columns, document_fifo};
 use crate::domain::{Epoch, EventId, NotificationName, Target, Timestamp};
-use crate::store::{Attempt, Delivery, DeliveryQuery, DeliveryState};
+use crate::store::{Attempt, Delivery, DeliveryQuery, DeliveryState, ListPage, MAX_LIST_BYTES};
 
 /// Bytes of a response's body that are stored.
 const MAX_BODY_BYTES: usize = 16 << 10;
@@ -36,9 +36,11 @@ pub(crate) fn list(
     epoch: Epoch,
     client: i64,
     query: &DeliveryQuery,
-) -> rusqlite::Result<Vec<Delivery>> {
+) -> rusqlite::Result<ListPage<Delivery>> {
     let states = query.state.map_or(DeliveryState::ALL.to_vec(), |state| vec![state]);
-    let (before, limit) = (query.before.map_or(i64::MAX, columns::signed), columns::size(query.limit));
+    // One more than the page has shows whether there is another page.
+    let lookahead = query.limit.max(1).saturating_add(1);
+    let (before, limit) = (query.before.map_or(i64::MAX, columns::signed), columns::size(lookahead));
     let mut ids: Vec<i64> = Vec::new();
     for state in states.into_iter().map(document_fifo::state_number) {
         for notification in notifications(db, client, state, query)? {
@@ -53,8 +55,7 @@ pub(crate) fn list(
         }
     }
     ids.sort_unstable_by(|a, b| b.cmp(a));
-    ids.truncate(query.limit);
-    get_all(db, epoch, client, ids)
+    get_page(db, epoch, client, ids, query)
 }
 
 /// A page of one document's deliveries, newest first. A document has few enough to scan them all.
@@ -64,8 +65,10 @@ pub(crate) fn list_of_document(
     client: i64,
     document: i64,
     query: &DeliveryQuery,
-) -> rusqlite::Result<Vec<Delivery>> {
-    let (before, limit) = (query.before.map_or(i64::MAX, columns::signed), columns::size(query.limit));
+) -> rusqlite::Result<ListPage<Delivery>> {
+    // One more than the page has shows whether there is another page.
+    let lookahead = query.limit.max(1).saturating_add(1);
+    let (before, limit) = (query.before.map_or(i64::MAX, columns::signed), columns::size(lookahead));
     let name = query.notification.as_ref().map(NotificationName::as_str);
     let ids = db
         .prepare_cached(
@@ -78,13 +81,33 @@ pub(crate) fn list_of_document(
             |row| row.get(0),
         )?
         .collect::<rusqlite::Result<Vec<i64>>>()?;
-    get_all(db, epoch, client, ids)
+    get_page(db, epoch, client, ids, query)
 }
 
-fn get_all(db: &Connection, epoch: Epoch, client: i64, ids: Vec<i64>) -> rusqlite::Result<Vec<Delivery>> {
-    let found: rusqlite::Result<Vec<_>> =
-        ids.into_iter().map(|id| get(db, epoch, client, columns::unsigned(id))).collect();
-    Ok(found?.into_iter().flatten().collect())
+/// The page of the deliveries with these ids, which are in its order.
+fn get_page(
+    db: &Connection,
+    epoch: Epoch,
+    client: i64,
+    ids: Vec<i64>,
+    query: &DeliveryQuery,
+) -> rusqlite::Result<ListPage<Delivery>> {
+    let (mut page, mut bytes) = (ListPage::empty(), 0);
+    for id in ids {
+        if page.items.len() >= query.limit.max(1) || bytes > MAX_LIST_BYTES {
+            page.next = page.items.last().map(|last: &Delivery| last.id);
+            break;
+        }
+        if let Some(delivery) = get(db, epoch, client, columns::unsigned(id))? {
+            bytes += delivery.attempts.iter().map(attempt_bytes).sum::<usize>();
+            page.items.push(delivery);
+        }
+    }
+    Ok(page)
+}
+
+fn attempt_bytes(attempt: &Attempt) -> usize {
+    attempt.response_body.len() + attempt.error.as_ref().map_or(0, String::len)
 }
 
 /// One delivery with its attempts.
@@ -117,18 +140,7 @@ fn read(db: &Connection, epoch: Epoch, row: &Row<'_>) -> rusqlite::Result<Delive
     let id: i64 = row.get(0)?;
     let target = Target::from_key(row.get_ref(3)?.as_str()?)
         .map_err(|e| rusqlite::Error::FromSqlConversionFailure(3, rusqlite::types::Type::Text, Box::new(e)))?;
-    let attempts = db
-        .prepare_cached("SELECT time, took, status, answer, reason FROM attempt WHERE delivery = ?1 ORDER BY number")?
-        .query_map(params![id], |row| {
-            Ok(Attempt {
-                time: columns::time(row, 0)?,
-                duration: Duration::from_millis(columns::unsigned(row.get(1)?)),
-                status: row.get(2)?,
-                response_body: columns::blob(row, 3)?,
-                error: row.get(4)?,
-            })
-        })?
-        .collect::<rusqlite::Result<_>>()?;
+    let attempts = latest_attempts(db, id)?;
     let due: Option<i64> = row.get(6)?;
     Ok(Delivery {
         id: columns::unsigned(id),
@@ -140,4 +152,29 @@ fn read(db: &Connection, epoch: Epoch, row: &Row<'_>) -> rusqlite::Result<Delive
         due: due.map(Timestamp::from_millis),
         attempts,
     })
+}
+
+/// The latest attempts within the bytes of a page, oldest first. Retries by hand do not limit their number.
+fn latest_attempts(db: &Connection, delivery: i64) -> rusqlite::Result<Vec<Attempt>> {
+    let mut statement = db.prepare_cached(
+        "SELECT time, took, status, answer, reason FROM attempt WHERE delivery = ?1 ORDER BY number DESC",
+    )?;
+    let mut rows = statement.query([delivery])?;
+    let (mut attempts, mut bytes) = (Vec::new(), 0);
+    while bytes <= MAX_LIST_BYTES
+        && let Some(row) = rows.next()?
+    {
+        let attempt = Attempt {
+            time: columns::time(row, 0)?,
+            duration: Duration::from_millis(columns::unsigned(row.get(1)?)),
+            status: row.get(2)?,
+            response_body: columns::blob(row, 3)?,
+            error: row.get(4)?,
+        };
+        // An attempt without a response has a size, too.
+        bytes += attempt_bytes(&attempt) + size_of::<Attempt>();
+        attempts.push(attempt);
+    }
+    attempts.reverse();
+    Ok(attempts)
 }

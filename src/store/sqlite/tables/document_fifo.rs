@@ -3,7 +3,7 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::write_tx::WriteTx;
+use super::write_tx::{SettledDelivery, WriteTx};
 use crate::domain::{DocumentId, Timestamp};
 use crate::store::DeliveryState;
 
@@ -27,19 +27,29 @@ pub(crate) fn state(number: i64) -> DeliveryState {
 }
 
 /// A delivery queue as its rows name it. The number distinguishes a notification from an earlier one of the same name.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct QueueRow {
     pub(crate) client: i64,
     /// The notification's number; 0 for callbacks.
+    pub(crate) notification: i64,
+    /// [`Endpoint::key`](crate::domain::Endpoint::key).
+    pub(crate) queue: String,
+}
+
+/// The target of a delivery as its row names it.
+#[derive(Clone)]
+pub(crate) struct TargetRow {
+    pub(crate) client: i64,
+    /// The notification's number; 0 for a callback.
     pub(crate) notification: i64,
     /// [`Target::key`](crate::domain::Target::key).
     pub(crate) target: String,
 }
 
-/// The deliveries of one document in one queue.
+/// The deliveries of one document to one target.
 #[derive(Clone, Copy)]
 pub(crate) struct DocumentFifo<'a> {
-    pub(crate) queue: &'a QueueRow,
+    pub(crate) target: &'a TargetRow,
     /// The document's number.
     pub(crate) document: i64,
 }
@@ -49,16 +59,10 @@ pub(crate) struct NewDelivery {
     pub(crate) id: i64,
     /// Sequence of the event.
     pub(crate) sequence: i64,
+    /// Bytes of the event with its request.
+    pub(crate) size: i64,
     pub(crate) document: DocumentId,
     pub(crate) now: Timestamp,
-}
-
-/// A delivered or dead delivery.
-#[derive(Clone, Copy)]
-pub(crate) struct SettledDelivery {
-    pub(crate) id: i64,
-    /// Bytes of its attempts.
-    pub(crate) bytes: i64,
 }
 
 impl DocumentFifo<'_> {
@@ -68,27 +72,28 @@ impl DocumentFifo<'_> {
         tx.db
             .prepare_cached(
                 "INSERT INTO delivery
-                 (client, id, notification, target, seq, document, uuid, state, tries, due, created, bytes)
-                 VALUES (?1,?2,?3,?4,?5,?6,?7,?8,0,?9,?10,0)",
+                 (client, id, notification, target, seq, document, uuid, state, tries, due, created, bytes, size)
+                 VALUES (?1,?2,?3,?4,?5,?6,?7,?8,0,?9,?10,0,?11)",
             )?
             .execute(params![
-                self.queue.client,
+                self.target.client,
                 new.id,
-                self.queue.notification,
-                self.queue.target,
+                self.target.notification,
+                self.target.target,
                 new.sequence,
                 self.document,
                 new.document.uuid().as_bytes(),
                 PENDING,
                 due,
                 new.now.millis(),
+                new.size,
             ])?;
-        tx.usage.delivery_queued(self.queue.client);
+        tx.usage.delivery_queued(self.target.client, new.size);
         Ok(())
     }
 
-    /// Makes a delivered or dead delivery pending again, with no failures and due now if it becomes the head. It moves to
-    /// this queue, whose notification may be a later one of the same name. The FIFO stays ordered by id: the delivery
+    /// Makes a delivered or dead delivery pending again, with a new retry schedule and due now if it becomes the head. It
+    /// moves to this target, whose notification may be a later one of the same name. The FIFO stays ordered by id: the delivery
     /// waits for a pending head, and comes before pending deliveries with larger ids once that head is settled.
     pub(crate) fn requeue(
         &self,
@@ -99,11 +104,11 @@ impl DocumentFifo<'_> {
         let due = self.due_at_end(&tx.db, now)?;
         tx.db
             .prepare_cached(
-                "UPDATE delivery SET state = ?3, notification = ?4, tries = 0, due = ?5, settled = NULL
+                "UPDATE delivery SET state = ?3, notification = ?4, tries = 0, due = ?5, settled = NULL, restarted = ?6
                  WHERE client = ?1 AND id = ?2",
             )?
-            .execute(params![self.queue.client, delivery.id, PENDING, self.queue.notification, due])?;
-        tx.usage.delivery_requeued(self.queue.client, delivery.bytes);
+            .execute(params![self.target.client, delivery.id, PENDING, self.target.notification, due, now.millis()])?;
+        tx.usage.delivery_requeued(self.target.client, delivery);
         Ok(())
     }
 
@@ -112,7 +117,7 @@ impl DocumentFifo<'_> {
     pub(crate) fn release_head(&self, db: &Connection, now: Timestamp) -> rusqlite::Result<bool> {
         let Some(first) = self.first_pending(db)? else { return Ok(false) };
         db.prepare_cached("UPDATE delivery SET due = ?3 WHERE client = ?1 AND id = ?2")?.execute(params![
-            self.queue.client,
+            self.target.client,
             first,
             now.millis()
         ])?;
@@ -143,7 +148,7 @@ impl DocumentFifo<'_> {
     }
 
     fn select(&self, db: &Connection, sql: &'static str, state: i64) -> rusqlite::Result<Option<i64>> {
-        let QueueRow { client, notification, target } = self.queue;
+        let TargetRow { client, notification, target } = self.target;
         db.prepare_cached(sql)?
             .query_row(params![client, self.document, state, notification, target], |row| row.get(0))
             .optional()
@@ -164,17 +169,20 @@ pub(crate) struct Settlement {
 /// Settles a pending delivery. If it was the head, the caller releases the next one.
 pub(crate) fn settle(tx: &mut WriteTx<'_>, settlement: &Settlement) -> rusqlite::Result<()> {
     let Settlement { client, id, state, bytes, now } = settlement;
-    tx.db
+    let size = tx
+        .db
         .prepare_cached(
-            "UPDATE delivery SET state = ?3, due = NULL, settled = ?4, bytes = ?5 WHERE client = ?1 AND id = ?2",
+            "UPDATE delivery SET state = ?3, due = NULL, settled = ?4, bytes = ?5 WHERE client = ?1 AND id = ?2
+             RETURNING size",
         )?
-        .execute(params![client, id, state, now.millis(), bytes])?;
-    tx.usage.delivery_settled(*client, *bytes);
+        .query_row(params![client, id, state, now.millis(), bytes], |row| row.get(0))?;
+    tx.usage.delivery_settled(*client, &SettledDelivery { id: *id, bytes: *bytes, size });
     Ok(())
 }
 
 /// The pending delivery that an attempt belongs to.
 pub(crate) struct PendingDelivery {
+    pub(crate) target: TargetRow,
     /// The document's number.
     pub(crate) document: i64,
     /// Whether it is the head of its FIFO.
@@ -186,12 +194,13 @@ pub(crate) struct PendingDelivery {
 /// A pending delivery of this queue.
 pub(crate) fn pending(db: &Connection, queue: &QueueRow, id: i64) -> rusqlite::Result<Option<PendingDelivery>> {
     db.prepare_cached(
-        "SELECT document, due, bytes FROM delivery
-         WHERE client = ?1 AND id = ?2 AND state = ?3 AND notification = ?4 AND target = ?5",
+        "SELECT document, due, bytes, target FROM delivery
+         WHERE client = ?1 AND id = ?2 AND state = ?3 AND notification = ?4 AND queue = ?5",
     )?
-    .query_row(params![queue.client, id, PENDING, queue.notification, queue.target], |row| {
+    .query_row(params![queue.client, id, PENDING, queue.notification, queue.queue], |row| {
         let due: Option<i64> = row.get(1)?;
-        Ok(PendingDelivery { document: row.get(0)?, is_head: due.is_some(), bytes: row.get(2)? })
+        let target = TargetRow { client: queue.client, notification: queue.notification, target: row.get(3)? };
+        Ok(PendingDelivery { target, document: row.get(0)?, is_head: due.is_some(), bytes: row.get(2)? })
     })
     .optional()
 }
@@ -206,9 +215,11 @@ pub(crate) fn set_retry(db: &Connection, client: i64, id: i64, bytes: i64, next:
     Ok(())
 }
 
-/// Clears the failures of a pending delivery; it is due now if it is the head.
+/// Restarts the retry schedule of a pending delivery; it is due now if it is the head.
 pub(crate) fn reset_retries(db: &Connection, client: i64, id: i64, now: Timestamp) -> rusqlite::Result<()> {
-    db.prepare_cached("UPDATE delivery SET tries = 0, due = iif(due IS NULL, NULL, ?3) WHERE client = ?1 AND id = ?2")?
-        .execute([client, id, now.millis()])?;
+    db.prepare_cached(
+        "UPDATE delivery SET tries = 0, due = iif(due IS NULL, NULL, ?3), restarted = ?3 WHERE client = ?1 AND id = ?2",
+    )?
+    .execute([client, id, now.millis()])?;
     Ok(())
 }

@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::columns;
 use super::identity::{self, DocumentIds};
 use crate::domain::{DocumentId, Epoch, EventId, Status, Timestamp, Vendor, VendorId};
-use crate::store::{Document, DocumentPage, DocumentQuery};
+use crate::store::{Document, DocumentPage, DocumentQuery, MAX_LIST_BYTES};
 
 /// Rows that one page reads, however few of them match its filters.
 const MAX_ROWS_PER_PAGE: usize = 10_000;
@@ -103,6 +103,12 @@ pub(crate) struct DocumentUpdate<'a> {
     pub(crate) last_seq: i64,
 }
 
+/// The bytes of a document's title and identifier, which count in the bounds of the history. `DOCUMENT_BYTES` in `schema` and
+/// the statement of pruning compute the same.
+pub(crate) fn text_bytes(title: Option<&str>, vendor_id: &VendorId) -> i64 {
+    columns::size(title.map_or(0, str::len) + vendor_id.as_str().len())
+}
+
 /// The constant part of a new document.
 pub(crate) struct NewDocumentRow<'a> {
     pub(crate) uuid: DocumentId,
@@ -171,16 +177,20 @@ pub(crate) fn list(
     let before = query.cursor.map_or(i64::MAX, columns::signed);
     let mut statement = db.prepare_cached(NEWEST)?;
     let mut rows = statement.query([client, before])?;
-    let (mut last, mut rows_read) = (0, 0);
+    let (mut last, mut rows_read, mut bytes) = (0, 0, 0);
     while let Some(row) = rows.next()? {
-        if page.documents.len() >= query.limit.max(1) || rows_read >= MAX_ROWS_PER_PAGE {
+        let is_full = page.documents.len() >= query.limit.max(1) || bytes > MAX_LIST_BYTES;
+        if is_full || rows_read >= MAX_ROWS_PER_PAGE {
             page.next = Some(columns::unsigned(last));
             break;
         }
         rows_read += 1;
         last = row.get(0)?;
         if matches(query, columns::parsed(row, 5)?, columns::parsed(row, 2)?) {
-            page.documents.push(document(db, epoch, client, row)?);
+            let document = document(db, epoch, client, row)?;
+            bytes += document.json.as_ref().map_or(0, |json| json.len());
+            bytes += document.title.as_ref().map_or(0, String::len);
+            page.documents.push(document);
         }
     }
     Ok(page)

@@ -1,6 +1,6 @@
-//! The rows of events and their requests: inserts, pages of a client's history, the history of a document, counts.
+//! The rows of events and their requests: inserts, pages of a client's history, counts.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,9 +9,6 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::columns;
 use crate::domain::{ClientId, DocumentId, Epoch, Event, EventId, SharedEvent, Status, Timestamp};
 use crate::store::{EventCounts, LogPage, MinuteCount, PageLimit, RawRequest};
-
-/// Events that the history of a document returns.
-const MAX_HISTORY_EVENTS: usize = 1_000;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -58,8 +55,11 @@ pub(crate) fn insert(db: &Connection, event: &EventRow<'_>) -> rusqlite::Result<
     Ok(())
 }
 
-pub(crate) fn exists(db: &Connection, client: i64, sequence: i64) -> rusqlite::Result<bool> {
-    db.prepare_cached("SELECT 1 FROM event WHERE client = ?1 AND seq = ?2")?.exists([client, sequence])
+/// Bytes of an event with its request; `None` after it was pruned.
+pub(crate) fn size(db: &Connection, client: i64, sequence: i64) -> rusqlite::Result<Option<i64>> {
+    db.prepare_cached("SELECT bytes FROM event WHERE client = ?1 AND seq = ?2")?
+        .query_row([client, sequence], |row| row.get(0))
+        .optional()
 }
 
 /// Reads the events of one client.
@@ -72,7 +72,7 @@ pub(crate) struct EventReader {
 
 impl EventReader {
     /// An event from the columns `seq, document, status, json`.
-    fn event(&self, row: &Row<'_>) -> rusqlite::Result<SharedEvent> {
+    pub(super) fn event(&self, row: &Row<'_>) -> rusqlite::Result<SharedEvent> {
         Ok(Arc::new(Event {
             id: EventId { epoch: self.epoch, sequence: columns::unsigned(row.get(0)?) },
             client: self.client.clone(),
@@ -116,24 +116,6 @@ impl EventReader {
             .optional()
     }
 
-    /// A document's retained events, oldest first, read backwards from its latest one.
-    pub(crate) fn history(&self, db: &Connection, latest: i64) -> rusqlite::Result<Vec<SharedEvent>> {
-        let mut events = VecDeque::new();
-        let mut next = latest;
-        let mut statement =
-            db.prepare_cached("SELECT seq, document, status, json, prev FROM event WHERE client = ?1 AND seq = ?2")?;
-        while next > 0 && events.len() < MAX_HISTORY_EVENTS {
-            let found = statement
-                .query_row([self.number, next], |row| Ok((self.event(row)?, row.get::<_, i64>(4)?)))
-                .optional()?;
-            let Some((event, previous)) = found else { break };
-            // Always earlier: a damaged file must not cause an endless loop.
-            next = previous.min(next - 1);
-            events.push_front(event);
-        }
-        Ok(events.into())
-    }
-
     /// Events since a time by minute and status, read backwards from the latest: times grow with the sequences, unless the
     /// clock was set back.
     pub(crate) fn counts(&self, db: &Connection, since: Timestamp, limit: usize) -> rusqlite::Result<EventCounts> {
@@ -172,7 +154,7 @@ impl EventReader {
 }
 
 /// Sequence of the client's last removed event, 0 for none.
-fn pruned_through(db: &Connection, client: i64) -> rusqlite::Result<i64> {
+pub(super) fn pruned_through(db: &Connection, client: i64) -> rusqlite::Result<i64> {
     let through = db
         .prepare_cached("SELECT pruned_through FROM usage WHERE client = ?1")?
         .query_row([client], |row| row.get(0))

@@ -1,16 +1,32 @@
-//! The rows of rejects. Every insert keeps them within the bounds of the retention.
+//! The rows of rejects. Every insert keeps them within the bounds of the retention. The method of a request that was not
+//! verified has the prefix [`UNVERIFIED`], which no method can contain: a version that does not know the prefix refuses to
+//! replay the request, instead of replaying it without verification.
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::columns;
 use super::write_tx::Usage;
 use crate::domain::Timestamp;
-use crate::store::{Reject, Retention};
+use crate::store::{ListPage, MAX_LIST_BYTES, Reject, Retention};
 
-/// Inserts a reject and removes the oldest ones beyond the bounds, but not the new one; returns its id.
-pub(crate) fn insert(db: &Connection, client: i64, bounds: &Retention, reject: &Reject) -> rusqlite::Result<u64> {
+/// Before the method of an unverified request.
+const UNVERIFIED: char = '?';
+
+/// Inserts a reject and removes the oldest ones beyond the bounds, but not the new one. Returns its id; `None` if it is
+/// unverified and there is no room, and then changes nothing.
+pub(crate) fn insert(
+    db: &Connection,
+    client: i64,
+    bounds: &Retention,
+    reject: &Reject,
+) -> rusqlite::Result<Option<u64>> {
     let raw = &reject.raw;
     let bytes = columns::request_bytes(raw).saturating_add(columns::size(reject.reason.len()));
+    let Some(displaced) = displaced_unverified(db, client, bounds, reject.verified, bytes)? else { return Ok(None) };
+    for id in displaced {
+        delete(db, client, id)?;
+    }
+    let method = if reject.verified { raw.method.clone() } else { format!("{UNVERIFIED}{}", raw.method) };
     db.prepare_cached(
         "INSERT INTO reject (client, hook, time, reason, method, query, headers, body, bytes)
          VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9)",
@@ -20,7 +36,7 @@ pub(crate) fn insert(db: &Connection, client: i64, bounds: &Retention, reject: &
         reject.hook,
         reject.time.millis(),
         reject.reason,
-        raw.method,
+        method,
         raw.query,
         columns::headers(raw),
         &raw.body[..],
@@ -30,7 +46,53 @@ pub(crate) fn insert(db: &Connection, client: i64, bounds: &Retention, reject: &
     add_to_usage(db, client, 1, bytes)?;
     // Everything beyond the bounds is removed now: at most as many rows as the bound on their number.
     prune(db, bounds, &PruneRejects { client, now: reject.time, keep: Some(id), max_rows: usize::MAX })?;
-    Ok(columns::unsigned(id))
+    Ok(Some(columns::unsigned(id)))
+}
+
+/// The oldest unverified rejects that must make room for a new reject of this size; `None` if the new one is unverified and
+/// does not fit without removing verified ones.
+fn displaced_unverified(
+    db: &Connection,
+    client: i64,
+    bounds: &Retention,
+    is_verified: bool,
+    bytes: i64,
+) -> rusqlite::Result<Option<Vec<u64>>> {
+    let Some(mut all) = Usage::of_rejects(db, client)? else { return Ok(Some(Vec::new())) };
+    all.number += 1;
+    all.bytes += bytes;
+    let exceeds = |usage: &Usage, number: u64, bytes: u64| {
+        usage.number > columns::signed(number) || usage.bytes > columns::signed(bytes)
+    };
+    if is_verified && !exceeds(&all, bounds.max_rejects, bounds.max_reject_bytes) {
+        return Ok(Some(Vec::new()));
+    }
+    // The length of the body is in the row's header: the body itself is not read.
+    let mut kept = db
+        .prepare_cached(
+            "SELECT id, length(body) + length(headers) FROM reject
+             WHERE client = ?1 AND substr(method, 1, 1) = ?2 ORDER BY id",
+        )?
+        .query_map(params![client, UNVERIFIED.to_string()], |row| Ok((columns::unsigned(row.get(0)?), row.get(1)?)))?
+        .collect::<rusqlite::Result<Vec<(u64, i64)>>>()?
+        .into_iter();
+    let mut unverified = Usage {
+        number: columns::size(kept.len()).saturating_add(1),
+        bytes: kept.as_slice().iter().map(|(_, size)| size).sum::<i64>().saturating_add(bytes),
+    };
+    let (max_number, max_bytes) = bounds.unverified_rejects();
+    let mut displaced = Vec::new();
+    while exceeds(&all, bounds.max_rejects, bounds.max_reject_bytes)
+        || !is_verified && exceeds(&unverified, max_number, max_bytes)
+    {
+        let Some((id, size)) = kept.next() else { return Ok(is_verified.then_some(displaced)) };
+        displaced.push(id);
+        for usage in [&mut all, &mut unverified] {
+            usage.number -= 1;
+            usage.bytes -= size;
+        }
+    }
+    Ok(Some(displaced))
 }
 
 /// Which rejects to remove.
@@ -89,14 +151,28 @@ fn add_to_usage(db: &Connection, client: i64, number: i64, bytes: i64) -> rusqli
 }
 
 /// A page, newest first.
-pub(crate) fn list(db: &Connection, client: i64, limit: usize, before: Option<u64>) -> rusqlite::Result<Vec<Reject>> {
+pub(crate) fn list(
+    db: &Connection,
+    client: i64,
+    limit: usize,
+    before: Option<u64>,
+) -> rusqlite::Result<ListPage<Reject>> {
     let before = before.map_or(i64::MAX, columns::signed);
-    db.prepare_cached(
-        "SELECT id, hook, time, reason, method, query, headers, body FROM reject
-         WHERE client = ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3",
-    )?
-    .query_map(params![client, before, columns::size(limit)], read)?
-    .collect()
+    let mut statement = db.prepare_cached(
+        "SELECT id, hook, time, reason, method, query, headers, body, bytes FROM reject
+         WHERE client = ?1 AND id < ?2 ORDER BY id DESC",
+    )?;
+    let mut rows = statement.query([client, before])?;
+    let (mut page, mut bytes) = (ListPage::empty(), 0);
+    while let Some(row) = rows.next()? {
+        if page.items.len() >= limit.max(1) || bytes > columns::size(MAX_LIST_BYTES) {
+            page.next = page.items.last().map(|last: &Reject| last.id);
+            break;
+        }
+        bytes += row.get::<_, i64>(8)?;
+        page.items.push(read(row)?);
+    }
+    Ok(page)
 }
 
 pub(crate) fn get(db: &Connection, client: i64, id: u64) -> rusqlite::Result<Option<Reject>> {
@@ -108,11 +184,16 @@ pub(crate) fn get(db: &Connection, client: i64, id: u64) -> rusqlite::Result<Opt
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Reject> {
+    let mut raw = columns::raw_request(row, 4)?;
+    let method = raw.method.strip_prefix(UNVERIFIED).map(str::to_owned);
+    let verified = method.is_none();
+    raw.method = method.unwrap_or(raw.method);
     Ok(Reject {
+        verified,
+        raw,
         id: columns::unsigned(row.get(0)?),
         hook: row.get(1)?,
         time: columns::time(row, 2)?,
         reason: row.get(3)?,
-        raw: columns::raw_request(row, 4)?,
     })
 }

@@ -1,4 +1,4 @@
-//! The schema of version 1, and the settings of the connections. The meaning of the columns is documented here only.
+//! The schema of version 1, its later changes, and the settings of the connections. The meaning of the columns is documented here only.
 
 use std::time::Duration;
 
@@ -110,6 +110,7 @@ pub(crate) const VERSION_1: &str = "
         key BLOB NOT NULL
     );
     CREATE UNIQUE INDEX dedup_key ON dedup (key);
+    -- `method` of an unverified request has a prefix: see `rejects`.
     CREATE TABLE reject (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         client INTEGER NOT NULL,
@@ -172,6 +173,37 @@ pub(crate) const VERSION_1: &str = "
         reason TEXT,
         PRIMARY KEY (delivery, number)
     ) WITHOUT ROWID;
+";
+
+/// The bounds of pending deliveries, and queues that are found by their due times and origins.
+pub(crate) const DELIVERY_BOUNDS: &str = "
+    -- `size` are the bytes of the event with its request, from which the memory of an attempt is known before it is read.
+    -- `restarted` is the time of the last manual retry, NULL for none: the retry schedule begins then, otherwise at
+    -- `created`. `queue` is the delivery queue: a notification's name, or the origin of a callback, so that callback
+    -- addresses of one host share a queue.
+    ALTER TABLE delivery ADD COLUMN size INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE delivery ADD COLUMN restarted INTEGER;
+    ALTER TABLE delivery ADD COLUMN queue TEXT GENERATED ALWAYS AS
+        (iif(notification = 0, substr(target, 1, instr(target, '#') - 1), target)) VIRTUAL;
+    -- The sum of `size` over the pending deliveries.
+    ALTER TABLE usage ADD COLUMN pending_bytes INTEGER NOT NULL DEFAULT 0;
+    UPDATE delivery SET size = coalesce(
+        (SELECT bytes FROM event WHERE event.client = delivery.client AND event.seq = delivery.seq), 0) WHERE state = 0;
+    UPDATE usage SET pending_bytes =
+        (SELECT coalesce(sum(size), 0) FROM delivery WHERE delivery.client = usage.client AND state = 0);
+    DROP INDEX delivery_due;
+    CREATE INDEX delivery_due ON delivery (client, notification, queue, (tries > 0), due) WHERE due IS NOT NULL;
+    -- Due deliveries of all queues, in order of time.
+    CREATE INDEX delivery_next ON delivery (due) WHERE due IS NOT NULL;
+";
+
+/// Adds the bytes of the titles and identifiers of a client's documents to its usage counters.
+pub(crate) const DOCUMENT_BYTES: &str = "
+    ALTER TABLE usage ADD COLUMN document_bytes INTEGER NOT NULL DEFAULT 0;
+    UPDATE usage SET document_bytes = (
+        SELECT coalesce(sum(octet_length(coalesce(title, '')) + octet_length(vendor_id)), 0)
+        FROM document WHERE document.client = usage.client
+    );
 ";
 
 /// Settings of the writer's connection. No memory map: a disk error would then be a signal that ends the process. The

@@ -3,9 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 
+use super::columns;
 use crate::domain::QueueKey;
+use crate::store::Retention;
 
 /// A write transaction. Dropping it rolls everything back.
 pub(crate) struct WriteTx<'a> {
@@ -26,12 +28,67 @@ impl<'a> WriteTx<'a> {
         self.ready.insert(queue);
     }
 
-    /// Commits; returns the queues that were marked as ready.
-    pub(crate) fn commit(self) -> rusqlite::Result<BTreeSet<QueueKey>> {
-        self.usage.save(&self.db)?;
+    /// Commits.
+    pub(crate) fn commit(self) -> rusqlite::Result<Committed> {
+        let SavedUsage { histories, grown } = self.usage.save(&self.db)?;
         self.db.commit()?;
-        Ok(self.ready)
+        Ok(Committed { ready: self.ready, histories, grown })
     }
+}
+
+/// What has taken effect with a commit.
+pub(crate) struct Committed {
+    /// The queues that were marked as ready.
+    pub(crate) ready: BTreeSet<QueueKey>,
+    /// The history of each client whose usage has changed.
+    pub(crate) histories: Vec<HistoryChange>,
+    /// Clients that have more pending deliveries than before.
+    pub(crate) grown: Vec<ClientPending>,
+}
+
+/// The usage of the changed clients after a transaction.
+pub(crate) struct SavedUsage {
+    pub(crate) histories: Vec<HistoryChange>,
+    pub(crate) grown: Vec<ClientPending>,
+}
+
+/// The history of a client after a transaction.
+pub(crate) struct HistoryChange {
+    /// The client's number.
+    pub(crate) client: i64,
+    pub(crate) history: HistoryUsage,
+    /// Bytes that the transaction has added.
+    pub(crate) added_bytes: i64,
+}
+
+/// The pending deliveries of a client and the bytes of their events with the requests.
+pub(crate) struct ClientPending {
+    pub(crate) client: i64,
+    pub(crate) number: i64,
+    pub(crate) bytes: i64,
+}
+
+impl ClientPending {
+    /// `None` when the client was removed.
+    pub(crate) fn read(db: &Connection, client: i64) -> rusqlite::Result<Option<Self>> {
+        db.prepare_cached("SELECT pending, pending_bytes FROM usage WHERE client = ?1")?
+            .query_row([client], |row| Ok(Self { client, number: row.get(0)?, bytes: row.get(1)? }))
+            .optional()
+    }
+
+    pub(crate) fn exceeds(&self, bounds: &Retention) -> bool {
+        self.number > columns::signed(bounds.max_pending) || self.bytes > columns::signed(bounds.max_pending_bytes)
+    }
+}
+
+/// A delivered or dead delivery.
+#[derive(Clone, Copy)]
+pub(crate) struct SettledDelivery {
+    pub(crate) id: i64,
+    /// Bytes of its attempts.
+    pub(crate) bytes: i64,
+    /// Bytes of its event with the request.
+    pub(crate) size: i64,
 }
 
 /// The changes of the usage counters in one transaction, by client number.
@@ -42,7 +99,9 @@ pub(crate) struct UsageChanges(BTreeMap<i64, ClientChanges>);
 struct ClientChanges {
     events: i64,
     event_bytes: i64,
+    document_bytes: i64,
     pending: i64,
+    pending_bytes: i64,
     settled: i64,
     attempt_bytes: i64,
 }
@@ -54,24 +113,34 @@ impl UsageChanges {
         changes.event_bytes = changes.event_bytes.saturating_add(bytes);
     }
 
-    pub(crate) fn delivery_queued(&mut self, client: i64) {
-        self.0.entry(client).or_default().pending += 1;
+    /// The text of a document has so many bytes more, or fewer.
+    pub(crate) fn document_changed(&mut self, client: i64, bytes: i64) {
+        self.0.entry(client).or_default().document_bytes += bytes;
     }
 
-    /// A pending delivery is now delivered or dead; `bytes` are those of all its attempts.
-    pub(crate) fn delivery_settled(&mut self, client: i64, bytes: i64) {
+    /// `size` are the bytes of its event with the request.
+    pub(crate) fn delivery_queued(&mut self, client: i64, size: i64) {
+        let changes = self.0.entry(client).or_default();
+        changes.pending += 1;
+        changes.pending_bytes += size;
+    }
+
+    /// A pending delivery is now delivered or dead.
+    pub(crate) fn delivery_settled(&mut self, client: i64, delivery: &SettledDelivery) {
         let changes = self.0.entry(client).or_default();
         changes.pending -= 1;
+        changes.pending_bytes -= delivery.size;
         changes.settled += 1;
-        changes.attempt_bytes += bytes;
+        changes.attempt_bytes += delivery.bytes;
     }
 
     /// A delivered or dead delivery is pending again.
-    pub(crate) fn delivery_requeued(&mut self, client: i64, bytes: i64) {
+    pub(crate) fn delivery_requeued(&mut self, client: i64, delivery: SettledDelivery) {
         let changes = self.0.entry(client).or_default();
         changes.pending += 1;
+        changes.pending_bytes += delivery.size;
         changes.settled -= 1;
-        changes.attempt_bytes -= bytes;
+        changes.attempt_bytes -= delivery.bytes;
     }
 
     /// A delivered or dead delivery was removed.
@@ -81,17 +150,77 @@ impl UsageChanges {
         changes.attempt_bytes -= bytes;
     }
 
-    pub(crate) fn save(&self, db: &Connection) -> rusqlite::Result<()> {
+    /// Writes the changes; returns the usage of the clients that still exist.
+    pub(crate) fn save(&self, db: &Connection) -> rusqlite::Result<SavedUsage> {
         let mut update = db.prepare_cached(
             "UPDATE usage SET events = events + ?2, bytes = bytes + ?3, pending = pending + ?4, settled = settled + ?5,
-             settled_bytes = settled_bytes + ?6 WHERE client = ?1",
+             settled_bytes = settled_bytes + ?6, document_bytes = document_bytes + ?7, pending_bytes = pending_bytes + ?8
+             WHERE client = ?1 RETURNING events, bytes, document_bytes, pending, pending_bytes",
         )?;
+        let mut saved = SavedUsage { histories: Vec::with_capacity(self.0.len()), grown: Vec::new() };
         for (client, changes) in &self.0 {
-            let ClientChanges { events, event_bytes, pending, settled, attempt_bytes } = changes;
-            update.execute(params![client, events, event_bytes, pending, settled, attempt_bytes])?;
+            let ClientChanges { events, event_bytes, document_bytes, pending, pending_bytes, settled, attempt_bytes } =
+                changes;
+            let client = *client;
+            let values =
+                params![client, events, event_bytes, pending, settled, attempt_bytes, document_bytes, pending_bytes];
+            let after = update
+                .query_row(values, |row| {
+                    let pending = ClientPending { client, number: row.get(3)?, bytes: row.get(4)? };
+                    Ok((HistoryUsage::read(row)?, pending))
+                })
+                .optional()?;
+            let Some((history, after)) = after else { continue };
+            let added_bytes = event_bytes.saturating_add(*document_bytes).max(0);
+            saved.histories.push(HistoryChange { client, history, added_bytes });
+            if *pending > 0 {
+                saved.grown.push(after);
+            }
         }
-        Ok(())
+        Ok(saved)
     }
+}
+
+/// The usage counters of a client's history.
+#[derive(Clone, Copy)]
+pub(crate) struct HistoryUsage {
+    pub(crate) events: i64,
+    /// Bytes of the events with their requests.
+    pub(crate) event_bytes: i64,
+    /// Bytes of the titles and identifiers of its documents, which outlive their events.
+    pub(crate) document_bytes: i64,
+}
+
+impl HistoryUsage {
+    /// The history of a client; `None` when it was removed.
+    pub(crate) fn of(db: &Connection, client: i64) -> rusqlite::Result<Option<Self>> {
+        db.prepare_cached("SELECT events, bytes, document_bytes FROM usage WHERE client = ?1")?
+            .query_row([client], Self::read)
+            .optional()
+    }
+
+    /// From the columns `events, bytes, document_bytes`.
+    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self { events: row.get(0)?, event_bytes: row.get(1)?, document_bytes: row.get(2)? })
+    }
+
+    /// Whether events have to be removed. Documents use at most their share of the bytes.
+    pub(crate) fn exceeds(&self, bounds: &Retention) -> bool {
+        let documents = self.document_bytes.min(document_share(bounds));
+        self.events > columns::signed(bounds.max_events)
+            || self.event_bytes.saturating_add(documents) > columns::signed(bounds.max_event_bytes)
+    }
+
+    /// Whether documents without events have to be removed.
+    pub(crate) fn documents_exceed(&self, bounds: &Retention) -> bool {
+        self.document_bytes > document_share(bounds)
+    }
+}
+
+/// The part of a client's bytes that documents without events may use: otherwise the titles of a month could leave no place
+/// for events.
+fn document_share(bounds: &Retention) -> i64 {
+    columns::signed(bounds.max_event_bytes) / 4
 }
 
 /// The usage counters of a client: the number and the bytes of its items of one kind.
@@ -102,11 +231,6 @@ pub(crate) struct Usage {
 }
 
 impl Usage {
-    /// Events of a client; `None` when it was removed.
-    pub(crate) fn of_events(db: &Connection, client: i64) -> rusqlite::Result<Option<Self>> {
-        Self::read(db, "SELECT events, bytes FROM usage WHERE client = ?1", client)
-    }
-
     /// Delivered and dead deliveries of a client and the bytes of their attempts; `None` when it was removed.
     pub(crate) fn of_settled_deliveries(db: &Connection, client: i64) -> rusqlite::Result<Option<Self>> {
         Self::read(db, "SELECT settled, settled_bytes FROM usage WHERE client = ?1", client)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::batch_tx::BatchTx;
 use super::deduplication::{self, Deduplication, Duplicate, KeyRow};
-use super::deliveries;
+use super::deliveries::{self, LatestEvent};
 use crate::domain::{DocumentId, Event, EventId, EventJson};
 use crate::store::sqlite::registry_cache::ClientTargets;
 use crate::store::sqlite::tables::columns;
@@ -27,6 +27,8 @@ pub(super) fn append(
         Deduplication::New { key, document } => (key, document),
     };
     let is_new = known.is_none();
+    let text_before =
+        known.as_ref().map_or(0, |known| documents::text_bytes(known.title.as_deref(), &event.update.vendor_id));
     let mut document = known.map_or_else(|| new_document(tx, client, event), Ok)?;
     let previous = document.last_seq;
     let sequence = tx.counters.head.saturating_add(1);
@@ -70,8 +72,10 @@ pub(super) fn append(
         documents::update(tx.db(), client, &update)?;
     }
     (document.status, document.last_seq) = (event.update.status, sequence);
-    deliveries::enqueue(tx, targets, event, &document)?;
+    deliveries::enqueue(tx, targets, event, LatestEvent { document: &document, size: bytes })?;
     tx.write.usage.event_added(client, bytes);
+    let text = documents::text_bytes(title, &event.update.vendor_id);
+    tx.write.usage.document_changed(client, text - text_before);
     tx.counters.head = sequence;
     tx.counters.time = time;
     Ok(AppendOutcome::Stored(Arc::new(Event {

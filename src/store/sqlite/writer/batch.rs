@@ -1,18 +1,16 @@
 //! A batch: commands that share one transaction. All of them are committed, or none is.
 
-use std::collections::BTreeSet;
-
 use rusqlite::Connection;
 
 use super::append::append;
 use super::batch_tx::{ApplyError, BatchContext, BatchTx};
 use super::command::{BatchCommand, BatchItem, CommandOutput};
 use super::deliveries;
-use crate::domain::{ClientRef, QueueKey, SharedEvent};
+use crate::domain::{ClientRef, SharedEvent};
 use crate::store::sqlite::registry_cache::ClientTargets;
 use crate::store::sqlite::tables::identity::LogCounters;
 use crate::store::sqlite::tables::rejects;
-use crate::store::sqlite::tables::write_tx::WriteTx;
+use crate::store::sqlite::tables::write_tx::{Committed, WriteTx};
 use crate::store::{AppendOutcome, StoreError};
 
 /// What a committed batch has changed.
@@ -20,8 +18,8 @@ pub(super) struct CommittedItems {
     /// One for each command, in order.
     pub(super) results: Vec<Result<CommandOutput, StoreError>>,
     pub(super) counters: LogCounters,
-    /// Queues with new work.
-    pub(super) ready: BTreeSet<QueueKey>,
+    /// The queues with new work, the new histories, and the clients with more pending deliveries.
+    pub(super) committed: Committed,
 }
 
 /// Applies and commits the commands.
@@ -49,7 +47,7 @@ pub(super) fn commit(
         tx.counters.save(tx.db())?;
     }
     let counters = tx.counters;
-    Ok(CommittedItems { results, counters, ready: tx.write.commit()? })
+    Ok(CommittedItems { results, counters, committed: tx.write.commit()? })
 }
 
 fn apply(tx: &mut BatchTx<'_>, command: &BatchCommand) -> Result<CommandOutput, ApplyError> {
@@ -60,7 +58,8 @@ fn apply(tx: &mut BatchTx<'_>, command: &BatchCommand) -> Result<CommandOutput, 
         }
         BatchCommand::AddReject { client, reject } => {
             let client = client_number(tx, client)?;
-            CommandOutput::Number(rejects::insert(tx.db(), client, tx.context.retention, reject)?)
+            let added = rejects::insert(tx.db(), client, tx.context.retention, reject)?;
+            CommandOutput::Number(added.ok_or(StoreError::TooMany("unverified rejects"))?)
         }
         BatchCommand::RemoveReject { client, id } => {
             let client = client_number(tx, client)?;

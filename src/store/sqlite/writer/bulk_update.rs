@@ -1,18 +1,17 @@
 //! Updates of many deliveries, slice by slice, so that the commands between two slices are not delayed: failing the pending
-//! deliveries of a removed notification, making a queue due, retrying what is dead.
+//! deliveries of a removed notification, making a queue due, retrying what is dead, giving up what is pending.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use rusqlite::{Connection, params};
 
+use super::give_up::{ExpirySweep, LimitSweep};
 use crate::domain::{QueueKey, Timestamp};
-use crate::store::Attempt;
-use crate::store::sqlite::tables::document_fifo::{
-    self, DEAD, DocumentFifo, PENDING, QueueRow, SettledDelivery, Settlement,
-};
-use crate::store::sqlite::tables::write_tx::WriteTx;
+use crate::store::sqlite::tables::document_fifo::{self, DEAD, DocumentFifo, PENDING, QueueRow, Settlement, TargetRow};
+use crate::store::sqlite::tables::write_tx::{SettledDelivery, WriteTx};
 use crate::store::sqlite::tables::{columns, deliveries};
+use crate::store::{Attempt, GivenUp, Retention};
 
 /// Deliveries that one slice reads.
 const DELIVERIES_PER_SLICE: usize = 500;
@@ -36,7 +35,7 @@ impl RemovedNotification {
     }
 
     /// The removed notifications that still have a row.
-    fn load(db: &Connection) -> rusqlite::Result<Vec<Self>> {
+    pub(super) fn load(db: &Connection) -> rusqlite::Result<Vec<Self>> {
         db.prepare("SELECT client, number, removed FROM notification WHERE removed IS NOT NULL")?
             .query_map([], |row| {
                 Ok(RemovedNotification { client: row.get(0)?, number: row.get(1)?, time: columns::time(row, 2)? })
@@ -53,6 +52,10 @@ pub(crate) enum BulkUpdate {
     MakeDue(QueueSweep),
     /// All deliveries of a queue that died at `since` or later are pending again.
     RetryFailed(RetrySweep),
+    /// All pending deliveries whose retry schedule has ended are dead.
+    Expire(ExpirySweep),
+    /// The oldest pending deliveries of a client beyond its limits are dead.
+    EnforceLimit(LimitSweep),
 }
 
 /// A queue whose deliveries are updated.
@@ -73,25 +76,43 @@ pub(crate) struct RetrySweep {
 }
 
 impl BulkUpdate {
-    /// The updates that the previous run did not complete.
-    pub(super) fn unfinished(db: &Connection) -> rusqlite::Result<Vec<Self>> {
-        Ok(RemovedNotification::load(db)?.into_iter().map(Self::FailPending).collect())
+    /// The present time of the request.
+    pub(super) fn now(&self) -> Timestamp {
+        match self {
+            Self::FailPending(removed) => removed.time,
+            Self::MakeDue(sweep) => sweep.now,
+            Self::RetryFailed(sweep) => sweep.queue.now,
+            Self::Expire(sweep) => sweep.now(),
+            Self::EnforceLimit(sweep) => sweep.now,
+        }
     }
 
     /// One slice; true when the update is complete.
-    pub(super) fn slice(&mut self, tx: &mut WriteTx<'_>) -> rusqlite::Result<bool> {
+    pub(super) fn slice(&mut self, tx: &mut WriteTx<'_>, bounds: &Retention) -> rusqlite::Result<bool> {
         match self {
             Self::FailPending(removed) => fail_pending(tx, *removed),
             Self::MakeDue(sweep) => sweep.make_due(tx),
             Self::RetryFailed(sweep) => sweep.retry_failed(tx),
+            Self::Expire(sweep) => sweep.slice(tx, bounds),
+            Self::EnforceLimit(sweep) => sweep.slice(tx, bounds),
         }
+    }
+
+    /// The deliveries that were given up since the last call.
+    pub(super) fn take_given_up(&mut self) -> Option<(GivenUp, u64)> {
+        let (reason, count) = match self {
+            Self::FailPending(_) | Self::MakeDue(_) | Self::RetryFailed(_) => return None,
+            Self::Expire(sweep) => (GivenUp::Expired, sweep.take_given_up()),
+            Self::EnforceLimit(sweep) => (GivenUp::OverLimit, std::mem::take(&mut sweep.given_up)),
+        };
+        (count > 0).then_some((reason, count))
     }
 
     /// How many deliveries were retried, if that is what the update is for.
     pub(super) fn retried(&self) -> Option<u64> {
         match self {
-            Self::FailPending(_) | Self::MakeDue(_) => None,
             Self::RetryFailed(sweep) => Some(sweep.retried),
+            _ => None,
         }
     }
 }
@@ -125,7 +146,7 @@ impl QueueSweep {
     /// Deliveries that are due later stand at the end of both index ranges, first attempts and retries. Updated ones leave
     /// that end, so the next slice finds the rest.
     fn make_due(&self, tx: &mut WriteTx<'_>) -> rusqlite::Result<bool> {
-        let QueueRow { client, notification, target } = &self.row;
+        let QueueRow { client, notification, queue } = &self.row;
         let limit = columns::size(DELIVERIES_PER_SLICE);
         let mut updated = 0;
         for retries in [0, 1] {
@@ -134,10 +155,10 @@ impl QueueSweep {
                 .prepare_cached(
                     "UPDATE delivery SET due = ?5 WHERE client = ?1 AND id IN
                      (SELECT id FROM delivery INDEXED BY delivery_due
-                      WHERE client = ?1 AND notification = ?2 AND target = ?3 AND (tries > 0) = ?4 AND due > ?5
+                      WHERE client = ?1 AND notification = ?2 AND queue = ?3 AND (tries > 0) = ?4 AND due > ?5
                       AND due IS NOT NULL ORDER BY due LIMIT ?6)",
                 )?
-                .execute(params![client, notification, target, retries, self.now.millis(), limit])?;
+                .execute(params![client, notification, queue, retries, self.now.millis(), limit])?;
         }
         if updated > 0 {
             tx.mark_ready(self.key.clone());
@@ -160,20 +181,22 @@ impl RetrySweep {
         let dead: Vec<(SettledDelivery, i64, Timestamp)> = tx
             .db
             .prepare_cached(
-                "SELECT id, bytes, document, settled FROM delivery INDEXED BY delivery_state
+                "SELECT id, bytes, size, document, settled FROM delivery INDEXED BY delivery_state
                  WHERE client = ?1 AND state = ?2 AND notification = ?3 AND id > ?4 ORDER BY id LIMIT ?5",
             )?
             .query_map(
                 params![row.client, DEAD, row.notification, self.after, columns::size(DELIVERIES_PER_SLICE)],
                 |row| {
-                    let delivery = SettledDelivery { id: row.get(0)?, bytes: row.get(1)? };
-                    Ok((delivery, row.get(2)?, columns::time(row, 3)?))
+                    let delivery = SettledDelivery { id: row.get(0)?, bytes: row.get(1)?, size: row.get(2)? };
+                    Ok((delivery, row.get(3)?, columns::time(row, 4)?))
                 },
             )?
             .collect::<rusqlite::Result<_>>()?;
+        // The target of a notification is its name, and so is its queue.
+        let target = TargetRow { client: row.client, notification: row.notification, target: row.queue.clone() };
         // In the order of their ids: the oldest delivery of a document becomes the head, the others wait for it.
         for (delivery, document, _) in dead.iter().filter(|(.., died)| *died >= self.since) {
-            DocumentFifo { queue: row, document: *document }.requeue(tx, *delivery, self.queue.now)?;
+            DocumentFifo { target: &target, document: *document }.requeue(tx, *delivery, self.queue.now)?;
             tx.mark_ready(self.queue.key.clone());
             self.retried += 1;
         }

@@ -2,16 +2,22 @@
 //!
 //! A thread with its own connection copies most pages into the database while the writer goes on. It alone never reaches
 //! the end of the log, which would then grow without bound: when few pages are left, it asks the writer to copy these
-//! between two batches and to restart the log. If the thread does not keep up, the writer waits for it: the log has a
-//! bound.
+//! between two batches and to restart the log.
+//!
+//! The log has a bound. Background work pauses while the log is long. If commands alone fill the log faster than the
+//! thread copies it, the writer completes the checkpoint itself. Only a reader of an old snapshot, such as another
+//! process that copies the database, can make the log longer: senders never wait for it, background work does.
 //!
 //! SQLite flushes the database only when a checkpoint reaches the end of the log. In the writer this would stop all
 //! commands for 100 to 200 ms, so the thread flushes the file itself before it asks.
 
+mod thread;
+
 use std::error::Error;
 use std::fs::File;
 use std::path::Path;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -19,8 +25,10 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::mpsc::WeakSender;
 
+use self::thread::CheckpointThread;
 use super::command::WriterCommand;
 use crate::store::sqlite::tables::schema::LOCK_TIMEOUT;
+use crate::store::sqlite::threads::Threads;
 
 /// Pages in the log before the thread starts a checkpoint. Smaller checkpoints write a page of a busy index more often,
 /// larger ones occupy the disk for longer at a time.
@@ -29,14 +37,16 @@ const MIN_CHECKPOINT_PAGES: u64 = 8_000;
 /// Pages at which the log is restarted with the writer's help: 125 MiB.
 const RESTART_PAGES: u64 = 32_000;
 
-/// Pages that are left to the writer at most: they take it 5 to 10 ms, 1 000 pages twice that.
-const MAX_WRITER_PAGES: u64 = 300;
+/// Pages that background work lets the log grow to, and pages of them that are not in the database: 188 and 62 MiB.
+const MAX_BACKGROUND_PAGES: u64 = 48_000;
+const MAX_BACKGROUND_BACKLOG: u64 = 16_000;
 
-/// Checkpoints of the thread before it asks the writer; each leaves the pages that were written meanwhile.
-const MAX_ROUNDS: usize = 10;
-
-/// Pages at which the writer completes the checkpoint itself: 256 MiB.
+/// Pages at which the writer completes the checkpoint itself, or reports the reader that prevents it: 256 MiB.
 const MAX_LOG_PAGES: u64 = 65_536;
+
+/// How long the writer waits for readers of old snapshots when it restarts the log between two batches. The store's own
+/// reads take less.
+const RESTART_TIMEOUT: Duration = Duration::from_millis(20);
 
 /// Bytes of a page with the header of its frame in the log.
 const FRAME_BYTES: u64 = 4_096 + 24;
@@ -46,57 +56,120 @@ pub(crate) struct Checkpointer {
     /// Wakes the thread; `None` stops it.
     wake: Option<SyncSender<()>>,
     thread: Option<JoinHandle<()>>,
-    /// Held during a checkpoint: SQLite refuses a second one instead of letting it wait.
-    checkpoint_lock: Arc<Mutex<()>>,
+    shared: Arc<CheckpointState>,
     /// The database file, to flush it. POSIX drops a process's locks on a file when any descriptor of it is closed, and
     /// with them SQLite's: so one descriptor stays open until the connections are closed.
     _file: Arc<File>,
+    /// The log after the last transaction.
+    progress: Progress,
+    /// Whether the operator was told that a reader prevents the restart.
+    reported: bool,
+}
+
+/// What the writer and the thread share.
+#[derive(Default)]
+struct CheckpointState {
+    /// Held during a checkpoint: SQLite refuses a second one instead of letting it wait.
+    checkpoint: Mutex<()>,
+    /// Set while a reader of an old snapshot prevents a checkpoint. Only a restart of the log by the writer, or a
+    /// checkpoint of the thread that makes progress, clears it.
+    blocked: AtomicBool,
+}
+
+/// Whether background work may write.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum LogSpace {
+    Free,
+    /// The log is long. The thread sends a command when it has copied it.
+    Full,
+    /// The log is long, and a reader prevents that it becomes shorter.
+    Blocked,
+}
+
+/// The size of the log, for metrics and readiness.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct LogSize {
+    /// Bytes in use.
+    pub(crate) bytes: u64,
+    /// Whether a reader of an old snapshot has made the log longer than its bound.
+    pub(crate) is_over_limit: bool,
 }
 
 impl Checkpointer {
     /// Starts the thread. `file` is the database at `path`.
-    pub(crate) fn start(path: &Path, file: File, queue: WeakSender<WriterCommand>) -> Result<Self, Box<dyn Error>> {
+    pub(crate) fn start(
+        path: &Path,
+        file: File,
+        queue: WeakSender<WriterCommand>,
+        threads: &Threads,
+    ) -> Result<Self, Box<dyn Error>> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let db = Connection::open_with_flags(path, flags)?;
         db.execute_batch("PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0;")?;
-        let (checkpoint_lock, file) = (Arc::new(Mutex::new(())), Arc::new(file));
+        let (shared, file) = (Arc::<CheckpointState>::default(), Arc::new(file));
         let (wake, wake_requests) = sync_channel(1);
-        let thread =
-            CheckpointThread { db, checkpoint_lock: checkpoint_lock.clone(), file: file.clone(), wake_requests, queue };
-        let thread = std::thread::Builder::new().name("store-checkpoint".into()).spawn(move || thread.run())?;
-        Ok(Self { wake: Some(wake), thread: Some(thread), checkpoint_lock, _file: file })
+        let thread = CheckpointThread { db, shared: shared.clone(), file: file.clone(), wake_requests, queue };
+        let thread = threads.spawn("store-checkpoint".into(), move || thread.run())?;
+        let progress = Progress { busy: false, pages: 0, done: 0 };
+        Ok(Self { wake: Some(wake), thread: Some(thread), shared, _file: file, progress, reported: false })
     }
 
-    /// Checks the size of the log after a commit; returns its bytes.
-    pub(crate) fn after_commit(&self, db: &Connection) -> u64 {
-        let Ok(Progress { pages, done, .. }) = checkpoint(db, "NOOP") else { return 0 };
-        // A log that was copied completely restarts with the next transaction.
-        let used = if pages == done { 0 } else { pages };
-        if pages > MAX_LOG_PAGES {
-            self.restart(db, Duration::from_secs(1));
-        } else if pages - done.min(pages) > MIN_CHECKPOINT_PAGES
+    /// Checks the size of the log after a transaction, and starts or completes a checkpoint if it is due. Never waits for
+    /// a reader more than once.
+    pub(crate) fn after_commit(&mut self, db: &Connection) -> LogSize {
+        self.look(db);
+        let blocked = self.shared.blocked.load(Ordering::Acquire);
+        if self.progress.pages > MAX_LOG_PAGES && !blocked {
+            self.restart(db);
+        } else if !blocked && (self.progress.backlog() > MIN_CHECKPOINT_PAGES || self.progress.pages > RESTART_PAGES) {
+            self.wake();
+        }
+        let size = self.size();
+        self.report(size);
+        size
+    }
+
+    /// Starts a checkpoint of what is in the log, although it may be short.
+    pub(crate) fn wake(&self) {
+        if self.progress.backlog() > 0
             && let Some(wake) = &self.wake
         {
-            // A full channel means that the thread is awake.
+            // A full channel means that the thread will look again.
             wake.try_send(()).ok();
         }
-        used * FRAME_BYTES
     }
 
-    /// Completes a checkpoint and restarts the log. Waits up to `timeout` for readers of old snapshots.
-    pub(crate) fn restart(&self, db: &Connection, timeout: Duration) {
-        let guard = self.checkpoint_lock.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Whether background work may write, as of the last transaction.
+    pub(crate) fn space(&self) -> LogSpace {
+        if self.progress.pages <= MAX_BACKGROUND_PAGES && self.progress.backlog() <= MAX_BACKGROUND_BACKLOG {
+            LogSpace::Free
+        } else if self.shared.blocked.load(Ordering::Acquire) {
+            LogSpace::Blocked
+        } else {
+            LogSpace::Full
+        }
+    }
+
+    /// Completes a checkpoint and restarts the log; false when a reader of an old snapshot prevents it.
+    pub(crate) fn restart(&mut self, db: &Connection) -> bool {
+        let guard = self.shared.checkpoint.lock().unwrap_or_else(PoisonError::into_inner);
         let started = Instant::now();
-        let outcome = with_busy_timeout(db, timeout, || checkpoint(db, "RESTART"));
+        let outcome = with_busy_timeout(db, RESTART_TIMEOUT, || checkpoint(db, "RESTART"));
         drop(guard);
-        match outcome {
-            // When a reader was busy, a later commit tries again.
+        let is_busy = match outcome {
             Ok(Progress { busy, pages, .. }) => {
                 let took_ms = started.elapsed().as_millis() as u64;
                 tracing::debug!(took_ms, pages, busy, "write-ahead log checkpointed");
+                busy
             }
-            Err(error) => tracing::warn!(%error, "cannot restart the write-ahead log; retrying with a later commit"),
-        }
+            Err(error) => {
+                tracing::warn!(%error, "cannot restart the write-ahead log; retrying");
+                true
+            }
+        };
+        self.shared.blocked.store(is_busy, Ordering::Release);
+        self.look(db);
+        !is_busy
     }
 
     /// Stops the thread and empties the log, so that the next start need not recover it.
@@ -111,58 +184,34 @@ impl Checkpointer {
             tracing::warn!(%error, "cannot empty the write-ahead log; the next start does it");
         }
     }
-}
 
-struct CheckpointThread {
-    db: Connection,
-    checkpoint_lock: Arc<Mutex<()>>,
-    file: Arc<File>,
-    /// Closed when the writer stops.
-    wake_requests: Receiver<()>,
-    queue: WeakSender<WriterCommand>,
-}
-
-impl CheckpointThread {
-    fn run(self) {
-        let mut failing = false;
-        while self.wake_requests.recv().is_ok() {
-            let is_long = self.checkpoint_rounds();
-            if let (Err(error), false) = (&is_long, failing) {
-                tracing::warn!(%error, "checkpoint failed; retrying with every commit");
-            }
-            failing = is_long.is_err();
-            if !is_long.unwrap_or(false) {
-                continue;
-            }
-            let Some(queue) = self.queue.upgrade() else { return };
-            let (reply, done) = sync_channel(1);
-            if queue.blocking_send(WriterCommand::RestartLog(reply)).is_err() {
-                return;
-            }
-            drop(queue);
-            // An error means that the writer stops; then the next `recv` fails, too.
-            done.recv().ok();
-            // A request that came meanwhile is done.
-            self.wake_requests.try_recv().ok();
+    fn look(&mut self, db: &Connection) {
+        if let Ok(progress) = checkpoint(db, "NOOP") {
+            self.progress = progress;
         }
     }
 
-    /// Checkpoints once, and if the log is long until few pages are left: then true.
-    fn checkpoint_rounds(&self) -> Result<bool, Box<dyn Error>> {
-        for _ in 0..MAX_ROUNDS {
-            let guard = self.checkpoint_lock.lock().unwrap_or_else(PoisonError::into_inner);
-            checkpoint(&self.db, "PASSIVE")?;
-            drop(guard);
-            self.file.sync_data()?;
-            let progress = checkpoint(&self.db, "NOOP")?;
-            if progress.pages < RESTART_PAGES {
-                return Ok(false);
-            }
-            if progress.pages.saturating_sub(progress.done) < MAX_WRITER_PAGES {
-                break;
-            }
+    fn size(&self) -> LogSize {
+        let Progress { pages, done, .. } = self.progress;
+        // A log that was copied completely restarts with the next transaction.
+        let used = if pages == done { 0 } else { pages };
+        let is_over_limit = pages > MAX_LOG_PAGES && self.shared.blocked.load(Ordering::Acquire);
+        LogSize { bytes: used * FRAME_BYTES, is_over_limit }
+    }
+
+    /// Logs the begin and the end of the state that an operator has to end.
+    fn report(&mut self, size: LogSize) {
+        if size.is_over_limit && !self.reported {
+            tracing::error!(
+                wal_bytes = size.bytes,
+                "write-ahead log cannot be restarted and grows: end the program that reads the database, such as a backup, or \
+                 free the disk"
+            );
+            self.reported = true;
+        } else if self.reported && !self.shared.blocked.load(Ordering::Acquire) {
+            tracing::info!("write-ahead log is restarted again");
+            self.reported = false;
         }
-        Ok(true)
     }
 }
 
@@ -175,6 +224,13 @@ struct Progress {
     pages: u64,
     /// Pages of the log that are in the database.
     done: u64,
+}
+
+impl Progress {
+    /// Pages that are not in the database.
+    fn backlog(&self) -> u64 {
+        self.pages.saturating_sub(self.done)
+    }
 }
 
 fn checkpoint(db: &Connection, mode: &str) -> rusqlite::Result<Progress> {

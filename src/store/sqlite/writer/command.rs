@@ -23,8 +23,11 @@ pub(crate) enum WriterCommand {
     BulkUpdate(BulkUpdate, CommandReply),
     /// Removes what exceeds the retention at this time.
     Prune(Timestamp, ReplySender<u64>),
-    /// Completes a checkpoint of which only a few pages are left, and restarts the write-ahead log.
-    RestartLog(SyncSender<()>),
+    /// Completes a checkpoint of which only a few pages are left, and restarts the write-ahead log. The reply is false when
+    /// a reader prevents it.
+    RestartLog(SyncSender<bool>),
+    /// A checkpoint has ended: background work may go on.
+    CheckpointEnded,
     /// Flushes and ends the thread.
     Close(ReplySender<()>),
 }
@@ -59,7 +62,11 @@ impl BatchCommand {
     /// Bytes that it writes, about.
     pub(super) fn weight(&self) -> usize {
         match self {
-            Self::Append(event) => event.raw.as_ref().map_or(0, |raw| raw.body.len()),
+            Self::Append(event) => {
+                let labels: usize = event.labels.iter().map(|(name, value)| name.len() + value.len()).sum();
+                let title = event.update.title.as_ref().map_or(0, String::len);
+                labels + title + event.raw.as_ref().map_or(0, |raw| raw.body.len())
+            }
             Self::AddReject { reject, .. } => reject.raw.body.len(),
             Self::RecordAttempt(record) => record.attempt.as_ref().map_or(0, |attempt| attempt.response_body.len()),
             Self::RemoveReject { .. } | Self::RetryDelivery { .. } | Self::Probe => 0,

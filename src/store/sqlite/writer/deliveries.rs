@@ -9,24 +9,33 @@ use crate::domain::{Disposition, Format, QueueKey, Target, Timestamp};
 use crate::store::sqlite::registry_cache::ClientTargets;
 use crate::store::sqlite::tables::destinations::{self, DestinationsKey, StoredDestinations};
 use crate::store::sqlite::tables::document_fifo::{
-    self, DEAD, DELIVERED, DocumentFifo, NewDelivery, PENDING, QueueRow, SettledDelivery, Settlement,
+    self, DEAD, DELIVERED, DocumentFifo, NewDelivery, PENDING, Settlement, TargetRow,
 };
 use crate::store::sqlite::tables::documents::DocumentRow;
 use crate::store::sqlite::tables::registry::NotificationRow;
-use crate::store::sqlite::tables::write_tx::WriteTx;
+use crate::store::sqlite::tables::write_tx::{SettledDelivery, WriteTx};
 use crate::store::sqlite::tables::{columns, deliveries, events};
 use crate::store::{AttemptRecord, NewEvent, StoreError};
 
 const UNKNOWN_DELIVERY: StoreError = StoreError::NotFound("delivery");
 
+/// The latest event of a document.
+#[derive(Clone, Copy)]
+pub(super) struct LatestEvent<'a> {
+    pub(super) document: &'a DocumentRow,
+    /// Bytes of the event with its request.
+    pub(super) size: i64,
+}
+
 /// Sets the destinations of a new event and queues the event for the notification among them, otherwise for the client's
-/// default one, and for the document's callback. `document` is the row after the event.
+/// default one, and for the document's callback. The document is the row after the event.
 pub(super) fn enqueue(
     tx: &mut BatchTx<'_>,
     targets: &ClientTargets,
     event: &NewEvent,
-    document: &DocumentRow,
+    latest: LatestEvent<'_>,
 ) -> rusqlite::Result<()> {
+    let document = latest.document;
     set_destinations(tx, targets, event, document)?;
     let destinations = match document.has_destinations || event.destinations.is_some() {
         true => destinations::get(tx.db(), targets.number, document.number)?,
@@ -36,7 +45,7 @@ pub(super) fn enqueue(
     let notification = named.or_else(|| targets.default_notification()).map(Destination::notification);
     for destination in notification.into_iter().chain(destinations.callback.map(Destination::callback)) {
         if destination.format.supports(document.status) {
-            destination.push(tx, targets, event, document)?;
+            destination.push(tx, targets, event, latest)?;
         }
     }
     Ok(())
@@ -52,17 +61,15 @@ pub(super) fn enqueue_for_new_destinations(
 ) -> rusqlite::Result<()> {
     let Some(destinations) = &event.destinations else { return Ok(()) };
     set_destinations(tx, targets, event, document)?;
-    if !events::exists(tx.db(), targets.number, document.last_seq)? {
-        return Ok(());
-    }
+    let Some(size) = events::size(tx.db(), targets.number, document.last_seq)? else { return Ok(()) };
     let named = destinations.notification.as_ref().and_then(|name| targets.notification(name));
     let callback = destinations.callback.as_ref().and_then(|callback| Some((Target::of(callback)?, callback.format)));
     let notification = named.map(Destination::notification);
     for destination in notification.into_iter().chain(callback.map(Destination::callback)) {
-        let queue = destination.queue(targets);
-        let fifo = DocumentFifo { queue: &queue, document: document.number };
+        let target = destination.target_row(targets);
+        let fifo = DocumentFifo { target: &target, document: document.number };
         if destination.format.supports(document.status) && !fifo.contains_latest(tx.db(), document.last_seq)? {
-            destination.push(tx, targets, event, document)?;
+            destination.push(tx, targets, event, LatestEvent { document, size })?;
         }
     }
     Ok(())
@@ -74,8 +81,7 @@ pub(super) fn record_attempt(
     targets: &ClientTargets,
     record: &AttemptRecord,
 ) -> Result<(), ApplyError> {
-    let notification = targets.notification_number(&record.queue.target).ok_or(UNKNOWN_DELIVERY)?;
-    let queue = QueueRow { client: targets.number, notification, target: record.queue.target.key() };
+    let queue = targets.queue_row(&record.queue.endpoint).ok_or(UNKNOWN_DELIVERY)?;
     let (client, id, now) = (targets.number, columns::signed(record.delivery), record.now);
     let pending = document_fifo::pending(&tx.db, &queue, id)?.ok_or(UNKNOWN_DELIVERY)?;
     let mut bytes = pending.bytes;
@@ -88,40 +94,42 @@ pub(super) fn record_attempt(
         Disposition::Dead => DEAD,
     };
     document_fifo::settle(tx, &Settlement { client, id, state, bytes, now })?;
-    let fifo = DocumentFifo { queue: &queue, document: pending.document };
+    let fifo = DocumentFifo { target: &pending.target, document: pending.document };
     if pending.is_head && fifo.release_head(&tx.db, now)? {
         tx.mark_ready(record.queue.clone());
     }
     Ok(())
 }
 
-/// Makes a delivery of any state pending, with no failures.
+/// Makes a delivery of any state pending, with a new retry schedule.
 pub(super) fn retry(tx: &mut WriteTx<'_>, targets: &ClientTargets, id: u64, now: Timestamp) -> Result<(), ApplyError> {
     let (client, id) = (targets.number, columns::signed(id));
-    let found: Option<(QueueRow, i64, i64, i64)> = tx
+    let found: Option<(TargetRow, i64, i64, SettledDelivery)> = tx
         .db
         .prepare_cached(
-            "SELECT target, notification, document, state, bytes FROM delivery WHERE client = ?1 AND id = ?2",
+            "SELECT target, notification, document, state, bytes, size FROM delivery WHERE client = ?1 AND id = ?2",
         )?
         .query_row([client, id], |row| {
-            let queue = QueueRow { client, notification: row.get(1)?, target: row.get(0)? };
-            Ok((queue, row.get(2)?, row.get(3)?, row.get(4)?))
+            let target = TargetRow { client, notification: row.get(1)?, target: row.get(0)? };
+            let settled = SettledDelivery { id, bytes: row.get(4)?, size: row.get(5)? };
+            Ok((target, row.get(2)?, row.get(3)?, settled))
         })
         .optional()?;
-    let (stored, document, state, bytes) = found.ok_or(UNKNOWN_DELIVERY)?;
+    let (stored, document, state, delivery) = found.ok_or(UNKNOWN_DELIVERY)?;
     let target = Target::from_key(&stored.target).map_err(|_| UNKNOWN_DELIVERY)?;
     // A dead delivery of an earlier notification of this name goes to the present one: its owner asks for that.
-    let notification = targets.notification_number(&target).ok_or(StoreError::NotFound("notification"))?;
+    let endpoint = target.endpoint();
+    let notification = targets.notification_number(&endpoint).ok_or(StoreError::NotFound("notification"))?;
     if state == PENDING {
         if stored.notification != notification {
             return Err(UNKNOWN_DELIVERY.into());
         }
         document_fifo::reset_retries(&tx.db, client, id, now)?;
     } else {
-        let queue = QueueRow { notification, ..stored };
-        DocumentFifo { queue: &queue, document }.requeue(tx, SettledDelivery { id, bytes }, now)?;
+        let target = TargetRow { notification, ..stored };
+        DocumentFifo { target: &target, document }.requeue(tx, delivery, now)?;
     }
-    tx.mark_ready(QueueKey { client: targets.client.id.clone(), target });
+    tx.mark_ready(QueueKey { client: targets.client.id.clone(), endpoint });
     Ok(())
 }
 
@@ -154,8 +162,8 @@ impl Destination {
         Self { notification: 0, target, format }
     }
 
-    fn queue(&self, targets: &ClientTargets) -> QueueRow {
-        QueueRow { client: targets.number, notification: self.notification, target: self.target.key() }
+    fn target_row(&self, targets: &ClientTargets) -> TargetRow {
+        TargetRow { client: targets.number, notification: self.notification, target: self.target.key() }
     }
 
     /// Queues the document's latest event.
@@ -164,14 +172,14 @@ impl Destination {
         tx: &mut BatchTx<'_>,
         targets: &ClientTargets,
         event: &NewEvent,
-        document: &DocumentRow,
+        LatestEvent { document, size }: LatestEvent<'_>,
     ) -> rusqlite::Result<()> {
-        let queue = self.queue(targets);
+        let target = self.target_row(targets);
         let id = tx.counters.delivery.saturating_add(1);
-        let new = NewDelivery { id, sequence: document.last_seq, document: document.uuid, now: event.now };
-        DocumentFifo { queue: &queue, document: document.number }.push(&mut tx.write, &new)?;
+        let new = NewDelivery { id, sequence: document.last_seq, size, document: document.uuid, now: event.now };
+        DocumentFifo { target: &target, document: document.number }.push(&mut tx.write, &new)?;
         tx.counters.delivery = id;
-        tx.write.mark_ready(QueueKey { client: event.client.id.clone(), target: self.target });
+        tx.write.mark_ready(QueueKey { client: event.client.id.clone(), endpoint: self.target.endpoint() });
         Ok(())
     }
 }

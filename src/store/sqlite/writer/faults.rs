@@ -1,10 +1,12 @@
-//! Tests of the writer with a failing disk: every command gets a reply, a batch is stored as a whole or not at all, and the
-//! writer works again after the fault. The faults are limits of the connection, which only the writer's owner can set.
+//! Tests of the writer's own connection: its settings, and a failing disk, where every command gets a reply, a batch is stored
+//! as a whole or not at all, and the writer works again after the fault. The faults are limits of the connection, which only
+//! the writer's owner can set.
 
 use futures::FutureExt;
 use tokio::sync::oneshot;
 
 use super::Writer;
+use super::bulk_update::{BulkUpdate, QueueSweep};
 use super::command::{BatchCommand, BatchItem, CommandReply};
 use super::notification_edit::NotificationEdit;
 use super::registry_change::RegistryChange;
@@ -41,9 +43,13 @@ fn writer(directory: &tempfile::TempDir) -> (Writer, SqliteStore) {
             max_event_age: std::time::Duration::MAX,
             max_events: 10,
             max_event_bytes: u64::MAX,
+            max_total_bytes: u64::MAX,
             max_reject_age: std::time::Duration::MAX,
             max_rejects: u64::MAX,
             max_reject_bytes: u64::MAX,
+            max_pending_age: std::time::Duration::from_secs(4 * 24 * 3600),
+            max_pending: 1_000_000,
+            max_pending_bytes: 1 << 40,
             max_delivery_age: std::time::Duration::from_secs(7 * 24 * 3600),
             max_deliveries: 1_000_000,
             max_attempt_bytes: 1 << 30,
@@ -51,6 +57,8 @@ fn writer(directory: &tempfile::TempDir) -> (Writer, SqliteStore) {
         readers: 1,
         seal: std::sync::Arc::new(PlainText),
         on_commit: None,
+        on_thread_end: None,
+        on_given_up: None,
     };
     let (mut writer, _commands, store) = prepare(options).expect("a new database");
     let client =
@@ -58,6 +66,24 @@ fn writer(directory: &tempfile::TempDir) -> (Writer, SqliteStore) {
     let change = RegistryChange::AddClient { client, sealed: Vec::new() };
     change.apply(&mut writer.db, &writer.shared.registry, &PlainText).expect("a new client");
     (writer, store)
+}
+
+fn add_notification(writer: &mut Writer) {
+    let notification = Notification {
+        id: "1".into(),
+        name: "main".parse().expect("a valid value"),
+        endpoint: "https://example.com/".into(),
+        format: Format::Gini,
+        is_default: true,
+        secrets: Vec::new(),
+        previous: None,
+        credential: None,
+        state: NotificationState::Active,
+        created: Timestamp::from_millis(0),
+    };
+    let change = NotificationEdit::Add(notification);
+    let change = RegistryChange::Notifications { client: client_ref(), change: Box::new(change) };
+    change.apply(&mut writer.db, &writer.shared.registry, &PlainText).expect("a new notification");
 }
 
 /// Commits the appends of these documents in one batch; returns the sequences.
@@ -100,6 +126,19 @@ fn refused(results: &[Result<u64, StoreError>]) -> bool {
 }
 
 #[test]
+fn writer_connection_flushes_the_log_with_each_commit() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (writer, _store) = writer(&directory);
+    let number = |name| writer.db.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).expect("a number");
+    // 2 is FULL.
+    assert_eq!(number("synchronous"), 2);
+    // A write through a memory map would not be flushed.
+    assert_eq!(number("mmap_size"), 0);
+    let mode: String = writer.db.pragma_query_value(None, "journal_mode", |row| row.get(0)).expect("a text");
+    assert_eq!(mode, "wal");
+}
+
+#[test]
 fn full_disk_refuses_whole_batch_and_wastes_no_sequence() {
     let directory = tempfile::tempdir().expect("a directory");
     let (mut writer, store) = writer(&directory);
@@ -127,12 +166,7 @@ fn full_disk_refuses_whole_batch_and_wastes_no_sequence() {
     let (reply, mut pruned) = oneshot::channel();
     writer.jobs.prune(&writer.db, &writer.shared.registry, Timestamp::from_millis(0), reply);
     while !writer.jobs.is_empty() {
-        writer.jobs.slice(
-            &mut writer.db,
-            &writer.retention,
-            &writer.shared.ready_queues,
-            super::retention::work_after_batch(0, 0),
-        );
+        writer.background(super::SliceBudget::after_batch(0, 0));
     }
     assert!(pruned.try_recv().expect("a reply").is_ok());
     assert_eq!(append(&mut writer, full..full + 1).pop().and_then(Result::ok), Some(last + 1));
@@ -156,21 +190,7 @@ fn read_only_file_refuses_until_writable() {
 async fn failed_batch_queues_no_delivery() {
     let directory = tempfile::tempdir().expect("a directory");
     let (mut writer, store) = writer(&directory);
-    let notification = Notification {
-        id: "1".into(),
-        name: "main".parse().expect("a valid value"),
-        endpoint: "https://example.com/".into(),
-        format: Format::Gini,
-        is_default: true,
-        secrets: Vec::new(),
-        previous: None,
-        credential: None,
-        state: NotificationState::Active,
-        created: Timestamp::from_millis(0),
-    };
-    let change = NotificationEdit::Add(notification);
-    let change = RegistryChange::Notifications { client: client_ref(), change: Box::new(change) };
-    change.apply(&mut writer.db, &writer.shared.registry, &PlainText).expect("a new notification");
+    add_notification(&mut writer);
     writer.db.pragma_update(None, "query_only", true).expect("a setting");
     let position = writer.counters;
     assert!(refused(&append(&mut writer, 0..5)));
@@ -180,5 +200,37 @@ async fn failed_batch_queues_no_delivery() {
     writer.db.pragma_update(None, "query_only", false).expect("a setting");
     assert!(!refused(&append(&mut writer, 0..5)));
     assert_eq!(store.backlog().await.expect("a number").pending, 5);
-    assert_eq!(store.ready().now_or_never().map(|queues| queues.len()), Some(1));
+    assert_eq!(store.ready().now_or_never().map(|queues| queues.map_or(0, |queues| queues.len())), Some(1));
+}
+
+#[tokio::test]
+async fn removal_and_change_of_a_notification_are_answered_after_one_slice() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (mut writer, store) = writer(&directory);
+    add_notification(&mut writer);
+    assert!(!refused(&append(&mut writer, 0..1_200)));
+    let pending = async || store.backlog().await.expect("a number").pending;
+    let queue = |writer: &Writer| {
+        let targets = writer.shared.registry.targets(&client_ref()).expect("the client");
+        let endpoint = crate::domain::Endpoint::Notification("main".parse().expect("a valid value"));
+        let row = targets.queue_row(&endpoint).expect("the notification");
+        let key = targets.queue_key(&row).expect("the notification");
+        QueueSweep { key, row, now: Timestamp::from_millis(0) }
+    };
+    let (reply, mut changed) = oneshot::channel();
+    writer.jobs.update(BulkUpdate::MakeDue(queue(&writer)), CommandReply::Done(reply));
+    writer.round(Vec::new(), 0, 0);
+    assert!(matches!(changed.try_recv(), Ok(Ok(()))));
+    let (reply, mut removed) = oneshot::channel();
+    let edit = NotificationEdit::Remove { name: "main".to_owned(), now: Timestamp::from_millis(5) };
+    let change = RegistryChange::Notifications { client: client_ref(), change: Box::new(edit) };
+    writer.change_registry(change, reply);
+    while removed.try_recv().is_err() {
+        writer.round(Vec::new(), 0, 0);
+    }
+    assert_eq!(pending().await, 700, "one slice of 500");
+    while !writer.jobs.is_empty() {
+        writer.round(Vec::new(), 0, 0);
+    }
+    assert_eq!(pending().await, 0);
 }

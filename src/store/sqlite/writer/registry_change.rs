@@ -148,6 +148,7 @@ impl RegistryChange {
         match self {
             Self::AddClient { client, .. } => {
                 let id = client.id.clone();
+                entries.ids.insert(number, id.clone());
                 entries.clients.insert(
                     id,
                     CachedClient { number, client: Arc::new(client), hooks: Vec::new(), notifications: Arc::default() },
@@ -159,6 +160,7 @@ impl RegistryChange {
                 }
             }
             Self::RemoveClient { id } => {
+                entries.ids.remove(&number);
                 for hook in entries.clients.remove(&id).into_iter().flat_map(|entry| entry.hooks) {
                     entries.hooks_by_key.remove(hook.key.expose());
                 }

@@ -169,6 +169,37 @@ impl Model {
                 }
             }
         }
+        let total: usize = (0..CLIENTS.len()).map(|index| self.ring_bytes(index)).sum();
+        if total > self.options.ring_bytes {
+            self.shrink();
+        }
+        assert!(self.hub.ring_bytes() <= self.options.ring_bytes);
+    }
+
+    /// The bytes of a client's events above its floor.
+    fn ring_bytes(&self, index: usize) -> usize {
+        let Some(ring) = self.rings.get(&index) else { return 0 };
+        let of_client = self.log.iter().filter(|event| event.client.as_str() == CLIENTS[index]);
+        of_client.filter(|event| event.id.sequence > ring.floor).map(|event| encode([event].into_iter())[0].len()).sum()
+    }
+
+    /// All rings together exceed their bound: each is reduced to seven eighths of its share, the newest event included.
+    fn shrink(&mut self) {
+        let share = self.options.ring_bytes / self.rings.len().max(1);
+        let max_bytes = share - share / 8;
+        for (index, ring) in &mut self.rings {
+            let mut bytes = 0;
+            for event in self.log.iter().rev().filter(|event| event.client.as_str() == CLIENTS[*index]) {
+                if event.id.sequence <= ring.floor {
+                    break;
+                }
+                bytes += encode([event].into_iter())[0].len();
+                if bytes > max_bytes {
+                    ring.floor = event.id.sequence;
+                    break;
+                }
+            }
+        }
     }
 
     /// The sequences of a follower's events after `from`, up to and including `through`.

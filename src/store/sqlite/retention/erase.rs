@@ -1,0 +1,81 @@
+//! Erasing of removed clients. The client's own row is deleted last: as long as it is there, without a name, erasing
+//! continues after a restart.
+
+use rusqlite::{Connection, params};
+
+use super::SliceBudget;
+use super::expired_rows::{BYTES_PER_STEP, ROWS_PER_STEP};
+use crate::store::sqlite::tables::columns;
+
+/// The numbers of the removed clients with rows left.
+pub(crate) fn removed_clients(db: &Connection) -> rusqlite::Result<Vec<i64>> {
+    db.prepare("SELECT id FROM client WHERE name IS NULL")?.query_map([], |row| row.get(0))?.collect()
+}
+
+/// Deletes one slice of a removed client's rows; true when no row is left. Deduplication keys of events that were pruned
+/// before stay for their 30 days: digests that match nothing, because the client's number is never used again.
+pub(crate) fn slice(db: &Connection, client: i64, budget: SliceBudget) -> rusqlite::Result<bool> {
+    loop {
+        if !step(db, client)? {
+            db.execute("DELETE FROM usage WHERE client = ?1", [client])?;
+            db.execute("DELETE FROM client WHERE id = ?1 AND name IS NULL", [client])?;
+            return Ok(true);
+        }
+        if budget.is_over() {
+            return Ok(false);
+        }
+    }
+}
+
+/// Deletes a few rows of one table; false when no row is left.
+fn step(db: &Connection, client: i64) -> rusqlite::Result<bool> {
+    let events = first_rows(db, "SELECT seq, bytes FROM event WHERE client = ?1 ORDER BY seq LIMIT ?2", client)?;
+    if let Some(last) = events.last() {
+        for seq in &events {
+            db.prepare_cached("DELETE FROM raw WHERE seq = ?1")?.execute([seq])?;
+            db.prepare_cached("DELETE FROM dedup WHERE seq = ?1")?.execute([seq])?;
+        }
+        db.prepare_cached("DELETE FROM event WHERE client = ?1 AND seq <= ?2")?.execute([client, *last])?;
+        return Ok(true);
+    }
+    let deliveries = first_rows(db, "SELECT id, bytes FROM delivery WHERE client = ?1 ORDER BY id LIMIT ?2", client)?;
+    if let Some(last) = deliveries.last() {
+        for id in &deliveries {
+            db.prepare_cached("DELETE FROM attempt WHERE delivery = ?1")?.execute([id])?;
+        }
+        db.prepare_cached("DELETE FROM delivery WHERE client = ?1 AND id <= ?2")?.execute([client, *last])?;
+        return Ok(true);
+    }
+    let rejects = first_rows(db, "SELECT id, bytes FROM reject WHERE client = ?1 ORDER BY id LIMIT ?2", client)?;
+    for id in &rejects {
+        db.prepare_cached("DELETE FROM reject WHERE id = ?1")?.execute([id])?;
+    }
+    if !rejects.is_empty() {
+        return Ok(true);
+    }
+    for statement in [
+        "DELETE FROM route WHERE client = ?1 AND document IN
+         (SELECT document FROM route WHERE client = ?1 ORDER BY document LIMIT ?2)",
+        "DELETE FROM document WHERE client = ?1 AND id IN
+         (SELECT id FROM document WHERE client = ?1 ORDER BY id LIMIT ?2)",
+    ] {
+        if db.prepare_cached(statement)?.execute(params![client, columns::size(ROWS_PER_STEP)])? > 0 {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// The numbers of the first rows, which have about the bytes of one step. `sql` selects number and bytes.
+fn first_rows(db: &Connection, sql: &str, client: i64) -> rusqlite::Result<Vec<i64>> {
+    let mut statement = db.prepare_cached(sql)?;
+    let mut rows = statement.query(params![client, columns::size(ROWS_PER_STEP)])?;
+    let (mut numbers, mut bytes) = (Vec::new(), 0_i64);
+    while bytes < BYTES_PER_STEP
+        && let Some(row) = rows.next()?
+    {
+        numbers.push(row.get(0)?);
+        bytes = bytes.saturating_add(row.get(1)?);
+    }
+    Ok(numbers)
+}

@@ -1,0 +1,175 @@
+//! A delivery attempt that panics (trap 26): its permit is released, the delivery is retried later, and others go on.
+
+#![allow(clippy::expect_used, clippy::panic, reason = "a panic around the test fails it; one in it is its subject")]
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use docrelay::delivery::{
+    DeliveryHandle, DeliveryWorker, ForbiddenEndpoint, HttpClient, HttpExchange, HttpResponse, Options,
+};
+use docrelay::domain::{
+    Client, ClientRef, Format, Notification, NotificationState, Secret, Status, Timestamp, Update, Vendor,
+};
+use docrelay::metrics::Metrics;
+use docrelay::store::sqlite::{self, SqliteStore};
+use docrelay::store::{Delivery, DeliveryQuery, DeliveryState, DuplicateRule, NewEvent, Retention, Seal, Store};
+use docrelay::vendor::OutgoingRequest;
+use futures::future::BoxFuture;
+use tokio_util::sync::CancellationToken;
+
+/// No encryption: the test has no secrets.
+struct Open;
+
+impl Seal for Open {
+    fn seal(&self, text: &[u8], _: &[u8]) -> Vec<u8> {
+        text.to_vec()
+    }
+
+    fn open(&self, sealed: &[u8], _: &[u8]) -> Result<Vec<u8>, String> {
+        Ok(sealed.to_vec())
+    }
+}
+
+/// Panics on its first requests, then succeeds.
+struct PanickingClient {
+    panics: usize,
+    requests: AtomicUsize,
+}
+
+impl HttpClient for PanickingClient {
+    fn check<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<(), ForbiddenEndpoint>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn check_url(&self, _: &str) -> Result<(), ForbiddenEndpoint> {
+        Ok(())
+    }
+
+    fn exchange(&self, _: OutgoingRequest) -> BoxFuture<'_, HttpExchange> {
+        Box::pin(async {
+            let number = self.requests.fetch_add(1, Ordering::SeqCst);
+            assert!(number >= self.panics, "request {number} panics");
+            let response = HttpResponse { status: 200, body: Bytes::new(), retry_after: None };
+            HttpExchange { duration: Duration::ZERO, result: Ok(response) }
+        })
+    }
+}
+
+fn acme() -> ClientRef {
+    ClientRef { id: "acme".parse().expect("a name"), created: Timestamp::from_seconds(1) }
+}
+
+async fn open_store(path: std::path::PathBuf) -> Store {
+    let retention = Retention {
+        max_event_age: Duration::from_secs(86_400),
+        max_events: 1_000,
+        max_event_bytes: 1 << 30,
+        max_total_bytes: 1 << 30,
+        max_reject_age: Duration::from_secs(1),
+        max_rejects: 1,
+        max_reject_bytes: 1,
+        max_pending_age: Duration::from_secs(86_400),
+        max_pending: 1_000,
+        max_pending_bytes: 1 << 30,
+        max_delivery_age: Duration::from_secs(86_400),
+        max_deliveries: 1_000,
+        max_attempt_bytes: 1 << 30,
+    };
+    let options = sqlite::Options {
+        path,
+        retention,
+        readers: 1,
+        seal: Arc::new(Open),
+        on_commit: None,
+        on_thread_end: None,
+        on_given_up: None,
+    };
+    let store = SqliteStore::open(options).expect("a store");
+    let ClientRef { id, created } = acme();
+    let client = Client { id, created, secret: Secret::new("secret"), previous: None };
+    store.registry.add_client(client).await.expect("a client");
+    let notification = Notification {
+        id: "main".into(),
+        name: "main".parse().expect("a name"),
+        endpoint: "https://main.example.com/hook".into(),
+        format: Format::Gini,
+        is_default: true,
+        secrets: Vec::new(),
+        previous: None,
+        credential: None,
+        state: NotificationState::Active,
+        created,
+    };
+    store.registry.add_notification(&acme(), notification).await.expect("a notification");
+    store
+}
+
+async fn append(store: &Store, number: usize) {
+    let new_event = NewEvent {
+        client: acme(),
+        vendor: Vendor::Ppj,
+        update: Update::new(format!("job-{number}").parse().expect("an id"), Status::Completed),
+        labels: BTreeMap::new(),
+        raw: None,
+        duplicate_rule: DuplicateRule::SameStatus,
+        destinations: None,
+        now: Timestamp::now(),
+    };
+    store.log.append(new_event).await.expect("a stored event");
+}
+
+async fn deliveries(store: &Store) -> Vec<Delivery> {
+    let query = DeliveryQuery { limit: 100, ..DeliveryQuery::default() };
+    store.outbox.deliveries(&acme(), query).await.expect("a list").items
+}
+
+#[tokio::test]
+async fn panicking_attempts_release_their_permits_and_are_retried() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let store = open_store(directory.path().join("docrelay.db")).await;
+    let (documents, panics) = (8, 3);
+    for number in 0..documents {
+        append(&store, number).await;
+    }
+    let metrics = Metrics::new("test");
+    let client = Arc::new(PanickingClient { panics, requests: AtomicUsize::new(0) });
+    // One permit in all: if one attempt kept it, no other could start.
+    let handle = DeliveryHandle::new(
+        store.clone(),
+        client.clone(),
+        Options { concurrency: 1, memory_bytes: 1 << 20 },
+        metrics.clone(),
+    );
+    let stop = CancellationToken::new();
+    let finished = async {
+        let mut interval = tokio::time::interval(Duration::from_millis(10));
+        loop {
+            interval.tick().await;
+            let all = deliveries(&store).await;
+            let delivered = all.iter().filter(|delivery| delivery.state == DeliveryState::Delivered).count();
+            let recorded = all.iter().filter(|delivery| !delivery.attempts.is_empty()).count();
+            if delivered == documents - panics && recorded == documents {
+                break;
+            }
+        }
+        stop.cancel();
+    };
+    let worker = DeliveryWorker::new(handle).run(stop.clone());
+    let both = tokio::time::timeout(Duration::from_secs(30), async { tokio::join!(worker, finished) }).await;
+    assert!(both.is_ok(), "{:#?}", deliveries(&store).await);
+    assert_eq!(client.requests.load(Ordering::SeqCst), documents);
+    assert_eq!(metrics.deliveries_running.get(), 0);
+    let pending: Vec<Delivery> =
+        deliveries(&store).await.into_iter().filter(|delivery| delivery.state == DeliveryState::Pending).collect();
+    assert_eq!(pending.len(), panics);
+    for delivery in pending {
+        assert!(delivery.due.is_some_and(|due| due > Timestamp::now()), "it is retried later: {delivery:?}");
+        let reason = delivery.attempts[0].error.as_deref().unwrap_or_default();
+        assert!(reason.contains("see its log"), "{reason}");
+    }
+    store.log.close().await;
+}

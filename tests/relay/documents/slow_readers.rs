@@ -1,0 +1,87 @@
+//! Lists of large documents: pages are cut by bytes, and clients that read them slowly cost little memory for a bounded time.
+
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::harness::connection::{Connection, ReadOutcome};
+use crate::harness::delay;
+use crate::harness::fixture::{Fixture, document_id};
+use crate::harness::request::Request;
+use crate::harness::response::string_at;
+
+const DOCUMENTS: u32 = 600;
+const BLOB_BYTES: usize = 200_000;
+const MAX_PAGE_BYTES: usize = 3 << 19;
+
+fn post_large(fixture: &Fixture, number: u32, status: &str, blob: &str) {
+    fixture.post(&json!({"documentId": document_id(number), "status": status, "blob": blob}));
+}
+
+#[test]
+fn slow_readers_of_large_document_lists_cost_bounded_memory() {
+    let fixture = Fixture::start();
+    let blob = "x".repeat(BLOB_BYTES);
+    for number in 1..=DOCUMENTS {
+        post_large(&fixture, number, "COMPLETED", &blob);
+    }
+    // Pages join, and each is bounded. This also fills the caches of the database before the measurement.
+    let (mut seen, mut cursor) = (HashSet::new(), String::new());
+    loop {
+        let request = Request::get(&format!("/documents?limit=1000{cursor}")).bearer(&fixture.token);
+        let page = fixture.relay.send(&request);
+        assert!(page.body.len() < MAX_PAGE_BYTES, "{} bytes", page.body.len());
+        let page = page.json();
+        for document in page["documents"].as_array().expect("a list") {
+            assert!(seen.insert(string_at(document, "documentId")), "listed twice");
+        }
+        match page["next"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => break,
+        }
+    }
+    assert_eq!(seen.len(), DOCUMENTS as usize);
+    let before = fixture.relay.resident_bytes();
+    let mut peak = before;
+    let readers: Vec<Connection> = (0..8)
+        .map(|_| {
+            let mut reader = Connection::open(fixture.relay.listen);
+            reader.shrink_receive_buffer();
+            reader.write(Request::get("/documents?limit=1000").bearer(&fixture.token).bytes());
+            assert_eq!(reader.read_head().status, 200);
+            peak = peak.max(fixture.relay.resident_bytes());
+            reader
+        })
+        .collect();
+    let grown = peak.saturating_sub(before);
+    eprintln!("{} slow readers of {DOCUMENTS} documents: {} KiB more", readers.len(), grown >> 10);
+    assert!(grown < 64 << 20, "grew by {} KiB from {} KiB", grown >> 10, before >> 10);
+}
+
+#[test]
+fn response_that_is_read_too_slowly_is_ended() {
+    let fixture = Fixture::with_config(&[("response_timeout", "1s")]);
+    let blob = "x".repeat(BLOB_BYTES);
+    for number in 0..6 {
+        post_large(&fixture, 1, ["PENDING", "COMPLETED"][number % 2], &blob);
+    }
+    let target = format!("/documents/{}/events", document_id(1));
+    let mut reader = Connection::open(fixture.relay.listen);
+    reader.shrink_receive_buffer();
+    // More responses than the buffers of the kernel hold.
+    reader.write(Request::get(&target).bearer(&fixture.token).bytes().repeat(12));
+    let began = Instant::now();
+    let mut read = 0;
+    while let ReadOutcome::Bytes(bytes) = reader.read(Duration::from_secs(10)) {
+        read += bytes.len();
+        assert!(began.elapsed() < Duration::from_secs(20), "still open after {read} bytes");
+        // The reader is slow, but never silent.
+        delay(Duration::from_millis(20));
+    }
+    assert!(read < 12 * 6 * BLOB_BYTES, "all responses were sent: {read} bytes");
+    fixture.relay.wait_for_metric("docrelay_slow_responses_total", 1);
+    // A reader that keeps up is not disturbed.
+    let quick = fixture.relay.send(&Request::get(&target).bearer(&fixture.token)).json();
+    assert_eq!(quick["events"].as_array().map(Vec::len), Some(6));
+}
