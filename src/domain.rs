@@ -10,7 +10,7 @@ mod hook;
 mod notification;
 mod time;
 
-pub use client::{Client, ClientId, Secret};
+pub use client::{Client, ClientId, ClientRef, Secret};
 pub use delivery::{Disposition, Endpoint, QueueKey, Target};
 pub use destinations::{Callback, Destinations, MAX_ENDPOINT_CHARS, check_endpoint};
 pub use document::{DocumentId, InvalidId, Status, UnknownName, Vendor, VendorId};

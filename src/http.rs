@@ -161,8 +161,11 @@ impl Context {
         if self.hook_activity.len() > self.hooks.count() {
             self.hook_activity.retain(&self.hooks.ids());
         }
-        if let Err(error) = self.auth.reload_keys() {
-            tracing::warn!(%error, "cannot read the signing keys again: the known ones stay valid");
+        match self.auth.reload_keys(Timestamp::now()) {
+            // Their streams see that the key of their token is retired.
+            Ok(true) => self.hub.wake(),
+            Ok(false) => {}
+            Err(error) => tracing::warn!(%error, "cannot read the signing keys again: the known ones stay valid"),
         }
     }
 }

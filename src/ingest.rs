@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use crate::domain::{ClientId, Destinations, Epoch, Hook, Status, Timestamp, Update, Vendor, VendorId};
+use crate::domain::{ClientRef, Destinations, Epoch, Hook, Status, Timestamp, Update, Vendor, VendorId};
 use crate::metrics::Metrics;
 use crate::store::{AppendOutcome, DuplicateRule, NewEvent, RawRequest, Reject, Store, StoreError};
 
 /// A webhook that passed verification.
 pub struct Webhook<'a> {
-    pub client: &'a ClientId,
+    pub client: &'a ClientRef,
     pub hook: &'a Hook,
     pub request: RawRequest,
     pub now: Timestamp,
@@ -37,7 +37,7 @@ impl Ingest {
     }
 
     /// The hook with this key, and its client.
-    pub fn hook(&self, key: &str) -> Option<(ClientId, Arc<Hook>)> {
+    pub fn hook(&self, key: &str) -> Option<(ClientRef, Arc<Hook>)> {
         self.store.registry.hook_by_key(key)
     }
 
@@ -120,7 +120,7 @@ impl Ingest {
     /// [`StoreError::Unavailable`] or [`StoreError::Stopped`]: nothing is stored.
     pub async fn register(
         &self,
-        client: &ClientId,
+        client: &ClientRef,
         registration: Registration,
         now: Timestamp,
     ) -> Result<AppendOutcome, StoreError> {

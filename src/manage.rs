@@ -14,3 +14,6 @@ pub use documents::{Documents, NewDocument};
 pub use hooks::{HookError, Hooks};
 pub use notifications::{NewCallback, NewNotification, NotificationChange, NotificationError, Notifications, Secrets};
 pub use rejects::{Rejects, Replay, ReplayError};
+
+/// Attempts of a change while other requests change the same item.
+const MAX_CHANGE_ATTEMPTS: usize = 20;

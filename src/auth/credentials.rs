@@ -141,9 +141,9 @@ mod tests {
     fn query_token_rule_restricts_the_query_only() {
         let at = crate::domain::Timestamp::from_seconds(1);
         let token = Grant {
-            client: "acme".parse().expect("a name"),
+            client: crate::domain::ClientRef { id: "acme".parse().expect("a name"), created: at },
             scopes: crate::auth::Scopes::ALL,
-            issued: at,
+            key: crate::auth::KeyStatus::default(),
             expires: at,
             ticket: None,
         };

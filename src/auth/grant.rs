@@ -5,9 +5,10 @@ use std::collections::HashSet;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::domain::{ClientId, DocumentId, Timestamp};
+use crate::domain::{ClientRef, DocumentId, Timestamp};
 
 /// One permission, as a word in the `scope` of RFC 6749.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,13 +137,41 @@ impl Ticket {
     }
 }
 
+/// Whether a signing key was retired. All clones show the same.
+#[derive(Clone, Debug, Default)]
+pub struct KeyStatus(Arc<AtomicBool>);
+
+impl KeyStatus {
+    pub fn is_retired(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn retire(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// The flag itself, for parts that do not know keys.
+    pub fn flag(&self) -> Arc<AtomicBool> {
+        self.0.clone()
+    }
+}
+
+impl PartialEq for KeyStatus {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for KeyStatus {}
+
 /// The permissions of a verified token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grant {
-    pub client: ClientId,
+    /// The client that the token was issued to, not a later one of its id.
+    pub client: ClientRef,
     pub scopes: Scopes,
-    /// Whole seconds.
-    pub issued: Timestamp,
+    /// Of the key that has signed the token.
+    pub key: KeyStatus,
     /// The first instant at which the token is invalid.
     pub expires: Timestamp,
     /// Present if the token is a ticket.

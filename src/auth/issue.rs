@@ -9,7 +9,7 @@ use super::files::KeyError;
 use super::grant::{Grant, Scope, Scopes, Ticket};
 use super::keys::Keys;
 use super::secret;
-use crate::domain::{ClientId, DocumentId, Timestamp};
+use crate::domain::{ClientId, ClientRef, DocumentId, Timestamp};
 
 /// The claims `iss` and `aud` of the relay's tokens.
 pub(super) const ISSUER: &str = "docrelay";
@@ -23,6 +23,8 @@ struct IssuedClaims<'a> {
     iss: &'a str,
     aud: &'a str,
     sub: &'a ClientId,
+    /// The creation of the client in milliseconds: a later client of the same id does not accept the token.
+    client_created: i64,
     scope: String,
     exp: i64,
     iat: i64,
@@ -34,11 +36,12 @@ struct IssuedClaims<'a> {
 }
 
 impl<'a> IssuedClaims<'a> {
-    fn new(client: &'a ClientId, scopes: &Scopes, exp: i64, now: Timestamp) -> Result<Self, KeyError> {
+    fn new(client: &'a ClientRef, scopes: &Scopes, exp: i64, now: Timestamp) -> Result<Self, KeyError> {
         Ok(Self {
             iss: ISSUER,
             aud: ISSUER,
-            sub: client,
+            sub: &client.id,
+            client_created: client.created.millis(),
             scope: scopes.to_string(),
             exp,
             iat: now.seconds(),
@@ -50,12 +53,18 @@ impl<'a> IssuedClaims<'a> {
 }
 
 impl Keys {
-    /// Issues a token that expires `ttl` after `now`, signed with the newest key.
+    /// Issues a token that expires `ttl` after `now`, signed with the newest published key.
     ///
     /// # Errors
     /// [`KeyError::SigningFailed`], [`KeyError::Random`].
-    pub fn issue(&self, client: &ClientId, scopes: &Scopes, ttl: Duration, now: Timestamp) -> Result<String, KeyError> {
-        self.sign(&IssuedClaims::new(client, scopes, now.plus(ttl).seconds(), now)?)
+    pub fn issue(
+        &self,
+        client: &ClientRef,
+        scopes: &Scopes,
+        ttl: Duration,
+        now: Timestamp,
+    ) -> Result<String, KeyError> {
+        self.sign(&IssuedClaims::new(client, scopes, now.plus(ttl).seconds(), now)?, now)
     }
 
     /// Issues a ticket to the holder of `grant`; also returns its guaranteed lifetime. A ticket never outlives the token
@@ -76,7 +85,7 @@ impl Keys {
             documents: ticket.documents(),
             ..IssuedClaims::new(&grant.client, &Scope::Events.into(), end, now)?
         };
-        Ok((self.sign(&claims)?, now.until(Timestamp::from_seconds(end)).min(ttl)))
+        Ok((self.sign(&claims, now)?, now.until(Timestamp::from_seconds(end)).min(ttl)))
     }
 }
 

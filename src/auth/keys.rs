@@ -1,10 +1,15 @@
-//! The relay's signing keys, one file each in `<data>/keys/`. The newest key signs, all keys verify; deleting a file
-//! retires its key. Independent of the claims that are signed; `issue` makes them.
+//! The relay's signing keys, one file each in `<data>/keys/`. The newest published key signs, all keys verify; deleting a
+//! file retires its key. Independent of the claims that are signed; `issue` makes them.
+
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use bytes::Bytes;
@@ -13,7 +18,15 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header};
 use serde::Serialize;
 
 use super::files::{self, KeyError};
+use super::grant::KeyStatus;
 use crate::domain::Timestamp;
+
+/// How long a response of `/.well-known/jwks.json` may be cached.
+pub const JWKS_MAX_AGE: Duration = Duration::from_secs(300);
+
+/// A key signs this long after it was found: caches of the JWK set contain it by then. A margin covers the interval at which
+/// the directory is read.
+const PUBLICATION_TIME: Duration = Duration::from_secs(JWKS_MAX_AGE.as_secs() + 60);
 
 /// The keys of a data directory at the last read. Cheap to clone; all clones share one state.
 #[derive(Clone)]
@@ -23,7 +36,7 @@ pub struct Keys {
 }
 
 struct KeySet {
-    /// In ascending order of kid, hence of age. The last key signs.
+    /// In ascending order of kid, hence of age. The last one that is published signs.
     all: Vec<TokenKey>,
     jwks: Bytes,
 }
@@ -34,6 +47,8 @@ struct TokenKey {
     public: DecodingKey,
     /// The public key as `x` of a JWK.
     x: String,
+    signs_from: Timestamp,
+    status: KeyStatus,
 }
 
 impl Keys {
@@ -60,13 +75,23 @@ impl Keys {
     ///
     /// # Errors
     /// As in [`Keys::open_or_create`]; [`KeyError::NoKey`] if no key is left. The keys in use do not change then.
-    pub fn reload(&self) -> Result<bool, KeyError> {
-        let all = read_all(&self.directory)?;
+    pub fn reload(&self, now: Timestamp) -> Result<bool, KeyError> {
+        let mut all = read_all(&self.directory)?;
         if all.is_empty() {
             return Err(KeyError::NoKey(self.directory.to_path_buf()));
         }
         let before = self.key_set();
-        let retired = before.all.iter().any(|old| !all.iter().any(|new| new.kid == old.kid && new.x == old.x));
+        for key in &mut all {
+            match before.all.iter().find(|old| old.is_same(key)) {
+                Some(old) => (key.signs_from, key.status) = (old.signs_from, old.status.clone()),
+                None => key.signs_from = now.plus(PUBLICATION_TIME),
+            }
+        }
+        let mut retired = false;
+        for old in before.all.iter().filter(|old| !all.iter().any(|key| key.is_same(old))) {
+            old.status.retire();
+            retired = true;
+        }
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(KeySet::new(all));
         Ok(retired)
     }
@@ -75,13 +100,13 @@ impl Keys {
         self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Signs the claims with the newest key.
+    /// Signs the claims with the newest published key.
     ///
     /// # Errors
     /// [`KeyError::SigningFailed`].
-    pub(super) fn sign(&self, claims: &impl Serialize) -> Result<String, KeyError> {
+    pub(super) fn sign(&self, claims: &impl Serialize, now: Timestamp) -> Result<String, KeyError> {
         let key_set = self.key_set();
-        let key = key_set.all.last().ok_or(KeyError::SigningFailed)?;
+        let key = key_set.signing_key(now).ok_or(KeyError::SigningFailed)?;
         let header = Header { kid: Some(key.kid.clone()), ..Header::new(Algorithm::EdDSA) };
         jsonwebtoken::encode(&header, claims, &key.private).map_err(|_| KeyError::SigningFailed)
     }
@@ -92,8 +117,8 @@ impl Keys {
     }
 
     /// The public key with this id.
-    pub(super) fn verification_key(&self, kid: &str) -> Option<DecodingKey> {
-        self.key_set().all.iter().find(|k| k.kid == kid).map(|k| k.public.clone())
+    pub(super) fn verification_key(&self, kid: &str) -> Option<(DecodingKey, KeyStatus)> {
+        self.key_set().all.iter().find(|k| k.kid == kid).map(|k| (k.public.clone(), k.status.clone()))
     }
 
     #[cfg(test)]
@@ -108,6 +133,18 @@ impl KeySet {
     fn new(all: Vec<TokenKey>) -> Self {
         let jwks = jwks(&all);
         Self { all, jwks }
+    }
+
+    /// The newest key that is published; if none is, as after the first start, the one that was found first.
+    fn signing_key(&self, now: Timestamp) -> Option<&TokenKey> {
+        let published = self.all.iter().rev().find(|key| key.signs_from <= now);
+        published.or_else(|| self.all.iter().rev().min_by_key(|key| key.signs_from))
+    }
+}
+
+impl TokenKey {
+    fn is_same(&self, other: &Self) -> bool {
+        self.kid == other.kid && self.x == other.x
     }
 }
 
@@ -141,6 +178,9 @@ fn parse(kid: &str, pem: &[u8], path: &Path) -> Result<TokenKey, KeyError> {
         hint: ", or delete it: a new key is created, and tokens signed with the old one become invalid",
     };
     let private = EncodingKey::from_ed_pem(pem).map_err(|_| malformed())?;
+    // No response before this time contained the key.
+    let changed = fs::metadata(path).map(|file| Timestamp::from_seconds(file.ctime()));
+    let signs_from = changed.map_or(Timestamp::from_seconds(0), |changed| changed.plus(PUBLICATION_TIME));
     let pair = Ed25519KeyPair::from_pkcs8(private.as_bytes()).map_err(|_| malformed())?;
     let public = pair.public_key().as_ref();
     Ok(TokenKey {
@@ -148,6 +188,8 @@ fn parse(kid: &str, pem: &[u8], path: &Path) -> Result<TokenKey, KeyError> {
         private,
         public: DecodingKey::from_ed_der(public),
         x: BASE64URL_NOPAD.encode(public),
+        signs_from,
+        status: KeyStatus::default(),
     })
 }
 
@@ -181,83 +223,4 @@ fn jwks(all: &[TokenKey]) -> Bytes {
         .map(|k| serde_json::json!({"kty": "OKP", "crv": "Ed25519", "use": "sig", "alg": "EdDSA", "kid": k.kid, "x": k.x}))
         .collect();
     serde_json::json!({ "keys": keys }).to_string().into()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn at(seconds: i64) -> Timestamp {
-        Timestamp::from_seconds(seconds)
-    }
-
-    fn names(directory: &Path) -> Vec<String> {
-        let entries = fs::read_dir(directory).expect("listed");
-        entries.map(|e| e.expect("entry").file_name().into_string().expect("utf-8")).collect()
-    }
-
-    #[test]
-    fn first_start_creates_a_key_and_later_starts_reuse_it() {
-        let home = tempfile::tempdir().expect("a directory");
-        let directory = home.path().join("keys");
-        let first = Keys::open_or_create(&directory, at(1_795_351_380)).expect("made");
-        let again = Keys::open_or_create(&directory, at(1_895_351_380)).expect("read");
-        assert_eq!(first.jwks_json(), again.jwks_json());
-        let names = names(&directory);
-        assert_eq!(names.len(), 1);
-        assert!(names[0].starts_with("20261122T124300000Z-") && names[0].ends_with(".pem"), "{names:?}");
-    }
-
-    #[test]
-    fn newest_key_signs_and_deleted_key_is_retired() {
-        let home = tempfile::tempdir().expect("a directory");
-        let old = Keys::open_or_create(home.path(), at(1_000)).expect("made");
-        let old_file = home.path().join(&names(home.path())[0]);
-        // A key of another relay is added, as an operator would add one.
-        let other = tempfile::tempdir().expect("a directory");
-        let new = Keys::open_or_create(other.path(), at(2_000_000_000)).expect("made");
-        let new_name = &names(other.path())[0];
-        fs::rename(other.path().join(new_name), home.path().join(new_name)).expect("moved");
-
-        let both = Keys::open_or_create(home.path(), at(0)).expect("read");
-        assert_eq!(both.newest().0, new.newest().0);
-        assert!(both.verification_key(&old.newest().0).is_some());
-        fs::remove_file(old_file).expect("deleted");
-        let left = Keys::open_or_create(home.path(), at(0)).expect("read");
-        assert!(left.verification_key(&old.newest().0).is_none());
-    }
-
-    #[test]
-    fn jwks_contains_public_keys_only() {
-        let home = tempfile::tempdir().expect("a directory");
-        let keys = Keys::open_or_create(home.path(), at(0)).expect("made");
-        let set: serde_json::Value = serde_json::from_slice(&keys.jwks_json()).expect("JSON");
-        let key = set["keys"][0].as_object().expect("a key");
-        assert_eq!((&key["kty"], &key["crv"], &key["alg"]), (&"OKP".into(), &"Ed25519".into(), &"EdDSA".into()));
-        assert_eq!(key["kid"], keys.newest().0);
-        assert_eq!(BASE64URL_NOPAD.decode(key["x"].as_str().expect("text").as_bytes()).expect("base64").len(), 32);
-        assert!(!key.contains_key("d"));
-    }
-
-    #[test]
-    fn malformed_key_file_is_rejected_by_name() {
-        let home = tempfile::tempdir().expect("a directory");
-        files::create(&home.path().join("2026.pem"), b"not a key").expect("made");
-        let said = Keys::open_or_create(home.path(), at(0)).expect_err("refused").to_string();
-        assert!(said.contains("2026.pem is not an Ed25519 private key"), "{said}");
-    }
-
-    #[test]
-    fn concurrent_first_starts_create_one_key() {
-        let home = tempfile::tempdir().expect("a directory");
-        std::thread::scope(|s| {
-            for n in 0..8 {
-                s.spawn({
-                    let path = home.path();
-                    move || Keys::open_or_create(path, at(n)).expect("made")
-                });
-            }
-        });
-        assert_eq!(names(home.path()).len(), 1);
-    }
 }

@@ -16,7 +16,7 @@ use super::files::KeyError;
 use super::grant::{AuthError, Grant, Scope, Scopes, Ticket};
 use super::issue::{ISSUER, TICKET_USE};
 use super::keys::Keys;
-use crate::domain::Timestamp;
+use crate::domain::{ClientId, ClientRef, Timestamp};
 use crate::store::Registry;
 
 /// Longer tokens are rejected without parsing. An issued token has about 400 bytes, a ticket with 100 documents 5700.
@@ -51,6 +51,9 @@ struct ReceivedClaims {
     scope: String,
     exp: NumericDate,
     iat: NumericDate,
+    /// Milliseconds. Every token that the relay issues has it.
+    #[serde(default)]
+    client_created: Option<i64>,
     #[serde(default)]
     nbf: Option<NumericDate>,
     #[serde(default, rename = "use")]
@@ -105,15 +108,16 @@ impl Authenticator {
         Self { inner: Arc::new(inner) }
     }
 
-    /// Reads the key directory again. Tokens of retired keys become invalid.
+    /// Reads the key directory again; returns whether a key was retired. Its tokens and grants are then invalid.
     ///
     /// # Errors
     /// See [`Keys::reload`].
-    pub fn reload_keys(&self) -> Result<(), KeyError> {
-        if self.inner.keys.reload()? {
+    pub fn reload_keys(&self, now: Timestamp) -> Result<bool, KeyError> {
+        let retired = self.inner.keys.reload(now)?;
+        if retired {
             self.inner.verified.clear();
         }
-        Ok(())
+        Ok(retired)
     }
 
     /// Verifies a token at `now`, without leeway: a token is invalid from its `exp` on.
@@ -147,18 +151,20 @@ impl Authenticator {
     /// client may have been removed since [`check`](Self::check).
     ///
     /// # Errors
-    /// [`AuthError::Expired`], or [`AuthError::UnknownClient`] if the client was removed, even if another client has
+    /// [`AuthError::Expired`], [`AuthError::UnknownKey`] if its key was retired, or [`AuthError::UnknownClient`] if the client was removed, even if another client has
     /// its name now.
     pub fn check_grant(&self, grant: &Grant, now: Timestamp) -> Result<(), AuthError> {
         if now >= grant.expires {
             return Err(AuthError::Expired);
         }
-        let client = self.inner.registry.client(&grant.client).ok_or(AuthError::UnknownClient)?;
-        // `iat` has whole seconds, so a token issued in the second of the client's creation is valid.
-        if grant.issued.seconds() < client.created.seconds() {
-            return Err(AuthError::UnknownClient);
+        if grant.key.is_retired() {
+            return Err(AuthError::UnknownKey);
         }
-        Ok(())
+        let present = self.inner.registry.client(&grant.client.id);
+        match present {
+            Some(client) if client.created == grant.client.created => Ok(()),
+            _ => Err(AuthError::UnknownClient),
+        }
     }
 
     /// Checks the signature and the claims, except expiry and client.
@@ -172,8 +178,9 @@ impl Authenticator {
             return Err(AuthError::Malformed);
         }
         let kid = header.kid.ok_or(AuthError::UnknownKey)?;
-        let key = self.inner.keys.verification_key(&kid).ok_or(AuthError::UnknownKey)?;
-        let claims = jsonwebtoken::decode::<ReceivedClaims>(token, &key, &signature_only()).map_err(jwt_error)?.claims;
+        let (public, key) = self.inner.keys.verification_key(&kid).ok_or(AuthError::UnknownKey)?;
+        let claims =
+            jsonwebtoken::decode::<ReceivedClaims>(token, &public, &signature_only()).map_err(jwt_error)?.claims;
         if claims.iss != ISSUER {
             return Err(AuthError::Issuer);
         }
@@ -187,10 +194,23 @@ impl Authenticator {
         if claims.nbf.as_ref().is_some_and(|nbf| now < nbf.0) {
             return Err(AuthError::NotYetValid);
         }
-        let client = claims.sub.parse().map_err(|_| AuthError::UnknownClient)?;
+        let client = self.client(&claims)?;
         let scopes = claims.scope.parse().map_err(|_| AuthError::Malformed)?;
         let ticket = claims.ticket(scopes)?;
-        Ok(Grant { client, scopes, issued: claims.iat.0, expires: claims.exp.0, ticket })
+        Ok(Grant { client, scopes, key, expires: claims.exp.0, ticket })
+    }
+
+    /// The client that a token was issued to. The relay's own tokens say when it was created. Others, signed with its key or
+    /// by an earlier version, belong to the present client of their id, if they were not issued before its creation; `iat`
+    /// has whole seconds.
+    fn client(&self, claims: &ReceivedClaims) -> Result<ClientRef, AuthError> {
+        let id: ClientId = claims.sub.parse().map_err(|_| AuthError::UnknownClient)?;
+        if let Some(created) = claims.client_created {
+            return Ok(ClientRef { id, created: Timestamp::from_millis(created) });
+        }
+        let present = self.inner.registry.client(&id).ok_or(AuthError::UnknownClient)?;
+        let is_older = claims.iat.0.seconds() < present.created.seconds();
+        if is_older { Err(AuthError::UnknownClient) } else { Ok(present.reference()) }
     }
 
     fn cache(&self, cache_key: [u8; 32], grant: &Grant, now: Timestamp) {

@@ -208,8 +208,8 @@ fn scopes(text: &str) -> Result<Scopes, UnknownScope> {
 impl TokenCommand {
     pub(super) fn run(&self, config: &Config) -> anyhow::Result<()> {
         let token = with_session(config, async |session| {
-            session.require_client(&self.client).await?;
-            Ok(session.keys.issue(&self.client, &self.scope, self.ttl, Timestamp::now())?)
+            let client = session.require_client(&self.client).await?;
+            Ok(session.keys.issue(&client, &self.scope, self.ttl, Timestamp::now())?)
         })?;
         print(&token)
     }

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::app::Listening;
 use crate::auth::Scopes;
-use crate::domain::{ClientId, Hook, NewHook, Status, Timestamp, Update, Vendor, VendorError, Verify};
+use crate::domain::{ClientId, ClientRef, Hook, NewHook, Status, Timestamp, Update, Vendor, VendorError, Verify};
 use crate::manage::Hooks;
 use crate::vendor::{self, OutgoingEvent};
 
@@ -33,15 +33,19 @@ impl Demo {
     pub(super) async fn prepare(listening: &Listening) -> anyhow::Result<Self> {
         let id: ClientId = "demo".parse()?;
         let now = Timestamp::now();
-        if listening.clients.get(&id).is_none() {
-            listening.clients.add(id.clone(), now).await.context("cannot create the client demo")?;
-        }
+        let client = match listening.clients.get(&id) {
+            Some(client) => client.reference(),
+            None => {
+                let added = listening.clients.add(id, now).await.context("cannot create the client demo")?;
+                added.client.reference()
+            }
+        };
         let mut hooks = Vec::new();
         for vendor in Vendor::ALL {
-            let hook = demo_hook(&listening.hooks, &id, vendor, now).await?;
+            let hook = demo_hook(&listening.hooks, &client, vendor, now).await?;
             hooks.push((vendor, format!("{}/in/{}", listening.address.public_url, hook.key.expose())));
         }
-        let token = listening.keys.issue(&id, &Scopes::ALL, DEMO_TOKEN_TTL, now)?;
+        let token = listening.keys.issue(&client, &Scopes::ALL, DEMO_TOKEN_TTL, now)?;
         Ok(Self { token, hooks })
     }
 
@@ -88,7 +92,7 @@ impl Demo {
     }
 }
 
-async fn demo_hook(hooks: &Hooks, client: &ClientId, vendor: Vendor, now: Timestamp) -> anyhow::Result<Hook> {
+async fn demo_hook(hooks: &Hooks, client: &ClientRef, vendor: Vendor, now: Timestamp) -> anyhow::Result<Hook> {
     let name = format!("demo-{vendor}");
     if let Some(hook) = hooks.list(client).iter().find(|h| h.name.as_deref() == Some(&name)) {
         return Ok(hook.as_ref().clone());

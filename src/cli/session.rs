@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow, bail, ensure};
+use anyhow::{Context, anyhow, bail};
 use bytes::Bytes;
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
@@ -14,7 +14,7 @@ use crate::app::data::{DataDirectory, RelayAddress, StoreOwner};
 use crate::app::parts::{self, Opened, bare_store_options};
 use crate::auth::{Keys, Scope, Scopes};
 use crate::config::Config;
-use crate::domain::{ClientId, Timestamp};
+use crate::domain::{ClientId, ClientRef, Timestamp};
 use crate::http::{self, Address};
 use crate::metrics::Metrics;
 use crate::store::Store;
@@ -95,18 +95,20 @@ impl Session {
 
     /// The same with a token of the client to the public address. Fails if there is no such client.
     pub(super) async fn as_client(&self, client: &ClientId, request: ApiRequest) -> anyhow::Result<Value> {
-        self.require_client(client).await?;
-        let token = self.keys.issue(client, &Scopes::from(Scope::Manage), TOKEN_TTL, Timestamp::now())?;
+        let client = self.require_client(client).await?;
+        let token = self.keys.issue(&client, &Scopes::from(Scope::Manage), TOKEN_TTL, Timestamp::now())?;
         self.send(Address::Public, &token, request).await
     }
 
-    /// Fails if there is no such client; the error names the command that adds it.
-    pub(super) async fn require_client(&self, client: &ClientId) -> anyhow::Result<()> {
+    /// The client of this id. Fails if there is none; the error names the command that adds it.
+    pub(super) async fn require_client(&self, client: &ClientId) -> anyhow::Result<ClientRef> {
         let list = self.as_admin(ApiRequest::get("/admin/clients")).await?;
         let clients = list["clients"].as_array().context("the response of the relay has no clients")?;
-        let known = clients.iter().any(|c| c["clientId"] == client.as_str());
-        ensure!(known, "there is no client {client}: docrelay client add {client}");
-        Ok(())
+        let known = clients.iter().find(|c| c["clientId"] == client.as_str());
+        let known = known.with_context(|| format!("there is no client {client}: docrelay client add {client}"))?;
+        let created = known["createTime"].as_str().and_then(Timestamp::parse);
+        let created = created.context("the response of the relay has no creation time of the client")?;
+        Ok(ClientRef { id: client.clone(), created })
     }
 
     async fn send(&self, address: Address, token: &str, request: ApiRequest) -> anyhow::Result<Value> {

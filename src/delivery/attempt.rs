@@ -9,7 +9,9 @@ use super::in_flight::AttemptGuard;
 use super::receiver::{Receiver, ReceiverError};
 use super::scheduler::Observation;
 use super::{DeliveryHandle, HttpError, HttpExchange, HttpResponse, retry_schedule};
-use crate::domain::{ClientId, Disposition, Epoch, EventId, Notification, NotificationState, QueueKey, Timestamp};
+use crate::domain::{
+    ClientId, ClientRef, Disposition, Epoch, EventId, Notification, NotificationState, QueueKey, Timestamp,
+};
 use crate::metrics::{DeliveryOutcome, Metrics};
 use crate::store::{Attempt, AttemptRecord, DeliveryContent, RawRequest, StoreError};
 use crate::vendor::{self, OriginalRequest, OutgoingEvent};
@@ -67,8 +69,9 @@ impl DeliveryHandle {
             Err(ReceiverError::Removed) => return AttemptResult::CANCELLED,
             Err(ReceiverError::Rejected(reason)) => return context.dead(reason, now),
         };
+        let Some(client) = self.present_client(queue) else { return AttemptResult::CANCELLED };
         if let Some(notification) = receiver.unverified()
-            && let Err(reason) = self.handshake(&queue.client, notification, now).await
+            && let Err(reason) = self.handshake(&client, notification, now).await
         {
             self.metrics.delivery_attempts.inc(DeliveryOutcome::Unverified);
             return context.unverified(format!("not verified: {reason}"), now);
@@ -85,7 +88,7 @@ impl DeliveryHandle {
         let Some(reason) = reason(&exchange) else { return context.delivered(exchange, now) };
         let is_gone = matches!(exchange.result, Ok(HttpResponse { status: 410, .. }))
             && match receiver.notification() {
-                Some(notification) => self.disable(queue, notification).await,
+                Some(notification) => self.disable(&client, queue, notification).await,
                 None => true,
             };
         let mut result = context.failed(exchange, reason, now);
@@ -134,8 +137,8 @@ impl DeliveryHandle {
 
     /// Disables a notification whose endpoint responded 410. Returns `false` if the notification was changed meanwhile:
     /// then its endpoint may be another one.
-    async fn disable(&self, queue: &QueueKey, notification: &Notification) -> bool {
-        let (client, target) = (&queue.client, queue.endpoint.key());
+    async fn disable(&self, client: &ClientRef, queue: &QueueKey, notification: &Notification) -> bool {
+        let target = queue.endpoint.key();
         match self.store.registry.set_notification_state(client, notification, NotificationState::Disabled).await {
             Ok(()) => tracing::warn!(%client, target, status = 410, "notification disabled: its endpoint is gone"),
             Err(StoreError::Conflict(_)) => return false,

@@ -10,7 +10,7 @@ use super::endpoint_checks::EndpointChecks;
 use super::in_flight::InFlight;
 use super::scheduler::SchedulerCommand;
 use super::{ForbiddenEndpoint, HttpClient, HttpError, HttpExchange};
-use crate::domain::{ClientId, Endpoint, NotificationName, QueueKey, Timestamp};
+use crate::domain::{ClientId, ClientRef, Endpoint, NotificationName, QueueKey, Timestamp};
 use crate::metrics::Metrics;
 use crate::store::{Store, StoreError};
 use crate::vendor::OutgoingRequest;
@@ -79,12 +79,12 @@ impl DeliveryHandle {
     /// [`StoreError::Unavailable`] or [`StoreError::Stopped`].
     pub async fn retry_failed(
         &self,
-        client: &ClientId,
+        client: &ClientRef,
         name: &NotificationName,
         since: Timestamp,
         now: Timestamp,
     ) -> Result<u64, StoreError> {
-        let queue = QueueKey { client: client.clone(), endpoint: Endpoint::Notification(name.clone()) };
+        let queue = QueueKey { client: client.id.clone(), endpoint: Endpoint::Notification(name.clone()) };
         self.commands.send(SchedulerCommand::Reset(queue)).await;
         self.store.outbox.retry_failed(client, name, since, now).await
     }
@@ -94,10 +94,17 @@ impl DeliveryHandle {
     /// # Errors
     ///
     /// [`StoreError::NotFound`] if the client has no such delivery.
-    pub async fn retry(&self, queue: &QueueKey, id: u64, now: Timestamp) -> Result<(), StoreError> {
+    pub async fn retry(
+        &self,
+        client: &ClientRef,
+        endpoint: Endpoint,
+        id: u64,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         // First: an attempt in flight may fail after the store was changed, and must not overwrite it.
-        self.commands.send(SchedulerCommand::RetryNow(queue.clone(), id)).await;
-        self.store.outbox.retry(&queue.client, id, now).await
+        let queue = QueueKey { client: client.id.clone(), endpoint };
+        self.commands.send(SchedulerCommand::RetryNow(queue, id)).await;
+        self.store.outbox.retry(client, id, now).await
     }
 
     /// Cancels all requests in flight to a removed notification and waits until they have ended.

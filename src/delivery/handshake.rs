@@ -11,7 +11,7 @@ use super::receiver::Receiver;
 use super::{DeliveryHandle, HttpResponse};
 use crate::auth::generate_secret;
 use crate::domain::{
-    ClientId, DocumentId, Endpoint, EventJson, Notification, NotificationState, QueueKey, Status, Timestamp, Vendor,
+    ClientRef, DocumentId, Endpoint, EventJson, Notification, NotificationState, QueueKey, Status, Timestamp, Vendor,
     VendorId,
 };
 use crate::store::{Attempt, StoreError};
@@ -37,7 +37,7 @@ impl DeliveryHandle {
     /// One clause that says why the endpoint is not verified.
     pub async fn handshake(
         &self,
-        client: &ClientId,
+        client: &ClientRef,
         notification: &Notification,
         now: Timestamp,
     ) -> Result<(), String> {
@@ -45,7 +45,7 @@ impl DeliveryHandle {
         let secrets = notification.signing_secrets(now);
         let request = vendor::handshake_request(&notification.endpoint, nonce.expose(), &secrets, now)
             .map_err(|e| e.to_string())?;
-        let queue = QueueKey { client: client.clone(), endpoint: Endpoint::Notification(notification.name.clone()) };
+        let queue = QueueKey { client: client.id.clone(), endpoint: Endpoint::Notification(notification.name.clone()) };
         let exchange = self.call(&queue, request).await;
         let HttpResponse { status, body, .. } = exchange.result.map_err(|error| error.to_string())?;
         if !(200..=299).contains(&status) {
@@ -75,11 +75,11 @@ impl DeliveryHandle {
     /// [`TestError`] if nothing was sent.
     pub async fn send_test(
         &self,
-        client: &ClientId,
+        client: &ClientRef,
         notification: Arc<Notification>,
         now: Timestamp,
     ) -> Result<Attempt, TestError> {
-        let queue = QueueKey { client: client.clone(), endpoint: Endpoint::Notification(notification.name.clone()) };
+        let queue = QueueKey { client: client.id.clone(), endpoint: Endpoint::Notification(notification.name.clone()) };
         let receiver = Receiver::Notification(notification);
         if let Some(notification) = receiver.unverified() {
             self.handshake(client, notification, now).await.map_err(TestError::Unverified)?;

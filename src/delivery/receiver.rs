@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::DeliveryHandle;
 use crate::domain::{
-    Callback, Credential, Endpoint, Format, Notification, NotificationState, QueueKey, Secret, Target, Timestamp,
+    Callback, ClientRef, Credential, Endpoint, Format, Notification, NotificationState, QueueKey, Secret, Target,
+    Timestamp,
 };
 use crate::store::DeliveryContent;
 
@@ -32,7 +33,8 @@ impl DeliveryHandle {
         let registry = &self.store.registry;
         match &content.target {
             Target::Notification(name) => {
-                let all = registry.notifications(&queue.client);
+                let client = self.present_client(queue).ok_or(ReceiverError::Removed)?;
+                let all = registry.notifications(&client);
                 let known = all.into_iter().find(|n| n.name == *name && *n.id == *content.receiver);
                 let notification = known.ok_or(ReceiverError::Removed)?;
                 if notification.state == NotificationState::Disabled {
@@ -58,10 +60,16 @@ impl DeliveryHandle {
         }
     }
 
+    /// The client that has the queue's client id at present. [`DeliveryContent::receiver`] tells whether a delivery is for it.
+    pub(super) fn present_client(&self, queue: &QueueKey) -> Option<ClientRef> {
+        self.store.registry.client(&queue.client).map(|client| client.reference())
+    }
+
     /// Whether the queue's endpoint has not passed PPJ's handshake yet.
     pub(super) fn is_unverified(&self, queue: &QueueKey) -> bool {
         let Endpoint::Notification(name) = &queue.endpoint else { return false };
-        let all = self.store.registry.notifications(&queue.client);
+        let Some(client) = self.present_client(queue) else { return false };
+        let all = self.store.registry.notifications(&client);
         all.iter().any(|n| n.name == *name && n.format == Format::Ppj && n.state == NotificationState::Unverified)
     }
 }

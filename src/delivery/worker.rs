@@ -207,9 +207,12 @@ impl DeliveryWorker {
             SchedulerAction::StartAttempt { queue, delivery } => self.start_attempt(queue, delivery),
             SchedulerAction::StoreOutcome { delivery } => self.store_outcome(delivery),
             SchedulerAction::Requeue { queue, delivery } => {
-                let outbox = self.handle.store.outbox.clone();
+                let handle = self.handle.clone();
                 self.spawn(async move {
-                    if let Err(error) = outbox.retry(&queue.client, delivery, Timestamp::now()).await {
+                    // The delivery is not found if its client was removed, even if another client has the id now.
+                    let Some(client) = handle.present_client(&queue) else { return Completed::Requeue };
+                    let requested = handle.store.outbox.retry(&client, delivery, Timestamp::now());
+                    if let Err(error) = requested.await {
                         tracing::warn!(%error, delivery, "requested retry failed; the retry schedule applies");
                     }
                     Completed::Requeue

@@ -47,15 +47,36 @@ impl Serialize for ClientId {
     }
 }
 
+/// One client for its whole life: an id together with the time of creation, which distinguishes the client from earlier
+/// and later ones of the same id. Requests and tokens refer to a client by this
+/// value, so that those of a removed client have no effect on its successor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientRef {
+    pub id: ClientId,
+    pub created: Timestamp,
+}
+
+impl fmt::Display for ClientRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.id.fmt(f)
+    }
+}
+
 /// An application that owns documents, hooks and notifications.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Client {
     pub id: ClientId,
-    /// Tokens that were issued before belong to an earlier client of the same id.
+    /// Distinguishes the client from earlier ones of the same id.
     pub created: Timestamp,
     pub secret: Secret,
     /// The secret before the last rotation, and the end of its validity.
     pub previous: Option<(Secret, Timestamp)>,
+}
+
+impl Client {
+    pub fn reference(&self) -> ClientRef {
+        ClientRef { id: self.id.clone(), created: self.created }
+    }
 }
 
 /// A value that must not reach a log, an error or a response: `Debug` prints `[secret]`.

@@ -12,7 +12,7 @@ use super::baidu::{self, BceError};
 use super::request::Request;
 use super::response::{HandlerResult, Problem};
 use crate::auth::{Grant, Scope};
-use crate::domain::{ClientId, Timestamp};
+use crate::domain::{ClientRef, Timestamp};
 
 type Handler = Box<dyn Fn(Arc<Context>, Request) -> BoxFuture<'static, Response> + Send + Sync>;
 
@@ -126,7 +126,7 @@ impl Operation {
     /// The handler gets the client that `bce-auth-v1` or a bearer token names. Every response names the request like Baidu's.
     pub(super) fn baidu<H, F>(self, handler: H) -> ApiRoute
     where
-        H: Fn(Arc<Context>, Request, ClientId) -> F + Send + Sync + 'static,
+        H: Fn(Arc<Context>, Request, ClientRef) -> F + Send + Sync + 'static,
         F: Future<Output = Result<Response, BceError>> + Send + 'static,
     {
         self.route(Access::Baidu, move |context, request| {

@@ -8,7 +8,7 @@ use serde::Serialize;
 use warp::reply::Response;
 
 use crate::auth::{BceAuthorization, BceRequest, BceSignatureError, Scope, bearer};
-use crate::domain::{ClientId, Timestamp};
+use crate::domain::{ClientId, ClientRef, Timestamp};
 use crate::http::Context;
 use crate::http::request::{BodyError, Request, RequestId};
 use crate::http::response::{self, RETRY_AFTER};
@@ -98,7 +98,7 @@ pub(in crate::http) fn authenticate(
     context: &Context,
     request: &Request,
     now: Timestamp,
-) -> Result<ClientId, BceError> {
+) -> Result<ClientRef, BceError> {
     let Some(header) = authorization(&request.headers)? else {
         let message = "send Authorization: bce-auth-v1/… signed with client id and secret, or Bearer <token>";
         return Err(BceError::access_denied(StatusCode::FORBIDDEN, message));
@@ -116,7 +116,7 @@ pub(in crate::http) fn authenticate(
         headers: &request.headers,
     };
     match (authorization.verify(&signed, client.as_deref(), now), client) {
-        (Ok(()), Some(client)) => Ok(client.id.clone()),
+        (Ok(()), Some(client)) => Ok(client.reference()),
         (Err(denied), _) => {
             tracing::info!(request_id = %request.id.0, %denied, "signature verification failed");
             Err(denied.into())
@@ -136,7 +136,12 @@ fn authorization(headers: &HeaderMap) -> Result<Option<&str>, BceError> {
     }
 }
 
-fn authenticate_token(context: &Context, request: &Request, token: &str, now: Timestamp) -> Result<ClientId, BceError> {
+fn authenticate_token(
+    context: &Context,
+    request: &Request,
+    token: &str,
+    now: Timestamp,
+) -> Result<ClientRef, BceError> {
     let grant = context.auth.check(token, now).map_err(|denied| {
         tracing::info!(request_id = %request.id.0, %denied, "token rejected");
         BceError::access_denied(StatusCode::UNAUTHORIZED, format!("the token was not accepted: {denied}"))

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::MAX_CHANGE_ATTEMPTS;
 use crate::auth::{KeyError, PREVIOUS_SECRET_TTL, generate_secret, rotate_secret};
 use crate::delivery::DeliveryHandle;
 use crate::domain::{Client, ClientId, Timestamp};
@@ -66,16 +67,25 @@ impl Clients {
     /// # Errors
     /// [`StoreError::NotFound`] if there is no such client.
     pub async fn rotate_secret(&self, id: &ClientId, now: Timestamp) -> Result<ClientWithSecret, ClientError> {
-        let known = self.registry.client(id).ok_or(StoreError::NotFound("client"))?;
-        let client = rotate_secret(&known, generate_secret()?, now);
-        self.registry.update_client(client.clone()).await?;
-        Ok(ClientWithSecret { client, previous_valid_until: Some(now.plus(PREVIOUS_SECRET_TTL)) })
+        // Optimistic concurrency: of two rotations at the same time, one replaces the secret of the other.
+        for _ in 0..MAX_CHANGE_ATTEMPTS {
+            let known = self.registry.client(id).ok_or(StoreError::NotFound("client"))?;
+            let client = rotate_secret(&known, generate_secret()?, now);
+            match self.registry.update_client(&known, client.clone()).await {
+                Err(StoreError::Conflict(_)) => {}
+                outcome => {
+                    outcome?;
+                    let previous_valid_until = Some(now.plus(PREVIOUS_SECRET_TTL));
+                    return Ok(ClientWithSecret { client, previous_valid_until });
+                }
+            }
+        }
+        Err(StoreError::Unavailable("other requests keep changing the client".to_owned()).into())
     }
 
     /// Removes a client with everything it owns. Its streams end, its hooks stop, its deliveries in flight are cancelled.
     ///
-    /// Returns after the current second has ended: the `iat` of a token counts whole seconds, so a token of this client
-    /// could otherwise be valid for a new client of the same id.
+    /// Returns after the millisecond of the removal has ended: a new client of the same id has another time of creation.
     ///
     /// # Errors
     /// [`StoreError::NotFound`] if there is no such client.
@@ -83,8 +93,7 @@ impl Clients {
         self.registry.remove_client(id).await?;
         self.hub.revoke(id);
         self.delivery.cancel_client(id).await;
-        let remaining_ms = 1000 - Timestamp::now().millis().rem_euclid(1000);
-        tokio::time::sleep(Duration::from_millis(remaining_ms.unsigned_abs())).await;
+        tokio::time::sleep(Duration::from_millis(1)).await;
         tracing::info!(client = %id, "client removed");
         Ok(())
     }

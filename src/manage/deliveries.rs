@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::delivery::DeliveryHandle;
-use crate::domain::{ClientId, DocumentId, QueueKey, Target, Timestamp};
+use crate::domain::{ClientRef, DocumentId, Target, Timestamp};
 use crate::store::{Backlog, Delivery, DeliveryQuery, ListPage, Outbox, Registry, StoreError};
 
 /// The use cases of deliveries.
@@ -26,7 +26,7 @@ impl Deliveries {
     /// [`StoreError::Unavailable`] or [`StoreError::Stopped`].
     pub async fn list(
         &self,
-        client: &ClientId,
+        client: &ClientRef,
         document: Option<DocumentId>,
         query: DeliveryQuery,
     ) -> Result<ListPage<Delivery>, StoreError> {
@@ -40,7 +40,7 @@ impl Deliveries {
     ///
     /// # Errors
     /// [`StoreError::NotFound`] if the client has no such delivery.
-    pub async fn get(&self, client: &ClientId, id: u64) -> Result<Delivery, StoreError> {
+    pub async fn get(&self, client: &ClientRef, id: u64) -> Result<Delivery, StoreError> {
         self.outbox.delivery(client, id).await?.ok_or(StoreError::NotFound("delivery"))
     }
 
@@ -49,15 +49,14 @@ impl Deliveries {
     ///
     /// # Errors
     /// [`StoreError::NotFound`] if the client has no such delivery, or its notification was removed.
-    pub async fn retry(&self, client: &ClientId, id: u64, now: Timestamp) -> Result<Delivery, StoreError> {
+    pub async fn retry(&self, client: &ClientRef, id: u64, now: Timestamp) -> Result<Delivery, StoreError> {
         let known = self.get(client, id).await?;
         if let Target::Notification(name) = &known.target
             && !self.registry.notifications(client).iter().any(|n| n.name == *name)
         {
             return Err(StoreError::NotFound("notification"));
         }
-        let queue = QueueKey { client: client.clone(), endpoint: known.target.endpoint() };
-        self.delivery.retry(&queue, id, now).await?;
+        self.delivery.retry(client, known.target.endpoint(), id, now).await?;
         self.get(client, id).await
     }
 

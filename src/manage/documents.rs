@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::notifications::{NewCallback, NotificationError, Notifications};
-use crate::domain::{ClientId, DocumentId, EventId, SharedEvent, Timestamp, Vendor, VendorId};
+use crate::domain::{ClientRef, DocumentId, EventId, SharedEvent, Timestamp, Vendor, VendorId};
 use crate::ingest::{Ingest, Registration};
 use crate::store::{
     AppendOutcome, Document, DocumentPage, DocumentQuery, EventCounts, ListPage, Log, RawRequest, StoreError,
@@ -41,7 +41,7 @@ impl Documents {
     /// [`NotificationError::Invalid`] if its notification does not exist or its callback is not allowed.
     pub async fn register(
         &self,
-        client: &ClientId,
+        client: &ClientRef,
         new: NewDocument,
         now: Timestamp,
     ) -> Result<AppendOutcome, NotificationError> {
@@ -55,7 +55,7 @@ impl Documents {
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] or [`StoreError::Stopped`].
-    pub async fn list(&self, client: &ClientId, query: DocumentQuery) -> Result<DocumentPage, StoreError> {
+    pub async fn list(&self, client: &ClientRef, query: DocumentQuery) -> Result<DocumentPage, StoreError> {
         self.log.documents(client, query).await
     }
 
@@ -63,7 +63,7 @@ impl Documents {
     ///
     /// # Errors
     /// [`StoreError::NotFound`] if the client has no such document.
-    pub async fn get(&self, client: &ClientId, id: DocumentId) -> Result<Document, StoreError> {
+    pub async fn get(&self, client: &ClientRef, id: DocumentId) -> Result<Document, StoreError> {
         self.log.document(client, id).await?.ok_or(StoreError::NotFound("document"))
     }
 
@@ -73,7 +73,7 @@ impl Documents {
     /// [`StoreError::NotFound`] if the client has no such document.
     pub async fn events(
         &self,
-        client: &ClientId,
+        client: &ClientRef,
         id: DocumentId,
         limit: usize,
         cursor: Option<u64>,
@@ -86,7 +86,7 @@ impl Documents {
     ///
     /// # Errors
     /// [`StoreError::NotFound`] if the client has no such event, or there is no retained request.
-    pub async fn raw_request(&self, client: &ClientId, event: EventId) -> Result<RawRequest, StoreError> {
+    pub async fn raw_request(&self, client: &ClientRef, event: EventId) -> Result<RawRequest, StoreError> {
         if event.epoch != self.log.epoch() {
             return Err(StoreError::NotFound("event"));
         }
@@ -99,7 +99,7 @@ impl Documents {
     /// [`StoreError::Unavailable`] or [`StoreError::Stopped`].
     pub async fn event_counts(
         &self,
-        client: &ClientId,
+        client: &ClientRef,
         since: Timestamp,
         max_events: usize,
     ) -> Result<EventCounts, StoreError> {

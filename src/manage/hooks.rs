@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use super::MAX_CHANGE_ATTEMPTS;
 use crate::auth::{KeyError, generate_secret};
-use crate::domain::{ClientId, Hook, HookChange, NewHook, Timestamp};
+use crate::domain::{ClientRef, Hook, HookChange, NewHook, Timestamp};
 use crate::store::{Registry, StoreError};
 use crate::vendor;
 
@@ -42,7 +43,7 @@ impl Hooks {
     }
 
     /// A client's hooks, oldest first.
-    pub fn list(&self, client: &ClientId) -> Vec<Arc<Hook>> {
+    pub fn list(&self, client: &ClientRef) -> Vec<Arc<Hook>> {
         self.registry.hooks(client)
     }
 
@@ -50,7 +51,7 @@ impl Hooks {
     ///
     /// # Errors
     /// [`StoreError::NotFound`] if the client has no such hook.
-    pub fn get(&self, client: &ClientId, id: &str) -> Result<Arc<Hook>, StoreError> {
+    pub fn get(&self, client: &ClientRef, id: &str) -> Result<Arc<Hook>, StoreError> {
         self.list(client).into_iter().find(|hook| hook.id == id).ok_or(StoreError::NotFound("hook"))
     }
 
@@ -62,14 +63,14 @@ impl Hooks {
     /// The ids of all clients' hooks.
     pub fn ids(&self) -> HashSet<String> {
         let clients = self.registry.clients().into_iter();
-        clients.flat_map(|client| self.registry.hooks(&client.id)).map(|hook| hook.id.clone()).collect()
+        clients.flat_map(|client| self.registry.hooks(&client.reference())).map(|hook| hook.id.clone()).collect()
     }
 
     /// Validates a new hook and stores it with a random id and key.
     ///
     /// # Errors
     /// [`HookError::Invalid`] and [`HookError::TooMany`].
-    pub async fn add(&self, client: &ClientId, new: NewHook, now: Timestamp) -> Result<Hook, HookError> {
+    pub async fn add(&self, client: &ClientRef, new: NewHook, now: Timestamp) -> Result<Hook, HookError> {
         validate(&new).map_err(HookError::Invalid)?;
         if self.list(client).len() >= HOOKS_PER_CLIENT {
             return Err(HookError::TooMany(HOOKS_PER_CLIENT));
@@ -93,36 +94,40 @@ impl Hooks {
     ///
     /// # Errors
     /// [`HookError::Invalid`], and [`StoreError::NotFound`] if the client has no such hook.
-    pub async fn change(&self, client: &ClientId, id: &str, change: HookChange) -> Result<Hook, HookError> {
-        let known = self.get(client, id)?;
-        let new = NewHook {
-            vendor: known.vendor,
-            verify: change.verify.unwrap_or_else(|| known.verify.clone()),
-            name: change.name.or_else(|| known.name.clone()),
-            labels: change.labels.unwrap_or_else(|| known.labels.clone()),
-            label_cookies: change.label_cookies.unwrap_or_else(|| known.label_cookies.clone()),
-            mapping: change.mapping.or_else(|| known.mapping.clone()),
-        };
-        validate(&new).map_err(HookError::Invalid)?;
-        let hook = Hook {
-            verify: new.verify,
-            name: new.name,
-            labels: new.labels,
-            label_cookies: new.label_cookies,
-            mapping: new.mapping,
-            ..known.as_ref().clone()
-        };
-        self.registry.update_hook(client, hook.clone()).await?;
-        Ok(hook)
+    pub async fn change(&self, client: &ClientRef, id: &str, change: HookChange) -> Result<Hook, HookError> {
+        // Optimistic concurrency: an update that meets a changed hook starts again from what is stored.
+        for _ in 0..MAX_CHANGE_ATTEMPTS {
+            let known = self.get(client, id)?;
+            let hook = apply_change(&known, change.clone())?;
+            match self.registry.update_hook(client, &known, hook.clone()).await {
+                Err(StoreError::Conflict(_)) => {}
+                outcome => return Ok(outcome.map(|()| hook)?),
+            }
+        }
+        Err(StoreError::Unavailable("other requests keep changing the hook".to_owned()).into())
     }
 
     /// Removes a hook. Calls to its URL are answered `404` from then on.
     ///
     /// # Errors
     /// [`StoreError::NotFound`] if the client has no such hook.
-    pub async fn remove(&self, client: &ClientId, id: &str) -> Result<(), StoreError> {
+    pub async fn remove(&self, client: &ClientRef, id: &str) -> Result<(), StoreError> {
         self.registry.remove_hook(client, id).await
     }
+}
+
+fn apply_change(known: &Hook, change: HookChange) -> Result<Hook, HookError> {
+    let new = NewHook {
+        vendor: known.vendor,
+        verify: change.verify.unwrap_or_else(|| known.verify.clone()),
+        name: change.name.or_else(|| known.name.clone()),
+        labels: change.labels.unwrap_or_else(|| known.labels.clone()),
+        label_cookies: change.label_cookies.unwrap_or_else(|| known.label_cookies.clone()),
+        mapping: change.mapping.or_else(|| known.mapping.clone()),
+    };
+    validate(&new).map_err(HookError::Invalid)?;
+    let NewHook { verify, name, labels, label_cookies, mapping, .. } = new;
+    Ok(Hook { verify, name, labels, label_cookies, mapping, ..known.clone() })
 }
 
 fn validate(new: &NewHook) -> Result<(), String> {

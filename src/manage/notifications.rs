@@ -5,16 +5,14 @@ mod validation;
 
 use std::sync::Arc;
 
+use super::MAX_CHANGE_ATTEMPTS;
 use crate::delivery::{DeliveryHandle, TestError};
 use crate::domain::{
-    ClientId, Destinations, Endpoint, Format, Notification, NotificationName, NotificationState, QueueKey, Timestamp,
+    ClientRef, Destinations, Endpoint, Format, Notification, NotificationName, NotificationState, QueueKey, Timestamp,
 };
 use crate::store::{Attempt, Registry, StoreError};
 
 pub use validation::{NewCallback, NewNotification, NotificationChange, Secrets};
-
-/// Attempts of a change while other requests change the same notification.
-const MAX_CHANGE_ATTEMPTS: usize = 20;
 
 /// Why a notification was not added, changed, verified or removed.
 #[derive(Debug, thiserror::Error)]
@@ -50,7 +48,7 @@ impl Notifications {
     }
 
     /// A client's notifications, oldest first.
-    pub fn list(&self, client: &ClientId) -> Vec<Arc<Notification>> {
+    pub fn list(&self, client: &ClientRef) -> Vec<Arc<Notification>> {
         self.registry.notifications(client)
     }
 
@@ -58,7 +56,7 @@ impl Notifications {
     ///
     /// # Errors
     /// [`StoreError::NotFound`] if the client has no notification of this name.
-    pub fn get(&self, client: &ClientId, name: &NotificationName) -> Result<Arc<Notification>, StoreError> {
+    pub fn get(&self, client: &ClientRef, name: &NotificationName) -> Result<Arc<Notification>, StoreError> {
         self.list(client).into_iter().find(|n| n.name == *name).ok_or(StoreError::NotFound("notification"))
     }
 
@@ -69,7 +67,7 @@ impl Notifications {
     /// [`NotificationError::Invalid`]; [`StoreError::Conflict`] if the name is taken, [`StoreError::TooMany`] at the limit.
     pub async fn add(
         &self,
-        client: &ClientId,
+        client: &ClientRef,
         new: NewNotification,
         now: Timestamp,
     ) -> Result<Notification, NotificationError> {
@@ -85,7 +83,7 @@ impl Notifications {
     /// [`NotificationError::Invalid`]; [`StoreError::NotFound`] if the client has no notification of this name.
     pub async fn change(
         &self,
-        client: &ClientId,
+        client: &ClientRef,
         name: &NotificationName,
         change: NotificationChange,
         now: Timestamp,
@@ -113,9 +111,9 @@ impl Notifications {
     ///
     /// # Errors
     /// [`StoreError::NotFound`] if the client has no notification of this name.
-    pub async fn remove(&self, client: &ClientId, name: &NotificationName) -> Result<(), StoreError> {
+    pub async fn remove(&self, client: &ClientRef, name: &NotificationName) -> Result<(), StoreError> {
         self.registry.remove_notification(client, name.as_str()).await?;
-        self.delivery.cancel_queue(client, name).await;
+        self.delivery.cancel_queue(&client.id, name).await;
         Ok(())
     }
 
@@ -126,7 +124,7 @@ impl Notifications {
     /// [`NotificationError::Unverified`] if the handshake fails; [`StoreError::NotFound`].
     pub async fn verify(
         &self,
-        client: &ClientId,
+        client: &ClientRef,
         name: &NotificationName,
         now: Timestamp,
     ) -> Result<Notification, NotificationError> {
@@ -146,7 +144,7 @@ impl Notifications {
     /// [`NotificationError::Invalid`] if the notification is disabled; [`StoreError::NotFound`].
     pub async fn retry_failed(
         &self,
-        client: &ClientId,
+        client: &ClientRef,
         name: &NotificationName,
         since: Timestamp,
         now: Timestamp,
@@ -164,7 +162,7 @@ impl Notifications {
     /// [`NotificationError::Unverified`] if the handshake fails; [`StoreError::NotFound`].
     pub async fn test(
         &self,
-        client: &ClientId,
+        client: &ClientRef,
         name: &NotificationName,
         now: Timestamp,
     ) -> Result<Attempt, NotificationError> {
@@ -181,7 +179,7 @@ impl Notifications {
     /// [`NotificationError::Invalid`] if the notification does not exist or the callback is not allowed.
     pub async fn destinations(
         &self,
-        client: &ClientId,
+        client: &ClientRef,
         notification: Option<&str>,
         callback: Option<NewCallback>,
     ) -> Result<Option<Destinations>, NotificationError> {
@@ -193,7 +191,7 @@ impl Notifications {
         Ok((named.is_some() || callback.is_some()).then_some(Destinations { notification: named, callback }))
     }
 
-    fn resolve(&self, client: &ClientId, name: &str) -> Result<NotificationName, NotificationError> {
+    fn resolve(&self, client: &ClientRef, name: &str) -> Result<NotificationName, NotificationError> {
         let found = self.list(client).into_iter().find(|n| n.name.as_str() == name);
         found
             .map(|n| n.name.clone())
@@ -202,17 +200,17 @@ impl Notifications {
 
     async fn check_endpoint(
         &self,
-        client: &ClientId,
+        client: &ClientRef,
         endpoint: &str,
         field: &'static str,
     ) -> Result<(), NotificationError> {
-        let checked = self.delivery.check_endpoint(client, endpoint).await;
+        let checked = self.delivery.check_endpoint(&client.id, endpoint).await;
         checked.map_err(|forbidden| validation::invalid(field, forbidden.0))
     }
 
     /// Sends the handshake if the notification needs one. Returns the notification as it is then. A failure is not an error:
     /// the handshake is repeated before the first delivery.
-    async fn verify_if_needed(&self, client: &ClientId, notification: Notification, now: Timestamp) -> Notification {
+    async fn verify_if_needed(&self, client: &ClientRef, notification: Notification, now: Timestamp) -> Notification {
         if notification.state != NotificationState::Unverified {
             return notification;
         }
@@ -226,6 +224,6 @@ impl Notifications {
     }
 }
 
-fn queue(client: &ClientId, name: &NotificationName) -> QueueKey {
-    QueueKey { client: client.clone(), endpoint: Endpoint::Notification(name.clone()) }
+fn queue(client: &ClientRef, name: &NotificationName) -> QueueKey {
+    QueueKey { client: client.id.clone(), endpoint: Endpoint::Notification(name.clone()) }
 }

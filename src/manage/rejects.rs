@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::domain::{ClientId, Hook, Timestamp, Update};
+use crate::domain::{ClientRef, Hook, Timestamp, Update};
 use crate::ingest::{Ingest, Webhook};
 use crate::store::{AppendOutcome, ListPage, Registry, Reject, RejectStore, StoreError};
 use crate::vendor::{self, ParsedMessage, WebhookError, WebhookRequest};
@@ -53,7 +53,7 @@ impl Rejects {
     /// [`StoreError::Unavailable`] or [`StoreError::Stopped`].
     pub async fn list(
         &self,
-        client: &ClientId,
+        client: &ClientRef,
         limit: usize,
         before: Option<u64>,
     ) -> Result<ListPage<Reject>, StoreError> {
@@ -65,7 +65,7 @@ impl Rejects {
     ///
     /// # Errors
     /// [`ReplayError::NotFound`] and [`ReplayError::Malformed`], for which the reject is kept.
-    pub async fn replay(&self, client: &ClientId, replay: Replay<'_>) -> Result<AppendOutcome, ReplayError> {
+    pub async fn replay(&self, client: &ClientRef, replay: Replay<'_>) -> Result<AppendOutcome, ReplayError> {
         let Replay { id, now, .. } = replay;
         let reject = self.rejects.get(client, id).await?.ok_or(ReplayError::NotFound("reject"))?;
         let hooks = self.registry.hooks(client);

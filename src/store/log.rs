@@ -8,7 +8,7 @@ use futures::stream::BoxStream;
 
 use super::{ListPage, StoreFuture};
 use crate::domain::{
-    ClientId, Destinations, DocumentId, Epoch, EventId, SharedEvent, Status, Timestamp, Update, Vendor, VendorId,
+    ClientRef, Destinations, DocumentId, Epoch, EventId, SharedEvent, Status, Timestamp, Update, Vendor, VendorId,
 };
 
 /// A vendor's request as received, without credentials.
@@ -39,7 +39,7 @@ pub enum DuplicateRule {
 #[derive(Debug, Clone)]
 pub struct NewEvent {
     /// The client that owns the document.
-    pub client: ClientId,
+    pub client: ClientRef,
     /// The vendor that converts the document.
     pub vendor: Vendor,
     /// Status, result and vendor's identifier of the document.
@@ -193,7 +193,7 @@ pub trait Log: Send + Sync {
     ///
     /// # Errors
     /// `NotFound`, `Unavailable`, `Stopped`.
-    fn events_after(&self, client: &ClientId, sequence: u64, limit: PageLimit) -> StoreFuture<'_, LogPage>;
+    fn events_after(&self, client: &ClientRef, sequence: u64, limit: PageLimit) -> StoreFuture<'_, LogPage>;
     /// The events of these documents after a sequence: a page of the client's history without all other events. The cost
     /// depends on the number of the documents' events after the sequence, not on the length of the history. A page may be
     /// empty although [`through`](LogPage::through) is not the head.
@@ -202,7 +202,7 @@ pub trait Log: Send + Sync {
     /// `NotFound`, `Unavailable`, `Stopped`.
     fn document_events_after(
         &self,
-        client: &ClientId,
+        client: &ClientRef,
         documents: Vec<DocumentId>,
         sequence: u64,
         limit: PageLimit,
@@ -214,24 +214,24 @@ pub trait Log: Send + Sync {
     ///
     /// # Errors
     /// `NotFound`, `Unavailable`, `Stopped`.
-    fn raw_request(&self, client: &ClientId, sequence: u64) -> StoreFuture<'_, Option<RawRequest>>;
+    fn raw_request(&self, client: &ClientRef, sequence: u64) -> StoreFuture<'_, Option<RawRequest>>;
     /// A page of a client's documents.
     ///
     /// # Errors
     /// `NotFound`, `Unavailable`, `Stopped`.
-    fn documents(&self, client: &ClientId, query: DocumentQuery) -> StoreFuture<'_, DocumentPage>;
+    fn documents(&self, client: &ClientRef, query: DocumentQuery) -> StoreFuture<'_, DocumentPage>;
     /// One document; `None` when the client has no such document.
     ///
     /// # Errors
     /// `NotFound`, `Unavailable`, `Stopped`.
-    fn document(&self, client: &ClientId, id: DocumentId) -> StoreFuture<'_, Option<Document>>;
+    fn document(&self, client: &ClientRef, id: DocumentId) -> StoreFuture<'_, Option<Document>>;
     /// The latest retained events of a document, oldest first; with the cursor of a page, the events before that page.
     ///
     /// # Errors
     /// `NotFound`, `Unavailable`, `Stopped`.
     fn history(
         &self,
-        client: &ClientId,
+        client: &ClientRef,
         id: DocumentId,
         limit: usize,
         cursor: Option<u64>,
@@ -240,7 +240,7 @@ pub trait Log: Send + Sync {
     ///
     /// # Errors
     /// `NotFound`, `Unavailable`, `Stopped`.
-    fn event_counts(&self, client: &ClientId, since: Timestamp, limit: usize) -> StoreFuture<'_, EventCounts>;
+    fn event_counts(&self, client: &ClientRef, since: Timestamp, limit: usize) -> StoreFuture<'_, EventCounts>;
     /// Commits a small write, to test that the store can accept events.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::{ListPage, RawRequest, StoreFuture};
 use crate::domain::{
-    Callback, ClientId, Disposition, DocumentId, EventId, NotificationName, QueueKey, SharedEvent, Target, Timestamp,
+    Callback, ClientRef, Disposition, DocumentId, EventId, NotificationName, QueueKey, SharedEvent, Target, Timestamp,
 };
 
 /// A delivery that may be attempted: the head of its document's FIFO. Without its event, so that a page of many is small.
@@ -196,14 +196,14 @@ pub trait Outbox: Send + Sync {
     ///
     /// # Errors
     /// `NotFound` for an unknown client; `Unavailable`, `Stopped`.
-    fn deliveries(&self, client: &ClientId, query: DeliveryQuery) -> StoreFuture<'_, ListPage<Delivery>>;
+    fn deliveries(&self, client: &ClientRef, query: DeliveryQuery) -> StoreFuture<'_, ListPage<Delivery>>;
     /// The deliveries of one document, newest first; empty for an unknown document.
     ///
     /// # Errors
     /// `NotFound` for an unknown client; `Unavailable`, `Stopped`.
     fn deliveries_of(
         &self,
-        client: &ClientId,
+        client: &ClientRef,
         document: DocumentId,
         query: DeliveryQuery,
     ) -> StoreFuture<'_, ListPage<Delivery>>;
@@ -211,20 +211,20 @@ pub trait Outbox: Send + Sync {
     ///
     /// # Errors
     /// `NotFound` for an unknown client; `Unavailable`, `Stopped`.
-    fn delivery(&self, client: &ClientId, id: u64) -> StoreFuture<'_, Option<Delivery>>;
+    fn delivery(&self, client: &ClientRef, id: u64) -> StoreFuture<'_, Option<Delivery>>;
     /// Makes a delivery of any state pending, due now and with no failures. While an earlier delivery of its document is
     /// pending, it waits for that one.
     ///
     /// # Errors
     /// `NotFound` when the client, the delivery or its notification does not exist; `Unavailable`, `Stopped`.
-    fn retry(&self, client: &ClientId, id: u64, now: Timestamp) -> StoreFuture<'_, ()>;
+    fn retry(&self, client: &ClientRef, id: u64, now: Timestamp) -> StoreFuture<'_, ()>;
     /// Retries every dead delivery of a notification whose last failure was at `since` or later; returns their number.
     ///
     /// # Errors
     /// `NotFound` when the client or the notification does not exist; `Unavailable`, `Stopped`.
     fn retry_failed(
         &self,
-        client: &ClientId,
+        client: &ClientRef,
         name: &NotificationName,
         since: Timestamp,
         now: Timestamp,

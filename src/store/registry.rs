@@ -4,9 +4,11 @@
 use std::sync::Arc;
 
 use super::StoreFuture;
-use crate::domain::{Client, ClientId, Hook, Notification, NotificationState};
+use crate::domain::{Client, ClientId, ClientRef, Hook, Notification, NotificationState};
 
 /// Clients, hooks and notifications. A change is durable, and visible to every look-up, when its future completes.
+///
+/// A [`ClientRef`] of a removed client finds nothing, even if another client has its id now.
 ///
 /// # Errors
 /// Each change fails with `NotFound` when its client, hook or notification does not exist, with `Unavailable` when nothing
@@ -17,9 +19,9 @@ pub trait Registry: Send + Sync {
     /// One client.
     fn client(&self, id: &ClientId) -> Option<Arc<Client>>;
     /// The hook with this key and the client that owns it.
-    fn hook_by_key(&self, key: &str) -> Option<(ClientId, Arc<Hook>)>;
+    fn hook_by_key(&self, key: &str) -> Option<(ClientRef, Arc<Hook>)>;
     /// A client's hooks, oldest first; empty for an unknown client.
-    fn hooks(&self, client: &ClientId) -> Vec<Arc<Hook>>;
+    fn hooks(&self, client: &ClientRef) -> Vec<Arc<Hook>>;
     /// The number of hooks of all clients.
     fn hook_count(&self) -> usize;
     /// Adds a client.
@@ -27,12 +29,11 @@ pub trait Registry: Send + Sync {
     /// # Errors
     /// `Conflict` when the name is taken; `Unavailable`, `Stopped`.
     fn add_client(&self, client: Client) -> StoreFuture<'_, ()>;
-    /// Replaces a client's secrets. `created` stays as it was: tokens issued before it belong to an earlier client of the
-    /// same name.
+    /// Replaces the client `before` by `after` (compare and swap). Its id and `created` stay as they were.
     ///
     /// # Errors
-    /// `NotFound`, `Unavailable`, `Stopped`.
-    fn update_client(&self, client: Client) -> StoreFuture<'_, ()>;
+    /// `Conflict` when the stored client differs from `before`; `NotFound`, `Unavailable`, `Stopped`.
+    fn update_client(&self, before: &Client, after: Client) -> StoreFuture<'_, ()>;
     /// Removes a client. Its hooks, notifications, events, documents, deliveries and rejects are no longer visible when
     /// the future completes; they are erased in the background.
     ///
@@ -43,39 +44,44 @@ pub trait Registry: Send + Sync {
     ///
     /// # Errors
     /// `Conflict` when the id or the key is taken; `NotFound`, `Unavailable`, `Stopped`.
-    fn add_hook(&self, client: &ClientId, hook: Hook) -> StoreFuture<'_, ()>;
-    /// Replaces the client's hook of this id. Its key, which vendors have been given, and `created` stay as they were.
+    fn add_hook(&self, client: &ClientRef, hook: Hook) -> StoreFuture<'_, ()>;
+    /// Replaces the hook `before` by `after` (compare and swap). Its id, its key, which vendors have been given, and `created`
+    /// stay as they were.
     ///
     /// # Errors
-    /// `NotFound`, `Unavailable`, `Stopped`.
-    fn update_hook(&self, client: &ClientId, hook: Hook) -> StoreFuture<'_, ()>;
+    /// `Conflict` when the stored hook differs from `before`; `NotFound`, `Unavailable`, `Stopped`.
+    fn update_hook(&self, client: &ClientRef, before: &Hook, after: Hook) -> StoreFuture<'_, ()>;
     /// Removes a client's hook.
     ///
     /// # Errors
     /// `NotFound`, `Unavailable`, `Stopped`.
-    fn remove_hook(&self, client: &ClientId, id: &str) -> StoreFuture<'_, ()>;
+    fn remove_hook(&self, client: &ClientRef, id: &str) -> StoreFuture<'_, ()>;
     /// A client's notifications, oldest first; empty for an unknown client.
-    fn notifications(&self, client: &ClientId) -> Vec<Arc<Notification>>;
+    fn notifications(&self, client: &ClientRef) -> Vec<Arc<Notification>>;
     /// Adds a notification. A default one clears `is_default` on the client's previous default notification.
     ///
     /// # Errors
     /// `Conflict` when the name or the id is taken; `TooMany` when the client has
     /// [`NOTIFICATIONS_PER_CLIENT`](crate::domain::NOTIFICATIONS_PER_CLIENT); `NotFound`, `Unavailable`, `Stopped`.
-    fn add_notification(&self, client: &ClientId, notification: Notification) -> StoreFuture<'_, ()>;
+    fn add_notification(&self, client: &ClientRef, notification: Notification) -> StoreFuture<'_, ()>;
     /// Replaces the notification `before` by `after` (compare and swap). Its id, name and `created` stay as they were. A
     /// default one clears `is_default` on the client's previous default notification.
     ///
     /// # Errors
     /// `Conflict` when the stored notification differs from `before`; `NotFound`, `Unavailable`, `Stopped`.
-    fn update_notification(&self, client: &ClientId, before: &Notification, after: Notification)
-    -> StoreFuture<'_, ()>;
+    fn update_notification(
+        &self,
+        client: &ClientRef,
+        before: &Notification,
+        after: Notification,
+    ) -> StoreFuture<'_, ()>;
     /// Sets the state of a notification if its endpoint and format still equal those of `known`.
     ///
     /// # Errors
     /// `Conflict` when the endpoint or the format differs from that of `known`; `NotFound`, `Unavailable`, `Stopped`.
     fn set_notification_state(
         &self,
-        client: &ClientId,
+        client: &ClientRef,
         known: &Notification,
         state: NotificationState,
     ) -> StoreFuture<'_, ()>;
@@ -84,5 +90,5 @@ pub trait Registry: Send + Sync {
     ///
     /// # Errors
     /// `NotFound`, `Unavailable`, `Stopped`.
-    fn remove_notification(&self, client: &ClientId, name: &str) -> StoreFuture<'_, ()>;
+    fn remove_notification(&self, client: &ClientRef, name: &str) -> StoreFuture<'_, ()>;
 }

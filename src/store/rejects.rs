@@ -2,7 +2,7 @@
 //! owner can replay them.
 
 use super::{ListPage, RawRequest, StoreFuture};
-use crate::domain::{ClientId, Timestamp};
+use crate::domain::{ClientRef, Timestamp};
 
 /// A request that was not accepted.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,20 +31,20 @@ pub trait RejectStore: Send + Sync {
     ///
     /// # Errors
     /// `TooMany` if there is no room for an unverified reject. `NotFound` for an unknown client; `Unavailable` and `Stopped` as for [`Log::append`](super::Log::append).
-    fn add(&self, client: &ClientId, reject: Reject) -> StoreFuture<'_, u64>;
+    fn add(&self, client: &ClientRef, reject: Reject) -> StoreFuture<'_, u64>;
     /// Up to `limit` rejects with an id below the cursor `before`, newest first.
     ///
     /// # Errors
     /// `NotFound` for an unknown client; `Unavailable`, `Stopped`.
-    fn list(&self, client: &ClientId, limit: usize, before: Option<u64>) -> StoreFuture<'_, ListPage<Reject>>;
+    fn list(&self, client: &ClientRef, limit: usize, before: Option<u64>) -> StoreFuture<'_, ListPage<Reject>>;
     /// One reject; `None` when the client has no reject of this id.
     ///
     /// # Errors
     /// `NotFound` for an unknown client; `Unavailable`, `Stopped`.
-    fn get(&self, client: &ClientId, id: u64) -> StoreFuture<'_, Option<Reject>>;
+    fn get(&self, client: &ClientRef, id: u64) -> StoreFuture<'_, Option<Reject>>;
     /// Removes a reject, after it was replayed.
     ///
     /// # Errors
     /// `NotFound` for an unknown client or reject; `Unavailable`, `Stopped`.
-    fn remove(&self, client: &ClientId, id: u64) -> StoreFuture<'_, ()>;
+    fn remove(&self, client: &ClientRef, id: u64) -> StoreFuture<'_, ()>;
 }

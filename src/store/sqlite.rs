@@ -8,6 +8,7 @@ mod readers;
 mod ready_queues;
 mod registry_cache;
 mod retention;
+mod run_marker;
 mod tables;
 mod threads;
 mod writer;
@@ -28,6 +29,7 @@ use self::migrate::MIGRATIONS;
 use self::readers::Readers;
 use self::ready_queues::ReadyQueues;
 use self::registry_cache::RegistryCache;
+use self::run_marker::RunMarker;
 use self::tables::identity::{self, LogIdentity};
 use self::tables::registry::LoadError;
 use self::tables::{columns, registry, schema};
@@ -68,7 +70,7 @@ pub struct CommitReport {
 /// How to open the store.
 #[derive(Clone)]
 pub struct Options {
-    /// The database file. Beside it are files with `-wal`, `-shm` and `.lock` appended to its name.
+    /// The database file. Beside it are files with `-wal`, `-shm`, `.lock` and `.run` appended to its name.
     pub path: PathBuf,
     /// The bounds of what is kept for each client.
     pub retention: Retention,
@@ -195,6 +197,8 @@ fn prepare(options: Options) -> Result<(Writer, mpsc::Receiver<WriterCommand>, S
         return Err(OpenError::unusable(&path, reason));
     }
     flush_log(&path).map_err(|e| OpenError::unusable(&path, e))?;
+    let marker = RunMarker::new(&path);
+    marker.start(&mut db)?;
     let (identity, counters) = identity::load(&db).map_err(sql)?;
     let clients = registry::load(&db, &*seal).map_err(|e| match e {
         LoadError::Sql(error) => OpenError::sql(&path, &error),
@@ -220,6 +224,7 @@ fn prepare(options: Options) -> Result<(Writer, mpsc::Receiver<WriterCommand>, S
         retention,
         jobs,
         checkpointer,
+        marker,
         seal: seal.clone(),
         on_commit,
         is_failing: false,

@@ -3,7 +3,8 @@
 //! from its own position, at its own pace: slowness costs a re-read, never an event.
 
 use std::pin::Pin;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -12,7 +13,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use super::control::{self, IDLE_LINE};
 use super::hub::{Fields, Filter, Framing, Hub, HubFull, Lagged, Subscription, WriteBuffer};
 use super::position::{Cursor, StartPosition};
-use crate::domain::{ClientId, EventId, Timestamp};
+use crate::domain::{ClientRef, EventId, Timestamp};
 use crate::metrics::{Disconnect, GaugeGuard, Label, Metrics};
 use crate::store::{LogPage, PageLimit, Store, StoreError};
 
@@ -37,13 +38,15 @@ impl Default for Options {
 /// What a follower asks for.
 #[derive(Debug)]
 pub struct FollowRequest {
-    pub client: ClientId,
+    pub client: ClientRef,
     pub start: StartPosition,
     pub filter: Filter,
     pub fields: Fields,
     pub framing: Framing,
     /// When its token expires.
     pub expires: Timestamp,
+    /// Set when its token becomes invalid before that. [`Hub::wake`] makes the stream look at it.
+    pub revoked: Arc<AtomicBool>,
     pub now: Timestamp,
 }
 
@@ -76,7 +79,7 @@ impl Streams {
     ///
     /// [`HubFull`] when a limit is reached or the relay is stopping.
     pub fn follow(&self, request: FollowRequest) -> Result<Follower, HubFull> {
-        let subscription = self.hub.subscribe(&request.client, request.now)?;
+        let subscription = self.hub.subscribe(&request.client.id, request.now)?;
         // Only now, after subscribing, read the head: what is committed from here on is in the ring.
         let head = self.store.log.head();
         let epoch = self.store.log.epoch();
@@ -86,6 +89,7 @@ impl Streams {
         let now = Instant::now();
         Ok(Follower {
             streams: self.clone(),
+            client: request.client,
             subscription,
             _counted: GaugeGuard::new(&self.metrics.followers),
             opening_id: request.start.opening_id(epoch, cursor.sequence()),
@@ -97,6 +101,7 @@ impl Streams {
             framing: request.framing,
             reason: Disconnect::Closed,
             last_write: now,
+            revoked: request.revoked,
             expires: now + request.now.until(request.expires),
             timer: None,
         })
@@ -109,6 +114,8 @@ type PageRead = BoxFuture<'static, Result<LogPage, StoreError>>;
 /// One open stream.
 pub struct Follower {
     streams: Streams,
+    /// Pages of the log are those of this client, even if another one has its id meanwhile.
+    client: ClientRef,
     subscription: Subscription,
     _counted: GaugeGuard,
     /// The position in the opening.
@@ -127,6 +134,7 @@ pub struct Follower {
     /// When something to write was last returned.
     last_write: Instant,
     expires: Instant,
+    revoked: Arc<AtomicBool>,
     /// Fires at the idle time or at expiry, whichever is first. A write does not reset it: it is set again when it fires.
     timer: Option<Pin<Box<Sleep>>>,
 }
@@ -234,7 +242,8 @@ impl Follower {
 
     fn end_reason(&self) -> Option<Disconnect> {
         let expired = || (Instant::now() >= self.expires).then_some(Disconnect::Expired);
-        self.subscription.end_reason().or_else(expired)
+        let revoked = || self.revoked.load(Ordering::Relaxed).then_some(Disconnect::Revoked);
+        self.subscription.end_reason().or_else(expired).or_else(revoked)
     }
 
     /// Collects from the ring, unless the log has to be read first.
@@ -274,7 +283,7 @@ impl Follower {
     fn read_page(&self) -> PageRead {
         let Streams { store, options, metrics, .. } = &self.streams;
         let (log, page, running) = (store.log.clone(), options.page, GaugeGuard::new(&metrics.replays_running));
-        let (client, position) = (self.subscription.client().clone(), self.cursor.sequence());
+        let (client, position) = (self.client.clone(), self.cursor.sequence());
         let documents = self.filter.as_ref().and_then(|filter| filter.documents.as_ref());
         let documents: Option<Vec<_>> = documents.map(|documents| documents.iter().copied().collect());
         Box::pin(async move {

@@ -100,6 +100,11 @@ impl Hub {
         self.subscribers.disconnect(number)
     }
 
+    /// Makes every stream look for a reason to end.
+    pub fn wake(&self) {
+        self.subscribers.wake();
+    }
+
     /// Ends every stream and admits no further follower.
     pub fn stop(&self) {
         self.subscribers.stop();

@@ -12,7 +12,7 @@ use docrelay::delivery::{
     DeliveryHandle, DeliveryWorker, ForbiddenEndpoint, HttpClient, HttpExchange, HttpResponse, Options,
 };
 use docrelay::domain::{
-    Client, ClientId, Format, Notification, NotificationState, Secret, Status, Timestamp, Update, Vendor,
+    Client, ClientRef, Format, Notification, NotificationState, Secret, Status, Timestamp, Update, Vendor,
 };
 use docrelay::metrics::Metrics;
 use docrelay::store::sqlite::{self, SqliteStore};
@@ -59,8 +59,8 @@ impl HttpClient for PanickingClient {
     }
 }
 
-fn acme() -> ClientId {
-    "acme".parse().expect("a name")
+fn acme() -> ClientRef {
+    ClientRef { id: "acme".parse().expect("a name"), created: Timestamp::from_seconds(1) }
 }
 
 async fn open_store(path: std::path::PathBuf) -> Store {
@@ -89,8 +89,8 @@ async fn open_store(path: std::path::PathBuf) -> Store {
         on_given_up: None,
     };
     let store = SqliteStore::open(options).expect("a store");
-    let created = Timestamp::now();
-    let client = Client { id: acme(), created, secret: Secret::new("secret"), previous: None };
+    let ClientRef { id, created } = acme();
+    let client = Client { id, created, secret: Secret::new("secret"), previous: None };
     store.registry.add_client(client).await.expect("a client");
     let notification = Notification {
         id: "main".into(),

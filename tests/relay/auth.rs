@@ -1,5 +1,6 @@
-//! Tokens, tickets, and the servers of the reference that issue tickets.
+//! Tokens, tickets, recreated clients, and the servers of the reference that issue tickets.
 
+mod recreated_clients;
 mod ticket_servers;
 mod tickets;
 mod tokens;

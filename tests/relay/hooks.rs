@@ -2,6 +2,7 @@
 
 mod baidu;
 mod bounds;
+mod concurrent_changes;
 mod generic;
 mod gini;
 mod keep_alive;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use docrelay::domain::{Client, Secret, Status, Timestamp, Update, Vendor};
+use docrelay::domain::{Client, ClientRef, Secret, Status, Timestamp, Update, Vendor};
 use docrelay::metrics::Metrics;
 use docrelay::store::sqlite::{Options, SqliteStore};
 use docrelay::store::{AppendOutcome, DuplicateRule, NewEvent, PageLimit, Retention, Seal, Store};
@@ -22,6 +22,11 @@ pub(crate) struct Fixture {
     pub(crate) relay: Streams,
     pub(crate) metrics: Metrics,
     _directory: Arc<TempDir>,
+}
+
+/// The client of this name.
+pub(crate) fn client_ref(name: &str) -> ClientRef {
+    ClientRef { id: name.parse().expect("a name"), created: Timestamp::from_seconds(0) }
 }
 
 /// No encryption: the test has no secrets.
@@ -71,7 +76,7 @@ impl Fixture {
         });
         let store = store.expect("a store");
         for name in CLIENTS {
-            let (id, created) = (name.parse().expect("a name"), Timestamp::now());
+            let ClientRef { id, created } = client_ref(name);
             let client = Client { id, created, secret: Secret::new("secret"), previous: None };
             store.registry.add_client(client).await.expect("a client");
         }
@@ -87,7 +92,7 @@ impl Fixture {
     /// Appends an event with a new key and returns its sequence.
     pub(crate) async fn append(&self, client: usize, status: Status, key: &str) -> u64 {
         let new_event = NewEvent {
-            client: CLIENTS[client].parse().expect("a name"),
+            client: client_ref(CLIENTS[client]),
             vendor: Vendor::Gini,
             update: Update::new(format!("document {}", key.len()).parse().expect("an id"), status),
             labels: BTreeMap::new(),

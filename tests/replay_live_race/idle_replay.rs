@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use docrelay::domain::{ClientId, DocumentId, Epoch, SharedEvent, Status, Timestamp};
+use docrelay::domain::{ClientRef, DocumentId, Epoch, SharedEvent, Status, Timestamp};
 use docrelay::store::{
     AppendOutcome, CommittedBatch, Document, DocumentPage, DocumentQuery, EventCounts, ListPage, Log, LogPage,
     NewEvent, PageLimit, RawRequest, Store, StoreFuture,
@@ -16,7 +16,7 @@ use futures::stream::BoxStream;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use crate::fixture::{CLIENTS, Fixture, ids, text};
+use crate::fixture::{CLIENTS, Fixture, client_ref, ids, text};
 
 /// A log whose readers are busy: each page waits for a permit.
 struct BusyLog {
@@ -25,7 +25,7 @@ struct BusyLog {
 }
 
 impl Log for BusyLog {
-    fn events_after(&self, client: &ClientId, sequence: u64, limit: PageLimit) -> StoreFuture<'_, LogPage> {
+    fn events_after(&self, client: &ClientRef, sequence: u64, limit: PageLimit) -> StoreFuture<'_, LogPage> {
         let client = client.clone();
         Box::pin(async move {
             self.readers.acquire().await.expect("never closed").forget();
@@ -35,7 +35,7 @@ impl Log for BusyLog {
 
     fn document_events_after(
         &self,
-        client: &ClientId,
+        client: &ClientRef,
         documents: Vec<DocumentId>,
         sequence: u64,
         limit: PageLimit,
@@ -63,21 +63,21 @@ impl Log for BusyLog {
         self.log.tail()
     }
 
-    fn raw_request(&self, client: &ClientId, sequence: u64) -> StoreFuture<'_, Option<RawRequest>> {
+    fn raw_request(&self, client: &ClientRef, sequence: u64) -> StoreFuture<'_, Option<RawRequest>> {
         self.log.raw_request(client, sequence)
     }
 
-    fn documents(&self, client: &ClientId, query: DocumentQuery) -> StoreFuture<'_, DocumentPage> {
+    fn documents(&self, client: &ClientRef, query: DocumentQuery) -> StoreFuture<'_, DocumentPage> {
         self.log.documents(client, query)
     }
 
-    fn document(&self, client: &ClientId, id: DocumentId) -> StoreFuture<'_, Option<Document>> {
+    fn document(&self, client: &ClientRef, id: DocumentId) -> StoreFuture<'_, Option<Document>> {
         self.log.document(client, id)
     }
 
     fn history(
         &self,
-        client: &ClientId,
+        client: &ClientRef,
         id: DocumentId,
         limit: usize,
         cursor: Option<u64>,
@@ -85,7 +85,7 @@ impl Log for BusyLog {
         self.log.history(client, id, limit, cursor)
     }
 
-    fn event_counts(&self, client: &ClientId, since: Timestamp, limit: usize) -> StoreFuture<'_, EventCounts> {
+    fn event_counts(&self, client: &ClientRef, since: Timestamp, limit: usize) -> StoreFuture<'_, EventCounts> {
         self.log.event_counts(client, since, limit)
     }
 
@@ -128,12 +128,13 @@ async fn replay_that_waits_for_a_reader_writes_idle_lines() {
     for (filter, expected) in filters.into_iter().zip([vec![first, second], vec![first]]) {
         let mut follower = relay
             .follow(FollowRequest {
-                client: CLIENTS[0].parse().expect("a name"),
+                client: client_ref(CLIENTS[0]),
                 start: StartPosition::Earliest,
                 filter,
                 fields: Fields::All,
                 framing: Framing::Bare,
                 expires: Timestamp::now().plus(Duration::from_secs(3600)),
+                revoked: Arc::default(),
                 now: Timestamp::now(),
             })
             .expect("room");

@@ -20,13 +20,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use docrelay::domain::{ClientId, EventId, Status, Timestamp};
+use docrelay::domain::{EventId, Status, Timestamp};
 use docrelay::stream::hub::{Fields, Filter, Framing};
 use docrelay::stream::{FollowRequest, StartPosition, StreamAction};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use fixture::{CLIENTS, Fixture, ids};
+use fixture::{CLIENTS, Fixture, client_ref, ids};
 
 const ROUNDS: usize = 200;
 const FOLLOWERS: usize = 10;
@@ -141,7 +141,7 @@ async fn follow_and_leave(fixture: Fixture, number: usize, acknowledged: Acknowl
 /// One connection: reads a random number of events after a position.
 async fn leg(fixture: &Fixture, round: &mut Round, position: Option<u64>, slow: bool) {
     let request = FollowRequest {
-        client: CLIENTS[round.client].parse::<ClientId>().expect("a name"),
+        client: client_ref(CLIENTS[round.client]),
         start: match position {
             None => StartPosition::Live,
             Some(0) => StartPosition::Earliest,
@@ -151,6 +151,7 @@ async fn leg(fixture: &Fixture, round: &mut Round, position: Option<u64>, slow: 
         fields: if fastrand::bool() { Fields::All } else { Fields::Gini },
         framing: Framing::Bare,
         expires: Timestamp::now().plus(Duration::from_secs(3600)),
+        revoked: Arc::default(),
         now: Timestamp::now(),
     };
     let mut follower = fixture.relay.follow(request).expect("room");

@@ -1,6 +1,8 @@
 //! A stream that is ended while its follower is about to wait ends at once, not at the next keepalive. Symptom of the bug:
 //! a stop that sometimes took fifteen seconds.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use docrelay::domain::Timestamp;
@@ -9,16 +11,17 @@ use docrelay::stream::hub::{Fields, Filter, Framing, Hub, Options};
 use docrelay::stream::{self, FollowRequest, Follower, StartPosition, StreamAction, Streams};
 use tokio::time::timeout;
 
-use crate::fixture::{CLIENTS, Fixture};
+use crate::fixture::{CLIENTS, Fixture, client_ref};
 
-fn follow(relay: &Streams) -> Follower {
+fn follow(relay: &Streams, revoked: &Arc<AtomicBool>) -> Follower {
     let request = FollowRequest {
-        client: CLIENTS[0].parse().expect("a name"),
+        client: client_ref(CLIENTS[0]),
         start: StartPosition::Live,
         filter: Filter::default(),
         fields: Fields::All,
         framing: Framing::Chunked,
         expires: Timestamp::now().plus(Duration::from_secs(3600)),
+        revoked: revoked.clone(),
         now: Timestamp::now(),
     };
     relay.follow(request).expect("room")
@@ -34,7 +37,8 @@ fn stream_end_between_poll_and_wait_is_noticed() {
             let hub = Hub::new(Options::default(), fixture.store.log.head());
             let metrics = Metrics::new("test");
             let relay = Streams::new(fixture.store.clone(), hub.clone(), stream::Options::default(), metrics);
-            let mut follower = follow(&relay);
+            let revoked = Arc::default();
+            let mut follower = follow(&relay, &revoked);
             let number = hub.list()[0].number;
             let following = tokio::spawn(async move {
                 match follower.next_action().await {
@@ -45,13 +49,19 @@ fn stream_end_between_poll_and_wait_is_noticed() {
             for _ in 0..fastrand::u32(..3_000) {
                 std::hint::spin_loop();
             }
-            let expected = match round % 3 {
+            let expected = match round % 4 {
                 0 => {
                     hub.stop();
                     Disconnect::Stopping
                 }
                 1 => {
                     hub.revoke(&CLIENTS[0].parse().expect("a name"));
+                    Disconnect::Revoked
+                }
+                2 => {
+                    // The key of its token is retired.
+                    revoked.store(true, Ordering::Relaxed);
+                    hub.wake();
                     Disconnect::Revoked
                 }
                 _ => {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use docrelay::domain::{
-    Client, ClientId, Disposition, DocumentId, QueueKey, Secret, SharedEvent, Status, Timestamp, Update, Vendor,
+    Client, ClientRef, Disposition, DocumentId, QueueKey, Secret, SharedEvent, Status, Timestamp, Update, Vendor,
 };
 use docrelay::store::sqlite::{OnCommit, Options, SqliteStore};
 use docrelay::store::{
@@ -98,12 +98,18 @@ pub(crate) fn at(ms: u64) -> Timestamp {
 
 pub(crate) const DAY: u64 = 24 * 3600 * 1000;
 
-pub(crate) fn id(name: &str) -> ClientId {
-    name.parse().unwrap()
+/// The client that [`client`] makes.
+pub(crate) fn id(name: &str) -> ClientRef {
+    client(name).reference()
 }
 
 pub(crate) fn client(name: &str) -> Client {
-    Client { id: id(name), created: at(0), secret: Secret::new(&format!("secret of {name}")), previous: None }
+    Client {
+        id: name.parse().unwrap(),
+        created: at(0),
+        secret: Secret::new(&format!("secret of {name}")),
+        previous: None,
+    }
 }
 
 /// A store with these clients.
@@ -174,7 +180,7 @@ pub(crate) async fn sequences(store: &Store, client: &str) -> Vec<u64> {
 }
 
 /// The latest events of a document.
-pub(crate) async fn history(store: &Store, client: &ClientId, document: DocumentId) -> Vec<SharedEvent> {
+pub(crate) async fn history(store: &Store, client: &ClientRef, document: DocumentId) -> Vec<SharedEvent> {
     store.log.history(client, document, 1_000, None).await.unwrap().items
 }
 

@@ -48,7 +48,7 @@ pub(crate) async fn closed_store_refuses_calls_and_ends_tails(factory: impl Stor
         store.log.document(&id("a"), event.document).await.map(drop),
         store.log.probe().await,
         store.log.prune(crate::factory::at(0)).await.map(drop),
-        store.registry.remove_client(&id("a")).await,
+        store.registry.remove_client(&id("a").id).await,
         store.rejects.add(&id("a"), reject(1)).await.map(drop),
         store.registry.remove_notification(&id("a"), "main").await,
         store.outbox.due(&notification_queue("a", "main"), crate::factory::at(0), 1, Vec::new()).await.map(drop),

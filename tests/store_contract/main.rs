@@ -6,6 +6,7 @@
 
 mod append;
 mod bench;
+mod copies;
 mod deduplication;
 mod deliveries;
 mod documents;
@@ -101,6 +102,8 @@ macro_rules! test_store {
                     changed_hook_keeps_url_and_list_position
                     rotated_client_secret_survives_reopen
                     removed_client_disappears_at_once_with_its_data
+                    concurrent_client_or_hook_change_is_a_conflict
+                    call_of_removed_client_does_not_reach_successor
                 }
                 notifications {
                     notifications_survive_a_reopen

@@ -69,7 +69,7 @@ async fn erasing_on_idle_store_bounds_wal_and_returns_disk_space() {
     let (store, largest_wal) = open(&files);
     fill(&store, "large", 60_000, 1_000).await;
     largest_wal.store(0, Ordering::Relaxed);
-    store.registry.remove_client(&id("large")).await.unwrap();
+    store.registry.remove_client(&id("large").id).await.unwrap();
     // Pruning runs after the erasing.
     store.log.prune(at(0)).await.unwrap();
     let wal = largest_wal.load(Ordering::Relaxed);
@@ -107,7 +107,7 @@ async fn erasing_large_client_at_most_doubles_webhook_times() {
     fill(&store, "large", 100_000, 500).await;
     let (done, erased) = (AtomicBool::new(true), AtomicBool::new(false));
     let before = p99(&store, 3_000, &done).await;
-    store.registry.remove_client(&id("large")).await.unwrap();
+    store.registry.remove_client(&id("large").id).await.unwrap();
     let sending = async {
         let mut windows = Vec::new();
         for _ in 0..5 {

@@ -5,7 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use docrelay::app::data::DataDirectory;
-use docrelay::domain::{Disposition, Endpoint, NotificationState, QueueKey, Secret, Status, Vendor};
+use docrelay::domain::{
+    ClientRef, Disposition, Endpoint, EventId, NotificationState, QueueKey, Secret, Status, Vendor,
+};
 use docrelay::store::sqlite::{Options, SqliteStore};
 use docrelay::store::{AppendOutcome, DeliveryQuery, DeliveryState, DocumentQuery, DuplicateRule, NewEvent, Store};
 use rusqlite::Connection;
@@ -30,23 +32,28 @@ fn open(files: &SqliteFiles) -> Store {
     SqliteStore::open(Options { seal: Arc::clone(&seal), ..files.options(None) }).unwrap()
 }
 
+/// A client of the database, which has its own time of creation.
+fn found(store: &Store, name: &str) -> ClientRef {
+    store.registry.client(&id(name).id).unwrap().reference()
+}
+
 #[tokio::test]
 async fn version_1_registry_is_found() {
     let files = SqliteFiles::new();
     let store = open(&files);
     let clients: Vec<_> = store.registry.clients().iter().map(|client| client.id.to_string()).collect();
     assert_eq!(clients, ["alpha", "beta"]);
-    let secret = &store.registry.client(&id("alpha")).unwrap().secret;
+    let secret = &store.registry.client(&id("alpha").id).unwrap().secret;
     assert_eq!(secret.expose().len(), 32);
-    let vendors: Vec<_> = store.registry.hooks(&id("alpha")).iter().map(|hook| hook.vendor).collect();
+    let vendors: Vec<_> = store.registry.hooks(&found(&store, "alpha")).iter().map(|hook| hook.vendor).collect();
     assert_eq!(vendors, [Vendor::Gini, Vendor::Standard]);
     let (owner, hook) = store.registry.hook_by_key("no47drlu9hgarht4btk2n6vie89afiln").unwrap();
-    assert_eq!((owner, hook.name.as_deref()), (id("alpha"), Some("first")));
+    assert_eq!((owner, hook.name.as_deref()), (found(&store, "alpha"), Some("first")));
     assert_eq!(hook.labels["tenant"], "t1");
-    let notifications = store.registry.notifications(&id("alpha"));
-    let found: Vec<_> = notifications.iter().map(|n| (n.name.as_str(), n.is_default, n.state)).collect();
+    let notifications = store.registry.notifications(&found(&store, "alpha"));
+    let rows: Vec<_> = notifications.iter().map(|n| (n.name.as_str(), n.is_default, n.state)).collect();
     let (active, disabled) = (NotificationState::Active, NotificationState::Disabled);
-    assert_eq!(found, [("main", true, active), ("slow", false, active), ("dead", false, disabled)]);
+    assert_eq!(rows, [("main", true, active), ("slow", false, active), ("dead", false, disabled)]);
     let signing = Secret::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
     assert_eq!(notifications[1].secrets, [signing]);
 }
@@ -55,31 +62,41 @@ async fn version_1_registry_is_found() {
 async fn version_1_history_is_found_and_continued() {
     let files = SqliteFiles::new();
     let store = open(&files);
-    let page = store.log.events_after(&id("alpha"), 0, ALL).await.unwrap();
+    let page = store.log.events_after(&found(&store, "alpha"), 0, ALL).await.unwrap();
     let sequences: Vec<_> = page.events.iter().map(|event| event.id.sequence).collect();
     assert_eq!((sequences, page.through, page.pruned_through), (vec![1, 2, 3, 5, 6, 7, 8], 8, 0));
-    assert_eq!(page.events[0].id.to_string(), "3299ba4f07864.1");
-    let raw = store.log.raw_request(&id("alpha"), 2).await.unwrap().unwrap();
+    // The fixture was copied, and a database without a marker is a copy: the epoch was 3299ba4f07864.
+    assert_eq!(page.events[0].id, EventId { epoch: store.log.epoch(), sequence: 1 });
+    assert_ne!(store.log.epoch().to_string(), "3299ba4f07864");
+    let raw = store.log.raw_request(&found(&store, "alpha"), 2).await.unwrap().unwrap();
     assert_eq!(raw.method, "POST");
     assert!(raw.body.starts_with(b"{\"documentId\""), "{:?}", raw.body);
     let query = DocumentQuery { limit: 10, ..DocumentQuery::default() };
-    let documents = store.log.documents(&id("alpha"), query).await.unwrap().documents;
+    let documents = store.log.documents(&found(&store, "alpha"), query).await.unwrap().documents;
     let names: Vec<_> = documents.iter().map(|document| document.vendor_id.as_str()).collect();
     assert_eq!(names, ["dead-1", "slow-1", "job-2", "626626a0-749f-11e2-bfd6-000000000001"]);
     assert_eq!(documents[1].title.as_deref(), Some("Slow one"));
-    let events = history(&store, &id("alpha"), documents[3].id).await;
+    let events = history(&store, &found(&store, "alpha"), documents[3].id).await;
     assert_eq!(events.iter().map(|event| event.status).collect::<Vec<_>>(), [Status::Pending, Status::Completed]);
-    assert_eq!(store.rejects.list(&id("alpha"), 10, None).await.unwrap().items[0].reason, "status is missing");
+    assert_eq!(
+        store.rejects.list(&found(&store, "alpha"), 10, None).await.unwrap().items[0].reason,
+        "status is missing"
+    );
 
     // Its documents are known, and new events follow.
     let known = NewEvent {
         vendor: Vendor::Gini,
         duplicate_rule: DuplicateRule::KnownDocument,
+        client: found(&store, "alpha"),
         ..unkeyed("alpha", "slow-1", Status::Pending)
     };
     let outcome = store.log.append(known).await.unwrap();
     assert!(matches!(&outcome, AppendOutcome::Duplicate { id, .. } if id.sequence == 7), "{outcome:?}");
-    let new = NewEvent { now: documents[0].updated, ..unkeyed("beta", "new", Status::Completed) };
+    let new = NewEvent {
+        client: found(&store, "beta"),
+        now: documents[0].updated,
+        ..unkeyed("beta", "new", Status::Completed)
+    };
     let outcome = store.log.append(new).await.unwrap();
     assert!(matches!(&outcome, AppendOutcome::Stored(event) if event.id.sequence == 9), "{outcome:?}");
 }
@@ -90,7 +107,7 @@ async fn version_1_deliveries_are_found_and_continued() {
     let store = open(&files);
     let states = async |store: &Store| {
         let query = DeliveryQuery { limit: 100, ..DeliveryQuery::default() };
-        let deliveries = store.outbox.deliveries(&id("alpha"), query).await.unwrap();
+        let deliveries = store.outbox.deliveries(&found(store, "alpha"), query).await.unwrap();
         deliveries.items.iter().map(|found| (found.id, found.state, found.attempts.len())).collect::<Vec<_>>()
     };
     use DeliveryState::{Dead, Delivered, Pending};
@@ -108,7 +125,7 @@ async fn version_1_deliveries_are_found_and_continued() {
     assert_eq!(states(&store).await, before);
     let queues = store.outbox.ready().await.unwrap();
     assert_eq!(queues.len(), 2, "{queues:?}");
-    let slow = QueueKey { client: id("alpha"), endpoint: Endpoint::Notification("slow".parse().unwrap()) };
+    let slow = QueueKey { client: id("alpha").id, endpoint: Endpoint::Notification("slow".parse().unwrap()) };
     let now = store.outbox.backlog().await.unwrap().oldest_due.unwrap().plus(std::time::Duration::from_secs(60));
     for queue in queues {
         let page = store.outbox.due(&queue, now, 10, Vec::new()).await.unwrap();
@@ -127,7 +144,11 @@ async fn version_1_deliveries_are_found_and_continued() {
     }
     let name = "dead".parse().unwrap();
     assert_eq!(
-        store.outbox.retry_failed(&id("alpha"), &name, docrelay::domain::Timestamp::from_millis(0), now).await.unwrap(),
+        store
+            .outbox
+            .retry_failed(&found(&store, "alpha"), &name, docrelay::domain::Timestamp::from_millis(0), now)
+            .await
+            .unwrap(),
         2
     );
     assert_eq!(store.outbox.backlog().await.unwrap().pending, 5);

@@ -192,7 +192,7 @@ pub(crate) async fn removed_client_leaves_no_delivery(factory: impl StoreFactory
     stored(&store, registration("x", route_to_callback("https://app.example.com/"))).await;
     let number = due(&store, &main, at(0)).await[0];
     let (removed, late) = tokio::join!(
-        store.registry.remove_client(&id("a")),
+        store.registry.remove_client(&id("a").id),
         store.outbox.record_attempt(record(&main, number, None, Disposition::Delivered, at(0)))
     );
     removed.unwrap();

@@ -25,7 +25,7 @@ pub(crate) fn default_notification(name: &str, format: Format) -> Notification {
 
 /// The delivery queue of a notification.
 pub(crate) fn notification_queue(client: &str, name: &str) -> QueueKey {
-    QueueKey { client: id(client), endpoint: Endpoint::Notification(name.parse().unwrap()) }
+    QueueKey { client: id(client).id, endpoint: Endpoint::Notification(name.parse().unwrap()) }
 }
 
 /// A store whose client `a` has the default notification `main` in the format `gini`.

@@ -70,7 +70,7 @@ async fn files_are_readable_by_owner_only() {
         assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{:?}", file.path());
         seen += 1;
     }
-    assert_eq!(seen, 4, "the database, -wal, -shm and .lock");
+    assert_eq!(seen, 5, "the database, -wal, -shm, .lock and .run");
 }
 
 fn refusal(options: Options) -> OpenError {
@@ -146,7 +146,7 @@ async fn failed_write_is_refused_and_next_succeeds() {
     let refused = futures::future::join_all((2..20).map(|number| store.log.append(new_document("a", number)))).await;
     assert!(refused.iter().all(|answer| matches!(answer, Err(StoreError::Unavailable(_)))), "{refused:?}");
     assert!(matches!(store.log.probe().await, Err(StoreError::Unavailable(_))));
-    assert!(matches!(store.registry.remove_client(&id("a")).await, Err(StoreError::Unavailable(_))));
+    assert!(matches!(store.registry.remove_client(&id("a").id).await, Err(StoreError::Unavailable(_))));
     assert!(matches!(store.log.prune(at(0)).await, Err(StoreError::Unavailable(_))));
     assert_eq!(sequences(&store, "a").await, [before], "reads still succeed");
     other.execute_batch("COMMIT").unwrap();
@@ -174,7 +174,7 @@ async fn interrupted_client_removal_completes_on_reopen() {
     assert_eq!(db.execute("UPDATE client SET name = NULL, secrets = x'' WHERE name = 'a'", []).unwrap(), 1);
     drop(db);
     let store = files.open(retention()).await;
-    assert!(store.registry.client(&id("a")).is_none());
+    assert!(store.registry.client(&id("a").id).is_none());
     // Pruning runs after the removal, so its result means that both have completed.
     assert_eq!(store.log.prune(at(0)).await.unwrap(), 0);
     assert_eq!(sequences(&store, "b").await, [other]);

@@ -9,6 +9,7 @@ use jsonwebtoken::{EncodingKey, Header};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::auth::KeyStatus;
 use crate::domain::{Client, ClientId, Hook, Notification, NotificationState, Secret};
 use crate::store::StoreFuture;
 
@@ -34,10 +35,10 @@ impl Registry for Clients {
     fn client(&self, id: &ClientId) -> Option<Arc<Client>> {
         self.0.lock().expect("sound").get(id).cloned()
     }
-    fn hook_by_key(&self, _: &str) -> Option<(ClientId, Arc<Hook>)> {
+    fn hook_by_key(&self, _: &str) -> Option<(ClientRef, Arc<Hook>)> {
         None
     }
-    fn hooks(&self, _: &ClientId) -> Vec<Arc<Hook>> {
+    fn hooks(&self, _: &ClientRef) -> Vec<Arc<Hook>> {
         Vec::new()
     }
     fn hook_count(&self) -> usize {
@@ -46,34 +47,34 @@ impl Registry for Clients {
     fn add_client(&self, _: Client) -> StoreFuture<'_, ()> {
         Box::pin(async { Ok(()) })
     }
-    fn update_client(&self, _: Client) -> StoreFuture<'_, ()> {
+    fn update_client(&self, _: &Client, _: Client) -> StoreFuture<'_, ()> {
         Box::pin(async { Ok(()) })
     }
     fn remove_client(&self, _: &ClientId) -> StoreFuture<'_, ()> {
         Box::pin(async { Ok(()) })
     }
-    fn add_hook(&self, _: &ClientId, _: Hook) -> StoreFuture<'_, ()> {
+    fn add_hook(&self, _: &ClientRef, _: Hook) -> StoreFuture<'_, ()> {
         Box::pin(async { Ok(()) })
     }
-    fn update_hook(&self, _: &ClientId, _: Hook) -> StoreFuture<'_, ()> {
+    fn update_hook(&self, _: &ClientRef, _: &Hook, _: Hook) -> StoreFuture<'_, ()> {
         Box::pin(async { Ok(()) })
     }
-    fn remove_hook(&self, _: &ClientId, _: &str) -> StoreFuture<'_, ()> {
+    fn remove_hook(&self, _: &ClientRef, _: &str) -> StoreFuture<'_, ()> {
         Box::pin(async { Ok(()) })
     }
-    fn notifications(&self, _: &ClientId) -> Vec<Arc<Notification>> {
+    fn notifications(&self, _: &ClientRef) -> Vec<Arc<Notification>> {
         Vec::new()
     }
-    fn add_notification(&self, _: &ClientId, _: Notification) -> StoreFuture<'_, ()> {
+    fn add_notification(&self, _: &ClientRef, _: Notification) -> StoreFuture<'_, ()> {
         Box::pin(async { Ok(()) })
     }
-    fn update_notification(&self, _: &ClientId, _: &Notification, _: Notification) -> StoreFuture<'_, ()> {
+    fn update_notification(&self, _: &ClientRef, _: &Notification, _: Notification) -> StoreFuture<'_, ()> {
         Box::pin(async { Ok(()) })
     }
-    fn set_notification_state(&self, _: &ClientId, _: &Notification, _: NotificationState) -> StoreFuture<'_, ()> {
+    fn set_notification_state(&self, _: &ClientRef, _: &Notification, _: NotificationState) -> StoreFuture<'_, ()> {
         Box::pin(async { Ok(()) })
     }
-    fn remove_notification(&self, _: &ClientId, _: &str) -> StoreFuture<'_, ()> {
+    fn remove_notification(&self, _: &ClientRef, _: &str) -> StoreFuture<'_, ()> {
         Box::pin(async { Ok(()) })
     }
 }
@@ -82,6 +83,10 @@ const HOUR: Duration = Duration::from_secs(3600);
 
 fn id(name: &str) -> ClientId {
     name.parse().expect("a good name")
+}
+
+fn acme() -> ClientRef {
+    ClientRef { id: id("acme"), created: at(5_000) }
 }
 
 fn at(seconds: i64) -> Timestamp {
@@ -109,7 +114,7 @@ impl Relay {
     }
 
     fn token(&self) -> String {
-        self.keys.issue(&id("acme"), &Scopes::ALL, HOUR, at(NOW)).expect("signed")
+        self.keys.issue(&acme(), &Scopes::ALL, HOUR, at(NOW)).expect("signed")
     }
 
     /// Signs arbitrary claims with the relay's own key.
@@ -149,8 +154,8 @@ fn issued_token_carries_client_scopes_and_expiry() {
     let relay = Relay::start();
     let token = relay.token();
     let grant = relay.auth.check(&token, at(NOW)).expect("good");
-    let expected =
-        Grant { client: id("acme"), scopes: Scopes::ALL, issued: at(NOW), expires: at(NOW + 3600), ticket: None };
+    let expected = Grant { client: acme(), expires: at(NOW + 3600), ticket: None, ..grant.clone() };
+    assert_eq!(grant.scopes, Scopes::ALL);
     assert_eq!(grant, expected);
     assert_eq!(relay.auth.check(&token, at(NOW)), Ok(expected), "the cached grant is the same");
     assert_ne!(relay.token(), token, "each has a jti of its own");
@@ -188,8 +193,20 @@ fn recreated_client_does_not_inherit_tokens() {
     assert!(relay.auth.check(&token, at(NOW)).is_ok());
     relay.clients.put("acme", at(NOW + 1));
     assert_eq!(relay.auth.check(&token, at(NOW + 1)), Err(AuthError::UnknownClient));
-    relay.clients.put("acme", Timestamp::from_millis(NOW * 1000 + 999));
-    assert!(relay.auth.check(&token, at(NOW + 1)).is_ok(), "`iat` has whole seconds");
+    relay.clients.put("acme", Timestamp::from_millis(NOW * 1000 + 1));
+    assert_eq!(relay.auth.check(&token, at(NOW + 1)), Err(AuthError::UnknownClient), "`iat` has whole seconds");
+}
+
+#[test]
+fn token_without_creation_claim_needs_older_client() {
+    let relay = Relay::start();
+    let token = relay.forge(&relay.header(), &claims());
+    for (created_ms, good) in [(NOW * 1000 + 999, true), (NOW * 1000 + 1000, false)] {
+        relay.clients.put("acme", Timestamp::from_millis(created_ms));
+        let checked = relay.auth.check(&token, at(NOW + 1));
+        assert_eq!(checked.map(|grant| grant.client.created.millis()).ok(), good.then_some(created_ms));
+    }
+    assert_eq!(relay.with(json!({"client_created": i64::MIN})), Err(AuthError::UnknownClient));
 }
 
 #[test]
@@ -295,7 +312,7 @@ fn verified_token_cache_is_bounded_and_drops_expired_tokens() {
     let relay = Relay::start();
     let cache = &relay.auth.inner.verified;
     let grant =
-        |end| Grant { client: id("acme"), scopes: Scopes::ALL, issued: at(NOW), expires: at(end), ticket: None };
+        |end| Grant { client: acme(), scopes: Scopes::ALL, key: KeyStatus::default(), expires: at(end), ticket: None };
     for n in 0..MAX_CACHED_TOKENS as u64 {
         let mut cache_key = [0; 32];
         cache_key[..8].copy_from_slice(&n.to_le_bytes());
@@ -319,16 +336,15 @@ fn keys_are_added_and_retired_without_restart() {
     Keys::open_or_create(other.path(), at(2_000_000_000)).expect("made");
     let new_file = std::fs::read_dir(other.path()).expect("listed").next().expect("one").expect("entry").path();
     std::fs::rename(&new_file, relay._home.path().join(new_file.file_name().expect("a name"))).expect("moved");
-    assert!(relay.auth.check(&old, at(NOW)).is_ok());
-
-    relay.auth.reload_keys().expect("read");
+    relay.auth.reload_keys(at(NOW)).expect("read");
     let new = relay.token();
-    assert!(relay.auth.check(&old, at(NOW)).is_ok(), "both keys verify");
+    let grant = relay.auth.check(&old, at(NOW)).expect("both keys verify");
     assert!(relay.auth.check(&new, at(NOW)).is_ok());
 
     std::fs::remove_file(old_file).expect("deleted");
-    relay.auth.reload_keys().expect("read");
+    relay.auth.reload_keys(at(NOW)).expect("read");
     assert_eq!(relay.auth.check(&old, at(NOW)), Err(AuthError::UnknownKey), "also if it was cached");
+    assert_eq!(relay.auth.check_grant(&grant, at(NOW)), Err(AuthError::UnknownKey));
     assert!(relay.auth.check(&new, at(NOW)).is_ok());
 }
 
@@ -360,8 +376,8 @@ fn largest_ticket_is_accepted() {
     let bearer = relay.auth.check(&relay.token(), at(NOW)).expect("good");
     let ids = (0..100).map(|n| crate::domain::DocumentId::new(uuid::Uuid::from_u128(n))).collect();
     let ticket = Ticket::new(Some(ids)).expect("few enough");
-    let grant = Grant { client: id(&"a".repeat(64)), ..bearer };
-    relay.clients.put(grant.client.as_str(), at(NOW));
+    let grant = Grant { client: ClientRef { id: id(&"a".repeat(64)), created: at(NOW) }, ..bearer };
+    relay.clients.put(grant.client.id.as_str(), at(NOW));
     let (token, _) = relay.keys.issue_ticket(&grant, &ticket, Ticket::DEFAULT_TTL, at(NOW)).expect("signed");
     assert_eq!(relay.auth.check(&token, at(NOW)).map(|grant| grant.ticket), Ok(Some(ticket)), "{}", token.len());
 }

@@ -92,7 +92,7 @@ pub(in crate::http) async fn list_clients(context: Arc<Context>, _: Request) -> 
     let clients = clients.iter().map(|client| ClientJson {
         client_id: &client.id,
         create_time: client.created,
-        hooks: context.hooks.list(&client.id).len(),
+        hooks: context.hooks.list(&client.reference()).len(),
     });
     Ok(response::json(StatusCode::OK, &ClientList { clients: clients.collect() }))
 }

@@ -43,6 +43,7 @@ pub(in crate::http) async fn stream(context: Arc<Context>, request: Request) -> 
         fields: fields(&request),
         framing: request.framing,
         expires: grant.expires,
+        revoked: grant.key.flag(),
         now,
     };
     if request.method == Method::HEAD {

@@ -9,8 +9,8 @@ use http::{HeaderValue, Method, StatusCode};
 use serde::{Deserialize, Deserializer, Serialize};
 use warp::reply::Response;
 
-use crate::auth::{Grant, Scope, Scopes, Ticket, basic, check_client_secret, expires_in};
-use crate::domain::{ClientId, Timestamp};
+use crate::auth::{Grant, JWKS_MAX_AGE, Scope, Scopes, Ticket, basic, check_client_secret, expires_in};
+use crate::domain::{ClientRef, Timestamp};
 use crate::http::Context;
 use crate::http::request::Request;
 use crate::http::response::{self, HandlerResult, Problem};
@@ -119,7 +119,7 @@ fn authenticate(
     request: &Request,
     parameters: &HashMap<String, String>,
     now: Timestamp,
-) -> Result<ClientId, OauthError> {
+) -> Result<ClientRef, OauthError> {
     let failed = || OauthError::new("invalid_client", "the client id or its secret is wrong or missing");
     let (id, secret) = match (request.header("authorization"), parameters.get("client_secret")) {
         (Some(_), Some(_)) => {
@@ -133,7 +133,7 @@ fn authenticate(
         (None, None) => return Err(failed()),
     };
     let client = id.parse().ok().and_then(|id| context.clients.get(&id)).ok_or_else(failed)?;
-    if check_client_secret(&client, &secret, now) { Ok(client.id.clone()) } else { Err(failed()) }
+    if check_client_secret(&client, &secret, now) { Ok(client.reference()) } else { Err(failed()) }
 }
 
 /// The body of `POST /events/ticket`, which may be empty.
@@ -188,6 +188,8 @@ fn ticket_ttl(seconds: Option<u64>) -> Result<Duration, Problem> {
 /// `GET /.well-known/jwks.json`
 pub(in crate::http) async fn jwks(context: Arc<Context>, _: Request) -> HandlerResult {
     let mut response = response::json_bytes(StatusCode::OK, context.keys.jwks_json());
-    response.headers_mut().insert("cache-control", HeaderValue::from_static("public, max-age=300"));
+    if let Ok(value) = HeaderValue::from_str(&format!("public, max-age={}", JWKS_MAX_AGE.as_secs())) {
+        response.headers_mut().insert("cache-control", value);
+    }
     Ok(response)
 }

@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use warp::reply::Response;
 
 use crate::delivery::{MAX_HOPS, SENDER_HEADER, hop_count, sender_id};
-use crate::domain::{ClientId, EventId, Hook, Timestamp, Vendor};
+use crate::domain::{ClientRef, EventId, Hook, Timestamp, Vendor};
 use crate::http::Context;
 use crate::http::request::{BodyError, Request};
 use crate::http::response::{self, HandlerResult, Problem};
@@ -34,12 +34,12 @@ pub(in crate::http) async fn receive(context: Arc<Context>, mut request: Request
 /// The response or the problem, each with the outcome that the metric of webhooks counts.
 type WebhookResult = Result<(IngestOutcome, Response), (IngestOutcome, Problem)>;
 
-async fn process(context: &Context, request: &mut Request, client: &ClientId, hook: &Hook) -> WebhookResult {
+async fn process(context: &Context, request: &mut Request, client: &ClientRef, hook: &Hook) -> WebhookResult {
     if context.hook_rate_limiter.check_key(&hook.id).is_err() {
         let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "this hook is called too often");
         return Err((IngestOutcome::RateLimited, problem.with_header("retry-after", "1")));
     }
-    if request.header(SENDER_HEADER).is_some_and(|sent| sent == sender_id(context.ingest.epoch(), client)) {
+    if request.header(SENDER_HEADER).is_some_and(|sent| sent == sender_id(context.ingest.epoch(), &client.id)) {
         let why = "this is an event of this relay and this client: a notification leads back to a hook of its own";
         return Err((IngestOutcome::Looped, Problem::new(StatusCode::LOOP_DETECTED, why)));
     }

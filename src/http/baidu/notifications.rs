@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use warp::Reply;
 use warp::reply::Response;
 
-use crate::domain::{ClientId, Credential, Format, Notification, NotificationName, Timestamp};
+use crate::domain::{ClientRef, Credential, Format, Notification, NotificationName, Timestamp};
 use crate::http::Context;
 use crate::http::api::deliveries::AttemptJson;
 use crate::http::baidu::BceError;
@@ -58,7 +58,7 @@ fn format_time(time: Timestamp) -> String {
 }
 
 /// `GET /v{n}/notification`, oldest first.
-pub(in crate::http) async fn list(context: Arc<Context>, _: Request, client: ClientId) -> BaiduResult {
+pub(in crate::http) async fn list(context: Arc<Context>, _: Request, client: ClientRef) -> BaiduResult {
     #[derive(Serialize)]
     struct NotificationList<'a> {
         notifications: Vec<NotificationJson<'a>>,
@@ -69,20 +69,20 @@ pub(in crate::http) async fn list(context: Arc<Context>, _: Request, client: Cli
 }
 
 /// `POST /v{n}/notification`. Baidu's response has no body; SDKs ignore this one, and a person sees what was created.
-pub(in crate::http) async fn create(context: Arc<Context>, mut request: Request, client: ClientId) -> BaiduResult {
+pub(in crate::http) async fn create(context: Arc<Context>, mut request: Request, client: ClientRef) -> BaiduResult {
     let new: NewNotification = request.read_json(context.body_limits()).await?;
     let created = context.notifications.add(&client, new, Timestamp::now()).await?;
     Ok(notification_response(&created))
 }
 
 /// `GET /v{n}/notification/{name}`
-pub(in crate::http) async fn show(context: Arc<Context>, request: Request, client: ClientId) -> BaiduResult {
+pub(in crate::http) async fn show(context: Arc<Context>, request: Request, client: ClientRef) -> BaiduResult {
     let notification = context.notifications.get(&client, &name(&request)?)?;
     Ok(notification_response(&notification))
 }
 
 /// `PUT /v{n}/notification/{name}`
-pub(in crate::http) async fn change(context: Arc<Context>, mut request: Request, client: ClientId) -> BaiduResult {
+pub(in crate::http) async fn change(context: Arc<Context>, mut request: Request, client: ClientRef) -> BaiduResult {
     let name = name(&request)?;
     let change: NotificationChange = request.read_json(context.body_limits()).await?;
     let changed = context.notifications.change(&client, &name, change, Timestamp::now()).await?;
@@ -90,19 +90,19 @@ pub(in crate::http) async fn change(context: Arc<Context>, mut request: Request,
 }
 
 /// `DELETE /v{n}/notification/{name}`: `200` without a body like Baidu, not `204`.
-pub(in crate::http) async fn delete(context: Arc<Context>, request: Request, client: ClientId) -> BaiduResult {
+pub(in crate::http) async fn delete(context: Arc<Context>, request: Request, client: ClientRef) -> BaiduResult {
     context.notifications.remove(&client, &name(&request)?).await?;
     Ok(StatusCode::OK.into_response())
 }
 
 /// `POST /v{n}/notification/{name}/verify`
-pub(in crate::http) async fn verify(context: Arc<Context>, request: Request, client: ClientId) -> BaiduResult {
+pub(in crate::http) async fn verify(context: Arc<Context>, request: Request, client: ClientRef) -> BaiduResult {
     let verified = context.notifications.verify(&client, &name(&request)?, Timestamp::now()).await?;
     Ok(notification_response(&verified))
 }
 
 /// `POST /v{n}/notification/{name}/recover` `{"since":…}`: retries the deliveries that failed for good since then.
-pub(in crate::http) async fn recover(context: Arc<Context>, mut request: Request, client: ClientId) -> BaiduResult {
+pub(in crate::http) async fn recover(context: Arc<Context>, mut request: Request, client: ClientRef) -> BaiduResult {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Recovery {
@@ -121,7 +121,7 @@ pub(in crate::http) async fn recover(context: Arc<Context>, mut request: Request
 }
 
 /// `POST /v{n}/notification/{name}/test`: sends one test event now. The response is the attempt, failed or not.
-pub(in crate::http) async fn test(context: Arc<Context>, request: Request, client: ClientId) -> BaiduResult {
+pub(in crate::http) async fn test(context: Arc<Context>, request: Request, client: ClientRef) -> BaiduResult {
     let attempt = context.notifications.test(&client, &name(&request)?, Timestamp::now()).await?;
     Ok(response::json(StatusCode::OK, &AttemptJson::new(&attempt)))
 }

@@ -10,7 +10,6 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::OpenError;
 use super::tables::identity::{self, DocumentIds, LogIdentity};
 use super::tables::{columns, schema};
-use crate::domain::Epoch;
 
 /// One step: the statements that lead from the version before to this one. They run in one transaction.
 pub(super) struct Migration {
@@ -55,15 +54,12 @@ pub(super) fn create_or_migrate(db: &mut Connection, path: &Path, migrations: &[
 
 /// Creates the tables and the identity of a new log, all or nothing.
 fn create(db: &mut Connection, path: &Path, migrations: &[Migration]) -> Result<(), OpenError> {
-    let mut random = [0; 14];
-    getrandom::fill(&mut random).map_err(|e| OpenError::unusable(path, e))?;
-    let (epoch, node) = random.split_at(8);
-    // 52 bits: the epoch is exact as a floating-point number.
-    let epoch = epoch.iter().fold(0, |number: u64, byte| (number << 8 | u64::from(*byte)) & 0xf_ffff_ffff_ffff);
-    let mut node: [u8; 6] = node.try_into().unwrap_or_default();
+    let epoch = identity::random_epoch().map_err(|e| OpenError::unusable(path, e))?;
+    let mut node = [0; 6];
+    getrandom::fill(&mut node).map_err(|e| OpenError::unusable(path, e))?;
     // The multicast bit of RFC 9562.
     node[0] |= 1;
-    let identity = LogIdentity { epoch: Epoch::new(epoch.max(1)), document_ids: DocumentIds { node } };
+    let identity = LogIdentity { epoch, document_ids: DocumentIds { node } };
     let mut create = || -> rusqlite::Result<()> {
         // Before the first table, and outside of a transaction.
         db.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use super::SqliteStore;
 use super::tables::events::EventReader;
 use super::writer::command::{ReplySender, WriterCommand};
-use crate::domain::ClientId;
+use crate::domain::ClientRef;
 use crate::store::StoreError;
 
 const UNKNOWN_CLIENT: StoreError = StoreError::NotFound("client");
@@ -25,13 +25,13 @@ impl SqliteStore {
     }
 
     /// The number that the client's rows have.
-    fn number(&self, client: &ClientId) -> Result<i64, StoreError> {
+    fn number(&self, client: &ClientRef) -> Result<i64, StoreError> {
         self.shared.registry.number(client).ok_or(UNKNOWN_CLIENT)
     }
 
-    fn event_reader(&self, client: &ClientId) -> Result<EventReader, StoreError> {
+    fn event_reader(&self, client: &ClientRef) -> Result<EventReader, StoreError> {
         let epoch = self.shared.identity.epoch;
-        Ok(EventReader { epoch, client: client.clone(), number: self.number(client)? })
+        Ok(EventReader { epoch, client: client.id.clone(), number: self.number(client)? })
     }
 
     /// Raises the head to a sequence that `result` shows. A reader may see a commit before the writer has set the head; a

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::tables::document_fifo::QueueRow;
 use super::tables::registry::{ClientRow, NotificationRow};
-use crate::domain::{Client, ClientId, Endpoint, Hook, NotificationName, QueueKey};
+use crate::domain::{Client, ClientId, ClientRef, Endpoint, Hook, NotificationName, QueueKey};
 
 /// All clients with their hooks and notifications.
 #[derive(Default)]
@@ -17,7 +17,7 @@ pub(super) struct CachedRegistry {
     /// The client of each number.
     pub(super) ids: HashMap<i64, ClientId>,
     /// By the key in the hook's address.
-    pub(super) hooks_by_key: HashMap<String, (ClientId, Arc<Hook>)>,
+    pub(super) hooks_by_key: HashMap<String, (ClientRef, Arc<Hook>)>,
 }
 
 pub(super) struct CachedClient {
@@ -77,39 +77,51 @@ impl ClientTargets {
     }
 }
 
+impl CachedRegistry {
+    /// The client, unless it was removed; another client may have its id now.
+    pub(super) fn find(&self, client: &ClientRef) -> Option<&CachedClient> {
+        self.clients.get(&client.id).filter(|entry| entry.client.created == client.created)
+    }
+}
+
+impl CachedClient {
+    fn targets(&self) -> ClientTargets {
+        ClientTargets { number: self.number, client: self.client.clone(), notifications: self.notifications.clone() }
+    }
+}
+
 impl RegistryCache {
     pub(super) fn new(rows: Vec<ClientRow>) -> Self {
         let mut registry = CachedRegistry::default();
         for ClientRow { number, client, hooks, notifications } in rows {
-            let id = client.id.clone();
             for hook in &hooks {
-                registry.hooks_by_key.insert(hook.key.expose().to_owned(), (id.clone(), hook.clone()));
+                registry.hooks_by_key.insert(hook.key.expose().to_owned(), (client.reference(), hook.clone()));
             }
             let notifications = Arc::new(notifications);
-            registry.ids.insert(number, id.clone());
-            registry.clients.insert(id, CachedClient { number, client, hooks, notifications });
+            registry.ids.insert(number, client.id.clone());
+            registry.clients.insert(client.id.clone(), CachedClient { number, client, hooks, notifications });
         }
         Self(RwLock::new(registry))
     }
 
     /// The client's number, which its rows have.
-    pub(super) fn number(&self, client: &ClientId) -> Option<i64> {
-        self.read().clients.get(client).map(|entry| entry.number)
+    pub(super) fn number(&self, client: &ClientRef) -> Option<i64> {
+        self.read().find(client).map(|entry| entry.number)
+    }
+
+    pub(super) fn targets(&self, client: &ClientRef) -> Option<ClientTargets> {
+        self.read().find(client).map(CachedClient::targets)
+    }
+
+    /// The targets of the client that has this id at present. For queues, whose deliveries have numbers of their own.
+    pub(super) fn present_targets(&self, client: &ClientId) -> Option<ClientTargets> {
+        self.read().clients.get(client).map(CachedClient::targets)
     }
 
     /// The client with this number; `None` when it was removed.
     pub(super) fn targets_of_number(&self, number: i64) -> Option<ClientTargets> {
         let registry = self.read();
-        let entry = registry.clients.get(registry.ids.get(&number)?)?;
-        Some(ClientTargets { number, client: entry.client.clone(), notifications: entry.notifications.clone() })
-    }
-
-    pub(super) fn targets(&self, client: &ClientId) -> Option<ClientTargets> {
-        self.read().clients.get(client).map(|entry| ClientTargets {
-            number: entry.number,
-            client: entry.client.clone(),
-            notifications: entry.notifications.clone(),
-        })
+        registry.clients.get(registry.ids.get(&number)?).map(CachedClient::targets)
     }
 
     /// The numbers of all clients.

@@ -33,6 +33,7 @@ use self::jobs::Jobs;
 use self::receive::receive_until;
 use self::registry_change::{RegistryChange, RemainingWork};
 use super::retention::SliceBudget;
+use super::run_marker::RunMarker;
 use super::tables::columns;
 use super::tables::identity::{LogCounters, LogIdentity};
 use super::{CommitReport, OnCommit, Shared};
@@ -64,6 +65,7 @@ pub(super) struct Writer {
     pub(super) retention: Retention,
     pub(super) jobs: Jobs,
     pub(super) checkpointer: Checkpointer,
+    pub(super) marker: RunMarker,
     pub(super) seal: Arc<dyn Seal>,
     pub(super) on_commit: Option<OnCommit>,
     /// Whether the last transaction failed: only a change is logged.
@@ -289,6 +291,7 @@ impl Writer {
         drop(queue);
         self.shared.tails.end();
         self.checkpointer.stop(&self.db);
+        self.marker.write(&self.db);
         if let Err((_, error)) = self.db.close() {
             tracing::warn!(%error, "database not closed cleanly; nothing acknowledged is lost");
         }

@@ -297,6 +297,10 @@ impl SubscriberTable {
 
     pub(super) fn stop(&self) {
         self.stopping.store(true, Ordering::SeqCst);
+        self.wake();
+    }
+
+    pub(super) fn wake(&self) {
         for entry in &self.channels {
             entry.channel.changed.notify_waiters();
         }

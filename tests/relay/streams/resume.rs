@@ -210,3 +210,27 @@ fn foreign_event_id_gives_position_but_no_events() {
     let mut reset = fixture.relay.follow_from(&other_token, "garbage");
     assert_reset(&reset.next_event(), "unknown", &foreign[0]);
 }
+
+#[test]
+fn restored_backup_gets_reset_with_reason_epoch() {
+    let mut fixture = Fixture::start();
+    let database = fixture.relay.data_dir().join("docrelay.db");
+    let backup = fixture.relay.data_dir().join("backup.db");
+    let first = fixture.complete(1);
+    fixture.relay.stop();
+    std::fs::copy(&database, &backup).expect("a backup");
+    fixture.relay.restart();
+    let lost = fixture.complete(2);
+    fixture.relay.stop();
+    std::fs::copy(&backup, &database).expect("a restored backup");
+    fixture.relay.restart();
+    fixture.relay.wait_for_output("database is a copy");
+
+    let next = fixture.complete(3);
+    assert_ne!(next, lost, "no id is given out twice");
+    let (epoch, _) = next.split_once('.').expect("an id");
+    let mut stream = after(&fixture, &lost);
+    assert_reset(&stream.next_event(), "epoch", &format!("{epoch}.1"));
+    assert_eq!(stream.event_ids(2), [format!("{epoch}.1"), next.clone()]);
+    assert_ne!(first, format!("{epoch}.1"));
+}

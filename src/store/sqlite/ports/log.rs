@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 
-use crate::domain::{ClientId, DocumentId, Epoch, SharedEvent, Timestamp};
+use crate::domain::{ClientRef, DocumentId, Epoch, SharedEvent, Timestamp};
 use crate::store::sqlite::SqliteStore;
 use crate::store::sqlite::tables::{documents, rejects};
 use crate::store::sqlite::writer::command::{BatchCommand, BatchItem, CommandReply, WriterCommand};
@@ -30,7 +30,7 @@ impl Log for SqliteStore {
         )
     }
 
-    fn events_after(&self, client: &ClientId, sequence: u64, limit: PageLimit) -> StoreFuture<'_, LogPage> {
+    fn events_after(&self, client: &ClientRef, sequence: u64, limit: PageLimit) -> StoreFuture<'_, LogPage> {
         let reader = self.event_reader(client);
         Box::pin(async move {
             let reader = reader?;
@@ -41,7 +41,7 @@ impl Log for SqliteStore {
 
     fn document_events_after(
         &self,
-        client: &ClientId,
+        client: &ClientRef,
         documents: Vec<DocumentId>,
         sequence: u64,
         limit: PageLimit,
@@ -59,7 +59,7 @@ impl Log for SqliteStore {
         self.shared.tails.add(&self.shared.head)
     }
 
-    fn raw_request(&self, client: &ClientId, sequence: u64) -> StoreFuture<'_, Option<RawRequest>> {
+    fn raw_request(&self, client: &ClientRef, sequence: u64) -> StoreFuture<'_, Option<RawRequest>> {
         let reader = self.event_reader(client);
         Box::pin(async move {
             let reader = reader?;
@@ -67,7 +67,7 @@ impl Log for SqliteStore {
         })
     }
 
-    fn documents(&self, client: &ClientId, query: DocumentQuery) -> StoreFuture<'_, DocumentPage> {
+    fn documents(&self, client: &ClientRef, query: DocumentQuery) -> StoreFuture<'_, DocumentPage> {
         let (epoch, number) = (self.shared.identity.epoch, self.number(client));
         Box::pin(async move {
             let number = number?;
@@ -76,7 +76,7 @@ impl Log for SqliteStore {
         })
     }
 
-    fn document(&self, client: &ClientId, id: DocumentId) -> StoreFuture<'_, Option<Document>> {
+    fn document(&self, client: &ClientRef, id: DocumentId) -> StoreFuture<'_, Option<Document>> {
         let (epoch, ids, number) = (self.shared.identity.epoch, self.shared.identity.document_ids, self.number(client));
         Box::pin(async move {
             let number = number?;
@@ -93,7 +93,7 @@ impl Log for SqliteStore {
 
     fn history(
         &self,
-        client: &ClientId,
+        client: &ClientRef,
         id: DocumentId,
         limit: usize,
         cursor: Option<u64>,
@@ -112,7 +112,7 @@ impl Log for SqliteStore {
         })
     }
 
-    fn event_counts(&self, client: &ClientId, since: Timestamp, limit: usize) -> StoreFuture<'_, EventCounts> {
+    fn event_counts(&self, client: &ClientRef, since: Timestamp, limit: usize) -> StoreFuture<'_, EventCounts> {
         let reader = self.event_reader(client);
         Box::pin(async move {
             let reader = reader?;
@@ -148,12 +148,12 @@ impl Log for SqliteStore {
 }
 
 impl RejectStore for SqliteStore {
-    fn add(&self, client: &ClientId, reject: Reject) -> StoreFuture<'_, u64> {
+    fn add(&self, client: &ClientRef, reject: Reject) -> StoreFuture<'_, u64> {
         let command = BatchCommand::AddReject { client: client.clone(), reject: Box::new(reject) };
         Box::pin(self.request(|reply| WriterCommand::Batch(BatchItem { command, reply: CommandReply::Number(reply) })))
     }
 
-    fn list(&self, client: &ClientId, limit: usize, before: Option<u64>) -> StoreFuture<'_, ListPage<Reject>> {
+    fn list(&self, client: &ClientRef, limit: usize, before: Option<u64>) -> StoreFuture<'_, ListPage<Reject>> {
         let number = self.number(client);
         Box::pin(async move {
             let number = number?;
@@ -161,7 +161,7 @@ impl RejectStore for SqliteStore {
         })
     }
 
-    fn get(&self, client: &ClientId, id: u64) -> StoreFuture<'_, Option<Reject>> {
+    fn get(&self, client: &ClientRef, id: u64) -> StoreFuture<'_, Option<Reject>> {
         let number = self.number(client);
         Box::pin(async move {
             let number = number?;
@@ -169,7 +169,7 @@ impl RejectStore for SqliteStore {
         })
     }
 
-    fn remove(&self, client: &ClientId, id: u64) -> StoreFuture<'_, ()> {
+    fn remove(&self, client: &ClientRef, id: u64) -> StoreFuture<'_, ()> {
         let command = BatchCommand::RemoveReject { client: client.clone(), id };
         Box::pin(self.request(|reply| WriterCommand::Batch(BatchItem { command, reply: CommandReply::Done(reply) })))
     }

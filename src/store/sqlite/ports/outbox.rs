@@ -3,7 +3,7 @@
 use std::future::ready;
 
 use super::UNKNOWN_CLIENT;
-use crate::domain::{ClientId, DocumentId, Endpoint, NotificationName, QueueKey, Timestamp};
+use crate::domain::{ClientRef, DocumentId, Endpoint, NotificationName, QueueKey, Timestamp};
 use crate::store::sqlite::SqliteStore;
 use crate::store::sqlite::ready_queues::{MAX_CHANGED, QUEUES_PER_PAGE, ReadyStep};
 use crate::store::sqlite::registry_cache::ClientTargets;
@@ -94,7 +94,7 @@ impl Outbox for SqliteStore {
         Box::pin(self.request(|reply| WriterCommand::Batch(BatchItem { command, reply: CommandReply::Done(reply) })))
     }
 
-    fn deliveries(&self, client: &ClientId, query: DeliveryQuery) -> StoreFuture<'_, ListPage<Delivery>> {
+    fn deliveries(&self, client: &ClientRef, query: DeliveryQuery) -> StoreFuture<'_, ListPage<Delivery>> {
         let (epoch, number) = (self.shared.identity.epoch, self.number(client));
         Box::pin(async move {
             let number = number?;
@@ -105,7 +105,7 @@ impl Outbox for SqliteStore {
 
     fn deliveries_of(
         &self,
-        client: &ClientId,
+        client: &ClientRef,
         document: DocumentId,
         query: DeliveryQuery,
     ) -> StoreFuture<'_, ListPage<Delivery>> {
@@ -123,7 +123,7 @@ impl Outbox for SqliteStore {
         })
     }
 
-    fn delivery(&self, client: &ClientId, id: u64) -> StoreFuture<'_, Option<Delivery>> {
+    fn delivery(&self, client: &ClientRef, id: u64) -> StoreFuture<'_, Option<Delivery>> {
         let (epoch, number) = (self.shared.identity.epoch, self.number(client));
         Box::pin(async move {
             let number = number?;
@@ -132,20 +132,21 @@ impl Outbox for SqliteStore {
         })
     }
 
-    fn retry(&self, client: &ClientId, id: u64, now: Timestamp) -> StoreFuture<'_, ()> {
+    fn retry(&self, client: &ClientRef, id: u64, now: Timestamp) -> StoreFuture<'_, ()> {
         let command = BatchCommand::RetryDelivery { client: client.clone(), id, now };
         Box::pin(self.request(|reply| WriterCommand::Batch(BatchItem { command, reply: CommandReply::Done(reply) })))
     }
 
     fn retry_failed(
         &self,
-        client: &ClientId,
+        client: &ClientRef,
         name: &NotificationName,
         since: Timestamp,
         now: Timestamp,
     ) -> StoreFuture<'_, u64> {
-        let key = QueueKey { client: client.clone(), endpoint: Endpoint::Notification(name.clone()) };
-        let row = self.queue_row(&key).and_then(|(_, row)| row.ok_or(StoreError::NotFound("notification")));
+        let key = QueueKey { client: client.id.clone(), endpoint: Endpoint::Notification(name.clone()) };
+        let targets = self.shared.registry.targets(client).ok_or(UNKNOWN_CLIENT);
+        let row = targets.and_then(|found| found.queue_row(&key.endpoint).ok_or(StoreError::NotFound("notification")));
         match row {
             Ok(row) => {
                 let queue = QueueSweep { key, row, now };
@@ -173,9 +174,9 @@ impl Outbox for SqliteStore {
 }
 
 impl SqliteStore {
-    /// The client of a queue, and the queue's rows; `None` for an unknown notification.
+    /// The client that has a queue's client id at present, and the queue's rows; `None` for an unknown notification.
     fn queue_row(&self, queue: &QueueKey) -> Result<(ClientTargets, Option<QueueRow>), StoreError> {
-        let targets = self.shared.registry.targets(&queue.client).ok_or(UNKNOWN_CLIENT)?;
+        let targets = self.shared.registry.present_targets(&queue.client).ok_or(UNKNOWN_CLIENT)?;
         let row = targets.queue_row(&queue.endpoint);
         Ok((targets, row))
     }

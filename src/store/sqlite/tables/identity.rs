@@ -25,7 +25,7 @@ const NUMBER_EPOCH_MILLIS: i64 = 1_767_225_600_000;
 /// The largest result of [`first_number`]: its UUID fits the 60 bits of a version 1 timestamp, with room to count on.
 const MAX_FIRST_NUMBER: i64 = 1 << 59;
 
-/// What the ids of this log are derived from. Constant for the life of the database.
+/// What the ids of this log are derived from. Constant while the store is open: only the start on a copy changes the epoch.
 #[derive(Clone, Copy)]
 pub(crate) struct LogIdentity {
     pub(crate) epoch: Epoch,
@@ -59,6 +59,15 @@ impl LogCounters {
         .execute(params![self.head, self.document, self.time.millis(), self.delivery])?;
         Ok(())
     }
+}
+
+/// A random epoch of 52 bits, which is exact as a floating-point number.
+///
+/// # Errors
+/// The system's random source failed.
+pub(crate) fn random_epoch() -> Result<Epoch, getrandom::Error> {
+    let number = getrandom::u64()? & 0xf_ffff_ffff_ffff;
+    Ok(Epoch::new(number.max(1)))
 }
 
 /// Writes the `state` row of a new database.

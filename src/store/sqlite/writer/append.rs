@@ -80,7 +80,7 @@ pub(super) fn append(
     tx.counters.time = time;
     Ok(AppendOutcome::Stored(Arc::new(Event {
         id: EventId { epoch: tx.context.identity.epoch, sequence: columns::unsigned(sequence) },
-        client: event.client.clone(),
+        client: event.client.id.clone(),
         document: document.uuid,
         status: event.update.status,
         json,

@@ -6,7 +6,7 @@ use super::append::append;
 use super::batch_tx::{ApplyError, BatchContext, BatchTx};
 use super::command::{BatchCommand, BatchItem, CommandOutput};
 use super::deliveries;
-use crate::domain::{ClientId, SharedEvent};
+use crate::domain::{ClientRef, SharedEvent};
 use crate::store::sqlite::registry_cache::ClientTargets;
 use crate::store::sqlite::tables::identity::LogCounters;
 use crate::store::sqlite::tables::rejects;
@@ -69,7 +69,8 @@ fn apply(tx: &mut BatchTx<'_>, command: &BatchCommand) -> Result<CommandOutput, 
             CommandOutput::Done
         }
         BatchCommand::RecordAttempt(record) => {
-            let targets = targets(tx, &record.queue.client)?;
+            let present = tx.context.registry.present_targets(&record.queue.client);
+            let targets = present.ok_or(StoreError::NotFound("client"))?;
             deliveries::record_attempt(&mut tx.write, &targets, record)?;
             CommandOutput::Done
         }
@@ -82,11 +83,11 @@ fn apply(tx: &mut BatchTx<'_>, command: &BatchCommand) -> Result<CommandOutput, 
     })
 }
 
-fn targets(tx: &BatchTx<'_>, client: &ClientId) -> Result<ClientTargets, StoreError> {
+fn targets(tx: &BatchTx<'_>, client: &ClientRef) -> Result<ClientTargets, StoreError> {
     tx.context.registry.targets(client).ok_or(StoreError::NotFound("client"))
 }
 
-fn client_number(tx: &BatchTx<'_>, client: &ClientId) -> Result<i64, StoreError> {
+fn client_number(tx: &BatchTx<'_>, client: &ClientRef) -> Result<i64, StoreError> {
     tx.context.registry.number(client).ok_or(StoreError::NotFound("client"))
 }
 

@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 
 use super::bulk_update::BulkUpdate;
 use super::registry_change::RegistryChange;
-use crate::domain::{ClientId, Timestamp};
+use crate::domain::{ClientRef, Timestamp};
 use crate::store::{AppendOutcome, AttemptRecord, NewEvent, Reject, StoreError};
 
 /// Dropping it replies [`StoreError::Stopped`].
@@ -41,16 +41,16 @@ pub(crate) struct BatchItem {
 pub(crate) enum BatchCommand {
     Append(Box<NewEvent>),
     AddReject {
-        client: ClientId,
+        client: ClientRef,
         reject: Box<Reject>,
     },
     RemoveReject {
-        client: ClientId,
+        client: ClientRef,
         id: u64,
     },
     RecordAttempt(Box<AttemptRecord>),
     RetryDelivery {
-        client: ClientId,
+        client: ClientRef,
         id: u64,
         now: Timestamp,
     },

@@ -179,7 +179,7 @@ impl Destination {
         let new = NewDelivery { id, sequence: document.last_seq, size, document: document.uuid, now: event.now };
         DocumentFifo { target: &target, document: document.number }.push(&mut tx.write, &new)?;
         tx.counters.delivery = id;
-        tx.write.mark_ready(QueueKey { client: event.client.clone(), endpoint: self.target.endpoint() });
+        tx.write.mark_ready(QueueKey { client: event.client.id.clone(), endpoint: self.target.endpoint() });
         Ok(())
     }
 }

@@ -11,7 +11,7 @@ use super::command::{BatchCommand, BatchItem, CommandReply};
 use super::notification_edit::NotificationEdit;
 use super::registry_change::RegistryChange;
 use crate::domain::{
-    Client, ClientId, Format, Notification, NotificationState, Secret, Status, Timestamp, Update, Vendor,
+    Client, ClientRef, Format, Notification, NotificationState, Secret, Status, Timestamp, Update, Vendor,
 };
 use crate::store::sqlite::{Options, SqliteStore, prepare};
 use crate::store::{
@@ -31,8 +31,8 @@ impl Seal for PlainText {
     }
 }
 
-fn client_id() -> ClientId {
-    "a".parse().expect("a valid value")
+fn client_ref() -> ClientRef {
+    ClientRef { id: "a".parse().expect("a valid value"), created: Timestamp::from_millis(0) }
 }
 
 /// A writer without its thread, and a client in its database.
@@ -62,7 +62,7 @@ fn writer(directory: &tempfile::TempDir) -> (Writer, SqliteStore) {
     };
     let (mut writer, _commands, store) = prepare(options).expect("a new database");
     let client =
-        Client { id: client_id(), created: Timestamp::from_millis(0), secret: Secret::new("s"), previous: None };
+        Client { id: client_ref().id, created: client_ref().created, secret: Secret::new("s"), previous: None };
     let change = RegistryChange::AddClient { client, sealed: Vec::new() };
     change.apply(&mut writer.db, &writer.shared.registry, &PlainText).expect("a new client");
     (writer, store)
@@ -82,7 +82,7 @@ fn add_notification(writer: &mut Writer) {
         created: Timestamp::from_millis(0),
     };
     let change = NotificationEdit::Add(notification);
-    let change = RegistryChange::Notifications { client: client_id(), change: Box::new(change) };
+    let change = RegistryChange::Notifications { client: client_ref(), change: Box::new(change) };
     change.apply(&mut writer.db, &writer.shared.registry, &PlainText).expect("a new notification");
 }
 
@@ -94,7 +94,7 @@ fn append(writer: &mut Writer, numbers: std::ops::Range<usize>) -> Vec<Result<u6
         let (reply, result) = oneshot::channel();
         results.push(result);
         let event = NewEvent {
-            client: client_id(),
+            client: client_ref(),
             vendor: Vendor::Ppj,
             update: Update::new(vendor_id, Status::Completed),
             labels: Default::default(),
@@ -211,7 +211,7 @@ async fn removal_and_change_of_a_notification_are_answered_after_one_slice() {
     assert!(!refused(&append(&mut writer, 0..1_200)));
     let pending = async || store.backlog().await.expect("a number").pending;
     let queue = |writer: &Writer| {
-        let targets = writer.shared.registry.targets(&client_id()).expect("the client");
+        let targets = writer.shared.registry.targets(&client_ref()).expect("the client");
         let endpoint = crate::domain::Endpoint::Notification("main".parse().expect("a valid value"));
         let row = targets.queue_row(&endpoint).expect("the notification");
         let key = targets.queue_key(&row).expect("the notification");
@@ -223,7 +223,7 @@ async fn removal_and_change_of_a_notification_are_answered_after_one_slice() {
     assert!(matches!(changed.try_recv(), Ok(Ok(()))));
     let (reply, mut removed) = oneshot::channel();
     let edit = NotificationEdit::Remove { name: "main".to_owned(), now: Timestamp::from_millis(5) };
-    let change = RegistryChange::Notifications { client: client_id(), change: Box::new(edit) };
+    let change = RegistryChange::Notifications { client: client_ref(), change: Box::new(edit) };
     writer.change_registry(change, reply);
     while removed.try_recv().is_err() {
         writer.round(Vec::new(), 0, 0);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, TransactionBehavior, params};
 
 use super::bulk_update::RemovedNotification;
-use crate::domain::{ClientId, NOTIFICATIONS_PER_CLIENT, Notification, NotificationState, Timestamp};
+use crate::domain::{ClientRef, NOTIFICATIONS_PER_CLIENT, Notification, NotificationState, Timestamp};
 use crate::store::sqlite::registry_cache::{ClientTargets, RegistryCache};
 use crate::store::sqlite::tables::columns;
 use crate::store::sqlite::tables::registry::{self, NotificationRow};
@@ -40,13 +40,13 @@ impl NotificationEdit {
         db: &mut Connection,
         cache: &RegistryCache,
         seal: &dyn Seal,
-        client: &ClientId,
+        client: &ClientRef,
     ) -> Result<Option<RemovedNotification>, StoreError> {
         let targets = cache.targets(client).ok_or(StoreError::NotFound("client"))?;
         let mut notifications = targets.notifications.to_vec();
         let removed = self.edit(targets.number, &mut notifications)?;
         save(db, seal, &targets, &mut notifications, removed.as_ref()).map_err(|e| columns::unavailable(&e))?;
-        if let Some(entry) = cache.write().clients.get_mut(client) {
+        if let Some(entry) = cache.write().clients.get_mut(&client.id) {
             entry.notifications = Arc::new(notifications);
         }
         Ok(removed)

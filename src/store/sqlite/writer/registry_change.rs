@@ -6,21 +6,27 @@ use rusqlite::{Connection, TransactionBehavior, params};
 
 use super::bulk_update::RemovedNotification;
 use super::notification_edit::NotificationEdit;
-use crate::domain::{Client, ClientId, Hook};
+use crate::domain::{Client, ClientId, ClientRef, Hook};
 use crate::store::sqlite::registry_cache::{CachedClient, RegistryCache};
 use crate::store::sqlite::tables::columns;
 use crate::store::{Seal, StoreError};
 
-/// A change of the registry. `number` is the client that the sealed value was made for: when the writer applies the change,
-/// the name may belong to another client.
+/// A change of the registry. When the writer applies it, another client may have the id of the client that it is for: then
+/// the client is not found.
 pub(crate) enum RegistryChange {
     AddClient { client: Client, sealed: Vec<u8> },
-    UpdateClient { number: i64, client: Client, sealed: Vec<u8> },
+    UpdateClient { before: Client, after: Client, sealed: Vec<u8> },
     RemoveClient { id: ClientId },
-    AddHook { number: i64, client: ClientId, hook: Arc<Hook>, sealed: Vec<u8> },
-    UpdateHook { number: i64, client: ClientId, hook: Arc<Hook>, sealed: Vec<u8> },
-    RemoveHook { client: ClientId, id: String },
-    Notifications { client: ClientId, change: Box<NotificationEdit> },
+    AddHook { client: ClientRef, hook: Arc<Hook>, sealed: Vec<u8> },
+    UpdateHook { client: ClientRef, change: Box<HookUpdate>, sealed: Vec<u8> },
+    RemoveHook { client: ClientRef, id: String },
+    Notifications { client: ClientRef, change: Box<NotificationEdit> },
+}
+
+/// Compare and swap of a hook. Both versions have the same id and key.
+pub(crate) struct HookUpdate {
+    pub(crate) before: Hook,
+    pub(crate) after: Arc<Hook>,
 }
 
 /// Background work that a change leaves.
@@ -62,25 +68,34 @@ impl RegistryChange {
     /// The client's number, if the change can be applied; 0 for a new client.
     fn check(&self, cache: &RegistryCache) -> Result<i64, StoreError> {
         let entries = cache.read();
-        let find = |id: &ClientId| entries.clients.get(id).ok_or(StoreError::NotFound("client"));
+        let find = |client: &ClientRef| entries.find(client).ok_or(StoreError::NotFound("client"));
         match self {
             Self::AddClient { client, .. } if entries.clients.contains_key(&client.id) => {
                 Err(StoreError::Conflict(format!("the client {}", client.id)))
             }
             Self::AddClient { .. } => Ok(0),
-            Self::UpdateClient { number, client, .. } => same_client(find(&client.id)?, *number),
-            Self::RemoveClient { id } => Ok(find(id)?.number),
-            Self::AddHook { number, client, hook, .. } => {
+            Self::UpdateClient { before, .. } => {
+                let entry = find(&before.reference())?;
+                same_version(*entry.client == *before, "client")?;
+                Ok(entry.number)
+            }
+            Self::RemoveClient { id } => {
+                let entry = entries.clients.get(id).ok_or(StoreError::NotFound("client"))?;
+                Ok(entry.number)
+            }
+            Self::AddHook { client, hook, .. } => {
                 let entry = find(client)?;
                 let is_taken = entry.hooks.iter().any(|known| known.id == hook.id);
                 if is_taken || entries.hooks_by_key.contains_key(hook.key.expose()) {
                     return Err(StoreError::Conflict(format!("the hook {}", hook.id)));
                 }
-                same_client(entry, *number)
+                Ok(entry.number)
             }
-            Self::UpdateHook { number, client, hook, .. } => {
+            Self::UpdateHook { client, change, .. } => {
                 let entry = find(client)?;
-                same_client(entry, *number).and_then(|_| with_hook(entry, &hook.id))
+                let known = entry.hooks.iter().find(|known| known.id == change.before.id);
+                same_version(**known.ok_or(StoreError::NotFound("hook"))? == change.before, "hook")?;
+                Ok(entry.number)
             }
             Self::RemoveHook { client, id } => with_hook(find(client)?, id),
             Self::Notifications { client, .. } => Ok(find(client)?.number),
@@ -113,10 +128,10 @@ impl RegistryChange {
                     params![number, hook.id, sealed],
                 )?;
             }
-            Self::UpdateHook { hook, sealed, .. } => {
+            Self::UpdateHook { change, sealed, .. } => {
                 db.execute(
                     "UPDATE hook SET definition = ?3 WHERE client = ?1 AND id = ?2",
-                    params![number, hook.id, sealed],
+                    params![number, change.after.id, sealed],
                 )?;
             }
             Self::RemoveHook { id, .. } => {
@@ -139,9 +154,9 @@ impl RegistryChange {
                     CachedClient { number, client: Arc::new(client), hooks: Vec::new(), notifications: Arc::default() },
                 );
             }
-            Self::UpdateClient { client, .. } => {
-                if let Some(entry) = entries.clients.get_mut(&client.id) {
-                    entry.client = Arc::new(client);
+            Self::UpdateClient { after, .. } => {
+                if let Some(entry) = entries.clients.get_mut(&after.id) {
+                    entry.client = Arc::new(after);
                 }
             }
             Self::RemoveClient { id } => {
@@ -151,20 +166,21 @@ impl RegistryChange {
                 }
             }
             Self::AddHook { client, hook, .. } => {
-                if let Some(entry) = entries.clients.get_mut(&client) {
+                if let Some(entry) = entries.clients.get_mut(&client.id) {
                     entry.hooks.push(hook.clone());
                     entries.hooks_by_key.insert(hook.key.expose().to_owned(), (client, hook));
                 }
             }
-            Self::UpdateHook { client, hook, .. } => {
-                let hooks = entries.clients.get_mut(&client).map(|entry| &mut entry.hooks);
+            Self::UpdateHook { client, change, .. } => {
+                let hook = change.after;
+                let hooks = entries.clients.get_mut(&client.id).map(|entry| &mut entry.hooks);
                 if let Some(known) = hooks.and_then(|hooks| hooks.iter_mut().find(|known| known.id == hook.id)) {
                     *known = hook.clone();
                     entries.hooks_by_key.insert(hook.key.expose().to_owned(), (client, hook));
                 }
             }
             Self::RemoveHook { client, id } => {
-                if let Some(entry) = entries.clients.get_mut(&client) {
+                if let Some(entry) = entries.clients.get_mut(&client.id) {
                     for hook in entry.hooks.extract_if(.., |hook| hook.id == id) {
                         entries.hooks_by_key.remove(hook.key.expose());
                     }
@@ -175,13 +191,13 @@ impl RegistryChange {
     }
 }
 
+/// Fails unless the stored version is the one that the change was made from.
+fn same_version(is_same: bool, what: &str) -> Result<(), StoreError> {
+    if is_same { Ok(()) } else { Err(StoreError::Conflict(format!("another version of the {what}"))) }
+}
+
 /// The client's number, if it has this hook.
 fn with_hook(entry: &CachedClient, hook: &str) -> Result<i64, StoreError> {
     let is_known = entry.hooks.iter().any(|known| known.id == hook);
     if is_known { Ok(entry.number) } else { Err(StoreError::NotFound("hook")) }
-}
-
-/// The client's number, if the sealed value was made for this client.
-fn same_client(entry: &CachedClient, number: i64) -> Result<i64, StoreError> {
-    if entry.number == number { Ok(number) } else { Err(StoreError::NotFound("client")) }
 }
