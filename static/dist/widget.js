@@ -10,18 +10,18 @@ Date.now(),this.#e=s.expires_in>0?this.fetchedAt+s.expires_in*1e3:1/0,this.#t}as
  text/plain"},mode:"same-origin",credentials:"same-origin",cache:"no-store",signal:AbortSignal.timeout(2e4)});return{response:t,text:(await t.text()).trim()}}catch{
 throw new f(navigator.onLine?"ticket_failed":"offline")}}};function at(i){if(!i.startsWith("{"))return{token:i};try{return JSON.parse(i)}catch{throw new f("tick\
 et_failed")}}function ct(i){return typeof i=="string"&&/^[\w.~+/=-]+$/.test(i)}function w(i){try{let t=atob(i.split(".")[1].replace(/-/g,"+").replace(/_/g,"/")),e=new TextDecoder().decode(Uint8Array.from(t,s=>s.charCodeAt(0)));return Object(
-JSON.parse(e))}catch{return{}}}function j(i){let{exp:t,iat:e,nbf:s,jti:r,...o}=w(i);return Object.keys(o).length>0?JSON.stringify(o):i}function F(i){let{scope:t,
+JSON.parse(e))}catch{return{}}}function F(i){let{exp:t,iat:e,nbf:s,jti:r,...o}=w(i);return Object.keys(o).length>0?JSON.stringify(o):i}function j(i){let{scope:t,
 use:e}=w(i);return e!=="ticket"&&/(^| )(events|manage)( |$)/.test(t)}var x=class{constructor(t=""){this.lastEventId=t,this.retry=void 0,this.pending="",this.afterCr=!1,this.startEvent()}startEvent(){this.type="",this.data=[],this.
 id=this.lastEventId}*push(t){this.afterCr&&t.startsWith(`
 `)&&(t=t.slice(1)),t!==""&&(this.afterCr=t.endsWith("\r"));let e=(this.pending+t).split(/\r\n|\n|\r/);this.pending=e.pop();for(let s of e){if(s!==""){this.parseField(
 s);continue}this.lastEventId=this.id,this.data.length>0&&(yield{type:this.type||"message",data:this.data.join(`
 `),lastEventId:this.lastEventId}),this.startEvent()}}parseField(t){let e=t.indexOf(":"),s=e<0?t:t.slice(0,e),r=e<0?"":t.slice(e+1).replace(/^ /,"");s==="data"?this.
-data.push(r):s==="event"?this.type=r:s==="id"&&!r.includes("\0")?this.id=r:s==="retry"&&/^[0-9]+$/.test(r)&&(this.retry=Number(r))}};async function G(i,{headers:t,
+data.push(r):s==="event"?this.type=r:s==="id"&&!r.includes("\0")?this.id=r:s==="retry"&&/^[0-9]+$/.test(r)&&(this.retry=Number(r))}};async function H(i,{headers:t,
 parser:e,signal:s,silence:r,onOpen:o,onEvent:n,onChunk:a}){let c=new AbortController,l=()=>c.abort(new DOMException(`no data for ${r} ms`,"TimeoutError")),u=setTimeout(
-l,r);try{let P=e.lastEventId?{"Last-Event-ID":e.lastEventId}:{},m=await fetch(i,{headers:{Accept:"text/event-stream",...P,...t},cache:"no-store",credentials:"om\
+l,r);try{let B=e.lastEventId?{"Last-Event-ID":e.lastEventId}:{},m=await fetch(i,{headers:{Accept:"text/event-stream",...B,...t},cache:"no-store",credentials:"om\
 it",signal:AbortSignal.any([s,c.signal])}),z=m.headers.get("content-type")??"";if(m.status!==200||!/^text\/event-stream\s*(;|$)/i.test(z))throw new Error(`expec\
 ted an event stream, got status ${m.status} and content type ${JSON.stringify(z)}`);o?.();let st=new TextDecoder,it=m.body.getReader();for(;;){let{done:rt,value:nt}=await it.
-read();if(rt)return;clearTimeout(u),u=setTimeout(l,r);let X=st.decode(nt,{stream:!0});for(let ot of e.push(X))n(ot);a?.(X)}}finally{clearTimeout(u),c.abort()}}var dt=9e4;function H(i,{token:t,parser:e,signal:s,onOpen:r,onEvent:o,onChunk:n}){return G(i,{headers:{Authorization:`Bearer ${t}`},parser:e,signal:s,silence:dt,
+read();if(rt)return;clearTimeout(u),u=setTimeout(l,r);let X=st.decode(nt,{stream:!0});for(let ot of e.push(X))n(ot);a?.(X)}}finally{clearTimeout(u),c.abort()}}var dt=9e4;function G(i,{token:t,parser:e,signal:s,onOpen:r,onEvent:o,onChunk:n}){return H(i,{headers:{Authorization:`Bearer ${t}`},parser:e,signal:s,silence:dt,
 onOpen:r,onChunk:n,onEvent:({type:a,data:c,lastEventId:l})=>{if(a==="error")throw new h(c);if(a==="reset")throw new g("events after this position are no longer \
 available");a==="message"&&o({...JSON.parse(c),id:l})}})}function y(i){if(i instanceof h)return{state:"error",code:i.code};if(!navigator.onLine)return{state:"offline",code:"offline"};let t=i instanceof f?i.code:"unrea\
 chable";return{state:t==="ticket_refused"?"error":"offline",code:t}}function W(i){return Number(i.split(".")[1])}function p(i,t){return i===t||i===""||t==="earliest"?!1:t===""||i==="earliest"?!0:i.split(".")[0]!==t.split(".")[0]||
@@ -38,17 +38,17 @@ broadcast({requestInterests:!0}),await b(this.#t.hasOtherTabs?30:0,t);!t.aborted
 stop"||t.aborted)return;e!=="reconnect"&&(this.#t.broadcast(e),await this.#o(this.#s.delay,this.#i.signal))}}addInterest(t){let{replay:e,reconnect:s}=this.#e.add(
 t);for(let r of e)this.#t.broadcast({event:r,isReplay:!0});s?this.reconnect():this.#t.broadcast({covered:this.#e.covered}),this.#t.broadcast(this.#t.status)}reconnect(){
 this.#i.abort(),this.retryNow()}retryNow(){this.#r.abort()}#o(t,...e){return this.#r=new AbortController,b(t,this.#t.signal,this.#r.signal,...e)}async#a(){let t=Date.
-now(),{credentials:e}=this.#t,s={isLive:!1,isBusy:!1};this.#i=new AbortController;try{if(!navigator.onLine)throw new f("offline");return s.token=await e.token(this.#n),
-this.#t.isFor(s.token)?(await this.#c(s),s.isBusy?{state:"connecting",code:"busy"}:{state:"connecting"}):(this.#t.accessChanged(),"stop")}catch(r){return this.#d(
-r,s,{credentials:e,startedAt:t})}}#d(t,e,{credentials:s,startedAt:r}){if(t instanceof g)return this.#e=new v,this.#t.broadcast({reset:!0}),this.#s.resetReceived()?
-"reconnect":y(t);if(this.#i.signal.aborted&&navigator.onLine)return"reconnect";let o=y(t);if(t instanceof h){if(this.#n=e.token,s.ticketUrl&&(e.isLive||s.fetchedAt<
-r))return"reconnect";if(!s.ticketUrl)return this.#t.stepDown(o),"stop"}return this.#s.failed(),o}async#c(t){let e=this.#e.nextStream(),s=new x(e.after),r=new URL(
-`${this.#t.relay}/events/client`);for(let n of e.documents??[])r.searchParams.append("document",n);e.isBacklog||this.#t.broadcast({covered:{documents:e.documents,
-after:e.after}});let o=AbortSignal.any([this.#t.signal,this.#i.signal]);await H(r,{token:t.token,parser:s,signal:o,onEvent:n=>{o.aborted||(t.lastId=n.id,this.#s.
-received(),this.#e.received(n,e),this.#t.broadcast({event:n,isReplay:e.isBacklog}))},onChunk:n=>!o.aborted&&this.#h(n,s,e,t)})}#h(t,e,s,r){this.#s.retry=e.retry??
-this.#s.retry,r.isBusy||=!r.isLive&&t.startsWith(":"),!r.isLive&&!r.isBusy&&e.retry!==void 0?(r.isLive=!0,this.#s.connected(),this.#t.broadcast({state:"live"})):
-s.isBacklog&&/^\n+$/.test(t)&&e.pending===""&&e.data.length===0&&(this.#e.backlogRead(s.documents,r.lastId),this.reconnect())}};async function Y({locks:i,name:t,signal:e,lead:s,leadAlone:r}){if(!i)return r();let o=!1,n=()=>(o=!0,s());try{return await i.request(t,{signal:e},n)}catch(a){if(e.
-aborted)return;if(o)throw a;return r()}}var pt=2,J=(i,t)=>`docrelay ${pt} ${i} ${j(t)}`,A=class i{static#t=new Map;#e;#s;#i;#r=!1;#n=new Set;#o=new AbortController;static of(t,e){let s=J(t,e);return i.#t.
+now(),{credentials:e}=this.#t,s={isLive:!1,isRelayFull:!1};this.#i=new AbortController;try{if(!navigator.onLine)throw new f("offline");return s.token=await e.token(
+this.#n),this.#t.isFor(s.token)?(await this.#c(s),s.isRelayFull?{state:"connecting",code:"busy"}:{state:"connecting"}):(this.#t.accessChanged(),"stop")}catch(r){
+return this.#d(r,s,{credentials:e,startedAt:t})}}#d(t,e,{credentials:s,startedAt:r}){if(t instanceof g)return this.#e=new v,this.#t.broadcast({reset:!0}),this.#s.
+resetReceived()?"reconnect":y(t);if(this.#i.signal.aborted&&navigator.onLine)return"reconnect";let o=y(t);if(t instanceof h){if(this.#n=e.token,s.ticketUrl&&(e.
+isLive||s.fetchedAt<r))return"reconnect";if(!s.ticketUrl)return this.#t.stepDown(o),"stop"}return this.#s.failed(),o}async#c(t){let e=this.#e.nextStream(),s=new x(
+e.after),r=new URL(`${this.#t.relay}/events/client`);for(let n of e.documents??[])r.searchParams.append("document",n);e.isBacklog||this.#t.broadcast({covered:{documents:e.
+documents,after:e.after}});let o=AbortSignal.any([this.#t.signal,this.#i.signal]);await G(r,{token:t.token,parser:s,signal:o,onEvent:n=>{o.aborted||(t.lastId=n.
+id,this.#s.received(),this.#e.received(n,e),this.#t.broadcast({event:n,isReplay:e.isBacklog}))},onChunk:n=>!o.aborted&&this.#h(n,s,e,t)})}#h(t,e,s,r){this.#s.retry=
+e.retry??this.#s.retry,r.isRelayFull||=!r.isLive&&t.startsWith(":"),!r.isLive&&!r.isRelayFull&&e.retry!==void 0?(r.isLive=!0,this.#s.connected(),this.#t.broadcast(
+{state:"live"})):s.isBacklog&&/^\n+$/.test(t)&&e.pending===""&&e.data.length===0&&(this.#e.backlogRead(s.documents,r.lastId),this.reconnect())}};async function Y({locks:i,name:t,signal:e,lead:s,leadAlone:r}){if(!i)return r();let o=!1,n=()=>(o=!0,s());try{return await i.request(t,{signal:e},n)}catch(a){if(e.
+aborted)return;if(o)throw a;return r()}}var pt=2,J=(i,t)=>`docrelay ${pt} ${i} ${F(t)}`,R=class i{static#t=new Map;#e;#s;#i;#r=!1;#n=new Set;#o=new AbortController;static of(t,e){let s=J(t,e);return i.#t.
 has(s)||i.#t.set(s,new i(s,t)),i.#t.get(s)}constructor(t,e){this.#e=t,this.relay=e,this.status={state:"connecting"},navigator.locks&&globalThis.BroadcastChannel&&
 (this.#s=new BroadcastChannel(t),this.#s.onmessage=({data:o})=>this.#a(o));let{signal:s}=this,r=()=>document.visibilityState==="visible"&&this.broadcast({retryNow:!0});
 document.addEventListener("visibilitychange",r,{signal:s}),addEventListener("offline",()=>this.#i?.reconnect(),{signal:s})}get signal(){return this.#o.signal}get hasOtherTabs(){
@@ -58,20 +58,20 @@ status),this.#c()}unsubscribe(t){!this.#n.delete(t)||this.#n.size>0||(this.#o.ab
 notify(t)}accessChanged(){for(let t of[...this.#n])t.notify({accessChanged:!0})}#a(t){t.state&&(this.status=t),t.state==="live"&&this.#n.size>0&&this.#c(),t.retryNow&&
 this.#i?.retryNow(),t.requestInterests&&this.#d(),t.interest&&this.#i?.addInterest(t.interest);for(let e of[...this.#n])e.receive(t)}#d(){for(let{remainingInterest:t}of this.#n)
 t&&this.broadcast({interest:t})}#c(){if(this.#r)return;this.#r=!0;let t=()=>(this.#i=new T(this),this.#i.run()),e=()=>(this.#s?.close(),this.#s=void 0,t()),s=this.#s&&
-navigator.locks;Y({locks:s,name:this.#e,signal:this.signal,lead:t,leadAlone:e})}};var R=class{#t;#e="";#s=!1;#i=[];#r;constructor(t,e){this.credentials=t,this.notify=e}pause(){this.#t=void 0,this.#i=[],this.#r=void 0}begin(t){this.#t=t,this.#e=
+navigator.locks;Y({locks:s,name:this.#e,signal:this.signal,lead:t,leadAlone:e})}};var A=class{#t;#e="";#s=!1;#i=[];#r;constructor(t,e){this.credentials=t,this.notify=e}pause(){this.#t=void 0,this.#i=[],this.#r=void 0}begin(t){this.#t=t,this.#e=
 t.after,this.#s=!1;let e=this.#i;if(this.#i=[],this.#r&&p(t.after,this.#r))this.notify({reset:!0});else for(let s of e)this.#o(s)}get remainingInterest(){return this.#t&&
 {documents:this.#t.documents,after:this.#e}}receive(t){t.covered?this.#n(t.covered):t.event?this.#o(t):(t.state||t.reset)&&this.notify(t)}#n({documents:t,after:e}){
 !this.#t||this.#s||(this.#s=S(t,this.#t.documents)&&!p(this.#t.after,e))}#o(t){let{event:e,isReplay:s}=t;if(!this.#t){this.#a(t);return}if(!s){if(this.#e!==""&&
 !p(this.#e,e.id))return;this.#s&&(this.#e=e.id)}S(this.#t.documents,[e.documentId])&&this.notify(t)}#a(t){this.#i.push(t),this.#i.length>1e3&&(this.#r=this.#i.shift().
 event.id)}};async function V({relay:i,credentials:t,documents:e,vendor:s},r){let o=await t.token(),n=e??w(o).documents??null,a=()=>({documents:e===null?[]:void 0,interest:{
-documents:n,after:n===null?"":"earliest"},newsSince:Math.min(w(o).iat*1e3||Date.now(),Date.now())});if(!F(o))return a();let c=new URLSearchParams({limit:n?1:20});
+documents:n,after:n===null?"":"earliest"},newsSince:Math.min(w(o).iat*1e3||Date.now(),Date.now())});if(!j(o))return a();let c=new URLSearchParams({limit:n?1:20});
 s&&!n&&c.set("vendor",s);let l=m=>wt(i+m,o,r),u=await l(`/documents?${c}`);return u===null&&t.ticketUrl&&(o=await t.token(o),u=await l(`/documents?${c}`)),u===null?
 a():{documents:(n?await Promise.all(n.map(m=>l(`/documents/${encodeURIComponent(m)}`))):u.documents).filter(Boolean).map(bt),interest:{documents:n,after:u.lastEventId},
 newsSince:0}}function bt({eventId:i,...t}){return{...t,id:i}}async function wt(i,t,e){let s=await fetch(i,{headers:{Authorization:`Bearer ${t}`},cache:"no-store",
 credentials:"omit",signal:AbortSignal.any([e,AbortSignal.timeout(2e4)])});if([400,401,403,404].includes(s.status))return null;if(!s.ok)throw new Error(`the rela\
 y responded with status ${s.status}`);return s.json()}function Q(i){return t=>{let e=new D(i,t);return e.subscribe(),()=>e.stop()}}var D=class{#t;#e;#s;#i;#r;#n=new AbortController;#o=new AbortController;#a=0;constructor(t,e){
-this.#t=t,this.#e=e,this.#s=new k(t.token,t.ticketUrl),this.#i=new R(this.#s,s=>this.#d(s))}async subscribe(){this.#r?.unsubscribe(this.#i);let{signal:t}=this.#n,
-e=await this.#h(()=>this.#s.token(),t);t.aborted||e===void 0||(this.#r=A.of(this.#t.relay,e),this.#r.subscribe(this.#i),await this.#c())}stop(){this.#n.abort(),
+this.#t=t,this.#e=e,this.#s=new k(t.token,t.ticketUrl),this.#i=new A(this.#s,s=>this.#d(s))}async subscribe(){this.#r?.unsubscribe(this.#i);let{signal:t}=this.#n,
+e=await this.#h(()=>this.#s.token(),t);t.aborted||e===void 0||(this.#r=R.of(this.#t.relay,e),this.#r.subscribe(this.#i),await this.#c())}stop(){this.#n.abort(),
 this.#r?.unsubscribe(this.#i)}#d(t){t.accessChanged?this.subscribe():t.event?this.#e({event:t.event,isNews:Date.parse(t.event.time)>=this.#a}):(this.#e(t),t.reset&&
 this.#c())}async#c(){this.#o.abort(),this.#o=new AbortController;let t=AbortSignal.any([this.#n.signal,this.#o.signal]);this.#i.pause();let e={...this.#t,credentials:this.#s},
 s=await this.#h(()=>V(e,t),t);t.aborted||!s||(this.#a=s.newsSince,s.documents&&this.#e({documents:s.documents}),this.#r.follow(this.#i,s.interest))}async#h(t,e){
@@ -140,17 +140,17 @@ svg { display: block; width: 100%; height: 100%; fill: none; stroke: currentColo
 }
 @media (forced-colors: active) { .dot { forced-color-adjust: none; } }
 `);var Et={PENDING:"M12 3a9 9 0 1 0 9 9",COMPLETED:"M4 12.5l5.5 5.5L20 6.5",ERROR:"M6 6l12 12M18 6L6 18"};function d(i,t,e){let s=document.createElement(i);return s.
-className=t,s.setAttribute("part",t),e!==void 0&&(s.textContent=e),s}function B(i){let t=String(i).slice(0,640).replace(/[\u202a-\u202e]/g,""),e=Array.from(t.replace(
+className=t,s.setAttribute("part",t),e!==void 0&&(s.textContent=e),s}function q(i){let t=String(i).slice(0,640).replace(/[\u202a-\u202e]/g,""),e=Array.from(t.replace(
 /\p{Cc}+/gu," "));return e.length>160?`${e.slice(0,160).join("")}…`:e.join("")}function et({status:i,rows:t,emptyText:e,showsReset:s},r,o){let n=d("p","state");
 n.append(d("span","dot"),d("span","state-text",r.states[i.state]));let a=[n],c=i.code&&I(r,i.code);if((c||s)&&a.push(d("p","message",c??r.reset)),t.length>0){let l=d(
 "ul","list");l.append(...t.map(u=>kt(u,r,o))),a.push(l)}else c||a.push(d("p","empty",e));return a}function kt({event:i,isNew:t},e,s){let r=d("li","item");r.part.
 add(`item-${String(i.status).toLowerCase()}`),r.dataset.status=i.status,r.classList.toggle("is-new",t);let o=tt("title",i.title||i.vendorId||i.documentId);r.append(
 xt(i.status),o,d("span","status",e.statuses[i.status]??i.status));let n=i.error&&[i.error.code,i.error.message].filter(Boolean).join(": ");i.status==="ERROR"&&n&&
 r.append(tt("problem",n));let a=new Date(i.time);if(!Number.isNaN(a.valueOf())){let c=d("time","time",St(a,s));c.dateTime=i.time,r.append(c)}return r}function tt(i,t){
-let e=d("bdi",i,B(t));return e.dir="auto",e}function xt(i){let t=d("span","mark");t.setAttribute("aria-hidden","true");let e=document.createElementNS("http://ww\
+let e=d("bdi",i,q(t));return e.dir="auto",e}function xt(i){let t=d("span","mark");t.setAttribute("aria-hidden","true");let e=document.createElementNS("http://ww\
 w.w3.org/2000/svg","svg");e.setAttribute("viewBox","0 0 24 24");let s=document.createElementNS("http://www.w3.org/2000/svg","path");return s.setAttribute("d",Et[i]??
 "M12 12h.01"),e.append(s),t.append(e),t}function St(i,t){let s=i.toDateString()===new Date().toDateString()?{timeStyle:"medium"}:{dateStyle:"medium",timeStyle:"\
-short"};return new Intl.DateTimeFormat(t,s).format(i)}var q=class extends HTMLElement{static observedAttributes=["relay","token","ticket-url","document","vendor","lang"];#t=new N;#e={state:"connecting"};#s=null;#i=null;#r=!1;#n=!1;#o=!1;#a="";#d=null;#c=!1;#h=!1;constructor(){
+short"};return new Intl.DateTimeFormat(t,s).format(i)}var P=class extends HTMLElement{static observedAttributes=["relay","token","ticket-url","document","vendor","lang"];#t=new N;#e={state:"connecting"};#s=null;#i=null;#r=!1;#n=!1;#o=!1;#a="";#d=null;#c=!1;#h=!1;constructor(){
 super();let t=this.attachShadow({mode:"open"});t.adoptedStyleSheets=[U];let e=d("p","announcement");e.setAttribute("role","status"),e.setAttribute("aria-live","\
 polite"),t.append(d("div","box"),e)}get state(){return{...this.#e}}get documents(){return this.#t.rows.map(({event:t})=>t)}get source(){return this.#s}set source(t){
 this.#s=t,this.#l()}connectedCallback(){this.#d=new AbortController;let{signal:t}=this.#d;addEventListener("pagehide",()=>this.#u(),{signal:t}),addEventListener(
@@ -160,8 +160,8 @@ clear(),this.#r=this.#n=this.#o=!1,this.#f({state:"connecting"});let t=!1,s=(thi
 this.#m(),this.#r=!0;for(let e of t.documents)this.#p(e)}else t.event?this.#y(t):t.reset?this.#n=this.#o=!0:t.state&&this.#w(t);this.#b()}#w({state:t,code:e}){t===
 "live"&&(this.#r||=_(this)!==null);let s=t===this.#e.state&&e===this.#e.code;if(this.#e=e?{state:t,code:e}:{state:t},s)return;let r=C[M(this)];this.#a=e?I(r,e):
 r.states[t],this.#g("docrelay-state",this.state)}#y({event:t,isNews:e=!0}){if(this.#m(),!this.#p(t,{isNew:e})||!e)return;this.#o=!1;let{statuses:s,untitled:r}=C[M(
-this)];this.#a=`${B(t.title??r)}: ${s[t.status]??t.status}`,this.#g("docrelay-event",t)}#p(t,e){let s=this.getAttribute("vendor");return(!s||t.vendor===s)&&this.#t.
+this)];this.#a=`${q(t.title??r)}: ${s[t.status]??t.status}`,this.#g("docrelay-event",t)}#p(t,e){let s=this.getAttribute("vendor");return(!s||t.vendor===s)&&this.#t.
 put({...t},e)}#m(){this.#n&&this.#t.clear(),this.#n=!1}#g(t,e){this.dispatchEvent(new CustomEvent(t,{detail:e,bubbles:!0,composed:!0}))}#b(){this.#h||(this.#h=!0,
 queueMicrotask(()=>{this.#h=!1,this.#v()}))}#v(){let t=M(this),e=C[t],[s,r]=this.shadowRoot.children;s.dataset.state=this.#e.state,s.lang=t;let o=this.#t.rows,n={
 status:this.#e,rows:o,emptyText:this.#E(e),showsReset:this.#o};s.replaceChildren(...et(n,e,t)),this.#t.markSeen(),r.textContent!==this.#a&&(r.textContent=this.#a)}#E(t){
-return this.#r?_(this)?t.unknown:t.none:t.loading}};customElements.get("docrelay-status")||customElements.define("docrelay-status",q);
+return this.#r?_(this)?t.unknown:t.none:t.loading}};customElements.get("docrelay-status")||customElements.define("docrelay-status",P);
