@@ -15,7 +15,7 @@ pub use bce::{BceAuthorization, BceRequest, BceSignatureError};
 pub use credentials::{PresentedToken, QueryToken, basic, bearer, find_token};
 pub use files::KeyError;
 pub use grant::{AuthError, Grant, KeyStatus, Scope, Scopes, Ticket, TooManyDocuments, UnknownScope};
-pub use issue::expires_in;
+pub use issue::{NewTicket, expires_in};
 pub use keys::{JWKS_MAX_AGE, Keys};
 pub use seal::Sealer;
 pub use secret::{AdminToken, PREVIOUS_SECRET_TTL, check_client_secret, generate_secret, rotate_secret, secrets_equal};

@@ -9,7 +9,7 @@ use super::files::KeyError;
 use super::grant::{Grant, Scope, Scopes, Ticket};
 use super::keys::Keys;
 use super::secret;
-use crate::domain::{ClientId, ClientRef, DocumentId, Timestamp};
+use crate::domain::{ClientId, ClientRef, DocumentId, EventId, Timestamp};
 
 /// The claims `iss` and `aud` of the relay's tokens.
 pub(super) const ISSUER: &str = "docrelay";
@@ -33,6 +33,18 @@ struct IssuedClaims<'a> {
     purpose: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     documents: Option<Vec<DocumentId>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    position: Option<EventId>,
+}
+
+/// A ticket to issue.
+#[derive(Debug)]
+pub struct NewTicket {
+    pub ticket: Ticket,
+    pub ttl: Duration,
+    /// The head of the log. A page reads the past and the present from one stream: later events are news to it. `iat` cannot
+    /// tell, because it has whole seconds.
+    pub position: EventId,
 }
 
 impl<'a> IssuedClaims<'a> {
@@ -48,6 +60,7 @@ impl<'a> IssuedClaims<'a> {
             jti: secret::generate_secret()?.expose().to_owned(),
             purpose: None,
             documents: None,
+            position: None,
         })
     }
 }
@@ -72,20 +85,15 @@ impl Keys {
     ///
     /// # Errors
     /// [`KeyError::SigningFailed`], [`KeyError::Random`].
-    pub fn issue_ticket(
-        &self,
-        grant: &Grant,
-        ticket: &Ticket,
-        ttl: Duration,
-        now: Timestamp,
-    ) -> Result<(String, Duration), KeyError> {
-        let end = grant.ticket_expiry(ttl, now);
+    pub fn issue_ticket(&self, grant: &Grant, new: &NewTicket, now: Timestamp) -> Result<(String, Duration), KeyError> {
+        let end = grant.ticket_expiry(new.ttl, now);
         let claims = IssuedClaims {
             purpose: Some(TICKET_USE),
-            documents: ticket.documents(),
+            documents: new.ticket.documents(),
+            position: Some(new.position),
             ..IssuedClaims::new(&grant.client, &Scope::Events.into(), end, now)?
         };
-        Ok((self.sign(&claims, now)?, now.until(Timestamp::from_seconds(end)).min(ttl)))
+        Ok((self.sign(&claims, now)?, now.until(Timestamp::from_seconds(end)).min(new.ttl)))
     }
 }
 

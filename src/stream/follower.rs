@@ -73,6 +73,11 @@ impl Streams {
         Self { store, hub, options, metrics }
     }
 
+    /// The position after all events that are stored.
+    pub fn head(&self) -> EventId {
+        EventId { epoch: self.store.log.epoch(), sequence: self.store.log.head() }
+    }
+
     /// Opens a stream. From the moment this returns, the follower misses no event of its client.
     ///
     /// # Errors

@@ -70,11 +70,11 @@ export class App {
   #follow(session, signal) {
     const onState = (state) => {
       this.#state.show(state);
-      if (state.state === "refused") this.arrange();
+      if (state.state === "refused") this.updateVisibility();
     };
     const load = async () => {
       const position = await this.#store.load(session, signal);
-      this.arrange();
+      this.updateVisibility();
       return position;
     };
     const onEvent = (event) => this.#store.add(event) && this.#list.onEvent(event);
@@ -99,7 +99,7 @@ export class App {
   }
 
   /** Shows and hides the parts of the page. */
-  arrange() {
+  updateVisibility() {
     const { page } = parseRoute();
     const isSignedOut = !this.#session || (this.#state.isRefused && !this.#store.isLoaded);
     byId("welcome").hidden = !isSignedOut;
@@ -123,7 +123,7 @@ export class App {
     const before = this.#shown;
     this.#shown = { page, id };
     if (before.page === "documents") this.#listScroll = scrollY;
-    this.arrange();
+    this.updateVisibility();
     if (!this.#session || byId("navigation").hidden) return;
     const title = text(page === "document" ? "documents" : page);
     document.title = page === "documents" ? "docrelay" : `${title} · docrelay`;

@@ -44,8 +44,8 @@ export class DocumentStore {
     return this.#byId.get(id);
   }
 
-  /** All documents, latest event first. */
-  get all() {
+  /** All documents, latest event first. Evicts the oldest documents above the limit. */
+  sortAndEvict() {
     if (!this.#sorted) {
       this.#sorted = [...this.#byId.values()].sort((a, b) => b.position - a.position);
       for (const evicted of this.#sorted.splice(MAX_DOCUMENTS + PAGE_SIZE)) {
@@ -109,8 +109,8 @@ export class DocumentStore {
     const searchText = texts.slice(0, MAX_SEARCH_TEXT_LENGTH).toLowerCase();
     this.#byId.set(event.documentId, { ...event, position, searchText });
     this.#sorted = undefined;
-    // Sorting evicts the oldest. The list may not be shown for a long time, so it is also done here.
-    if (this.#byId.size > MAX_DOCUMENTS + 2 * PAGE_SIZE) void this.all;
+    // The list may not be shown for a long time, so the oldest are also evicted here.
+    if (this.#byId.size > MAX_DOCUMENTS + 2 * PAGE_SIZE) this.sortAndEvict();
     return true;
   }
 

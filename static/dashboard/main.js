@@ -50,4 +50,4 @@ setInterval(() => {
 
 const token = takeTokenFromUrl() || savedToken();
 if (token) app.signIn(new Session(token));
-else app.arrange();
+else app.updateVisibility();

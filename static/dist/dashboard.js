@@ -54,203 +54,203 @@ ats a rejected request forever.","EventSource 不能发送请求头，因此令�
 pageWarning:["URLs appear in proxy logs and browser histories. Give pages short-lived tokens with the scope “events” only, which your server requests from /oaut\
 h/token.","URL 会出现在代理日志和浏览历史中。请让您的服务器从 /oauth/token 获取仅含“events”权限的短期令牌供页面使用。"],
 furtherReading:["More","更多"],reference:["Reference: all URLs, events and settings","参考：全部 URL、事件与设置"],publicKeys:["Public keys of the \
-tokens","令牌公钥"]};var Lt="docrelay-language",L=re();function g(){return L}function c(n,t={}){return(W[n]?.[L==="zh"?1:0]??n).replace(/\{(\w+)\}/g,(s,o)=>{let r=t[o]??"";return typeof r==
-"number"?A(r):r})}function A(n){return n.toLocaleString(L)}function wt(n=document){document.documentElement.lang=L;for(let t of n.querySelectorAll("[data-text]"))
-t.textContent=c(t.dataset.text);for(let t of n.querySelectorAll("[data-aria-label]"))t.setAttribute("aria-label",c(t.dataset.ariaLabel));for(let t of n.querySelectorAll(
-"[data-placeholder]"))t.placeholder=c(t.dataset.placeholder)}function At(){L=L==="zh"?"en":"zh";try{localStorage.setItem(Lt,L)}catch{}wt()}function re(){try{let n=localStorage.
-getItem(Lt);if(n)return n}catch{}return navigator.language.startsWith("zh")?"zh":"en"}var d=n=>document.getElementById(n);function a(n,t={},...e){let s=document.createElement(n);for(let[o,r]of Object.entries(t))r===void 0||r===!1||(typeof r=="fun\
-ction"?s.addEventListener(o,r):s.setAttribute(o,r===!0?"":r));return s.append(...e.flat().filter(o=>o!=null&&o!==!1)),s}function f(n,t=1/0){let e=String(n??"").
-replace(/[\u202a-\u202e]/g,"");return a("bdi",{},e.length>t?`${e.slice(0,t)}…`:e)}function x(n){return a("span",{class:"badge","data-kind":n},c(n))}function T(...n){
-let e=n.filter(([,s])=>s!=null&&s!==!1&&s!=="").map(([s,o])=>a("div",{},a("dt",{},s),a("dd",{},o)));return a("dl",{class:"facts"},e)}function k(n,t){return a("p\
-re",{tabindex:"0",role:"region","aria-label":t},a("bdi",{},String(n??"")))}function G(n,t){return a("button",{type:"button",class:"small",click:async({currentTarget:s})=>{
-try{await navigator.clipboard.writeText(n)}catch{getSelection().selectAllChildren(t),document.execCommand("copy")}s.textContent=c("copied"),setTimeout(()=>{s.textContent=
-c("copy")},2e3)}},c("copy"))}function y(n,...t){return a("div",{class:"empty"},a("p",{class:"headline"},n),t)}function K(){let n=`curl -H "Authorization: Bearer\
- $TOKEN" -d '{"vendor":"ppj"}' ${location.origin}/hooks`;return k(n,c("withCurl"))}function C(n,t){let e=a("h1",{tabindex:"-1"},c(n));return a("header",{},e,a("\
-p",{class:"quiet"},c(t)))}var v=class extends Error{constructor(t){super(`refused: ${t}`),this.code=t}};var _=class extends Error{};var Et="docrelay-token";function X(n){try{sessionStorage.setItem(Et,n)}catch{}}function Nt(){try{sessionStorage.removeItem(Et)}catch{}}function Dt(){try{return sessionStorage.
-getItem(Et)}catch{return null}}function bt(){if(!location.hash.startsWith("#token="))return null;let n=new URLSearchParams(location.hash.slice(1)).get("token");
-return history.replaceState(null,"",location.pathname),n}var ie=3e4,q=class extends Error{constructor(t,e){super(e??`the relay responded with status ${t}`),this.status=t,this.detail=e}},N=class n{#e;#t=Date.now();#n;#s=!1;constructor(t,e){
-this.token=t,this.#e=e}static async fromSecret(t){return new n(await Mt(t),t)}async renew(t){if(t!==this.token)return!0;if(!this.#e||Date.now()-this.#t<ie)return!1;
-this.#n??=Mt(this.#e).finally(()=>{this.#n=void 0});let e=await this.#n;return this.#s?!1:(this.token=e,this.#t=Date.now(),X(e),!0)}close(){this.#s=!0,this.#e=void 0,
-Nt()}async request(t,{method:e="GET",body:s,signal:o}={}){let r=this.token,i=await this.#o(t,{method:e,body:s,signal:o});if(i.status===401&&await this.renew(r)&&
-(i=await this.#o(t,{method:e,body:s,signal:o})),i.status===401)throw new v("auth_failed");if(i.ok)return i.status===204?void 0:i.json();let l=await i.json().catch(
-()=>({}));throw new q(i.status,l.detail??l.message)}#o(t,{method:e,body:s,signal:o}){return fetch(t,{method:e,body:s===void 0?void 0:JSON.stringify(s),headers:{
-Authorization:`Bearer ${this.token}`},signal:o,cache:"no-store",credentials:"omit"})}};async function Mt({id:n,secret:t}){let e=new URLSearchParams({grant_type:"\
-client_credentials",client_id:n,client_secret:t}),s=await fetch("/oauth/token",{method:"POST",body:e,cache:"no-store",credentials:"omit"});if(s.status===400||s.
-status===401)throw new v("bad_client");if(!s.ok)throw new q(s.status);return(await s.json()).access_token}function w(n){return n instanceof v?n.code in W?c(n.code):c("refused",{reason:n.code}):n instanceof q?n.status===403?c("readOnly"):n.detail??c("badStatus",{status:String(
-n.status)}):n instanceof TypeError?c("unreachable"):n.message}function z(n,t){let e=a("button",{type:"button",click:t},c("tryAgain"));return a("div",{class:"emp\
-ty",role:"alert"},a("p",{class:"headline"},w(n)),a("p",{},e))}var J=class{#e={state:"off",key:"off"};get isRefused(){return this.#e.state==="refused"}show(t){this.#e=t,this.render()}render(){let{state:t,key:e,values:s,error:o}=this.#e,
-r=d("state");r.dataset.state=t,r.textContent=o?w(o):c(e,s)}};function ae(n,t,e=Math.random){return Math.min(n*2**Math.max(t-1,0),6e4)*(1+e()/4)}function Q(n,...t){let e=new AbortController;return new Promise(s=>{let o=()=>{
-clearTimeout(r),e.abort(),s()},r=setTimeout(o,n);addEventListener("online",o,{signal:e.signal});for(let i of t){if(i.aborted)return o();i.addEventListener("abor\
-t",o,{signal:e.signal})}})}var Y=class{#e=0;#t=0;#n;constructor(t=Math.random){this.#n=t,this.retry=3e3}get failures(){return this.#e}get delay(){return ae(this.
-retry,this.#e,this.#n)}connected(){this.#e=0}received(){this.#t=0}failed(){this.#e+=1}resetReceived(){return this.#t+=1,this.#e=this.#t-1,this.#t===1}};function O(n){return Number(n.split(".")[1])}var D=["PENDING","COMPLETED","ERROR"];function M(){return Object.fromEntries(D.map(n=>[n,0]))}var xt=2e4,Z=1e3,ce=3e3,le=90,de=2e3,H=6e4,tt=class{#e;#t;#n;#s;constructor(t){this.#e=t,this.clear()}clear(){this.#t=new Map,this.#n=void 0,this.#s=0,this.minutes=
-new Map,this.isComplete=!0,this.isLoaded=!1}get(t){return this.#t.get(t)}get all(){if(!this.#n){this.#n=[...this.#t.values()].sort((t,e)=>e.position-t.position);
-for(let t of this.#n.splice(xt+Z))this.#t.delete(t.documentId),this.isComplete=!1}return this.#n}async load(t,e){let s=await t.request(`/documents?limit=${Z}`,{
-signal:e}),o=await t.request("/events/counts",{signal:e});this.clear(),this.isLoaded=!0;for(let r of s.documents)this.#r(r,O(r.eventId));for(let{time:r,status:i,
-count:l}of o.minutes)this.#i(Date.parse(r),i,l);return this.#s=O(o.lastEventId),this.#e(),this.#o(t,e,s.next),s.lastEventId}async#o(t,e,s){let o=this.#t,r=s;for(;r&&
-o.size<xt;){let i=`/documents?limit=${Z}&cursor=${r}`,l=await t.request(i,{signal:e}).catch(()=>{});if(o!==this.#t||e.aborted)return;if(!l){await Q(ce,e);continue}
-for(let u of l.documents)this.#r(u,O(u.eventId));r=l.next,this.#e()}this.isComplete=!r,this.#e()}add(t){let e=O(t.id);e>this.#s&&this.#i(Date.parse(t.time),t.status,
-1);let s=this.#r(t,e);return s&&this.#e(t.documentId),s}#r(t,e){let s=this.#t.get(t.documentId);if(s&&s.position>=e)return!1;let r=[t.title,t.vendorId,t.documentId].
+tokens","令牌公钥"]};var Lt="docrelay-language",L=ie();function g(){return L}function c(s,t={}){return(W[s]?.[L==="zh"?1:0]??s).replace(/\{(\w+)\}/g,(n,o)=>{let i=t[o]??"";return typeof i==
+"number"?A(i):i})}function A(s){return s.toLocaleString(L)}function wt(s=document){document.documentElement.lang=L;for(let t of s.querySelectorAll("[data-text]"))
+t.textContent=c(t.dataset.text);for(let t of s.querySelectorAll("[data-aria-label]"))t.setAttribute("aria-label",c(t.dataset.ariaLabel));for(let t of s.querySelectorAll(
+"[data-placeholder]"))t.placeholder=c(t.dataset.placeholder)}function At(){L=L==="zh"?"en":"zh";try{localStorage.setItem(Lt,L)}catch{}wt()}function ie(){try{let s=localStorage.
+getItem(Lt);if(s)return s}catch{}return navigator.language.startsWith("zh")?"zh":"en"}var d=s=>document.getElementById(s);function a(s,t={},...e){let n=document.createElement(s);for(let[o,i]of Object.entries(t))i===void 0||i===!1||(typeof i=="fun\
+ction"?n.addEventListener(o,i):n.setAttribute(o,i===!0?"":i));return n.append(...e.flat().filter(o=>o!=null&&o!==!1)),n}function f(s,t=1/0){let e=String(s??"").
+replace(/[\u202a-\u202e]/g,"");return a("bdi",{},e.length>t?`${e.slice(0,t)}…`:e)}function x(s){return a("span",{class:"badge","data-kind":s},c(s))}function T(...s){
+let e=s.filter(([,n])=>n!=null&&n!==!1&&n!=="").map(([n,o])=>a("div",{},a("dt",{},n),a("dd",{},o)));return a("dl",{class:"facts"},e)}function k(s,t){return a("p\
+re",{tabindex:"0",role:"region","aria-label":t},a("bdi",{},String(s??"")))}function G(s,t){return a("button",{type:"button",class:"small",click:async({currentTarget:n})=>{
+try{await navigator.clipboard.writeText(s)}catch{getSelection().selectAllChildren(t),document.execCommand("copy")}n.textContent=c("copied"),setTimeout(()=>{n.textContent=
+c("copy")},2e3)}},c("copy"))}function y(s,...t){return a("div",{class:"empty"},a("p",{class:"headline"},s),t)}function K(){let s=`curl -H "Authorization: Bearer\
+ $TOKEN" -d '{"vendor":"ppj"}' ${location.origin}/hooks`;return k(s,c("withCurl"))}function C(s,t){let e=a("h1",{tabindex:"-1"},c(s));return a("header",{},e,a("\
+p",{class:"quiet"},c(t)))}var v=class extends Error{constructor(t){super(`refused: ${t}`),this.code=t}};var _=class extends Error{};var Et="docrelay-token";function X(s){try{sessionStorage.setItem(Et,s)}catch{}}function Nt(){try{sessionStorage.removeItem(Et)}catch{}}function Dt(){try{return sessionStorage.
+getItem(Et)}catch{return null}}function bt(){if(!location.hash.startsWith("#token="))return null;let s=new URLSearchParams(location.hash.slice(1)).get("token");
+return history.replaceState(null,"",location.pathname),s}var re=3e4,q=class extends Error{constructor(t,e){super(e??`the relay responded with status ${t}`),this.status=t,this.detail=e}},N=class s{#e;#t=Date.now();#s;#n=!1;constructor(t,e){
+this.token=t,this.#e=e}static async fromSecret(t){return new s(await Mt(t),t)}async renew(t){if(t!==this.token)return!0;if(!this.#e||Date.now()-this.#t<re)return!1;
+this.#s??=Mt(this.#e).finally(()=>{this.#s=void 0});let e=await this.#s;return this.#n?!1:(this.token=e,this.#t=Date.now(),X(e),!0)}close(){this.#n=!0,this.#e=void 0,
+Nt()}async request(t,{method:e="GET",body:n,signal:o}={}){let i=this.token,r=await this.#o(t,{method:e,body:n,signal:o});if(r.status===401&&await this.renew(i)&&
+(r=await this.#o(t,{method:e,body:n,signal:o})),r.status===401)throw new v("auth_failed");if(r.ok)return r.status===204?void 0:r.json();let l=await r.json().catch(
+()=>({}));throw new q(r.status,l.detail??l.message)}#o(t,{method:e,body:n,signal:o}){return fetch(t,{method:e,body:n===void 0?void 0:JSON.stringify(n),headers:{
+Authorization:`Bearer ${this.token}`},signal:o,cache:"no-store",credentials:"omit"})}};async function Mt({id:s,secret:t}){let e=new URLSearchParams({grant_type:"\
+client_credentials",client_id:s,client_secret:t}),n=await fetch("/oauth/token",{method:"POST",body:e,cache:"no-store",credentials:"omit"});if(n.status===400||n.
+status===401)throw new v("bad_client");if(!n.ok)throw new q(n.status);return(await n.json()).access_token}function w(s){return s instanceof v?s.code in W?c(s.code):c("refused",{reason:s.code}):s instanceof q?s.status===403?c("readOnly"):s.detail??c("badStatus",{status:String(
+s.status)}):s instanceof TypeError?c("unreachable"):s.message}function z(s,t){let e=a("button",{type:"button",click:t},c("tryAgain"));return a("div",{class:"emp\
+ty",role:"alert"},a("p",{class:"headline"},w(s)),a("p",{},e))}var J=class{#e={state:"off",key:"off"};get isRefused(){return this.#e.state==="refused"}show(t){this.#e=t,this.render()}render(){let{state:t,key:e,values:n,error:o}=this.#e,
+i=d("state");i.dataset.state=t,i.textContent=o?w(o):c(e,n)}};function ae(s,t,e=Math.random){return Math.min(s*2**Math.max(t-1,0),6e4)*(1+e()/4)}function Q(s,...t){let e=new AbortController;return new Promise(n=>{let o=()=>{
+clearTimeout(i),e.abort(),n()},i=setTimeout(o,s);addEventListener("online",o,{signal:e.signal});for(let r of t){if(r.aborted)return o();r.addEventListener("abor\
+t",o,{signal:e.signal})}})}var Y=class{#e=0;#t=0;#s;constructor(t=Math.random){this.#s=t,this.retry=3e3}get failures(){return this.#e}get delay(){return ae(this.
+retry,this.#e,this.#s)}connected(){this.#e=0}received(){this.#t=0}failed(){this.#e+=1}resetReceived(){return this.#t+=1,this.#e=this.#t-1,this.#t===1}};function O(s){return Number(s.split(".")[1])}var D=["PENDING","COMPLETED","ERROR"];function M(){return Object.fromEntries(D.map(s=>[s,0]))}var xt=2e4,Z=1e3,ce=3e3,le=90,de=2e3,H=6e4,tt=class{#e;#t;#s;#n;constructor(t){this.#e=t,this.clear()}clear(){this.#t=new Map,this.#s=void 0,this.#n=0,this.minutes=
+new Map,this.isComplete=!0,this.isLoaded=!1}get(t){return this.#t.get(t)}sortAndEvict(){if(!this.#s){this.#s=[...this.#t.values()].sort((t,e)=>e.position-t.position);
+for(let t of this.#s.splice(xt+Z))this.#t.delete(t.documentId),this.isComplete=!1}return this.#s}async load(t,e){let n=await t.request(`/documents?limit=${Z}`,{
+signal:e}),o=await t.request("/events/counts",{signal:e});this.clear(),this.isLoaded=!0;for(let i of n.documents)this.#i(i,O(i.eventId));for(let{time:i,status:r,
+count:l}of o.minutes)this.#r(Date.parse(i),r,l);return this.#n=O(o.lastEventId),this.#e(),this.#o(t,e,n.next),n.lastEventId}async#o(t,e,n){let o=this.#t,i=n;for(;i&&
+o.size<xt;){let r=`/documents?limit=${Z}&cursor=${i}`,l=await t.request(r,{signal:e}).catch(()=>{});if(o!==this.#t||e.aborted)return;if(!l){await Q(ce,e);continue}
+for(let u of l.documents)this.#i(u,O(u.eventId));i=l.next,this.#e()}this.isComplete=!i,this.#e()}add(t){let e=O(t.id);e>this.#n&&this.#r(Date.parse(t.time),t.status,
+1);let n=this.#i(t,e);return n&&this.#e(t.documentId),n}#i(t,e){let n=this.#t.get(t.documentId);if(n&&n.position>=e)return!1;let i=[t.title,t.vendorId,t.documentId].
 join(`
-`).slice(0,de).toLowerCase();return this.#t.set(t.documentId,{...t,position:e,searchText:r}),this.#n=void 0,this.#t.size>xt+2*Z&&this.all,!0}#i(t,e,s){let o=t-t%
-H;if(Number.isNaN(o))return;let r=this.minutes.get(o)??M();if(r[e]+=s,this.minutes.set(o,r),!(this.minutes.size<=le))for(let i of this.minutes.keys())i<o-61*H&&
-this.minutes.delete(i)}};var et=class{constructor(t=""){this.lastEventId=t,this.retry=void 0,this.pending="",this.afterCr=!1,this.startEvent()}startEvent(){this.type="",this.data=[],this.
+`).slice(0,de).toLowerCase();return this.#t.set(t.documentId,{...t,position:e,searchText:i}),this.#s=void 0,this.#t.size>xt+2*Z&&this.sortAndEvict(),!0}#r(t,e,n){
+let o=t-t%H;if(Number.isNaN(o))return;let i=this.minutes.get(o)??M();if(i[e]+=n,this.minutes.set(o,i),!(this.minutes.size<=le))for(let r of this.minutes.keys())
+r<o-61*H&&this.minutes.delete(r)}};var et=class{constructor(t=""){this.lastEventId=t,this.retry=void 0,this.pending="",this.afterCr=!1,this.startEvent()}startEvent(){this.type="",this.data=[],this.
 id=this.lastEventId}*push(t){this.afterCr&&t.startsWith(`
-`)&&(t=t.slice(1)),t!==""&&(this.afterCr=t.endsWith("\r"));let e=(this.pending+t).split(/\r\n|\n|\r/);this.pending=e.pop();for(let s of e){if(s!==""){this.parseField(
-s);continue}this.lastEventId=this.id,this.data.length>0&&(yield{type:this.type||"message",data:this.data.join(`
-`),lastEventId:this.lastEventId}),this.startEvent()}}parseField(t){let e=t.indexOf(":"),s=e<0?t:t.slice(0,e),o=e<0?"":t.slice(e+1).replace(/^ /,"");s==="data"?this.
-data.push(o):s==="event"?this.type=o:s==="id"&&!o.includes("\0")?this.id=o:s==="retry"&&/^[0-9]+$/.test(o)&&(this.retry=Number(o))}};async function $t(n,{headers:t,
-parser:e,signal:s,silence:o,onOpen:r,onEvent:i,onChunk:l}){let u=new AbortController,h=()=>u.abort(new DOMException(`no data for ${o} ms`,"TimeoutError")),m=setTimeout(
-h,o);try{let p=e.lastEventId?{"Last-Event-ID":e.lastEventId}:{},b=await fetch(n,{headers:{Accept:"text/event-stream",...p,...t},cache:"no-store",credentials:"om\
-it",signal:AbortSignal.any([s,u.signal])}),V=b.headers.get("content-type")??"";if(b.status!==200||!/^text\/event-stream\s*(;|$)/i.test(V))throw new Error(`expec\
-ted an event stream, got status ${b.status} and content type ${JSON.stringify(V)}`);r?.();let te=new TextDecoder,ee=b.body.getReader();for(;;){let{done:ne,value:se}=await ee.
-read();if(ne)return;clearTimeout(m),m=setTimeout(h,o);let It=te.decode(se,{stream:!0});for(let oe of e.push(It))i(oe);l?.(It)}}finally{clearTimeout(m),u.abort()}}var ue=9e4;function _t(n,{token:t,parser:e,signal:s,onOpen:o,onEvent:r,onChunk:i}){return $t(n,{headers:{Authorization:`Bearer ${t}`},parser:e,signal:s,silence:ue,
-onOpen:o,onChunk:i,onEvent:({type:l,data:u,lastEventId:h})=>{if(l==="error")throw new v(u);if(l==="reset")throw new _("events after this position are no longer \
-available");l==="message"&&r({...JSON.parse(u),id:h})}})}async function qt(n,{signal:t,load:e,onEvent:s,onState:o}){let r=new Y,i,l=!1,u=()=>{r.connected(),o({state:"open",key:l?"reset":"open"}),l=!1};for(;!t.aborted;){
-o({state:"waiting",key:r.failures===0?"connecting":"reconnecting"});let{token:h}=n,m,p;try{i??=await e(),m=new et(i),await _t("/events/client",{token:h,parser:m,
-signal:t,onOpen:u,onEvent:V=>{r.received(),s(V)}})}catch(b){p=b}if(t.aborted)return;if(i=m?.lastEventId??i,r.retry=m?.retry??r.retry,p instanceof _){if(l=!0,i=void 0,
-r.resetReceived())continue}else if(p instanceof v){let b=await he(n,h);if(b)continue;if(b===!1)return o({state:"refused",error:p});r.failed()}else p&&r.failed();
-o({state:"waiting",key:"lost",values:{seconds:Math.ceil(r.delay/1e3)}}),await Q(r.delay,t)}}async function he(n,t){try{return await n.renew(t)}catch(e){return e instanceof
-v?!1:void 0}}var nt=112,U=38,Ht=6,St=nt-20,j=60,Ut=["COMPLETED","PENDING","ERROR"];function jt(n,t,e=Date.now()){let s=fe(t,e),o=Math.max(...s.map(({counts:l})=>Rt(l))),r=M();
-for(let{counts:l}of s)for(let u of D)r[u]+=l[u];let i=a("figcaption",{},a("h2",{},c("perMinute")),ve(r));n.replaceChildren(i,ge(s,{width:pe(n),maximum:o,totals:r}))}
-function me(n){let t=10**Math.floor(Math.log10(Math.max(n,1)));return[1,2,5,10].map(e=>e*t).find(e=>e>=n)}function fe(n,t){let e=t-t%H;return Array.from({length:j},
-(s,o)=>{let r=e-(j-1-o)*H;return{time:r,counts:n.get(r)??M()}})}function Rt(n){return D.reduce((t,e)=>t+n[e],0)}function pe(n){return Math.max(260,n.clientWidth-
-34)}function ge(n,{width:t,maximum:e,totals:s}){let o=me(e),r=(t-U)/j,i=S("svg",{viewBox:`0 0 ${t} ${nt}`,role:"img",class:"chart"});i.append(Ot(0,St,t)),e>0&&i.
-append(Ot(o,Ht,t)),n.forEach((h,m)=>{Rt(h.counts)>0&&i.append(ye(h,{x:U+m*r+1,width:r-2,scale:o}))});for(let h of[60,45,30,15]){let m=c("minutesAgo",{count:h}),
-p=h===j?"axis":"axis middle";i.append(S("text",{x:U+(j-h)*r,y:nt-3,class:p},m))}i.append(S("text",{x:t,y:nt-3,class:"axis end"},c("now")));let l=Rt(s),u=l===0?c(
-"chartEmpty"):c("chartSummary",{total:l,maximum:e,...s});return i.setAttribute("aria-label",u),i}function Ot(n,t,e){return S("g",{},S("line",{x1:U,x2:e,y1:t,y2:t,
-class:"grid"}),S("text",{x:U-6,y:t+3.5,class:"axis end"},A(n)))}function ye({time:n,counts:t},{x:e,width:s,scale:o}){let r=new Date(n).toLocaleTimeString(g(),{hour:"\
-2-digit",minute:"2-digit"}),l=D.filter(m=>t[m]>0).map(m=>`${c(m)} ${A(t[m])}`).join(", "),u=S("g",{},S("title",{},`${r}: ${l}`)),h=St;for(let m of Ut.filter(p=>t[p]>
-0)){let p=Math.max(t[m]/o*(St-Ht),1.5);h-=p,u.append(S("rect",{x:e,y:h,width:s,height:p,rx:1,"data-kind":m}))}return u}function ve(n){let t=Ut.map(e=>a("span",{
-"data-kind":e},`${c(e)} ${A(n[e])}`));return a("p",{class:"legend"},t)}function S(n,t,...e){let s=document.createElementNS("http://www.w3.org/2000/svg",n);for(let[
-o,r]of Object.entries(t))s.setAttribute(o,String(r));return s.append(...e),s}var we=["hooks","notifications","rejects","help"];function F(n=location.hash){let[t,e]=n.replace(/^#\/?/,"").split("?"),s=new URLSearchParams(e),o=s.get("status")??
-"",r={q:s.get("q")??"",vendor:s.get("vendor")??"",status:D.includes(o)?o:""},[i,l]=t.split("/");return i==="documents"&&l?{page:"document",id:l,filters:r}:{page:we.
-includes(i)?i:"documents",filters:r}}function st(n){return`#/${Ft(n)}`}function I(n,t={}){return`#/documents/${n}${Ft(t)}`}function Ft(n){let t=Object.entries(n).
-filter(([,e])=>e!=="");return t.length===0?"":`?${new URLSearchParams(t)}`}var Ee=500,be=1e4,xe=80,ot=class{#e;#t=[];#n;constructor(t){this.#e=t}add(t){this.#t.push(t),this.#n??=setTimeout(()=>this.#s(),Ee)}#s(){let t=this.#t.at(-1),e=(t.
-title||t.vendorId).slice(0,xe),s={count:this.#t.length,title:e,status:c(t.status)};this.#e.textContent=c("announcement",s),this.#t=[],this.#n=setTimeout(()=>{this.#n=
-void 0,this.#t.length>0&&this.#s()},be)}};var Se=[["day",86400],["hour",3600],["minute",60],["second",1]];function rt(n){let t=Math.round((new Date(n)-Date.now())/1e3);if(Number.isNaN(t))return"";let[e,
-s]=Se.find(([,r])=>Math.abs(t)>=r)??["second",1];return new Intl.RelativeTimeFormat(g(),{style:"narrow",numeric:"auto"}).format(Math.trunc(t/s),e)}function $(n){
-let t=new Date(n);return Number.isNaN(t.valueOf())?"":t.toLocaleString(g(),{dateStyle:"medium",timeStyle:"medium"})}function E(n){return a("time",{datetime:n,title:$(
-n)},rt(n))}function Bt(){for(let n of document.querySelectorAll("time[datetime]")){let t=rt(n.dateTime);n.textContent!==t&&(n.textContent=t)}}var Tt=200;function Pt(n,t){let e=n.error&&[n.error.code,n.error.message].filter(Boolean).join(" "),s=f(n.title||n.vendorId,Tt),o=a("a",{href:I(n.documentId,t),
-tabindex:"-1"},s);return a("tr",{role:"row"},B("status",x(n.status)),B("title",o,e&&a("span",{class:"why"},f(e,Tt))),B("vendor",n.vendor),B("vendor-id",f(n.vendorId,
-Tt)),B("age",E(n.time)))}function B(n,...t){return a("td",{role:"gridcell",class:n},...t)}function Vt({firstVisible:n,rowHeight:t,viewportHeight:e,count:s}){let o=Math.max(0,n-8),r=Math.min(s,o+Math.ceil(e/t)+16);return{first:o,end:r}}function Wt(n,{
-current:t,rowHeight:e,viewportHeight:s,count:o}){let r=Math.max(1,Math.floor(s/e)-2),i={ArrowDown:t+1,ArrowUp:t-1,PageDown:t+r,PageUp:t-r,Home:0,End:o-1};return n in
-i?Math.min(Math.max(i[n],0),o-1):void 0}function Gt(n,t,e,s){for(let{documentId:o,position:r}of n){let i=s.get(o);if(e[i]?.position===r)return i-t.get(o)}return 0}var Re=44,Te=2500,ke=40,it=class{#e;#t;#n=new Map;#s=new Map;#o=new Map;#r=0;#i;constructor(t){this.#e=t,this.#t=t.tBodies[0],this.documents=[],this.current=void 0,
+`)&&(t=t.slice(1)),t!==""&&(this.afterCr=t.endsWith("\r"));let e=(this.pending+t).split(/\r\n|\n|\r/);this.pending=e.pop();for(let n of e){if(n!==""){this.parseField(
+n);continue}this.lastEventId=this.id,this.data.length>0&&(yield{type:this.type||"message",data:this.data.join(`
+`),lastEventId:this.lastEventId}),this.startEvent()}}parseField(t){let e=t.indexOf(":"),n=e<0?t:t.slice(0,e),o=e<0?"":t.slice(e+1).replace(/^ /,"");n==="data"?this.
+data.push(o):n==="event"?this.type=o:n==="id"&&!o.includes("\0")?this.id=o:n==="retry"&&/^[0-9]+$/.test(o)&&(this.retry=Number(o))}};async function $t(s,{headers:t,
+parser:e,signal:n,silence:o,onOpen:i,onEvent:r,onChunk:l}){let u=new AbortController,h=()=>u.abort(new DOMException(`no data for ${o} ms`,"TimeoutError")),m=setTimeout(
+h,o);try{let p=e.lastEventId?{"Last-Event-ID":e.lastEventId}:{},b=await fetch(s,{headers:{Accept:"text/event-stream",...p,...t},cache:"no-store",credentials:"om\
+it",signal:AbortSignal.any([n,u.signal])}),V=b.headers.get("content-type")??"";if(b.status!==200||!/^text\/event-stream\s*(;|$)/i.test(V))throw new Error(`expec\
+ted an event stream, got status ${b.status} and content type ${JSON.stringify(V)}`);i?.();let te=new TextDecoder,ee=b.body.getReader();for(;;){let{done:se,value:ne}=await ee.
+read();if(se)return;clearTimeout(m),m=setTimeout(h,o);let It=te.decode(ne,{stream:!0});for(let oe of e.push(It))r(oe);l?.(It)}}finally{clearTimeout(m),u.abort()}}var ue=9e4;function _t(s,{token:t,parser:e,signal:n,onOpen:o,onEvent:i,onChunk:r}){return $t(s,{headers:{Authorization:`Bearer ${t}`},parser:e,signal:n,silence:ue,
+onOpen:o,onChunk:r,onEvent:({type:l,data:u,lastEventId:h})=>{if(l==="error")throw new v(u);if(l==="reset")throw new _("events after this position are no longer \
+available");l==="message"&&i({...JSON.parse(u),id:h})}})}async function qt(s,{signal:t,load:e,onEvent:n,onState:o}){let i=new Y,r,l=!1,u=()=>{i.connected(),o({state:"open",key:l?"reset":"open"}),l=!1};for(;!t.aborted;){
+o({state:"waiting",key:i.failures===0?"connecting":"reconnecting"});let{token:h}=s,m,p;try{r??=await e(),m=new et(r),await _t("/events/client",{token:h,parser:m,
+signal:t,onOpen:u,onEvent:V=>{i.received(),n(V)}})}catch(b){p=b}if(t.aborted)return;if(r=m?.lastEventId??r,i.retry=m?.retry??i.retry,p instanceof _){if(l=!0,r=void 0,
+i.resetReceived())continue}else if(p instanceof v){let b=await he(s,h);if(b)continue;if(b===!1)return o({state:"refused",error:p});i.failed()}else p&&i.failed();
+o({state:"waiting",key:"lost",values:{seconds:Math.ceil(i.delay/1e3)}}),await Q(i.delay,t)}}async function he(s,t){try{return await s.renew(t)}catch(e){return e instanceof
+v?!1:void 0}}var st=112,U=38,Ht=6,St=st-20,j=60,Ut=["COMPLETED","PENDING","ERROR"];function jt(s,t,e=Date.now()){let n=fe(t,e),o=Math.max(...n.map(({counts:l})=>Rt(l))),i=M();
+for(let{counts:l}of n)for(let u of D)i[u]+=l[u];let r=a("figcaption",{},a("h2",{},c("perMinute")),ve(i));s.replaceChildren(r,ge(n,{width:pe(s),maximum:o,totals:i}))}
+function me(s){let t=10**Math.floor(Math.log10(Math.max(s,1)));return[1,2,5,10].map(e=>e*t).find(e=>e>=s)}function fe(s,t){let e=t-t%H;return Array.from({length:j},
+(n,o)=>{let i=e-(j-1-o)*H;return{time:i,counts:s.get(i)??M()}})}function Rt(s){return D.reduce((t,e)=>t+s[e],0)}function pe(s){return Math.max(260,s.clientWidth-
+34)}function ge(s,{width:t,maximum:e,totals:n}){let o=me(e),i=(t-U)/j,r=S("svg",{viewBox:`0 0 ${t} ${st}`,role:"img",class:"chart"});r.append(Ot(0,St,t)),e>0&&r.
+append(Ot(o,Ht,t)),s.forEach((h,m)=>{Rt(h.counts)>0&&r.append(ye(h,{x:U+m*i+1,width:i-2,scale:o}))});for(let h of[60,45,30,15]){let m=c("minutesAgo",{count:h}),
+p=h===j?"axis":"axis middle";r.append(S("text",{x:U+(j-h)*i,y:st-3,class:p},m))}r.append(S("text",{x:t,y:st-3,class:"axis end"},c("now")));let l=Rt(n),u=l===0?c(
+"chartEmpty"):c("chartSummary",{total:l,maximum:e,...n});return r.setAttribute("aria-label",u),r}function Ot(s,t,e){return S("g",{},S("line",{x1:U,x2:e,y1:t,y2:t,
+class:"grid"}),S("text",{x:U-6,y:t+3.5,class:"axis end"},A(s)))}function ye({time:s,counts:t},{x:e,width:n,scale:o}){let i=new Date(s).toLocaleTimeString(g(),{hour:"\
+2-digit",minute:"2-digit"}),l=D.filter(m=>t[m]>0).map(m=>`${c(m)} ${A(t[m])}`).join(", "),u=S("g",{},S("title",{},`${i}: ${l}`)),h=St;for(let m of Ut.filter(p=>t[p]>
+0)){let p=Math.max(t[m]/o*(St-Ht),1.5);h-=p,u.append(S("rect",{x:e,y:h,width:n,height:p,rx:1,"data-kind":m}))}return u}function ve(s){let t=Ut.map(e=>a("span",{
+"data-kind":e},`${c(e)} ${A(s[e])}`));return a("p",{class:"legend"},t)}function S(s,t,...e){let n=document.createElementNS("http://www.w3.org/2000/svg",s);for(let[
+o,i]of Object.entries(t))n.setAttribute(o,String(i));return n.append(...e),n}var we=["hooks","notifications","rejects","help"];function F(s=location.hash){let[t,e]=s.replace(/^#\/?/,"").split("?"),n=new URLSearchParams(e),o=n.get("status")??
+"",i={q:n.get("q")??"",vendor:n.get("vendor")??"",status:D.includes(o)?o:""},[r,l]=t.split("/");return r==="documents"&&l?{page:"document",id:l,filters:i}:{page:we.
+includes(r)?r:"documents",filters:i}}function nt(s){return`#/${Ft(s)}`}function I(s,t={}){return`#/documents/${s}${Ft(t)}`}function Ft(s){let t=Object.entries(s).
+filter(([,e])=>e!=="");return t.length===0?"":`?${new URLSearchParams(t)}`}var Ee=500,be=1e4,xe=80,ot=class{#e;#t=[];#s;constructor(t){this.#e=t}add(t){this.#t.push(t),this.#s??=setTimeout(()=>this.#n(),Ee)}#n(){let t=this.#t.at(-1),e=(t.
+title||t.vendorId).slice(0,xe),n={count:this.#t.length,title:e,status:c(t.status)};this.#e.textContent=c("announcement",n),this.#t=[],this.#s=setTimeout(()=>{this.#s=
+void 0,this.#t.length>0&&this.#n()},be)}};var Se=[["day",86400],["hour",3600],["minute",60],["second",1]];function it(s){let t=Math.round((new Date(s)-Date.now())/1e3);if(Number.isNaN(t))return"";let[e,
+n]=Se.find(([,i])=>Math.abs(t)>=i)??["second",1];return new Intl.RelativeTimeFormat(g(),{style:"narrow",numeric:"auto"}).format(Math.trunc(t/n),e)}function $(s){
+let t=new Date(s);return Number.isNaN(t.valueOf())?"":t.toLocaleString(g(),{dateStyle:"medium",timeStyle:"medium"})}function E(s){return a("time",{datetime:s,title:$(
+s)},it(s))}function Bt(){for(let s of document.querySelectorAll("time[datetime]")){let t=it(s.dateTime);s.textContent!==t&&(s.textContent=t)}}var Tt=200;function Pt(s,t){let e=s.error&&[s.error.code,s.error.message].filter(Boolean).join(" "),n=f(s.title||s.vendorId,Tt),o=a("a",{href:I(s.documentId,t),
+tabindex:"-1"},n);return a("tr",{role:"row"},B("status",x(s.status)),B("title",o,e&&a("span",{class:"why"},f(e,Tt))),B("vendor",s.vendor),B("vendor-id",f(s.vendorId,
+Tt)),B("age",E(s.time)))}function B(s,...t){return a("td",{role:"gridcell",class:s},...t)}function Vt({firstVisible:s,rowHeight:t,viewportHeight:e,count:n}){let o=Math.max(0,s-8),i=Math.min(n,o+Math.ceil(e/t)+16);return{first:o,end:i}}function Wt(s,{
+current:t,rowHeight:e,viewportHeight:n,count:o}){let i=Math.max(1,Math.floor(n/e)-2),r={ArrowDown:t+1,ArrowUp:t-1,PageDown:t+i,PageUp:t-i,Home:0,End:o-1};return s in
+r?Math.min(Math.max(r[s],0),o-1):void 0}function Gt(s,t,e,n){for(let{documentId:o,position:i}of s){let r=n.get(o);if(e[r]?.position===i)return r-t.get(o)}return 0}var Re=44,Te=2500,ke=40,rt=class{#e;#t;#s=new Map;#n=new Map;#o=new Map;#i=0;#r;constructor(t){this.#e=t,this.#t=t.tBodies[0],this.documents=[],this.current=void 0,
 this.filters={},addEventListener("scroll",()=>this.#u(),{passive:!0}),addEventListener("resize",()=>this.#u(),{passive:!0}),t.addEventListener("keydown",e=>this.#g(
-e)),this.#t.addEventListener("focusin",({target:e})=>this.#m(e.closest("tr")?.dataset.id))}show(t){let e=this.firstVisible(),s=e>0?this.documents.slice(e,e+ke):
-[],o=this.#o;this.documents=t,this.#o=new Map(t.map(({documentId:i},l)=>[i,l])),this.#e.setAttribute("aria-rowcount",String(t.length+1)),this.#t.style.height=`${t.
-length*this.#a()}px`;let r=Gt(s,o,t,this.#o);r!==0&&scrollBy({top:r*this.#r,behavior:"instant"}),this.#d()}clear(){this.documents=[],this.#o.clear(),this.#n.clear(),
-this.#s.clear(),this.#t.replaceChildren()}firstVisible(){if(this.#e.offsetParent===null)return 0;let t=this.#e.tHead.offsetHeight;return Math.max(0,Math.floor((t-
-this.#t.getBoundingClientRect().top)/this.#a()))}highlight(t){clearTimeout(this.#s.get(t));let e=()=>{this.#s.delete(t),this.#n.get(t)?.classList.remove("fresh")};
-this.#s.set(t,setTimeout(e,Te))}focus(t){let e=this.#o.get(t);if(e===void 0)return;let s=this.#a(),o=this.#t.getBoundingClientRect().top+e*s,r=this.#e.tHead.offsetHeight;
-o<r?scrollBy({top:o-r,behavior:"instant"}):o+s>innerHeight&&scrollBy({top:o+s-innerHeight+8,behavior:"instant"}),this.#d(),this.#c(t)?.focus({preventScroll:!0})}#c(t){
-return this.#n.get(t)?.querySelector("a")}#a(){let t=this.#t.rows[0]?.getBoundingClientRect().height??0;return t>0&&(this.#r=t),this.#r||Re}#l(){return{rowHeight:this.#a(),
-viewportHeight:innerHeight,count:this.documents.length}}#u(){this.#i??=requestAnimationFrame(()=>this.#d())}#d(){if(cancelAnimationFrame(this.#i),this.#i=void 0,
-this.#e.offsetParent===null)return;let{rowHeight:t,...e}=this.#l(),s=this.firstVisible(),{first:o,end:r}=Vt({...e,rowHeight:t,firstVisible:s}),i=this.#t.contains(
-document.activeElement)?document.activeElement.closest("tr"):void 0;if(this.#h(o,r,t),this.#a()!==t)return this.#u();this.#t.style.height=`${this.documents.length*
-t}px`;let l=this.#o.get(this.current)??-1,u=l>=o&&l<r;this.#f(u?this.current:this.documents[Math.min(s,r-1)]?.documentId),i&&!this.#t.contains(document.activeElement)&&
-(this.#c(i.dataset.id)??this.#e).focus({preventScroll:!0})}#h(t,e,s){let o=new Set,r=this.#t.firstChild;for(let i=t;i<e;i+=1){let l=this.#p(this.documents[i],i);
-o.add(l),l.style.transform=`translateY(${i*s}px)`,l===r?r=r.nextSibling:this.#t.insertBefore(l,r)}for(let[i,l]of this.#n)o.has(l)||(l.remove(),this.#n.delete(i))}#p(t,e){
-let s=this.#n.get(t.documentId);if(s?.known!==t||s.language!==g()){let o=Pt(t,this.filters);s?s.replaceChildren(...o.childNodes):s=o,Object.assign(s,{known:t,language:g()}),
-s.dataset.id=t.documentId,s.dataset.status=t.status,this.#n.set(t.documentId,s)}return s.setAttribute("aria-rowindex",String(e+2)),s.classList.toggle("fresh",this.#s.
-has(t.documentId)),s}#m(t){t&&(this.current=t,this.#f(t))}#f(t){for(let[e,s]of this.#n)s.querySelector("a").tabIndex=e===t?0:-1}#g(t){if(t.altKey||t.ctrlKey||t.
-metaKey)return;let e=this.#o.get(this.current)??-1,s=Wt(t.key,{...this.#l(),current:e});s!==void 0&&(t.preventDefault(),this.focus(this.documents[s]?.documentId))}};var Kt={q:"",vendor:"",status:""};function at(n,t){if(!t.q&&!t.vendor&&!t.status)return n;let e=Ce(t);return n.filter(s=>{let{vendor:o,status:r,searchText:i}=s;
-return(!t.vendor||o===t.vendor)&&(!t.status||r===t.status)&&(!e||i.includes(e))})}function Xt(n,t){let e=M();for(let{status:s}of at(n,{...t,status:""}))e[s]+=1;
-return e}function zt(n,t){let e=new Set(t.vendor?[t.vendor]:[]);for(let{vendor:s}of n)e.add(s);return[...e].sort()}function Ce({q:n}){return n.trim().toLowerCase()}var ct=class{#e;#t=F().filters;#n=new ot(d("announcement"));#s=0;constructor(t){this.#e=t,this.session=void 0,this.table=new it(d("documents")),this.#o()}#o(){d(
-"search").addEventListener("input",({target:t})=>this.#i({q:t.value})),d("search").addEventListener("keydown",t=>this.#c(t)),d("vendor").addEventListener("chang\
-e",({target:t})=>this.#i({vendor:t.value}));for(let t of this.#r())t.addEventListener("click",()=>this.#i({status:t.dataset.status}));d("filters").addEventListener(
+e)),this.#t.addEventListener("focusin",({target:e})=>this.#m(e.closest("tr")?.dataset.id))}show(t){let e=this.firstVisible(),n=e>0?this.documents.slice(e,e+ke):
+[],o=this.#o;this.documents=t,this.#o=new Map(t.map(({documentId:r},l)=>[r,l])),this.#e.setAttribute("aria-rowcount",String(t.length+1)),this.#t.style.height=`${t.
+length*this.#a()}px`;let i=Gt(n,o,t,this.#o);i!==0&&scrollBy({top:i*this.#i,behavior:"instant"}),this.#d()}clear(){this.documents=[],this.#o.clear(),this.#s.clear(),
+this.#n.clear(),this.#t.replaceChildren()}firstVisible(){if(this.#e.offsetParent===null)return 0;let t=this.#e.tHead.offsetHeight;return Math.max(0,Math.floor((t-
+this.#t.getBoundingClientRect().top)/this.#a()))}highlight(t){clearTimeout(this.#n.get(t));let e=()=>{this.#n.delete(t),this.#s.get(t)?.classList.remove("fresh")};
+this.#n.set(t,setTimeout(e,Te))}focus(t){let e=this.#o.get(t);if(e===void 0)return;let n=this.#a(),o=this.#t.getBoundingClientRect().top+e*n,i=this.#e.tHead.offsetHeight;
+o<i?scrollBy({top:o-i,behavior:"instant"}):o+n>innerHeight&&scrollBy({top:o+n-innerHeight+8,behavior:"instant"}),this.#d(),this.#c(t)?.focus({preventScroll:!0})}#c(t){
+return this.#s.get(t)?.querySelector("a")}#a(){let t=this.#t.rows[0]?.getBoundingClientRect().height??0;return t>0&&(this.#i=t),this.#i||Re}#l(){return{rowHeight:this.#a(),
+viewportHeight:innerHeight,count:this.documents.length}}#u(){this.#r??=requestAnimationFrame(()=>this.#d())}#d(){if(cancelAnimationFrame(this.#r),this.#r=void 0,
+this.#e.offsetParent===null)return;let{rowHeight:t,...e}=this.#l(),n=this.firstVisible(),{first:o,end:i}=Vt({...e,rowHeight:t,firstVisible:n}),r=this.#t.contains(
+document.activeElement)?document.activeElement.closest("tr"):void 0;if(this.#h(o,i,t),this.#a()!==t)return this.#u();this.#t.style.height=`${this.documents.length*
+t}px`;let l=this.#o.get(this.current)??-1,u=l>=o&&l<i;this.#f(u?this.current:this.documents[Math.min(n,i-1)]?.documentId),r&&!this.#t.contains(document.activeElement)&&
+(this.#c(r.dataset.id)??this.#e).focus({preventScroll:!0})}#h(t,e,n){let o=new Set,i=this.#t.firstChild;for(let r=t;r<e;r+=1){let l=this.#p(this.documents[r],r);
+o.add(l),l.style.transform=`translateY(${r*n}px)`,l===i?i=i.nextSibling:this.#t.insertBefore(l,i)}for(let[r,l]of this.#s)o.has(l)||(l.remove(),this.#s.delete(r))}#p(t,e){
+let n=this.#s.get(t.documentId);if(n?.known!==t||n.language!==g()){let o=Pt(t,this.filters);n?n.replaceChildren(...o.childNodes):n=o,Object.assign(n,{known:t,language:g()}),
+n.dataset.id=t.documentId,n.dataset.status=t.status,this.#s.set(t.documentId,n)}return n.setAttribute("aria-rowindex",String(e+2)),n.classList.toggle("fresh",this.#n.
+has(t.documentId)),n}#m(t){t&&(this.current=t,this.#f(t))}#f(t){for(let[e,n]of this.#s)n.querySelector("a").tabIndex=e===t?0:-1}#g(t){if(t.altKey||t.ctrlKey||t.
+metaKey)return;let e=this.#o.get(this.current)??-1,n=Wt(t.key,{...this.#l(),current:e});n!==void 0&&(t.preventDefault(),this.focus(this.documents[n]?.documentId))}};var Kt={q:"",vendor:"",status:""};function at(s,t){if(!t.q&&!t.vendor&&!t.status)return s;let e=Ce(t);return s.filter(n=>{let{vendor:o,status:i,searchText:r}=n;
+return(!t.vendor||o===t.vendor)&&(!t.status||i===t.status)&&(!e||r.includes(e))})}function Xt(s,t){let e=M();for(let{status:n}of at(s,{...t,status:""}))e[n]+=1;
+return e}function zt(s,t){let e=new Set(t.vendor?[t.vendor]:[]);for(let{vendor:n}of s)e.add(n);return[...e].sort()}function Ce({q:s}){return s.trim().toLowerCase()}var ct=class{#e;#t=F().filters;#s=new ot(d("announcement"));#n=0;constructor(t){this.#e=t,this.session=void 0,this.table=new rt(d("documents")),this.#o()}#o(){d(
+"search").addEventListener("input",({target:t})=>this.#r({q:t.value})),d("search").addEventListener("keydown",t=>this.#c(t)),d("vendor").addEventListener("chang\
+e",({target:t})=>this.#r({vendor:t.value}));for(let t of this.#i())t.addEventListener("click",()=>this.#r({status:t.dataset.status}));d("filters").addEventListener(
 "submit",t=>t.preventDefault()),d("new-events").addEventListener("click",()=>{scrollTo({top:0,behavior:"instant"}),this.table.focus(this.table.documents[0]?.documentId)}),
-addEventListener("scroll",()=>this.table.firstVisible()===0&&this.#a(),{passive:!0})}#r(){return d("statuses").querySelectorAll("button")}#i(t){this.#t={...this.#t,
-...t},history.replaceState(null,"",st(this.#t)),this.render()}restore(t){this.#t=t,d("search").value=t.q,this.render()}#c(t){t.key==="Escape"&&this.#t.q!==""?(t.
-preventDefault(),t.target.value="",this.#i({q:""})):(t.key==="ArrowDown"||t.key==="Enter")&&(t.preventDefault(),this.table.documents.length>0?this.table.focus(this.
-table.documents[0].documentId):t.key==="Enter"&&this.#t.q&&this.#h())}onEvent(t){this.table.highlight(t.documentId),this.#n.add(t),at([this.#e.get(t.documentId)],
-this.#t).length>0&&this.table.firstVisible()>0&&(this.#s+=1)}#a(){this.#s!==0&&(this.#s=0,d("new-events").hidden=!0)}render(){let t=this.#e.all,e=at(t,this.#t),
-s=e.length===0;this.#u(t),d("row-count").textContent=this.#l(e.length,t.length),d("documents").hidden=d("keys").hidden=s,d("new-events").hidden=this.#s===0,d("n\
-ew-events").textContent=c("newEvents",{count:this.#s}),d("no-rows").replaceChildren(...s&&this.#e.isLoaded?[this.#d(t.length)]:[]),this.table.filters=this.#t,this.
-table.show(e)}#l(t,e){let s=e===1?"oneShown":"allShown",o=c(t<e?"someShown":s,{count:t,total:e});return this.#e.isComplete?o:`${o}. ${c("onlyNewest",{total:e})}`}#u(t){
-let e=Xt(t,this.#t),s=Object.values(e).reduce((i,l)=>i+l,0);for(let i of this.#r()){let{status:l}=i.dataset;i.setAttribute("aria-pressed",String(l===this.#t.status)),
-i.lastElementChild.textContent=A(l?e[l]:s)}let o=d("vendor"),r=zt(t,this.#t);if(r.join()!==o.dataset.vendors){o.dataset.vendors=r.join();let i=r.map(l=>a("optio\
-n",{value:l},l));o.replaceChildren(a("option",{value:"","data-text":"allVendors"},c("allVendors")),...i)}o.value=this.#t.vendor}#d(t){if(t===0)return y(c("noDoc\
-uments"),a("p",{},c("noDocumentsHelp")),K());let e=()=>{d("search").value="",this.#i(Kt),d("search").focus()},s=this.#t.q&&!this.#e.isComplete,o=a("p",{class:"a\
-ctions"},a("button",{type:"button",click:e},c("clearFilters")),s&&a("button",{type:"button",click:()=>this.#h()},c("lookUp")));return y(c("noMatch"),o)}async#h(){
+addEventListener("scroll",()=>this.table.firstVisible()===0&&this.#a(),{passive:!0})}#i(){return d("statuses").querySelectorAll("button")}#r(t){this.#t={...this.#t,
+...t},history.replaceState(null,"",nt(this.#t)),this.render()}restore(t){this.#t=t,d("search").value=t.q,this.render()}#c(t){t.key==="Escape"&&this.#t.q!==""?(t.
+preventDefault(),t.target.value="",this.#r({q:""})):(t.key==="ArrowDown"||t.key==="Enter")&&(t.preventDefault(),this.table.documents.length>0?this.table.focus(this.
+table.documents[0].documentId):t.key==="Enter"&&this.#t.q&&this.#h())}onEvent(t){this.table.highlight(t.documentId),this.#s.add(t),at([this.#e.get(t.documentId)],
+this.#t).length>0&&this.table.firstVisible()>0&&(this.#n+=1)}#a(){this.#n!==0&&(this.#n=0,d("new-events").hidden=!0)}render(){let t=this.#e.sortAndEvict(),e=at(
+t,this.#t),n=e.length===0;this.#u(t),d("row-count").textContent=this.#l(e.length,t.length),d("documents").hidden=d("keys").hidden=n,d("new-events").hidden=this.#n===
+0,d("new-events").textContent=c("newEvents",{count:this.#n}),d("no-rows").replaceChildren(...n&&this.#e.isLoaded?[this.#d(t.length)]:[]),this.table.filters=this.#t,
+this.table.show(e)}#l(t,e){let n=e===1?"oneShown":"allShown",o=c(t<e?"someShown":n,{count:t,total:e});return this.#e.isComplete?o:`${o}. ${c("onlyNewest",{total:e})}`}#u(t){
+let e=Xt(t,this.#t),n=Object.values(e).reduce((r,l)=>r+l,0);for(let r of this.#i()){let{status:l}=r.dataset;r.setAttribute("aria-pressed",String(l===this.#t.status)),
+r.lastElementChild.textContent=A(l?e[l]:n)}let o=d("vendor"),i=zt(t,this.#t);if(i.join()!==o.dataset.vendors){o.dataset.vendors=i.join();let r=i.map(l=>a("optio\
+n",{value:l},l));o.replaceChildren(a("option",{value:"","data-text":"allVendors"},c("allVendors")),...r)}o.value=this.#t.vendor}#d(t){if(t===0)return y(c("noDoc\
+uments"),a("p",{},c("noDocumentsHelp")),K());let e=()=>{d("search").value="",this.#r(Kt),d("search").focus()},n=this.#t.q&&!this.#e.isComplete,o=a("p",{class:"a\
+ctions"},a("button",{type:"button",click:e},c("clearFilters")),n&&a("button",{type:"button",click:()=>this.#h()},c("lookUp")));return y(c("noMatch"),o)}async#h(){
 let t=this.#t.q.trim(),e=`/documents?vendorId=${encodeURIComponent(t)}`,o=(await this.session.request(e).catch(()=>({documents:[]}))).documents[0]?.documentId??
-(/^[0-9a-f-]{36}$/i.test(t)?t:void 0);o?location.hash=I(o,this.#t):d("no-rows").append(a("p",{role:"alert"},c("notFound")))}};var Ie=1e3,lt=3e3;function P(n){let t=a("code",{},n.documentId.slice(0,8));return a("a",{href:I(n.documentId),"data-key":`document-${n.id}`},t)}function dt(n){let t=n.
-notification??n.callback;return t&&a("strong",{},f(t,100))}function ut(n,t,{subject:e,onChange:s}){let o=t.attempts.at(-1),r=o&&[o.status,o.reason].filter(Boolean).
-join(" · "),i=t.nextAttempt&&t.state==="pending",l=[t.attempts.length>1&&c("attempts",{count:t.attempts.length}),r&&f(r,300),i&&c("nextAttempt",{time:rt(t.nextAttempt)})];
-return a("li",{},a("div",{class:"line"},x(t.state),e,E(o?.time??t.createTime),l.filter(Boolean).map(u=>a("span",{class:"quiet"},u)),Le(n,t,s)))}function Le(n,t,e){
-let s=async()=>{i.disabled=!0;try{await n.request(`/deliveries/${t.id}/retry`,{method:"POST"}),i.textContent=c("queued"),setTimeout(e,Ie)}catch(l){i.disabled=!1,
-i.after(a("span",{role:"alert"},w(l)))}},o=c(t.state==="delivered"?"sendAgain":"retry"),r={type:"button",class:"small","data-key":`retry-${t.id}`,click:s},i=a("\
-button",r,o);return i}function ht(n){let t=[`${n.method}${n.query?` ?${n.query}`:""}`];for(let[s,o]of Object.entries(n.headers??{}))t.push(`${s}: ${o}`);let e=n.body===void 0?n.bodyBase64:
-Ae(n.body);return t.join(`
+(/^[0-9a-f-]{36}$/i.test(t)?t:void 0);o?location.hash=I(o,this.#t):d("no-rows").append(a("p",{role:"alert"},c("notFound")))}};var Ie=1e3,lt=3e3;function P(s){let t=a("code",{},s.documentId.slice(0,8));return a("a",{href:I(s.documentId),"data-key":`document-${s.id}`},t)}function dt(s){let t=s.
+notification??s.callback;return t&&a("strong",{},f(t,100))}function ut(s,t,{subject:e,onChange:n}){let o=t.attempts.at(-1),i=o&&[o.status,o.reason].filter(Boolean).
+join(" · "),r=t.nextAttempt&&t.state==="pending",l=[t.attempts.length>1&&c("attempts",{count:t.attempts.length}),i&&f(i,300),r&&c("nextAttempt",{time:it(t.nextAttempt)})];
+return a("li",{},a("div",{class:"line"},x(t.state),e,E(o?.time??t.createTime),l.filter(Boolean).map(u=>a("span",{class:"quiet"},u)),Le(s,t,n)))}function Le(s,t,e){
+let n=async()=>{r.disabled=!0;try{await s.request(`/deliveries/${t.id}/retry`,{method:"POST"}),r.textContent=c("queued"),setTimeout(e,Ie)}catch(l){r.disabled=!1,
+r.after(a("span",{role:"alert"},w(l)))}},o=c(t.state==="delivered"?"sendAgain":"retry"),i={type:"button",class:"small","data-key":`retry-${t.id}`,click:n},r=a("\
+button",i,o);return r}function ht(s){let t=[`${s.method}${s.query?` ?${s.query}`:""}`];for(let[n,o]of Object.entries(s.headers??{}))t.push(`${n}: ${o}`);let e=s.body===void 0?s.bodyBase64:
+Ae(s.body);return t.join(`
 `)+(e?`
 
-${e}`:"")}function Ae(n){try{return JSON.stringify(JSON.parse(n),null,2)}catch{return n}}var Ct=300,Ne=50,De=1e3,mt=class{#e;#t;#n;#s;#o=!1;#r=!1;#i=!1;#c;#a=new Set;#l=new Map;constructor(t,e,{id:s,back:o}){this.#e=t,this.#t=e,this.#n=s,this.back=o,
-this.#d()}onChange(t){t===this.documentId&&this.#u()}#u(){this.#o?this.#r=!0:this.#d()}async#d(){this.#o=!0,this.#r=!1;try{let t=await this.#h();if(!this.#e.isConnected)
-return;this.documentId=t.document.documentId,this.#f(t);let{deliveries:e}=t;!(e instanceof Error)&&e.some(({state:s})=>s==="pending")&&this.#m()}catch(t){this.#c=
-void 0;let s=t.status===404?y(c("noDocument")):z(t,()=>this.#d());this.#e.replaceChildren(this.#y(),s)}this.#o=!1,this.#r&&this.#d()}async#h(){let t=`/documents\
-/${encodeURIComponent(this.#n)}`,[e,s]=await Promise.all([this.#t.request(t),this.#p(`${t}/events`)]),o=`/deliveries?limit=${Ne}&document=${e.documentId}`,r=await this.#t.
-request(o).then(i=>i.deliveries,i=>i);return{document:e,events:s,deliveries:r}}async#p(t){let e=[],s;do{let o=await this.#t.request(s?`${t}?cursor=${s}`:t);e.unshift(
-...o.events),s=o.next}while(s&&e.length<De);return e}#m(){setTimeout(()=>this.#s.isConnected&&this.#u(),lt)}#f(t){let e=JSON.stringify([t,g()]);e!==this.#c&&this.#g(
-t),this.#c=e}#g({document:t,events:e,deliveries:s}){let o=document.activeElement?.dataset?.key;this.#s=a("h1",{tabindex:"-1"},f(t.title||t.vendorId,Ct));let r=[
-...e].reverse().map(i=>this.#v(i));this.#e.replaceChildren(this.#y(),a("div",{class:"heading"},this.#s,x(t.status)),Me(t),...$e(t.error),...t.result?[kt("result",
-k(JSON.stringify(t.result,null,2),c("result")))]:[],kt("history",a("ol",{class:"history"},r)),kt("deliveries",this.#b(s))),document.title=`${(t.title||t.vendorId).
-slice(0,60)} · docrelay`,o?this.#e.querySelector(`[data-key="${o}"]`)?.focus():this.#i||this.#s.focus({preventScroll:!0}),this.#i=!0}#y(){return a("p",{},a("a",
-{href:this.back,class:"back"},`← ${c("back")}`))}#v(t){let e=t.error&&[t.error.code,t.error.message].filter(Boolean).join(" "),s=a("div",{}),o=a("summary",{"d\
-ata-key":t.eventId},c("raw")),r=()=>this.#w(t.eventId,l,s),i=this.#a.has(t.eventId),l=a("details",{toggle:r,open:i},o,s),u=a("span",{class:"quiet"},$(t.time)),h=[
-x(t.status),E(t.time),u,e&&f(e,Ct)];return a("li",{},a("div",{class:"line"},h),l)}async#w(t,e,s){if(!e.open){this.#a.delete(t);return}this.#a.add(t),!s.hasChildNodes()&&
-(this.#l.has(t)||this.#l.set(t,this.#E(t)),s.replaceChildren(k(await this.#l.get(t),c("raw"))))}async#E(t){try{return ht(await this.#t.request(`/events/${t}/raw`))}catch(e){
+${e}`:"")}function Ae(s){try{return JSON.stringify(JSON.parse(s),null,2)}catch{return s}}var Ct=300,Ne=50,De=1e3,mt=class{#e;#t;#s;#n;#o=!1;#i=!1;#r=!1;#c;#a=new Set;#l=new Map;constructor(t,e,{id:n,back:o}){this.#e=t,this.#t=e,this.#s=n,this.back=o,
+this.#d()}onChange(t){t===this.documentId&&this.#u()}#u(){this.#o?this.#i=!0:this.#d()}async#d(){this.#o=!0,this.#i=!1;try{let t=await this.#h();if(!this.#e.isConnected)
+return;this.documentId=t.document.documentId,this.#f(t);let{deliveries:e}=t;!(e instanceof Error)&&e.some(({state:n})=>n==="pending")&&this.#m()}catch(t){this.#c=
+void 0;let n=t.status===404?y(c("noDocument")):z(t,()=>this.#d());this.#e.replaceChildren(this.#y(),n)}this.#o=!1,this.#i&&this.#d()}async#h(){let t=`/documents\
+/${encodeURIComponent(this.#s)}`,[e,n]=await Promise.all([this.#t.request(t),this.#p(`${t}/events`)]),o=`/deliveries?limit=${Ne}&document=${e.documentId}`,i=await this.#t.
+request(o).then(r=>r.deliveries,r=>r);return{document:e,events:n,deliveries:i}}async#p(t){let e=[],n;do{let o=await this.#t.request(n?`${t}?cursor=${n}`:t);e.unshift(
+...o.events),n=o.next}while(n&&e.length<De);return e}#m(){setTimeout(()=>this.#n.isConnected&&this.#u(),lt)}#f(t){let e=JSON.stringify([t,g()]);e!==this.#c&&this.#g(
+t),this.#c=e}#g({document:t,events:e,deliveries:n}){let o=document.activeElement?.dataset?.key;this.#n=a("h1",{tabindex:"-1"},f(t.title||t.vendorId,Ct));let i=[
+...e].reverse().map(r=>this.#v(r));this.#e.replaceChildren(this.#y(),a("div",{class:"heading"},this.#n,x(t.status)),Me(t),...$e(t.error),...t.result?[kt("result",
+k(JSON.stringify(t.result,null,2),c("result")))]:[],kt("history",a("ol",{class:"history"},i)),kt("deliveries",this.#b(n))),document.title=`${(t.title||t.vendorId).
+slice(0,60)} · docrelay`,o?this.#e.querySelector(`[data-key="${o}"]`)?.focus():this.#r||this.#n.focus({preventScroll:!0}),this.#r=!0}#y(){return a("p",{},a("a",
+{href:this.back,class:"back"},`← ${c("back")}`))}#v(t){let e=t.error&&[t.error.code,t.error.message].filter(Boolean).join(" "),n=a("div",{}),o=a("summary",{"d\
+ata-key":t.eventId},c("raw")),i=()=>this.#w(t.eventId,l,n),r=this.#a.has(t.eventId),l=a("details",{toggle:i,open:r},o,n),u=a("span",{class:"quiet"},$(t.time)),h=[
+x(t.status),E(t.time),u,e&&f(e,Ct)];return a("li",{},a("div",{class:"line"},h),l)}async#w(t,e,n){if(!e.open){this.#a.delete(t);return}this.#a.add(t),!n.hasChildNodes()&&
+(this.#l.has(t)||this.#l.set(t,this.#E(t)),n.replaceChildren(k(await this.#l.get(t),c("raw"))))}async#E(t){try{return ht(await this.#t.request(`/events/${t}/raw`))}catch(e){
 return this.#l.delete(t),e.status===404?c("noRaw"):w(e)}}#b(t){if(t instanceof Error)return a("p",{class:"quiet"},w(t));if(t.length===0)return a("p",{class:"qui\
-et"},c("noDeliveries"));let e=()=>this.#u(),s=t.map(o=>ut(this.#t,o,{subject:dt(o)??P(o),onChange:e}));return a("ul",{class:"deliveries"},s)}};function Me(n){let t=a(
-"code",{},n.documentId),e=Object.entries(n.labels??{}).map(([r,i])=>f(`${r}: ${i}`)),s=n.title?.length>Ct,o={class:"long",tabindex:"0",role:"region","aria-label":c(
-"title")};return T([c("vendor"),n.vendor],[c("vendorId"),a("code",{},f(n.vendorId))],[c("documentId"),a("span",{class:"copyable"},t,G(n.documentId,t))],[c("last\
-Event"),[E(n.time),` · ${$(n.time)}`]],[c("vendorTime"),n.vendorTime&&$(n.vendorTime)],[c("labels"),e.length>0&&a("span",{class:"labels"},e)],[c("title"),s&&a(
-"div",o,f(n.title))])}function $e(n){if(!n)return[];let t=[n.code,n.message].filter(Boolean).join(": ")||c("ERROR"),e=a("h2",{},c("error"));return[a("section",{
-class:"error-box"},e,a("p",{},f(t)))]}function kt(n,t){return a("section",{},a("h2",{},c(n)),t)}var ft=class{#e;#t;constructor(t,e){this.#e=t,this.#t=e}async load(){let{hooks:t}=await this.#t.request("/hooks"),e=t.length>0?a("ul",{class:"cards"},t.map(_e)):
-qe();this.#e.replaceChildren(C("hooks","hooksHelp"),e)}};function pt(n){return n.name||n.vendor}function _e(n){let t=a("code",{class:"address"},n.url),{lastCall:e,
-lastRefusal:s}=n,o=a("span",{class:"quiet"},c("notCalled")),r=s&&[E(s.time),` · ${s.status} · `,f(s.reason,300)],i=Object.entries(n.labels).map(([u,h])=>`${u}\
-: ${h}`),l=a("h2",{},f(pt(n),100));return a("li",{class:"card"},a("div",{class:"heading"},l,a("span",{class:"tag"},n.vendor)),a("div",{class:"copyable"},t,G(n.url,
-t)),T([c("verification"),n.verify.type],[c("lastCall"),e?[E(e.time),` · ${e.status}`]:o],[c("lastRejected"),r],[c("labels"),i.join(", ")]))}function qe(){return y(
-c("noHooks"),a("p",{},c("curlHook")),K())}var Oe=5,He=20,gt=class{#e;#t;#n;constructor(t,e){this.#e=t,this.#t=e,this.reload=void 0}invalidate(){this.#n=void 0}async load(){let[{notifications:t},e]=await Promise.
-all([this.#t.request("/v2/notification"),this.#t.request(`/deliveries?state=dead&limit=${He}`)]),s=await Promise.all(t.map(({name:l})=>this.#s(l))),o=JSON.stringify(
-[t,e,s,g()]);if(o===this.#n)return;this.#n=o;let r=document.activeElement?.dataset?.key,i=t.map((l,u)=>this.#o(l,s[u]));this.#e.replaceChildren(C("notifications",
-"notificationsHelp"),i.length>0?a("ul",{class:"cards"},i):Ue(),a("section",{},a("h2",{},c("failedDeliveries")),this.#r(e.deliveries))),r&&this.#e.querySelector(
-`[data-key="${r}"]`)?.focus()}async#s(t){let e=`limit=${Oe}&notification=${encodeURIComponent(t)}`;return(await this.#t.request(`/deliveries?${e}`)).deliveries}#o(t,e){
-let{name:s,state:o,isDefault:r,endpoint:i,format:l}=t,u=r&&a("span",{class:"tag"},c("isDefault"));return a("li",{class:"card"},a("div",{class:"heading"},a("h2",
-{},s),x(o),u),T([c("endpoint"),a("code",{class:"address"},f(i))],[c("format"),l]),a("h3",{},c("lastDeliveries")),e.length>0?this.#i(e,P):Jt("noDeliveries"))}#r(t){
-return t.length===0?Jt("noFailedDeliveries"):this.#i(t,e=>dt(e)??P(e))}#i(t,e){let s=()=>this.reload?.(),o=t.map(r=>ut(this.#t,r,{subject:e(r),onChange:s}));return a(
-"ul",{class:"deliveries"},o)}};function Jt(n){return a("p",{class:"quiet"},c(n))}function Ue(){let t=`curl -H "Authorization: Bearer $TOKEN" -d '{"name":"main",\
+et"},c("noDeliveries"));let e=()=>this.#u(),n=t.map(o=>ut(this.#t,o,{subject:dt(o)??P(o),onChange:e}));return a("ul",{class:"deliveries"},n)}};function Me(s){let t=a(
+"code",{},s.documentId),e=Object.entries(s.labels??{}).map(([i,r])=>f(`${i}: ${r}`)),n=s.title?.length>Ct,o={class:"long",tabindex:"0",role:"region","aria-label":c(
+"title")};return T([c("vendor"),s.vendor],[c("vendorId"),a("code",{},f(s.vendorId))],[c("documentId"),a("span",{class:"copyable"},t,G(s.documentId,t))],[c("last\
+Event"),[E(s.time),` · ${$(s.time)}`]],[c("vendorTime"),s.vendorTime&&$(s.vendorTime)],[c("labels"),e.length>0&&a("span",{class:"labels"},e)],[c("title"),n&&a(
+"div",o,f(s.title))])}function $e(s){if(!s)return[];let t=[s.code,s.message].filter(Boolean).join(": ")||c("ERROR"),e=a("h2",{},c("error"));return[a("section",{
+class:"error-box"},e,a("p",{},f(t)))]}function kt(s,t){return a("section",{},a("h2",{},c(s)),t)}var ft=class{#e;#t;constructor(t,e){this.#e=t,this.#t=e}async load(){let{hooks:t}=await this.#t.request("/hooks"),e=t.length>0?a("ul",{class:"cards"},t.map(_e)):
+qe();this.#e.replaceChildren(C("hooks","hooksHelp"),e)}};function pt(s){return s.name||s.vendor}function _e(s){let t=a("code",{class:"address"},s.url),{lastCall:e,
+lastRefusal:n}=s,o=a("span",{class:"quiet"},c("notCalled")),i=n&&[E(n.time),` · ${n.status} · `,f(n.reason,300)],r=Object.entries(s.labels).map(([u,h])=>`${u}\
+: ${h}`),l=a("h2",{},f(pt(s),100));return a("li",{class:"card"},a("div",{class:"heading"},l,a("span",{class:"tag"},s.vendor)),a("div",{class:"copyable"},t,G(s.url,
+t)),T([c("verification"),s.verify.type],[c("lastCall"),e?[E(e.time),` · ${e.status}`]:o],[c("lastRejected"),i],[c("labels"),r.join(", ")]))}function qe(){return y(
+c("noHooks"),a("p",{},c("curlHook")),K())}var Oe=5,He=20,gt=class{#e;#t;#s;constructor(t,e){this.#e=t,this.#t=e,this.reload=void 0}invalidate(){this.#s=void 0}async load(){let[{notifications:t},e]=await Promise.
+all([this.#t.request("/v2/notification"),this.#t.request(`/deliveries?state=dead&limit=${He}`)]),n=await Promise.all(t.map(({name:l})=>this.#n(l))),o=JSON.stringify(
+[t,e,n,g()]);if(o===this.#s)return;this.#s=o;let i=document.activeElement?.dataset?.key,r=t.map((l,u)=>this.#o(l,n[u]));this.#e.replaceChildren(C("notifications",
+"notificationsHelp"),r.length>0?a("ul",{class:"cards"},r):Ue(),a("section",{},a("h2",{},c("failedDeliveries")),this.#i(e.deliveries))),i&&this.#e.querySelector(
+`[data-key="${i}"]`)?.focus()}async#n(t){let e=`limit=${Oe}&notification=${encodeURIComponent(t)}`;return(await this.#t.request(`/deliveries?${e}`)).deliveries}#o(t,e){
+let{name:n,state:o,isDefault:i,endpoint:r,format:l}=t,u=i&&a("span",{class:"tag"},c("isDefault"));return a("li",{class:"card"},a("div",{class:"heading"},a("h2",
+{},n),x(o),u),T([c("endpoint"),a("code",{class:"address"},f(r))],[c("format"),l]),a("h3",{},c("lastDeliveries")),e.length>0?this.#r(e,P):Jt("noDeliveries"))}#i(t){
+return t.length===0?Jt("noFailedDeliveries"):this.#r(t,e=>dt(e)??P(e))}#r(t,e){let n=()=>this.reload?.(),o=t.map(i=>ut(this.#t,i,{subject:e(i),onChange:n}));return a(
+"ul",{class:"deliveries"},o)}};function Jt(s){return a("p",{class:"quiet"},c(s))}function Ue(){let t=`curl -H "Authorization: Bearer $TOKEN" -d '{"name":"main",\
 "endpoint":"https://app.example.com/webhook","format":"standard","isDefault":true}' ${location.origin}/v2/notification`;return y(c("noNotifications"),k(t,c("wit\
-hCurl")))}var yt=class{#e;#t;#n;#s;#o;constructor(t,e){this.#e=t,this.#t=e}async load(){let[t,{hooks:e}]=await Promise.all([this.#t.request("/rejects"),this.#t.request("/\
-hooks")]);this.#n=e,this.#s=a("ul",{class:"cards"},this.#r(t)),this.#o=a("p",{role:"status"});let s=t.rejects.length>0?this.#s:y(c("noRejects"));this.#e.replaceChildren(
-C("rejects","rejectsHelp"),this.#o,s,this.#i(t))}#r({rejects:t}){return t.map(e=>this.#c(e))}#i({next:t}){if(!t)return"";let s=a("button",{type:"button",click:async()=>{
-let o=await this.#t.request(`/rejects?cursor=${t}`);this.#s.append(...this.#r(o)),s.replaceWith(this.#i(o))}},c("more"));return s}#c(t){let e=this.#n.find(({id:r})=>r===
-t.hook),s=a("summary",{},c("raw")),o=a("li",{class:"card"},a("div",{class:"heading"},a("h2",{},f(t.reason,300))),T([c("received"),[E(t.time),` · ${$(t.time)}`]],
-[c("hook"),e?f(pt(e),100):c("deleted")],[c("verification"),!t.verified&&c("notVerified")]),a("details",{},s,k(ht(t),c("raw"))));return this.#n.length>0&&o.append(
-this.#a(t,e,o)),o}#a(t,e,s){let o=this.#n.map(m=>a("option",{value:m.id},pt(m))),r=e?void 0:a("select",{"aria-label":c("replayWith")},o),i=a("span",{role:"alert",
-class:"quiet"}),u=a("button",{type:"button",class:"small",click:async()=>{u.disabled=!0;try{await this.#l(t,r?.value,s)}catch(m){u.disabled=!1,i.textContent=w(m)}}},
-c("replay")),h=r&&a("label",{},`${c("replayWith")} `,r);return a("div",{class:"actions"},h,u,i)}async#l(t,e,s){let o=e?`?hook=${encodeURIComponent(e)}`:"",r=`/r\
-ejects/${t.id}/replay${o}`,{documentId:i}=await this.#t.request(r,{method:"POST"}),l=a("a",{href:I(i)},i);this.#o.replaceChildren(c("replayed")," ",l),s.remove(),
-this.#s.hasChildNodes()||this.#s.replaceWith(y(c("noRejects"))),l.focus()}};var je={hooks:ft,notifications:gt,rejects:yt},vt=class{#e;#t=new AbortController;#n=new J;#s=new tt(t=>this.#l(t));#o=new ct(this.#s);#r={};#i=0;#c;constructor(){
-this.#n.render()}signIn(t){this.#t.abort(),this.#e?.close(),this.#t=new AbortController,this.#e=t,X(t.token),this.#s.clear(),this.#o.session=t,this.#o.table.clear(),
-this.#a(t,this.#t.signal),this.showRoute()}signOut(){this.#t.abort(),this.#e?.close(),this.#e=void 0,this.#s.clear(),this.#o.table.clear(),d("page").replaceChildren(),
-history.replaceState(null,"",location.pathname),this.#n.show({state:"off",key:"signedOut"}),this.showRoute(),d("token").focus()}switchLanguage(){At(),this.#n.render(),
-this.showRoute()}#a(t,e){qt(t,{signal:e,load:async()=>{let i=await this.#s.load(t,e);return this.arrange(),i},onEvent:i=>this.#s.add(i)&&this.#o.onEvent(i),onState:i=>{
-this.#n.show(i),i.state==="refused"&&this.arrange()}})}#l(t){this.#c??=requestAnimationFrame(()=>this.#u()),t&&this.#r.content?.onChange(t)}#u(){this.#c=void 0,
-!(!this.#e||this.#r.page!=="documents")&&(this.#o.render(),this.drawChart())}drawChart(){this.#e&&this.#r.page==="documents"&&jt(d("chart"),this.#s.minutes)}arrange(){
-let{page:t}=F(),e=!this.#e||this.#n.isRefused&&!this.#s.isLoaded;d("welcome").hidden=!e,d("sign-in-section").hidden=!e&&!this.#n.isRefused,d("guide").hidden=!e&&
-t!=="help",d("guide-heading").hidden=e,d("list").hidden=e||t!=="documents",d("page").hidden=e||t==="documents"||t==="help",d("navigation").hidden=e,d("sign-out").
-hidden=!this.#e;for(let s of d("navigation").querySelectorAll("a"))s.dataset.page===(t==="document"?"documents":t)?s.setAttribute("aria-current","page"):s.removeAttribute(
-"aria-current")}showRoute(){let{page:t,id:e,filters:s}=F(),o=this.#r;if(this.#r={page:t,id:e},o.page==="documents"&&(this.#i=scrollY),this.arrange(),!this.#e||d(
-"navigation").hidden)return;let r=c(t==="document"?"documents":t);if(document.title=t==="documents"?"docrelay":`${r} · docrelay`,t==="documents"){this.#d(s,o);
-return}scrollTo({top:0,behavior:"instant"}),t==="help"?d("guide-heading").focus():t==="document"?this.#h(e,s):this.#p(t,{takesFocus:o.page!==void 0})}#d(t,e){this.#o.
-restore(t),this.drawChart(),e.page==="document"&&(scrollTo({top:this.#i,behavior:"instant"}),this.#o.table.focus(e.id))}#h(t,e){let s=this.#m(Yt());this.#r.content=
-new mt(s,this.#e,{id:t,back:st(e)})}async#p(t,{takesFocus:e}){let s=this.#r,o=()=>this.#r===s,r=()=>C(t,`${t}Help`),i=this.#m(r(),Yt()),l=new je[t](i,this.#e),u=async()=>{
-try{await l.load()}catch(h){l.invalidate?.(),o()&&i.replaceChildren(r(),z(h,u))}};l.reload=()=>o()&&u(),await u(),t==="notifications"&&this.#f(o,u),o()&&e&&i.querySelector(
-"h1").focus({preventScroll:!0})}#m(...t){let e=a("div",{},t);return d("page").replaceChildren(e),e}async#f(t,e){for(;t();)await new Promise(s=>setTimeout(s,lt)),
-t()&&!document.hidden&&await e()}onKey(t){if(t.defaultPrevented||t.altKey||t.ctrlKey||t.metaKey)return;let{page:e,content:s}=this.#r;t.key==="Escape"&&s&&(location.
-hash=s.back),!(t.key!=="/"||!this.#e||e!=="documents")&&(t.target.closest("input, select, textarea")||(t.preventDefault(),d("search").focus()))}};function Yt(){
-return a("p",{class:"quiet"},c("loading"))}wt();var R=new vt;function Zt(n,t){n.addEventListener("submit",async e=>{e.preventDefault();let s=[...n.querySelectorAll("input")].map(o=>o.value.trim());d("sig\
-n-in-error").textContent="";try{let o=await t(...s);n.reset(),R.signIn(o)}catch(o){d("sign-in-error").textContent=w(o)}})}for(let n of document.querySelectorAll(
-".origin"))n.textContent=location.origin;Zt(d("sign-in-token"),n=>new N(n));Zt(d("sign-in-client"),(n,t)=>N.fromSecret({id:n,secret:t}));d("sign-out").addEventListener(
-"click",()=>R.signOut());d("language").addEventListener("click",()=>R.switchLanguage());d("skip").addEventListener("click",n=>{n.preventDefault(),d("main").focus()});
-addEventListener("keydown",n=>R.onKey(n));addEventListener("hashchange",()=>{let n=bt();n?R.signIn(new N(n)):R.showRoute()});setInterval(()=>{Bt(),R.drawChart()},
-1e3);var Qt=bt()||Dt();Qt?R.signIn(new N(Qt)):R.arrange();
+hCurl")))}var yt=class{#e;#t;#s;#n;#o;constructor(t,e){this.#e=t,this.#t=e}async load(){let[t,{hooks:e}]=await Promise.all([this.#t.request("/rejects"),this.#t.request("/\
+hooks")]);this.#s=e,this.#n=a("ul",{class:"cards"},this.#i(t)),this.#o=a("p",{role:"status"});let n=t.rejects.length>0?this.#n:y(c("noRejects"));this.#e.replaceChildren(
+C("rejects","rejectsHelp"),this.#o,n,this.#r(t))}#i({rejects:t}){return t.map(e=>this.#c(e))}#r({next:t}){if(!t)return"";let n=a("button",{type:"button",click:async()=>{
+let o=await this.#t.request(`/rejects?cursor=${t}`);this.#n.append(...this.#i(o)),n.replaceWith(this.#r(o))}},c("more"));return n}#c(t){let e=this.#s.find(({id:i})=>i===
+t.hook),n=a("summary",{},c("raw")),o=a("li",{class:"card"},a("div",{class:"heading"},a("h2",{},f(t.reason,300))),T([c("received"),[E(t.time),` · ${$(t.time)}`]],
+[c("hook"),e?f(pt(e),100):c("deleted")],[c("verification"),!t.verified&&c("notVerified")]),a("details",{},n,k(ht(t),c("raw"))));return this.#s.length>0&&o.append(
+this.#a(t,e,o)),o}#a(t,e,n){let o=this.#s.map(m=>a("option",{value:m.id},pt(m))),i=e?void 0:a("select",{"aria-label":c("replayWith")},o),r=a("span",{role:"alert",
+class:"quiet"}),u=a("button",{type:"button",class:"small",click:async()=>{u.disabled=!0;try{await this.#l(t,i?.value,n)}catch(m){u.disabled=!1,r.textContent=w(m)}}},
+c("replay")),h=i&&a("label",{},`${c("replayWith")} `,i);return a("div",{class:"actions"},h,u,r)}async#l(t,e,n){let o=e?`?hook=${encodeURIComponent(e)}`:"",i=`/r\
+ejects/${t.id}/replay${o}`,{documentId:r}=await this.#t.request(i,{method:"POST"}),l=a("a",{href:I(r)},r);this.#o.replaceChildren(c("replayed")," ",l),n.remove(),
+this.#n.hasChildNodes()||this.#n.replaceWith(y(c("noRejects"))),l.focus()}};var je={hooks:ft,notifications:gt,rejects:yt},vt=class{#e;#t=new AbortController;#s=new J;#n=new tt(t=>this.#l(t));#o=new ct(this.#n);#i={};#r=0;#c;constructor(){
+this.#s.render()}signIn(t){this.#t.abort(),this.#e?.close(),this.#t=new AbortController,this.#e=t,X(t.token),this.#n.clear(),this.#o.session=t,this.#o.table.clear(),
+this.#a(t,this.#t.signal),this.showRoute()}signOut(){this.#t.abort(),this.#e?.close(),this.#e=void 0,this.#n.clear(),this.#o.table.clear(),d("page").replaceChildren(),
+history.replaceState(null,"",location.pathname),this.#s.show({state:"off",key:"signedOut"}),this.showRoute(),d("token").focus()}switchLanguage(){At(),this.#s.render(),
+this.showRoute()}#a(t,e){qt(t,{signal:e,load:async()=>{let r=await this.#n.load(t,e);return this.updateVisibility(),r},onEvent:r=>this.#n.add(r)&&this.#o.onEvent(
+r),onState:r=>{this.#s.show(r),r.state==="refused"&&this.updateVisibility()}})}#l(t){this.#c??=requestAnimationFrame(()=>this.#u()),t&&this.#i.content?.onChange(
+t)}#u(){this.#c=void 0,!(!this.#e||this.#i.page!=="documents")&&(this.#o.render(),this.drawChart())}drawChart(){this.#e&&this.#i.page==="documents"&&jt(d("chart"),
+this.#n.minutes)}updateVisibility(){let{page:t}=F(),e=!this.#e||this.#s.isRefused&&!this.#n.isLoaded;d("welcome").hidden=!e,d("sign-in-section").hidden=!e&&!this.#s.
+isRefused,d("guide").hidden=!e&&t!=="help",d("guide-heading").hidden=e,d("list").hidden=e||t!=="documents",d("page").hidden=e||t==="documents"||t==="help",d("na\
+vigation").hidden=e,d("sign-out").hidden=!this.#e;for(let n of d("navigation").querySelectorAll("a"))n.dataset.page===(t==="document"?"documents":t)?n.setAttribute(
+"aria-current","page"):n.removeAttribute("aria-current")}showRoute(){let{page:t,id:e,filters:n}=F(),o=this.#i;if(this.#i={page:t,id:e},o.page==="documents"&&(this.#r=
+scrollY),this.updateVisibility(),!this.#e||d("navigation").hidden)return;let i=c(t==="document"?"documents":t);if(document.title=t==="documents"?"docrelay":`${i}\
+ · docrelay`,t==="documents"){this.#d(n,o);return}scrollTo({top:0,behavior:"instant"}),t==="help"?d("guide-heading").focus():t==="document"?this.#h(e,n):this.#p(
+t,{takesFocus:o.page!==void 0})}#d(t,e){this.#o.restore(t),this.drawChart(),e.page==="document"&&(scrollTo({top:this.#r,behavior:"instant"}),this.#o.table.focus(
+e.id))}#h(t,e){let n=this.#m(Yt());this.#i.content=new mt(n,this.#e,{id:t,back:nt(e)})}async#p(t,{takesFocus:e}){let n=this.#i,o=()=>this.#i===n,i=()=>C(t,`${t}\
+Help`),r=this.#m(i(),Yt()),l=new je[t](r,this.#e),u=async()=>{try{await l.load()}catch(h){l.invalidate?.(),o()&&r.replaceChildren(i(),z(h,u))}};l.reload=()=>o()&&
+u(),await u(),t==="notifications"&&this.#f(o,u),o()&&e&&r.querySelector("h1").focus({preventScroll:!0})}#m(...t){let e=a("div",{},t);return d("page").replaceChildren(
+e),e}async#f(t,e){for(;t();)await new Promise(n=>setTimeout(n,lt)),t()&&!document.hidden&&await e()}onKey(t){if(t.defaultPrevented||t.altKey||t.ctrlKey||t.metaKey)
+return;let{page:e,content:n}=this.#i;t.key==="Escape"&&n&&(location.hash=n.back),!(t.key!=="/"||!this.#e||e!=="documents")&&(t.target.closest("input, select, te\
+xtarea")||(t.preventDefault(),d("search").focus()))}};function Yt(){return a("p",{class:"quiet"},c("loading"))}wt();var R=new vt;function Zt(s,t){s.addEventListener("submit",async e=>{e.preventDefault();let n=[...s.querySelectorAll("input")].map(o=>o.value.trim());d("sig\
+n-in-error").textContent="";try{let o=await t(...n);s.reset(),R.signIn(o)}catch(o){d("sign-in-error").textContent=w(o)}})}for(let s of document.querySelectorAll(
+".origin"))s.textContent=location.origin;Zt(d("sign-in-token"),s=>new N(s));Zt(d("sign-in-client"),(s,t)=>N.fromSecret({id:s,secret:t}));d("sign-out").addEventListener(
+"click",()=>R.signOut());d("language").addEventListener("click",()=>R.switchLanguage());d("skip").addEventListener("click",s=>{s.preventDefault(),d("main").focus()});
+addEventListener("keydown",s=>R.onKey(s));addEventListener("hashchange",()=>{let s=bt();s?R.signIn(new N(s)):R.showRoute()});setInterval(()=>{Bt(),R.drawChart()},
+1e3);var Qt=bt()||Dt();Qt?R.signIn(new N(Qt)):R.updateVisibility();

@@ -26,8 +26,8 @@ class RelaySource {
   #shared;
   #stopped = new AbortController();
   #loading = new AbortController();
-  /** Events before this time, in milliseconds by the relay's clock, are not news. */
-  #newsSince = 0;
+  /** Tells whether an event of the stream is news. */
+  #isNews = () => true;
 
   constructor(options, notify) {
     this.#options = options;
@@ -56,7 +56,7 @@ class RelaySource {
     if (message.accessChanged) {
       this.subscribe();
     } else if (message.event) {
-      this.#notify({ event: message.event, isNews: Date.parse(message.event.time) >= this.#newsSince });
+      this.#notify({ event: message.event, isNews: this.#isNews(message.event) });
     } else {
       this.#notify(message);
       if (message.reset) this.#load();
@@ -72,7 +72,7 @@ class RelaySource {
     const options = { ...this.#options, credentials: this.#credentials };
     const snapshot = await this.#retry(() => loadSnapshot(options, signal), signal);
     if (signal.aborted || !snapshot) return;
-    this.#newsSince = snapshot.newsSince;
+    this.#isNews = snapshot.isNews;
     if (snapshot.documents) this.#notify({ documents: snapshot.documents });
     this.#shared.follow(this.#subscription, snapshot.interest);
   }

@@ -1,12 +1,13 @@
 // Loads the present state of the documents that an element shows, before the stream brings their next events.
 
+import { isBefore, isSameEpoch } from "../stream/position.js";
 import { REQUEST_TIMEOUT_MS, SNAPSHOT_LIMIT } from "./limits.js";
 import { canReadDocuments, readClaims } from "./token.js";
 
 /**
- * Returns `{documents, interest, newsSince}`: what to show (undefined to keep what is shown), what the stream has to bring
- * after that, and the time in milliseconds before which events of the stream are not news. `options` is
- * `{relay, credentials, documents, vendor}`, where null documents mean all that the token allows.
+ * Returns `{documents, interest, isNews}`: what to show (undefined to keep what is shown), what the stream has to bring
+ * after that, and a function that tells which of its events are news. `options` is `{relay, credentials, documents, vendor}`,
+ * where null documents mean all that the token allows.
  */
 export async function loadSnapshot({ relay, credentials, documents: wanted, vendor }, signal) {
   let token = await credentials.token();
@@ -15,8 +16,7 @@ export async function loadSnapshot({ relay, credentials, documents: wanted, vend
   const fromStream = () => ({
     documents: wanted === null ? [] : undefined,
     interest: { documents, after: documents === null ? "" : "earliest" },
-    // `iat` has whole seconds: an old event may pass for news, but no news is dropped.
-    newsSince: Math.min(readClaims(token).iat * 1000 || Date.now(), Date.now()),
+    isNews: newsTest(token),
   });
   if (!canReadDocuments(token)) return fromStream();
   const query = new URLSearchParams({ limit: documents ? 1 : SNAPSHOT_LIMIT });
@@ -36,8 +36,17 @@ export async function loadSnapshot({ relay, credentials, documents: wanted, vend
   return {
     documents: found.filter(Boolean).map(asEvent),
     interest: { documents, after: list.lastEventId },
-    newsSince: 0,
+    isNews: () => true,
   };
+}
+
+/** The stream brings the past, too: a test whether an event was stored after the ticket was issued. */
+function newsTest(token) {
+  const { position, iat } = readClaims(token);
+  // Without a position of this log: `iat` has whole seconds, so an old event may pass for news, but no news is dropped.
+  const since = Math.min(iat * 1000 || Date.now(), Date.now());
+  return ({ id, time }) =>
+    typeof position === "string" && isSameEpoch(position, id) ? isBefore(position, id) : Date.parse(time) >= since;
 }
 
 /** A document in the form of its last event. */

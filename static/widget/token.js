@@ -14,7 +14,7 @@ export function readClaims(token) {
 
 /** Equal for tokens that grant the same access. Tabs share a stream only if their tokens do. */
 export function accessKey(token) {
-  const { exp, iat, nbf, jti, ...access } = readClaims(token);
+  const { exp, iat, nbf, jti, position, ...access } = readClaims(token);
   return Object.keys(access).length > 0 ? JSON.stringify(access) : token;
 }
 

@@ -103,9 +103,9 @@ test("claims of other texts than a JWT are empty", () => {
   for (const token of ["", "abc", "a.b.c", "a.bnVsbA.c"]) assert.deepEqual(readClaims(token), {}, token);
 });
 
-test("tokens that differ in their times only grant the same access", () => {
+test("tokens that differ in their times or position only grant the same access", () => {
   const key = (claims) => accessKey(tokenWith({ exp: 2, iat: 1, jti: "x", ...claims }));
-  assert.equal(key({ sub: "acme" }), key({ sub: "acme", exp: 9, iat: 8, jti: "y", nbf: 7 }));
+  assert.equal(key({ sub: "acme" }), key({ sub: "acme", exp: 9, iat: 8, jti: "y", nbf: 7, position: "e.9" }));
   assert.notEqual(key({ sub: "acme" }), key({ sub: "other" }));
   assert.notEqual(key({ sub: "acme", documents: ["1"] }), key({ sub: "acme", documents: ["2"] }));
   assert.notEqual(accessKey("opaque-1"), accessKey("opaque-2"));

@@ -82,6 +82,20 @@ test("ticket shows named documents by their stream, and old events are no news",
   assert.ok(!relay.requests.some(({ url }) => url.includes("/documents")), "a ticket reads no documents");
 });
 
+test("event that is stored after the ticket was issued is news, also in the same second", async () => {
+  const claims = { sub: "acme", use: "ticket", iat: Date.parse(OLD) / 1000, position: "e.9" };
+  start({ token: tokenWith(claims), documents: ["a"] });
+  await until(() => relay.connections.length === 1);
+  const [stream] = relay.connections;
+  // The clock of the relay may be set back: the position decides.
+  for (const number of [8, 9, 10]) stream.send(message(`e.${number}`, { documentId: "a", time: OLD }));
+  stream.send(message("e.11", { documentId: "a", time: "2025-12-31T23:00:00.000Z" }));
+  // A restored relay has another epoch: its sequence numbers cannot be compared.
+  stream.send(message("f.1", { documentId: "a", time: "2025-12-31T23:00:00.000Z" }));
+  await until(() => messages.filter(({ event }) => event).length === 5);
+  assert.deepEqual(news(), ["e.10", "e.11"]);
+});
+
 test("failed request is shown and repeated when the network is back", async () => {
   relay.on("/documents?", () => new Response("", { status: 503 }));
   start();

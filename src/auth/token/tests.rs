@@ -8,9 +8,10 @@ use data_encoding::BASE64URL_NOPAD;
 use jsonwebtoken::{EncodingKey, Header};
 use serde_json::{Value, json};
 
+use super::super::issue::NewTicket;
 use super::*;
 use crate::auth::KeyStatus;
-use crate::domain::{Client, ClientId, Hook, Notification, NotificationState, Secret};
+use crate::domain::{Client, ClientId, Epoch, EventId, Hook, Notification, NotificationState, Secret};
 use crate::store::StoreFuture;
 
 /// A registry of clients only.
@@ -348,6 +349,10 @@ fn keys_are_added_and_retired_without_restart() {
     assert!(relay.auth.check(&new, at(NOW)).is_ok());
 }
 
+fn new_ticket(ticket: &Ticket, ttl: Duration) -> NewTicket {
+    NewTicket { ticket: ticket.clone(), ttl, position: EventId { epoch: Epoch::new(u64::MAX), sequence: u64::MAX } }
+}
+
 #[test]
 fn ticket_expires_with_the_token_that_created_it() {
     let relay = Relay::start();
@@ -355,7 +360,8 @@ fn ticket_expires_with_the_token_that_created_it() {
     let document: crate::domain::DocumentId = "626626a0-749f-11e2-bfd6-000000000000".parse().expect("a UUID");
     let ticket = Ticket::new(Some(vec![document])).expect("few");
     let now = Timestamp::from_millis(NOW * 1000 + 1);
-    let (token, lasts) = relay.keys.issue_ticket(&bearer, &ticket, Duration::from_secs(1), now).expect("signed");
+    let (token, lasts) =
+        relay.keys.issue_ticket(&bearer, &new_ticket(&ticket, Duration::from_secs(1)), now).expect("signed");
     assert_eq!(lasts, Duration::from_secs(1));
     let grant = relay.auth.check(&token, now.plus(lasts)).expect("good for all that time");
     assert_eq!(
@@ -365,7 +371,8 @@ fn ticket_expires_with_the_token_that_created_it() {
     assert_eq!(relay.auth.check(&token, at(NOW + 2)), Err(AuthError::Expired));
 
     let late = at(NOW + 3590);
-    let (token, lasts) = relay.keys.issue_ticket(&bearer, &ticket, Ticket::DEFAULT_TTL, late).expect("signed");
+    let (token, lasts) =
+        relay.keys.issue_ticket(&bearer, &new_ticket(&ticket, Ticket::DEFAULT_TTL), late).expect("signed");
     assert_eq!(lasts, Duration::from_secs(10));
     assert_eq!(relay.auth.check(&token, late).expect("good").expires, bearer.expires);
 }
@@ -378,7 +385,8 @@ fn largest_ticket_is_accepted() {
     let ticket = Ticket::new(Some(ids)).expect("few enough");
     let grant = Grant { client: ClientRef { id: id(&"a".repeat(64)), created: at(NOW) }, ..bearer };
     relay.clients.put(grant.client.id.as_str(), at(NOW));
-    let (token, _) = relay.keys.issue_ticket(&grant, &ticket, Ticket::DEFAULT_TTL, at(NOW)).expect("signed");
+    let (token, _) =
+        relay.keys.issue_ticket(&grant, &new_ticket(&ticket, Ticket::DEFAULT_TTL), at(NOW)).expect("signed");
     assert_eq!(relay.auth.check(&token, at(NOW)).map(|grant| grant.ticket), Ok(Some(ticket)), "{}", token.len());
 }
 

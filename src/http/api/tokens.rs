@@ -9,7 +9,7 @@ use http::{HeaderValue, Method, StatusCode};
 use serde::{Deserialize, Deserializer, Serialize};
 use warp::reply::Response;
 
-use crate::auth::{Grant, JWKS_MAX_AGE, Scope, Scopes, Ticket, basic, check_client_secret, expires_in};
+use crate::auth::{Grant, JWKS_MAX_AGE, NewTicket, Scope, Scopes, Ticket, basic, check_client_secret, expires_in};
 use crate::domain::{ClientRef, Timestamp};
 use crate::http::Context;
 use crate::http::request::Request;
@@ -165,11 +165,11 @@ pub(in crate::http) async fn create_ticket(context: Arc<Context>, mut request: R
     let parse = |names: Vec<String>| names.iter().map(|name| name.parse()).collect::<Result<_, _>>();
     let documents =
         ticket_request.documents.map(parse).transpose().map_err(|e| Problem::bad_request(format!("documents: {e}")))?;
-    let ticket = Ticket::new(documents)?;
+    let new = NewTicket { ticket: Ticket::new(documents)?, ttl, position: context.streams.head() };
     // Checked again: the token may have expired while the body was read.
     let now = Timestamp::now();
     let grant = context.require_token(&request, &[Scope::Events], now)?;
-    let (token, lifetime) = context.keys.issue_ticket(&grant, &ticket, ttl, now).map_err(|error| {
+    let (token, lifetime) = context.keys.issue_ticket(&grant, &new, now).map_err(|error| {
         tracing::error!(%error, "ticket not signed");
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "no ticket can be signed at present: try again later")
     })?;

@@ -82,7 +82,7 @@ export class DocumentList {
   }
 
   render() {
-    const all = this.#store.all;
+    const all = this.#store.sortAndEvict();
     const found = applyFilters(all, this.#filters);
     const isEmpty = found.length === 0;
     this.#renderFilters(all);

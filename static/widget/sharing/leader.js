@@ -76,7 +76,7 @@ export class Leader {
   async #connect() {
     const startedAt = Date.now();
     const { credentials } = this.#shared;
-    const connection = { isLive: false, isBusy: false };
+    const connection = { isLive: false, isRelayFull: false };
     this.#attempt = new AbortController();
     try {
       if (!navigator.onLine) throw new TemporaryError("offline");
@@ -86,7 +86,7 @@ export class Leader {
         return "stop";
       }
       await this.#follow(connection);
-      return connection.isBusy ? { state: "connecting", code: "busy" } : { state: "connecting" };
+      return connection.isRelayFull ? { state: "connecting", code: "busy" } : { state: "connecting" };
     } catch (error) {
       return this.#next(error, connection, { credentials, startedAt });
     }
@@ -141,8 +141,8 @@ export class Leader {
   #onChunk(text, parser, stream, connection) {
     this.#schedule.retry = parser.retry ?? this.#schedule.retry;
     // The stream of a full relay begins with a comment, every other one with `retry:`.
-    connection.isBusy ||= !connection.isLive && text.startsWith(":");
-    if (!connection.isLive && !connection.isBusy && parser.retry !== undefined) {
+    connection.isRelayFull ||= !connection.isLive && text.startsWith(":");
+    if (!connection.isLive && !connection.isRelayFull && parser.retry !== undefined) {
       connection.isLive = true;
       this.#schedule.connected();
       this.#shared.broadcast({ state: "live" });

@@ -57,6 +57,7 @@ fn ticket_opens_streams_and_nothing_else() {
         (&"ticket".into(), &"events".into(), &"acme".into())
     );
     assert!(claims["documents"].is_null() && claims["jti"].is_string(), "{claims}");
+    assert_eq!(claims["position"], json!(event), "the head of the log");
 
     assert_eq!(follow_by_query(&fixture, &token, "&last_event_id=earliest").next_event().id, event);
     assert_eq!(fixture.relay.follow_from(&token, "earliest").next_event().id, event);

@@ -28,6 +28,9 @@ pub(crate) fn wait_until(condition: &str, mut holds: impl FnMut() -> bool) {
 }
 
 /// Spawns a named thread.
-pub(crate) fn spawn_thread(name: &str, work: impl FnOnce() + Send + 'static) -> thread::JoinHandle<()> {
+pub(crate) fn spawn_thread<T: Send + 'static>(
+    name: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> thread::JoinHandle<T> {
     thread::Builder::new().name(name.to_owned()).spawn(work).expect("a thread")
 }

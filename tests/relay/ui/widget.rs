@@ -2,6 +2,7 @@
 
 mod resilience;
 mod site;
+mod tickets;
 
 use serde_json::{Value, json};
 
@@ -17,7 +18,7 @@ const MAX_GZIPPED_BYTES: u64 = 12 << 10;
 #[test]
 fn widget_shows_status_and_changes_of_a_document() {
     let Some(mut browser) = Browser::start() else { return };
-    let site = Site::new("60s", with_token(FIRST));
+    let site = Site::new(with_token(FIRST));
     let id = site.post(1, "PENDING", "a.pdf");
     site.post(2, "COMPLETED", "of another document");
     browser.navigate(&site.server.url("/"));
@@ -48,7 +49,7 @@ fn widget_shows_status_and_changes_of_a_document() {
 #[test]
 fn widget_lists_latest_documents_of_a_vendor() {
     let Some(mut browser) = Browser::start() else { return };
-    let site = Site::new("60s", with_token("vendor=\"gini\""));
+    let site = Site::new(with_token("vendor=\"gini\""));
     for number in 1..=12 {
         site.post(number, "COMPLETED", &format!("{number}.pdf"));
     }
@@ -74,7 +75,7 @@ fn widget_lists_latest_documents_of_a_vendor() {
 #[test]
 fn malicious_titles_are_shown_as_text() {
     let Some(mut browser) = Browser::start() else { return };
-    let site = Site::new("60s", with_token(""));
+    let site = Site::new(with_token(""));
     browser.navigate(&site.server.url("/"));
     browser.wait_until(LIVE);
     let markup = "<img src=x onerror=\"document.title='hacked'\">";
@@ -97,7 +98,7 @@ fn malicious_titles_are_shown_as_text() {
 #[test]
 fn widget_explains_errors_in_both_languages() {
     let Some(mut browser) = Browser::start() else { return };
-    let site = Site::new("60s", |fixture| widget(&fixture.relay, "token=\"wrong\""));
+    let site = Site::new(|fixture| widget(&fixture.relay, "token=\"wrong\""));
     browser.navigate(&site.server.url("/"));
     browser.wait_until(&shows("Access denied: the token is invalid, expired or revoked."));
     browser.evaluate("document.querySelector('docrelay-status').lang = 'zh-CN'");
@@ -113,7 +114,7 @@ fn widget_explains_errors_in_both_languages() {
 #[test]
 fn widget_follows_attribute_changes_and_stops_when_removed() {
     let Some(mut browser) = Browser::start() else { return };
-    let site = Site::new("60s", with_token(FIRST));
+    let site = Site::new(with_token(FIRST));
     site.post(1, "COMPLETED", "1.pdf");
     site.post(2, "PENDING", "2.pdf");
     browser.navigate(&site.server.url("/"));

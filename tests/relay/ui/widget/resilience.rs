@@ -1,18 +1,15 @@
-//! The widget over interruptions: a killed relay, a lost network, an expired ticket, a closed tab. All tabs share one
-//! stream.
+//! The widget over interruptions: a killed relay, a lost network, a closed tab. All tabs share one stream.
 
 use serde_json::json;
 
-use super::site::{FIRST, LIVE, SHOWN, Site, error_codes, received, shows, titles, widget, with_ticket, with_token};
-use crate::harness::TIMEOUT;
+use super::site::{LIVE, SHOWN, Site, error_codes, received, shows, titles, widget, with_token};
 use crate::harness::chromium::Browser;
-use crate::harness::fixture::Fixture;
-use crate::harness::receiver::Received;
+use crate::harness::fixture::document_id;
 
 #[test]
 fn widget_misses_nothing_when_relay_is_killed() {
     let Some(mut browser) = Browser::start() else { return };
-    let mut site = Site::new("60s", with_token(""));
+    let mut site = Site::new(with_token(""));
     browser.navigate(&site.server.url("/"));
     browser.wait_until(LIVE);
     site.post(1, "COMPLETED", "1.pdf");
@@ -45,7 +42,7 @@ fn widget_reloads_state_after_reset_and_says_so() {
           return ask(url, options);
         };
         </script>";
-    let site = Site::new("60s", |fixture| {
+    let site = Site::new(|fixture| {
         let token = format!("token=\"{}\"", fixture.token);
         format!("{lost}{}", widget(&fixture.relay, &token))
     });
@@ -64,84 +61,13 @@ fn widget_reloads_state_after_reset_and_says_so() {
 }
 
 #[test]
-fn expired_ticket_is_replaced_without_interruption() {
-    let Some(mut browser) = Browser::start() else { return };
-    let site = Site::new("2s", with_ticket(FIRST));
-    site.post(1, "PENDING", "a.pdf");
-    browser.navigate(&site.server.url("/"));
-    browser.wait_until(&shows("In progress"));
-    let replaced = |all: &[Received]| all.iter().filter(|received| received.target == "/ticket").count() >= 3;
-    site.server.wait_until(TIMEOUT, replaced);
-    site.post(1, "COMPLETED", "a.pdf");
-    browser.wait_until(&shows("Completed"));
-    assert_eq!(titles(&mut browser), json!(["a.pdf"]));
-    assert_eq!(browser.evaluate("[...new Set(states.map(({ state }) => state))]"), json!(["live"]));
-    assert_eq!(error_codes(&mut browser), json!([]));
-    assert!(site.ticket_requests() >= 3);
-    browser.assert_no_errors();
-}
-
-/// Makes the widget treat every token as a ticket, which opens only streams. The token counts as issued a second later, so
-/// that earlier events of the same second do not count as new.
-const TICKETS_ONLY: &str = r#"<script>
-    const decode = atob;
-    const later = (text, seconds) => `"iat":${Number(seconds) + 1}`;
-    globalThis.atob = (text) => decode(text).replace("{", '{"use":"ticket",').replace(/"iat":(\d+)/, later);
-    </script>"#;
-
-#[test]
-fn ticket_without_document_access_shows_state_from_stream() {
-    let Some(mut browser) = Browser::start() else { return };
-    let page = |fixture: &Fixture| {
-        format!("{TICKETS_ONLY}{}", widget(&fixture.relay, &format!("ticket-url=\"/ticket\" {FIRST}")))
-    };
-    let site = Site::new("60s", page);
-    site.post(1, "PENDING", "1.pdf");
-    site.post(2, "COMPLETED", "2.pdf");
-    site.post(3, "COMPLETED", "3.pdf");
-    site.post(1, "COMPLETED", "1.pdf");
-    browser.navigate(&site.server.url("/"));
-    browser.wait_until(&shows("1.pdf"));
-    browser.wait_until(&shows("Completed"));
-    // A second element shows another document, whose events the stream has already replayed.
-    browser.evaluate(
-        "(() => {
-           const second = document.querySelector('docrelay-status').cloneNode();
-           second.setAttribute('document', '626626a0-749f-11e2-bfd6-000000000002');
-           document.body.append(second);
-           watch(second);
-         })()",
-    );
-    browser.wait_until("document.querySelectorAll('docrelay-status')[1].documents[0]?.title === '2.pdf'");
-    site.post(2, "ERROR", "2.pdf");
-    browser.wait_until("document.querySelectorAll('docrelay-status')[1].documents[0]?.status === 'ERROR'");
-    assert_eq!(browser.evaluate("events.length"), json!(1), "replayed events are not dispatched");
-    assert_eq!(site.open_streams(), 1);
-
-    // An element for all documents replaces the stream by one without a filter; a fourth element still gets the replay of
-    // its document.
-    browser.evaluate(
-        "for (const name of ['', '626626a0-749f-11e2-bfd6-000000000003']) {
-           const more = document.querySelector('docrelay-status').cloneNode();
-           more.setAttribute('document', name);
-           document.body.append(more);
-           watch(more);
-         }",
-    );
-    browser.wait_until("document.querySelectorAll('docrelay-status')[3].documents[0]?.title === '3.pdf'");
-    browser.wait_until("document.querySelectorAll('docrelay-status')[2].state.state === 'live'");
-    site.post(4, "COMPLETED", "4.pdf");
-    browser.wait_until("document.querySelectorAll('docrelay-status')[2].documents[0]?.title === '4.pdf'");
-    assert_eq!(browser.evaluate("events.map((event) => event.title)"), json!(["2.pdf", "4.pdf"]));
-    assert!(!browser.requested_urls.iter().any(|url| url.contains("/documents")), "{:?}", browser.requested_urls);
-    assert_eq!(site.open_streams(), 1);
-    browser.assert_no_errors();
-}
-
-#[test]
 fn second_tab_takes_over_shared_stream_without_gap() {
     let Some(mut browser) = Browser::start() else { return };
-    let site = Site::new("60s", with_ticket(""));
+    // A ticket cannot read the list of documents: the initial state of named ones comes from the stream.
+    let site = Site::new(|fixture| {
+        let documents = (1..=6).map(document_id).collect::<Vec<_>>().join(" ");
+        widget(&fixture.relay, &format!("ticket-url=\"/ticket\" document=\"{documents}\""))
+    });
     site.post(1, "COMPLETED", "1.pdf");
     browser.navigate(&site.server.url("/"));
     browser.wait_until(LIVE);
@@ -176,7 +102,7 @@ fn second_tab_takes_over_shared_stream_without_gap() {
 #[test]
 fn offline_widget_says_so_and_catches_up() {
     let Some(mut browser) = Browser::start() else { return };
-    let site = Site::new("60s", with_token(""));
+    let site = Site::new(with_token(""));
     browser.navigate(&site.server.url("/"));
     browser.wait_until(LIVE);
     let network =

@@ -1,40 +1,68 @@
 //! A site of another origin than the relay's, with the widget on its pages, and expressions about the widget's state.
 
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
 use serde_json::{Value, json};
 
-use crate::harness::TestRelay;
 use crate::harness::chromium::Browser;
-use crate::harness::command::{docrelay, run};
+use crate::harness::connection::Connection;
 use crate::harness::fixture::Fixture;
-use crate::harness::receiver::{Receiver, Reply};
+use crate::harness::receiver::{Received, Receiver, Reply};
+use crate::harness::request::Request;
+use crate::harness::{TIMEOUT, TestRelay};
 use crate::ui::post_document;
+
+/// The response of the site to a request for a ticket.
+#[derive(Clone)]
+pub(super) enum TicketReply {
+    /// The relay's response to this request body.
+    Issue(Value),
+    /// This body, with status 200.
+    Fixed(Value),
+    /// An error of the site.
+    Status(u16),
+}
 
 /// A site with the widget on its pages.
 pub(super) struct Site {
     pub(super) fixture: Fixture,
     pub(super) server: Receiver,
+    tickets: Arc<Mutex<TicketReply>>,
 }
 
 impl Site {
-    /// Every page of the site is `body`, after the widget's script. `/ticket` returns tokens that expire after `ttl`.
-    pub(super) fn new(ttl: &'static str, body: impl FnOnce(&Fixture) -> String) -> Self {
+    /// Every page of the site is `body`, after the widget's script. `/ticket` returns tickets of the relay for all documents.
+    pub(super) fn new(body: impl FnOnce(&Fixture) -> String) -> Self {
         // The first idle line marks the end of the replay.
         let fixture = Fixture::with_config(&[("idle_interval", "1s")]);
         let page = page(&fixture.relay, &body(&fixture));
-        let data = fixture.relay.data_dir();
+        let tickets = Arc::new(Mutex::new(TicketReply::Issue(json!({}))));
+        let (relay, token, reply) = (fixture.relay.listen, fixture.token.clone(), tickets.clone());
         let server = Receiver::start(move |received, _| {
             if received.target != "/ticket" {
                 let headers = "Content-Type: text/html; charset=utf-8\r\n";
                 return Reply { body: page.clone(), headers, ..Reply::status(200) };
             }
-            let arguments = ["token", "--client", "acme", "--scope", "events", "--ttl", ttl];
-            let token = run(docrelay(&arguments, &[]).arg("--data").arg(&data)).succeeded().stdout;
-            let seconds: u64 = ttl.trim_end_matches('s').parse().expect("seconds");
-            // A longer lifetime than the token has, so that the token expires before the page replaces it.
-            let body = json!({"token": token.trim(), "expires_in": seconds + 60}).to_string();
-            Reply { body, headers: "Content-Type: application/json\r\n", ..Reply::status(200) }
+            let body = match reply.lock().expect("a reply").clone() {
+                TicketReply::Issue(request) => issue_ticket(relay, &token, &request),
+                TicketReply::Fixed(body) => body,
+                TicketReply::Status(status) => return Reply::status(status),
+            };
+            Reply { body: body.to_string(), headers: "Content-Type: application/json\r\n", ..Reply::status(200) }
         });
-        Self { fixture, server }
+        Self { fixture, server, tickets }
+    }
+
+    /// Changes the response to later requests for a ticket.
+    pub(super) fn set_tickets(&self, reply: TicketReply) {
+        *self.tickets.lock().expect("a reply") = reply;
+    }
+
+    /// A ticket of the relay, as its response `{"token", "expires_in"}`.
+    #[track_caller]
+    pub(super) fn issue_ticket(&self, request: &Value) -> Value {
+        issue_ticket(self.fixture.relay.listen, &self.fixture.token, request)
     }
 
     /// Posts a webhook. Returns the id of the document.
@@ -43,9 +71,11 @@ impl Site {
         post_document(&self.fixture, number, status, title)
     }
 
-    /// The number of requests for a ticket.
-    pub(super) fn ticket_requests(&self) -> usize {
-        self.server.received().iter().filter(|received| received.target == "/ticket").count()
+    /// Waits until the site has got this many requests for a ticket.
+    #[track_caller]
+    pub(super) fn wait_for_ticket_requests(&self, count: usize) {
+        let is_ticket = |received: &&Received| received.target == "/ticket";
+        self.server.wait_until(TIMEOUT, |all| all.iter().filter(is_ticket).count() >= count);
     }
 
     /// The number of open streams.
@@ -59,6 +89,14 @@ impl Site {
     pub(super) fn opened_streams(&self) -> i64 {
         self.fixture.relay.metric("docrelay_followers_opened_total")
     }
+}
+
+#[track_caller]
+fn issue_ticket(relay: SocketAddr, token: &str, request: &Value) -> Value {
+    let request = Request::post("/events/ticket").bearer(token).json(&request.to_string());
+    let response = Connection::open(relay).send(&request);
+    assert_eq!(response.status, 200, "{response:?}");
+    response.json()
 }
 
 /// Records events, states and texts of every widget. Changes the page at every change in a shadow root, because
