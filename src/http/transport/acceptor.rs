@@ -7,8 +7,6 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -70,16 +68,12 @@ async fn accept_all(
     permits: Arc<Semaphore>,
     sender: mpsc::Sender<AcceptedConnection>,
 ) -> io::Result<()> {
-    let listener = AsyncFd::register_with_interest(listener, Interest::READABLE)?;
+    let listener = TcpListener::from_std(listener)?;
     loop {
         // The semaphore is never closed.
         let Ok(permit) = permits.clone().acquire_owned().await else { return Ok(()) };
-        let accepted = listener.async_io(Interest::READABLE, |listener| {
-            let (socket, peer) = listener.accept()?;
-            socket.set_nonblocking(true)?;
-            Ok((socket, peer))
-        });
-        match accepted.await {
+        let accepted = listener.accept().await.and_then(|(socket, peer)| Ok((socket.into_std()?, peer)));
+        match accepted {
             Ok((socket, peer)) => {
                 // Fails when the server is gone.
                 if sender.send(AcceptedConnection { socket, peer, permit }).await.is_err() {
