@@ -1,5 +1,6 @@
 //! The transport: accepts connections, lets hyper serve requests on them, and takes over the sockets of streams.
 
+mod acceptor;
 pub mod connection;
 mod request_deadline;
 pub mod server;

@@ -1,29 +1,24 @@
-//! The accept loop: a limit on connections, one task for each, and an ordered stop. warp's own server has neither a
+//! A server over one listener: one task for each accepted connection, and an ordered stop. warp's own server has neither a
 //! header time-out nor a limit, so its routes are served from here as a plain service.
 
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::time::Duration;
 
 use http::{Request, Response};
 use hyper::body::Incoming;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::http::transport::ConnectionPermit;
+use crate::http::transport::acceptor::{AcceptedConnection, Acceptor};
 use crate::http::transport::connection::{self, Connection};
 use crate::http::transport::workers::StreamWorkers;
 use crate::metrics::Metrics;
 
 /// The usual backlog of 128 lets a reconnect storm fall to some hundred connects a second.
 const LISTEN_BACKLOG: u32 = 4096;
-
-/// Pause after a failed accept: out of file descriptors lasts a while.
-const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(50);
 
 /// Limits of a server.
 #[derive(Debug, Clone)]
@@ -57,7 +52,7 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 
 impl Server {
     /// Serves until `stop` is cancelled, then waits for the running requests. Streams that were taken over are not
-    /// waited for: they end with the hub.
+    /// waited for: they end with the hub. Also ends if the thread that accepts cannot be started or ends early.
     pub async fn run<S, B>(self, listener: TcpListener, service: S)
     where
         S: tower_service::Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
@@ -69,12 +64,18 @@ impl Server {
         B: http_body::Body<Data = bytes::Bytes> + Send + Unpin + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let permits = Arc::new(Semaphore::new(self.options.max_connections));
+        let mut accepted = match Acceptor::start(listener, self.options.max_connections, self.stop.clone()) {
+            Ok(accepted) => accepted,
+            Err(error) => return tracing::error!(%error, "cannot accept connections"),
+        };
         let connections = TaskTracker::new();
-        loop {
-            let (socket, peer, permit) = tokio::select! {
-                () = self.stop.cancelled() => break,
-                accepted = accept(&listener, &permits) => accepted,
+        while let Some(AcceptedConnection { socket, peer, permit }) = accepted.next().await {
+            let socket = match TcpStream::from_std(socket) {
+                Ok(socket) => socket,
+                Err(error) => {
+                    tracing::warn!(%error, "cannot serve connection");
+                    continue;
+                }
             };
             let connection = Connection {
                 socket,
@@ -87,26 +88,7 @@ impl Server {
             };
             connections.spawn(connection.serve(service.clone()));
         }
-        drop(listener);
         connections.close();
         connections.wait().await;
-    }
-}
-
-/// Accepts the next connection when there is a permit for it.
-async fn accept(listener: &TcpListener, permits: &Arc<Semaphore>) -> (TcpStream, SocketAddr, OwnedSemaphorePermit) {
-    loop {
-        let Ok(permit) = permits.clone().acquire_owned().await else {
-            // The semaphore is never closed. If it were, no connection could be served.
-            std::future::pending::<()>().await;
-            continue;
-        };
-        match listener.accept().await {
-            Ok((socket, peer)) => return (socket, peer, permit),
-            Err(error) => {
-                tracing::warn!(%error, "cannot accept connection");
-                tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
-            }
-        }
     }
 }
