@@ -2,6 +2,7 @@
 
 mod baidu;
 mod bounds;
+mod check_order;
 mod generic;
 mod gini;
 mod keep_alive;

@@ -189,6 +189,7 @@ fn recreated_client_does_not_inherit_tokens() {
     assert!(relay.auth.check(&token, at(NOW + 1)).is_ok(), "`iat` has whole seconds");
 }
 
+// Rule 29: issuer, audience, algorithm and key are checked.
 #[test]
 fn algorithms_other_than_eddsa_are_rejected() {
     let relay = Relay::start();
@@ -205,6 +206,7 @@ fn algorithms_other_than_eddsa_are_rejected() {
     }
 }
 
+// Rule 29: issuer, audience, algorithm and key are checked.
 #[test]
 fn keys_named_in_the_header_are_not_trusted() {
     let relay = Relay::start();
@@ -213,6 +215,15 @@ fn keys_named_in_the_header_are_not_trusted() {
     assert_eq!(relay.auth.check(&theirs, at(NOW)), Err(AuthError::UnknownKey));
     let posing = Header { kid: relay.header().kid, ..other.header() };
     assert_eq!(relay.auth.check(&other.forge(&posing, &claims()), at(NOW)), Err(AuthError::InvalidSignature));
+    // A header that brings its key, or says where it is.
+    let jwks: jsonwebtoken::jwk::JwkSet = serde_json::from_slice(&other.keys.jwks_json()).expect("a set of keys");
+    let address = Some("https://evil.example/jwks.json".to_owned());
+    let brought = Header { jwk: jwks.keys.first().cloned(), ..posing.clone() };
+    for header in [brought, Header { jku: address.clone(), ..posing.clone() }, Header { x5u: address, ..posing }] {
+        assert_eq!(relay.auth.check(&other.forge(&header, &claims()), at(NOW)), Err(AuthError::InvalidSignature));
+        let theirs = Header { kid: other.header().kid, ..header };
+        assert_eq!(relay.auth.check(&other.forge(&theirs, &claims()), at(NOW)), Err(AuthError::UnknownKey));
+    }
     for kid in [None, Some(String::new()), Some("../seal".to_owned())] {
         let header = Header { kid, ..relay.header() };
         assert_eq!(relay.auth.check(&relay.forge(&header, &claims()), at(NOW)), Err(AuthError::UnknownKey));
@@ -239,6 +250,7 @@ fn token_changed_in_any_byte_is_rejected() {
     assert_eq!(relay.auth.check(&"a".repeat(MAX_TOKEN_BYTES + 1), at(NOW)), Err(AuthError::TooLong));
 }
 
+// Rule 29: issuer, audience, algorithm and key are checked.
 #[test]
 fn issuer_audience_subject_scope_and_times_are_required() {
     let relay = Relay::start();
@@ -256,6 +268,7 @@ fn issuer_audience_subject_scope_and_times_are_required() {
     assert_eq!(relay.with(json!({"scope": ""})), Err(AuthError::Malformed));
 }
 
+// Rule 19: times do not overflow.
 #[test]
 fn extreme_times_neither_overflow_nor_give_access() {
     let relay = Relay::start();

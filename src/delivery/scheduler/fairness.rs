@@ -191,6 +191,7 @@ mod tests {
         QueueKey { client: client.parse().expect("client id"), target: Target::from_key(target).expect("target key") }
     }
 
+    // Rule 27: retries are spread and endpoints isolated.
     #[test]
     fn client_gets_a_quarter_and_its_queues_wait_for_a_release() {
         let mut limits = ConcurrencyLimits::new(8);

@@ -137,7 +137,7 @@ mod tests {
     use super::*;
     use crate::metrics::Metrics;
 
-    /// Trap 26: the permit of a connection is a guard.
+    // Rule 26: a panic releases its permit.
     #[tokio::test]
     async fn panicking_stream_task_releases_its_permit() {
         let metrics = Metrics::new("test");

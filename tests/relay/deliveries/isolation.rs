@@ -19,6 +19,7 @@ const HANGING: usize = 100;
 const RATE: u32 = 200;
 const EVENTS: usize = 2_000;
 
+// Rule 27: retries are spread and endpoints isolated.
 #[test]
 fn hanging_endpoints_do_not_delay_healthy_ones() {
     let relay = TestRelay::allowing_loopback_endpoints();

@@ -1,7 +1,7 @@
 //! The exact bytes of a stream: response head, opening, idle lines and first event. An update of hyper, which writes the
 //! head, must not change them.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::harness::TIMEOUT;
 use crate::harness::connection::{Connection, ReadOutcome};
@@ -49,6 +49,9 @@ fn assert_first_chunk(chunk: &[u8]) {
 
 const FIRST_CHUNK: usize = "E\r\n\nretry: 2000\n\n\r\n".len();
 
+// Rule 4: only events have an id.
+// Rule 6: no buffering, no compression.
+// Rule 30: tokens do not leak from URLs.
 #[test]
 fn stream_opening_bytes_are_equal_for_every_request_form() {
     let fixture = Fixture::start();
@@ -98,6 +101,7 @@ fn stream_opening_bytes_are_equal_for_every_request_form() {
     }
 }
 
+// Rule 9: no herd after a disconnect.
 #[test]
 fn opening_retry_value_is_jittered() {
     let fixture = Fixture::start();
@@ -141,6 +145,7 @@ fn head_request_returns_stream_headers_and_opens_nothing() {
 }
 
 /// Idle lines keep a proxy from closing the stream. They must not carry an id, which would move the resume position.
+// Rule 4: only events have an id.
 #[test]
 fn idle_stream_receives_only_empty_lines() {
     let fixture = Fixture::with_config(&[("idle_interval", "100ms")]);
@@ -153,7 +158,31 @@ fn idle_stream_receives_only_empty_lines() {
     assert_eq!(idle.split_off(opening)[..3], *b"\n\n\n");
 }
 
+/// Idle lines are for proxies that see nothing else; beside events they would only cost bytes.
+// Rule 5: keepalives on idle streams only.
+#[test]
+fn stream_with_frequent_events_receives_no_idle_lines() {
+    const IDLE_INTERVAL: Duration = Duration::from_secs(2);
+    let fixture = Fixture::with_config(&[("idle_interval", "2s")]);
+    let mut follower = fixture.follow();
+    let (begin, mut last_event, mut longest_pause) = (Instant::now(), Instant::now(), Duration::ZERO);
+    let mut number = 0;
+    while begin.elapsed() < 2 * IDLE_INTERVAL {
+        number += 1;
+        let id = fixture.complete(number);
+        assert_eq!(follower.next_event().id, id);
+        longest_pause = longest_pause.max(last_event.elapsed());
+        last_event = Instant::now();
+    }
+    let stream = follower.raw();
+    let (_, after_opening) = stream.split_once("\n\n").expect("the opening");
+    let idle_lines = after_opening.split("\n\n").filter(|block| block.starts_with('\n')).count();
+    // A machine that stops for that long makes the stream idle.
+    assert!(idle_lines == 0 || longest_pause >= IDLE_INTERVAL, "{idle_lines} idle lines, {longest_pause:?} at most");
+}
+
 /// Neither the relay nor a proxy may buffer or compress the stream.
+// Rule 6: no buffering, no compression.
 #[test]
 fn first_byte_is_immediate_and_never_compressed() {
     let fixture = Fixture::with_config(&[("idle_interval", "60s")]);

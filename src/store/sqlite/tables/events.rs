@@ -179,3 +179,6 @@ fn pruned_through(db: &Connection, client: i64) -> rusqlite::Result<i64> {
         .optional()?;
     Ok(through.unwrap_or(0))
 }
+
+#[cfg(test)]
+mod tests;
