@@ -71,6 +71,26 @@ fn is_in_suite(test: &TestName, suite: &str) -> bool {
     test.file.starts_with(&folder)
 }
 
+/// The functions that compare what a request holds with a secret or a signature.
+const COMPARISONS: [(&str, &str); 3] = [
+    ("src/vendor/shared_secret.rs", "tags_equal"),
+    ("src/vendor/shared_secret.rs", "equals_secret"),
+    ("src/auth/secret.rs", "secrets_equal"),
+];
+
+/// No test can tell by the result how long a comparison takes, so the source is read.
+// Rule 15: signatures are compared whole.
+#[test]
+fn comparisons_with_secrets_take_constant_time() {
+    for (file, function) in COMPARISONS {
+        let source = read(file);
+        let (_, rest) = source.split_once(&format!("fn {function}(")).expect(function);
+        let body = rest.split("\n}\n").next().expect("a body");
+        let constant = body.contains("verify_slices_are_equal(") && !body.contains("==") && !body.contains("!=");
+        assert!(constant, "{file}: {function} must compare with verify_slices_are_equal only");
+    }
+}
+
 #[test]
 fn every_rule_is_numbered_and_has_tests_and_mutations() {
     let rules = rules();

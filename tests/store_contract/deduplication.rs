@@ -86,6 +86,10 @@ pub(crate) async fn keys_and_documents_are_separate_by_client_and_vendor(factory
     let mut third = keyed("a", "x", Status::Completed, "k");
     third.vendor = Vendor::Zoffice;
     let third = stored(&store, third).await;
+    // The key of one client neither hides nor replaces that of another.
+    for (client, of) in [("a", &first), ("b", &second)] {
+        assert_eq!(duplicate_of(&store, keyed(client, "x", Status::Completed, "k")).await, of.id.sequence, "{client}");
+    }
     assert!(first.document != second.document && first.document != third.document);
     assert!(store.log.document(&id("b"), first.document).await.unwrap().is_none());
     assert!(store.log.history(&id("b"), first.document).await.unwrap().is_empty());

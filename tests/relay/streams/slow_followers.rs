@@ -99,6 +99,7 @@ fn follower_accepting_no_bytes_is_disconnected_as_stalled() {
     drop(stalled);
 }
 
+// Rule 7: dead and stalled connections end.
 #[test]
 fn stall_is_detected_with_data_in_kernel_buffers() {
     let fixture = Fixture::with_config(&[("write_timeout", "1s"), ("idle_interval", "60s")]);
