@@ -210,6 +210,21 @@ mod tests {
         assert!(limits.is_unused(), "unused groups are removed");
     }
 
+    // Rule 27: retries are spread and endpoints isolated.
+    #[test]
+    fn first_attempts_precede_retries_in_seven_of_eight_turns() {
+        let mut turns = Turns::default();
+        let (first, retry) = (queue("a", "x"), queue("b", "x"));
+        let kinds: Vec<AttemptKind> = (0..24)
+            .map(|_| {
+                turns.push(First, &first);
+                turns.push(Retry, &retry);
+                turns.next(|_| true).expect("a turn").1
+            })
+            .collect();
+        assert_eq!(kinds, [[Retry, First, First, First, First, First, First, First]; 3].concat());
+    }
+
     #[test]
     fn retries_leave_a_quarter_to_first_attempts() {
         let mut limits = ConcurrencyLimits::new(8);
