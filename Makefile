@@ -3,7 +3,7 @@
 # skips these tests with a visible line where it cannot.
 
 .DEFAULT_GOAL := help
-.PHONY: help run check test bench bundle toolchain
+.PHONY: help run check test mutants bench bundle toolchain
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 BENCH_TARGET := $(TARGET)/bench
@@ -33,6 +33,10 @@ test: toolchain ## everything that must hold; installs what it needs (tests/setu
 	cargo test --locked --manifest-path tools/bench/Cargo.toml --target-dir $(BENCH_TARGET)
 	tests/setup/with-tools.sh tests/javascript/check.sh
 	tests/setup/with-tools.sh cargo test --locked
+
+# ONLY=7,12 selects rules. MUTANTS=directory keeps what was built for the next run. Needs Python 3.11.
+mutants: ## break each rule of tests/rules/rules.toml once, and expect its test to fail (half an hour)
+	python3 tests/rules/mutate.py $(if $(ONLY),--only $(ONLY)) $(if $(MUTANTS),--directory $(MUTANTS))
 
 bundle: ## write static/dist after a change of the modules in static; needs Node.js
 	tests/setup/with-tools.sh node tests/javascript/bundle.js

@@ -252,6 +252,7 @@ mod tests {
         assert!(text.ends_with("# EOF\n"));
     }
 
+    // Rule 33: documented values are those of the code.
     #[test]
     fn documented_metric_names_are_exported() {
         let metrics = Metrics::new("1.2.3");

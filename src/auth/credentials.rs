@@ -137,6 +137,7 @@ mod tests {
         }
     }
 
+    // Rule 30: tokens do not leak from URLs.
     #[test]
     fn query_token_rule_restricts_the_query_only() {
         let at = crate::domain::Timestamp::from_seconds(1);

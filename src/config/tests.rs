@@ -28,10 +28,13 @@ fn parse(line: &[&str]) -> Flags {
     <Line as clap::Parser>::parse_from(line).flags
 }
 
+// Rule 5: keepalives on idle streams only.
+// Rule 32: the admin address is separate.
 #[test]
 fn empty_configuration_has_documented_defaults() {
     let config = load(&[], &[], None).expect("good");
     assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
+    assert_eq!(config.admin_listen.to_string(), "127.0.0.1:9090");
     assert_eq!(config.public_url(config.listen), "http://127.0.0.1:8080");
     assert_eq!(config.cors_origins, AllowedOrigins::Any);
     assert_eq!(config.query_token, crate::auth::QueryToken::Any);
@@ -96,6 +99,7 @@ fn every_flag_is_a_key_with_complete_help() {
     assert!(load(&["--demo"], &[("DOCRELAY_DEMO", "false")], None).expect("good").demo);
 }
 
+// Rule 34: every bound is finite.
 #[test]
 fn zero_is_refused_for_every_bound() {
     let switches = ["listen", "admin_listen", "data", "public_url", "cors_origins", "admin_token", "demo"];

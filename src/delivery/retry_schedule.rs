@@ -55,10 +55,13 @@ mod tests {
         assert_eq!(delay(u32::MAX, Some(Duration::MAX), 0.5), None);
     }
 
+    // Rule 27: retries are spread and endpoints isolated.
     #[test]
     fn jitter_is_at_most_twenty_percent() {
         for failures in 1..=12 {
             let middle = delay(failures, None, 0.5).expect("scheduled");
+            let [least, most] = [0.0, 1.0].map(|random| delay(failures, None, random).expect("scheduled"));
+            assert!(least <= middle.mul_f64(0.81) && most >= middle.mul_f64(1.19), "the delays are spread: {failures}");
             for step in 0..=10 {
                 let jittered = delay(failures, None, f64::from(step) / 10.0).expect("scheduled");
                 assert!(jittered >= middle.mul_f64(0.799) && jittered <= middle.mul_f64(1.201), "{failures} {step}");
@@ -66,6 +69,7 @@ mod tests {
         }
     }
 
+    // Rule 25: `Retry-After` is parsed strictly and clamped.
     #[test]
     fn no_attempt_follows_after_the_longest_schedule() {
         let queued = Timestamp::from_seconds(1_000);

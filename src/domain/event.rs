@@ -234,6 +234,7 @@ mod tests {
         assert_eq!((update.truncate_texts(), update.truncate_texts()), (3, 0));
     }
 
+    // Rule 10: no value forges a field of the stream.
     #[test]
     fn event_id_is_canonical_and_has_no_line_break() {
         let id = EventId { epoch: Epoch(0x1_9ab3), sequence: 42 };

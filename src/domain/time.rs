@@ -115,6 +115,7 @@ mod tests {
         assert_eq!(moved.as_deref(), Some("2016-12-08T08:45:37.001Z"));
     }
 
+    // Rule 19: times do not overflow.
     #[test]
     fn timestamp_arithmetic_at_its_bounds_does_not_overflow() {
         for ms in [i64::MIN, -1, 0, i64::MAX] {

@@ -191,7 +191,8 @@ mod tests {
     use crate::http::transport::server::{Options, Server, listen};
     use crate::http::transport::workers::StreamWorkers;
 
-    /// Trap 26: the relay accepts one connection at a time, so a permit that is not released ends the test.
+    /// The relay accepts one connection at a time, so a permit that is not released ends the test.
+    // Rule 26: a panic releases its permit.
     #[tokio::test]
     async fn panicking_handler_gets_500_and_releases_its_permit() {
         let metrics = Metrics::new("test");

@@ -250,6 +250,7 @@ mod tests {
         }
     }
 
+    // Rule 30: tokens do not leak from URLs.
     #[test]
     fn logged_path_has_no_key_and_no_unknown_text() {
         assert_eq!(redact_path("/in/s3cret"), "/in/…");

@@ -107,6 +107,7 @@ mod tests {
         LogPage { events: Vec::new(), through, pruned_through }
     }
 
+    // Rule 3: a gap is announced in the stream.
     #[test]
     fn start_position_decides_first_sequence_and_reset_reason() {
         let table = [

@@ -137,6 +137,7 @@ pub(super) fn parse_digits(digits: &[u8]) -> Option<i64> {
 mod tests {
     use super::*;
 
+    // Rule 19: times do not overflow.
     #[test]
     fn extreme_timestamps_are_stale_and_do_not_panic() {
         let now = Timestamp::from_seconds(1_700_000_000);
@@ -156,6 +157,7 @@ mod tests {
         }
     }
 
+    // Rule 15: signatures are compared whole.
     #[test]
     fn signature_of_wrong_length_or_alphabet_is_rejected() {
         let good = hex(&[7; 32]);
@@ -172,6 +174,7 @@ mod tests {
         assert_eq!(decode_tag(Encoding::Base64, good.trim_end_matches('=').as_bytes()), None);
     }
 
+    // Rule 16: nothing verifies by being empty, unknown or repeated.
     #[test]
     fn empty_secret_verifies_nothing() {
         let mut headers = HeaderMap::new();

@@ -68,6 +68,7 @@ fn reject_is_parsed_without_its_credentials() {
     }
 }
 
+// Rule 16: nothing verifies by being empty, unknown or repeated.
 #[test]
 fn verify_type_of_another_vendor_verifies_nothing() {
     for vendor in Vendor::ALL {

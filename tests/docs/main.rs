@@ -59,13 +59,13 @@ fn assert_generated(name: &str, generated: &str) {
     assert!(written == generated, "{REFERENCE}: {name} differs from the code: UPDATE_DOCS=1 cargo test --test docs");
 }
 
+// Rule 33: documented values are those of the code.
 #[test]
 fn reference_tables_match_the_code() {
     // In one test, because both may write the same file.
     assert_generated("routes", &docrelay::http::reference());
     assert_generated("configuration", &docrelay::config::reference());
     assert_generated("metrics", &docrelay::metrics::reference());
-    // Trap 33: documented label values are those of the code.
     assert_generated("labels", &docrelay::metrics::label_reference());
 }
 
@@ -155,6 +155,7 @@ fn is_bound(key: &str) -> bool {
     key.ends_with("_per_client") || key.split('_').any(|part| parts.contains(&part))
 }
 
+// Rule 33: documented values are those of the code.
 #[test]
 fn bounds_match_configuration_and_metrics() {
     use docrelay::config::{DefaultValue, KEYS};

@@ -1,4 +1,4 @@
-//! A delivery attempt that panics (trap 26): its permit is released, the delivery is retried later, and others go on.
+//! A delivery attempt that panics: its permit is released, the delivery is retried later, and others go on.
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a panic around the test fails it; one in it is its subject")]
 
@@ -127,6 +127,7 @@ async fn deliveries(store: &Store) -> Vec<Delivery> {
     store.outbox.deliveries(&acme(), query).await.expect("a list").items
 }
 
+// Rule 26: a panic releases its permit.
 #[tokio::test]
 async fn panicking_attempts_release_their_permits_and_are_retried() {
     let directory = tempfile::tempdir().expect("a directory");

@@ -2,6 +2,7 @@
 
 mod baidu;
 mod bounds;
+mod check_order;
 mod concurrent_changes;
 mod generic;
 mod gini;

@@ -86,6 +86,7 @@ fn known_traffic_produces_expected_metrics() {
     relay.wait_for_metric("docrelay_disconnects_total{reason=\"closed\"}", 1);
 }
 
+// Rule 30: tokens do not leak from URLs.
 #[test]
 fn secrets_appear_in_no_log_metric_or_response() {
     let relay = TestRelay::with_config(&[("log_level", "trace"), ("log_format", "json")]);

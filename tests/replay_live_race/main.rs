@@ -45,6 +45,7 @@ struct Round {
 /// Acknowledged events in log order, by client.
 type Acknowledged = Arc<[Mutex<Vec<(u64, Status)>>; 2]>;
 
+// Rule 2: replays are paged and join the live events.
 #[test]
 fn replay_joins_live_without_gap_duplicate_or_reorder() {
     let runtime =

@@ -71,6 +71,7 @@ fn assert_none(violations: &[String]) {
     assert!(violations.is_empty(), "\n{}\n", violations.join("\n"));
 }
 
+// Rule 23: one client for endpoints.
 #[test]
 fn references_point_down_the_layers_and_crates_stay_in_their_parts() {
     assert_none(&layers::violations(&modules()));

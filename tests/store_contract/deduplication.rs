@@ -33,6 +33,7 @@ pub(crate) async fn deduplication_key_survives_reopen(factory: impl StoreFactory
     assert_eq!(duplicate_of(&store, keyed("a", "x", Status::Completed, "k")).await, first.id.sequence);
 }
 
+// Rule 18: duplicates are found where events are stored.
 pub(crate) async fn concurrent_duplicates_store_one_event(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["a"]).await;
     for duplicate in [DuplicateRule::SameKey("k".into()), DuplicateRule::SameStatus, DuplicateRule::KnownDocument] {
@@ -78,6 +79,7 @@ pub(crate) async fn registration_after_first_event_is_a_duplicate(factory: impl 
     assert_eq!(stored(&store, registered).await.status, Status::Pending);
 }
 
+// Rule 18: duplicates are found where events are stored.
 pub(crate) async fn keys_and_documents_are_separate_by_client_and_vendor(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["a", "b"]).await;
     let first = stored(&store, keyed("a", "x", Status::Completed, "k")).await;
@@ -85,6 +87,10 @@ pub(crate) async fn keys_and_documents_are_separate_by_client_and_vendor(factory
     let mut third = keyed("a", "x", Status::Completed, "k");
     third.vendor = Vendor::Zoffice;
     let third = stored(&store, third).await;
+    // The key of one client neither hides nor replaces that of another.
+    for (client, of) in [("a", &first), ("b", &second)] {
+        assert_eq!(duplicate_of(&store, keyed(client, "x", Status::Completed, "k")).await, of.id.sequence, "{client}");
+    }
     assert!(first.document != second.document && first.document != third.document);
     assert!(store.log.document(&id("b"), first.document).await.unwrap().is_none());
     assert!(history(&store, &id("b"), first.document).await.is_empty());

@@ -30,6 +30,7 @@ async fn pages(log: &dyn Log, limit: PageLimit) -> Vec<u64> {
     }
 }
 
+// Rule 2: replays are paged and join the live events.
 pub(crate) async fn pages_join_without_gap_or_duplicate(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["a", "b"]).await;
     let mut expected = Vec::new();
@@ -261,6 +262,7 @@ pub(crate) async fn append_succeeds_during_prune(factory: impl StoreFactory) {
     assert!(left.len() <= 11);
 }
 
+// Rule 31: reads are filtered by client.
 pub(crate) async fn raw_request_is_returned_unchanged_to_its_client_only(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["a", "b"]).await;
     let mut new_event = new_document("a", 1);

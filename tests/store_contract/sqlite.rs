@@ -126,6 +126,7 @@ async fn secrets_do_not_open_with_another_key() {
     assert!(matches!(refusal(files.options(None)), OpenError::Sealed { .. }));
 }
 
+// Rule 35: one relay per data directory.
 #[tokio::test]
 async fn second_process_cannot_open_the_database() {
     let files = SqliteFiles::new();

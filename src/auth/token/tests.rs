@@ -210,6 +210,7 @@ fn token_without_creation_claim_needs_older_client() {
     assert_eq!(relay.with(json!({"client_created": i64::MIN})), Err(AuthError::UnknownClient));
 }
 
+// Rule 29: issuer, audience, algorithm and key are checked.
 #[test]
 fn algorithms_other_than_eddsa_are_rejected() {
     let relay = Relay::start();
@@ -226,6 +227,7 @@ fn algorithms_other_than_eddsa_are_rejected() {
     }
 }
 
+// Rule 29: issuer, audience, algorithm and key are checked.
 #[test]
 fn keys_named_in_the_header_are_not_trusted() {
     let relay = Relay::start();
@@ -234,6 +236,15 @@ fn keys_named_in_the_header_are_not_trusted() {
     assert_eq!(relay.auth.check(&theirs, at(NOW)), Err(AuthError::UnknownKey));
     let posing = Header { kid: relay.header().kid, ..other.header() };
     assert_eq!(relay.auth.check(&other.forge(&posing, &claims()), at(NOW)), Err(AuthError::InvalidSignature));
+    // A header that brings its key, or says where it is.
+    let jwks: jsonwebtoken::jwk::JwkSet = serde_json::from_slice(&other.keys.jwks_json()).expect("a set of keys");
+    let address = Some("https://evil.example/jwks.json".to_owned());
+    let brought = Header { jwk: jwks.keys.first().cloned(), ..posing.clone() };
+    for header in [brought, Header { jku: address.clone(), ..posing.clone() }, Header { x5u: address, ..posing }] {
+        assert_eq!(relay.auth.check(&other.forge(&header, &claims()), at(NOW)), Err(AuthError::InvalidSignature));
+        let theirs = Header { kid: other.header().kid, ..header };
+        assert_eq!(relay.auth.check(&other.forge(&theirs, &claims()), at(NOW)), Err(AuthError::UnknownKey));
+    }
     for kid in [None, Some(String::new()), Some("../seal".to_owned())] {
         let header = Header { kid, ..relay.header() };
         assert_eq!(relay.auth.check(&relay.forge(&header, &claims()), at(NOW)), Err(AuthError::UnknownKey));
@@ -260,6 +271,7 @@ fn token_changed_in_any_byte_is_rejected() {
     assert_eq!(relay.auth.check(&"a".repeat(MAX_TOKEN_BYTES + 1), at(NOW)), Err(AuthError::TooLong));
 }
 
+// Rule 29: issuer, audience, algorithm and key are checked.
 #[test]
 fn issuer_audience_subject_scope_and_times_are_required() {
     let relay = Relay::start();
@@ -277,6 +289,7 @@ fn issuer_audience_subject_scope_and_times_are_required() {
     assert_eq!(relay.with(json!({"scope": ""})), Err(AuthError::Malformed));
 }
 
+// Rule 19: times do not overflow.
 #[test]
 fn extreme_times_neither_overflow_nor_give_access() {
     let relay = Relay::start();

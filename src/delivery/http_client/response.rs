@@ -112,6 +112,7 @@ mod tests {
         assert!(retry_after_of(&[b"Fri, 31 Dec 9999 23:59:59 GMT"]).is_some_and(|d| d > Duration::from_secs(1 << 37)));
     }
 
+    // Rule 25: `Retry-After` is parsed strictly and clamped.
     #[test]
     fn malformed_retry_after_is_ignored() {
         for value in [

@@ -193,6 +193,7 @@ mod tests {
         QueueKey { client: client.clone(), endpoint: Endpoint::from_key(name).expect("endpoint key") }
     }
 
+    // Rule 27: retries are spread and endpoints isolated.
     #[test]
     fn client_gets_a_quarter_and_its_queues_wait_for_a_release() {
         let mut limits = ConcurrencyLimits::new(LIMITS);
@@ -209,6 +210,21 @@ mod tests {
             limits.release(client, First, 9);
         }
         assert!(limits.is_unused(), "unused clients are removed");
+    }
+
+    // Rule 27: retries are spread and endpoints isolated.
+    #[test]
+    fn first_attempts_precede_retries_in_seven_of_eight_turns() {
+        let mut turns = Turns::default();
+        let (first, retry) = (queue("a", "x"), queue("b", "x"));
+        let kinds: Vec<AttemptKind> = (0..24)
+            .map(|_| {
+                turns.push(First, &first);
+                turns.push(Retry, &retry);
+                turns.next(|_| true).expect("a turn").1
+            })
+            .collect();
+        assert_eq!(kinds, [[Retry, First, First, First, First, First, First, First]; 3].concat());
     }
 
     #[test]

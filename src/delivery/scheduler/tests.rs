@@ -102,6 +102,7 @@ fn distant_due_time_is_checked_every_minute() {
     );
 }
 
+// Rule 27: retries are spread and endpoints isolated.
 #[test]
 fn first_attempts_precede_retries_except_each_eighth_turn() {
     let full = "ready a/z; page a/z f90-91; ready b/x; page b/x r1-4; ready c/x; page c/x f11-20";

@@ -137,7 +137,7 @@ mod tests {
     use super::*;
     use crate::metrics::Metrics;
 
-    /// Trap 26: the permit of a connection is a guard.
+    // Rule 26: a panic releases its permit.
     #[tokio::test]
     async fn panicking_stream_task_releases_its_permit() {
         let metrics = Metrics::new("test");
@@ -148,17 +148,21 @@ mod tests {
             sender.send((number, ConnectionPermit::new(permit, &metrics))).await.expect("a running worker");
         }
         assert_eq!((permits.available_permits(), metrics.connections.get()), (0, 3));
-        drop(sender);
         let served = Arc::new(AtomicUsize::new(0));
-        run_tasks(items, |(number, permit)| {
+        let worker = run_tasks(items, |(number, permit)| {
             let served = served.clone();
             async move {
                 assert!(number != 1, "stream 1 panics");
                 served.fetch_add(1, Ordering::Relaxed);
                 drop(permit);
             }
-        })
-        .await;
+        });
+        // The worker is not stopping yet when the stream panics.
+        let stop = async {
+            drop(permits.acquire_many(3).await.expect("an open semaphore"));
+            drop(sender);
+        };
+        tokio::join!(worker, stop);
         assert_eq!((permits.available_permits(), metrics.connections.get()), (3, 0));
         assert_eq!(served.load(Ordering::Relaxed), 2, "the other streams are served");
     }

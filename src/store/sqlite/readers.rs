@@ -200,7 +200,8 @@ mod tests {
         opened: Condvar,
     }
 
-    /// Trap 9: replays of all followers share these connections.
+    /// Replays of all followers share these connections.
+    // Rule 9: no herd after a disconnect.
     #[tokio::test]
     async fn concurrent_reads_are_limited_to_the_number_of_readers() {
         let directory = tempfile::tempdir().expect("a directory");

@@ -92,6 +92,7 @@ fn gini_fields_and_filter_apply_per_subscription() {
     assert_eq!(text(out), expected);
 }
 
+// Rule 8: no queue grows for a slow follower.
 #[test]
 fn subscription_behind_the_ring_gets_lagged() {
     let hub = Hub::new(Options { ring_events: 2, ..Options::default() }, 0);
@@ -124,6 +125,7 @@ fn collect_stops_at_its_byte_limit() {
     assert_eq!(out.event_count() + rest.event_count(), 100);
 }
 
+// Rule 12: the hub forgets clients without followers.
 #[test]
 fn last_unsubscribe_removes_the_entry_of_the_client() {
     let hub = Hub::new(Options { max_followers: 3, max_followers_per_client: 2, ..Options::default() }, 0);

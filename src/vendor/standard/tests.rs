@@ -47,6 +47,8 @@ fn any_secret_with_any_listed_signature_is_accepted() {
     }
 }
 
+// Rule 15: signatures are compared whole.
+// Rule 16: nothing verifies by being empty, unknown or repeated.
 #[test]
 fn empty_short_wrong_or_repeated_signatures_are_rejected() {
     let good = sent(Mode::Webhook, &[SECRET]);

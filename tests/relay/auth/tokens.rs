@@ -187,6 +187,7 @@ fn removed_client_is_erased_and_name_is_reusable() {
     }
 }
 
+// Rule 32: the admin address is separate.
 #[test]
 fn admin_address_requires_admin_token_and_is_separate() {
     let relay = TestRelay::start();

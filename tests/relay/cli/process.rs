@@ -75,6 +75,7 @@ fn first_start_creates_private_files_and_prints_addresses() {
     assert_eq!((jwks(&relay), relay.admin_token()), (keys, token), "a second start creates no new keys");
 }
 
+// Rule 35: one relay per data directory.
 #[test]
 fn port_or_data_directory_in_use_exits_with_1() {
     let home = tempfile::tempdir().expect("a directory");

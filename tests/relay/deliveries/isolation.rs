@@ -149,6 +149,7 @@ fn hanging_name_resolution_delays_no_other_client() {
     assert!(relay.metric("docrelay_endpoint_checks_skipped_total") > 0);
 }
 
+// Rule 27: retries are spread and endpoints isolated.
 #[test]
 fn hanging_endpoints_do_not_delay_healthy_ones() {
     // Two relays with the same load at the same time: what only one of them shows comes from its hanging endpoints. It

@@ -10,6 +10,7 @@ use crate::harness::receiver::{Receiver, Reply};
 use crate::harness::request::Request;
 use crate::harness::response::{assert_problem, string_at};
 
+// Rule 20: addresses in URLs are checked.
 #[test]
 fn private_endpoints_are_refused_in_every_address_notation() {
     let relay = TestRelay::start();

@@ -34,6 +34,7 @@ fn restart_after_sigkill_keeps_ports_and_acknowledged_events() {
     assert!(replay.ends());
 }
 
+// Rule 13: 200 means durable.
 #[test]
 fn sigkill_under_load_loses_and_duplicates_nothing() {
     let mut relay = TestRelay::start();

@@ -295,6 +295,7 @@ fn power_cuts_during_deliveries_lose_no_delivery() {
     machine.report(started);
 }
 
+// Rule 13: 200 means durable.
 #[test]
 fn log_is_flushed_before_each_response() {
     let machine = Machine::start(&[]);

@@ -37,6 +37,8 @@ fn shutdown_does_not_wait_for_idle_or_unfinished_requests() {
     assert!(unfinished.is_closed_by_peer());
 }
 
+// Rule 35: one relay per data directory.
+// Rule 36: alive and ready are two probes.
 #[test]
 fn shutdown_fails_readiness_and_completes_running_requests() {
     let mut relay = TestRelay::start();

@@ -111,6 +111,7 @@ fn read_only_database_gets_503_until_writable() {
     assert_recovered(&mut relay, &hook, &token, &first);
 }
 
+// Rule 36: alive and ready are two probes.
 #[test]
 fn locked_database_gets_503_until_unlocked() {
     let mut relay = TestRelay::start();

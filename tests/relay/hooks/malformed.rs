@@ -7,6 +7,7 @@ use crate::harness::request::Request;
 use crate::harness::response::{Response, assert_problem, stored_event_id};
 use crate::harness::vendor_bodies::GINI_COMPLETED;
 
+// Rule 14: bodies stay as they came.
 #[test]
 fn malformed_body_gets_422_and_is_kept_verbatim() {
     let relay = TestRelay::start();

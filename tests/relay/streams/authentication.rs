@@ -52,6 +52,7 @@ fn missing_bearer_token_gets_auth_required() {
 }
 
 /// An invalid credential is not treated as a missing one; issuer, audience, scope and subject are checked.
+// Rule 28: invalid is not anonymous.
 #[test]
 fn invalid_token_gets_auth_failed_and_is_never_anonymous() {
     let fixture = Fixture::start();

@@ -9,6 +9,7 @@ use crate::harness::request::Request;
 use crate::harness::{TIMEOUT, wait_until};
 
 /// Half-open connections do not accumulate, and a closed follower leaves nothing behind.
+// Rule 7: dead and stalled connections end.
 #[test]
 fn abruptly_closed_followers_are_removed_within_seconds() {
     let fixture = Fixture::start();

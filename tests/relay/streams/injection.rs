@@ -62,6 +62,7 @@ fn read(stream: &str) -> Vec<Sse> {
 }
 
 /// CR, LF and NUL must not forge fields.
+// Rule 10: no value forges a field of the stream.
 #[test]
 fn vendor_strings_cannot_forge_stream_fields() {
     let fixture = Fixture::start();

@@ -1,7 +1,7 @@
 //! The exact bytes of a stream: response head, opening, idle lines and first event. An update of hyper, which writes the
 //! head, must not change them.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::harness::TIMEOUT;
 use crate::harness::connection::{Connection, ReadOutcome};
@@ -65,6 +65,9 @@ fn assert_first_chunk(chunk: &[u8], position: &str) {
     assert_opening(opening.unwrap_or_else(|| panic!("not one chunk: {text:?}")), position);
 }
 
+// Rule 4: only events have an id.
+// Rule 6: no buffering, no compression.
+// Rule 30: tokens do not leak from URLs.
 #[test]
 fn stream_opening_bytes_are_equal_for_every_request_form() {
     let fixture = Fixture::start();
@@ -115,6 +118,7 @@ fn stream_opening_bytes_are_equal_for_every_request_form() {
     }
 }
 
+// Rule 9: no herd after a disconnect.
 #[test]
 fn opening_retry_value_is_jittered() {
     let fixture = Fixture::start();
@@ -160,6 +164,7 @@ fn head_request_returns_stream_headers_and_opens_nothing() {
 }
 
 /// Idle lines keep a proxy from closing the stream. Without a filter nothing moves the position but events.
+// Rule 4: only events and position blocks have an id.
 #[test]
 fn idle_stream_receives_only_empty_lines() {
     let fixture = Fixture::with_config(&[("idle_interval", "100ms")]);
@@ -202,6 +207,7 @@ fn idle_line_of_filtered_stream_moves_the_position() {
 }
 
 /// Neither the relay nor a proxy may buffer or compress the stream.
+// Rule 6: no buffering, no compression.
 #[test]
 fn first_byte_is_immediate_and_never_compressed() {
     let fixture = Fixture::with_config(&[("idle_interval", "60s")]);

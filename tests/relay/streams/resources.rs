@@ -1,4 +1,4 @@
-//! What a storm of clients may cost: concurrent reads are bounded (trap 9), and memory is given back (trap 11).
+//! What a storm of clients may cost: concurrent reads are bounded, and memory is given back.
 
 use std::fs;
 use std::thread;
@@ -20,6 +20,7 @@ fn open_databases_and_threads(fixture: &Fixture) -> (usize, usize) {
     (databases, fs::read_dir(format!("{process}/task")).expect("its threads").count())
 }
 
+// Rule 9: no herd after a disconnect.
 #[test]
 fn replay_storm_reads_the_log_with_a_bounded_number_of_readers() {
     const EVENTS: usize = 800;
@@ -67,6 +68,7 @@ fn replay_storm_reads_the_log_with_a_bounded_number_of_readers() {
     fixture.relay.wait_for_metric("docrelay_replays_running", 0);
 }
 
+// Rule 11: memory is given back after a peak.
 #[test]
 fn memory_of_a_peak_is_given_back() {
     const CONNECTIONS: usize = 600;

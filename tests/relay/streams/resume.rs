@@ -161,6 +161,7 @@ fn reset_without_history_gives_a_resumable_position() {
     assert_eq!((stream.next_event().id, resumed.next_event().id), (id.clone(), id));
 }
 
+// Rule 3: a gap is announced in the stream.
 #[test]
 fn resume_after_prune_gets_reset_expired() {
     let mut fixture = Fixture::start();
@@ -185,6 +186,7 @@ fn resume_after_prune_gets_reset_expired() {
 }
 
 /// An event id of another client must not open that client's history.
+// Rule 31: reads are filtered by client.
 #[test]
 fn foreign_event_id_gives_position_but_no_events() {
     let fixture = Fixture::start();

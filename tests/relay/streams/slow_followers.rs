@@ -21,6 +21,7 @@ fn post_large(fixture: &Fixture, number: usize, blob: &str) -> String {
 }
 
 /// A replay does not pass through the live buffer, and a slow follower has no unbounded queue.
+// Rule 8: no queue grows for a slow follower.
 #[test]
 fn paused_follower_costs_no_memory_and_loses_nothing() {
     const EVENTS: usize = 320;
@@ -59,9 +60,11 @@ fn paused_follower_costs_no_memory_and_loses_nothing() {
     }
 }
 
+// Rule 7: dead and stalled connections end.
 #[test]
 fn follower_accepting_no_bytes_is_disconnected_as_stalled() {
-    let fixture = Fixture::with_config(&[("write_timeout", "1s")]);
+    // The ends of streams are logged at debug level.
+    let fixture = Fixture::with_config(&[("write_timeout", "1s"), ("log_level", "debug")]);
     let blob = "x".repeat(BLOB_BYTES);
     let request = Request::get("/events/client").bearer(&fixture.token);
     let stalled: Vec<Connection> = [request.clone(), request.http_1_0()]
@@ -86,6 +89,7 @@ fn follower_accepting_no_bytes_is_disconnected_as_stalled() {
     drop(stalled);
 }
 
+// Rule 7: dead and stalled connections end.
 #[test]
 fn stall_is_detected_with_data_in_kernel_buffers() {
     let fixture = Fixture::with_config(&[("write_timeout", "1s"), ("idle_interval", "60s")]);

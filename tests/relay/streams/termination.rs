@@ -100,6 +100,7 @@ fn admin_request_ends_exactly_one_stream() {
 }
 
 /// Followers must not all reconnect at the same moment after a deployment.
+// Rule 9: no herd after a disconnect.
 #[test]
 fn shutdown_sends_jittered_retry_to_every_stream() {
     let mut fixture = Fixture::start();

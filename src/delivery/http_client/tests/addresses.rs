@@ -55,6 +55,7 @@ async fn only_http_and_https_urls_without_credentials_are_allowed() {
     }
 }
 
+// Rule 20: addresses in URLs are checked.
 #[tokio::test]
 async fn forbidden_address_is_refused_in_every_spelling() {
     // This resolver returns public addresses only: IP addresses do not reach it.
@@ -103,6 +104,7 @@ async fn forbidden_address_is_refused_in_every_spelling() {
     }
 }
 
+// Rule 21: each resolved address is checked and used.
 #[tokio::test]
 async fn host_with_one_forbidden_address_is_refused() {
     for answer in [
@@ -119,6 +121,7 @@ async fn host_with_one_forbidden_address_is_refused() {
     }
 }
 
+// Rule 21: each resolved address is checked and used.
 #[tokio::test]
 async fn host_that_becomes_private_after_the_check_is_refused() {
     let (listener, base) = bind().await;

@@ -14,6 +14,7 @@ const TARGET: &str = "DOCRELAY_TEST_TARGET";
 
 const CHILD: &str = "delivery::http_client::tests::proxies::child_process_with_a_proxy_in_its_environment";
 
+// Rule 22: no redirects, no proxies.
 #[tokio::test]
 async fn proxy_of_the_environment_is_not_used() {
     let ((proxy, proxy_url), (target, target_url)) = (bind().await, bind().await);

@@ -161,3 +161,6 @@ pub(super) fn pruned_through(db: &Connection, client: i64) -> rusqlite::Result<i
         .optional()?;
     Ok(through.unwrap_or(0))
 }
+
+#[cfg(test)]
+mod tests;

@@ -125,6 +125,7 @@ fn refused(results: &[Result<u64, StoreError>]) -> bool {
     results.iter().all(|result| matches!(result, Err(StoreError::Unavailable(_))))
 }
 
+// Rule 13: 200 means durable.
 #[test]
 fn writer_connection_flushes_the_log_with_each_commit() {
     let directory = tempfile::tempdir().expect("a directory");

@@ -25,6 +25,7 @@ fn repeated(format: Format, original: &OriginalRequest<'_>, endpoint: &str) -> O
         .expect("rendered")
 }
 
+// Rule 14: bodies stay as they came.
 #[test]
 fn original_body_is_sent_unchanged_as_json() {
     let body = "{ \"taskId\":\"8v9iSKnj\" ,\r\n \"code\":\"TaskSuccessNotify\"}\n ";
