@@ -83,6 +83,7 @@ mod tests {
         assert_eq!(next_attempt(queued, queued, None), None);
     }
 
+    // Rule 25: `Retry-After` is parsed strictly and clamped.
     #[test]
     fn retry_after_lengthens_the_delay_up_to_a_day() {
         let asked = |seconds| delay(2, Some(Duration::from_secs(seconds)), 0.5).expect("scheduled").as_secs();

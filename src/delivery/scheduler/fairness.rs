@@ -216,7 +216,7 @@ mod tests {
     #[test]
     fn first_attempts_precede_retries_in_seven_of_eight_turns() {
         let mut turns = Turns::default();
-        let (first, retry) = (queue("a", "x"), queue("b", "x"));
+        let (first, retry) = (queue(&client("a"), "x"), queue(&client("b"), "x"));
         let kinds: Vec<AttemptKind> = (0..24)
             .map(|_| {
                 turns.push(First, &first);

@@ -65,7 +65,7 @@ fn assert_first_chunk(chunk: &[u8], position: &str) {
     assert_opening(opening.unwrap_or_else(|| panic!("not one chunk: {text:?}")), position);
 }
 
-// Rule 4: only events have an id.
+// Rule 4: only events and position blocks have an id.
 // Rule 6: no buffering, no compression.
 // Rule 30: tokens do not leak from URLs.
 #[test]
@@ -204,6 +204,29 @@ fn idle_line_of_filtered_stream_moves_the_position() {
     let id = |event: &str| format!("id: {event}");
     let (one, two) = (vec![id(&last), id(&error)], vec![id(&moved), id(&last), id(&error)]);
     assert!(rest == one || rest == two, "{rest:?}");
+}
+
+/// Idle lines are for proxies that see nothing else; beside events they would only cost bytes.
+// Rule 5: keepalives on idle streams only.
+#[test]
+fn stream_with_frequent_events_receives_no_idle_lines() {
+    const IDLE_INTERVAL: Duration = Duration::from_secs(2);
+    let fixture = Fixture::with_config(&[("idle_interval", "2s")]);
+    let mut follower = fixture.follow();
+    let (begin, mut last_event, mut longest_pause) = (Instant::now(), Instant::now(), Duration::ZERO);
+    let mut number = 0;
+    while begin.elapsed() < 2 * IDLE_INTERVAL {
+        number += 1;
+        let id = fixture.complete(number);
+        assert_eq!(follower.next_event().id, id);
+        longest_pause = longest_pause.max(last_event.elapsed());
+        last_event = Instant::now();
+    }
+    let stream = follower.raw();
+    let (_, after_opening) = stream.trim_start_matches('\n').split_once("\n\n").expect("the opening");
+    let idle_lines = after_opening.split("\n\n").filter(|block| block.starts_with('\n')).count();
+    // A machine that stops for that long makes the stream idle.
+    assert!(idle_lines == 0 || longest_pause >= IDLE_INTERVAL, "{idle_lines} idle lines, {longest_pause:?} at most");
 }
 
 /// Neither the relay nor a proxy may buffer or compress the stream.
