@@ -10,6 +10,7 @@ use std::sync::OnceLock;
 use fastrand::Rng;
 use tempfile::TempDir;
 
+use super::DATABASE;
 use super::journal::{self, Change};
 use super::storage::Storage;
 
@@ -159,10 +160,21 @@ impl Disk {
         let unflushed_changes = self.storage.cut(&mut self.rng);
         let data = self.root.join("data");
         let mapped = std::fs::read(data.join(MAPPED_FILE)).ok();
+        // A file keeps its inode over a power cut. By it, the relay tells its database from a copy.
+        let (database, inode) = (data.join(DATABASE), self.root.join("kept-inode"));
+        let has_database = std::fs::rename(&database, &inode).is_ok();
         if data.exists() {
             std::fs::remove_dir_all(&data).expect("removed");
         }
         self.storage.write_to(&self.root);
+        match std::fs::read(&database) {
+            Ok(content) if has_database => {
+                std::fs::write(&inode, content).expect("written");
+                std::fs::rename(&inode, &database).expect("renamed");
+            }
+            _ if has_database => std::fs::remove_file(&inode).expect("removed"),
+            _ => {}
+        }
         // The kernel writes pages of a memory map at any time.
         let kept = data.join(MAPPED_FILE);
         if let Some(mapped) = mapped.filter(|_| kept.exists() && self.rng.bool()) {
