@@ -67,7 +67,10 @@ pub(in crate::http) async fn stream(context: Arc<Context>, request: Request) -> 
                 HubFull::Stopping => StreamRefusal::Stopping,
             });
             tracing::warn!(request_id = %request.id.0, client = %grant.client, %reason, "follower rejected");
-            Ok(event_stream(control::hub_full(reason)))
+            let mut response = event_stream(control::hub_full(reason));
+            // Otherwise refused followers would hold the connections that are reserved for vendors.
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            Ok(response)
         }
     }
 }
