@@ -83,7 +83,7 @@ fn authorize(context: &Context, request: &Request, now: Timestamp) -> Result<Gra
     let token = find_token(header, query).map_err(|_| StreamRefusal::AuthRequired)?;
     let checked = context.auth.check(token.token(), now).and_then(|grant| {
         grant.require(Scope::Events)?;
-        token.check_place(&grant, rule)?;
+        token.check_location(&grant, rule)?;
         Ok(grant)
     });
     let grant = checked.map_err(|error| {
