@@ -189,6 +189,8 @@ fn prepare(options: Options) -> Result<(Writer, mpsc::Receiver<WriterCommand>, S
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut db = Connection::open_with_flags(&path, flags).map_err(sql)?;
     schema::tune_writer(&db).map_err(sql)?;
+    let marker = RunMarker::new(&path);
+    marker.adopt_version_1(&db)?;
     migrate::create_or_migrate(&mut db, &path, &MIGRATIONS)?;
     migrate::enable_returning_pages(&db);
     let mode: String = db.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)).map_err(sql)?;
@@ -197,7 +199,6 @@ fn prepare(options: Options) -> Result<(Writer, mpsc::Receiver<WriterCommand>, S
         return Err(OpenError::unusable(&path, reason));
     }
     flush_log(&path).map_err(|e| OpenError::unusable(&path, e))?;
-    let marker = RunMarker::new(&path);
     marker.start(&mut db)?;
     let (identity, counters) = identity::load(&db).map_err(sql)?;
     let clients = registry::load(&db, &*seal).map_err(|e| match e {

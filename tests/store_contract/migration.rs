@@ -5,9 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use docrelay::app::data::DataDirectory;
-use docrelay::domain::{
-    ClientRef, Disposition, Endpoint, EventId, NotificationState, QueueKey, Secret, Status, Vendor,
-};
+use docrelay::domain::{ClientRef, Disposition, Endpoint, NotificationState, QueueKey, Secret, Status, Vendor};
 use docrelay::store::sqlite::{Options, SqliteStore};
 use docrelay::store::{AppendOutcome, DeliveryQuery, DeliveryState, DocumentQuery, DuplicateRule, NewEvent, Store};
 use rusqlite::Connection;
@@ -65,9 +63,7 @@ async fn version_1_history_is_found_and_continued() {
     let page = store.log.events_after(&found(&store, "alpha"), 0, ALL).await.unwrap();
     let sequences: Vec<_> = page.events.iter().map(|event| event.id.sequence).collect();
     assert_eq!((sequences, page.through, page.pruned_through), (vec![1, 2, 3, 5, 6, 7, 8], 8, 0));
-    // The fixture was copied, and a database without a marker is a copy: the epoch was 3299ba4f07864.
-    assert_eq!(page.events[0].id, EventId { epoch: store.log.epoch(), sequence: 1 });
-    assert_ne!(store.log.epoch().to_string(), "3299ba4f07864");
+    assert_eq!(page.events[0].id.to_string(), "3299ba4f07864.1");
     let raw = store.log.raw_request(&found(&store, "alpha"), 2).await.unwrap().unwrap();
     assert_eq!(raw.method, "POST");
     assert!(raw.body.starts_with(b"{\"documentId\""), "{:?}", raw.body);
@@ -152,4 +148,22 @@ async fn version_1_deliveries_are_found_and_continued() {
         2
     );
     assert_eq!(store.outbox.backlog().await.unwrap().pending, 5);
+}
+
+#[tokio::test]
+async fn migrated_database_without_marker_changes_the_epoch() {
+    let files = SqliteFiles::new();
+    let store = open(&files);
+    assert_eq!(store.log.epoch().to_string(), "3299ba4f07864");
+    store.log.close().await;
+    let directory = files.path().parent().map(Path::to_path_buf).unwrap();
+    let reopen = || {
+        let seal = DataDirectory::open(&directory).unwrap().seal().unwrap();
+        SqliteStore::open(Options { seal, ..files.options(None) }).unwrap()
+    };
+    let store = reopen();
+    assert_eq!(store.log.epoch().to_string(), "3299ba4f07864", "its marker was written");
+    store.log.close().await;
+    std::fs::remove_file(directory.join("docrelay.db.run")).unwrap();
+    assert_ne!(reopen().log.epoch().to_string(), "3299ba4f07864");
 }

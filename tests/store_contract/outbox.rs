@@ -291,6 +291,12 @@ async fn due_all(store: &Store, queue: &QueueKey) -> Vec<u64> {
 pub(crate) async fn ready_queues_are_reported_once_without_loss(factory: impl StoreFactory) {
     let store = store_with_main(&factory).await;
     let main = notification_queue("a", "main");
+    // The scan that follows opening would otherwise end at any time.
+    stored(&store, new_document("a", 0)).await;
+    assert_eq!(store.outbox.ready().await.unwrap(), std::slice::from_ref(&main), "changed");
+    assert_eq!(store.outbox.ready().await.unwrap(), std::slice::from_ref(&main), "found by the scan");
+    let first = due(&store, &main, at(0)).await[0];
+    settle(&store, &main, first, Disposition::Delivered, at(0)).await;
     assert!(store.outbox.ready().now_or_never().is_none());
     // A waiting call that is dropped loses nothing.
     let mut waiting = store.outbox.ready();

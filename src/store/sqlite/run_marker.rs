@@ -12,7 +12,7 @@ use rusqlite::{Connection, TransactionBehavior, params};
 use serde::{Deserialize, Serialize};
 
 use super::OpenError;
-use super::tables::{columns, identity};
+use super::tables::{columns, identity, schema};
 use crate::domain::Epoch;
 
 /// The marker of one database.
@@ -35,6 +35,23 @@ struct RunRecord {
 impl RunMarker {
     pub(super) fn new(database: &Path) -> Self {
         Self { database: database.to_owned() }
+    }
+
+    /// Writes the marker of a database of docrelay 0.1, which had none: its upgrade is no copy. To be called before the
+    /// migration, so that an interrupted one finds the marker at the next start.
+    ///
+    /// # Errors
+    /// `Unusable` when the database cannot be read.
+    pub(super) fn adopt_version_1(&self, db: &Connection) -> Result<(), OpenError> {
+        let number = |name: &str| db.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+        let is_version_1 = number("application_id").and_then(|id| Ok((id, number("user_version")?)));
+        let is_version_1 = is_version_1.map_err(|e| OpenError::sql(&self.database, &e))? == (schema::APPLICATION_ID, 1);
+        if is_version_1 && !self.path("run").exists() {
+            // The marker must not count commits that a power cut can take back.
+            super::flush_log(&self.database).map_err(|e| OpenError::unusable(&self.database, e))?;
+            self.write(db);
+        }
+        Ok(())
     }
 
     /// Compares the database with the marker, gives the log a new epoch if the database is a copy, and writes the marker.
@@ -138,4 +155,34 @@ fn change_epoch(db: &mut Connection) -> Result<Epoch, Box<dyn std::error::Error>
     count_start(&transaction)?;
     transaction.commit()?;
     Ok(epoch)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::migrate::{MIGRATIONS, create_or_migrate};
+    use super::*;
+
+    fn epoch(db: &Connection) -> i64 {
+        db.query_row("SELECT epoch FROM state", [], |row| row.get(0)).expect("a row")
+    }
+
+    #[test]
+    fn only_version_1_without_marker_keeps_its_epoch() {
+        for version in 1..=MIGRATIONS.len() {
+            let directory = tempfile::tempdir().expect("a directory");
+            let path = directory.path().join("docrelay.db");
+            let mut db = Connection::open(&path).expect("a connection");
+            create_or_migrate(&mut db, &path, &MIGRATIONS[..version]).expect("a database");
+            count_start(&db).expect("a run without marker");
+            let before = epoch(&db);
+            let marker = RunMarker::new(&path);
+            marker.adopt_version_1(&db).expect("read");
+            create_or_migrate(&mut db, &path, &MIGRATIONS).expect("migrated");
+            marker.start(&mut db).expect("started");
+            assert_eq!(epoch(&db) == before, version == 1, "version {version}");
+            let after = epoch(&db);
+            marker.start(&mut db).expect("started");
+            assert_eq!(epoch(&db), after, "version {version}");
+        }
+    }
 }
