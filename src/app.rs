@@ -110,7 +110,7 @@ pub async fn serve(config: Config, metrics: Metrics, on_listening: OnListening<'
     background.spawn(background_task.unwrap_or_else(|| Box::pin(std::future::pending())));
 
     let ended = tokio::select! {
-        signal = signals.next() => { tracing::info!(signal, "stopping"); None }
+        signal = signals.next() => { tracing::info!(signal, "relay stopping"); None }
         Some(name) = threads.ended.recv() => Some(name.to_owned()),
         Some(name) = store_thread_ended.recv() => Some(format!("thread {name}")),
         Some(_) = public_task.join_next() => Some("public server".to_owned()),

@@ -103,7 +103,7 @@ impl Metrics {
             ),
             replay_events: registry.counter("replay_events", "Events read from the log for followers"),
             replays_running: registry.gauge("replays_running", "Followers reading from the log"),
-            resets: registry.counters("resets", "Streams that began with a reset, by reason"),
+            resets: registry.counters("resets", "Resets sent to followers, by reason"),
             follower_lag: registry
                 .gauge("follower_lag", "Positions between the slowest follower and the newest event of its client"),
             texts_truncated: registry.counter("texts_truncated", "Texts of events that were cut to their bounds"),

@@ -18,9 +18,9 @@ use http::{HeaderMap, Method};
 use crate::domain::{Hook, Status, Timestamp, Update, Vendor, Verify};
 
 pub use outgoing::{OriginalRequest, handshake_request, is_handshake_response, render_notification};
-pub use ppj::{Edition, handshake as ppj_handshake, notify as ppj_notify};
+pub use ppj::{Edition, handshake as render_ppj_handshake, notify as render_ppj};
 pub use settings::{check_secrets, check_settings, check_verify, secret_types, warnings};
-pub use standard::{Mode, render as standard_notify};
+pub use standard::{Mode, render as render_standard};
 
 /// A request to a hook. The body is complete and within the size limit.
 #[derive(Debug)]

@@ -208,6 +208,6 @@ impl Shutdown {
         if rest.await.is_err() {
             self.rest.abort_all();
         }
-        tracing::info!("stopped");
+        tracing::info!("relay stopped");
     }
 }

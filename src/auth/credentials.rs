@@ -49,7 +49,7 @@ impl PresentedToken<'_> {
     ///
     /// # Errors
     /// [`AuthError::TicketRequired`].
-    pub fn check_place(&self, grant: &Grant, rule: QueryToken) -> Result<(), AuthError> {
+    pub fn check_location(&self, grant: &Grant, rule: QueryToken) -> Result<(), AuthError> {
         match (self, rule) {
             (PresentedToken::InHeader(_), _) | (PresentedToken::InQuery(_), QueryToken::Any) => Ok(()),
             (PresentedToken::InQuery(_), _) if grant.ticket.is_some() => Ok(()),
@@ -151,10 +151,10 @@ mod tests {
         let ticket = Grant { ticket: crate::auth::Ticket::new(None).ok(), ..token.clone() };
         let (header, query) = (PresentedToken::InHeader("t"), PresentedToken::InQuery("t".into()));
         for rule in [QueryToken::Any, QueryToken::Ticket, QueryToken::Off] {
-            assert_eq!(header.check_place(&token, rule), Ok(()));
-            assert_eq!(header.check_place(&ticket, rule), Ok(()));
-            assert_eq!(query.check_place(&ticket, rule), Ok(()));
-            assert_eq!(query.check_place(&token, rule).is_ok(), rule == QueryToken::Any);
+            assert_eq!(header.check_location(&token, rule), Ok(()));
+            assert_eq!(header.check_location(&ticket, rule), Ok(()));
+            assert_eq!(query.check_location(&ticket, rule), Ok(()));
+            assert_eq!(query.check_location(&token, rule).is_ok(), rule == QueryToken::Any);
         }
     }
 

@@ -14,7 +14,8 @@ use uuid::Uuid;
 use super::io::{HOOK_SECRET_VARIABLE, read_secret, sanitize_lines};
 use crate::domain::{Encoding, Secret, Status, Timestamp, Update, Vendor, VendorError, VendorId, Verify};
 use crate::vendor::{
-    Edition, Mode, OutgoingEvent, OutgoingRequest, check_verify, ppj_handshake, ppj_notify, render, standard_notify,
+    Edition, Mode, OutgoingEvent, OutgoingRequest, check_verify, render, render_ppj, render_ppj_handshake,
+    render_standard,
 };
 
 /// As long as PPJ waits; the other vendors wait less.
@@ -188,14 +189,14 @@ fn compose(args: &SendArgs, secret: Option<&str>, now: Timestamp) -> anyhow::Res
     let edition = args.edition.unwrap_or(if ppj_secret.is_some() { Edition::B } else { Edition::A });
     if is_handshake {
         let nonce = random_text(16, LOWER);
-        let request = ppj_handshake(edition, &args.hook_url, &nonce, ppj_secret, now)?;
+        let request = render_ppj_handshake(edition, &args.hook_url, &nonce, ppj_secret, now)?;
         return Ok(Composed { request, summary: format!("verifying as ppj, edition {edition}"), nonce: Some(nonce) });
     }
     let outgoing_event = outgoing_event(args, now)?;
     let request = match vendor {
-        Vendor::Ppj => ppj_notify(edition, &outgoing_event, &args.hook_url, ppj_secret, now)?,
+        Vendor::Ppj => render_ppj(edition, &outgoing_event, &args.hook_url, ppj_secret, now)?,
         Vendor::Standard => {
-            standard_notify(args.mode.unwrap_or_default(), &outgoing_event, &args.hook_url, &verify, now)?
+            render_standard(args.mode.unwrap_or_default(), &outgoing_event, &args.hook_url, &verify, now)?
         }
         _ => render(vendor, &outgoing_event, &args.hook_url, &verify, now)?,
     };

@@ -172,7 +172,7 @@ impl LoggedRequest {
         match status {
             500.. => tracing::warn!(request_id, peer, %method, path, status, duration_ms, "request failed"),
             400..=499 => tracing::info!(request_id, peer, %method, path, status, duration_ms, "request refused"),
-            _ => tracing::debug!(request_id, peer, %method, path, status, duration_ms, "request answered"),
+            _ => tracing::debug!(request_id, peer, %method, path, status, duration_ms, "request completed"),
         }
     }
 }

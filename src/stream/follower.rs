@@ -347,7 +347,11 @@ impl Follower {
 impl Drop for Follower {
     fn drop(&mut self) {
         self.streams.metrics.disconnects.inc(self.reason);
-        // At debug level: thousands of followers may leave at once. The counter tells how many, and why.
-        tracing::debug!(client = %self.subscription.client(), reason = self.reason.as_str(), "stream ended");
+        let (client, reason) = (self.subscription.client(), self.reason.as_str());
+        match self.reason {
+            Disconnect::Stalled => tracing::info!(%client, reason, "stream ended"),
+            // At debug level: thousands of followers may leave at once. The counter tells how many, and why.
+            _ => tracing::debug!(%client, reason, "stream ended"),
+        }
     }
 }

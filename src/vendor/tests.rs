@@ -7,7 +7,7 @@ use http::HeaderMap;
 use serde_json::json;
 
 use super::fixture::{ENDPOINT, Request, every_hook, hook, mapping, now, open, outgoing_event, verify_variants};
-use super::{Mode, ParsedMessage, RenderError, WebhookError, parse_verified, render, standard_notify};
+use super::{Mode, ParsedMessage, RenderError, WebhookError, parse_verified, render, render_standard};
 use crate::domain::{Hook, Status, Vendor, VendorError, Verify};
 
 #[test]
@@ -50,7 +50,7 @@ fn each_standard_mode_parses_back() {
         for status in Status::ALL {
             let mut event = outgoing_event("Ünïcode id", status);
             event.update.title = Some("t".into());
-            let out = standard_notify(mode, &event, ENDPOINT, &Verify::None {}, now()).expect("written");
+            let out = render_standard(mode, &event, ENDPOINT, &Verify::None {}, now()).expect("written");
             let read = Request::of(&out).update(&open(Vendor::Standard));
             assert_eq!((read.vendor_id, read.status), (event.update.vendor_id, status), "{mode:?}");
             assert_eq!((read.title.as_deref(), read.vendor_time), (Some("t"), Some(now())), "{mode:?}");

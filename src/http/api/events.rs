@@ -67,7 +67,10 @@ pub(in crate::http) async fn stream(context: Arc<Context>, request: Request) -> 
                 HubFull::Stopping => StreamRefusal::Stopping,
             });
             tracing::warn!(request_id = %request.id.0, client = %grant.client, %reason, "follower rejected");
-            Ok(event_stream(control::hub_full(reason)))
+            let mut response = event_stream(control::hub_full(reason));
+            // Otherwise refused followers would hold the connections that are reserved for vendors.
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            Ok(response)
         }
     }
 }
@@ -80,7 +83,7 @@ fn authorize(context: &Context, request: &Request, now: Timestamp) -> Result<Gra
     let token = find_token(header, query).map_err(|_| StreamRefusal::AuthRequired)?;
     let checked = context.auth.check(token.token(), now).and_then(|grant| {
         grant.require(Scope::Events)?;
-        token.check_place(&grant, rule)?;
+        token.check_location(&grant, rule)?;
         Ok(grant)
     });
     let grant = checked.map_err(|error| {

@@ -111,7 +111,7 @@ impl Connection {
             }
             match connection.poll_without_shutdown(cx) {
                 Poll::Ready(result) => Poll::Ready(Some(result)),
-                Poll::Pending if takeover.is_settled() => Poll::Ready(None),
+                Poll::Pending if takeover.is_finished() => Poll::Ready(None),
                 Poll::Pending => Poll::Pending,
             }
         })

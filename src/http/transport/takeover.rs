@@ -88,7 +88,7 @@ impl Takeover {
     }
 
     /// Whether hyper has nothing more to do on this connection.
-    pub(in crate::http) fn is_settled(&self) -> bool {
+    pub(in crate::http) fn is_finished(&self) -> bool {
         matches!(*self.lock(), TakeoverState::Flushed(_) | TakeoverState::Stalled(_))
     }
 

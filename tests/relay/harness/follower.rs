@@ -23,8 +23,10 @@ pub(crate) struct Follower {
     /// Status and headers.
     pub(crate) head: Response,
     connection: Connection,
-    /// `None` when the body ends with the connection.
+    /// `None` when the body has a known length, or ends with the connection.
     chunks: Option<ChunkDecoder>,
+    /// The length of the body of a refused stream.
+    length: Option<usize>,
     raw: Vec<u8>,
     parser: Parser,
     blocks: VecDeque<Block>,
@@ -44,7 +46,8 @@ impl Follower {
     pub(crate) fn over(mut connection: Connection) -> Self {
         let head = connection.read_head();
         let chunks = head.is_chunked().then(ChunkDecoder::default);
-        Self { head, connection, chunks, raw: Vec::new(), parser: Parser::default(), blocks: VecDeque::new() }
+        let length = head.header("content-length").map(|length| length.parse().expect("a length"));
+        Self { head, connection, chunks, length, raw: Vec::new(), parser: Parser::default(), blocks: VecDeque::new() }
     }
 
     /// The bytes of the stream so far, without the framing of chunks.
@@ -65,7 +68,7 @@ impl Follower {
             if let Some(block) = self.blocks.pop_front() {
                 return Next::Block(block);
             }
-            if self.has_last_chunk() {
+            if self.has_last_chunk() || self.length.is_some_and(|length| self.raw.len() >= length) {
                 return Next::End;
             }
             match self.connection.read(deadline.saturating_duration_since(Instant::now())) {

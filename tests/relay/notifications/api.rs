@@ -143,10 +143,10 @@ fn notification_api_errors_share_baidus_body_shape() {
     connection.write(head);
     assert_bce_error(&connection.read_response(), 408, "RequestTimeout");
     for (method, target, allow) in [
-        ("PUT", "/v1/notification", "GET, POST"),
-        ("DELETE", "/v2/notification/", "GET, POST"),
-        ("POST", "/v2/notification/main", "GET, PUT, DELETE"),
-        ("PATCH", "/v2/notification/main", "GET, PUT, DELETE"),
+        ("PUT", "/v1/notification", "GET, HEAD, POST"),
+        ("DELETE", "/v2/notification/", "GET, HEAD, POST"),
+        ("POST", "/v2/notification/main", "GET, HEAD, PUT, DELETE"),
+        ("PATCH", "/v2/notification/main", "GET, HEAD, PUT, DELETE"),
         ("GET", "/v1/notification/main/verify", "POST"),
         ("GET", "/v1/notification/main/recover", "POST"),
         ("DELETE", "/v1/notification/main/test", "POST"),

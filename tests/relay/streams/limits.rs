@@ -13,6 +13,7 @@ use crate::harness::response::Response;
 #[track_caller]
 fn assert_limited(response: &Response) -> u64 {
     assert_eq!((response.status, response.header("content-type")), (200, Some("text/event-stream")));
+    assert_eq!(response.header("connection"), Some("close"), "it does not hold a connection that vendors need");
     let text = response.text();
     let (comment, retry) = text.split_once('\n').expect("two lines");
     assert!(comment.starts_with(": "), "{text:?}");

@@ -1,8 +1,13 @@
-//! Tickets: their lifetime, their size, and the claim `use`.
+//! Tickets: their lifetime, size and claims.
 
-use super::*;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::{NOW, Relay, at, id};
 use crate::auth::issue::NewTicket;
-use crate::domain::{Epoch, EventId};
+use crate::auth::{AuthError, Grant, Scope, Ticket};
+use crate::domain::{ClientRef, Epoch, EventId, Timestamp};
 
 fn new_ticket(ticket: &Ticket, ttl: Duration) -> NewTicket {
     NewTicket { ticket: ticket.clone(), ttl, position: EventId { epoch: Epoch::new(u64::MAX), sequence: u64::MAX } }
