@@ -60,15 +60,17 @@ def resume_once(relay, after, expected):
         begin = time.perf_counter()
         s.sendall(request)
         response, first = b"", None
-        while response.count(b"\nid: ") < len(expected) or not response.endswith(b"\n\n"):
+        # The opening has an `id:` without data: the position. An event has `data:` below it.
+        while response.count(b"\ndata: ") < len(expected) or not response.endswith(b"\n\n"):
             chunk = s.recv(65536)
             if not chunk:
                 raise peers.Failed(f"the stream ended after {response!r}")
             # The end of an HTTP chunk does not belong to the stream.
             response = (response + chunk).replace(b"\n\n\r\n", b"\n\n")
-            if first is None and b"\nid: " in response:
+            if first is None and b"\ndata: " in response:
                 first = time.perf_counter() - begin
-    ids = [line[4:].decode() for line in response.split(b"\n") if line.startswith(b"id: ")]
+    events = [block for block in response.split(b"\n\n") if b"\ndata: " in block]
+    ids = [line[4:].decode() for block in events for line in block.split(b"\n") if line.startswith(b"id: ")]
     if ids != expected:
         raise peers.Failed(f"resumed after {after} and got {ids} instead of {expected}")
     return first
