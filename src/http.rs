@@ -51,7 +51,7 @@ pub struct Options {
     pub hook_rate: NonZeroU32,
 }
 
-/// Unverified requests to one hook that are kept at once; one more each second. Each costs a transaction, and whoever knows
+/// Unverified requests to one hook that are kept at once; one more each second. Each costs a transaction, and anyone who knows
 /// the URL can send them: without this bound they could occupy the writer, which all clients share.
 const UNVERIFIED_BURST: NonZeroU32 = NonZeroU32::MIN.saturating_add(99);
 

@@ -156,7 +156,7 @@ async fn exchange(request: OutgoingRequest, out: &mut dyn Write) -> anyhow::Resu
     Ok((status, body))
 }
 
-/// A request and what the user is told about it.
+/// A request and the message that describes its result.
 #[derive(Debug)]
 struct Composed {
     request: OutgoingRequest,

@@ -27,7 +27,7 @@ pub trait RejectStore: Send + Sync {
     /// A verified one is kept even if it alone exceeds the bound on bytes.
     ///
     /// Unverified ones displace only each other, within [`Retention::unverified_rejects`](super::Retention), and make room
-    /// for verified ones: whoever knows a hook's URL can send them.
+    /// for verified ones: anyone who knows a hook's URL can send them.
     ///
     /// # Errors
     /// `TooMany` if there is no room for an unverified reject. `NotFound` for an unknown client; `Unavailable` and `Stopped` as for [`Log::append`](super::Log::append).

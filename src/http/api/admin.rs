@@ -40,7 +40,7 @@ pub(in crate::http) async fn livez(_: Arc<Context>, _: Request) -> HandlerResult
 }
 
 /// `GET /readyz`: the store accepts. If it does not, `/livez` still succeeds: a restart would not help. A warning does not make
-/// the relay unready, because it accepts webhooks that nobody would send again.
+/// the relay unready, because it accepts webhooks that some vendors send only once.
 pub(in crate::http) async fn readyz(context: Arc<Context>, _: Request) -> HandlerResult {
     if context.hub.is_stopping() {
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the relay is stopping"));

@@ -62,7 +62,7 @@ pub(crate) struct Checkpointer {
     _file: Arc<File>,
     /// The log after the last transaction.
     progress: Progress,
-    /// Whether the operator was told that a reader prevents the restart.
+    /// Whether it was logged that a reader prevents the restart.
     reported: bool,
 }
 
