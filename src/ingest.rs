@@ -6,7 +6,7 @@ use crate::domain::{ClientRef, Destinations, Epoch, Hook, Status, Timestamp, Upd
 use crate::metrics::Metrics;
 use crate::store::{AppendOutcome, DuplicateRule, NewEvent, RawRequest, Reject, Store, StoreError};
 
-/// A webhook that passed verification.
+/// A webhook to a hook of a client. Only [`Ingest::reject_unverified`] takes one that did not pass verification.
 pub struct Webhook<'a> {
     pub client: &'a ClientRef,
     pub hook: &'a Hook,
