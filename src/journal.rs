@@ -1,0 +1,164 @@
+//! The port of the journal: the replicated sequence of entries that every node of a cluster applies to its own database, and
+//! what the nodes share beside it: snapshots and small records. `journal/jetstream` implements it over NATS JetStream. A relay
+//! without a cluster has no journal.
+
+#![warn(missing_docs)]
+
+pub mod jetstream;
+
+use std::path::PathBuf;
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use futures::stream::BoxStream;
+use serde::{Deserialize, Serialize};
+
+/// The future that a method of the port returns.
+pub type JournalFuture<T> = BoxFuture<'static, Result<T, JournalError>>;
+
+/// Why a call has failed.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum JournalError {
+    /// The broker did not do it: it cannot be reached, has no quorum, is full, or does not permit it.
+    #[error("the broker is unavailable: {0}")]
+    Unavailable(String),
+    /// No answer in time: the broker may have done it.
+    #[error("the broker has not answered: {0}")]
+    Unknown(String),
+    /// The journal was deleted, or made anew: what it holds does not belong to this node's database.
+    #[error("the journal was deleted or made anew")]
+    Replaced,
+    /// Entries after the requested position were trimmed; the first one that is left has this position.
+    #[error("the journal begins at position {0}")]
+    Trimmed(u64),
+    /// A record has another revision than expected, or exists already.
+    #[error("the record was changed")]
+    Conflict,
+}
+
+/// What distinguishes a journal from others of the same name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JournalIdentity {
+    /// The epoch of the log whose databases are made from this journal.
+    pub epoch: u64,
+    /// Random; another one after the journal was made anew.
+    pub id: u64,
+}
+
+/// An entry as it stands in the journal.
+#[derive(Debug, Clone)]
+pub struct JournalEntry {
+    /// Positions grow by one, beginning at 1.
+    pub position: u64,
+    /// As published.
+    pub payload: Bytes,
+}
+
+/// The positions that the journal holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JournalRange {
+    /// Position of the first entry that was not trimmed; `end + 1` when none is left.
+    pub first: u64,
+    /// Position of the last entry, 0 for none.
+    pub end: u64,
+}
+
+/// Describes a snapshot of a database.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SnapshotInfo {
+    /// The position of the last entry that it contains.
+    pub position: u64,
+    /// The digest of its contents.
+    pub digest: String,
+    /// Bytes of the file.
+    pub bytes: u64,
+    /// Sealed secrets that a node needs to use it, for the reader to open.
+    pub sealed: Vec<u8>,
+}
+
+/// A record and its revision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// Letters, digits, `-`, `_`, `/`, `=` and `.`.
+    pub key: String,
+    /// The content; `None` when the record was deleted.
+    pub value: Option<Bytes>,
+    /// Grows with each change of any record.
+    pub revision: u64,
+}
+
+/// One journal with its snapshots and records. Futures are sent to the broker in the order in which they are first polled.
+pub trait Journal: Send + Sync {
+    /// What distinguishes it.
+    fn identity(&self) -> JournalIdentity;
+
+    /// Appends an entry; returns its position when it is stored on a majority of the replicas. A second call with the same id
+    /// within two minutes appends nothing and returns the position of the first.
+    ///
+    /// # Errors
+    /// `Unavailable`: not appended. `Unknown`: it may have been, or may still be appended. `Replaced`.
+    fn publish(&self, id: String, payload: Bytes) -> JournalFuture<u64>;
+
+    /// The entries after a position, in order and without a gap, also those that are appended later. Waits for the broker
+    /// while it is away. Ends only after an error.
+    ///
+    /// # Errors
+    /// `Trimmed`, `Replaced`.
+    fn entries(&self, after: u64) -> BoxStream<'static, Result<JournalEntry, JournalError>>;
+
+    /// The present range. Entries that were acknowledged to anyone before the call are within it.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Unknown`, `Replaced`.
+    fn range(&self) -> JournalFuture<JournalRange>;
+
+    /// Removes the entries before a position.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Unknown`, `Replaced`.
+    fn trim(&self, before: u64) -> JournalFuture<()>;
+
+    /// Stores a file as a snapshot; readers see it when it is complete.
+    ///
+    /// # Errors
+    /// `Unavailable`: also when the file cannot be read. `Unknown`, `Replaced`.
+    fn put_snapshot(&self, info: SnapshotInfo, file: PathBuf) -> JournalFuture<()>;
+
+    /// The complete snapshots, latest first.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Unknown`, `Replaced`.
+    fn snapshots(&self) -> JournalFuture<Vec<SnapshotInfo>>;
+
+    /// Writes a snapshot into a new file and checks that it is complete.
+    ///
+    /// # Errors
+    /// `Unavailable`: also when the file cannot be written. `Unknown`, `Replaced`.
+    fn get_snapshot(&self, info: SnapshotInfo, file: PathBuf) -> JournalFuture<()>;
+
+    /// Removes a snapshot.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Unknown`, `Replaced`.
+    fn remove_snapshot(&self, info: SnapshotInfo) -> JournalFuture<()>;
+
+    /// Writes a record; returns its revision. `expected` is the present revision, 0 for a record that must not exist, `None`
+    /// for any.
+    ///
+    /// # Errors
+    /// `Conflict`, `Unavailable`, `Unknown`, `Replaced`.
+    fn put_record(&self, key: String, value: Bytes, expected: Option<u64>) -> JournalFuture<u64>;
+
+    /// Deletes a record. `expected` as in [`put_record`](Journal::put_record).
+    ///
+    /// # Errors
+    /// `Conflict`, `Unavailable`, `Unknown`, `Replaced`.
+    fn delete_record(&self, key: String, expected: Option<u64>) -> JournalFuture<()>;
+
+    /// All present records, and after each change the changed one: first every record, then [`Record`]s as they change.
+    /// Waits for the broker while it is away, and then may repeat records. Ends only after an error.
+    ///
+    /// # Errors
+    /// `Replaced`.
+    fn records(&self) -> BoxStream<'static, Result<Record, JournalError>>;
+}
