@@ -4,7 +4,7 @@
 
 mod append;
 mod batch;
-mod batch_tx;
+mod batch_context;
 pub(super) mod bulk_update;
 pub(super) mod checkpoint;
 pub(super) mod command;
@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use tokio::sync::mpsc;
 
-use self::batch_tx::BatchContext;
+use self::batch_context::BatchContext;
 use self::checkpoint::{Checkpointer, LogSize};
 use self::command::{BatchItem, ReplySender, WriterCommand, send};
 use self::jobs::Jobs;

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::batch_tx::BatchTx;
+use super::batch_context::BatchTx;
 use super::deduplication::{self, Deduplication, Duplicate, KeyRow};
 use super::deliveries::{self, LatestEvent};
 use crate::domain::{DocumentId, Event, EventId, EventJson};

@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 
 use super::append::append;
-use super::batch_tx::{ApplyError, BatchContext, BatchTx};
+use super::batch_context::{ApplyError, BatchContext, BatchTx};
 use super::command::{BatchCommand, BatchItem, CommandOutput};
 use super::deliveries;
 use crate::domain::{ClientRef, SharedEvent};

@@ -4,7 +4,7 @@
 
 use rusqlite::OptionalExtension;
 
-use super::batch_tx::{ApplyError, BatchTx};
+use super::batch_context::{ApplyError, BatchTx};
 use crate::domain::{Disposition, Format, QueueKey, Target, Timestamp};
 use crate::store::sqlite::registry_cache::ClientTargets;
 use crate::store::sqlite::tables::destinations::{self, DestinationsKey, StoredDestinations};

@@ -29,6 +29,14 @@ pub(crate) struct HookUpdate {
     pub(crate) after: Arc<Hook>,
 }
 
+/// The client whose rows a change writes.
+enum ChangedClient<'a> {
+    /// A client to insert, with its sealed secrets.
+    New(&'a Client, &'a [u8]),
+    /// The number of a stored client.
+    Stored(i64),
+}
+
 /// Background work that a change leaves.
 pub(crate) enum RemainingWork {
     None,
@@ -50,11 +58,11 @@ impl RegistryChange {
             let removed = change.apply(db, cache, seal, &client)?;
             return Ok(removed.map_or(RemainingWork::None, RemainingWork::FailPending));
         }
-        let number = self.check(cache)?;
+        let client = self.check(cache)?;
         let transaction =
             db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(|e| columns::unavailable(&e))?;
         let number = self
-            .write(&transaction, number)
+            .write(&transaction, client)
             .and_then(|number| transaction.commit().map(|()| number))
             .map_err(|e| columns::unavailable(&e))?;
         let remaining = match self {
@@ -65,23 +73,23 @@ impl RegistryChange {
         Ok(remaining)
     }
 
-    /// The client's number, if the change can be applied; 0 for a new client.
-    fn check(&self, cache: &RegistryCache) -> Result<i64, StoreError> {
+    /// The client, if the change can be applied.
+    fn check(&self, cache: &RegistryCache) -> Result<ChangedClient<'_>, StoreError> {
         let entries = cache.read();
         let find = |client: &ClientRef| entries.find(client).ok_or(StoreError::NotFound("client"));
-        match self {
+        let number = match self {
             Self::AddClient { client, .. } if entries.clients.contains_key(&client.id) => {
-                Err(StoreError::Conflict(format!("the client {}", client.id)))
+                return Err(StoreError::Conflict(format!("the client {}", client.id)));
             }
-            Self::AddClient { .. } => Ok(0),
+            Self::AddClient { client, sealed } => return Ok(ChangedClient::New(client, sealed)),
             Self::UpdateClient { before, .. } => {
                 let entry = find(&before.reference())?;
                 same_version(*entry.client == *before, "client")?;
-                Ok(entry.number)
+                entry.number
             }
             Self::RemoveClient { id } => {
                 let entry = entries.clients.get(id).ok_or(StoreError::NotFound("client"))?;
-                Ok(entry.number)
+                entry.number
             }
             Self::AddHook { client, hook, .. } => {
                 let entry = find(client)?;
@@ -89,30 +97,27 @@ impl RegistryChange {
                 if is_taken || entries.hooks_by_key.contains_key(hook.key.expose()) {
                     return Err(StoreError::Conflict(format!("the hook {}", hook.id)));
                 }
-                Ok(entry.number)
+                entry.number
             }
             Self::UpdateHook { client, change, .. } => {
                 let entry = find(client)?;
                 let known = entry.hooks.iter().find(|known| known.id == change.before.id);
                 same_version(**known.ok_or(StoreError::NotFound("hook"))? == change.before, "hook")?;
-                Ok(entry.number)
+                entry.number
             }
-            Self::RemoveHook { client, id } => with_hook(find(client)?, id),
-            Self::Notifications { client, .. } => Ok(find(client)?.number),
-        }
+            Self::RemoveHook { client, id } => with_hook(find(client)?, id)?,
+            Self::Notifications { client, .. } => find(client)?.number,
+        };
+        Ok(ChangedClient::Stored(number))
     }
 
-    fn write(&self, db: &Connection, number: i64) -> rusqlite::Result<i64> {
+    /// Writes the change; returns the client's number.
+    fn write(&self, db: &Connection, client: ChangedClient<'_>) -> rusqlite::Result<i64> {
+        let number = match client {
+            ChangedClient::New(client, sealed) => return insert_client(db, client, sealed),
+            ChangedClient::Stored(number) => number,
+        };
         match self {
-            Self::AddClient { client, sealed } => {
-                db.execute(
-                    "INSERT INTO client (name, created, secrets) VALUES (?1, ?2, ?3)",
-                    params![client.id.as_str(), client.created.millis(), sealed],
-                )?;
-                let number = db.last_insert_rowid();
-                db.execute("INSERT INTO usage (client) VALUES (?1)", [number])?;
-                return Ok(number);
-            }
             Self::UpdateClient { sealed, .. } => {
                 db.execute("UPDATE client SET secrets = ?2 WHERE id = ?1", params![number, sealed])?;
             }
@@ -137,7 +142,7 @@ impl RegistryChange {
             Self::RemoveHook { id, .. } => {
                 db.execute("DELETE FROM hook WHERE client = ?1 AND id = ?2", params![number, id])?;
             }
-            Self::Notifications { .. } => {}
+            Self::AddClient { .. } | Self::Notifications { .. } => {}
         }
         Ok(number)
     }
@@ -189,6 +194,17 @@ impl RegistryChange {
             Self::Notifications { .. } => {}
         }
     }
+}
+
+/// Inserts a client; returns its number.
+fn insert_client(db: &Connection, client: &Client, sealed: &[u8]) -> rusqlite::Result<i64> {
+    db.execute(
+        "INSERT INTO client (name, created, secrets) VALUES (?1, ?2, ?3)",
+        params![client.id.as_str(), client.created.millis(), sealed],
+    )?;
+    let number = db.last_insert_rowid();
+    db.execute("INSERT INTO usage (client) VALUES (?1)", [number])?;
+    Ok(number)
 }
 
 /// Fails unless the stored version is the one that the change was made from.
