@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use serde::{Deserialize, Serialize};
 
 pub use log::{
     AppendOutcome, CommittedBatch, Document, DocumentPage, DocumentQuery, DuplicateRule, EventCounts, Log, LogPage,
@@ -68,7 +69,7 @@ pub const DUPLICATE_WINDOW: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// How much is kept. Each limit but one applies per client; the oldest items are removed first. Number and bytes of events are
 /// limited after every batch, everything else by [`Log::prune`].
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Retention {
     /// Maximum age of an event.
     pub max_event_age: Duration,
@@ -152,6 +153,9 @@ pub trait Seal: Send + Sync {
     /// Encrypts and authenticates `text`. `context` names the kind and the owner of the text and must be the same when
     /// the text is opened: one sealed text cannot replace another.
     fn seal(&self, text: &[u8], context: &[u8]) -> Vec<u8>;
+    /// As [`seal`](Seal::seal), with this nonce instead of a random one. A nonce must not be used for two different texts:
+    /// derive it from random bytes and the text.
+    fn seal_with_nonce(&self, text: &[u8], context: &[u8], nonce: [u8; 12]) -> Vec<u8>;
     /// Decrypts what [`seal`](Seal::seal) has returned for the same context.
     ///
     /// # Errors

@@ -123,6 +123,10 @@ impl DataDirectory {
                 self.0.seal(plain, context)
             }
 
+            fn seal_with_nonce(&self, plain: &[u8], context: &[u8], nonce: [u8; 12]) -> Vec<u8> {
+                self.0.seal_with_nonce(plain, context, nonce)
+            }
+
             fn open(&self, sealed: &[u8], context: &[u8]) -> Result<Vec<u8>, String> {
                 self.0.open(sealed, context).map_err(|e| e.to_string())
             }

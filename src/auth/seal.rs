@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 
 use super::files::{self, KeyError};
 
@@ -17,7 +17,7 @@ const VERSION: u8 = 1;
 /// Nonces are random (96 bits), which is safe for 2³² values per key.
 #[derive(Clone)]
 pub struct Sealer {
-    key: Arc<RandomizedNonceKey>,
+    key: Arc<LessSafeKey>,
 }
 
 impl Sealer {
@@ -31,7 +31,7 @@ impl Sealer {
             getrandom::fill(&mut fresh).map_err(KeyError::Random)?;
             Ok(fresh)
         })?;
-        let key = RandomizedNonceKey::new(&AES_256_GCM, &bytes).map_err(|_| KeyError::Malformed {
+        let key = UnboundKey::new(&AES_256_GCM, &bytes).map(LessSafeKey::new).map_err(|_| KeyError::Malformed {
             path: path.to_owned(),
             expected: "a sealing key of 32 bytes",
             hint: ", because no other key opens the secrets in the database",
@@ -42,10 +42,22 @@ impl Sealer {
     /// Encrypts `plain`. `context` (such as the id of the row) is authenticated, so a sealed value cannot be moved to
     /// another row. The result is 29 bytes longer: version, nonce, tag.
     pub fn seal(&self, plain: &[u8], context: &[u8]) -> Vec<u8> {
+        let mut nonce = [0; NONCE_LEN];
+        match getrandom::fill(&mut nonce) {
+            Ok(()) => self.seal_with_nonce(plain, context, nonce),
+            // A value sealed with a predictable nonce could reveal others; the program was started with random keys.
+            Err(error) => unreachable!("the system's random source failed: {error}"),
+        }
+    }
+
+    /// As [`Sealer::seal`], with a given nonce. It must not be used for two different values.
+    pub fn seal_with_nonce(&self, plain: &[u8], context: &[u8], nonce: [u8; NONCE_LEN]) -> Vec<u8> {
         let mut body = plain.to_vec();
-        match self.key.seal_in_place_append_tag(Aad::from(context), &mut body) {
-            Ok(nonce) => [&[VERSION], nonce.as_ref().as_slice(), &body].concat(),
-            // AES-GCM fails only above 64 GiB; AWS-LC aborts the process if it gets no random bytes.
+        let sealed =
+            self.key.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(context), &mut body);
+        match sealed {
+            Ok(()) => [&[VERSION], nonce.as_slice(), &body].concat(),
+            // AES-GCM fails only above 64 GiB.
             Err(_) => unreachable!("AES-256-GCM sealed {} bytes and failed", plain.len()),
         }
     }

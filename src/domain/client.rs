@@ -41,6 +41,12 @@ impl fmt::Display for ClientId {
     }
 }
 
+impl<'de> Deserialize<'de> for ClientId {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        String::deserialize(d)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
 impl Serialize for ClientId {
     fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
         s.collect_str(self)
@@ -50,7 +56,7 @@ impl Serialize for ClientId {
 /// One client for its whole life: an id together with the time of creation, which distinguishes the client from earlier
 /// and later ones of the same id. Requests and tokens refer to a client by this
 /// value, so that those of a removed client have no effect on its successor.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClientRef {
     pub id: ClientId,
     pub created: Timestamp,
@@ -63,7 +69,7 @@ impl fmt::Display for ClientRef {
 }
 
 /// An application that owns documents, hooks and notifications.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Client {
     pub id: ClientId,
     /// Distinguishes the client from earlier ones of the same id.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use aws_lc_rs::digest;
+use serde::{Deserialize, Serialize};
 
 use super::client::ClientId;
 use super::destinations::Callback;
@@ -64,7 +65,8 @@ impl Target {
 
 /// What a delivery queue delivers to. Callback addresses usually hold a document's id in path or query, so all of them at
 /// one origin are one endpoint: one queue, one health.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub enum Endpoint {
     /// A notification.
     Notification(NotificationName),
@@ -91,8 +93,22 @@ impl Endpoint {
     }
 }
 
+impl TryFrom<String> for Endpoint {
+    type Error = InvalidName;
+
+    fn try_from(key: String) -> Result<Self, InvalidName> {
+        Self::from_key(&key)
+    }
+}
+
+impl From<Endpoint> for String {
+    fn from(endpoint: Endpoint) -> Self {
+        endpoint.key()
+    }
+}
+
 /// Names a delivery queue: the deliveries of one client to one endpoint. A slow endpoint delays its own queue only.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct QueueKey {
     /// The owner of the deliveries.
     pub client: ClientId,
@@ -101,7 +117,7 @@ pub struct QueueKey {
 }
 
 /// The state of a delivery after an attempt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Disposition {
     /// The endpoint accepted it.
     Delivered,

@@ -174,6 +174,18 @@ macro_rules! serialize_as_text {
 }
 serialize_as_text!(DocumentId, VendorId);
 
+macro_rules! deserialize_from_text {
+    ($($name:ident),*) => {$(
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+                let text = <std::borrow::Cow<'de, str>>::deserialize(d)?;
+                text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    )*};
+}
+deserialize_from_text!(DocumentId, VendorId);
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -14,7 +14,7 @@ use super::document::{DocumentId, InvalidId, Status, Vendor, VendorId};
 use super::time::Timestamp;
 
 /// The status of one document as a vendor reports it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Update {
     pub vendor_id: VendorId,
     pub status: Status,

@@ -89,6 +89,13 @@ impl serde::Serialize for Timestamp {
     }
 }
 
+impl<'de> serde::Deserialize<'de> for Timestamp {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let text = <std::borrow::Cow<'de, str>>::deserialize(d)?;
+        Self::parse(&text).ok_or_else(|| serde::de::Error::custom("not a time of RFC 3339"))
+    }
+}
+
 /// Serde representation of a [`Timestamp`] as a number of milliseconds since the Unix epoch.
 pub(crate) mod millis {
     use serde::{Deserialize, Deserializer, Serializer};

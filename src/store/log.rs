@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
+use serde::{Deserialize, Serialize};
 
 use super::{ListPage, StoreFuture};
 use crate::domain::{
@@ -12,7 +13,7 @@ use crate::domain::{
 };
 
 /// A vendor's request as received, without credentials.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RawRequest {
     /// `GET` or `POST`.
     pub method: String,
@@ -25,7 +26,7 @@ pub struct RawRequest {
 }
 
 /// When a new event is a duplicate of a stored one.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DuplicateRule {
     /// The client's vendor has sent this key within [`DUPLICATE_WINDOW`](super::DUPLICATE_WINDOW).
     SameKey(String),
@@ -36,7 +37,7 @@ pub enum DuplicateRule {
 }
 
 /// An event to append.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct NewEvent {
     /// The client that owns the document.
     pub client: ClientRef,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use super::{ListPage, RawRequest, StoreFuture};
 use crate::domain::{
@@ -56,7 +57,7 @@ pub struct DuePage {
 }
 
 /// One attempt of a delivery.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Attempt {
     /// Begin.
     pub time: Timestamp,
@@ -71,7 +72,7 @@ pub struct Attempt {
 }
 
 /// The result of one attempt, to be recorded.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct AttemptRecord {
     /// The queue that the delivery was read from.
     pub queue: QueueKey,

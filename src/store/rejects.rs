@@ -1,11 +1,13 @@
 //! The port of the rejects: requests that could not be parsed, or whose signature has an unknown form, kept so that their
 //! owner can replay them.
 
+use serde::{Deserialize, Serialize};
+
 use super::{ListPage, RawRequest, StoreFuture};
 use crate::domain::{ClientRef, Timestamp};
 
 /// A request that was not accepted.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Reject {
     /// Unique within the store; grows. 0 until it is stored.
     pub id: u64,

@@ -64,6 +64,10 @@ impl Seal for Mask {
         sealed
     }
 
+    fn seal_with_nonce(&self, text: &[u8], context: &[u8], _: [u8; 12]) -> Vec<u8> {
+        self.seal(text, context)
+    }
+
     fn open(&self, sealed: &[u8], context: &[u8]) -> Result<Vec<u8>, String> {
         match self.seal(&[], context).as_slice() == sealed.get(..2).unwrap_or_default() {
             true => Ok(sealed[2..].iter().map(|byte| byte ^ self.0).collect()),

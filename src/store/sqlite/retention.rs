@@ -9,6 +9,7 @@ pub(super) mod free_pages;
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
+use serde::{Deserialize, Serialize};
 
 use self::expired_rows::{ClientRows, ROWS_PER_STEP, RemovedRows};
 use super::tables::rejects::{self, PruneRejects};
@@ -36,7 +37,8 @@ const WORK_PER_STEP: usize = 4;
 #[derive(Clone, Copy)]
 pub(crate) struct SliceBudget {
     /// The slice ends when it has done `min_work` and this time has passed. It consists of short steps, at least one.
-    deadline: Instant,
+    /// `None`: the work alone decides.
+    deadline: Option<Instant>,
     /// Work of a slice of pruning in any case. The unit is one deleted row.
     min_work: usize,
 }
@@ -44,31 +46,48 @@ pub(crate) struct SliceBudget {
 impl SliceBudget {
     /// A slice when no command has arrived for a while. Its time begins now.
     pub(crate) fn quiet() -> Self {
-        Self { deadline: Instant::now() + QUIET_SLICE_TIME, min_work: 0 }
+        Self { deadline: Some(Instant::now() + QUIET_SLICE_TIME), min_work: 0 }
     }
 
     /// The slice after a batch of so many commands and bytes. Its time begins now.
     pub(crate) fn after_batch(commands: usize, bytes: usize) -> Self {
         let min_work = WORK_PER_COMMAND.saturating_mul(commands.saturating_add(bytes / BYTES_PER_WORK));
-        Self { deadline: Instant::now() + SLICE_TIME, min_work }
+        Self { deadline: Some(Instant::now() + SLICE_TIME), min_work }
     }
 
-    fn is_over(&self) -> bool {
-        Instant::now() >= self.deadline
+    /// A slice of this work, however long it takes: it does the same on every node.
+    pub(crate) fn work(min_work: usize) -> Self {
+        Self { deadline: None, min_work }
+    }
+
+    /// Whether a slice of pruning that has done this work goes on.
+    fn allows(&self, done: usize) -> bool {
+        done < self.min_work || self.deadline.is_some_and(|deadline| Instant::now() < deadline)
+    }
+
+    /// Whether a slice that can wait, which has no minimum while commands arrive, ends after this work.
+    fn is_over(&self, done: usize) -> bool {
+        match self.deadline {
+            Some(deadline) => Instant::now() >= deadline,
+            None => done >= self.min_work,
+        }
     }
 }
 
 /// One pass of pruning over all clients.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Prune {
     now: Timestamp,
     /// Numbers of the remaining clients; the last one is being pruned.
     clients: Vec<i64>,
     step: Step,
     /// Events removed by the last slice.
+    #[serde(skip)]
     removed_events: u64,
 }
 
 /// The rows to prune next. Deduplication keys are pruned before events, events before their documents.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 enum Step {
     DuplicateKeys,
     Events,
@@ -92,7 +111,7 @@ impl Prune {
     pub(crate) fn slice(&mut self, db: &Connection, bounds: &Retention, budget: SliceBudget) -> rusqlite::Result<bool> {
         self.removed_events = 0;
         let mut done = 0;
-        while done < budget.min_work || !budget.is_over() {
+        while budget.allows(done) {
             match self.step(db, bounds)? {
                 Some(more) => done += more + WORK_PER_STEP,
                 None => return Ok(true),

@@ -10,6 +10,7 @@ pub(super) mod documents;
 pub(super) mod due_deliveries;
 pub(super) mod events;
 pub(super) mod identity;
+pub(super) mod journal;
 pub(super) mod registry;
 pub(super) mod rejects;
 pub(super) mod schema;

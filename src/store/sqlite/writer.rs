@@ -17,6 +17,7 @@ pub(super) mod jobs;
 pub(super) mod notification_edit;
 mod receive;
 pub(super) mod registry_change;
+mod slice;
 
 use std::fs::File;
 use std::sync::Arc;
@@ -32,11 +33,14 @@ use self::command::{BatchItem, ReplySender, WriterCommand, send};
 use self::jobs::Jobs;
 use self::receive::receive_until;
 use self::registry_change::{RegistryChange, RemainingWork};
+use self::slice::{Slice, SliceResult};
 use super::retention::SliceBudget;
 use super::run_marker::RunMarker;
 use super::tables::columns;
 use super::tables::identity::{LogCounters, LogIdentity};
+use super::tables::write_tx::{Committed, WriteTx};
 use super::{CommitReport, OnCommit, Shared};
+use crate::domain::Timestamp;
 use crate::store::{CommittedBatch, Retention, Seal};
 
 /// Commands in the queue. While it is full the senders wait.
@@ -146,7 +150,10 @@ impl Writer {
             return;
         }
         let started = Instant::now();
-        let committed = self.jobs.slice(&mut self.db, &self.retention, &self.shared.ready_queues, budget);
+        let committed = match self.jobs.next() {
+            Some(slice) => self.run_slice(slice, budget),
+            None => self.jobs.return_pages(&mut self.db, budget),
+        };
         let size = self.check_log();
         if !self.is_quiet() {
             self.pause_until = Instant::now() + started.elapsed() * PAUSE_FACTOR;
@@ -164,6 +171,32 @@ impl Writer {
             wal_over_limit: size.is_over_limit,
             committed,
         });
+    }
+
+    /// Does a slice in a transaction of its own; false after an error.
+    fn run_slice(&mut self, slice: Slice, budget: SliceBudget) -> bool {
+        let now = slice.now().unwrap_or(self.counters.time);
+        let run = || -> rusqlite::Result<(SliceResult, Committed)> {
+            let mut tx = WriteTx::begin(&mut self.db)?;
+            let result = slice.run(&mut tx, &self.retention, budget)?;
+            Ok((result, tx.commit()?))
+        };
+        let result = run().map(|(result, committed)| {
+            self.note_committed(committed, now);
+            result
+        });
+        let is_ok = result.is_ok();
+        self.jobs.finish(&self.db, &self.retention, result.map_err(|error| columns::unavailable(&error)));
+        is_ok
+    }
+
+    /// Passes on what has taken effect with a commit.
+    fn note_committed(&mut self, committed: Committed, now: Timestamp) {
+        self.shared.ready_queues.add(committed.ready);
+        self.jobs.check_histories(&committed.histories, &self.retention);
+        for pending in committed.grown.iter().filter(|pending| pending.exceeds(&self.retention)) {
+            self.jobs.enforce_limit(pending.client, now);
+        }
     }
 
     /// Commits a batch in one transaction, then replies, then pushes the events to the tails.
@@ -193,11 +226,7 @@ impl Writer {
             Ok(committed) => {
                 self.counters = committed.counters;
                 self.shared.head.store(columns::unsigned(self.counters.head), Ordering::Release);
-                self.shared.ready_queues.add(committed.committed.ready);
-                self.jobs.check_histories(&committed.committed.histories, &self.retention);
-                for client in committed.committed.grown.iter().filter(|pending| pending.exceeds(&self.retention)) {
-                    self.jobs.enforce_limit(client.client, self.counters.time);
-                }
+                self.note_committed(committed.committed, self.counters.time);
                 let events = batch::reply(items, committed.results);
                 report.events = events.len();
                 if !events.is_empty() {

@@ -15,13 +15,15 @@ pub(crate) fn removed_clients(db: &Connection) -> rusqlite::Result<Vec<i64>> {
 /// Deletes one slice of a removed client's rows; true when no row is left. Deduplication keys of events that were pruned
 /// before stay for their 30 days: digests that match nothing, because the client's number is never used again.
 pub(crate) fn slice(db: &Connection, client: i64, budget: SliceBudget) -> rusqlite::Result<bool> {
+    let mut done = 0;
     loop {
         if !step(db, client)? {
             db.execute("DELETE FROM usage WHERE client = ?1", [client])?;
             db.execute("DELETE FROM client WHERE id = ?1 AND name IS NULL", [client])?;
             return Ok(true);
         }
-        if budget.is_over() {
+        done += ROWS_PER_STEP;
+        if budget.is_over(done) {
             return Ok(false);
         }
     }

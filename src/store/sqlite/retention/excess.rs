@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use rusqlite::{Connection, OptionalExtension};
+use serde::{Deserialize, Serialize};
 
 use super::expired_rows::{RemovedRows, remove_oldest_events};
 use super::{SliceBudget, WORK_PER_STEP, work_of};
@@ -48,17 +49,24 @@ impl Excess {
         }
     }
 
-    /// Removes the oldest events of one client in one slice; returns their number.
-    pub(crate) fn slice(&mut self, db: &Connection, bounds: &Retention, budget: SliceBudget) -> rusqlite::Result<u64> {
-        if let Some(client) = self.clients.first().copied() {
-            let step = || remove_oldest_events(db, client, |history, _, _| Ok(history.exceeds(bounds)));
-            let (events, is_complete) = steps(step, budget)?;
-            if is_complete {
-                self.clients.remove(&client);
-            }
-            return Ok(events);
+    /// The slice to do next.
+    pub(crate) fn next(&self) -> ExcessSlice {
+        match self.clients.first() {
+            Some(client) => ExcessSlice::Client(*client),
+            None => ExcessSlice::Total { is_reducing: self.is_reducing },
         }
-        self.reduce_total(db, bounds, budget)
+    }
+
+    /// Takes note of the result of a slice.
+    pub(crate) fn finish(&mut self, slice: &ExcessSlice, result: &ExcessResult) {
+        match (slice, result.headroom) {
+            (ExcessSlice::Client(client), _) if result.is_complete => {
+                self.clients.remove(client);
+            }
+            (ExcessSlice::Client(_), _) => {}
+            (ExcessSlice::Total { .. }, Some(headroom)) => (self.headroom, self.is_reducing) = (headroom, false),
+            (ExcessSlice::Total { .. }, None) => self.is_reducing = true,
+        }
     }
 
     /// After an error: the next batch begins again.
@@ -66,34 +74,79 @@ impl Excess {
         self.clients.clear();
         (self.headroom, self.is_reducing) = (headroom_after(bounds), false);
     }
+}
 
-    /// Removes the oldest events of the largest client.
-    fn reduce_total(&mut self, db: &Connection, bounds: &Retention, budget: SliceBudget) -> rusqlite::Result<u64> {
-        let limit = columns::signed(bounds.max_total_bytes);
-        let total = total_bytes(db)?;
-        let mut excess = total - if self.is_reducing { limit - headroom_after(bounds) } else { limit };
-        let largest = db
-            .prepare_cached("SELECT client FROM usage WHERE events > 0 ORDER BY bytes DESC LIMIT 1")?
-            .query_row([], |row| row.get(0))
-            .optional()?;
-        let (Some(client), true) = (largest, excess > 0) else {
-            // Without events there is nothing to remove here.
-            self.headroom = if excess > 0 { headroom_after(bounds) } else { limit - total };
-            self.is_reducing = false;
-            return Ok(0);
-        };
-        self.is_reducing = true;
-        let step = || {
-            let mut before = None;
-            let removed = remove_oldest_events(db, client, |history, _, _| {
-                let freed = *before.get_or_insert(history.event_bytes) - history.event_bytes;
-                Ok(freed < excess)
-            })?;
-            excess -= i64::try_from(removed.bytes).unwrap_or(i64::MAX);
-            Ok(removed)
-        };
-        Ok(steps(step, budget)?.0)
+/// A slice of the removal of events beyond the bounds.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) enum ExcessSlice {
+    /// The oldest events of the client with this number.
+    Client(i64),
+    /// The oldest events of the largest client.
+    Total {
+        /// Whether a slice before has begun with it.
+        is_reducing: bool,
+    },
+}
+
+/// What a slice has done.
+pub(crate) struct ExcessResult {
+    /// Events that were removed.
+    pub(crate) events: u64,
+    /// Whether the client is within its bounds.
+    is_complete: bool,
+    /// Of [`ExcessSlice::Total`]: the new headroom when nothing is left to do.
+    headroom: Option<i64>,
+}
+
+impl ExcessSlice {
+    /// Removes events of one client.
+    pub(crate) fn run(
+        &self,
+        db: &Connection,
+        bounds: &Retention,
+        budget: SliceBudget,
+    ) -> rusqlite::Result<ExcessResult> {
+        match self {
+            Self::Client(client) => {
+                let step = || remove_oldest_events(db, *client, |history, _, _| Ok(history.exceeds(bounds)));
+                let (events, is_complete) = steps(step, budget)?;
+                Ok(ExcessResult { events, is_complete, headroom: None })
+            }
+            Self::Total { is_reducing } => reduce_total(db, bounds, budget, *is_reducing),
+        }
     }
+}
+
+/// Removes the oldest events of the largest client.
+fn reduce_total(
+    db: &Connection,
+    bounds: &Retention,
+    budget: SliceBudget,
+    is_reducing: bool,
+) -> rusqlite::Result<ExcessResult> {
+    let limit = columns::signed(bounds.max_total_bytes);
+    let total = total_bytes(db)?;
+    let mut excess = total - if is_reducing { limit - headroom_after(bounds) } else { limit };
+    let largest = db
+        .prepare_cached("SELECT client FROM usage WHERE events > 0 ORDER BY bytes DESC, client LIMIT 1")?
+        .query_row([], |row| row.get(0))
+        .optional()?;
+    let (Some(client), true) = (largest, excess > 0) else {
+        // Without events there is nothing to remove here.
+        let headroom = if excess > 0 { headroom_after(bounds) } else { limit - total };
+        return Ok(ExcessResult { events: 0, is_complete: true, headroom: Some(headroom) });
+    };
+    let step = || {
+        let mut before = None;
+        let removed = remove_oldest_events(db, client, |history, _, _| {
+            let freed = *before.get_or_insert(history.event_bytes) - history.event_bytes;
+            Ok(freed < excess)
+        })?;
+        excess -= i64::try_from(removed.bytes).unwrap_or(i64::MAX);
+        Ok(removed)
+    };
+    let (events, _) = steps(step, budget)?;
+    Ok(ExcessResult { events, is_complete: false, headroom: None })
 }
 
 /// The bytes below the bound on all clients after a reduction.
@@ -107,7 +160,7 @@ fn steps(
     budget: SliceBudget,
 ) -> rusqlite::Result<(u64, bool)> {
     let (mut events, mut done) = (0, 0);
-    while done < budget.min_work || !budget.is_over() {
+    while budget.allows(done) {
         let removed = step()?;
         if removed.rows == 0 {
             return Ok((events, true));

@@ -31,7 +31,7 @@ pub(crate) fn return_slice(db: &mut Connection, budget: SliceBudget) -> rusqlite
         if free <= MIN_FREE_PAGES / 2 || free <= all / END_SHARE {
             break true;
         }
-        if budget.is_over() {
+        if budget.is_over(0) {
             break false;
         }
         let mut step = tx.prepare_cached(&format!("PRAGMA incremental_vacuum({PAGES_PER_STEP})"))?;

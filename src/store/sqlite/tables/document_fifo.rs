@@ -2,6 +2,7 @@
 //! first pending delivery, has a due time; the others have `due = NULL`.
 
 use rusqlite::{Connection, OptionalExtension, params};
+use serde::{Deserialize, Serialize};
 
 use super::write_tx::{SettledDelivery, WriteTx};
 use crate::domain::{DocumentId, Timestamp};
@@ -27,7 +28,7 @@ pub(crate) fn state(number: i64) -> DeliveryState {
 }
 
 /// A delivery queue as its rows name it. The number distinguishes a notification from an earlier one of the same name.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct QueueRow {
     pub(crate) client: i64,
     /// The notification's number; 0 for callbacks.

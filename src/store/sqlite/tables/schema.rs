@@ -206,6 +206,25 @@ pub(crate) const DOCUMENT_BYTES: &str = "
     );
 ";
 
+/// What a node of a cluster has applied. The tables are empty in a database without a journal.
+pub(crate) const JOURNAL: &str = "
+    -- One row: the journal that the database belongs to, and the last entry that was applied. `fence` is the highest revision
+    -- of the leader's lease in an applied entry.
+    CREATE TABLE journal (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        journal INTEGER NOT NULL,
+        position INTEGER NOT NULL,
+        fence INTEGER NOT NULL
+    );
+    -- The last counter of each process that has proposed entries, and the position of the entry.
+    CREATE TABLE proposer (
+        id INTEGER PRIMARY KEY,
+        counter INTEGER NOT NULL,
+        position INTEGER NOT NULL
+    );
+    CREATE INDEX proposer_position ON proposer (position);
+";
+
 /// Settings of the writer's connection. No memory map: a disk error would then be a signal that ends the process. The
 /// write-ahead log is emptied by the checkpointer, never inside a commit.
 pub(crate) fn tune_writer(db: &Connection) -> rusqlite::Result<()> {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rusqlite::{Connection, params};
+use serde::{Deserialize, Serialize};
 
 use super::give_up::{ExpirySweep, LimitSweep};
 use crate::domain::{QueueKey, Timestamp};
@@ -17,7 +18,7 @@ use crate::store::{Attempt, GivenUp, Retention};
 const DELIVERIES_PER_SLICE: usize = 500;
 
 /// A removed notification.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct RemovedNotification {
     /// The client's number.
     pub(crate) client: i64,
@@ -45,6 +46,7 @@ impl RemovedNotification {
 }
 
 /// An update of many deliveries, with its progress.
+#[derive(Clone, Serialize, Deserialize)]
 pub(crate) enum BulkUpdate {
     /// All pending deliveries of a removed notification are dead.
     FailPending(RemovedNotification),
@@ -59,6 +61,7 @@ pub(crate) enum BulkUpdate {
 }
 
 /// A queue whose deliveries are updated.
+#[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct QueueSweep {
     pub(crate) key: QueueKey,
     pub(crate) row: QueueRow,
@@ -66,6 +69,7 @@ pub(crate) struct QueueSweep {
 }
 
 /// The dead deliveries of a queue.
+#[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct RetrySweep {
     pub(crate) queue: QueueSweep,
     pub(crate) since: Timestamp,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, params};
+use serde::{Deserialize, Serialize};
 
 use crate::domain::{ClientId, QueueKey, Target, Timestamp};
 use crate::store::sqlite::tables::document_fifo::{self, DEAD, DocumentFifo, PENDING, Settlement, TargetRow};
@@ -23,6 +24,7 @@ const WORK_PER_CLIENT: usize = 4;
 const MAX_SKEW: Duration = Duration::from_secs(24 * 3600);
 
 /// Gives up what is older than the retry schedule, of all clients.
+#[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct ExpirySweep {
     now: Timestamp,
     /// Numbers of the clients with pending deliveries; the last one is being read.
@@ -32,13 +34,14 @@ pub(crate) struct ExpirySweep {
     given_up: u64,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default, Serialize, Deserialize)]
 struct Position {
     notification: Option<i64>,
     after: i64,
 }
 
 /// Gives up the oldest pending deliveries of a client until it is within its limits.
+#[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct LimitSweep {
     /// The client's number.
     pub(crate) client: i64,

@@ -9,15 +9,15 @@ use super::bulk_update::{BulkUpdate, RemovedNotification};
 use super::checkpoint::LogSpace;
 use super::command::{CommandOutput, CommandReply, ReplySender, send};
 use super::give_up::{ExpirySweep, LimitSweep};
+use super::slice::{Slice, SliceResult};
 use crate::domain::Timestamp;
-use crate::store::Retention;
 use crate::store::sqlite::OnGivenUp;
-use crate::store::sqlite::ready_queues::ReadyQueues;
 use crate::store::sqlite::registry_cache::RegistryCache;
 use crate::store::sqlite::retention::excess::Excess;
 use crate::store::sqlite::retention::{Prune, SliceBudget, erase, free_pages};
 use crate::store::sqlite::tables::columns;
-use crate::store::sqlite::tables::write_tx::{Committed, HistoryChange, WriteTx};
+use crate::store::sqlite::tables::write_tx::HistoryChange;
+use crate::store::{Retention, StoreError};
 
 /// The queues of background work, each in order of arrival. Bulk updates come first, because a caller waits for them; then
 /// what exceeds the bounds of the history, because it grows with every batch; then erasing, then pruning. When they have removed much, the free pages are returned to the file system.
@@ -33,6 +33,15 @@ pub(crate) struct Jobs {
     /// Events removed by the retention since the last pass of pruning ended.
     removed_events: u64,
     on_given_up: Option<OnGivenUp>,
+    /// The job whose slice is being done.
+    running: Option<Running>,
+}
+
+/// What waits for the result of a slice.
+enum Running {
+    Bulk(BulkJob),
+    Prune(ReplySender<u64>),
+    Other,
 }
 
 struct BulkJob {
@@ -57,6 +66,7 @@ impl Jobs {
             returning: false,
             removed_events: 0,
             on_given_up,
+            running: None,
         };
         jobs.resume(db)?;
         jobs.returning = free_pages::are_many(db)?;
@@ -144,127 +154,91 @@ impl Jobs {
         Ok(())
     }
 
-    /// One slice in one transaction; false after an error, which ends the job.
-    pub(super) fn slice(
-        &mut self,
-        db: &mut Connection,
-        bounds: &Retention,
-        ready: &ReadyQueues,
-        budget: SliceBudget,
-    ) -> bool {
-        if !self.bulk_updates.is_empty() {
-            self.slice_bulk_update(db, bounds, ready)
-        } else if !self.excess.is_empty() {
-            self.slice_excess(db, bounds, budget)
-        } else if !self.erasing.is_empty() {
-            self.slice_erasing(db, budget)
-        } else if !self.pruning.is_empty() {
-            self.slice_pruning(db, bounds, budget)
+    /// The next slice, or `None` if nothing but the return of free pages is left. Its result must be passed to
+    /// [`Jobs::finish`] before the next call.
+    pub(super) fn next(&mut self) -> Option<Slice> {
+        if let Some(BulkJob { update, reply }) = self.bulk_updates.pop_front() {
+            let (copy, slice) = (update.clone(), Slice::Bulk(update));
+            self.running = Some(Running::Bulk(BulkJob { update: copy, reply }));
+            return Some(slice);
+        }
+        let (running, slice) = if !self.excess.is_empty() {
+            (Running::Other, Slice::Excess(self.excess.next()))
+        } else if let Some(client) = self.erasing.front() {
+            (Running::Other, Slice::Erase(*client))
+        } else if let Some(PruneJob { prune, reply }) = self.pruning.pop_front() {
+            (Running::Prune(reply), Slice::Prune(prune))
         } else {
-            self.slice_returning(db, budget)
+            return None;
+        };
+        self.running = Some(running);
+        Some(slice)
+    }
+
+    /// Whether the result of a slice is missing.
+    pub(super) fn is_running(&self) -> bool {
+        self.running.is_some()
+    }
+
+    /// Takes the result of the slice that [`Jobs::next`] has returned. After an error its job ends, and the next pass of pruning
+    /// begins it again.
+    pub(super) fn finish(&mut self, db: &Connection, bounds: &Retention, result: Result<SliceResult, StoreError>) {
+        let running = self.running.take();
+        match (running, result) {
+            (Some(Running::Bulk(job)), Err(error)) => job.finish(Err(error)),
+            (Some(Running::Prune(reply)), Err(error)) => {
+                self.check_free_pages(db);
+                send(reply, Err(error));
+            }
+            (_, Err(error)) => {
+                tracing::warn!(%error, "cannot remove rows yet; retrying with the next batch or pruning");
+                self.excess.give_up(bounds);
+                self.erasing.clear();
+            }
+            (running, Ok(result)) => self.advance(db, running, result),
         }
     }
 
-    fn slice_bulk_update(&mut self, db: &mut Connection, bounds: &Retention, ready: &ReadyQueues) -> bool {
-        let Some(mut job) = self.bulk_updates.pop_front() else { return true };
-        let mut slice = || -> rusqlite::Result<(bool, Committed)> {
-            let mut tx = WriteTx::begin(db)?;
-            let is_complete = job.update.slice(&mut tx, bounds)?;
-            Ok((is_complete, tx.commit()?))
-        };
-        let (is_complete, Committed { ready: queues, grown, .. }) = match slice() {
-            Ok(slice) => slice,
-            Err(error) => {
-                job.finish(Err(error));
-                return false;
-            }
-        };
-        ready.add(queues);
-        for pending in grown.iter().filter(|pending| pending.exceeds(bounds)) {
-            self.enforce_limit(pending.client, job.update.now());
-        }
-        if let Some((reason, count)) = job.update.take_given_up() {
+    fn advance(&mut self, db: &Connection, running: Option<Running>, result: SliceResult) {
+        self.removed_events += result.removed_events;
+        if let Some((reason, count)) = result.given_up {
             tracing::warn!(count, reason = reason.as_str(), "pending deliveries became dead letters");
             if let Some(on_given_up) = &self.on_given_up {
                 on_given_up(reason, count);
             }
         }
-        match is_complete {
-            true => job.finish(Ok(())),
-            // Behind the others, so that a large update does not delay them.
-            false => {
-                job.reply_early();
-                self.bulk_updates.push_back(job);
+        match (result.slice, running) {
+            (Slice::Bulk(update), Some(Running::Bulk(mut job))) => {
+                job.update = update;
+                match result.is_complete {
+                    true => job.finish(Ok(())),
+                    // Behind the others, so that a large update does not delay them.
+                    false => {
+                        job.reply_early();
+                        self.bulk_updates.push_back(job);
+                    }
+                }
             }
-        }
-        true
-    }
-
-    fn slice_excess(&mut self, db: &mut Connection, bounds: &Retention, budget: SliceBudget) -> bool {
-        let mut slice = || -> rusqlite::Result<u64> {
-            let tx = WriteTx::begin(db)?;
-            let removed = self.excess.slice(&tx.db, bounds, budget)?;
-            tx.commit()?;
-            Ok(removed)
-        };
-        match slice() {
-            Ok(removed) => {
-                self.removed_events += removed;
-                true
+            (Slice::Excess(slice), _) => {
+                if let Some(excess) = &result.excess {
+                    self.excess.finish(&slice, excess);
+                }
             }
-            Err(error) => {
-                tracing::warn!(%error, "cannot keep the history within its bounds yet; retrying with the next batch");
-                self.excess.give_up(bounds);
-                false
+            (Slice::Erase(client), _) => {
+                if result.is_complete {
+                    self.erasing.retain(|number| *number != client);
+                    self.check_free_pages(db);
+                }
             }
+            (Slice::Prune(prune), Some(Running::Prune(reply))) => match result.is_complete {
+                false => self.pruning.push_front(PruneJob { prune, reply }),
+                true => {
+                    self.check_free_pages(db);
+                    send(reply, Ok(std::mem::take(&mut self.removed_events)));
+                }
+            },
+            (Slice::Bulk(_) | Slice::Prune(_), _) => {}
         }
-    }
-
-    fn slice_erasing(&mut self, db: &mut Connection, budget: SliceBudget) -> bool {
-        let Some(client) = self.erasing.front().copied() else { return true };
-        let mut slice = || -> rusqlite::Result<bool> {
-            let tx = WriteTx::begin(db)?;
-            let is_complete = erase::slice(&tx.db, client, budget)?;
-            tx.commit()?;
-            Ok(is_complete)
-        };
-        match slice() {
-            Ok(false) => true,
-            Ok(true) => {
-                self.erasing.pop_front();
-                self.check_free_pages(db);
-                true
-            }
-            Err(error) => {
-                tracing::warn!(%error, "cannot erase a removed client yet; retrying with the next pruning");
-                self.erasing.clear();
-                false
-            }
-        }
-    }
-
-    fn slice_pruning(&mut self, db: &mut Connection, bounds: &Retention, budget: SliceBudget) -> bool {
-        let Some(PruneJob { prune, .. }) = self.pruning.front_mut() else { return true };
-        let mut slice = || -> rusqlite::Result<bool> {
-            let tx = WriteTx::begin(db)?;
-            let is_complete = prune.slice(&tx.db, bounds, budget)?;
-            tx.commit()?;
-            Ok(is_complete)
-        };
-        let result = slice();
-        if result.is_ok() {
-            self.removed_events += prune.removed_events();
-        }
-        if let Ok(false) = result {
-            return true;
-        }
-        self.check_free_pages(db);
-        let is_ok = result.is_ok();
-        if let Some(PruneJob { reply, .. }) = self.pruning.pop_front() {
-            let removed = if is_ok { std::mem::take(&mut self.removed_events) } else { 0 };
-            send(reply, result.map(|_| removed).map_err(|error| columns::unavailable(&error)));
-        }
-        is_ok
     }
 
     /// Begins to return free pages if there are many.
@@ -272,7 +246,11 @@ impl Jobs {
         self.returning |= free_pages::are_many(db).unwrap_or(false);
     }
 
-    fn slice_returning(&mut self, db: &mut Connection, budget: SliceBudget) -> bool {
+    /// Returns some of the free pages, if there are many; false after an error.
+    pub(super) fn return_pages(&mut self, db: &mut Connection, budget: SliceBudget) -> bool {
+        if !self.returning {
+            return true;
+        }
         let result = free_pages::return_slice(db, budget);
         if let Err(error) = &result {
             tracing::warn!(%error, "cannot return free pages of the database yet; retrying after the next pruning");
@@ -292,7 +270,7 @@ impl BulkJob {
         }
     }
 
-    fn finish(self, result: rusqlite::Result<()>) {
+    fn finish(self, result: Result<(), StoreError>) {
         let result = match (result, &self.update) {
             // The notification is removed in any case.
             (Err(error), BulkUpdate::FailPending(_)) => {
@@ -306,7 +284,7 @@ impl BulkJob {
         };
         let output = self.update.retried().map_or(CommandOutput::Done, CommandOutput::Number);
         if let Some(reply) = self.reply {
-            reply.send(result.map(|()| output).map_err(|error| columns::unavailable(&error)));
+            reply.send(result.map(|()| output));
         }
     }
 }

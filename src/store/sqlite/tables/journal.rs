@@ -1,0 +1,81 @@
+//! What the database knows about the journal: which one it belongs to, the position of the last applied entry, and the last
+//! entry of each proposer, so that an entry which stands twice in the journal is applied once.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::columns;
+
+/// Proposers whose last entry lies further back are forgotten: the broker accepts no repeated entry after two minutes, and a
+/// process that was stopped for longer gives its proposals up.
+const PROPOSER_WINDOW: i64 = 1_000_000;
+
+/// The row of the table `journal`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct JournalMark {
+    /// Random; distinguishes the journal from others of the same name.
+    pub(crate) journal: u64,
+    /// Position of the last applied entry, 0 for none.
+    pub(crate) position: u64,
+    /// The highest revision of the leader's lease in an applied entry.
+    pub(crate) fence: u64,
+}
+
+/// Who has proposed an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ProposalKey {
+    /// Random; another one for each start of a node.
+    pub(crate) proposer: i64,
+    /// Grows with each proposal of this proposer.
+    pub(crate) counter: i64,
+}
+
+/// The journal that the database belongs to; `None` without a cluster.
+pub(crate) fn load(db: &Connection) -> rusqlite::Result<Option<JournalMark>> {
+    db.query_row("SELECT journal, position, fence FROM journal", [], |row| {
+        let [journal, position, fence] = [row.get(0)?, row.get(1)?, row.get(2)?].map(columns::unsigned);
+        Ok(JournalMark { journal, position, fence })
+    })
+    .optional()
+}
+
+/// Makes the database belong to a journal.
+pub(crate) fn attach(db: &Connection, mark: JournalMark) -> rusqlite::Result<()> {
+    db.execute(
+        "INSERT OR REPLACE INTO journal (id, journal, position, fence) VALUES (1, ?1, ?2, ?3)",
+        [mark.journal, mark.position, mark.fence].map(columns::signed),
+    )?;
+    Ok(())
+}
+
+/// Makes the database independent again. What it stores from now on is in no journal.
+pub(crate) fn detach(db: &Connection) -> rusqlite::Result<()> {
+    db.execute_batch("DELETE FROM journal; DELETE FROM proposer;")
+}
+
+/// Whether this entry, or a later one of its proposer, was applied: then it must not be applied again.
+pub(crate) fn is_applied(db: &Connection, key: ProposalKey) -> rusqlite::Result<bool> {
+    let last: Option<i64> = db
+        .prepare_cached("SELECT counter FROM proposer WHERE id = ?1")?
+        .query_row([key.proposer], |row| row.get(0))
+        .optional()?;
+    Ok(last.is_some_and(|last| key.counter <= last))
+}
+
+/// Takes note of an applied entry.
+pub(crate) fn set_applied(db: &Connection, key: ProposalKey, position: u64) -> rusqlite::Result<()> {
+    let position = columns::signed(position);
+    db.prepare_cached("INSERT OR REPLACE INTO proposer (id, counter, position) VALUES (?1, ?2, ?3)")?.execute([
+        key.proposer,
+        key.counter,
+        position,
+    ])?;
+    db.prepare_cached("DELETE FROM proposer WHERE position < ?1")?.execute([position - PROPOSER_WINDOW])?;
+    Ok(())
+}
+
+/// Saves the position and the fence.
+pub(crate) fn save(db: &Connection, mark: JournalMark) -> rusqlite::Result<()> {
+    db.prepare_cached("UPDATE journal SET position = ?1, fence = ?2")?
+        .execute(params![columns::signed(mark.position), columns::signed(mark.fence)])?;
+    Ok(())
+}

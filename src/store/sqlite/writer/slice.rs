@@ -1,0 +1,78 @@
+//! One slice of background work as a value: what it does depends on the database, the slice, the bounds and the budget alone.
+//! So a slice can be done on every node of a cluster, with the same result.
+
+use serde::{Deserialize, Serialize};
+
+use super::bulk_update::BulkUpdate;
+use crate::domain::Timestamp;
+use crate::store::sqlite::retention::excess::{ExcessResult, ExcessSlice};
+use crate::store::sqlite::retention::{Prune, SliceBudget, erase};
+use crate::store::sqlite::tables::write_tx::WriteTx;
+use crate::store::{GivenUp, Retention};
+
+/// The next slice of a job, with the job's progress.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) enum Slice {
+    /// An update of many deliveries.
+    Bulk(BulkUpdate),
+    /// Events beyond the bounds of the history.
+    Excess(ExcessSlice),
+    /// The rows of the removed client with this number.
+    Erase(i64),
+    /// What the retention no longer keeps.
+    Prune(Prune),
+}
+
+/// What a slice has done.
+pub(crate) struct SliceResult {
+    /// The job with its new progress.
+    pub(crate) slice: Slice,
+    /// Whether the job has ended.
+    pub(crate) is_complete: bool,
+    /// Events that the retention has removed.
+    pub(crate) removed_events: u64,
+    /// Deliveries that were given up.
+    pub(crate) given_up: Option<(GivenUp, u64)>,
+    /// Of [`Slice::Excess`].
+    pub(crate) excess: Option<ExcessResult>,
+}
+
+impl Slice {
+    /// The present time of the request that has caused it, if one has.
+    pub(super) fn now(&self) -> Option<Timestamp> {
+        match self {
+            Self::Bulk(update) => Some(update.now()),
+            Self::Excess(_) | Self::Erase(_) | Self::Prune(_) => None,
+        }
+    }
+
+    /// Does the slice.
+    pub(crate) fn run(
+        mut self,
+        tx: &mut WriteTx<'_>,
+        bounds: &Retention,
+        budget: SliceBudget,
+    ) -> rusqlite::Result<SliceResult> {
+        let (mut removed_events, mut given_up, mut excess) = (0, None, None);
+        let is_complete = match &mut self {
+            Self::Bulk(update) => {
+                let is_complete = update.slice(tx, bounds)?;
+                given_up = update.take_given_up();
+                is_complete
+            }
+            Self::Excess(slice) => {
+                let result = slice.run(&tx.db, bounds, budget)?;
+                removed_events = result.events;
+                excess = Some(result);
+                false
+            }
+            Self::Erase(client) => erase::slice(&tx.db, *client, budget)?,
+            Self::Prune(prune) => {
+                let is_complete = prune.slice(&tx.db, bounds, budget)?;
+                removed_events = prune.removed_events();
+                is_complete
+            }
+        };
+        Ok(SliceResult { slice: self, is_complete, removed_events, given_up, excess })
+    }
+}
