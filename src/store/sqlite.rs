@@ -1,5 +1,5 @@
 //! The embedded store: one SQLite file, one thread that writes it, and a pool of threads that read it. This file opens it: the lock, the
-//! file, its schema, the registry, the threads. The handle that it returns implements the four ports.
+//! file, its schema, the registry, the threads. The handle that it returns implements the ports.
 
 mod after_commit;
 mod migrate;
@@ -175,7 +175,13 @@ impl SqliteStore {
             .spawn("store-writer".into(), move || writer.run(commands))
             .map_err(|e| OpenError::unusable(&path, e))?;
         let store = Arc::new(store);
-        Ok(Store { log: store.clone(), registry: store.clone(), rejects: store.clone(), outbox: store })
+        Ok(Store {
+            log: store.clone(),
+            registry: store.clone(),
+            rejects: store.clone(),
+            outbox: store.clone(),
+            maintenance: store,
+        })
     }
 }
 

@@ -172,5 +172,5 @@ async fn panicking_attempts_release_their_permits_and_are_retried() {
         let reason = delivery.attempts[0].error.as_deref().unwrap_or_default();
         assert!(reason.contains("see its log"), "{reason}");
     }
-    store.log.close().await;
+    store.maintenance.close().await;
 }

@@ -11,7 +11,6 @@ use docrelay::store::{
 };
 use docrelay::stream::hub::{Fields, Filter, Framing};
 use docrelay::stream::{self, FollowRequest, Follower, StartPosition, StreamAction, Streams};
-use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -87,22 +86,6 @@ impl Log for BusyLog {
 
     fn event_counts(&self, client: &ClientRef, since: Timestamp, limit: usize) -> StoreFuture<'_, EventCounts> {
         self.log.event_counts(client, since, limit)
-    }
-
-    fn probe(&self) -> StoreFuture<'_, ()> {
-        self.log.probe()
-    }
-
-    fn warning(&self) -> Option<&'static str> {
-        self.log.warning()
-    }
-
-    fn prune(&self, now: Timestamp) -> StoreFuture<'_, u64> {
-        self.log.prune(now)
-    }
-
-    fn close(&self) -> BoxFuture<'_, ()> {
-        self.log.close()
     }
 }
 

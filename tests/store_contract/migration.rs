@@ -155,7 +155,7 @@ async fn migrated_database_without_marker_changes_the_epoch() {
     let files = SqliteFiles::new();
     let store = open(&files);
     assert_eq!(store.log.epoch().to_string(), "3299ba4f07864");
-    store.log.close().await;
+    store.maintenance.close().await;
     let directory = files.path().parent().map(Path::to_path_buf).unwrap();
     let reopen = || {
         let seal = DataDirectory::open(&directory).unwrap().seal().unwrap();
@@ -163,7 +163,7 @@ async fn migrated_database_without_marker_changes_the_epoch() {
     };
     let store = reopen();
     assert_eq!(store.log.epoch().to_string(), "3299ba4f07864", "its marker was written");
-    store.log.close().await;
+    store.maintenance.close().await;
     std::fs::remove_file(directory.join("docrelay.db.run")).unwrap();
     assert_ne!(reopen().log.epoch().to_string(), "3299ba4f07864");
 }

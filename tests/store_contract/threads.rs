@@ -41,14 +41,14 @@ async fn panicking_writer_is_reported_by_name() {
     store.log.append(new_document("a", 1)).await.unwrap();
     assert_eq!(ended.recv_timeout(Duration::from_secs(20)).unwrap(), "store-writer");
     assert!(matches!(store.log.append(new_document("a", 2)).await, Err(StoreError::Stopped)));
-    store.log.close().await;
+    store.maintenance.close().await;
 }
 
 #[tokio::test]
 async fn every_thread_ends_with_closed_store() {
     let files = SqliteFiles::new();
     let (store, ended) = watched(files.options(None));
-    store.log.close().await;
+    store.maintenance.close().await;
     let mut names: Vec<_> = (0..6).map(|_| ended.recv_timeout(Duration::from_secs(20)).unwrap()).collect();
     names.sort_unstable();
     let readers = ["store-reader-0", "store-reader-1", "store-reader-2", "store-reader-3"];
