@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use docrelay::domain::{Status, Timestamp, Vendor};
-use docrelay::store::sqlite::{Options, SqliteStore};
+use docrelay::store::sqlite::{SqliteOptions, SqliteStore};
 use docrelay::store::{AppendOutcome, NewEvent, PageLimit, Store, StoreError};
 
 use crate::factory::{Mask, at, client, id, keyed, raw, retention};
@@ -114,7 +114,7 @@ async fn bench_appends_and_replays() {
     let wal = Arc::new(AtomicU64::new(0));
     let open = |name: &str| {
         let wal = wal.clone();
-        SqliteStore::open(Options {
+        SqliteStore::open(SqliteOptions {
             path: directory.join(name),
             retention: retention(),
             readers: 4,

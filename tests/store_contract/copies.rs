@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use docrelay::domain::{Epoch, Status};
 use docrelay::store::Store;
-use docrelay::store::sqlite::{Options, SqliteStore};
+use docrelay::store::sqlite::{SqliteOptions, SqliteStore};
 
 use crate::factory::{Mask, SqliteFiles, client, stored, unkeyed};
 
 fn open(path: &Path) -> Store {
     let seal = Arc::new(Mask(0x5a));
     let options = SqliteFiles::new().options(None);
-    SqliteStore::open(Options { path: path.to_owned(), seal, ..options }).unwrap()
+    SqliteStore::open(SqliteOptions { path: path.to_owned(), seal, ..options }).unwrap()
 }
 
 /// One run of a relay: stores an event, if asked for, and stops. Returns the epoch.

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use docrelay::domain::{Format, Status};
-use docrelay::store::sqlite::{OpenError, Options, SqliteStore};
+use docrelay::store::sqlite::{OpenError, SqliteOptions, SqliteStore};
 use docrelay::store::{DeliveryQuery, DeliveryState, GivenUp, Retention, Store, StoreError};
 use futures::FutureExt;
 use rusqlite::Connection;
@@ -73,7 +73,7 @@ async fn files_are_readable_by_owner_only() {
     assert_eq!(seen, 5, "the database, -wal, -shm, .lock and .run");
 }
 
-fn refusal(options: Options) -> OpenError {
+fn refusal(options: SqliteOptions) -> OpenError {
     match SqliteStore::open(options) {
         Ok(_) => panic!("it opened"),
         Err(error) => {
@@ -100,7 +100,7 @@ async fn foreign_file_is_refused_and_left_unchanged() {
     Connection::open(files.path()).unwrap().execute_batch("CREATE TABLE recipes (name)").unwrap();
     assert!(matches!(refusal(files.options(None)), OpenError::Foreign(_)));
 
-    let options = Options { path: files.path().join("docrelay.db"), ..files.options(None) };
+    let options = SqliteOptions { path: files.path().join("docrelay.db"), ..files.options(None) };
     assert!(matches!(refusal(options), OpenError::Unusable { .. }), "a file in place of the directory");
 }
 
@@ -116,7 +116,7 @@ async fn newer_schema_version_is_refused() {
 async fn secrets_do_not_open_with_another_key() {
     let files = SqliteFiles::new();
     store_with(&files, retention(), &["a"]).await.maintenance.close().await;
-    let other = Options { seal: Arc::new(Mask(1)), ..files.options(None) };
+    let other = SqliteOptions { seal: Arc::new(Mask(1)), ..files.options(None) };
     assert!(matches!(refusal(other), OpenError::Sealed { .. }));
     // A sealed secret that was copied to another row does not open either.
     let store = store_with(&files, retention(), &["b"]).await;
@@ -302,7 +302,7 @@ async fn given_up_deliveries_are_reported() {
     let files = SqliteFiles::new();
     let counts = Arc::new(Mutex::new(Vec::new()));
     let counted = counts.clone();
-    let options = Options {
+    let options = SqliteOptions {
         retention: Retention { max_pending: 2, max_pending_age: Duration::from_secs(60), ..retention() },
         on_given_up: Some(Arc::new(move |reason, count| counted.lock().unwrap().push((reason, count)))),
         ..files.options(None)

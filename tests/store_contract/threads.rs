@@ -5,7 +5,7 @@ use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
 use docrelay::store::StoreError;
-use docrelay::store::sqlite::{Options, SqliteStore};
+use docrelay::store::sqlite::{SqliteOptions, SqliteStore};
 
 use crate::factory::{SqliteFiles, client, new_document, retention, sequences, store_with, stored};
 
@@ -27,10 +27,10 @@ fn reads_succeed_while_blocking_threads_are_busy() {
 }
 
 /// Opens a store whose threads are watched; returns the names of those that ended.
-fn watched(options: Options) -> (docrelay::store::Store, std::sync::mpsc::Receiver<String>) {
+fn watched(options: SqliteOptions) -> (docrelay::store::Store, std::sync::mpsc::Receiver<String>) {
     let (sender, ended) = sync_channel(16);
     let on_thread_end = Some(Arc::new(move |name: &str| sender.send(name.to_owned()).unwrap_or_default()) as _);
-    (SqliteStore::open(Options { on_thread_end, ..options }).unwrap(), ended)
+    (SqliteStore::open(SqliteOptions { on_thread_end, ..options }).unwrap(), ended)
 }
 
 #[tokio::test]
