@@ -20,7 +20,7 @@ use futures::future::BoxFuture;
 use crate::vendor::OutgoingRequest;
 
 pub use attempt::{MAX_HOPS, SENDER_HEADER, hop_count, sender_id};
-pub use handle::{DeliveryHandle, Options};
+pub use handle::{DeliveryHandle, DeliveryOptions};
 pub use handshake::TestError;
 pub use retry_schedule::MAX_SCHEDULE;
 pub use worker::DeliveryWorker;

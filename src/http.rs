@@ -37,7 +37,7 @@ use response::Problem;
 
 /// Options of the routes.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub struct HttpOptions {
     /// Base of the URLs of hooks, without a slash at the end.
     pub public_url: String,
     pub max_body_bytes: usize,
@@ -69,7 +69,7 @@ pub struct Context {
     auth: Authenticator,
     keys: Keys,
     admin: AdminToken,
-    options: Options,
+    options: HttpOptions,
     metrics: Metrics,
     /// One rate limiter per hook that was called recently.
     hook_rate_limiter: DefaultKeyedRateLimiter<String>,
@@ -97,7 +97,7 @@ pub struct Parts {
 }
 
 impl Context {
-    pub fn new(parts: Parts, options: Options) -> Arc<Self> {
+    pub fn new(parts: Parts, options: HttpOptions) -> Arc<Self> {
         Arc::new(Self {
             clients: parts.clients,
             hooks: parts.hooks,

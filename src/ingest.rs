@@ -51,12 +51,12 @@ impl Ingest {
     /// # Errors
     /// [`StoreError::Unavailable`] with the reason, [`StoreError::Stopped`].
     pub async fn check_ready(&self) -> Result<(), StoreError> {
-        self.store.log.probe().await
+        self.store.maintenance.probe().await
     }
 
     /// What an operator should know although events can be stored, as a sentence.
     pub fn warning(&self) -> Option<&'static str> {
-        self.store.log.warning()
+        self.store.maintenance.warning()
     }
 
     /// Stores the event of a webhook that passed verification.

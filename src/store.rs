@@ -1,10 +1,11 @@
-//! The ports of the store: log, registry, rejects, outbox. Use cases know only these; `store/sqlite` implements them, and
+//! The ports of the store: log, registry, rejects, outbox, maintenance. Use cases know only these; `store/sqlite` implements them, and
 //! one contract suite (`tests/store_contract`) runs against every implementation. This file holds what the ports share, and
 //! what a store is given: the retention limits and the cipher.
 
 #![warn(missing_docs)]
 
 mod log;
+mod maintenance;
 mod outbox;
 mod registry;
 mod rejects;
@@ -20,6 +21,7 @@ pub use log::{
     AppendOutcome, CommittedBatch, Document, DocumentPage, DocumentQuery, DuplicateRule, EventCounts, Log, LogPage,
     MinuteCount, NewEvent, PageLimit, RawRequest,
 };
+pub use maintenance::Maintenance;
 pub use outbox::{
     Attempt, AttemptRecord, Backlog, Delivery, DeliveryContent, DeliveryQuery, DeliveryState, DueDelivery, DuePage,
     Outbox,
@@ -27,7 +29,7 @@ pub use outbox::{
 pub use registry::Registry;
 pub use rejects::{Reject, RejectStore};
 
-/// The four ports of one store. Cheap to clone.
+/// The ports of one store. Cheap to clone.
 #[derive(Clone)]
 pub struct Store {
     /// Events and documents.
@@ -38,6 +40,8 @@ pub struct Store {
     pub rejects: Arc<dyn RejectStore>,
     /// Outgoing deliveries.
     pub outbox: Arc<dyn Outbox>,
+    /// The store as a whole: readiness, pruning, closing.
+    pub maintenance: Arc<dyn Maintenance>,
 }
 
 /// Why the store refused a call. A call that fails has changed nothing.
@@ -68,7 +72,7 @@ pub type StoreFuture<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
 pub const DUPLICATE_WINDOW: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// How much is kept. Each limit but one applies per client; the oldest items are removed first. Number and bytes of events are
-/// limited after every batch, everything else by [`Log::prune`].
+/// limited after every batch, everything else by [`Maintenance::prune`].
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Retention {
     /// Maximum age of an event.

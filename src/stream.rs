@@ -14,7 +14,7 @@ use hub::Hub;
 use crate::metrics::Metrics;
 use crate::store::CommittedBatch;
 
-pub use follower::{FollowRequest, Follower, Options, StreamAction, Streams};
+pub use follower::{FollowRequest, Follower, StreamAction, StreamOptions, Streams};
 pub use position::StartPosition;
 
 /// The dispatcher: publishes every committed batch to the hub until the log's tail ends. `tail` must have been opened

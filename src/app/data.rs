@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::auth::{AdminToken, KeyError, Keys, Sealer, files};
 use crate::domain::{Secret, Timestamp};
-use crate::store::sqlite::{self, OpenError, SqliteStore};
+use crate::store::sqlite::{OpenError, SqliteOptions, SqliteStore};
 use crate::store::{Seal, Store};
 
 /// The addresses of a running relay: the content of `relay.json` in its data directory.
@@ -91,7 +91,7 @@ impl DataDirectory {
     ///
     /// # Errors
     /// [`OpenError::Locked`] if another process keeps the lock, and every other error of opening the database.
-    pub fn open_store(&self, options: sqlite::Options) -> Result<StoreOwner, OpenError> {
+    pub fn open_store(&self, options: SqliteOptions) -> Result<StoreOwner, OpenError> {
         let deadline = Instant::now() + STORE_LOCK_TIMEOUT;
         loop {
             match SqliteStore::open(options.clone()) {

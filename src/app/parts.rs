@@ -6,17 +6,18 @@ use std::sync::Arc;
 use super::data::DataDirectory;
 use crate::auth::{Authenticator, Keys};
 use crate::config::{AllowedOrigins, Config};
-use crate::delivery::http_client::{self, ReqwestClient};
-use crate::delivery::{self, DeliveryHandle};
-use crate::http::transport::{connection, server};
-use crate::http::{self, Context};
+use crate::delivery::http_client::{HttpClientOptions, ReqwestClient};
+use crate::delivery::{self, DeliveryHandle, DeliveryOptions};
+use crate::http::transport::connection::ConnectionLimits;
+use crate::http::transport::server::ServerOptions;
+use crate::http::{self, Context, HttpOptions};
 use crate::ingest::Ingest;
 use crate::manage::{Clients, Deliveries, Documents, Hooks, Notifications, Rejects};
 use crate::metrics::{DeliveryGivenUp, Metrics};
-use crate::store::sqlite::{self, CommitReport, OnThreadEnd};
+use crate::store::sqlite::{CommitReport, OnThreadEnd, SqliteOptions};
 use crate::store::{GivenUp, Retention, Store};
-use crate::stream::hub::{self, Hub};
-use crate::stream::{self, Streams};
+use crate::stream::hub::{Hub, HubOptions};
+use crate::stream::{StreamOptions, Streams};
 
 /// Threads that read the database. Bounds the load when many followers reconnect at once.
 const READER_THREADS: usize = 4;
@@ -47,15 +48,15 @@ pub(crate) fn build(config: &Config, directory: &DataDirectory, opened: Opened<'
     let Opened { store, metrics, public_url } = opened;
     let keys = directory.keys()?;
     let hub = Hub::new(hub_options(config), store.log.head());
-    let stream_options = stream::Options { idle_interval: config.idle_interval, ..stream::Options::default() };
-    let http_client = Arc::new(ReqwestClient::new(http_client::Options {
+    let stream_options = StreamOptions { idle_interval: config.idle_interval, ..StreamOptions::default() };
+    let http_client = Arc::new(ReqwestClient::new(HttpClientOptions {
         timeout: config.delivery_timeout,
         allow_private: config.allow_private_endpoints.clone(),
         dns_servers: config.dns_servers.clone(),
         max_kept_connections: config.delivery_concurrency,
     })?);
     let delivery_options =
-        delivery::Options { concurrency: config.delivery_concurrency, memory_bytes: config.delivery_memory };
+        DeliveryOptions { concurrency: config.delivery_concurrency, memory_bytes: config.delivery_memory };
     let delivery = DeliveryHandle::new(store.clone(), http_client, delivery_options, metrics.clone());
     let ingest = Ingest::new(store.clone(), metrics.clone());
     let notifications = Notifications::new(store.registry.clone(), delivery.clone());
@@ -86,7 +87,7 @@ pub(super) fn store_options(
     directory: &DataDirectory,
     metrics: &Metrics,
     on_thread_end: OnThreadEnd,
-) -> anyhow::Result<sqlite::Options> {
+) -> anyhow::Result<SqliteOptions> {
     let given_up = metrics.clone();
     let on_given_up = move |reason, count| {
         let reason = match reason {
@@ -105,7 +106,7 @@ pub(super) fn store_options(
         metrics.wal_bytes.set(i64::try_from(report.wal_bytes).unwrap_or(i64::MAX));
         metrics.wal_over_limit.set(i64::from(report.wal_over_limit));
     };
-    Ok(sqlite::Options {
+    Ok(SqliteOptions {
         on_commit: Some(Arc::new(on_commit)),
         on_thread_end: Some(on_thread_end),
         on_given_up: Some(Arc::new(on_given_up)),
@@ -114,8 +115,8 @@ pub(super) fn store_options(
 }
 
 /// Options of the store without metrics, for commands.
-pub(crate) fn bare_store_options(config: &Config, directory: &DataDirectory) -> anyhow::Result<sqlite::Options> {
-    Ok(sqlite::Options {
+pub(crate) fn bare_store_options(config: &Config, directory: &DataDirectory) -> anyhow::Result<SqliteOptions> {
+    Ok(SqliteOptions {
         path: directory.database(),
         retention: Retention {
             max_event_age: config.history_age,
@@ -141,21 +142,21 @@ pub(crate) fn bare_store_options(config: &Config, directory: &DataDirectory) -> 
 }
 
 /// Options of the public server.
-pub(super) fn server_options(config: &Config) -> server::Options {
-    let connection = connection::Options {
+pub(super) fn server_options(config: &Config) -> ServerOptions {
+    let connection = ConnectionLimits {
         max_header_bytes: config.max_header_bytes,
         header_timeout: config.header_timeout,
         keep_alive_timeout: config.keep_alive_timeout,
         write_timeout: config.write_timeout,
         response_timeout: config.response_timeout,
     };
-    server::Options { max_connections: config.max_connections, connection }
+    ServerOptions { max_connections: config.max_connections, connection }
 }
 
 /// The admin address has connection permits of its own, so that a flood of one address cannot lock out the other.
-pub(super) fn admin_server_options(config: &Config) -> server::Options {
+pub(super) fn admin_server_options(config: &Config) -> ServerOptions {
     let public = server_options(config);
-    server::Options { max_connections: public.max_connections.min(MAX_ADMIN_CONNECTIONS), ..public }
+    ServerOptions { max_connections: public.max_connections.min(MAX_ADMIN_CONNECTIONS), ..public }
 }
 
 /// The number of stream workers: half of the cores, at least one.
@@ -170,16 +171,16 @@ pub(super) fn origins(config: &Config) -> http::Origins {
     }
 }
 
-fn hub_options(config: &Config) -> hub::Options {
-    hub::Options {
+fn hub_options(config: &Config) -> HubOptions {
+    HubOptions {
         max_followers: config.max_followers,
         max_followers_per_client: config.max_followers_per_client,
-        ..hub::Options::default()
+        ..HubOptions::default()
     }
 }
 
-fn http_options(config: &Config, public_url: String) -> http::Options {
-    http::Options {
+fn http_options(config: &Config, public_url: String) -> HttpOptions {
+    HttpOptions {
         public_url,
         max_body_bytes: config.max_body_bytes,
         body_timeout: config.body_timeout,

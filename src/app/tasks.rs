@@ -136,7 +136,7 @@ pub(super) async fn housekeeping(store: Store, context: Arc<http::Context>, metr
         let mut tick = tokio::time::interval(HOUSEKEEPING_INTERVAL);
         loop {
             tick.tick().await;
-            match store.log.prune(Timestamp::now()).await {
+            match store.maintenance.prune(Timestamp::now()).await {
                 Ok(pruned) => {
                     metrics.pruned_events.inc_by(pruned);
                 }
@@ -199,7 +199,7 @@ impl Shutdown {
             tracing::warn!("grace period ended: aborting deliveries in flight; they are retried after the next start");
             self.deliveries.abort_all();
         }
-        if timeout_at(deadline, self.store.log.close()).await.is_err() {
+        if timeout_at(deadline, self.store.maintenance.close()).await.is_err() {
             tracing::error!("store did not close in time; acknowledged events are on disk");
         }
         self.stop_rest.cancel();

@@ -62,7 +62,7 @@ pub(super) fn with_session<T>(
         let session = Session::open(config)?;
         let outcome = command(&session).await;
         if let Relay::InProcess(_, store) = session.relay {
-            store.log.close().await;
+            store.maintenance.close().await;
         }
         outcome
     })

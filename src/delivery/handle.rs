@@ -20,7 +20,7 @@ const COMMAND_CAPACITY: usize = 256;
 
 /// Settings of delivery.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub struct DeliveryOptions {
     /// Limit on concurrent attempts, over all endpoints.
     pub concurrency: usize,
     /// Limit on the memory of pending deliveries and attempts, in bytes.
@@ -33,7 +33,7 @@ pub struct DeliveryHandle {
     pub(super) store: Store,
     pub(super) http_client: Arc<dyn HttpClient>,
     pub(super) metrics: Metrics,
-    pub(super) options: Options,
+    pub(super) options: DeliveryOptions,
     pub(super) in_flight: InFlight,
     checks: EndpointChecks,
     pub(super) commands: Commands,
@@ -41,7 +41,7 @@ pub struct DeliveryHandle {
 
 impl DeliveryHandle {
     /// A handle without a worker: see [`super::DeliveryWorker::new`].
-    pub fn new(store: Store, http_client: Arc<dyn HttpClient>, options: Options, metrics: Metrics) -> Self {
+    pub fn new(store: Store, http_client: Arc<dyn HttpClient>, options: DeliveryOptions, metrics: Metrics) -> Self {
         let (in_flight, checks, commands) = (InFlight::default(), EndpointChecks::default(), Commands::new());
         Self { store, http_client, metrics, options, in_flight, checks, commands }
     }

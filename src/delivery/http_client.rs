@@ -32,7 +32,7 @@ const MAX_IDLE_CONNECTIONS_PER_HOST: usize = 64;
 
 /// Settings of the client.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub struct HttpClientOptions {
     /// For a whole exchange: name resolution, connection, TLS, request, and the head and body of the response.
     pub timeout: Duration,
     /// Ranges that are allowed although they are not public (`allow_private_endpoints`). An IPv4 range also allows the
@@ -63,12 +63,12 @@ impl ReqwestClient {
     /// # Errors
     ///
     /// [`SetupError`] if TLS cannot be set up.
-    pub fn new(options: Options) -> Result<Self, SetupError> {
+    pub fn new(options: HttpClientOptions) -> Result<Self, SetupError> {
         let resolver = DnsResolver::new(&options.dns_servers);
         Self::with_resolver(options, Arc::new(resolver))
     }
 
-    fn with_resolver(options: Options, names: Arc<dyn Resolver>) -> Result<Self, SetupError> {
+    fn with_resolver(options: HttpClientOptions, names: Arc<dyn Resolver>) -> Result<Self, SetupError> {
         let guard = EndpointGuard::new(options.allow_private, names);
         let client = client(&guard, options.timeout).map_err(SetupError)?;
         let keep_alive = KeepAlive::new(options.max_kept_connections);

@@ -15,7 +15,7 @@ use super::scheduler::{
     AttemptKind, BreakerState, DueSpan, LoadedPage, Now, Parallelism, Prefetched, Scheduler, SchedulerAction,
     SchedulerEvent, SchedulerLimits, StoreFailure,
 };
-use super::{DeliveryHandle, MAX_RESPONSE_BODY_BYTES, Options};
+use super::{DeliveryHandle, DeliveryOptions, MAX_RESPONSE_BODY_BYTES};
 use crate::domain::{QueueKey, Timestamp};
 use crate::metrics::GaugeGuard;
 use crate::store::{AttemptRecord, DueDelivery, DuePage, StoreError};
@@ -282,7 +282,7 @@ impl DeliveryWorker {
 }
 
 /// A quarter of the memory is for queues, half of it for attempts. The rest remains for the attempt that exceeds its part.
-fn limits(options: &Options) -> SchedulerLimits {
+fn limits(options: &DeliveryOptions) -> SchedulerLimits {
     SchedulerLimits {
         permits: options.concurrency,
         queues: options.memory_bytes / 4 / QUEUE_BYTES,

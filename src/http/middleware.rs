@@ -26,10 +26,11 @@ use crate::metrics::Metrics;
 /// The outermost service of one address.
 #[derive(Clone)]
 pub struct RequestMiddleware {
-    inner: Arc<Inner>,
+    inner: Arc<MiddlewareState>,
 }
 
-struct Inner {
+/// What the clones of the middleware share.
+struct MiddlewareState {
     routes: BoxedFilter<(Response,)>,
     origins: Origins,
     metrics: Metrics,
@@ -40,7 +41,7 @@ struct Inner {
 impl RequestMiddleware {
     pub fn new(routes: BoxedFilter<(Response,)>, origins: Origins, metrics: Metrics) -> Self {
         let next_request_id = AtomicU64::new(fastrand::u64(..));
-        Self { inner: Arc::new(Inner { routes, origins, metrics, next_request_id }) }
+        Self { inner: Arc::new(MiddlewareState { routes, origins, metrics, next_request_id }) }
     }
 }
 
@@ -187,8 +188,8 @@ mod tests {
     use warp::Filter;
 
     use super::*;
-    use crate::http::transport::connection;
-    use crate::http::transport::server::{Options, Server, listen};
+    use crate::http::transport::connection::ConnectionLimits;
+    use crate::http::transport::server::{Server, ServerOptions, listen};
     use crate::http::transport::workers::StreamWorkers;
 
     /// The relay accepts one connection at a time, so a permit that is not released ends the test.
@@ -198,7 +199,7 @@ mod tests {
         let metrics = Metrics::new("test");
         let routes = warp::any().map(|| -> Response { panic!("the handler panics") }).boxed();
         let timeout = Duration::from_secs(30);
-        let connection = connection::Options {
+        let connection = ConnectionLimits {
             max_header_bytes: 8192,
             header_timeout: timeout,
             keep_alive_timeout: timeout,
@@ -207,7 +208,7 @@ mod tests {
         };
         let stop = CancellationToken::new();
         let server = Server {
-            options: Options { max_connections: 1, connection },
+            options: ServerOptions { max_connections: 1, connection },
             workers: StreamWorkers::new(1, timeout).0,
             stop: stop.clone(),
             metrics: metrics.clone(),

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 
@@ -242,20 +241,4 @@ pub trait Log: Send + Sync {
     /// # Errors
     /// `NotFound`, `Unavailable`, `Stopped`.
     fn event_counts(&self, client: &ClientRef, since: Timestamp, limit: usize) -> StoreFuture<'_, EventCounts>;
-    /// Commits a small write, to test that the store can accept events.
-    ///
-    /// # Errors
-    /// `Unavailable`, `Stopped`.
-    fn probe(&self) -> StoreFuture<'_, ()>;
-    /// What an operator should know although the store accepts events, as a sentence; `None` normally.
-    fn warning(&self) -> Option<&'static str>;
-    /// Removes what exceeds the [`Retention`](super::Retention) at `now`; returns the number of events that
-    /// were removed since the previous call, also those that exceeded it when they arrived. Other
-    /// writes are served in between.
-    ///
-    /// # Errors
-    /// `Unavailable`, `Stopped`.
-    fn prune(&self, now: Timestamp) -> StoreFuture<'_, u64>;
-    /// Flushes and closes the store. Later calls fail with [`StoreError::Stopped`](super::StoreError::Stopped).
-    fn close(&self) -> BoxFuture<'_, ()>;
 }

@@ -1,5 +1,5 @@
 //! The embedded store: one SQLite file, one thread that writes it, and a pool of threads that read it. This file opens it: the lock, the
-//! file, its schema, the registry, the threads. The handle that it returns implements the four ports.
+//! file, its schema, the registry, the threads. The handle that it returns implements the ports.
 
 mod after_commit;
 mod migrate;
@@ -69,7 +69,7 @@ pub struct CommitReport {
 
 /// How to open the store.
 #[derive(Clone)]
-pub struct Options {
+pub struct SqliteOptions {
     /// The database file. Beside it are files with `-wal`, `-shm`, `.lock` and `.run` appended to its name.
     pub path: PathBuf,
     /// The bounds of what is kept for each client.
@@ -167,7 +167,7 @@ impl SqliteStore {
     ///
     /// # Errors
     /// [`OpenError`]; the file is then unchanged, or migrated up to the last complete step.
-    pub fn open(options: Options) -> Result<Store, OpenError> {
+    pub fn open(options: SqliteOptions) -> Result<Store, OpenError> {
         let path = options.path.clone();
         let threads = Threads { on_end: options.on_thread_end.clone() };
         let (writer, commands, store) = prepare(options)?;
@@ -175,13 +175,19 @@ impl SqliteStore {
             .spawn("store-writer".into(), move || writer.run(commands))
             .map_err(|e| OpenError::unusable(&path, e))?;
         let store = Arc::new(store);
-        Ok(Store { log: store.clone(), registry: store.clone(), rejects: store.clone(), outbox: store })
+        Ok(Store {
+            log: store.clone(),
+            registry: store.clone(),
+            rejects: store.clone(),
+            outbox: store.clone(),
+            maintenance: store,
+        })
     }
 }
 
 /// Everything but the start of the writer's thread.
-fn prepare(options: Options) -> Result<(Writer, mpsc::Receiver<WriterCommand>, SqliteStore), OpenError> {
-    let Options { path, retention, readers, seal, on_commit, on_thread_end, on_given_up } = options;
+fn prepare(options: SqliteOptions) -> Result<(Writer, mpsc::Receiver<WriterCommand>, SqliteStore), OpenError> {
+    let SqliteOptions { path, retention, readers, seal, on_commit, on_thread_end, on_given_up } = options;
     let threads = Threads { on_end: on_thread_end };
     let lock = lock(&path)?;
     let file = open_private(&path).map_err(|e| OpenError::unusable(&path, e))?;

@@ -22,14 +22,14 @@ const MAX_COLLECT_BYTES: usize = 512 << 10;
 
 /// Options of the event streams.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub struct StreamOptions {
     /// A stream that has written nothing for this long gets an empty line.
     pub idle_interval: Duration,
     /// Limit of one page of the log. This, times the store's readers, bounds the memory of replays.
     pub page: PageLimit,
 }
 
-impl Default for Options {
+impl Default for StreamOptions {
     fn default() -> Self {
         Self { idle_interval: Duration::from_secs(15), page: PageLimit { events: 512, bytes: 256 << 10 } }
     }
@@ -64,12 +64,12 @@ pub enum StreamAction {
 pub struct Streams {
     store: Store,
     hub: Hub,
-    options: Options,
+    options: StreamOptions,
     metrics: Metrics,
 }
 
 impl Streams {
-    pub fn new(store: Store, hub: Hub, options: Options, metrics: Metrics) -> Self {
+    pub fn new(store: Store, hub: Hub, options: StreamOptions, metrics: Metrics) -> Self {
         Self { store, hub, options, metrics }
     }
 

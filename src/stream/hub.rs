@@ -25,7 +25,7 @@ const MAX_BYTES_PER_RING: usize = 4 << 20;
 
 /// Limits of the hub.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub struct HubOptions {
     /// Followers of all clients.
     pub max_followers: usize,
     pub max_followers_per_client: usize,
@@ -36,7 +36,7 @@ pub struct Options {
     pub ring_bytes: usize,
 }
 
-impl Default for Options {
+impl Default for HubOptions {
     fn default() -> Self {
         Self { max_followers: 10_000, max_followers_per_client: 10_000, ring_events: 4096, ring_bytes: 256 << 20 }
     }
@@ -52,8 +52,8 @@ pub struct Hub {
 
 impl Hub {
     /// An empty hub. The events up to `head` are in the log only.
-    pub fn new(options: Options, head: u64) -> Self {
-        let Options { max_followers, max_followers_per_client, ring_events, ring_bytes } = options;
+    pub fn new(options: HubOptions, head: u64) -> Self {
+        let HubOptions { max_followers, max_followers_per_client, ring_events, ring_bytes } = options;
         let subscribers = Arc::new(SubscriberTable::new(max_followers, max_followers_per_client, head));
         Self { ring_events, ring_bytes, subscribers }
     }

@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use docrelay::delivery::{
-    DeliveryHandle, DeliveryWorker, ForbiddenEndpoint, HttpClient, HttpExchange, HttpResponse, Options,
+    DeliveryHandle, DeliveryOptions, DeliveryWorker, ForbiddenEndpoint, HttpClient, HttpExchange, HttpResponse,
 };
 use docrelay::domain::{
     Client, ClientRef, Format, Notification, NotificationState, Secret, Status, Timestamp, Update, Vendor,
 };
 use docrelay::metrics::Metrics;
-use docrelay::store::sqlite::{self, SqliteStore};
+use docrelay::store::sqlite::{SqliteOptions, SqliteStore};
 use docrelay::store::{Delivery, DeliveryQuery, DeliveryState, DuplicateRule, NewEvent, Retention, Seal, Store};
 use docrelay::vendor::OutgoingRequest;
 use futures::future::BoxFuture;
@@ -83,7 +83,7 @@ async fn open_store(path: std::path::PathBuf) -> Store {
         max_deliveries: 1_000,
         max_attempt_bytes: 1 << 30,
     };
-    let options = sqlite::Options {
+    let options = SqliteOptions {
         path,
         retention,
         readers: 1,
@@ -146,7 +146,7 @@ async fn panicking_attempts_release_their_permits_and_are_retried() {
     let handle = DeliveryHandle::new(
         store.clone(),
         client.clone(),
-        Options { concurrency: 1, memory_bytes: 1 << 20 },
+        DeliveryOptions { concurrency: 1, memory_bytes: 1 << 20 },
         metrics.clone(),
     );
     let stop = CancellationToken::new();
@@ -176,5 +176,5 @@ async fn panicking_attempts_release_their_permits_and_are_retried() {
         let reason = delivery.attempts[0].error.as_deref().unwrap_or_default();
         assert!(reason.contains("see its log"), "{reason}");
     }
-    store.log.close().await;
+    store.maintenance.close().await;
 }

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use docrelay::domain::{Client, ClientRef, Secret, Status, Timestamp, Update, Vendor};
 use docrelay::metrics::Metrics;
-use docrelay::store::sqlite::{Options, SqliteStore};
+use docrelay::store::sqlite::{SqliteOptions, SqliteStore};
 use docrelay::store::{AppendOutcome, DuplicateRule, NewEvent, PageLimit, Retention, Seal, Store};
-use docrelay::stream::hub::{self, BufferSegment, Hub, WriteBuffer};
-use docrelay::stream::{self, Streams, dispatch};
+use docrelay::stream::hub::{BufferSegment, Hub, HubOptions, WriteBuffer};
+use docrelay::stream::{StreamOptions, Streams, dispatch};
 use tempfile::TempDir;
 
 pub(crate) const CLIENTS: [&str; 2] = ["acme", "other"];
@@ -69,7 +69,7 @@ impl Fixture {
             max_attempt_bytes: 1 << 30,
         };
         let path = directory.path().join("docrelay.db");
-        let store = SqliteStore::open(Options {
+        let store = SqliteStore::open(SqliteOptions {
             path,
             retention,
             readers: 3,
@@ -86,8 +86,8 @@ impl Fixture {
         }
         let metrics = Metrics::new("test");
         let tail = store.log.tail();
-        let hub = Hub::new(hub::Options { ring_events, ..hub::Options::default() }, store.log.head());
-        let options = stream::Options { page: PageLimit { events: 20, bytes: 64 << 10 }, ..stream::Options::default() };
+        let hub = Hub::new(HubOptions { ring_events, ..HubOptions::default() }, store.log.head());
+        let options = StreamOptions { page: PageLimit { events: 20, bytes: 64 << 10 }, ..StreamOptions::default() };
         let relay = Streams::new(store.clone(), hub.clone(), options, metrics.clone());
         tokio::spawn(dispatch(hub.clone(), metrics.clone(), tail));
         Self { store, hub, relay, metrics, _directory: Arc::new(directory) }

@@ -9,9 +9,8 @@ use docrelay::store::{
     AppendOutcome, CommittedBatch, Document, DocumentPage, DocumentQuery, EventCounts, ListPage, Log, LogPage,
     NewEvent, PageLimit, RawRequest, Store, StoreFuture,
 };
-use docrelay::stream::hub::{Fields, Filter, Framing};
-use docrelay::stream::{self, FollowRequest, Follower, StartPosition, StreamAction, Streams};
-use futures::future::BoxFuture;
+use docrelay::stream::hub::{Fields, Filter, Framing, WriteBuffer};
+use docrelay::stream::{FollowRequest, Follower, StartPosition, StreamAction, StreamOptions, Streams};
 use futures::stream::BoxStream;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -88,25 +87,9 @@ impl Log for BusyLog {
     fn event_counts(&self, client: &ClientRef, since: Timestamp, limit: usize) -> StoreFuture<'_, EventCounts> {
         self.log.event_counts(client, since, limit)
     }
-
-    fn probe(&self) -> StoreFuture<'_, ()> {
-        self.log.probe()
-    }
-
-    fn warning(&self) -> Option<&'static str> {
-        self.log.warning()
-    }
-
-    fn prune(&self, now: Timestamp) -> StoreFuture<'_, u64> {
-        self.log.prune(now)
-    }
-
-    fn close(&self) -> BoxFuture<'_, ()> {
-        self.log.close()
-    }
 }
 
-async fn next_write(follower: &mut Follower) -> stream::hub::WriteBuffer {
+async fn next_write(follower: &mut Follower) -> WriteBuffer {
     match timeout(Duration::from_secs(20), follower.next_action()).await {
         Ok(StreamAction::Write(out)) => out,
         Ok(StreamAction::End { reason, .. }) => panic!("the stream ended: {reason:?}"),
@@ -122,7 +105,7 @@ async fn replay_that_waits_for_a_reader_writes_idle_lines() {
     let readers = Arc::new(Semaphore::new(0));
     let log = Arc::new(BusyLog { log: fixture.store.log.clone(), readers: readers.clone() });
     let store = Store { log, ..fixture.store.clone() };
-    let options = stream::Options { idle_interval: Duration::from_millis(50), ..stream::Options::default() };
+    let options = StreamOptions { idle_interval: Duration::from_millis(50), ..StreamOptions::default() };
     let relay = Streams::new(store, fixture.hub.clone(), options, fixture.metrics.clone());
     let filters = [Filter::default(), Filter { statuses: Some(vec![Status::Completed]), ..Filter::default() }];
     for (filter, expected) in filters.into_iter().zip([vec![first, second], vec![first]]) {

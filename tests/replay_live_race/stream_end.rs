@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use docrelay::domain::Timestamp;
 use docrelay::metrics::{Disconnect, Metrics};
-use docrelay::stream::hub::{Fields, Filter, Framing, Hub, Options};
-use docrelay::stream::{self, FollowRequest, Follower, StartPosition, StreamAction, Streams};
+use docrelay::stream::hub::{Fields, Filter, Framing, Hub, HubOptions};
+use docrelay::stream::{FollowRequest, Follower, StartPosition, StreamAction, StreamOptions, Streams};
 use tokio::time::timeout;
 
 use crate::fixture::{CLIENTS, Fixture, client_ref};
@@ -34,9 +34,9 @@ fn stream_end_between_poll_and_wait_is_noticed() {
     runtime.block_on(async {
         let fixture = Fixture::open(8).await;
         for round in 0..3_000 {
-            let hub = Hub::new(Options::default(), fixture.store.log.head());
+            let hub = Hub::new(HubOptions::default(), fixture.store.log.head());
             let metrics = Metrics::new("test");
-            let relay = Streams::new(fixture.store.clone(), hub.clone(), stream::Options::default(), metrics);
+            let relay = Streams::new(fixture.store.clone(), hub.clone(), StreamOptions::default(), metrics);
             let revoked = Arc::default();
             let mut follower = follow(&relay, &revoked);
             let number = hub.list()[0].number;

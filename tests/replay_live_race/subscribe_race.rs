@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
 use docrelay::domain::{ClientId, Epoch, Event, EventId, SharedEvent, Status, Timestamp};
-use docrelay::stream::hub::{Fields, Framing, Hub, Options, WriteBuffer};
+use docrelay::stream::hub::{Fields, Framing, Hub, HubOptions, WriteBuffer};
 
 use crate::fixture::ids;
 
@@ -23,7 +23,7 @@ fn event(client: &ClientId, sequence: u64) -> SharedEvent {
 fn subscriber_during_publish_gets_all_events_or_lag() {
     const EACH: usize = 4_000;
     let client: ClientId = "acme".parse().expect("a name");
-    let hub = Hub::new(Options { ring_events: 16, ..Options::default() }, 0);
+    let hub = Hub::new(HubOptions { ring_events: 16, ..HubOptions::default() }, 0);
     let (head, done) = (AtomicU64::new(0), AtomicBool::new(false));
     let (mut live, mut lagged) = (0, 0);
     thread::scope(|scope| {

@@ -19,7 +19,7 @@ const LAYERS: [&[&str]; 6] = [
 const LEAF: &str = "domain";
 
 /// The store and its ports, which handlers reach through use cases only. The other types of the store are values.
-const PORTS: [&str; 6] = ["Store", "Log", "Registry", "RejectStore", "Outbox", "Seal"];
+const PORTS: [&str; 7] = ["Store", "Log", "Registry", "RejectStore", "Outbox", "Maintenance", "Seal"];
 
 /// References within one layer that are allowed all the same, and why.
 const EXCEPTIONS: [(&str, &str, &str); 1] = [(

@@ -4,12 +4,6 @@ use std::collections::BTreeMap;
 
 use crate::modules::Module;
 
-/// Names that more than one module may define, and why. Each is read with the name of its module in front.
-const SHARED: [(&str, &str); 2] = [
-    ("Options", "the parameters of the part that owns it: `hub::Options`"),
-    ("Inner", "what a cheap handle shares with its clones; private to its file"),
-];
-
 /// A line for each name that is defined more than once, with the places.
 pub(crate) fn repeated(modules: &[Module]) -> Vec<String> {
     let mut places: BTreeMap<&str, Vec<String>> = BTreeMap::new();
@@ -18,15 +12,11 @@ pub(crate) fn repeated(modules: &[Module]) -> Vec<String> {
             places.entry(&ty.name).or_default().push(format!("{}:{}", module.file, ty.line));
         }
     }
-    let shared = |name: &str| SHARED.iter().any(|(shared, _)| *shared == name);
-    let mut found: Vec<String> = places
+    places
         .iter()
-        .filter(|(name, places)| places.len() > 1 && !shared(name))
+        .filter(|(_, places)| places.len() > 1)
         .map(|(name, places)| format!("the type name `{name}` has {} definitions: {}", places.len(), places.join(", ")))
-        .collect();
-    let unused = SHARED.iter().filter(|(name, _)| places.get(name).is_some_and(|places| places.len() < 2));
-    found.extend(unused.map(|(name, _)| format!("`{name}` is defined once: remove it from the shared names")));
-    found
+        .collect()
 }
 
 #[cfg(test)]
@@ -48,10 +38,13 @@ mod tests {
     }
 
     #[test]
-    fn test_code_and_shared_names_may_repeat() {
+    fn type_names_of_test_code_may_repeat() {
         assert_eq!(repeated_in("struct Window;", "#[cfg(test)] mod tests { struct Window; }"), 0);
         assert_eq!(repeated_in("struct Window;", "#[cfg(test)] struct Window;"), 0);
-        assert_eq!(repeated_in("struct Options;", "struct Options;"), 0);
-        assert_eq!(repeated_in("struct Options;", "struct Window;"), 1, "a shared name that is no longer shared");
+    }
+
+    #[test]
+    fn second_definition_of_a_private_or_general_name_is_found() {
+        assert_eq!(repeated_in("pub struct Options;", "struct Options;"), 1);
     }
 }

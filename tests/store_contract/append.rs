@@ -156,7 +156,7 @@ pub(crate) async fn every_tail_gets_all_events_after_one_drops(factory: impl Sto
     for number in 0..30 {
         expected.push(stored(&store, new_document("a", number)).await.id.sequence);
     }
-    store.log.close().await;
+    store.maintenance.close().await;
     for tail in [quick, slow] {
         let batches: Vec<_> = tail.collect().await;
         let seen: Vec<_> = batches.iter().flat_map(|batch| &batch.events).map(|event| event.id.sequence).collect();
@@ -229,7 +229,7 @@ pub(crate) async fn event_time_follows_clock_set_back_far(factory: impl StoreFac
         times.push(json(&event)["time"].as_str().unwrap().to_owned());
         documents.push(event.document);
         // The time that a reopened store reads is treated like the one in memory.
-        store.log.close().await;
+        store.maintenance.close().await;
         store = factory.open(retention()).await;
     }
     let expected = [365 * DAY, 5_000, 15_000, 15_000, 4_999].map(|ms| at(ms).to_string());

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use docrelay::domain::{Status, Timestamp, Vendor};
-use docrelay::store::sqlite::{Options, SqliteStore};
+use docrelay::store::sqlite::{SqliteOptions, SqliteStore};
 use docrelay::store::{AppendOutcome, NewEvent, PageLimit, Store, StoreError};
 
 use crate::factory::{Mask, at, client, id, keyed, raw, retention};
@@ -114,7 +114,7 @@ async fn bench_appends_and_replays() {
     let wal = Arc::new(AtomicU64::new(0));
     let open = |name: &str| {
         let wal = wal.clone();
-        SqliteStore::open(Options {
+        SqliteStore::open(SqliteOptions {
             path: directory.join(name),
             retention: retention(),
             readers: 4,
@@ -136,7 +136,7 @@ async fn bench_appends_and_replays() {
     send(&store, SENDERS, Until::Number(1_000)).await;
     replays(&store, "1 000 events").await.unwrap();
     appends(&store, "empty", &wal).await;
-    store.log.close().await;
+    store.maintenance.close().await;
     for suffix in ["", "-wal", "-shm"] {
         std::fs::remove_file(directory.join(format!("empty.db{suffix}"))).ok();
     }
@@ -154,7 +154,7 @@ async fn bench_appends_and_replays() {
     replays(&store, &label).await.unwrap();
     appends(&store, &label, &wal).await;
     let begun = Instant::now();
-    let pruned = store.log.prune(at(0)).await.unwrap();
+    let pruned = store.maintenance.prune(at(0)).await.unwrap();
     println!("a pass of pruning that finds {pruned}: {:.1} ms", begun.elapsed().as_secs_f64() * 1e3);
-    store.log.close().await;
+    store.maintenance.close().await;
 }

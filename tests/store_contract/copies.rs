@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use docrelay::domain::{Epoch, Status};
 use docrelay::store::Store;
-use docrelay::store::sqlite::{Options, SqliteStore};
+use docrelay::store::sqlite::{SqliteOptions, SqliteStore};
 
 use crate::factory::{Mask, SqliteFiles, client, stored, unkeyed};
 
 fn open(path: &Path) -> Store {
     let seal = Arc::new(Mask(0x5a));
     let options = SqliteFiles::new().options(None);
-    SqliteStore::open(Options { path: path.to_owned(), seal, ..options }).unwrap()
+    SqliteStore::open(SqliteOptions { path: path.to_owned(), seal, ..options }).unwrap()
 }
 
 /// One run of a relay: stores an event, if asked for, and stops. Returns the epoch.
@@ -25,7 +25,7 @@ async fn run(path: &Path, events: usize) -> Epoch {
     for number in 0..events {
         stored(&store, unkeyed("a", &format!("{number} {}", store.log.head()), Status::Pending)).await;
     }
-    store.log.close().await;
+    store.maintenance.close().await;
     store.log.epoch()
 }
 
@@ -65,7 +65,7 @@ async fn backup_of_a_running_store_changes_the_epoch() {
     let epoch = store.log.epoch();
     rusqlite::Connection::open(&path).unwrap().execute("VACUUM INTO ?1", [backup.to_str().unwrap()]).unwrap();
     stored(&store, unkeyed("a", "after the backup", Status::Pending)).await;
-    store.log.close().await;
+    store.maintenance.close().await;
     fs::copy(&backup, &path).unwrap();
     assert_ne!(run(&path, 0).await, epoch);
 }

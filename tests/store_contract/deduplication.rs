@@ -28,7 +28,7 @@ pub(crate) async fn deduplication_key_expires_after_thirty_days(factory: impl St
 pub(crate) async fn deduplication_key_survives_reopen(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["a"]).await;
     let first = stored(&store, keyed("a", "x", Status::Completed, "k")).await;
-    store.log.close().await;
+    store.maintenance.close().await;
     let store = factory.open(retention()).await;
     assert_eq!(duplicate_of(&store, keyed("a", "x", Status::Completed, "k")).await, first.id.sequence);
 }
@@ -102,10 +102,10 @@ pub(crate) async fn deduplication_key_outlives_its_pruned_event(factory: impl St
     let store = store_with(&factory, bounds, &["a"]).await;
     let first = stored(&store, keyed("a", "x", Status::Completed, "k")).await;
     stored(&store, new_document("a", 1)).await;
-    assert_eq!(store.log.prune(at(DAY)).await.unwrap(), 1);
+    assert_eq!(store.maintenance.prune(at(DAY)).await.unwrap(), 1);
     assert_eq!(duplicate_of(&store, keyed("a", "x", Status::Completed, "k")).await, first.id.sequence);
     // Pruning removes the key after its period.
-    store.log.prune(at(31 * DAY)).await.unwrap();
+    store.maintenance.prune(at(31 * DAY)).await.unwrap();
     stored(&store, keyed("a", "x", Status::Completed, "k")).await;
 }
 
@@ -122,11 +122,11 @@ pub(crate) async fn key_with_future_time_expires_with_its_successors(factory: im
     assert!(outcomes.iter().all(|outcome| matches!(outcome, Ok(AppendOutcome::Stored(_)))));
     stored(&store, keyed("a", "x", Status::Completed, "after")).await;
     for day in [1, 29] {
-        store.log.prune(at(day * DAY)).await.unwrap();
+        store.maintenance.prune(at(day * DAY)).await.unwrap();
         duplicate_of(&store, ahead(0, at(day * DAY))).await;
         duplicate_of(&store, ahead(1_299, at(day * DAY))).await;
     }
-    store.log.prune(at(31 * DAY)).await.unwrap();
+    store.maintenance.prune(at(31 * DAY)).await.unwrap();
     stored(&store, ahead(0, at(31 * DAY))).await;
     stored(&store, ahead(1_299, at(31 * DAY))).await;
 }

@@ -60,7 +60,7 @@ pub(crate) async fn attempts_keep_order_and_truncate_responses(factory: impl Sto
             .unwrap();
     }
     store.outbox.record_attempt(record(&main, number, None, Disposition::Dead, at(4))).await.unwrap();
-    store.log.close().await;
+    store.maintenance.close().await;
     let store = factory.open(retention()).await;
     let delivery = one(&store, number).await;
     let cut = Attempt { response_body: long.response_body.slice(..16 << 10), ..long };
@@ -213,17 +213,17 @@ pub(crate) async fn finished_deliveries_are_pruned_by_age_count_and_bytes(factor
             .unwrap();
     }
     let settled = DeliveryQuery { state: Some(DeliveryState::Delivered), ..DeliveryQuery::default() };
-    store.log.prune(at(1_000)).await.unwrap();
+    store.maintenance.prune(at(1_000)).await.unwrap();
     let newest = |upto: usize| ids[2..upto].iter().rev().copied().collect::<Vec<_>>();
     assert_eq!(numbers(&store, settled.clone()).await, newest(8), "by count");
-    store.log.close().await;
+    store.maintenance.close().await;
     let store = factory.open(Retention { max_attempt_bytes: 3_500, ..bounds }).await;
-    store.log.prune(at(1_000)).await.unwrap();
+    store.maintenance.prune(at(1_000)).await.unwrap();
     assert_eq!(numbers(&store, settled.clone()).await, newest(5), "by bytes of their attempts");
     assert!(store.outbox.delivery(&id("a"), ids[11]).await.unwrap().is_none());
-    store.log.prune(at(DAY + 850)).await.unwrap();
+    store.maintenance.prune(at(DAY + 850)).await.unwrap();
     assert_eq!(numbers(&store, settled.clone()).await, newest(3), "by age");
-    store.log.prune(at(6 * DAY)).await.unwrap();
+    store.maintenance.prune(at(6 * DAY)).await.unwrap();
     assert_eq!(numbers(&store, DeliveryQuery::default()).await, [ids[1], ids[0]], "pending deliveries are not pruned");
     assert_eq!(store.outbox.backlog().await.unwrap().pending, 2);
 }
@@ -234,7 +234,7 @@ pub(crate) async fn delivery_outlives_its_pruned_event(factory: impl StoreFactor
     let main = notification_queue("a", "main");
     let first = stored(&store, new_document("a", 1)).await;
     stored(&store, new_document("a", 2)).await;
-    store.log.prune(at(0)).await.unwrap();
+    store.maintenance.prune(at(0)).await.unwrap();
     let found = store.outbox.due(&main, at(0), 9, Vec::new()).await.unwrap().deliveries;
     let due = content(&store, &main, found[0].id).await;
     assert_eq!((found.len(), due.event, due.raw), (2, None, None));
@@ -264,19 +264,19 @@ pub(crate) async fn delivery_is_given_up_at_the_end_of_its_schedule(factory: imp
     ids.reverse();
     settle(&store, &main, ids[0], Disposition::Retry(at(9_000 * MINUTE)), at(1)).await;
     store.outbox.retry(&id("a"), ids[0], at(30 * MINUTE)).await.unwrap();
-    store.log.prune(at(60 * MINUTE)).await.unwrap();
+    store.maintenance.prune(at(60 * MINUTE)).await.unwrap();
     assert_eq!(store.outbox.backlog().await.unwrap().pending, 3);
     while store.outbox.ready().now_or_never().is_some() {}
-    store.log.prune(at(62 * MINUTE)).await.unwrap();
+    store.maintenance.prune(at(62 * MINUTE)).await.unwrap();
     assert_eq!(reason(&store, ids[1]).await, "given up: the retry schedule has ended");
     assert_eq!(due(&store, &main, at(62 * MINUTE)).await, [ids[0], ids[2]], "a manual retry starts a new schedule");
     assert_eq!(store.outbox.ready().await.unwrap(), std::slice::from_ref(&main), "the next of the document is due");
-    store.log.prune(at(91 * MINUTE)).await.unwrap();
+    store.maintenance.prune(at(91 * MINUTE)).await.unwrap();
     assert_eq!(reason(&store, ids[0]).await, "given up: the retry schedule has ended");
     assert_eq!(due(&store, &main, at(91 * MINUTE)).await, [ids[2]]);
     let late = store.outbox.record_attempt(record(&main, ids[0], None, Disposition::Delivered, at(0))).await;
     assert!(matches!(late, Err(StoreError::NotFound("delivery"))), "an attempt in flight records nothing: {late:?}");
-    store.log.prune(at(111 * MINUTE)).await.unwrap();
+    store.maintenance.prune(at(111 * MINUTE)).await.unwrap();
     assert_eq!(reason(&store, ids[2]).await, "given up: the retry schedule has ended");
     assert_eq!(store.outbox.backlog().await.unwrap().pending, 0);
 }
@@ -294,7 +294,7 @@ pub(crate) async fn oldest_pending_deliveries_are_given_up_beyond_the_limits(fac
     let event = |number: usize| keyed("a", &format!("x{}", number / 2), Status::Completed, &number.to_string());
     futures::future::join_all((0..3_000).map(|number| store.log.append(event(number)))).await;
     // Pruning runs after the limits were enforced.
-    store.log.prune(at(1)).await.unwrap();
+    store.maintenance.prune(at(1)).await.unwrap();
     assert_eq!(store.outbox.backlog().await.unwrap().pending, 1_001, "of each client");
     let query = |state| DeliveryQuery { state: Some(state), limit: 10_000, ..DeliveryQuery::default() };
     let (pending, dead) = (query(DeliveryState::Pending), query(DeliveryState::Dead));
@@ -308,11 +308,11 @@ pub(crate) async fn oldest_pending_deliveries_are_given_up_beyond_the_limits(fac
         listed.items.iter().map(|delivery| delivery.document.uuid()).collect();
     let heads = due(&store, &notification_queue("a", "main"), at(1)).await.len();
     assert_eq!(heads, documents.len(), "one of each document is due");
-    store.log.close().await;
+    store.maintenance.close().await;
     // By bytes: each event has about 200.
     let store = factory.open(Retention { max_pending_bytes: 20_000, ..bounds }).await;
     stored(&store, new_document("a", 9_999)).await;
-    store.log.prune(at(1)).await.unwrap();
+    store.maintenance.prune(at(1)).await.unwrap();
     let left = numbers(&store, query).await;
     assert!((10..200).contains(&left.len()), "{}", left.len());
     let bytes = store.outbox.due(&notification_queue("a", "main"), at(1), 9_999, Vec::new()).await.unwrap();

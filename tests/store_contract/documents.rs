@@ -140,9 +140,9 @@ pub(crate) async fn history_is_limited_to_newest_unpruned_thousand(factory: impl
     }
     let document = all[0].document;
     assert_eq!(history(&store, &id("a"), document).await, all[10..]);
-    store.log.close().await;
+    store.maintenance.close().await;
     let store = factory.open(Retention { max_events: 5, ..retention() }).await;
-    store.log.prune(at(0)).await.unwrap();
+    store.maintenance.prune(at(0)).await.unwrap();
     assert_eq!(history(&store, &id("a"), document).await, all[1_005..]);
 }
 
@@ -193,10 +193,10 @@ pub(crate) async fn inactive_document_is_forgotten_after_thirty_days(factory: im
     later.now = at(20 * DAY);
     stored(&store, later).await;
     // The history is pruned after seven days, the document is not.
-    store.log.prune(at(29 * DAY)).await.unwrap();
+    store.maintenance.prune(at(29 * DAY)).await.unwrap();
     let document = store.log.document(&id("a"), inactive).await.unwrap().unwrap();
     assert_eq!((document.status, document.json), (Status::Pending, None));
-    store.log.prune(at(31 * DAY)).await.unwrap();
+    store.maintenance.prune(at(31 * DAY)).await.unwrap();
     assert!(store.log.document(&id("a"), inactive).await.unwrap().is_none());
     assert!(store.log.document(&id("a"), active).await.unwrap().is_some());
     assert_ne!(stored(&store, unkeyed("a", "inactive", Status::Pending)).await.document, inactive);
@@ -241,8 +241,8 @@ pub(crate) async fn inactive_documents_are_forgotten_despite_future_time(factory
     ahead.now = at(365 * DAY);
     stored(&store, ahead).await;
     let inactive = stored(&store, unkeyed("a", "inactive", Status::Pending)).await.document;
-    store.log.prune(at(29 * DAY)).await.unwrap();
+    store.maintenance.prune(at(29 * DAY)).await.unwrap();
     assert!(store.log.document(&id("a"), inactive).await.unwrap().is_some());
-    store.log.prune(at(31 * DAY)).await.unwrap();
+    store.maintenance.prune(at(31 * DAY)).await.unwrap();
     assert!(store.log.document(&id("a"), inactive).await.unwrap().is_none());
 }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use docrelay::domain::{
     Client, ClientRef, Disposition, DocumentId, QueueKey, Secret, SharedEvent, Status, Timestamp, Update, Vendor,
 };
-use docrelay::store::sqlite::{OnCommit, Options, SqliteStore};
+use docrelay::store::sqlite::{OnCommit, SqliteOptions, SqliteStore};
 use docrelay::store::{
     AppendOutcome, Attempt, AttemptRecord, DuplicateRule, NewEvent, PageLimit, RawRequest, Retention, Seal, Store,
 };
@@ -35,8 +35,8 @@ impl SqliteFiles {
         self.directory.path().join("docrelay.db")
     }
 
-    pub(crate) fn options(&self, on_commit: Option<OnCommit>) -> Options {
-        Options {
+    pub(crate) fn options(&self, on_commit: Option<OnCommit>) -> SqliteOptions {
+        SqliteOptions {
             path: self.path(),
             retention: retention(),
             readers: 4,
@@ -50,7 +50,7 @@ impl SqliteFiles {
 
 impl StoreFactory for SqliteFiles {
     async fn open(&self, retention: Retention) -> Store {
-        SqliteStore::open(Options { retention, ..self.options(None) }).unwrap()
+        SqliteStore::open(SqliteOptions { retention, ..self.options(None) }).unwrap()
     }
 }
 

@@ -15,7 +15,7 @@ pub(crate) async fn events_and_documents_survive_reopen(factory: impl StoreFacto
     let event = stored(&store, new_event.clone()).await;
     let (epoch, head) = (store.log.epoch(), store.log.head());
     let document = store.log.document(&id("a"), event.document).await.unwrap().unwrap();
-    store.log.close().await;
+    store.maintenance.close().await;
 
     let store = factory.open(retention()).await;
     assert_eq!((store.log.epoch(), store.log.head()), (epoch, head));
@@ -38,7 +38,7 @@ pub(crate) async fn closed_store_refuses_calls_and_ends_tails(factory: impl Stor
     let event = stored(&store, new_document("a", 1)).await;
     let tail = store.log.tail();
     let unread = stored(&store, new_document("a", 2)).await;
-    tokio::join!(store.log.close(), store.log.close());
+    tokio::join!(store.maintenance.close(), store.maintenance.close());
     let batches: Vec<_> = tail.collect().await;
     assert_eq!(batches.iter().flat_map(|batch| batch.events.clone()).collect::<Vec<_>>(), [unread]);
     assert_eq!(store.log.tail().count().await, 0);
@@ -46,8 +46,8 @@ pub(crate) async fn closed_store_refuses_calls_and_ends_tails(factory: impl Stor
         store.log.append(new_document("a", 3)).await.map(drop),
         store.log.events_after(&id("a"), 0, ALL).await.map(drop),
         store.log.document(&id("a"), event.document).await.map(drop),
-        store.log.probe().await,
-        store.log.prune(crate::factory::at(0)).await.map(drop),
+        store.maintenance.probe().await,
+        store.maintenance.prune(crate::factory::at(0)).await.map(drop),
         store.registry.remove_client(&id("a").id).await,
         store.rejects.add(&id("a"), reject(1)).await.map(drop),
         store.registry.remove_notification(&id("a"), "main").await,
@@ -63,7 +63,7 @@ pub(crate) async fn closed_store_refuses_calls_and_ends_tails(factory: impl Stor
     for result in stopped {
         assert!(matches!(result, Err(StoreError::Stopped)), "{result:?}");
     }
-    store.log.close().await;
+    store.maintenance.close().await;
 }
 
 pub(crate) async fn pending_appends_are_answered_on_close(factory: impl StoreFactory) {
@@ -73,7 +73,7 @@ pub(crate) async fn pending_appends_are_answered_on_close(factory: impl StoreFac
     let appends = futures::future::join_all((0..5_000).map(|number| store.log.append(new_document("a", number))));
     let closing = async {
         store.log.append(new_document("a", 5_000)).await.unwrap();
-        store.log.close().await;
+        store.maintenance.close().await;
     };
     let (results, ()) = tokio::join!(appends, closing);
     let done = results.iter().filter(|result| result.is_ok()).count();
@@ -87,7 +87,7 @@ pub(crate) async fn probe_succeeds_and_stores_nothing(factory: impl StoreFactory
     let store = store_with(&factory, retention(), &["a"]).await;
     let event = stored(&store, unkeyed("a", "x", docrelay::domain::Status::Pending)).await;
     for _ in 0..3 {
-        store.log.probe().await.unwrap();
+        store.maintenance.probe().await.unwrap();
     }
     assert_eq!(store.log.head(), event.id.sequence);
 }

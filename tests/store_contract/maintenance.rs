@@ -58,7 +58,7 @@ async fn shrink(store: &Store, path: &Path, bytes: u64) {
     let begun = Instant::now();
     while file_bytes(path, "") > bytes {
         assert!(begun.elapsed() < DEADLINE, "{} bytes are left, more than {bytes}", file_bytes(path, ""));
-        store.log.probe().await.unwrap();
+        store.maintenance.probe().await.unwrap();
     }
 }
 
@@ -71,11 +71,11 @@ async fn erasing_on_idle_store_bounds_wal_and_returns_disk_space() {
     largest_wal.store(0, Ordering::Relaxed);
     store.registry.remove_client(&id("large").id).await.unwrap();
     // Pruning runs after the erasing.
-    store.log.prune(at(0)).await.unwrap();
+    store.maintenance.prune(at(0)).await.unwrap();
     let wal = largest_wal.load(Ordering::Relaxed);
     assert!(wal < WAL_LIMIT, "{} MiB of write-ahead log", wal >> 20);
     shrink(&store, &files.path(), 16 << 20).await;
-    store.log.close().await;
+    store.maintenance.close().await;
     let db = Connection::open(files.path()).unwrap();
     let check: String = db.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
     assert_eq!(check, "ok");
@@ -117,7 +117,7 @@ async fn erasing_large_client_at_most_doubles_webhook_times() {
         windows
     };
     let erasing = async {
-        store.log.prune(at(0)).await.unwrap();
+        store.maintenance.prune(at(0)).await.unwrap();
         erased.store(true, Ordering::Relaxed);
     };
     let (mut during, ()) = tokio::join!(sending, erasing);
@@ -125,7 +125,7 @@ async fn erasing_large_client_at_most_doubles_webhook_times() {
     // Other load spoils some windows, erasing slows all of them down.
     during.sort_unstable();
     assert!(during[0] <= before.max(after) * 2, "{during:?} while erasing, {before:?} before and {after:?} after it");
-    store.log.close().await;
+    store.maintenance.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -144,7 +144,7 @@ async fn foreign_reader_delays_no_append_and_is_reported() {
     reader.execute_batch("BEGIN; SELECT count(*) FROM event;").unwrap();
     let begun = Instant::now();
     let mut number = 100;
-    while store.log.warning().is_none() {
+    while store.maintenance.warning().is_none() {
         assert!(begun.elapsed() < DEADLINE, "{} MiB", largest_used.load(Ordering::Relaxed) >> 20);
         let appends = (0..20).map(|next| store.log.append(webhook("a", number + next, 256 << 10)));
         futures::future::join_all(appends).await.into_iter().for_each(|appended| drop(appended.unwrap()));
@@ -158,11 +158,11 @@ async fn foreign_reader_delays_no_append_and_is_reported() {
     assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
     drop(reader);
     let begun = Instant::now();
-    while store.log.warning().is_some() {
+    while store.maintenance.warning().is_some() {
         assert!(begun.elapsed() < DEADLINE, "{} MiB", largest_used.load(Ordering::Relaxed) >> 20);
-        store.log.probe().await.unwrap();
+        store.maintenance.probe().await.unwrap();
     }
-    store.log.probe().await.unwrap();
-    store.log.close().await;
+    store.maintenance.probe().await.unwrap();
+    store.maintenance.close().await;
     assert!(largest_used.load(Ordering::Relaxed) < 64 << 20, "it was restarted");
 }

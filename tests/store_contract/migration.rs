@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use docrelay::app::data::DataDirectory;
 use docrelay::domain::{ClientRef, Disposition, Endpoint, NotificationState, QueueKey, Secret, Status, Vendor};
-use docrelay::store::sqlite::{Options, SqliteStore};
+use docrelay::store::sqlite::{SqliteOptions, SqliteStore};
 use docrelay::store::{AppendOutcome, DeliveryQuery, DeliveryState, DocumentQuery, DuplicateRule, NewEvent, Store};
 use rusqlite::Connection;
 
@@ -27,7 +27,7 @@ fn open(files: &SqliteFiles) -> Store {
     std::io::Write::write_all(&mut file, &key).unwrap();
     Connection::open(files.path()).unwrap().execute_batch(DUMP).unwrap();
     let seal = DataDirectory::open(&directory).unwrap().seal().unwrap();
-    SqliteStore::open(Options { seal: Arc::clone(&seal), ..files.options(None) }).unwrap()
+    SqliteStore::open(SqliteOptions { seal: Arc::clone(&seal), ..files.options(None) }).unwrap()
 }
 
 /// A client of the database, which has its own time of creation.
@@ -155,15 +155,15 @@ async fn migrated_database_without_marker_changes_the_epoch() {
     let files = SqliteFiles::new();
     let store = open(&files);
     assert_eq!(store.log.epoch().to_string(), "3299ba4f07864");
-    store.log.close().await;
+    store.maintenance.close().await;
     let directory = files.path().parent().map(Path::to_path_buf).unwrap();
     let reopen = || {
         let seal = DataDirectory::open(&directory).unwrap().seal().unwrap();
-        SqliteStore::open(Options { seal, ..files.options(None) }).unwrap()
+        SqliteStore::open(SqliteOptions { seal, ..files.options(None) }).unwrap()
     };
     let store = reopen();
     assert_eq!(store.log.epoch().to_string(), "3299ba4f07864", "its marker was written");
-    store.log.close().await;
+    store.maintenance.close().await;
     std::fs::remove_file(directory.join("docrelay.db.run")).unwrap();
     assert_ne!(reopen().log.epoch().to_string(), "3299ba4f07864");
 }

@@ -36,7 +36,7 @@ pub(crate) async fn notifications_survive_a_reopen(factory: impl StoreFactory) {
     store.registry.remove_notification(&id("a"), "m").await.unwrap();
     for reopened in [false, true] {
         let store = if reopened {
-            store.log.close().await;
+            store.maintenance.close().await;
             factory.open(retention()).await
         } else {
             store.clone()
@@ -77,7 +77,7 @@ pub(crate) async fn default_notification_is_unique_per_client(factory: impl Stor
     }
     let before = notifications_of(&store, "a")[0].clone();
     store.registry.update_notification(&id("a"), &before, default_notification("one", Format::Baidu)).await.unwrap();
-    store.log.close().await;
+    store.maintenance.close().await;
     let store = factory.open(retention()).await;
     assert_eq!(defaults(&store, "a"), ["one"]);
     let no_more = Notification { is_default: false, ..default_notification("one", Format::Baidu) };
@@ -102,7 +102,7 @@ pub(crate) async fn changed_notification_keeps_name_and_list_position(factory: i
         .unwrap();
     let expected = [changed, Notification { state: NotificationState::Disabled, ..full_notification("two") }];
     assert_eq!(notifications_of(&store, "a"), expected);
-    store.log.close().await;
+    store.maintenance.close().await;
     assert_eq!(notifications_of(&factory.open(retention()).await, "a"), expected);
 }
 
@@ -163,7 +163,7 @@ pub(crate) async fn removed_notification_fails_pending_and_successor_inherits_no
     assert!(matches!(late, Err(StoreError::NotFound("delivery"))), "{late:?}");
     removed.unwrap();
     // Pruning runs after the removal.
-    store.log.prune(at(3)).await.unwrap();
+    store.maintenance.prune(at(3)).await.unwrap();
     let query = DeliveryQuery { state: Some(DeliveryState::Dead), limit: 2_000, ..DeliveryQuery::default() };
     let dead = store.outbox.deliveries(&id("a"), query.clone()).await.unwrap().items;
     assert_eq!(dead.len(), 1_199);
@@ -208,7 +208,7 @@ pub(crate) async fn removed_client_leaves_no_delivery(factory: impl StoreFactory
     store.registry.add_notification(&id("a"), default_notification("main", Format::Gini)).await.unwrap();
     stored(&store, unkeyed("a", "x", Status::Completed)).await;
     assert_eq!((due(&store, &main, at(0)).await.len(), due(&store, &app, at(0)).await.len()), (1, 0));
-    store.log.prune(at(0)).await.unwrap();
+    store.maintenance.prune(at(0)).await.unwrap();
     let all =
         store.outbox.deliveries(&id("a"), DeliveryQuery { limit: 9, ..DeliveryQuery::default() }).await.unwrap().items;
     assert_eq!(all.len(), 1);

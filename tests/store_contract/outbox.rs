@@ -79,7 +79,7 @@ pub(crate) async fn deliveries_are_stored_with_event_and_survive_reopen(factory:
     let first = due(&store, &main, at(0)).await;
     for reopened in [false, true] {
         let store = if reopened {
-            store.log.close().await;
+            store.maintenance.close().await;
             factory.open(retention()).await
         } else {
             store.clone()
@@ -207,7 +207,7 @@ pub(crate) async fn all_queues_are_reported_after_opening_and_rescan(factory: im
     let url = |number: usize| format!("https://h{number}.example.com/");
     let registrations = (0..600).map(|number| registration(&format!("x{number}"), route_to_callback(&url(number))));
     futures::future::join_all(registrations.map(|event| store.log.append(event))).await;
-    store.log.close().await;
+    store.maintenance.close().await;
     let store = factory.open(retention()).await;
     for round in 0..2 {
         let mut found = std::collections::BTreeSet::new();
@@ -272,7 +272,7 @@ pub(crate) async fn making_queue_due_keeps_document_order(factory: impl StoreFac
     assert!(due_all(&store, &main).await.is_empty());
     store.outbox.make_due(&main, at(10)).await.unwrap();
     // Pruning runs after the last slice.
-    store.log.prune(at(10)).await.unwrap();
+    store.maintenance.prune(at(10)).await.unwrap();
     let mut due_now = due_all(&store, &main).await;
     due_now.sort_unstable();
     assert_eq!(due_now, ids);
@@ -315,7 +315,7 @@ pub(crate) async fn ready_queues_are_reported_once_without_loss(factory: impl St
     assert_eq!(store.outbox.ready().await.unwrap(), std::slice::from_ref(&main), "the next delivery is due");
     store.outbox.retry(&id("a"), ids[0], at(0)).await.unwrap();
     assert_eq!(store.outbox.ready().await.unwrap(), std::slice::from_ref(&main), "a manual retry");
-    store.log.close().await;
+    store.maintenance.close().await;
     let store = factory.open(retention()).await;
     assert_eq!(store.outbox.ready().await.unwrap(), [main], "all queues after opening");
     let (ready, _) = tokio::join!(store.outbox.ready(), stored(&store, new_document("a", 2)));

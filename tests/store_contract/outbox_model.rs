@@ -306,7 +306,7 @@ impl Model {
 
     /// Removes delivered and dead deliveries only, down to the bound.
     async fn prune(&mut self) {
-        self.store.log.prune(self.now).await.unwrap();
+        self.store.maintenance.prune(self.now).await.unwrap();
         let kept: BTreeSet<u64> = self.listed().await.iter().map(|d| d.id).collect();
         let settled = self.deliveries.iter().filter(|d| d.state != DeliveryState::Pending).count() as u64;
         self.deliveries.retain(|d| d.state == DeliveryState::Pending || kept.contains(&d.id));
@@ -353,7 +353,7 @@ fn outbox_behaves_as_its_model() {
                 model.apply(operation).await;
                 model.check().await;
             }
-            model.store.log.close().await;
+            model.store.maintenance.close().await;
         });
         Ok(())
     });

@@ -54,7 +54,7 @@ pub(crate) async fn clients_and_hooks_survive_reopen(factory: impl StoreFactory)
     store.registry.remove_hook(&id("a"), "id-9").await.unwrap();
     for reopened in [false, true] {
         let store = if reopened {
-            store.log.close().await;
+            store.maintenance.close().await;
             factory.open(retention()).await
         } else {
             store.clone()
@@ -110,7 +110,7 @@ pub(crate) async fn changed_hook_keeps_url_and_list_position(factory: impl Store
     store.registry.update_hook(&id("a"), &hook("1"), requested).await.unwrap();
     for reopened in [false, true] {
         let store = if reopened {
-            store.log.close().await;
+            store.maintenance.close().await;
             factory.open(retention()).await
         } else {
             store.clone()
@@ -128,7 +128,7 @@ pub(crate) async fn rotated_client_secret_survives_reopen(factory: impl StoreFac
     // The caller cannot change the time of creation.
     store.registry.update_client(&client("a"), Client { created: at(5), ..rotated.clone() }).await.unwrap();
     assert_eq!(*store.registry.client(&id("a").id).unwrap(), rotated);
-    store.log.close().await;
+    store.maintenance.close().await;
     let store = factory.open(retention()).await;
     assert_eq!(*store.registry.client(&id("a").id).unwrap(), rotated);
 }

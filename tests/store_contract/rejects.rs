@@ -23,7 +23,7 @@ pub(crate) async fn reject_is_stored_completely_and_survives_reopen(factory: imp
     let expected = Reject { id: number, ..reject(1) };
     assert_eq!(store.rejects.get(&id("a"), number).await.unwrap(), Some(expected.clone()));
     assert_eq!(store.rejects.get(&id("b"), number).await.unwrap(), None);
-    store.log.close().await;
+    store.maintenance.close().await;
     let store = factory.open(retention()).await;
     assert_eq!(store.rejects.list(&id("a"), 10, None).await.unwrap().items, [expected]);
     assert!(store.rejects.list(&id("b"), 10, None).await.unwrap().items.is_empty());
@@ -80,7 +80,7 @@ pub(crate) async fn oldest_rejects_are_pruned_by_count_bytes_and_age(factory: im
         store.rejects.list(&id(client), 100, None).await.unwrap().items.iter().rev().map(|reject| reject.id).collect()
     };
     assert_eq!(ids(&store, "a").await, stored_ids[3..], "by count");
-    store.log.close().await;
+    store.maintenance.close().await;
     let store = factory.open(bounds).await;
     stored_ids.push(store.rejects.add(&id("a"), reject(8)).await.unwrap());
     assert_eq!(ids(&store, "a").await, stored_ids[6..], "by bytes");
@@ -90,7 +90,7 @@ pub(crate) async fn oldest_rejects_are_pruned_by_count_bytes_and_age(factory: im
     let large = store.rejects.add(&id("a"), large).await.unwrap();
     assert_eq!(ids(&store, "a").await, [large], "the newest is kept, whatever its size");
     assert_eq!(ids(&store, "b").await, [other], "limits apply to each client separately");
-    store.log.prune(at(3 * DAY)).await.unwrap();
+    store.maintenance.prune(at(3 * DAY)).await.unwrap();
     assert!(
         ids(&store, "a").await.is_empty() && ids(&store, "b").await.is_empty(),
         "a prune removes the newest by age, too"
@@ -127,7 +127,7 @@ pub(crate) async fn unverified_rejects_displace_only_each_other(factory: impl St
     assert_eq!(times(&store).await, verified, "unverified ones make room for verified ones");
     let refused = store.rejects.add(&id("a"), unverified(20)).await;
     assert!(matches!(refused, Err(StoreError::TooMany(_))), "{refused:?}");
-    store.log.close().await;
+    store.maintenance.close().await;
     let store = factory.open(bounds).await;
     assert_eq!(times(&store).await, verified);
 }

@@ -145,9 +145,9 @@ pub(crate) async fn document_pages_hold_events_of_these_documents_only(factory: 
         }
     };
     check(&store, 0).await;
-    store.log.close().await;
+    store.maintenance.close().await;
     let store = factory.open(Retention { max_events: 100, ..retention() }).await;
-    store.log.prune(at(0)).await.unwrap();
+    store.maintenance.prune(at(0)).await.unwrap();
     let pruned_through = all[49].id.sequence;
     let page = store.log.document_events_after(&id("a"), vec![all[0].document], 0, ALL).await.unwrap();
     assert_eq!(page.pruned_through, pruned_through);
@@ -213,7 +213,7 @@ pub(crate) async fn oldest_events_are_pruned_by_count_bytes_and_age(factory: imp
     let mut other = new_document("b", 1);
     other.now = at(9 * DAY);
     stored(&store, other).await;
-    store.log.close().await;
+    store.maintenance.close().await;
     let bounds = [
         (Retention { max_event_age: Duration::from_secs(86_400 * 7), ..retention() }, 3),
         (Retention { max_events: 6, ..retention() }, 1),
@@ -222,17 +222,17 @@ pub(crate) async fn oldest_events_are_pruned_by_count_bytes_and_age(factory: imp
     let (now, mut gone) = (at(9 * DAY + DAY / 2), 0);
     for (bounds, more) in bounds {
         let store = factory.open(bounds).await;
-        assert_eq!(store.log.prune(now).await.unwrap(), more);
+        assert_eq!(store.maintenance.prune(now).await.unwrap(), more);
         gone += more as usize;
         let page = store.log.events_after(&id("a"), 0, ALL).await.unwrap();
         assert_eq!(page.events.iter().map(|event| event.id.sequence).collect::<Vec<_>>(), all[gone..]);
         assert_eq!(page.pruned_through, all[gone - 1]);
         assert!(store.log.raw_request(&id("a"), page.pruned_through).await.unwrap().is_none());
         assert!(store.log.raw_request(&id("a"), all[gone]).await.unwrap().is_some());
-        assert_eq!(store.log.prune(now).await.unwrap(), 0, "nothing more");
+        assert_eq!(store.maintenance.prune(now).await.unwrap(), 0, "nothing more");
         let page = store.log.events_after(&id("b"), 0, ALL).await.unwrap();
         assert_eq!((page.events.len(), page.pruned_through), (1, 0), "limits apply to each client separately");
-        store.log.close().await;
+        store.maintenance.close().await;
     }
 }
 
@@ -242,11 +242,11 @@ pub(crate) async fn sequences_are_not_reused_after_full_prune(factory: impl Stor
         store.log.append(new_document("a", number)).await.unwrap();
     }
     let (epoch, head) = (store.log.epoch(), store.log.head());
-    assert_eq!(store.log.prune(at(365 * DAY)).await.unwrap(), 1_200);
+    assert_eq!(store.maintenance.prune(at(365 * DAY)).await.unwrap(), 1_200);
     assert_eq!(sequences(&store, "a").await, [0; 0]);
     let page = store.log.events_after(&id("a"), 0, ALL).await.unwrap();
     assert_eq!((page.through, page.pruned_through), (head, head));
-    store.log.close().await;
+    store.maintenance.close().await;
     let store = factory.open(retention()).await;
     assert_eq!((store.log.epoch(), store.log.head()), (epoch, head));
     assert!(stored(&store, new_document("a", 1)).await.id.sequence > head);
@@ -255,7 +255,7 @@ pub(crate) async fn sequences_are_not_reused_after_full_prune(factory: impl Stor
 pub(crate) async fn append_succeeds_during_prune(factory: impl StoreFactory) {
     let store = store_with(&factory, Retention { max_events: 10, ..retention() }, &["a"]).await;
     futures::future::join_all((0..3_000).map(|number| store.log.append(new_document("a", number)))).await;
-    let (pruned, event) = tokio::join!(store.log.prune(at(0)), stored(&store, new_document("a", 3_000)));
+    let (pruned, event) = tokio::join!(store.maintenance.prune(at(0)), stored(&store, new_document("a", 3_000)));
     assert!(pruned.unwrap() >= 2_990);
     let left = sequences(&store, "a").await;
     assert_eq!(left.last(), Some(&event.id.sequence));
@@ -290,12 +290,12 @@ pub(crate) async fn events_with_future_time_are_pruned_with_their_successors(fac
         append(number, day * DAY).await.unwrap();
     }
     assert_eq!(
-        store.log.prune(at(8 * DAY)).await.unwrap(),
+        store.maintenance.prune(at(8 * DAY)).await.unwrap(),
         1,
         "the event of the other client; the successors of the rest are too young"
     );
-    assert_eq!(store.log.prune(at(9 * DAY - 1)).await.unwrap(), 1_301);
-    assert_eq!(store.log.prune(at(9 * DAY + 1)).await.unwrap(), 1);
+    assert_eq!(store.maintenance.prune(at(9 * DAY - 1)).await.unwrap(), 1_301);
+    assert_eq!(store.maintenance.prune(at(9 * DAY + 1)).await.unwrap(), 1);
     assert_eq!(sequences(&store, "a").await.len(), 1);
 }
 
@@ -306,10 +306,14 @@ pub(crate) async fn slow_clock_prunes_no_newer_events(factory: impl StoreFactory
         let mut new_event = new_document("a", number);
         new_event.now = now;
         stored(&store, new_event).await;
-        assert_eq!(store.log.prune(now).await.unwrap(), 0);
+        assert_eq!(store.maintenance.prune(now).await.unwrap(), 0);
     }
-    assert_eq!(store.log.prune(at(7 * DAY)).await.unwrap(), 0);
-    assert_eq!(store.log.prune(at(7 * DAY + 1)).await.unwrap(), 2, "the first, and the second once it is the oldest");
+    assert_eq!(store.maintenance.prune(at(7 * DAY)).await.unwrap(), 0);
+    assert_eq!(
+        store.maintenance.prune(at(7 * DAY + 1)).await.unwrap(),
+        2,
+        "the first, and the second once it is the oldest"
+    );
 }
 
 pub(crate) async fn prune_completes_under_constant_load(factory: impl StoreFactory) {
@@ -326,7 +330,7 @@ pub(crate) async fn prune_completes_under_constant_load(factory: impl StoreFacto
         wave(number).await;
     }
     // Twice as many events as there are to prune, unless pruning ends first.
-    let mut pruning = store.log.prune(at(0));
+    let mut pruning = store.maintenance.prune(at(0));
     for number in 10..30 {
         let mut arriving = wave(number);
         if let Either::Left((pruned, _)) = futures::future::select(&mut pruning, &mut arriving).await {
@@ -349,13 +353,13 @@ pub(crate) async fn history_bounds_hold_without_pruning_pass(factory: impl Store
             stored(&store, new_event).await;
         }
         // The slice after a batch has ended before the next one.
-        store.log.probe().await.unwrap();
-        store.log.probe().await.unwrap();
+        store.maintenance.probe().await.unwrap();
+        store.maintenance.probe().await.unwrap();
         assert!(sequences(&store, "many").await.len() <= 50);
         assert_eq!(sequences(&store, "large").await.len(), 3);
     }
     let page = store.log.events_after(&id("many"), 0, ALL).await.unwrap();
-    assert_eq!(page.events.len() as u64 + store.log.prune(at(0)).await.unwrap(), 1_000 + 40 - 3);
+    assert_eq!(page.events.len() as u64 + store.maintenance.prune(at(0)).await.unwrap(), 1_000 + 40 - 3);
 }
 
 pub(crate) async fn largest_client_is_pruned_beyond_total_bytes(factory: impl StoreFactory) {
@@ -367,8 +371,8 @@ pub(crate) async fn largest_client_is_pruned_beyond_total_bytes(factory: impl St
         new_event.raw = Some(raw(&"x".repeat(10_000)));
         stored(&store, new_event).await;
     }
-    store.log.probe().await.unwrap();
-    store.log.probe().await.unwrap();
+    store.maintenance.probe().await.unwrap();
+    store.maintenance.probe().await.unwrap();
     let left = sequences(&store, "large").await.len();
     assert!((90..=97).contains(&left), "{left} events of about 10 kB");
     assert_eq!(sequences(&store, "small").await, [small], "the oldest of all");
@@ -381,7 +385,7 @@ pub(crate) async fn titles_count_in_history_bytes(factory: impl StoreFactory) {
         let mut new_event = new_document("a", number);
         new_event.update.title = Some("t".repeat(1_000));
         stored(&store, new_event).await;
-        store.log.prune(at(0)).await.unwrap();
+        store.maintenance.prune(at(0)).await.unwrap();
     }
     let query = DocumentQuery { limit: 1_000, ..DocumentQuery::default() };
     let documents = store.log.documents(&id("a"), query).await.unwrap().documents;

@@ -49,7 +49,7 @@ pub(crate) async fn event_goes_to_named_else_default_notification(factory: impl 
     let named = stored(&store, registration("x", route_to_notification("other"))).await.id.sequence;
     let unknown = stored(&store, registration("y", route_to_notification("unknown"))).await.id.sequence;
     let plain = stored(&store, unkeyed("a", "z", Status::Completed)).await.id.sequence;
-    store.log.close().await;
+    store.maintenance.close().await;
     let store = factory.open(retention()).await;
     let later = stored(&store, unkeyed("a", "x", Status::Completed)).await.id.sequence;
     assert_eq!(due_events(&store, &notification_queue("a", "main"), at(0)).await, [unknown, plain]);
@@ -128,7 +128,7 @@ pub(crate) async fn late_route_gets_latest_event_once(factory: impl StoreFactory
     // Each destination is kept until it is set again: the callback still applies.
     let latest = stored(&store, keyed("a", "x", Status::Error, "k")).await.id.sequence;
     assert_eq!(due_events(&store, &app, at(0)).await, [latest]);
-    store.log.close().await;
+    store.maintenance.close().await;
     let store = factory.open(retention()).await;
     assert_eq!(due_events(&store, &app, at(0)).await, [latest]);
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use docrelay::domain::{Format, Status};
-use docrelay::store::sqlite::{OpenError, Options, SqliteStore};
+use docrelay::store::sqlite::{OpenError, SqliteOptions, SqliteStore};
 use docrelay::store::{DeliveryQuery, DeliveryState, GivenUp, Retention, Store, StoreError};
 use futures::FutureExt;
 use rusqlite::Connection;
@@ -44,7 +44,7 @@ async fn files_contain_no_plaintext_secret() {
     stored(&store, new_document("a", 1)).await;
     for closed in [false, true] {
         if closed {
-            store.log.close().await;
+            store.maintenance.close().await;
         }
         let bytes = bytes(&files.path());
         assert!(holds(&bytes, "job-1"), "the search finds plaintext");
@@ -73,7 +73,7 @@ async fn files_are_readable_by_owner_only() {
     assert_eq!(seen, 5, "the database, -wal, -shm, .lock and .run");
 }
 
-fn refusal(options: Options) -> OpenError {
+fn refusal(options: SqliteOptions) -> OpenError {
     match SqliteStore::open(options) {
         Ok(_) => panic!("it opened"),
         Err(error) => {
@@ -100,14 +100,14 @@ async fn foreign_file_is_refused_and_left_unchanged() {
     Connection::open(files.path()).unwrap().execute_batch("CREATE TABLE recipes (name)").unwrap();
     assert!(matches!(refusal(files.options(None)), OpenError::Foreign(_)));
 
-    let options = Options { path: files.path().join("docrelay.db"), ..files.options(None) };
+    let options = SqliteOptions { path: files.path().join("docrelay.db"), ..files.options(None) };
     assert!(matches!(refusal(options), OpenError::Unusable { .. }), "a file in place of the directory");
 }
 
 #[tokio::test]
 async fn newer_schema_version_is_refused() {
     let files = SqliteFiles::new();
-    files.open(retention()).await.log.close().await;
+    files.open(retention()).await.maintenance.close().await;
     Connection::open(files.path()).unwrap().execute_batch("PRAGMA user_version = 1000").unwrap();
     assert!(matches!(refusal(files.options(None)), OpenError::Newer { found: 1000, .. }));
 }
@@ -115,12 +115,12 @@ async fn newer_schema_version_is_refused() {
 #[tokio::test]
 async fn secrets_do_not_open_with_another_key() {
     let files = SqliteFiles::new();
-    store_with(&files, retention(), &["a"]).await.log.close().await;
-    let other = Options { seal: Arc::new(Mask(1)), ..files.options(None) };
+    store_with(&files, retention(), &["a"]).await.maintenance.close().await;
+    let other = SqliteOptions { seal: Arc::new(Mask(1)), ..files.options(None) };
     assert!(matches!(refusal(other), OpenError::Sealed { .. }));
     // A sealed secret that was copied to another row does not open either.
     let store = store_with(&files, retention(), &["b"]).await;
-    store.log.close().await;
+    store.maintenance.close().await;
     let sql = "UPDATE client SET secrets = (SELECT secrets FROM client WHERE name = 'a') WHERE name = 'b'";
     assert_eq!(Connection::open(files.path()).unwrap().execute(sql, []).unwrap(), 1);
     assert!(matches!(refusal(files.options(None)), OpenError::Sealed { .. }));
@@ -132,8 +132,8 @@ async fn second_process_cannot_open_the_database() {
     let files = SqliteFiles::new();
     let store = files.open(retention()).await;
     assert!(matches!(refusal(files.options(None)), OpenError::Locked(_)));
-    store.log.close().await;
-    files.open(retention()).await.log.close().await;
+    store.maintenance.close().await;
+    files.open(retention()).await.maintenance.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -146,12 +146,12 @@ async fn failed_write_is_refused_and_next_succeeds() {
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let refused = futures::future::join_all((2..20).map(|number| store.log.append(new_document("a", number)))).await;
     assert!(refused.iter().all(|answer| matches!(answer, Err(StoreError::Unavailable(_)))), "{refused:?}");
-    assert!(matches!(store.log.probe().await, Err(StoreError::Unavailable(_))));
+    assert!(matches!(store.maintenance.probe().await, Err(StoreError::Unavailable(_))));
     assert!(matches!(store.registry.remove_client(&id("a").id).await, Err(StoreError::Unavailable(_))));
-    assert!(matches!(store.log.prune(at(0)).await, Err(StoreError::Unavailable(_))));
+    assert!(matches!(store.maintenance.prune(at(0)).await, Err(StoreError::Unavailable(_))));
     assert_eq!(sequences(&store, "a").await, [before], "reads still succeed");
     other.execute_batch("COMMIT").unwrap();
-    store.log.probe().await.unwrap();
+    store.maintenance.probe().await.unwrap();
     assert_eq!(stored(&store, new_document("a", 2)).await.id.sequence, before + 1);
     assert_eq!(sequences(&store, "a").await, [before, before + 1]);
 }
@@ -169,7 +169,7 @@ async fn interrupted_client_removal_completes_on_reopen() {
     store.registry.add_notification(&id("a"), default_notification("main", Format::Gini)).await.unwrap();
     stored(&store, registration("x", route_to_callback("https://app.example.com/"))).await;
     let other = stored(&store, new_document("b", 1)).await.id.sequence;
-    store.log.close().await;
+    store.maintenance.close().await;
     // The state after a power failure right after the removal was committed.
     let db = Connection::open(files.path()).unwrap();
     assert_eq!(db.execute("UPDATE client SET name = NULL, secrets = x'' WHERE name = 'a'", []).unwrap(), 1);
@@ -177,9 +177,9 @@ async fn interrupted_client_removal_completes_on_reopen() {
     let store = files.open(retention()).await;
     assert!(store.registry.client(&id("a").id).is_none());
     // Pruning runs after the removal, so its result means that both have completed.
-    assert_eq!(store.log.prune(at(0)).await.unwrap(), 0);
+    assert_eq!(store.maintenance.prune(at(0)).await.unwrap(), 0);
     assert_eq!(sequences(&store, "b").await, [other]);
-    store.log.close().await;
+    store.maintenance.close().await;
     let db = Connection::open(files.path()).unwrap();
     for (table, left) in [
         ("client", 1),
@@ -203,7 +203,7 @@ async fn interrupted_notification_removal_completes_on_reopen() {
     let store = store_with(&files, retention(), &["a"]).await;
     store.registry.add_notification(&id("a"), default_notification("main", Format::Gini)).await.unwrap();
     futures::future::join_all((0..1_200).map(|number| store.log.append(new_document("a", number)))).await;
-    store.log.close().await;
+    store.maintenance.close().await;
     // The state after a power failure right after the removal was committed.
     let db = Connection::open(files.path()).unwrap();
     let sql = "UPDATE notification SET definition = x'', removed = ?1";
@@ -214,12 +214,12 @@ async fn interrupted_notification_removal_completes_on_reopen() {
     assert!(store.outbox.ready().now_or_never().is_none(), "none of its queues is reported");
     store.registry.add_notification(&id("a"), default_notification("other", Format::Gini)).await.unwrap();
     // Pruning runs after the removal, so its result means that both have completed.
-    store.log.prune(at(0)).await.unwrap();
+    store.maintenance.prune(at(0)).await.unwrap();
     let query = DeliveryQuery { state: Some(DeliveryState::Dead), limit: 2_000, ..DeliveryQuery::default() };
     assert_eq!(store.outbox.deliveries(&id("a"), query).await.unwrap().items.len(), 1_200);
     assert_eq!(store.outbox.backlog().await.unwrap().pending, 0);
     assert!(due(&store, &notification_queue("a", "other"), at(0)).await.is_empty());
-    store.log.close().await;
+    store.maintenance.close().await;
     let db = Connection::open(files.path()).unwrap();
     let left: i64 = db.query_row("SELECT count(*) FROM notification", [], |row| row.get(0)).unwrap();
     assert_eq!(left, 1);
@@ -275,7 +275,7 @@ async fn wal_is_bounded_and_reset_under_load() {
     }
     assert!(was_reset.load(Ordering::Relaxed));
     assert!(largest.load(Ordering::Relaxed) < 512 << 20, "{} bytes", largest.load(Ordering::Relaxed));
-    store.log.close().await;
+    store.maintenance.close().await;
     let left = std::fs::metadata(format!("{}-wal", files.path().display())).map_or(0, |file| file.len());
     assert_eq!(left, 0, "closing resets it");
 }
@@ -290,7 +290,7 @@ async fn on_commit_reports_each_transaction() {
     store.registry.add_client(crate::factory::client("a")).await.unwrap();
     stored(&store, new_document("a", 1)).await;
     store.log.append(new_document("a", 1)).await.unwrap();
-    store.log.close().await;
+    store.maintenance.close().await;
     let reports = reports.lock().unwrap();
     let counts: Vec<_> = reports.iter().map(|report| (report.commands, report.events, report.committed)).collect();
     assert_eq!(counts, [(1, 1, true), (1, 0, true)]);
@@ -302,7 +302,7 @@ async fn given_up_deliveries_are_reported() {
     let files = SqliteFiles::new();
     let counts = Arc::new(Mutex::new(Vec::new()));
     let counted = counts.clone();
-    let options = Options {
+    let options = SqliteOptions {
         retention: Retention { max_pending: 2, max_pending_age: Duration::from_secs(60), ..retention() },
         on_given_up: Some(Arc::new(move |reason, count| counted.lock().unwrap().push((reason, count)))),
         ..files.options(None)
@@ -311,8 +311,8 @@ async fn given_up_deliveries_are_reported() {
     store.registry.add_client(crate::factory::client("a")).await.unwrap();
     store.registry.add_notification(&id("a"), default_notification("main", Format::Gini)).await.unwrap();
     futures::future::join_all((0..5).map(|number| store.log.append(new_document("a", number)))).await;
-    store.log.prune(at(60_001)).await.unwrap();
-    store.log.close().await;
+    store.maintenance.prune(at(60_001)).await.unwrap();
+    store.maintenance.close().await;
     let counts = counts.lock().unwrap();
     let sum = |reason| counts.iter().filter(|(other, _)| *other == reason).map(|(_, count)| count).sum::<u64>();
     assert_eq!((sum(GivenUp::OverLimit), sum(GivenUp::Expired)), (3, 2));

@@ -5,7 +5,7 @@ use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
 use docrelay::store::StoreError;
-use docrelay::store::sqlite::{Options, SqliteStore};
+use docrelay::store::sqlite::{SqliteOptions, SqliteStore};
 
 use crate::factory::{SqliteFiles, client, new_document, retention, sequences, store_with, stored};
 
@@ -27,10 +27,10 @@ fn reads_succeed_while_blocking_threads_are_busy() {
 }
 
 /// Opens a store whose threads are watched; returns the names of those that ended.
-fn watched(options: Options) -> (docrelay::store::Store, std::sync::mpsc::Receiver<String>) {
+fn watched(options: SqliteOptions) -> (docrelay::store::Store, std::sync::mpsc::Receiver<String>) {
     let (sender, ended) = sync_channel(16);
     let on_thread_end = Some(Arc::new(move |name: &str| sender.send(name.to_owned()).unwrap_or_default()) as _);
-    (SqliteStore::open(Options { on_thread_end, ..options }).unwrap(), ended)
+    (SqliteStore::open(SqliteOptions { on_thread_end, ..options }).unwrap(), ended)
 }
 
 #[tokio::test]
@@ -41,14 +41,14 @@ async fn panicking_writer_is_reported_by_name() {
     store.log.append(new_document("a", 1)).await.unwrap();
     assert_eq!(ended.recv_timeout(Duration::from_secs(20)).unwrap(), "store-writer");
     assert!(matches!(store.log.append(new_document("a", 2)).await, Err(StoreError::Stopped)));
-    store.log.close().await;
+    store.maintenance.close().await;
 }
 
 #[tokio::test]
 async fn every_thread_ends_with_closed_store() {
     let files = SqliteFiles::new();
     let (store, ended) = watched(files.options(None));
-    store.log.close().await;
+    store.maintenance.close().await;
     let mut names: Vec<_> = (0..6).map(|_| ended.recv_timeout(Duration::from_secs(20)).unwrap()).collect();
     names.sort_unstable();
     let readers = ["store-reader-0", "store-reader-1", "store-reader-2", "store-reader-3"];

@@ -17,7 +17,7 @@ use futures::future::BoxFuture;
 use http::Method;
 
 use super::guard::Resolver;
-use super::{Options, ReqwestClient};
+use super::{HttpClientOptions, ReqwestClient};
 use crate::delivery::{HttpError, HttpExchange, HttpResponse};
 use crate::vendor::OutgoingRequest;
 
@@ -44,9 +44,9 @@ impl Resolver for Script {
     }
 }
 
-fn options(timeout: Duration, open: &[&str]) -> Options {
+fn options(timeout: Duration, open: &[&str]) -> HttpClientOptions {
     let allow_private = open.iter().map(|range| range.parse().expect("a range")).collect();
-    Options { timeout, allow_private, dns_servers: Vec::new(), max_kept_connections: 64 }
+    HttpClientOptions { timeout, allow_private, dns_servers: Vec::new(), max_kept_connections: 64 }
 }
 
 /// A client that may call servers on this machine.

@@ -38,7 +38,7 @@ pub(in crate::http) struct Peer(pub(in crate::http) SocketAddr);
 
 /// Limits of one connection.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub struct ConnectionLimits {
     /// Limit of a request's head; values below 8 KiB count as 8 KiB.
     pub max_header_bytes: usize,
     /// How long a request's head may take from its first byte.
@@ -57,7 +57,7 @@ pub(in crate::http) struct Connection {
     pub(in crate::http) socket: TcpStream,
     pub(in crate::http) peer: SocketAddr,
     pub(in crate::http) permit: ConnectionPermit,
-    pub(in crate::http) options: Options,
+    pub(in crate::http) limits: ConnectionLimits,
     /// Where streams go.
     pub(in crate::http) workers: StreamWorkers,
     /// Ends the connection after the request that is running.
@@ -78,13 +78,13 @@ impl Connection {
         B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<BoxError>,
     {
-        let Self { socket, peer, permit, options, workers, stop, slow_responses } = self;
-        set_socket_options(&socket, options.write_timeout);
+        let Self { socket, peer, permit, limits, workers, stop, slow_responses } = self;
+        set_socket_options(&socket, limits.write_timeout);
         let takeover = Takeover::default();
         let exchanges = Exchanges::default();
-        let timeouts = RequestTimeouts { header: options.header_timeout, keep_alive: options.keep_alive_timeout };
+        let timeouts = RequestTimeouts { header: limits.header_timeout, keep_alive: limits.keep_alive_timeout };
         let deadline = RequestDeadline::new(timeouts, exchanges.clone());
-        let write_timeouts = WriteTimeouts { stall: options.write_timeout, response: options.response_timeout };
+        let write_timeouts = WriteTimeouts { stall: limits.write_timeout, response: limits.response_timeout };
         let io = StallTimeoutIo::new(socket, write_timeouts, deadline, takeover.clone(), slow_responses);
         let respond = {
             let takeover = takeover.clone();
@@ -98,7 +98,7 @@ impl Connection {
         let mut connection = http1::Builder::new()
             // `RequestDeadline` is the timeout.
             .header_read_timeout(None::<Duration>)
-            .max_buf_size(options.max_header_bytes.max(MIN_HEADER_BYTES))
+            .max_buf_size(limits.max_header_bytes.max(MIN_HEADER_BYTES))
             // A sender may close its side after its request, and still waits for the response.
             .half_close(true)
             .serve_connection(io, respond);

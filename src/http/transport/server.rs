@@ -13,7 +13,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::http::transport::ConnectionPermit;
 use crate::http::transport::acceptor::{AcceptedConnection, Acceptor};
-use crate::http::transport::connection::{self, Connection};
+use crate::http::transport::connection::{Connection, ConnectionLimits};
 use crate::http::transport::workers::StreamWorkers;
 use crate::metrics::Metrics;
 
@@ -22,15 +22,15 @@ const LISTEN_BACKLOG: u32 = 4096;
 
 /// Limits of a server.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub struct ServerOptions {
     /// Open connections; the next one waits in the kernel's queue.
     pub max_connections: usize,
-    pub connection: connection::Options,
+    pub connection: ConnectionLimits,
 }
 
 /// A server over one listener.
 pub struct Server {
-    pub options: Options,
+    pub options: ServerOptions,
     /// Where streams go once their head is written.
     pub workers: StreamWorkers,
     /// Cancelled when the relay stops.
@@ -81,7 +81,7 @@ impl Server {
                 socket,
                 peer,
                 permit: ConnectionPermit::new(permit, &self.metrics),
-                options: self.options.connection.clone(),
+                limits: self.options.connection.clone(),
                 workers: self.workers.clone(),
                 stop: self.stop.clone(),
                 slow_responses: self.metrics.slow_responses.clone(),

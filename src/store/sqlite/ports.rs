@@ -1,8 +1,10 @@
 //! The ports of the store: each method becomes a command of the writer or a read on one of the readers.
 
 mod log;
+mod maintenance;
 mod outbox;
 mod registry;
+mod rejects;
 
 use std::sync::atomic::Ordering;
 

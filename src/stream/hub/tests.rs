@@ -4,7 +4,7 @@ mod positions;
 
 use std::sync::Arc;
 
-use super::{BufferSegment, Fields, Filter, Framing, Hub, HubFull, Lagged, Options, Subscription, WriteBuffer};
+use super::{BufferSegment, Fields, Filter, Framing, Hub, HubFull, HubOptions, Lagged, Subscription, WriteBuffer};
 use crate::domain::{ClientId, Epoch, Event, EventId, SharedEvent, Status, Timestamp};
 use crate::metrics::Disconnect;
 
@@ -41,7 +41,7 @@ fn subscribe(hub: &Hub, name: &str) -> Subscription {
 
 #[test]
 fn subscription_receives_events_of_its_client_only() {
-    let hub = Hub::new(Options::default(), 0);
+    let hub = Hub::new(HubOptions::default(), 0);
     let subscription = subscribe(&hub, "a");
     hub.publish(&[event("a", 1), event("b", 2), event("a", 3)]);
     let mut out = bare();
@@ -51,7 +51,7 @@ fn subscription_receives_events_of_its_client_only() {
 
 #[test]
 fn adjacent_frames_of_one_batch_merge_into_one_segment() {
-    let hub = Hub::new(Options::default(), 0);
+    let hub = Hub::new(HubOptions::default(), 0);
     let subscription = subscribe(&hub, "a");
     hub.publish(&[event("a", 1), event("a", 2)]);
     hub.publish(&[event("a", 3)]);
@@ -81,7 +81,7 @@ fn control_text_and_last_chunk_follow_the_framing() {
 
 #[test]
 fn gini_fields_and_filter_apply_per_subscription() {
-    let hub = Hub::new(Options::default(), 0);
+    let hub = Hub::new(HubOptions::default(), 0);
     let subscription = subscribe(&hub, "a");
     hub.publish(&[event("a", 1), event("a", 2)]);
     let filter = Filter { statuses: Some(vec![Status::Error]), ..Filter::default() };
@@ -95,7 +95,7 @@ fn gini_fields_and_filter_apply_per_subscription() {
 // Rule 8: no queue grows for a slow follower.
 #[test]
 fn subscription_behind_the_ring_gets_lagged() {
-    let hub = Hub::new(Options { ring_events: 2, ..Options::default() }, 0);
+    let hub = Hub::new(HubOptions { ring_events: 2, ..HubOptions::default() }, 0);
     let subscription = subscribe(&hub, "a");
     hub.publish(&[event("a", 1), event("a", 2), event("a", 3)]);
     assert_eq!(subscription.collect(0, None, 1 << 20, &mut bare()), Err(Lagged));
@@ -106,7 +106,7 @@ fn subscription_behind_the_ring_gets_lagged() {
 
 #[test]
 fn events_published_before_subscribing_are_in_the_log_only() {
-    let hub = Hub::new(Options::default(), 0);
+    let hub = Hub::new(HubOptions::default(), 0);
     hub.publish(&[event("a", 1)]);
     let subscription = subscribe(&hub, "a");
     assert_eq!(subscription.collect(0, None, 1 << 20, &mut bare()), Err(Lagged));
@@ -115,7 +115,7 @@ fn events_published_before_subscribing_are_in_the_log_only() {
 
 #[test]
 fn collect_stops_at_its_byte_limit() {
-    let hub = Hub::new(Options::default(), 0);
+    let hub = Hub::new(HubOptions::default(), 0);
     let subscription = subscribe(&hub, "a");
     hub.publish(&(1..=100).map(|n| event("a", n)).collect::<Vec<_>>());
     let mut out = bare();
@@ -128,7 +128,7 @@ fn collect_stops_at_its_byte_limit() {
 // Rule 12: the hub forgets clients without followers.
 #[test]
 fn last_unsubscribe_removes_the_entry_of_the_client() {
-    let hub = Hub::new(Options { max_followers: 3, max_followers_per_client: 2, ..Options::default() }, 0);
+    let hub = Hub::new(HubOptions { max_followers: 3, max_followers_per_client: 2, ..HubOptions::default() }, 0);
     let of_one_client = [subscribe(&hub, "a"), subscribe(&hub, "a")];
     assert_eq!(hub.subscribe(&client("a"), now()).err(), Some(HubFull::Client));
     let other = subscribe(&hub, "b");
@@ -140,7 +140,7 @@ fn last_unsubscribe_removes_the_entry_of_the_client() {
 
 #[test]
 fn largest_lag_is_listed_first() {
-    let hub = Hub::new(Options::default(), 0);
+    let hub = Hub::new(HubOptions::default(), 0);
     let (fast, slow) = (subscribe(&hub, "a"), subscribe(&hub, "a"));
     hub.publish(&[event("a", 1), event("a", 7)]);
     fast.record_position(7);
@@ -152,7 +152,7 @@ fn largest_lag_is_listed_first() {
 /// A scrape of `/metrics` must not wait for, or slow down, the rings: the lag of 10 000 followers needs none of them.
 #[test]
 fn largest_lag_is_known_without_any_ring_lock() {
-    let hub = Hub::new(Options::default(), 0);
+    let hub = Hub::new(HubOptions::default(), 0);
     let followers = [subscribe(&hub, "a"), subscribe(&hub, "a"), subscribe(&hub, "b")];
     hub.publish(&[event("a", 1), event("b", 2), event("a", 7)]);
     for (follower, position) in followers.iter().zip([7, 3, 1]) {
@@ -167,7 +167,7 @@ fn largest_lag_is_known_without_any_ring_lock() {
 #[test]
 fn rings_of_quiet_clients_shrink_when_clients_become_many() {
     const RING_BYTES: usize = 1 << 20;
-    let hub = Hub::new(Options { ring_bytes: RING_BYTES, ..Options::default() }, 0);
+    let hub = Hub::new(HubOptions { ring_bytes: RING_BYTES, ..HubOptions::default() }, 0);
     let large = |of: &str, sequence, bytes: usize| {
         let event = Event { json: "x".repeat(bytes).into(), ..(*event(of, sequence)).clone() };
         Arc::new(event)
@@ -204,7 +204,7 @@ fn rings_of_quiet_clients_shrink_when_clients_become_many() {
 
 #[test]
 fn shrunk_ring_does_not_share_memory_with_evicted_events() {
-    let hub = Hub::new(Options { ring_bytes: 1_000, ..Options::default() }, 0);
+    let hub = Hub::new(HubOptions { ring_bytes: 1_000, ..HubOptions::default() }, 0);
     let subscription = subscribe(&hub, "a");
     let batch: Vec<SharedEvent> = (1..=10).map(|n| event("a", n)).collect();
     hub.publish(&batch);
@@ -224,7 +224,7 @@ fn shrunk_ring_does_not_share_memory_with_evicted_events() {
 
 #[test]
 fn stopping_hub_ends_streams_and_admits_no_follower() {
-    let hub = Hub::new(Options::default(), 0);
+    let hub = Hub::new(HubOptions::default(), 0);
     let subscription = subscribe(&hub, "a");
     assert_eq!(subscription.end_reason(), None);
     hub.stop();
@@ -235,7 +235,7 @@ fn stopping_hub_ends_streams_and_admits_no_follower() {
 
 #[test]
 fn recreated_client_inherits_neither_ring_nor_revocation() {
-    let hub = Hub::new(Options::default(), 0);
+    let hub = Hub::new(HubOptions::default(), 0);
     let old = subscribe(&hub, "a");
     hub.revoke(&client("a"));
     assert_eq!(old.end_reason(), Some(Disconnect::Revoked));
@@ -255,7 +255,7 @@ fn recreated_client_inherits_neither_ring_nor_revocation() {
 
 #[test]
 fn large_batch_is_split_into_blocks_of_limited_size() {
-    let hub = Hub::new(Options::default(), 0);
+    let hub = Hub::new(HubOptions::default(), 0);
     let subscription = subscribe(&hub, "a");
     let large = |n| {
         let event = Event { json: "x".repeat(40 << 10).into(), ..(*event("a", n)).clone() };

@@ -3,7 +3,7 @@
 use tokio::io::AsyncWriteExt;
 
 use super::servers::{answer, assert_not_called, bind, drive_io, read, receive, until_closed, with_server};
-use super::{LONG, Options, ReqwestClient, SHORT, error, get, local, options, post, response};
+use super::{HttpClientOptions, LONG, ReqwestClient, SHORT, error, get, local, options, post, response};
 use crate::delivery::{HttpClient, HttpError, HttpExchange};
 use crate::vendor::OutgoingRequest;
 
@@ -94,7 +94,7 @@ async fn idle_connection_is_closed_before_servers_close_theirs() {
 
 #[tokio::test]
 async fn connections_beyond_the_limit_of_all_hosts_are_closed_after_their_response() {
-    let options = Options { max_kept_connections: 2, ..options(LONG, &["127.0.0.0/8"]) };
+    let options = HttpClientOptions { max_kept_connections: 2, ..options(LONG, &["127.0.0.0/8"]) };
     let http_client = ReqwestClient::new(options).expect("a client");
     let (mut sockets, mut closed) = (Vec::new(), Vec::new());
     for _ in 0..4 {

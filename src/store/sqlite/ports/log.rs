@@ -1,17 +1,16 @@
-//! The ports of what vendors send: the log of their events, and the rejects, requests that could not be parsed.
+//! The port of the log: appends are commands of the writer, everything else is read.
 
 use std::sync::atomic::Ordering;
 
-use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 
 use crate::domain::{ClientRef, DocumentId, Epoch, SharedEvent, Timestamp};
 use crate::store::sqlite::SqliteStore;
-use crate::store::sqlite::tables::{documents, rejects};
+use crate::store::sqlite::tables::documents;
 use crate::store::sqlite::writer::command::{BatchCommand, BatchItem, CommandReply, WriterCommand};
 use crate::store::{
     AppendOutcome, CommittedBatch, Document, DocumentPage, DocumentQuery, EventCounts, ListPage, Log, LogPage,
-    NewEvent, PageLimit, RawRequest, Reject, RejectStore, StoreFuture,
+    NewEvent, PageLimit, RawRequest, StoreFuture,
 };
 
 impl Log for SqliteStore {
@@ -119,58 +118,5 @@ impl Log for SqliteStore {
             let counts = self.readers.clone().read(move |db| reader.counts(db, since, limit)).await?;
             Ok(self.raise_head(counts.head.sequence, counts))
         })
-    }
-
-    fn probe(&self) -> StoreFuture<'_, ()> {
-        let command = BatchCommand::Probe;
-        Box::pin(self.request(|reply| WriterCommand::Batch(BatchItem { command, reply: CommandReply::Done(reply) })))
-    }
-
-    fn warning(&self) -> Option<&'static str> {
-        self.shared.wal_over_limit.load(Ordering::Relaxed).then_some(
-            "the write-ahead log grows, because another program reads the database, such as a backup: end it",
-        )
-    }
-
-    fn prune(&self, now: Timestamp) -> StoreFuture<'_, u64> {
-        Box::pin(self.request(move |reply| WriterCommand::Prune(now, reply)))
-    }
-
-    fn close(&self) -> BoxFuture<'_, ()> {
-        Box::pin(async move {
-            // Readers first: then the last checkpoint can empty the write-ahead log.
-            self.readers.close().await;
-            self.shared.tails.close();
-            // `Stopped` means that it is closed already.
-            self.request(WriterCommand::Close).await.ok();
-        })
-    }
-}
-
-impl RejectStore for SqliteStore {
-    fn add(&self, client: &ClientRef, reject: Reject) -> StoreFuture<'_, u64> {
-        let command = BatchCommand::AddReject { client: client.clone(), reject: Box::new(reject) };
-        Box::pin(self.request(|reply| WriterCommand::Batch(BatchItem { command, reply: CommandReply::Number(reply) })))
-    }
-
-    fn list(&self, client: &ClientRef, limit: usize, before: Option<u64>) -> StoreFuture<'_, ListPage<Reject>> {
-        let number = self.number(client);
-        Box::pin(async move {
-            let number = number?;
-            self.readers.clone().read(move |db| rejects::list(db, number, limit, before)).await
-        })
-    }
-
-    fn get(&self, client: &ClientRef, id: u64) -> StoreFuture<'_, Option<Reject>> {
-        let number = self.number(client);
-        Box::pin(async move {
-            let number = number?;
-            self.readers.clone().read(move |db| rejects::get(db, number, id)).await
-        })
-    }
-
-    fn remove(&self, client: &ClientRef, id: u64) -> StoreFuture<'_, ()> {
-        let command = BatchCommand::RemoveReject { client: client.clone(), id };
-        Box::pin(self.request(|reply| WriterCommand::Batch(BatchItem { command, reply: CommandReply::Done(reply) })))
     }
 }

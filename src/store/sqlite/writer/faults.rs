@@ -13,7 +13,7 @@ use super::registry_change::RegistryChange;
 use crate::domain::{
     Client, ClientRef, Format, Notification, NotificationState, Secret, Status, Timestamp, Update, Vendor,
 };
-use crate::store::sqlite::{Options, SqliteStore, prepare};
+use crate::store::sqlite::{SqliteOptions, SqliteStore, prepare};
 use crate::store::{
     AppendOutcome, Backlog, DuplicateRule, Log, NewEvent, Outbox, RawRequest, Retention, Seal, StoreError,
 };
@@ -41,7 +41,7 @@ fn client_ref() -> ClientRef {
 
 /// A writer without its thread, and a client in its database.
 fn writer(directory: &tempfile::TempDir) -> (Writer, SqliteStore) {
-    let options = Options {
+    let options = SqliteOptions {
         path: directory.path().join("docrelay.db"),
         retention: Retention {
             max_event_age: std::time::Duration::MAX,

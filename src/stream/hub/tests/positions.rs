@@ -10,7 +10,7 @@ use proptest::prop_oneof;
 use proptest::test_runner::TestCaseError;
 
 use super::super::frame::encode;
-use super::super::{Fields, Filter, Framing, Hub, Lagged, MAX_BYTES_PER_RING, Options, Subscription, WriteBuffer};
+use super::super::{Fields, Filter, Framing, Hub, HubOptions, Lagged, MAX_BYTES_PER_RING, Subscription, WriteBuffer};
 use super::{client, now, text};
 use crate::domain::{DocumentId, Epoch, Event, EventId, SharedEvent, Status};
 
@@ -94,7 +94,7 @@ struct FollowerModel {
 
 struct Model {
     hub: Hub,
-    options: Options,
+    options: HubOptions,
     /// All events of all clients.
     log: Vec<SharedEvent>,
     rings: BTreeMap<usize, RingModel>,
@@ -269,7 +269,7 @@ proptest! {
         ring_bytes in 100..6_000usize,
         steps in prop::collection::vec(step(), 1..120),
     ) {
-        let options = Options { ring_events, ring_bytes, ..Options::default() };
+        let options = HubOptions { ring_events, ring_bytes, ..HubOptions::default() };
         let hub = Hub::new(options.clone(), 0);
         let mut model = Model { hub, options, log: Vec::new(), rings: BTreeMap::new(), followers: Vec::new() };
         for step in steps {

@@ -1,0 +1,27 @@
+//! The port of maintenance: checks, prunes and closes the store as a whole.
+
+use futures::future::BoxFuture;
+
+use super::StoreFuture;
+use crate::domain::Timestamp;
+
+/// What the relay does with the store beside its work: the readiness check, the regular pass over the retention limits, the
+/// end.
+pub trait Maintenance: Send + Sync {
+    /// Commits a small write, to test that the store can accept events.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Stopped`.
+    fn probe(&self) -> StoreFuture<'_, ()>;
+    /// What an operator should know although the store accepts events, as a sentence; `None` normally.
+    fn warning(&self) -> Option<&'static str>;
+    /// Removes what exceeds the [`Retention`](super::Retention) at `now`; returns the number of events that
+    /// were removed since the previous call, also those that exceeded it when they arrived. Other
+    /// writes are served in between.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Stopped`.
+    fn prune(&self, now: Timestamp) -> StoreFuture<'_, u64>;
+    /// Flushes and closes the store. Later calls fail with [`StoreError::Stopped`](super::StoreError::Stopped).
+    fn close(&self) -> BoxFuture<'_, ()>;
+}

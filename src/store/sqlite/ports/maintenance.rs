@@ -1,0 +1,37 @@
+//! The port of maintenance. Closing stops the readers and then the writer.
+
+use std::sync::atomic::Ordering;
+
+use futures::future::BoxFuture;
+
+use crate::domain::Timestamp;
+use crate::store::sqlite::SqliteStore;
+use crate::store::sqlite::writer::command::{BatchCommand, BatchItem, CommandReply, WriterCommand};
+use crate::store::{Maintenance, StoreFuture};
+
+impl Maintenance for SqliteStore {
+    fn probe(&self) -> StoreFuture<'_, ()> {
+        let command = BatchCommand::Probe;
+        Box::pin(self.request(|reply| WriterCommand::Batch(BatchItem { command, reply: CommandReply::Done(reply) })))
+    }
+
+    fn warning(&self) -> Option<&'static str> {
+        self.shared.wal_over_limit.load(Ordering::Relaxed).then_some(
+            "the write-ahead log grows, because another program reads the database, such as a backup: end it",
+        )
+    }
+
+    fn prune(&self, now: Timestamp) -> StoreFuture<'_, u64> {
+        Box::pin(self.request(move |reply| WriterCommand::Prune(now, reply)))
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            // Readers first: then the last checkpoint can empty the write-ahead log.
+            self.readers.close().await;
+            self.shared.tails.close();
+            // `Stopped` means that it is closed already.
+            self.request(WriterCommand::Close).await.ok();
+        })
+    }
+}
