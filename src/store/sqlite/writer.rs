@@ -227,7 +227,8 @@ impl Writer {
                 self.counters = committed.counters;
                 self.shared.head.store(columns::unsigned(self.counters.head), Ordering::Release);
                 self.note_committed(committed.committed, self.counters.time);
-                let events = batch::reply(items, committed.results);
+                let events = batch::new_events(&committed.results);
+                batch::reply(items.into_iter().map(|item| item.reply), committed.results);
                 report.events = events.len();
                 if !events.is_empty() {
                     self.shared.tails.push(&CommittedBatch { events });
@@ -285,7 +286,7 @@ impl Writer {
     }
 
     fn change_registry(&mut self, change: RegistryChange, reply: ReplySender<()>) {
-        match change.apply(&mut self.db, &self.shared.registry, &*self.seal) {
+        match change.apply(&mut self.db, &self.shared.registry, &*self.seal, &|_| Ok(())) {
             Ok(RemainingWork::None) => send(reply, Ok(())),
             Ok(RemainingWork::EraseClient(number)) => {
                 self.jobs.erase_client(number);

@@ -4,7 +4,7 @@ use rusqlite::Connection;
 
 use super::append::append;
 use super::batch_context::{ApplyError, BatchContext, BatchTx};
-use super::command::{BatchCommand, BatchItem, CommandOutput};
+use super::command::{BatchCommand, BatchItem, CommandOutput, CommandReply};
 use super::deliveries;
 use crate::domain::{ClientRef, SharedEvent};
 use crate::store::sqlite::registry_cache::ClientTargets;
@@ -33,14 +33,7 @@ pub(super) fn commit(
     items: &[BatchItem],
 ) -> rusqlite::Result<CommittedItems> {
     let mut tx = BatchTx { write: WriteTx::begin(db)?, counters, context };
-    let mut results = Vec::with_capacity(items.len());
-    for item in items {
-        results.push(match apply(&mut tx, &item.command) {
-            Ok(output) => Ok(output),
-            Err(ApplyError::Refused(error)) => Err(error),
-            Err(ApplyError::Sql(error)) => return Err(error),
-        });
-    }
+    let results = apply_all(&mut tx, items.iter().map(|item| &item.command))?;
     // A batch of duplicates has nothing to write. A probe always writes, so that a full or
     // read-only disk is detected.
     if tx.counters != counters || items.iter().any(|item| matches!(item.command, BatchCommand::Probe)) {
@@ -48,6 +41,25 @@ pub(super) fn commit(
     }
     let counters = tx.counters;
     Ok(CommittedItems { results, counters, committed: tx.write.commit()? })
+}
+
+/// Applies commands; a refused one has written nothing.
+///
+/// # Errors
+/// After an error of SQLite the transaction must not be committed.
+pub(super) fn apply_all<'a>(
+    tx: &mut BatchTx<'_>,
+    commands: impl Iterator<Item = &'a BatchCommand>,
+) -> rusqlite::Result<Vec<Result<CommandOutput, StoreError>>> {
+    let mut results = Vec::with_capacity(commands.size_hint().0);
+    for command in commands {
+        results.push(match apply(tx, command) {
+            Ok(output) => Ok(output),
+            Err(ApplyError::Refused(error)) => Err(error),
+            Err(ApplyError::Sql(error)) => return Err(error),
+        });
+    }
+    Ok(results)
 }
 
 fn apply(tx: &mut BatchTx<'_>, command: &BatchCommand) -> Result<CommandOutput, ApplyError> {
@@ -91,16 +103,20 @@ fn client_number(tx: &BatchTx<'_>, client: &ClientRef) -> Result<i64, StoreError
     tx.context.registry.number(client).ok_or(StoreError::NotFound("client"))
 }
 
-/// Replies after the commit; returns the new events.
-pub(super) fn reply(items: Vec<BatchItem>, results: Vec<Result<CommandOutput, StoreError>>) -> Vec<SharedEvent> {
-    let mut events = Vec::with_capacity(items.len());
-    for (item, result) in items.into_iter().zip(results) {
-        if let Ok(CommandOutput::Appended(AppendOutcome::Stored(event))) = &result {
-            events.push(event.clone());
-        }
-        item.reply.send(result);
+/// The new events among the results.
+pub(super) fn new_events(results: &[Result<CommandOutput, StoreError>]) -> Vec<SharedEvent> {
+    let new = |result: &Result<CommandOutput, StoreError>| match result {
+        Ok(CommandOutput::Appended(AppendOutcome::Stored(event))) => Some(event.clone()),
+        _ => None,
+    };
+    results.iter().filter_map(new).collect()
+}
+
+/// Replies after the commit.
+pub(super) fn reply(replies: impl Iterator<Item = CommandReply>, results: Vec<Result<CommandOutput, StoreError>>) {
+    for (reply, result) in replies.zip(results) {
+        reply.send(result);
     }
-    events
 }
 
 /// Replies when nothing was stored.

@@ -3,6 +3,7 @@
 
 use std::sync::mpsc::SyncSender;
 
+use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
 use super::bulk_update::BulkUpdate;
@@ -38,6 +39,7 @@ pub(crate) struct BatchItem {
     pub(crate) reply: CommandReply,
 }
 
+#[derive(Serialize, Deserialize)]
 pub(crate) enum BatchCommand {
     Append(Box<NewEvent>),
     AddReject {

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use rusqlite::{Connection, TransactionBehavior, params};
+use serde::{Deserialize, Serialize};
 
 use super::bulk_update::RemovedNotification;
+use super::registry_change::BeforeCommit;
 use crate::domain::{ClientRef, NOTIFICATIONS_PER_CLIENT, Notification, NotificationState, Timestamp};
 use crate::store::sqlite::registry_cache::{ClientTargets, RegistryCache};
 use crate::store::sqlite::tables::columns;
@@ -13,6 +15,7 @@ use crate::store::{Seal, StoreError};
 
 /// A change of one client's notifications. They are sealed by the writer, because a change may affect two of them and must
 /// not restore an older version of the other one.
+#[derive(Serialize, Deserialize)]
 pub(crate) enum NotificationEdit {
     Add(Notification),
     /// Compare and swap.
@@ -41,11 +44,13 @@ impl NotificationEdit {
         cache: &RegistryCache,
         seal: &dyn Seal,
         client: &ClientRef,
+        before_commit: BeforeCommit<'_>,
     ) -> Result<Option<RemovedNotification>, StoreError> {
         let targets = cache.targets(client).ok_or(StoreError::NotFound("client"))?;
         let mut notifications = targets.notifications.to_vec();
         let removed = self.edit(targets.number, &mut notifications)?;
-        save(db, seal, &targets, &mut notifications, removed.as_ref()).map_err(|e| columns::unavailable(&e))?;
+        save(db, seal, &targets, &mut notifications, removed.as_ref(), before_commit)
+            .map_err(|e| columns::unavailable(&e))?;
         if let Some(entry) = cache.write().clients.get_mut(&client.id) {
             entry.notifications = Arc::new(notifications);
         }
@@ -121,6 +126,7 @@ fn save(
     targets: &ClientTargets,
     notifications: &mut [NotificationRow],
     removed: Option<&RemovedNotification>,
+    before_commit: BeforeCommit<'_>,
 ) -> rusqlite::Result<()> {
     let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let is_unchanged = |row: &NotificationRow| {
@@ -140,5 +146,6 @@ fn save(
     if let Some(removed) = removed {
         removed.mark(&transaction)?;
     }
+    before_commit(&transaction)?;
     transaction.commit()
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use rusqlite::{Connection, TransactionBehavior, params};
+use serde::{Deserialize, Serialize};
 
 use super::bulk_update::RemovedNotification;
 use super::notification_edit::NotificationEdit;
@@ -13,6 +14,7 @@ use crate::store::{Seal, StoreError};
 
 /// A change of the registry. When the writer applies it, another client may have the id of the client that it is for: then
 /// the client is not found.
+#[derive(Serialize, Deserialize)]
 pub(crate) enum RegistryChange {
     AddClient { client: Client, sealed: Vec<u8> },
     UpdateClient { before: Client, after: Client, sealed: Vec<u8> },
@@ -23,7 +25,11 @@ pub(crate) enum RegistryChange {
     Notifications { client: ClientRef, change: Box<NotificationEdit> },
 }
 
+/// What else a transaction writes.
+pub(super) type BeforeCommit<'a> = &'a dyn Fn(&Connection) -> rusqlite::Result<()>;
+
 /// Compare and swap of a hook. Both versions have the same id and key.
+#[derive(Serialize, Deserialize)]
 pub(crate) struct HookUpdate {
     pub(crate) before: Hook,
     pub(crate) after: Arc<Hook>,
@@ -47,15 +53,16 @@ pub(crate) enum RemainingWork {
 }
 
 impl RegistryChange {
-    /// Applies the change.
+    /// Applies the change; `before_commit` belongs to its transaction.
     pub(super) fn apply(
         self,
         db: &mut Connection,
         cache: &RegistryCache,
         seal: &dyn Seal,
+        before_commit: BeforeCommit<'_>,
     ) -> Result<RemainingWork, StoreError> {
         if let Self::Notifications { client, change } = self {
-            let removed = change.apply(db, cache, seal, &client)?;
+            let removed = change.apply(db, cache, seal, &client, before_commit)?;
             return Ok(removed.map_or(RemainingWork::None, RemainingWork::FailPending));
         }
         let client = self.check(cache)?;
@@ -63,6 +70,7 @@ impl RegistryChange {
             db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(|e| columns::unavailable(&e))?;
         let number = self
             .write(&transaction, client)
+            .and_then(|number| before_commit(&transaction).map(|()| number))
             .and_then(|number| transaction.commit().map(|()| number))
             .map_err(|e| columns::unavailable(&e))?;
         let remaining = match self {
