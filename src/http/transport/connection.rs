@@ -1,5 +1,5 @@
-//! One connection: hyper serves HTTP on it until it ends, or until the take-over of a stream is due; then the socket
-//! goes to a stream worker.
+//! One connection: hyper serves HTTP on it until it ends, or until the take-over of a stream is due; then hyper
+//! returns the socket for it.
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
@@ -22,7 +22,7 @@ use crate::http::transport::ConnectionPermit;
 use crate::http::transport::request_deadline::{Exchange, ExchangeBody, Exchanges, RequestDeadline, RequestTimeouts};
 use crate::http::transport::stall_timeout::{StallTimeoutIo, WriteTimeouts};
 use crate::http::transport::takeover::{OpeningBody, Takeover};
-use crate::http::transport::workers::{DetachedStream, StreamWorkers};
+use crate::http::transport::workers::StreamWorkers;
 use crate::metrics::Counter;
 use crate::stream::hub::Framing;
 
@@ -118,12 +118,9 @@ impl Connection {
         .await;
         let io = connection.into_parts().io;
         // Always taken, so that the follower of a connection that has ended is dropped now.
-        let follower = takeover.take_flushed();
-        match (ended, follower) {
-            (None, Some(follower)) => match DetachedStream::new(io.into_socket(), follower, permit) {
-                Ok(stream) => workers.send(stream).await,
-                Err(error) => tracing::warn!(%error, "cannot take over connection: its client reconnects"),
-            },
+        let stream = takeover.take_flushed();
+        match (ended, stream) {
+            (None, Some(stream)) => stream.hand_over(io.into_socket(), permit, &workers).await,
             (ended, _) => {
                 // Time-outs, resets and malformed requests: hyper has responded where it could.
                 if let Some(Err(error)) = ended {
