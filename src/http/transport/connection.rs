@@ -19,8 +19,8 @@ use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::http::transport::ConnectionPermit;
+use crate::http::transport::hyper_io::{HyperIo, WriteTimeouts};
 use crate::http::transport::request_deadline::{Exchange, ExchangeBody, Exchanges, RequestDeadline, RequestTimeouts};
-use crate::http::transport::stall_timeout::{StallTimeoutIo, WriteTimeouts};
 use crate::http::transport::takeover::{OpeningBody, Takeover};
 use crate::http::transport::workers::StreamWorkers;
 use crate::metrics::Counter;
@@ -85,7 +85,7 @@ impl Connection {
         let timeouts = RequestTimeouts { header: limits.header_timeout, keep_alive: limits.keep_alive_timeout };
         let deadline = RequestDeadline::new(timeouts, exchanges.clone());
         let write_timeouts = WriteTimeouts { stall: limits.write_timeout, response: limits.response_timeout };
-        let io = StallTimeoutIo::new(socket, write_timeouts, deadline, takeover.clone(), slow_responses);
+        let io = HyperIo::new(socket, write_timeouts, deadline, takeover.clone(), slow_responses);
         let respond = {
             let takeover = takeover.clone();
             service_fn(move |mut request: Request<Incoming>| {

@@ -15,7 +15,7 @@
 //! |---|---|---|
 //! | `Serving` | hyper serves ordinary requests | the handler of a stream: [`Takeover::offer`] |
 //! | `Offered` | hyper has the head, and [`OpeningBody`] as the response body | `OpeningBody`, when it is polled a second time: the opening is in hyper's write buffer |
-//! | `Buffered` | head and opening are in hyper's write buffer | `StallTimeoutIo`, at the next completed flush: hyper's write buffer is empty |
+//! | `Buffered` | head and opening are in hyper's write buffer | `HyperIo`, at the next completed flush: hyper's write buffer is empty |
 //! | `Flushed` | the kernel has head and opening | [`FlushedStream::hand_over`]: follower and socket go to a stream worker |
 //! | `Stalled` | the peer accepted nothing for the write time-out | `connection`, which closes the socket |
 //!
