@@ -15,7 +15,7 @@ pub use delivery::{Disposition, Endpoint, QueueKey, Target};
 pub use destinations::{Callback, Destinations, MAX_ENDPOINT_CHARS, check_endpoint};
 pub use document::{DocumentId, InvalidId, Status, UnknownName, Vendor, VendorId};
 pub use event::{Epoch, Event, EventId, EventJson, SharedEvent, Update, VendorError};
-pub use hook::{Encoding, Hook, HookChange, Mapping, NewHook, PpjEdition, Verify};
+pub use hook::{Encoding, Hook, Mapping, PpjEdition, Verify};
 pub use notification::{
     Credential, Format, InvalidName, NOTIFICATIONS_PER_CLIENT, Notification, NotificationName, NotificationState,
     RetiredSecret,

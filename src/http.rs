@@ -1,10 +1,10 @@
 //! The HTTP side of the relay. `routes` is the table of all addresses; handlers are functions over the use cases and know
 //! no port of the store. [`Context`] is what they share: the use cases, and the check of tokens.
 
-mod accept;
 mod api;
 mod api_route;
 mod baidu;
+mod content_negotiation;
 mod middleware;
 mod pagination;
 mod request;

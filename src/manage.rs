@@ -11,7 +11,7 @@ mod rejects;
 pub use clients::{ClientError, ClientWithSecret, Clients};
 pub use deliveries::Deliveries;
 pub use documents::{Documents, NewDocument};
-pub use hooks::{HookError, Hooks};
+pub use hooks::{HookChange, HookError, Hooks, NewHook};
 pub use notifications::{NewCallback, NewNotification, NotificationChange, NotificationError, Notifications, Secrets};
 pub use rejects::{Rejects, Replay, ReplayError};
 

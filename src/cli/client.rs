@@ -12,7 +12,8 @@ use super::io::{HOOK_SECRET_VARIABLE, print, read_secret};
 use super::session::{ApiRequest, with_session};
 use crate::auth::{Scopes, UnknownScope};
 use crate::config::{Config, Flags};
-use crate::domain::{ClientId, Mapping, NewHook, Timestamp, Vendor, Verify};
+use crate::domain::{ClientId, Mapping, Timestamp, Vendor, Verify};
+use crate::manage::NewHook;
 use crate::vendor;
 
 /// Manage clients

@@ -9,8 +9,8 @@ use serde_json::json;
 
 use crate::app::Listening;
 use crate::auth::Scopes;
-use crate::domain::{ClientId, ClientRef, Hook, NewHook, Status, Timestamp, Update, Vendor, VendorError, Verify};
-use crate::manage::Hooks;
+use crate::domain::{ClientId, ClientRef, Hook, Status, Timestamp, Update, Vendor, VendorError, Verify};
+use crate::manage::{Hooks, NewHook};
 use crate::vendor::{self, OutgoingEvent};
 
 /// Between two webhooks.

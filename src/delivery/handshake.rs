@@ -84,7 +84,7 @@ impl DeliveryHandle {
         if let Some(notification) = receiver.unverified() {
             self.handshake(client, notification, now).await.map_err(TestError::Unverified)?;
         }
-        let unsupported = |why: &str| TestError::Unsupported(why.to_owned());
+        let unsupported = |reason: &str| TestError::Unsupported(reason.to_owned());
         let outgoing_event =
             test_event(&receiver, now).ok_or_else(|| unsupported("the test event cannot be encoded"))?;
         let mut request = vendor::render_notification(

@@ -77,7 +77,8 @@ impl ReqwestClient {
 
     /// Sends the request and waits for the head of the response. If the future is dropped, the connection is closed.
     async fn send(&self, request: OutgoingRequest) -> Result<Head, HttpError> {
-        let url = self.guard.check_url(&request.url).map_err(|ForbiddenEndpoint(why)| HttpError::Forbidden(why))?;
+        let url =
+            self.guard.check_url(&request.url).map_err(|ForbiddenEndpoint(reason)| HttpError::Forbidden(reason))?;
         let kept = self.keep_alive.enter(url.origin().ascii_serialization(), Instant::now());
         let mut builder = self.client.request(request.method.clone(), url.clone());
         for (name, value) in &request.headers {
@@ -113,7 +114,7 @@ impl HttpClient for ReqwestClient {
             let url = self.guard.check_url(endpoint)?;
             let Some(url::Host::Domain(name)) = url.host() else { return Ok(()) };
             match timeout(CHECK_TIMEOUT, self.guard.resolve_allowed(name)).await {
-                Ok(Err(AddressError::Forbidden(why))) => Err(why),
+                Ok(Err(AddressError::Forbidden(reason))) => Err(reason),
                 Ok(Ok(_) | Err(AddressError::Unresolved(_))) | Err(_) => Ok(()),
             }
         })

@@ -11,7 +11,7 @@ const HOUR: u64 = 60 * MINUTE;
 const DELAYS_SECONDS: [u64; 12] =
     [5, 30, 2 * MINUTE, 10 * MINUTE, 30 * MINUTE, HOUR, 2 * HOUR, 5 * HOUR, 10 * HOUR, 14 * HOUR, 20 * HOUR, 24 * HOUR];
 
-/// Length of the schedule with the longest jitter: a delivery is dead at the latest so long after it was queued or last
+/// Length of the schedule with the longest jitter: a delivery is dead at the latest this long after it was queued or last
 /// retried by hand, whatever delays its attempts.
 pub const MAX_SCHEDULE: Duration = Duration::from_secs({
     let (mut sum, mut index) = (0, 0);

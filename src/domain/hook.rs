@@ -1,5 +1,5 @@
-//! Hooks: the inbound addresses of a client, the verification and mapping of their webhooks, and the request bodies that
-//! create and change them. Plain data; `vendor` checks signatures and credentials.
+//! Hooks: the inbound addresses of a client, the verification and mapping of their webhooks. Plain data; `vendor`
+//! checks signatures and credentials.
 
 use std::collections::BTreeMap;
 
@@ -139,46 +139,6 @@ pub struct Mapping {
     /// The message id, which identifies duplicates.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message_id: Option<String>,
-}
-
-/// The body of `POST /hooks`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct NewHook {
-    pub vendor: Vendor,
-    /// Default: no verification.
-    #[serde(default = "unverified")]
-    pub verify: Verify,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    /// Copied into every event of this hook.
-    #[serde(default)]
-    pub labels: BTreeMap<String, String>,
-    /// Names of request cookies that are copied into the labels (zOffice).
-    #[serde(default)]
-    pub label_cookies: Vec<String>,
-    /// Only for [`Vendor::Generic`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mapping: Option<Mapping>,
-}
-
-/// The body of `PATCH /hooks/{id}`. An absent key keeps its present value, so that a change of the mapping cannot
-/// remove the verification.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct HookChange {
-    pub verify: Option<Verify>,
-    pub name: Option<String>,
-    /// Replaces all labels.
-    pub labels: Option<BTreeMap<String, String>>,
-    /// Replaces all cookie names.
-    pub label_cookies: Option<Vec<String>>,
-    /// Only for [`Vendor::Generic`].
-    pub mapping: Option<Mapping>,
-}
-
-fn unverified() -> Verify {
-    Verify::None {}
 }
 
 /// One inbound address of a client.

@@ -195,8 +195,8 @@ impl From<NotificationError> for BceError {
     fn from(refusal: NotificationError) -> Self {
         match refusal {
             NotificationError::Invalid { field, reason } => Self::invalid(field, &reason),
-            NotificationError::Unverified(why) => {
-                Self::new(StatusCode::BAD_REQUEST, "DocExceptions.NotificationNotVerified", why)
+            NotificationError::Unverified(reason) => {
+                Self::new(StatusCode::BAD_REQUEST, "DocExceptions.NotificationNotVerified", reason)
             }
             NotificationError::Store(error) => error.into(),
         }

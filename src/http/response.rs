@@ -182,7 +182,7 @@ impl From<ReplayError> for Problem {
     fn from(failure: ReplayError) -> Self {
         match failure {
             ReplayError::NotFound(_) => Self::new(StatusCode::NOT_FOUND, failure.to_string()),
-            ReplayError::Malformed(why) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, why),
+            ReplayError::Malformed(reason) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, reason),
             ReplayError::Store(error) => error.into(),
         }
     }
@@ -191,7 +191,7 @@ impl From<ReplayError> for Problem {
 impl From<HookError> for Problem {
     fn from(refusal: HookError) -> Self {
         match refusal {
-            HookError::Invalid(why) => Self::bad_request(why),
+            HookError::Invalid(reason) => Self::bad_request(reason),
             HookError::TooMany(_) => Self::new(StatusCode::CONFLICT, refusal.to_string()),
             HookError::Key(error) => error.into(),
             HookError::Store(error) => error.into(),
@@ -203,7 +203,7 @@ impl From<NotificationError> for Problem {
     fn from(refusal: NotificationError) -> Self {
         match refusal {
             NotificationError::Invalid { .. } => Self::bad_request(refusal.to_string()),
-            NotificationError::Unverified(why) => Self::new(StatusCode::CONFLICT, why),
+            NotificationError::Unverified(reason) => Self::new(StatusCode::CONFLICT, reason),
             NotificationError::Store(error) => error.into(),
         }
     }

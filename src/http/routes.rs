@@ -15,7 +15,7 @@ use super::api_route::{Access, ApiRoute, delete, get, on, patch, post, put};
 use super::baidu::{self, BceError, notifications};
 use super::request::{Request, normalize_path, request};
 use super::response::Problem;
-use super::{Context, accept, api, ui};
+use super::{Context, api, content_negotiation, ui};
 use crate::auth::Scope;
 
 const MANAGE: &[Scope] = &[Scope::Manage];
@@ -155,7 +155,7 @@ impl Address {
             return baidu::with_request_id(BceError::no_such_address().into_response(&request.id), &request.id);
         }
         let is_read = matches!(request.method, Method::GET | Method::HEAD);
-        if self == Self::Public && is_read && accept::asks_for_html(&request.headers) {
+        if self == Self::Public && is_read && content_negotiation::asks_for_html(&request.headers) {
             return ui::not_found();
         }
         let what = match self {

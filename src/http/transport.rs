@@ -2,9 +2,9 @@
 
 mod acceptor;
 pub mod connection;
+mod hyper_io;
 mod request_deadline;
 pub mod server;
-mod stall_timeout;
 pub(in crate::http) mod takeover;
 pub mod workers;
 mod write_loop;

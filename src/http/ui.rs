@@ -14,7 +14,7 @@ use http::{HeaderValue, StatusCode};
 use warp::reply::Response;
 
 use crate::http::Context;
-use crate::http::accept::allows_gzip;
+use crate::http::content_negotiation::allows_gzip;
 use crate::http::request::{Request, normalize_path};
 use crate::http::response::{self, HandlerResult, Problem};
 

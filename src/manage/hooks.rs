@@ -1,17 +1,58 @@
-//! Hooks: add, change, remove, show.
+//! Hooks: add, change, remove, show. The inputs are the request bodies of the API.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::MAX_CHANGE_ATTEMPTS;
 use crate::auth::{KeyError, generate_secret};
-use crate::domain::{ClientRef, Hook, HookChange, NewHook, Timestamp};
+use crate::domain::{ClientRef, Hook, Mapping, Timestamp, Vendor, Verify};
 use crate::store::{Registry, StoreError};
 use crate::vendor;
 
 const HOOKS_PER_CLIENT: usize = 1000;
+
+/// The body of `POST /hooks`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NewHook {
+    pub vendor: Vendor,
+    /// Default: no verification.
+    #[serde(default = "unverified")]
+    pub verify: Verify,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Copied into every event of this hook.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    /// Names of request cookies that are copied into the labels (zOffice).
+    #[serde(default)]
+    pub label_cookies: Vec<String>,
+    /// Only for [`Vendor::Generic`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mapping: Option<Mapping>,
+}
+
+/// The body of `PATCH /hooks/{id}`. An absent key keeps its present value, so that a change of the mapping cannot
+/// remove the verification.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct HookChange {
+    pub verify: Option<Verify>,
+    pub name: Option<String>,
+    /// Replaces all labels.
+    pub labels: Option<BTreeMap<String, String>>,
+    /// Replaces all cookie names.
+    pub label_cookies: Option<Vec<String>>,
+    /// Only for [`Vendor::Generic`].
+    pub mapping: Option<Mapping>,
+}
+
+fn unverified() -> Verify {
+    Verify::None {}
+}
 
 /// Why a hook was not added, changed or removed.
 #[derive(Debug, thiserror::Error)]

@@ -168,8 +168,8 @@ impl Notifications {
     ) -> Result<Attempt, NotificationError> {
         let notification = self.get(client, name)?;
         self.delivery.send_test(client, notification, now).await.map_err(|error| match error {
-            TestError::Unverified(why) => NotificationError::Unverified(why),
-            TestError::Unsupported(why) => validation::invalid("endpoint", why),
+            TestError::Unverified(reason) => NotificationError::Unverified(reason),
+            TestError::Unsupported(reason) => validation::invalid("endpoint", reason),
         })
     }
 

@@ -117,9 +117,9 @@ fn read(hook: &Hook, reject: &Reject, path: &str, public_url: &str) -> Result<Up
         Err(WebhookError::MethodNotAllowed(allow)) => {
             Err(ReplayError::Malformed(format!("this hook accepts {allow} requests only")))
         }
-        Err(WebhookError::Unauthorized(why) | WebhookError::UnknownSignature(why)) => {
-            Err(ReplayError::Malformed(format!("not verified: {why}")))
+        Err(WebhookError::Unauthorized(reason) | WebhookError::UnknownSignature(reason)) => {
+            Err(ReplayError::Malformed(format!("not verified: {reason}")))
         }
-        Err(WebhookError::Malformed(why)) => Err(ReplayError::Malformed(why)),
+        Err(WebhookError::Malformed(reason)) => Err(ReplayError::Malformed(reason)),
     }
 }

@@ -45,7 +45,7 @@ use crate::store::{GivenUp, Retention, Seal, Store};
 /// all senders would wait.
 pub type OnCommit = Arc<dyn Fn(CommitReport) + Send + Sync>;
 
-/// Called by the writer after so many pending deliveries were given up. It must not block.
+/// Called by the writer with the reason and the number of pending deliveries that were given up. It must not block.
 pub type OnGivenUp = Arc<dyn Fn(GivenUp, u64) + Send + Sync>;
 
 /// The result of one transaction of the writer.

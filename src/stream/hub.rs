@@ -4,6 +4,7 @@
 
 mod frame;
 mod ring;
+mod selection;
 mod subscribers;
 mod write_buffer;
 
@@ -12,8 +13,9 @@ use std::sync::Arc;
 
 use crate::domain::{ClientId, SharedEvent, Timestamp};
 
-pub use frame::{Fields, Filter, Framing};
+pub use frame::Framing;
 pub use ring::Lagged;
+pub use selection::{Fields, Filter};
 pub use subscribers::{FollowerInfo, HubFull, Subscription};
 pub use write_buffer::{BufferSegment, WriteBuffer};
 

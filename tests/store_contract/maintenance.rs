@@ -34,7 +34,7 @@ fn open(files: &SqliteFiles) -> (Store, Arc<AtomicU64>) {
     (SqliteStore::open(files.options(Some(on_commit))).unwrap(), largest)
 }
 
-/// A webhook with a key and a request of so many bytes.
+/// A webhook with a key and a request of `bytes` bytes.
 fn webhook(client: &str, number: usize, bytes: usize) -> NewEvent {
     let mut new_event =
         keyed(client, &format!("{number:x}-{}", fastrand::u64(..)), Status::Completed, &format!("key {number}"));
@@ -81,7 +81,7 @@ async fn erasing_on_idle_store_bounds_wal_and_returns_disk_space() {
     assert_eq!(check, "ok");
 }
 
-/// Sends with 8 senders until `done`, at least so many webhooks; returns the 99th percentile of their times.
+/// Sends with 8 senders until `done`, but at least `at_least` webhooks; returns the 99th percentile of their times.
 async fn p99(store: &Store, at_least: usize, done: &AtomicBool) -> Duration {
     let sender = |sender: usize| async move {
         let mut times = Vec::new();

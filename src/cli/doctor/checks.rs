@@ -29,7 +29,7 @@ fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 
 /// Why the response cannot be a stream of docrelay; `None` if it can.
 pub(super) fn not_docrelay(status: StatusCode, headers: &HeaderMap) -> Option<Finding> {
-    let why = match status {
+    let reason = match status {
         StatusCode::OK => {
             let media =
                 header(headers, "content-type").unwrap_or_default().split(';').next().unwrap_or_default().trim();
@@ -56,7 +56,7 @@ pub(super) fn not_docrelay(status: StatusCode, headers: &HeaderMap) -> Option<Fi
             format!("responds {status}: the stream of a relay responds 200 even to refuse a client; is the path right?")
         }
     };
-    Some(Finding::fail(format!("this is not docrelay: the URL {why}")))
+    Some(Finding::fail(format!("this is not docrelay: the URL {reason}")))
 }
 
 /// A compressed stream: the proxy that compresses it also buffers it.

@@ -122,11 +122,11 @@ mod tests {
     fn refusal_is_explained_by_claims() {
         let now = Timestamp::from_seconds(1000);
         let explain = |token: &str, place| TokenClaims::decode(token, place).explain_refusal("auth_failed", now);
-        let why = |claims: Value| explain(&token(&claims), TokenPlace::Header);
-        assert!(why(json!({"exp": 1000, "scope": "events"})).contains("expired at 1970-01-01T00:16:40"));
-        assert!(why(json!({"exp": 2000, "nbf": 1500, "scope": "events"})).contains("not valid before"));
-        assert!(why(json!({"exp": 2000, "scope": "manage"})).contains("needs `events`"));
-        assert!(why(json!({"exp": 2000, "scope": "events manage"})).contains("from another relay"));
+        let reason = |claims: Value| explain(&token(&claims), TokenPlace::Header);
+        assert!(reason(json!({"exp": 1000, "scope": "events"})).contains("expired at 1970-01-01T00:16:40"));
+        assert!(reason(json!({"exp": 2000, "nbf": 1500, "scope": "events"})).contains("not valid before"));
+        assert!(reason(json!({"exp": 2000, "scope": "manage"})).contains("needs `events`"));
+        assert!(reason(json!({"exp": 2000, "scope": "events manage"})).contains("from another relay"));
         for malformed in ["", "x", "x.y.z", "a.bm8.c"] {
             assert!(explain(malformed, TokenPlace::Header).contains("no JWT"), "{malformed}");
         }

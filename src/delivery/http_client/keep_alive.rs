@@ -26,7 +26,7 @@ struct KeepAliveState {
 
 struct OriginConnections {
     in_use: usize,
-    /// The largest number of requests at a time since it was last unused: it has at most so many connections.
+    /// Upper bound of its open connections: the maximum of `in_use` since it was last 0.
     kept: usize,
     last_use: Instant,
 }

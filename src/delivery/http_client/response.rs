@@ -54,7 +54,7 @@ pub(super) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duratio
 /// may contain tokens.
 pub(super) fn error(error: &reqwest::Error, url: &Url, timeout: Duration) -> HttpError {
     match causes(error).find_map(|cause| cause.downcast_ref::<AddressError>()) {
-        Some(AddressError::Forbidden(why)) => HttpError::Forbidden(why.to_string()),
+        Some(AddressError::Forbidden(reason)) => HttpError::Forbidden(reason.to_string()),
         Some(AddressError::Unresolved(host)) => HttpError::Unresolved(host.clone()),
         None if error.is_builder() => HttpError::Forbidden(format!("the request is not valid HTTP: {}", root(error))),
         None if error.is_timeout() => HttpError::Timeout(timeout),

@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use super::{AttemptKind, SchedulerLimits};
 use crate::domain::{ClientId, QueueKey};
 
-/// One turn of so many prefers a retry, so that an endless backlog of first attempts does not starve the retries.
+/// Every eighth turn prefers a retry, so that an endless backlog of first attempts does not starve the retries.
 const TURNS_PER_RETRY: usize = 8;
 
 /// The queues with a delivery to attempt, in two round-robin lists.

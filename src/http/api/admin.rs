@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::{ClientId, Timestamp};
 use crate::http::request::Request;
 use crate::http::response::{self, HandlerResult, Problem};
-use crate::http::{Context, accept};
+use crate::http::{Context, content_negotiation};
 use crate::manage::ClientWithSecret;
 use crate::metrics::ExpositionFormat;
 
@@ -66,7 +66,7 @@ pub(in crate::http) async fn metrics(context: Arc<Context>, request: Request) ->
         context.metrics.deliveries_pending.set(i64::try_from(backlog.pending).unwrap_or(i64::MAX));
         context.metrics.deliveries_oldest_due.set(i64::try_from(late.as_secs()).unwrap_or(i64::MAX));
     }
-    let format = match accept::prefers_open_metrics(&request.headers) {
+    let format = match content_negotiation::prefers_open_metrics(&request.headers) {
         true => ExpositionFormat::OpenMetrics,
         false => ExpositionFormat::Text,
     };

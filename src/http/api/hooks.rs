@@ -8,10 +8,11 @@ use http::StatusCode;
 use serde::Serialize;
 
 use crate::auth::Grant;
-use crate::domain::{Hook, HookChange, Mapping, NewHook, PpjEdition, Timestamp, Vendor, Verify};
+use crate::domain::{Hook, Mapping, PpjEdition, Timestamp, Vendor, Verify};
 use crate::http::Context;
 use crate::http::request::Request;
 use crate::http::response::{self, HandlerResult, Problem};
+use crate::manage::{HookChange, NewHook};
 use crate::vendor;
 
 /// A hook without its secrets. The URL is one, and its owner needs it.

@@ -40,14 +40,14 @@ async fn process(context: &Context, request: &mut Request, client: &ClientRef, h
         return Err((IngestOutcome::RateLimited, problem.with_header("retry-after", "1")));
     }
     if request.header(SENDER_HEADER).is_some_and(|sent| sent == sender_id(context.ingest.epoch(), &client.id)) {
-        let why = "this is an event of this relay and this client: a notification leads back to a hook of its own";
-        return Err((IngestOutcome::Looped, Problem::new(StatusCode::LOOP_DETECTED, why)));
+        let reason = "this is an event of this relay and this client: a notification leads back to a hook of its own";
+        return Err((IngestOutcome::Looped, Problem::new(StatusCode::LOOP_DETECTED, reason)));
     }
     let headers = request.headers.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap_or_default()));
     if hop_count(headers) > MAX_HOPS {
-        let why =
+        let reason =
             format!("this event has been forwarded more than {MAX_HOPS} times: notifications and hooks form a loop");
-        return Err((IngestOutcome::Looped, Problem::new(StatusCode::LOOP_DETECTED, why)));
+        return Err((IngestOutcome::Looped, Problem::new(StatusCode::LOOP_DETECTED, reason)));
     }
     let options = &context.options;
     let body = request.read_body(context.body_limits()).await.map_err(|error| {
@@ -91,32 +91,32 @@ async fn process(context: &Context, request: &mut Request, client: &ClientRef, h
         Err(WebhookError::MethodNotAllowed(allow)) => {
             Err((IngestOutcome::WrongMethod, Problem::method_not_allowed(allow)))
         }
-        Err(WebhookError::Unauthorized(why)) => {
-            tracing::info!(request_id = %request.id.0, %client, hook = hook.id, reason = why, "webhook signature verification failed");
-            Err((IngestOutcome::Unauthorized, Problem::new(StatusCode::UNAUTHORIZED, why)))
+        Err(WebhookError::Unauthorized(reason)) => {
+            tracing::info!(request_id = %request.id.0, %client, hook = hook.id, reason, "webhook signature verification failed");
+            Err((IngestOutcome::Unauthorized, Problem::new(StatusCode::UNAUTHORIZED, reason)))
         }
-        Err(WebhookError::UnknownSignature(why)) => {
+        Err(WebhookError::UnknownSignature(reason)) => {
             let id = if context.unverified_limiter.check_key(&hook.id).is_ok() {
-                let stored = context.ingest.reject_unverified(webhook(), format!("not verified: {why}")).await;
+                let stored = context.ingest.reject_unverified(webhook(), format!("not verified: {reason}")).await;
                 stored.map_err(|error| (IngestOutcome::Unavailable, error.into()))?
             } else {
                 context.metrics.rejects_refused.inc();
                 None
             };
-            tracing::info!(request_id = %request.id.0, %client, hook = hook.id, reason = why, reject = id,
+            tracing::info!(request_id = %request.id.0, %client, hook = hook.id, reason, reject = id,
                 "webhook signature has an unknown form");
             let detail = match id {
-                Some(id) => format!("{why} (kept as unverified reject {id})"),
-                None => why.to_owned(),
+                Some(id) => format!("{reason} (kept as unverified reject {id})"),
+                None => reason.to_owned(),
             };
             Err((IngestOutcome::UnknownSignature, Problem::new(StatusCode::UNAUTHORIZED, detail)))
         }
-        Err(WebhookError::Malformed(why)) => {
-            let stored = context.ingest.reject(webhook(), why.clone()).await;
+        Err(WebhookError::Malformed(reason)) => {
+            let stored = context.ingest.reject(webhook(), reason.clone()).await;
             let id = stored.map_err(|error| (IngestOutcome::Unavailable, error.into()))?;
             let vendor: Vendor = hook.vendor;
             tracing::warn!(request_id = %request.id.0, %client, hook = hook.id, %vendor, reject = id, "webhook not parsed: kept as a reject");
-            let detail = format!("{why} (kept as reject {id})");
+            let detail = format!("{reason} (kept as reject {id})");
             Err((IngestOutcome::Rejected, Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail)))
         }
     }

@@ -1,5 +1,5 @@
-//! One connection: hyper serves HTTP on it until it ends, or until the take-over of a stream is due; then the socket
-//! goes to a stream worker.
+//! One connection: hyper serves HTTP on it until it ends, or until the take-over of a stream is due; then hyper
+//! returns the socket for it.
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
@@ -19,10 +19,10 @@ use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::http::transport::ConnectionPermit;
+use crate::http::transport::hyper_io::{HyperIo, WriteTimeouts};
 use crate::http::transport::request_deadline::{Exchange, ExchangeBody, Exchanges, RequestDeadline, RequestTimeouts};
-use crate::http::transport::stall_timeout::{StallTimeoutIo, WriteTimeouts};
 use crate::http::transport::takeover::{OpeningBody, Takeover};
-use crate::http::transport::workers::{DetachedStream, StreamWorkers};
+use crate::http::transport::workers::StreamWorkers;
 use crate::metrics::Counter;
 use crate::stream::hub::Framing;
 
@@ -85,7 +85,7 @@ impl Connection {
         let timeouts = RequestTimeouts { header: limits.header_timeout, keep_alive: limits.keep_alive_timeout };
         let deadline = RequestDeadline::new(timeouts, exchanges.clone());
         let write_timeouts = WriteTimeouts { stall: limits.write_timeout, response: limits.response_timeout };
-        let io = StallTimeoutIo::new(socket, write_timeouts, deadline, takeover.clone(), slow_responses);
+        let io = HyperIo::new(socket, write_timeouts, deadline, takeover.clone(), slow_responses);
         let respond = {
             let takeover = takeover.clone();
             service_fn(move |mut request: Request<Incoming>| {
@@ -118,12 +118,9 @@ impl Connection {
         .await;
         let io = connection.into_parts().io;
         // Always taken, so that the follower of a connection that has ended is dropped now.
-        let follower = takeover.take_flushed();
-        match (ended, follower) {
-            (None, Some(follower)) => match DetachedStream::new(io.into_socket(), follower, permit) {
-                Ok(stream) => workers.send(stream).await,
-                Err(error) => tracing::warn!(%error, "cannot take over connection: its client reconnects"),
-            },
+        let stream = takeover.take_flushed();
+        match (ended, stream) {
+            (None, Some(stream)) => stream.hand_over(io.into_socket(), permit, &workers).await,
             (ended, _) => {
                 // Time-outs, resets and malformed requests: hyper has responded where it could.
                 if let Some(Err(error)) = ended {

@@ -15,8 +15,8 @@
 //! |---|---|---|
 //! | `Serving` | hyper serves ordinary requests | the handler of a stream: [`Takeover::offer`] |
 //! | `Offered` | hyper has the head, and [`OpeningBody`] as the response body | `OpeningBody`, when it is polled a second time: the opening is in hyper's write buffer |
-//! | `Buffered` | head and opening are in hyper's write buffer | `StallTimeoutIo`, at the next completed flush: hyper's write buffer is empty |
-//! | `Flushed` | the kernel has head and opening | `connection`, which takes the follower and the socket to a stream worker |
+//! | `Buffered` | head and opening are in hyper's write buffer | `HyperIo`, at the next completed flush: hyper's write buffer is empty |
+//! | `Flushed` | the kernel has head and opening | [`FlushedStream::hand_over`]: follower and socket go to a stream worker |
 //! | `Stalled` | the peer accepted nothing for the write time-out | `connection`, which closes the socket |
 //!
 //! A connection that ends in any other state drops its follower. There is no way back: the response says
@@ -28,7 +28,10 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Body, Frame};
+use tokio::net::TcpStream;
 
+use crate::http::transport::ConnectionPermit;
+use crate::http::transport::workers::{DetachedStream, StreamWorkers};
 use crate::metrics::Disconnect;
 use crate::stream::Follower;
 
@@ -103,10 +106,10 @@ impl Takeover {
         matches!(*self.lock(), TakeoverState::Stalled(_))
     }
 
-    /// The follower, if its head and opening are flushed. Otherwise the follower, if any, is dropped.
-    pub(in crate::http) fn take_flushed(&self) -> Option<Box<Follower>> {
+    /// The stream, if its head and opening are flushed. Otherwise the follower, if any, is dropped.
+    pub(in crate::http) fn take_flushed(&self) -> Option<FlushedStream> {
         match std::mem::take(&mut *self.lock()) {
-            TakeoverState::Flushed(follower) => Some(follower),
+            TakeoverState::Flushed(follower) => Some(FlushedStream { follower }),
             TakeoverState::Stalled(mut follower) => {
                 follower.set_end_reason(Disconnect::Stalled);
                 None
@@ -122,6 +125,21 @@ impl Takeover {
 
     fn lock(&self) -> MutexGuard<'_, TakeoverState<Box<Follower>>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A stream whose head and opening are flushed: hyper has nothing more to write to its socket.
+pub(in crate::http) struct FlushedStream {
+    follower: Box<Follower>,
+}
+
+impl FlushedStream {
+    /// Passes the follower to a stream worker, with the socket that hyper has returned. On an error the socket is closed.
+    pub(in crate::http) async fn hand_over(self, socket: TcpStream, permit: ConnectionPermit, workers: &StreamWorkers) {
+        match DetachedStream::new(socket, self.follower, permit) {
+            Ok(stream) => workers.send(stream).await,
+            Err(error) => tracing::warn!(%error, "cannot take over connection: its client reconnects"),
+        }
     }
 }
 

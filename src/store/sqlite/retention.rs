@@ -49,7 +49,7 @@ impl SliceBudget {
         Self { deadline: Some(Instant::now() + QUIET_SLICE_TIME), min_work: 0 }
     }
 
-    /// The slice after a batch of so many commands and bytes. Its time begins now.
+    /// The slice after a batch with these numbers of commands and bytes. Its time begins now.
     pub(crate) fn after_batch(commands: usize, bytes: usize) -> Self {
         let min_work = WORK_PER_COMMAND.saturating_mul(commands.saturating_add(bytes / BYTES_PER_WORK));
         Self { deadline: Some(Instant::now() + SLICE_TIME), min_work }

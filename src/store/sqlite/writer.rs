@@ -52,8 +52,8 @@ const MAX_BATCH_COMMANDS: usize = 512;
 /// Bytes of requests in one transaction, about: more would not fit SQLite's page cache and be written twice.
 const MAX_BATCH_BYTES: usize = 8 << 20;
 
-/// While commands arrive, a slice of work that can wait is followed by a pause of so many times its duration: few commands meet
-/// a slice, and the disk is left to them.
+/// While commands arrive, a slice of work that can wait is followed by a pause of its duration times this factor: few
+/// commands meet a slice, and the disk is left to them.
 const PAUSE_FACTOR: u32 = 4;
 
 /// Commands arrive if the last one came within this time.

@@ -1,22 +1,11 @@
 //! One event as bytes: encoded once with its HTTP/1.1 chunk framing, and shared by all followers. Ids have a closed
 //! alphabet and JSON escapes control characters, so no event can forge a field of the stream.
 
-use std::collections::HashSet;
 use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
 
 use crate::domain::{DocumentId, Event, EventId, SharedEvent, Status};
-
-/// The keys of an event that a follower receives.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Fields {
-    /// All keys.
-    #[default]
-    All,
-    /// Gini's `documentId` and `status` only.
-    Gini,
-}
 
 /// Whether the bytes of a stream carry the chunk framing of HTTP/1.1 (RFC 9112, 7.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,28 +14,6 @@ pub enum Framing {
     Chunked,
     /// The payload only: HTTP/1.0.
     Bare,
-}
-
-/// The events that a follower receives. An empty set lets nothing through.
-#[derive(Debug, Clone, Default)]
-pub struct Filter {
-    /// `None` lets all documents through.
-    pub documents: Option<HashSet<DocumentId>>,
-    /// `None` lets all statuses through.
-    pub statuses: Option<Vec<Status>>,
-}
-
-impl Filter {
-    /// Whether the filter lets everything through.
-    pub fn is_open(&self) -> bool {
-        self.documents.is_none() && self.statuses.is_none()
-    }
-
-    /// Whether the filter lets an event with this document and status through.
-    pub fn matches(&self, document: DocumentId, status: Status) -> bool {
-        self.documents.as_ref().is_none_or(|wanted| wanted.contains(&document))
-            && self.statuses.as_ref().is_none_or(|wanted| wanted.contains(&status))
-    }
 }
 
 /// The CRLF that closes a chunk.

@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::frame::{Filter, Frame, detach};
+use super::frame::{Frame, detach};
+use super::selection::Filter;
 use super::write_buffer::WriteBuffer;
 
 /// The ring no longer holds all events after the follower's position: read the log.

@@ -8,8 +8,9 @@ use dashmap::DashMap;
 use tokio::sync::Notify;
 use tokio::sync::futures::OwnedNotified;
 
-use super::frame::{Filter, Frame};
+use super::frame::Frame;
 use super::ring::{Lagged, Ring, RingLimits, RingTotal};
+use super::selection::Filter;
 use super::write_buffer::WriteBuffer;
 use crate::domain::{ClientId, Timestamp};
 use crate::metrics::Disconnect;

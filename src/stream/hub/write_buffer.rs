@@ -5,7 +5,8 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use super::frame::{Fields, Frame, Framing, encode};
+use super::frame::{Frame, Framing, encode};
+use super::selection::Fields;
 use crate::domain::SharedEvent;
 
 /// Bytes on their way to one follower, in order.

@@ -37,7 +37,7 @@ const METRIC_INTERVAL: Duration = Duration::from_millis(20);
 /// When the relay dies.
 #[derive(Debug, Clone, Copy)]
 enum Death {
-    /// After so many responses.
+    /// After this number of responses.
     Responses(usize),
     /// With a change or flush of any file.
     Change(usize),

@@ -149,7 +149,7 @@ impl<'a> TestClient<'a> {
         }
     }
 
-    /// Polls until so many deliveries match the query.
+    /// Polls until `count` deliveries match the query.
     #[track_caller]
     pub(crate) fn wait_for_delivery_count(&self, query: &str, count: usize) -> Vec<Value> {
         self.wait_for_deliveries(query, |all| all.len() == count)

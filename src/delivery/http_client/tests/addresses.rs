@@ -97,9 +97,9 @@ async fn forbidden_address_is_refused_in_every_spelling() {
         "ｌocalhost",
     ] {
         for url in [format!("http://{host}/"), format!("https://{host}:8443/hook?token=secret")] {
-            let why = refused(&http_client, &url).await;
-            assert!(why.contains("use allow_private_endpoints to open a range"), "{why}");
-            assert!(!why.contains("secret"), "{why}");
+            let reason = refused(&http_client, &url).await;
+            assert!(reason.contains("use allow_private_endpoints to open a range"), "{reason}");
+            assert!(!reason.contains("secret"), "{reason}");
         }
     }
 }
@@ -115,9 +115,9 @@ async fn host_with_one_forbidden_address_is_refused() {
         &["2606:4700::1111", "fe80::1"],
     ] {
         let http_client = named(&[], Script::of(&[answer]));
-        let why = refused(&http_client, "http://hooks.example.com/x?token=secret").await;
-        assert!(why.starts_with("hooks.example.com is not a public address ("), "{why}");
-        assert!(!why.contains("10.0.0.1") && !why.contains("secret"), "{why}");
+        let reason = refused(&http_client, "http://hooks.example.com/x?token=secret").await;
+        assert!(reason.starts_with("hooks.example.com is not a public address ("), "{reason}");
+        assert!(!reason.contains("10.0.0.1") && !reason.contains("secret"), "{reason}");
     }
 }
 

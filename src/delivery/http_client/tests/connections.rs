@@ -11,7 +11,7 @@ const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
 fn no_connection(exchange: &HttpExchange) -> &str {
     match error(exchange) {
-        HttpError::Connection(why) => why,
+        HttpError::Connection(reason) => reason,
         other => panic!("{other:?}"),
     }
 }
@@ -148,9 +148,9 @@ async fn refused_connection_is_reported_with_the_port_only() {
     let (listener, base) = bind().await;
     drop(listener);
     let exchange = local(LONG).exchange(post(&format!("{base}/hook?token=secret"))).await;
-    let why = no_connection(&exchange);
-    assert!(why.starts_with(base.trim_start_matches("http://")), "{why}");
-    assert!(why.contains("refused") && !why.contains("secret") && !why.contains("hook"), "{why}");
+    let reason = no_connection(&exchange);
+    assert!(reason.starts_with(base.trim_start_matches("http://")), "{reason}");
+    assert!(reason.contains("refused") && !reason.contains("secret") && !reason.contains("hook"), "{reason}");
 }
 
 #[tokio::test]
@@ -163,8 +163,8 @@ async fn server_without_tls_is_a_connection_error() {
     };
     let secure = format!("{}/hook?token=secret", base.replace("http:", "https:"));
     let exchange = with_server(server, local(LONG).exchange(post(&secure))).await;
-    let why = no_connection(&exchange);
-    assert!(why.starts_with("127.0.0.1:") && !why.contains("secret"), "{why}");
+    let reason = no_connection(&exchange);
+    assert!(reason.starts_with("127.0.0.1:") && !reason.contains("secret"), "{reason}");
 }
 
 #[tokio::test]
@@ -185,6 +185,6 @@ async fn connection_lost_before_the_response_is_reported_with_the_port() {
     let (listener, base) = bind().await;
     let server = async { drop(receive(&listener).await) };
     let exchange = with_server(server, local(LONG).exchange(post(&format!("{base}/?token=secret")))).await;
-    let HttpError::Broken(why) = error(&exchange) else { panic!("{:?}", exchange.result) };
-    assert!(why.starts_with(base.trim_start_matches("http://")) && !why.contains("secret"), "{why}");
+    let HttpError::Broken(reason) = error(&exchange) else { panic!("{:?}", exchange.result) };
+    assert!(reason.starts_with(base.trim_start_matches("http://")) && !reason.contains("secret"), "{reason}");
 }

@@ -122,8 +122,8 @@ async fn huge_response_head_is_an_error_and_is_not_read_completely() {
         };
         let http_client = local(LONG);
         let (written, exchange) = tokio::join!(server, http_client.exchange(post(&base)));
-        let HttpError::Broken(why) = error(&exchange) else { panic!("{:?}", exchange.result) };
-        assert!(why.starts_with("127.0.0.1:"), "{why}");
+        let HttpError::Broken(reason) = error(&exchange) else { panic!("{:?}", exchange.result) };
+        assert!(reason.starts_with("127.0.0.1:"), "{reason}");
         assert!(exchange.duration < SOON && written < 32 << 20, "{written}");
     }
 }
@@ -160,8 +160,8 @@ async fn redirect_is_returned_and_not_followed() {
 async fn response_that_is_not_http_is_an_error_with_the_port() {
     for bytes in ["SSH-2.0-OpenSSH_9.2\r\n", "<html>hello</html>\r\n\r\n", "HTTP/9.9 200 OK\r\n\r\n"] {
         let exchange = exchange_with(bytes.as_bytes()).await;
-        let HttpError::Broken(why) = error(&exchange) else { panic!("{bytes}: {:?}", exchange.result) };
-        assert!(why.starts_with("127.0.0.1:"), "{why}");
+        let HttpError::Broken(reason) = error(&exchange) else { panic!("{bytes}: {:?}", exchange.result) };
+        assert!(reason.starts_with("127.0.0.1:"), "{reason}");
     }
 }
 

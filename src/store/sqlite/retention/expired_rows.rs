@@ -18,7 +18,7 @@ use crate::store::{DUPLICATE_WINDOW, Retention};
 /// Rows of a table that one step reads or deletes, at most.
 pub(super) const ROWS_PER_STEP: usize = 64;
 
-/// About so many bytes of rows one step deletes at most.
+/// Approximate maximum of the bytes of rows that one step deletes.
 pub(super) const BYTES_PER_STEP: i64 = 1 << 20;
 
 /// How far ahead of the present a plausible time may lie.

@@ -16,7 +16,7 @@ const END_SHARE: i64 = 32;
 /// Pages that one step returns.
 const PAGES_PER_STEP: i64 = 16;
 
-/// Whether there are so many free pages that they should be returned. False for a file that cannot do so: see `migrate`.
+/// Whether the number of free pages exceeds the threshold from which they are returned. False for a file that cannot do so: see `migrate`.
 pub(crate) fn are_many(db: &Connection) -> rusqlite::Result<bool> {
     let (free, all) = count(db)?;
     let can_return = number(db, "PRAGMA auto_vacuum")? != 0;

@@ -17,7 +17,7 @@ use crate::store::{Backlog, DeliveryContent, DueDelivery, DuePage, Seal};
 /// No retry schedule waits longer: a day and a fifth of jitter.
 const MAX_RETRY_WAIT: Duration = Duration::from_secs(29 * 3600);
 
-/// One delivery of so many on a page is a retry, however many first attempts wait; at least one of two.
+/// The reciprocal of the share of a page that is reserved for retries: at least one delivery, if the page has two.
 const RETRY_SHARE: usize = 8;
 
 /// Due times of removed clients that [`backlog`] skips at most.

@@ -33,7 +33,8 @@ pub(crate) const VERSION_1: &str = "
         created INTEGER NOT NULL,
         secrets BLOB NOT NULL
     );
-    -- Separate from the client, because it changes with every batch.
+    -- Separate from the client, because it changes with every batch. `settled` is the number of delivered and dead
+    -- deliveries, `settled_bytes` those of their attempts.
     CREATE TABLE usage (
         client INTEGER PRIMARY KEY,
         events INTEGER NOT NULL DEFAULT 0,
@@ -136,8 +137,8 @@ pub(crate) const VERSION_1: &str = "
         PRIMARY KEY (client, document)
     ) WITHOUT ROWID;
     -- `notification` is 0 for a callback. `state`: see `document_fifo`. `due` is NULL unless the delivery is pending and the
-    -- head of its document's FIFO. `tries` counts failures, `bytes` are those of its attempts, `settled` is the time at
-    -- which it was delivered or died. Most columns are small numbers that grow with time, so that a new delivery touches
+    -- head of its document's FIFO. `tries` is the number of failed attempts since the delivery was queued or retried by
+    -- hand, `bytes` are those of its attempts, `settled` is the time at which it became delivered or dead. Most columns are small numbers that grow with time, so that a new delivery touches
     -- each of its four trees near the end.
     CREATE TABLE delivery (
         client INTEGER NOT NULL,
@@ -157,7 +158,7 @@ pub(crate) const VERSION_1: &str = "
     ) WITHOUT ROWID;
     -- Due deliveries of a queue, first attempts separate from retries.
     CREATE INDEX delivery_due ON delivery (client, notification, target, (tries > 0), due) WHERE due IS NOT NULL;
-    -- The FIFO of a document. The index is named after an earlier term; the next migration can rename it.
+    -- The deliveries of a document to one notification or callback, in order. `line` is an earlier term for their FIFO.
     CREATE INDEX delivery_line ON delivery (client, document, state, notification, id);
     -- Listings, retries of dead deliveries, deliveries of a removed notification.
     CREATE INDEX delivery_state ON delivery (client, state, notification, id);

@@ -113,7 +113,7 @@ impl UsageChanges {
         changes.event_bytes = changes.event_bytes.saturating_add(bytes);
     }
 
-    /// The text of a document has so many bytes more, or fewer.
+    /// The text of a document grew by `bytes`, or shrank if that is negative.
     pub(crate) fn document_changed(&mut self, client: i64, bytes: i64) {
         self.0.entry(client).or_default().document_bytes += bytes;
     }

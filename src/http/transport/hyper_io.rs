@@ -34,7 +34,7 @@ pub(in crate::http) struct WriteTimeouts {
 }
 
 /// A TCP socket with time-outs on writes and on missing requests.
-pub(in crate::http) struct StallTimeoutIo {
+pub(in crate::http) struct HyperIo {
     io: TokioIo<TcpStream>,
     takeover: Takeover,
     deadline: RequestDeadline,
@@ -47,7 +47,7 @@ pub(in crate::http) struct StallTimeoutIo {
     timer: Option<Pin<Box<Sleep>>>,
 }
 
-impl StallTimeoutIo {
+impl HyperIo {
     pub(in crate::http) fn new(
         socket: TcpStream,
         timeouts: WriteTimeouts,
@@ -136,7 +136,7 @@ async fn discard(socket: &TcpStream) {
     }
 }
 
-impl Read for StallTimeoutIo {
+impl Read for HyperIo {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
         let read = Pin::new(&mut self.io).poll_read(cx, buf);
         if read.is_ready() {
@@ -149,7 +149,7 @@ impl Read for StallTimeoutIo {
     }
 }
 
-impl Write for StallTimeoutIo {
+impl Write for HyperIo {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         self.poll_in_time(cx, |io, cx| io.poll_write(cx, buf))
     }
