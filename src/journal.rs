@@ -31,6 +31,9 @@ pub enum JournalError {
     /// Entries after the requested position were trimmed; the first one that is left has this position.
     #[error("the journal begins at position {0}")]
     Trimmed(u64),
+    /// An entry of the journal cannot be read by this node: the reason says what to do.
+    #[error("{0}")]
+    Unreadable(String),
     /// A record has another revision than expected, or exists already.
     #[error("the record was changed")]
     Conflict,

@@ -58,6 +58,11 @@ impl Tails {
         self.closing.store(true, Ordering::Release);
     }
 
+    /// Whether the store is being closed.
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
+    }
+
     /// Ends every tail after its buffered batches.
     pub(super) fn end(&self) {
         self.close();

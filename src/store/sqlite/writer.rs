@@ -3,6 +3,7 @@
 //! milliseconds at most, unless pruning has to keep up with the load.
 
 mod append;
+mod apply;
 mod batch;
 mod batch_context;
 pub(super) mod bulk_update;
@@ -17,8 +18,9 @@ pub(super) mod jobs;
 pub(super) mod notification_edit;
 mod receive;
 pub(super) mod registry_change;
-mod slice;
+pub(super) mod slice;
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -30,18 +32,21 @@ use tokio::sync::mpsc;
 use self::batch_context::BatchContext;
 use self::checkpoint::{Checkpointer, LogSize};
 use self::command::{BatchItem, ReplySender, WriterCommand, send};
-use self::jobs::Jobs;
+use self::jobs::{Jobs, Leadership};
 use self::receive::receive_until;
 use self::registry_change::{RegistryChange, RemainingWork};
 use self::slice::{Slice, SliceResult};
+use super::replication::WriterReplication;
+use super::replication::entry::{PlacedEntry, SliceEntry};
 use super::retention::SliceBudget;
 use super::run_marker::RunMarker;
 use super::tables::columns;
 use super::tables::identity::{LogCounters, LogIdentity};
+use super::tables::journal::JournalMark;
 use super::tables::write_tx::{Committed, WriteTx};
 use super::{CommitReport, OnCommit, Shared};
 use crate::domain::Timestamp;
-use crate::store::{CommittedBatch, Retention, Seal};
+use crate::store::{CommittedBatch, Retention, Seal, StoreError};
 
 /// Commands in the queue. While it is full the senders wait.
 pub(super) const MAX_QUEUED_COMMANDS: usize = 1024;
@@ -55,6 +60,9 @@ const MAX_BATCH_BYTES: usize = 8 << 20;
 /// While commands arrive, a slice of work that can wait is followed by a pause of its duration times this factor: few
 /// commands meet a slice, and the disk is left to them.
 const PAUSE_FACTOR: u32 = 4;
+
+/// Rows that a slice removes or reads in a cluster, about, where the clocks of the nodes must not decide.
+const WORK_PER_PROPOSED_SLICE: usize = 512;
 
 /// Commands arrive if the last one came within this time.
 const QUIET_AFTER: Duration = Duration::from_millis(100);
@@ -78,6 +86,12 @@ pub(super) struct Writer {
     pub(super) last_command: Instant,
     /// Before this time only urgent background work is done.
     pub(super) pause_until: Instant,
+    /// The cluster, if this is one of its nodes.
+    pub(super) replication: Option<WriterReplication>,
+    /// Entries of the journal that wait to be applied.
+    pub(super) entries: VecDeque<PlacedEntry>,
+    /// The journal and the last entry that was applied.
+    pub(super) mark: JournalMark,
     /// Held while the file is open for writing.
     pub(super) lock: File,
 }
@@ -117,7 +131,7 @@ impl Writer {
     /// Takes the queued commands; waits for one unless there is background work. Work that waits for a checkpoint goes on
     /// with a command of the checkpoint thread. False when no further command can come.
     fn gather(&self, queue: &mut mpsc::Receiver<WriterCommand>, commands: &mut Vec<WriterCommand>) -> bool {
-        if !self.jobs.can_run(self.checkpointer.space()) {
+        if !self.jobs.can_run(self.checkpointer.space()) || self.jobs.is_running() {
             return queue.blocking_recv_many(commands, MAX_BATCH_COMMANDS) > 0;
         }
         if self.is_pausing() {
@@ -146,11 +160,12 @@ impl Writer {
 
     /// One slice of background work, if there is any and the write-ahead log has space for it.
     fn background(&mut self, budget: SliceBudget) {
-        if !self.jobs.can_run(self.checkpointer.space()) || self.is_pausing() {
+        if !self.jobs.can_run(self.checkpointer.space()) || self.jobs.is_running() || self.is_pausing() {
             return;
         }
         let started = Instant::now();
         let committed = match self.jobs.next() {
+            Some(slice) if self.replication.is_some() => self.propose_slice(slice),
             Some(slice) => self.run_slice(slice, budget),
             None => self.jobs.return_pages(&mut self.db, budget),
         };
@@ -190,6 +205,18 @@ impl Writer {
         is_ok
     }
 
+    /// Proposes a slice to the other nodes; its result comes with its entry. False when the store is being closed.
+    fn propose_slice(&mut self, slice: Slice) -> bool {
+        // A caller's update goes on whoever leads.
+        let fence = if slice.now().is_some() { 0 } else { self.jobs.fence() };
+        let entry = SliceEntry { slice, bounds: self.retention.clone(), work: WORK_PER_PROPOSED_SLICE, fence };
+        let sent = self.replication.as_ref().map(|replication| replication.slices.try_send(Box::new(entry)).is_ok());
+        if sent != Some(true) {
+            self.jobs.finish(&self.db, &self.retention, Err(StoreError::Stopped));
+        }
+        sent == Some(true)
+    }
+
     /// Passes on what has taken effect with a commit.
     fn note_committed(&mut self, committed: Committed, now: Timestamp) {
         self.shared.ready_queues.add(committed.ready);
@@ -221,6 +248,7 @@ impl Writer {
             wal_over_limit: false,
             committed: result.is_ok(),
         };
+        let result = result.map_err(|error| columns::unavailable(&error));
         self.log_change(result.as_ref().err());
         match result {
             Ok(committed) => {
@@ -234,7 +262,7 @@ impl Writer {
                     self.shared.tails.push(&CommittedBatch { events });
                 }
             }
-            Err(error) => batch::refuse(items, &columns::unavailable(&error)),
+            Err(error) => batch::refuse(items, &error),
         }
         let size = self.check_log();
         (report.wal_bytes, report.wal_over_limit) = (size.bytes, size.is_over_limit);
@@ -280,6 +308,15 @@ impl Writer {
             WriterCommand::CheckpointEnded => {
                 self.check_log();
             }
+            WriterCommand::Apply(entries) => {
+                self.entries.extend(entries);
+                self.apply_waiting();
+            }
+            WriterCommand::SliceRefused(error) => self.jobs.finish(&self.db, &self.retention, Err(error)),
+            WriterCommand::Lead(revision) => {
+                let leadership = revision.map_or(Leadership::Follower, Leadership::Leader);
+                self.jobs.set_leadership(leadership, &self.db, &self.retention);
+            }
             WriterCommand::Close(reply) => return Some(reply),
         }
         None
@@ -298,7 +335,7 @@ impl Writer {
     }
 
     /// Logs when the store begins to refuse, and when it accepts again.
-    fn log_change(&mut self, error: Option<&rusqlite::Error>) {
+    fn log_change(&mut self, error: Option<&StoreError>) {
         match (error, self.is_failing) {
             (Some(error), false) => {
                 tracing::error!(%error, "store cannot accept events: free the disk or make it writable")

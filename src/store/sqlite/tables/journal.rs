@@ -10,7 +10,7 @@ use super::columns;
 const PROPOSER_WINDOW: i64 = 1_000_000;
 
 /// The row of the table `journal`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct JournalMark {
     /// Random; distinguishes the journal from others of the same name.
     pub(crate) journal: u64,

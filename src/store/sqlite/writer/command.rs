@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 use super::bulk_update::BulkUpdate;
 use super::registry_change::RegistryChange;
 use crate::domain::{ClientRef, Timestamp};
+use crate::store::sqlite::replication::entry::PlacedEntry;
 use crate::store::{AppendOutcome, AttemptRecord, NewEvent, Reject, StoreError};
 
 /// Dropping it replies [`StoreError::Stopped`].
@@ -29,6 +30,12 @@ pub(crate) enum WriterCommand {
     RestartLog(SyncSender<bool>),
     /// A checkpoint has ended: background work may go on.
     CheckpointEnded,
+    /// Entries of the journal, in its order.
+    Apply(Vec<PlacedEntry>),
+    /// The slice that was proposed last was not and will not be applied.
+    SliceRefused(StoreError),
+    /// This node leads since this revision of the lease; `None` when another one does.
+    Lead(Option<u64>),
     /// Flushes and ends the thread.
     Close(ReplySender<()>),
 }

@@ -33,8 +33,21 @@ pub(crate) struct Jobs {
     /// Events removed by the retention since the last pass of pruning ended.
     removed_events: u64,
     on_given_up: Option<OnGivenUp>,
+    /// Whether this node removes what exceeds the bounds.
+    leadership: Leadership,
     /// The job whose slice is being done.
     running: Option<Running>,
+}
+
+/// Who does the background work that no caller waits for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Leadership {
+    /// The only node.
+    Alone,
+    /// This node of a cluster, since this revision of the lease.
+    Leader(u64),
+    /// Another node.
+    Follower,
 }
 
 /// What waits for the result of a slice.
@@ -57,7 +70,12 @@ struct PruneJob {
 
 impl Jobs {
     /// With the work that the previous run did not complete.
-    pub(crate) fn load(db: &Connection, bounds: &Retention, on_given_up: Option<OnGivenUp>) -> rusqlite::Result<Self> {
+    pub(crate) fn load(
+        db: &Connection,
+        bounds: &Retention,
+        on_given_up: Option<OnGivenUp>,
+        leadership: Leadership,
+    ) -> rusqlite::Result<Self> {
         let mut jobs = Self {
             bulk_updates: VecDeque::new(),
             excess: Excess::load(db, bounds)?,
@@ -66,11 +84,44 @@ impl Jobs {
             returning: false,
             removed_events: 0,
             on_given_up,
+            leadership,
             running: None,
         };
-        jobs.resume(db)?;
+        if jobs.leads() {
+            jobs.resume(db)?;
+        }
         jobs.returning = free_pages::are_many(db)?;
         Ok(jobs)
+    }
+
+    /// Begins or ends the work that only the leader does. After an error it begins with the next pass of pruning.
+    pub(super) fn set_leadership(&mut self, leadership: Leadership, db: &Connection, bounds: &Retention) {
+        self.leadership = leadership;
+        if self.leads() {
+            let loaded = Excess::load(db, bounds).map(|excess| self.excess = excess);
+            if let Err(error) = loaded.and_then(|()| self.resume(db)) {
+                tracing::warn!(%error, "cannot resume background work yet; retrying with the next pruning");
+            }
+            return;
+        }
+        self.excess = Excess::default();
+        self.erasing.clear();
+        for job in self.pruning.drain(..) {
+            send(job.reply, Ok(0));
+        }
+        self.bulk_updates.retain(|job| job.reply.is_some());
+    }
+
+    fn leads(&self) -> bool {
+        self.leadership != Leadership::Follower
+    }
+
+    /// The revision of the lease under which work is done that no caller waits for; 0 without a cluster.
+    pub(super) fn fence(&self) -> u64 {
+        match self.leadership {
+            Leadership::Leader(revision) => revision,
+            Leadership::Alone | Leadership::Follower => 0,
+        }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -100,12 +151,16 @@ impl Jobs {
 
     /// Takes note of the histories that a batch has changed.
     pub(super) fn check_histories(&mut self, changes: &[HistoryChange], bounds: &Retention) {
-        self.excess.note(changes, bounds);
+        if self.leads() {
+            self.excess.note(changes, bounds);
+        }
     }
 
     /// Erases the rows of a removed client.
     pub(super) fn erase_client(&mut self, number: i64) {
-        self.erasing.push_back(number);
+        if self.leads() {
+            self.erasing.push_back(number);
+        }
     }
 
     /// Fails the pending deliveries of a removed notification. The removal itself is durable already.
@@ -120,7 +175,7 @@ impl Jobs {
     /// Gives up the oldest pending deliveries of a client until it is within its limits.
     pub(super) fn enforce_limit(&mut self, client: i64, now: Timestamp) {
         let is_mine = |job: &BulkJob| matches!(&job.update, BulkUpdate::EnforceLimit(sweep) if sweep.client == client);
-        if !self.bulk_updates.iter().any(is_mine) {
+        if self.leads() && !self.bulk_updates.iter().any(is_mine) {
             let update = BulkUpdate::EnforceLimit(LimitSweep { client, now, given_up: 0 });
             self.bulk_updates.push_back(BulkJob { update, reply: None });
         }
@@ -129,6 +184,9 @@ impl Jobs {
     /// Gives up expired deliveries and prunes all clients, then replies with the number of events that were removed since
     /// the last reply. Resumes the work that a disk error has stopped.
     pub(super) fn prune(&mut self, db: &Connection, cache: &RegistryCache, now: Timestamp, reply: ReplySender<u64>) {
+        if !self.leads() {
+            return send(reply, Ok(0));
+        }
         match self.resume(db).and_then(|()| self.expire_pending(db, now)) {
             Ok(()) => self.pruning.push_back(PruneJob { prune: Prune::new(now, cache.numbers()), reply }),
             Err(error) => send(reply, Err(columns::unavailable(&error))),

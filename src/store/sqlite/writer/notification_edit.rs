@@ -15,7 +15,7 @@ use crate::store::{Seal, StoreError};
 
 /// A change of one client's notifications. They are sealed by the writer, because a change may affect two of them and must
 /// not restore an older version of the other one.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub(crate) enum NotificationEdit {
     Add(Notification),
     /// Compare and swap.

@@ -14,7 +14,7 @@ use crate::store::{Seal, StoreError};
 
 /// A change of the registry. When the writer applies it, another client may have the id of the client that it is for: then
 /// the client is not found.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub(crate) enum RegistryChange {
     AddClient { client: Client, sealed: Vec<u8> },
     UpdateClient { before: Client, after: Client, sealed: Vec<u8> },
@@ -29,7 +29,7 @@ pub(crate) enum RegistryChange {
 pub(super) type BeforeCommit<'a> = &'a dyn Fn(&Connection) -> rusqlite::Result<()>;
 
 /// Compare and swap of a hook. Both versions have the same id and key.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct HookUpdate {
     pub(crate) before: Hook,
     pub(crate) after: Arc<Hook>,

@@ -1,0 +1,93 @@
+//! The store as a node of a cluster: what changes it becomes an entry of the journal first, and every node applies the
+//! entries in the journal's order. `proposer` makes entries of the commands, `feed` passes the journal's entries to the writer,
+//! which applies them (`writer/apply`) and replies to those who wait for one of its own.
+
+mod catch_up;
+pub(super) mod entry;
+mod feed;
+pub(super) mod pending;
+mod proposer;
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use tokio::sync::{mpsc, watch};
+
+pub(super) use self::catch_up::CatchUp;
+use self::pending::Pending;
+use self::proposer::Proposer;
+pub(super) use self::proposer::SliceProposal;
+use super::writer::command::WriterCommand;
+use crate::journal::{Journal, JournalError};
+use crate::store::{Retention, Seal};
+
+/// How to open the store as a node of a cluster.
+#[derive(Clone)]
+pub struct ReplicationOptions {
+    /// The journal that the database belongs to, or shall belong to.
+    pub journal: Arc<dyn Journal>,
+    /// Seals the entries: the broker sees no content.
+    pub seal: Arc<dyn Seal>,
+}
+
+/// A task of the store that the caller runs. It ends when the store is closed, or with an error after which it must be.
+pub type ReplicationTask = BoxFuture<'static, Result<(), JournalError>>;
+
+/// What the writer needs of the cluster.
+pub(super) struct WriterReplication {
+    /// The proposals of this node that wait for their entries.
+    pub(super) pending: Arc<Pending>,
+    /// Distinguishes the proposals of this process from all others.
+    pub(super) proposer: i64,
+    /// At most one slice is under way.
+    pub(super) slices: mpsc::Sender<SliceProposal>,
+    /// The position of the last applied entry.
+    pub(super) applied: watch::Sender<u64>,
+}
+
+/// The tasks, and the ends of their channels.
+pub(super) struct Replication {
+    /// Takes the place of the writer's queue for the handles.
+    pub(super) queue: mpsc::Sender<WriterCommand>,
+    pub(super) writer: WriterReplication,
+    pub(super) catch_up: CatchUp,
+    pub(super) tasks: [(&'static str, ReplicationTask); 2],
+}
+
+/// Connects a writer, whose queue this is, with the journal.
+///
+/// # Errors
+/// The system's random source failed.
+pub(super) fn start(
+    options: ReplicationOptions,
+    writer: mpsc::Sender<WriterCommand>,
+    position: u64,
+    retention: Retention,
+) -> Result<Replication, getrandom::Error> {
+    let proposer = i64::from_ne_bytes(getrandom::u64()?.to_ne_bytes());
+    let pending = Arc::new(Pending::default());
+    let (queue, commands) = mpsc::channel(super::writer::MAX_QUEUED_COMMANDS);
+    let (slices, proposed_slices) = mpsc::channel(1);
+    let (applied, applied_until) = watch::channel(position);
+    let codec = entry::Codec { seal: options.seal, journal: options.journal.identity().id };
+    let entries = feed::run(options.journal.clone(), codec.clone(), position, writer.clone());
+    let catch_up = CatchUp::new(options.journal.clone(), applied_until);
+    let proposals = Proposer {
+        journal: options.journal,
+        codec,
+        proposer,
+        pending: pending.clone(),
+        writer,
+        catch_up: catch_up.clone(),
+        retention,
+    };
+    Ok(Replication {
+        queue,
+        writer: WriterReplication { pending, proposer, slices, applied },
+        catch_up,
+        tasks: [
+            ("journal entries", Box::pin(entries)),
+            ("journal proposals", Box::pin(proposals.run(commands, proposed_slices))),
+        ],
+    })
+}

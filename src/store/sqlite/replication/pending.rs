@@ -1,0 +1,62 @@
+//! The proposals of this node whose entries were not applied yet, with those who wait for them.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::store::StoreError;
+use crate::store::sqlite::writer::command::{CommandReply, ReplySender};
+
+/// Who waits for an entry.
+pub(crate) enum Waiting {
+    /// One for each command of a batch.
+    Batch(Vec<CommandReply>),
+    Registry(ReplySender<()>),
+    /// The writer's background work.
+    Slice,
+}
+
+impl Waiting {
+    /// Replies that nothing was applied. True if the writer's background work must be told.
+    pub(crate) fn refuse(self, error: &StoreError) -> bool {
+        match self {
+            Self::Batch(replies) => replies.into_iter().for_each(|reply| reply.send(Err(error.clone()))),
+            // The receiver may be gone.
+            Self::Registry(reply) => drop(reply.send(Err(error.clone()))),
+            Self::Slice => return true,
+        }
+        false
+    }
+}
+
+/// The proposals by their counter.
+#[derive(Default)]
+pub(crate) struct Pending(Mutex<BTreeMap<i64, Waiting>>);
+
+impl Pending {
+    pub(super) fn insert(&self, counter: i64, waiting: Waiting) {
+        self.lock().insert(counter, waiting);
+    }
+
+    /// Whether the entry can still be applied.
+    pub(super) fn contains(&self, counter: i64) -> bool {
+        self.lock().contains_key(&counter)
+    }
+
+    /// Gives a proposal up.
+    pub(super) fn remove(&self, counter: i64) -> Option<Waiting> {
+        self.lock().remove(&counter)
+    }
+
+    /// Who waits for the entry with this counter, and for earlier ones: those can no longer be applied.
+    pub(crate) fn take(&self, counter: i64) -> (Option<Waiting>, Vec<Waiting>) {
+        let mut all = self.lock();
+        let later = all.split_off(&counter.saturating_add(1));
+        let mut earlier = std::mem::replace(&mut *all, later);
+        let own = earlier.remove(&counter);
+        (own, earlier.into_values().collect())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<i64, Waiting>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
