@@ -1,16 +1,20 @@
 //! Real NATS servers for tests: one, or a cluster of them, that can be killed, started again, and halted. A suite includes
-//! this file below a module that has `wait_until`. Every server flushes each write.
+//! this file below a module that has `TIMEOUT` and `delay`. Every server flushes each write.
 
+use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use super::wait_until;
+use super::{TIMEOUT, delay};
+
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// A server; dropping it kills the process.
 pub(crate) struct Broker {
@@ -85,7 +89,12 @@ impl Broker {
 
     #[track_caller]
     pub(crate) fn wait_until_healthy(&self) {
-        wait_until(&format!("{} is healthy: {}", self.name, self.config.display()), || self.is_healthy());
+        let log = || std::fs::read_to_string(self.config.with_extension("log")).unwrap_or_default();
+        let deadline = Instant::now() + TIMEOUT;
+        while !self.is_healthy() {
+            assert!(Instant::now() < deadline, "{} is not healthy:\n{}", self.name, log());
+            delay(POLL_INTERVAL);
+        }
     }
 
     /// `SIGKILL`; returns when the process has ended.
@@ -165,7 +174,10 @@ impl Brokers {
 
 /// A port that stays free while a server is down: the system takes the ports of outgoing connections from a higher range.
 fn free_port() -> u16 {
+    static USED: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
     std::iter::repeat_with(|| fastrand::u16(20_000..32_000))
-        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .find(|port| {
+            TcpListener::bind(("127.0.0.1", *port)).is_ok() && USED.lock().expect("a set of ports").insert(*port)
+        })
         .expect("a free port")
 }

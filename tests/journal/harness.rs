@@ -15,7 +15,7 @@ use docrelay::journal::{Journal, JournalEntry, JournalError};
 use futures::StreamExt;
 use futures::stream::BoxStream;
 
-pub(crate) use wait::{TIMEOUT, delay, wait_until};
+pub(crate) use wait::{TIMEOUT, delay};
 
 pub(crate) const EPOCH: u64 = 77;
 
