@@ -1,5 +1,5 @@
 # The commands of the project. A clean clone needs a Rust toolchain, gcc, make, python3, curl and openssl. Some tests also
-# need Chromium, Node.js, nginx, HAProxy, Caddy, promtool or packages of PyPI: `make test` installs them as root on Debian, and
+# need Chromium, Node.js, nginx, HAProxy, Caddy, promtool, nats-server or packages of PyPI: `make test` installs them as root on Debian, and
 # skips these tests with a visible line where it cannot.
 
 .DEFAULT_GOAL := help

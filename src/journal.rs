@@ -13,6 +13,9 @@ use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 
+/// The largest payload of an entry. Together with its headers it fits into a message of 1 MiB.
+pub const MAX_PAYLOAD_BYTES: usize = 1024 * 1024 - 4096;
+
 /// The future that a method of the port returns.
 pub type JournalFuture<T> = BoxFuture<'static, Result<T, JournalError>>;
 
@@ -96,10 +99,11 @@ pub trait Journal: Send + Sync {
     fn identity(&self) -> JournalIdentity;
 
     /// Appends an entry; returns its position when it is stored on a majority of the replicas. A second call with the same id
-    /// within two minutes appends nothing and returns the position of the first.
+    /// within two minutes appends nothing and returns the position of the first. The payload has at most
+    /// [`MAX_PAYLOAD_BYTES`].
     ///
     /// # Errors
-    /// `Unavailable`: not appended. `Unknown`: it may have been, or may still be appended. `Replaced`.
+    /// `Unavailable`: not appended; also at once while there is no connection. `Unknown`: it may have been, or may still be appended. `Replaced`.
     fn publish(&self, id: String, payload: Bytes) -> JournalFuture<u64>;
 
     /// The entries after a position, in order and without a gap, also those that are appended later. Waits for the broker

@@ -9,6 +9,7 @@ pub mod delivery;
 pub mod domain;
 pub mod http;
 pub mod ingest;
+pub mod journal;
 pub mod manage;
 pub mod metrics;
 pub mod store;

@@ -8,10 +8,10 @@ use crate::modules::Module;
 /// to each other.
 const LAYERS: [&[&str]; 6] = [
     &["domain", "metrics"],
-    &["stream/hub", "store", "vendor", "auth", "delivery/scheduler"],
+    &["stream/hub", "store", "journal", "vendor", "auth", "delivery/scheduler"],
     &["ingest", "stream", "delivery"],
     &["manage"],
-    &["store/sqlite", "delivery/http_client", "http"],
+    &["store/sqlite", "journal/jetstream", "delivery/http_client", "http"],
     &["app", "config", "cli", "lib", "main"],
 ];
 
@@ -30,7 +30,8 @@ const EXCEPTIONS: [(&str, &str, &str); 1] = [(
 
 /// The parts that may use a crate, or one of its items; none if the list is empty. The first entry that fits decides, so an
 /// item stands before its crate. A crate that is not listed may be used everywhere.
-static HOMES: [(&str, &[&str]); 29] = [
+static HOMES: [(&str, &[&str]); 30] = [
+    ("async_nats", &["journal/jetstream"]),
     ("warp", &["http"]),
     ("hyper", &["http"]),
     ("hyper_util", &["http"]),
@@ -50,7 +51,7 @@ static HOMES: [(&str, &[&str]); 29] = [
     ("time", &["domain"]),
     ("reqwest", &["cli", "delivery/http_client"]),
     ("hickory_resolver", &["delivery/http_client"]),
-    ("url", &["domain", "vendor", "delivery/http_client"]),
+    ("url", &["domain", "vendor", "journal/jetstream", "delivery/http_client"]),
     ("sse_stream", &["cli"]),
     ("clap", &["cli", "config", "main"]),
     ("toml", &["config"]),

@@ -1,0 +1,156 @@
+//! Finds the journal of a cluster on a broker, or makes it. The stream of the entries is made last: a journal exists when
+//! it does, and of two nodes that make one at the same time one gets `Conflict`.
+
+use std::time::Duration;
+
+use async_nats::jetstream::context::CreateStreamErrorKind;
+use async_nats::jetstream::stream::{Config, DiscardPolicy, StorageType};
+use async_nats::jetstream::{ErrorCode, kv, object_store};
+
+use super::connection::{BrokerConnection, metadata};
+use super::{JetStream, JetStreamOptions, failure};
+use crate::journal::{JournalError, JournalIdentity};
+
+const MAX_MESSAGE_BYTES: i32 = 1024 * 1024;
+const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
+/// Before it, acknowledged writes could be lost in more ways, and stream metadata and consumers behaved differently.
+const MIN_SERVER_VERSION: (i64, i64, i64) = (2, 12, 0);
+
+/// A connection to a broker that can hold a journal.
+pub struct Connected {
+    connection: BrokerConnection,
+    options: JetStreamOptions,
+}
+
+impl Connected {
+    pub(super) async fn open(options: JetStreamOptions) -> Result<Self, JournalError> {
+        let connection = BrokerConnection::open(&options).await?;
+        let connected = Self { connection, options };
+        connected.check_broker().await?;
+        Ok(connected)
+    }
+
+    async fn check_broker(&self) -> Result<(), JournalError> {
+        let (client, server) = (&self.connection.client, self.connection.client.server_info());
+        let unfit = |why: String| Err(JournalError::Unavailable(why));
+        let (major, minor, patch) = MIN_SERVER_VERSION;
+        if !client.is_server_compatible(major, minor, patch) {
+            return unfit(format!("the broker has version {}: at least {major}.{minor} is needed", server.version));
+        }
+        if server.max_payload < usize::try_from(MAX_MESSAGE_BYTES).unwrap_or_default() {
+            return unfit(format!("the broker's max_payload is {}: at least 1 MiB is needed", server.max_payload));
+        }
+        let replicas = self.options.replicas;
+        if !(1..=5).contains(&replicas) {
+            return unfit(format!("{replicas} replicas are configured: 1 to 5 are possible"));
+        }
+        if replicas > 1 && server.cluster.is_none() {
+            return unfit(format!("{replicas} replicas are configured, and the broker is a single server"));
+        }
+        self.connection.context.query_account().await.map(drop).or_else(|error| {
+            unfit(format!("JetStream is not enabled on the broker or for this user, or has no leader: {error}"))
+        })
+    }
+
+    /// The journal of this name, if there is one.
+    ///
+    /// # Errors
+    /// `Unavailable`: also when the stream of this name is not a journal. `Unknown`.
+    pub async fn find(&self) -> Result<Option<JetStream>, JournalError> {
+        let Some(info) = self.connection.find_stream().await? else { return Ok(None) };
+        let identity = self.connection.identity(&info)?;
+        let name = self.connection.names.snapshots(identity.id);
+        let snapshots = self.connection.context.get_object_store(&name).await.map_err(|error| {
+            JournalError::Unavailable(format!("the journal's bucket {name} cannot be used: {error}"))
+        })?;
+        Ok(Some(JetStream::new(self.connection.clone(), identity, snapshots)))
+    }
+
+    /// Makes the journal of this name.
+    ///
+    /// # Errors
+    /// `Conflict`: there is one. `Unavailable`. `Unknown`: it may have been made; call [`find`](Self::find).
+    pub async fn create(&self, epoch: u64) -> Result<JetStream, JournalError> {
+        if self.connection.find_stream().await?.is_some() {
+            return Err(JournalError::Conflict);
+        }
+        let random = |error| JournalError::Unavailable(format!("no random number for the journal's id: {error}"));
+        let identity = JournalIdentity { epoch, id: getrandom::u64().map_err(random)? };
+        let made = self.create_all(identity).await;
+        if matches!(made, Err(JournalError::Conflict | JournalError::Unavailable(_))) {
+            self.remove_buckets(identity).await;
+        }
+        made
+    }
+
+    async fn create_all(&self, identity: JournalIdentity) -> Result<JetStream, JournalError> {
+        let (context, names) = (&self.connection.context, &self.connection.names);
+        let records = kv::Config {
+            bucket: names.records(identity.id),
+            description: "records of docrelay's nodes".into(),
+            history: 1,
+            storage: StorageType::File,
+            num_replicas: self.options.replicas,
+            ..Default::default()
+        };
+        context.create_key_value(records).await.map_err(|error| broker_error(&error))?;
+        let snapshots = object_store::Config {
+            bucket: names.snapshots(identity.id),
+            description: Some("snapshots of docrelay's database".into()),
+            storage: StorageType::File,
+            num_replicas: self.options.replicas,
+            ..Default::default()
+        };
+        let snapshots = context.create_object_store(snapshots).await.map_err(|error| broker_error(&error))?;
+        let journal = Config {
+            name: names.stream.clone(),
+            description: Some("the journal of docrelay's nodes".into()),
+            subjects: vec![names.subject(identity.id)],
+            storage: StorageType::File,
+            num_replicas: self.options.replicas,
+            discard: DiscardPolicy::New,
+            deny_delete: true,
+            max_bytes: self.options.max_bytes,
+            max_message_size: MAX_MESSAGE_BYTES,
+            duplicate_window: DUPLICATE_WINDOW,
+            metadata: metadata(identity).into(),
+            ..Default::default()
+        };
+        match context.create_stream(journal).await {
+            Ok(_) => Ok(JetStream::new(self.connection.clone(), identity, snapshots)),
+            Err(error) => Err(match error.kind() {
+                CreateStreamErrorKind::JetStream(error) if error.error_code() == ErrorCode::STREAM_NAME_EXIST => {
+                    JournalError::Conflict
+                }
+                CreateStreamErrorKind::JetStream(error) => failure::refused(&error),
+                CreateStreamErrorKind::TimedOut => {
+                    JournalError::Unknown("no answer to the request for a stream".into())
+                }
+                _ => JournalError::Unavailable(error.to_string()),
+            }),
+        }
+    }
+
+    /// Buckets that stay behind are in nobody's way: their names contain a random number.
+    async fn remove_buckets(&self, identity: JournalIdentity) {
+        let (context, names) = (&self.connection.context, &self.connection.names);
+        context.delete_key_value(names.records(identity.id)).await.ok();
+        context.delete_object_store(names.snapshots(identity.id)).await.ok();
+    }
+}
+
+/// The broker's own error below those of the client, if there is one.
+fn broker_error(error: &(dyn std::error::Error + 'static)) -> JournalError {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(inner) = cause {
+        if let Some(refusal) = inner.downcast_ref::<async_nats::jetstream::Error>() {
+            return failure::refused(refusal);
+        }
+        let kind = inner.downcast_ref::<async_nats::jetstream::context::CreateStreamError>().map(|error| error.kind());
+        if let Some(CreateStreamErrorKind::JetStream(refusal)) = kind {
+            return failure::refused(&refusal);
+        }
+        cause = inner.source();
+    }
+    JournalError::Unavailable(error.to_string())
+}

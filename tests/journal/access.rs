@@ -1,0 +1,109 @@
+//! Connections: TLS with an authority of one's own, users, and what an operator is told when they are wrong.
+
+use std::path::Path;
+use std::process::Command;
+
+use docrelay::journal::jetstream::{JetStream, JetStreamOptions};
+use docrelay::journal::{Journal, JournalError};
+
+use crate::harness::brokers::Broker;
+use crate::harness::{create, nats_server, options, publish_until_stored};
+
+async fn failure(options: JetStreamOptions) -> String {
+    match JetStream::connect(options).await {
+        Err(JournalError::Unavailable(why)) => why,
+        Err(error) => panic!("{error}"),
+        Ok(_) => panic!("connected"),
+    }
+}
+
+fn openssl(directory: &Path, arguments: &str) {
+    let arguments = arguments.split_whitespace();
+    let output = Command::new("openssl").args(arguments).current_dir(directory).output().expect("openssl");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Makes an authority `NAME.pem`, and with it a certificate of 127.0.0.1 if `server` is given.
+fn authority(directory: &Path, name: &str, server: Option<&str>) {
+    openssl(
+        directory,
+        &format!(
+            "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN={name} -keyout {name}.key -out {name}.pem"
+        ),
+    );
+    if let Some(server) = server {
+        std::fs::write(directory.join("san"), "subjectAltName=IP:127.0.0.1\nbasicConstraints=CA:FALSE\n").unwrap();
+        openssl(
+            directory,
+            &format!(
+                "req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN={server} -keyout {server}.key -out {server}.csr"
+            ),
+        );
+        openssl(
+            directory,
+            &format!(
+                "x509 -req -in {server}.csr -CA {name}.pem -CAkey {name}.key -CAcreateserial -days 2 -extfile san -out {server}.pem"
+            ),
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tls_with_own_authority_and_password_works() {
+    let Some(program) = nats_server() else { return };
+    let directory = tempfile::tempdir().unwrap();
+    authority(directory.path(), "ours", Some("server"));
+    authority(directory.path(), "other", None);
+    let file = |name: &str| directory.path().join(name).display().to_string();
+    let broker = Broker::single(
+        &program,
+        &format!(
+            "tls {{ cert_file: \"{}\", key_file: \"{}\" }}\nauthorization {{ user: relay, password: \"s3cret/@\" }}",
+            file("server.pem"),
+            file("server.key")
+        ),
+    );
+    let url = |userinfo: &str| format!("tls://{userinfo}{}", broker.address());
+    let with_ca =
+        |userinfo: &str, ca: &str| JetStreamOptions { ca: Some(file(ca).into()), ..options(vec![url(userinfo)], 1) };
+    let journal = create(with_ca("relay:s3cret%2F%40@", "ours.pem")).await;
+    assert_eq!(publish_until_stored(&journal, "over TLS").await, 1);
+    assert_eq!(journal.range().await.unwrap().end, 1);
+    for (options, expected) in [
+        (with_ca("relay:wr0ng@", "ours.pem"), "refuses the user"),
+        (with_ca("", "ours.pem"), "refuses the user"),
+        (with_ca("relay:s3cret%2F%40@", "other.pem"), "certificate"),
+        (with_ca("relay:s3cret%2F%40@", "absent.pem"), "cannot read the broker's authority"),
+    ] {
+        let why = failure(options).await;
+        assert!(why.contains(expected), "{why}");
+        assert!(!why.contains("s3cret") && !why.contains("wr0ng"), "{why}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn unusable_broker_is_explained_in_one_sentence() {
+    let Some(program) = nats_server() else { return };
+    let broker = Broker::single(&program, "");
+    let mut down = Broker::single(&program, "");
+    down.kill();
+    let credentials = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(credentials.path(), "S3CRET").unwrap();
+    let working = || options(vec![broker.url()], 1);
+    for (options, expected) in [
+        (options(vec![down.url()], 1), "Connection refused"),
+        (options(vec![broker.url()], 3), "the broker is a single server"),
+        (options(vec![broker.url()], 9), "1 to 5"),
+        (JetStreamOptions { name: "a.b".into(), ..working() }, "letters, digits"),
+        (JetStreamOptions { credentials: Some(credentials.path().into()), ..working() }, "not a .creds file"),
+        (JetStreamOptions { credentials: Some("absent.creds".into()), ..working() }, "absent.creds"),
+    ] {
+        let why = failure(options).await;
+        assert!(why.contains(expected), "{why}");
+        assert!(!why.contains('\n') && !why.contains("S3CRET"), "{why}");
+    }
+    let foreign = async_nats::jetstream::new(async_nats::connect(broker.url()).await.unwrap());
+    foreign.create_stream("relays_journal").await.unwrap();
+    let found = JetStream::connect(working()).await.unwrap().find().await.map(drop);
+    assert!(matches!(&found, Err(JournalError::Unavailable(why)) if why.contains("not a journal")), "{found:?}");
+}
