@@ -22,6 +22,13 @@ pub trait Maintenance: Send + Sync {
     /// # Errors
     /// `Unavailable`, `Stopped`.
     fn prune(&self, now: Timestamp) -> StoreFuture<'_, u64>;
+    /// Waits until this node has applied everything that any node of the cluster had acknowledged before the call; returns
+    /// whether anything was missing. To be called before something is refused that another node may have made. Without a
+    /// cluster nothing is ever missing.
+    ///
+    /// # Errors
+    /// `Unavailable` when the broker does not answer in time, or this node is too far behind; `Stopped`.
+    fn catch_up(&self) -> StoreFuture<'_, bool>;
     /// Flushes and closes the store. Later calls fail with [`StoreError::Stopped`](super::StoreError::Stopped).
     fn close(&self) -> BoxFuture<'_, ()>;
 }

@@ -7,12 +7,14 @@ mod ports;
 mod readers;
 mod ready_queues;
 mod registry_cache;
+pub mod replication;
 mod retention;
 mod run_marker;
 mod tables;
 mod threads;
 mod writer;
 
+use std::collections::VecDeque;
 use std::fs::{File, OpenOptions, Permissions, TryLockError};
 use std::io;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
@@ -29,16 +31,19 @@ use self::migrate::MIGRATIONS;
 use self::readers::Readers;
 use self::ready_queues::ReadyQueues;
 use self::registry_cache::RegistryCache;
+use self::replication::{CatchUp, ReplicationOptions, ReplicationTask};
 use self::run_marker::RunMarker;
 use self::tables::identity::{self, LogIdentity};
+use self::tables::journal::JournalMark;
 use self::tables::registry::LoadError;
 use self::tables::{columns, registry, schema};
 pub use self::threads::OnThreadEnd;
 use self::threads::Threads;
 use self::writer::checkpoint::Checkpointer;
 use self::writer::command::WriterCommand;
-use self::writer::jobs::Jobs;
-use self::writer::{MAX_QUEUED_COMMANDS, Writer};
+use self::writer::jobs::{Jobs, Leadership};
+use self::writer::{MAX_QUEUED_COMMANDS, MAX_QUEUED_ENTRIES, Writer};
+use crate::journal::JournalIdentity;
 use crate::store::{GivenUp, Retention, Seal, Store};
 
 /// Called by the writer after every transaction with commands, and after every slice of background work. It must not block:
@@ -106,6 +111,9 @@ pub enum OpenError {
         /// The latest schema version of this program.
         known: i64,
     },
+    /// The database and the journal of the cluster have different histories.
+    #[error("the database {} does not belong to this cluster's journal: name the right cluster, or start with an empty --data to join this one", .0.display())]
+    OtherJournal(PathBuf),
     /// A secret could not be opened with this key.
     #[error("the secrets in the database {} cannot be opened with this key ({reason}): restore the key file that belongs to it", path.display())]
     Sealed {
@@ -158,6 +166,10 @@ pub struct SqliteStore {
     shared: Arc<Shared>,
     /// The writer's queue. Bounded: while it is full the sender waits, and with it the vendor's request.
     queue: mpsc::Sender<WriterCommand>,
+    /// The writer's queue for what must not wait for the cluster; the same as `queue` without one.
+    control: mpsc::Sender<WriterCommand>,
+    /// `None` without a cluster.
+    catch_up: Option<CatchUp>,
     readers: Arc<Readers>,
     seal: Arc<dyn Seal>,
 }
@@ -170,23 +182,76 @@ impl SqliteStore {
     pub fn open(options: SqliteOptions) -> Result<Store, OpenError> {
         let path = options.path.clone();
         let threads = Threads { on_end: options.on_thread_end.clone() };
-        let (writer, commands, store) = prepare(options)?;
+        let Prepared { writer, commands, store, .. } = prepare(options, None)?;
         threads
             .spawn("store-writer".into(), move || writer.run(commands))
             .map_err(|e| OpenError::unusable(&path, e))?;
-        let store = Arc::new(store);
-        Ok(Store {
+        Ok(store.ports())
+    }
+
+    /// Opens the file as a node of a cluster. It begins to apply entries when the tasks run.
+    ///
+    /// # Errors
+    /// As [`SqliteStore::open`]; [`OpenError::OtherJournal`] if the database does not belong to the journal.
+    pub fn open_replicated(
+        options: SqliteOptions,
+        replication: ReplicationOptions,
+    ) -> Result<ReplicatedStore, OpenError> {
+        let path = options.path.clone();
+        let threads = Threads { on_end: options.on_thread_end.clone() };
+        let Prepared { writer, commands, store, tasks } = prepare(options, Some(replication))?;
+        threads
+            .spawn("store-writer".into(), move || writer.run(commands))
+            .map_err(|e| OpenError::unusable(&path, e))?;
+        let leadership = LeadershipHandle { control: store.control.clone() };
+        Ok(ReplicatedStore { store: store.ports(), tasks, leadership })
+    }
+
+    fn ports(self) -> Store {
+        let store = Arc::new(self);
+        Store {
             log: store.clone(),
             registry: store.clone(),
             rejects: store.clone(),
             outbox: store.clone(),
             maintenance: store,
-        })
+        }
     }
 }
 
+/// An opened store of a cluster's node.
+pub struct ReplicatedStore {
+    /// The ports.
+    pub store: Store,
+    /// To be run by the caller; each has a name.
+    pub tasks: Vec<(&'static str, ReplicationTask)>,
+    /// Tells the store whether this node leads.
+    pub leadership: LeadershipHandle,
+}
+
+/// Tells a store whether its node leads the cluster.
+pub struct LeadershipHandle {
+    control: mpsc::Sender<WriterCommand>,
+}
+
+impl LeadershipHandle {
+    /// This node leads since this revision of the lease; `None` when another one does.
+    pub async fn set(&self, revision: Option<u64>) {
+        // The store is closed when the queue is.
+        self.control.send(WriterCommand::Lead(revision)).await.ok();
+    }
+}
+
+/// A store whose writer's thread has not been started.
+struct Prepared {
+    writer: Writer,
+    commands: mpsc::Receiver<WriterCommand>,
+    store: SqliteStore,
+    tasks: Vec<(&'static str, ReplicationTask)>,
+}
+
 /// Everything but the start of the writer's thread.
-fn prepare(options: SqliteOptions) -> Result<(Writer, mpsc::Receiver<WriterCommand>, SqliteStore), OpenError> {
+fn prepare(options: SqliteOptions, replication: Option<ReplicationOptions>) -> Result<Prepared, OpenError> {
     let SqliteOptions { path, retention, readers, seal, on_commit, on_thread_end, on_given_up } = options;
     let threads = Threads { on_end: on_thread_end };
     let lock = lock(&path)?;
@@ -205,14 +270,23 @@ fn prepare(options: SqliteOptions) -> Result<(Writer, mpsc::Receiver<WriterComma
         return Err(OpenError::unusable(&path, reason));
     }
     flush_log(&path).map_err(|e| OpenError::unusable(&path, e))?;
-    marker.start(&mut db)?;
+    let mark = match &replication {
+        // The journal tells what the database lacks, also a restored one.
+        Some(replication) => belongs_to(&db, &path, replication.journal.identity())?,
+        None => {
+            marker.start(&mut db)?;
+            JournalMark::default()
+        }
+    };
     let (identity, counters) = identity::load(&db).map_err(sql)?;
     let clients = registry::load(&db, &*seal).map_err(|e| match e {
         LoadError::Sql(error) => OpenError::sql(&path, &error),
         LoadError::Sealed(reason) => OpenError::Sealed { path: path.clone(), reason },
     })?;
-    let jobs = Jobs::load(&db, &retention, on_given_up).map_err(sql)?;
-    let (queue, commands) = mpsc::channel(MAX_QUEUED_COMMANDS);
+    let leadership = if replication.is_some() { Leadership::Follower } else { Leadership::Alone };
+    let jobs = Jobs::load(&db, &retention, on_given_up, leadership).map_err(sql)?;
+    let capacity = if replication.is_some() { MAX_QUEUED_ENTRIES } else { MAX_QUEUED_COMMANDS };
+    let (control, commands) = mpsc::channel(capacity);
     let shared = Arc::new(Shared {
         identity,
         head: AtomicU64::new(columns::unsigned(counters.head)),
@@ -222,7 +296,15 @@ fn prepare(options: SqliteOptions) -> Result<(Writer, mpsc::Receiver<WriterComma
         wal_over_limit: AtomicBool::new(false),
     });
     let checkpointer =
-        Checkpointer::start(&path, file, queue.downgrade(), &threads).map_err(|e| OpenError::unusable(&path, e))?;
+        Checkpointer::start(&path, file, control.downgrade(), &threads).map_err(|e| OpenError::unusable(&path, e))?;
+    let replication = replication
+        .map(|options| replication::start(options, control.clone(), mark.position, retention.clone()))
+        .transpose()
+        .map_err(|e| OpenError::unusable(&path, e))?;
+    let (queue, replication, catch_up, tasks) = match replication {
+        Some(parts) => (parts.queue, Some(parts.writer), Some(parts.catch_up), parts.tasks),
+        None => (control.clone(), None, None, Vec::new()),
+    };
     let writer = Writer {
         db,
         shared: shared.clone(),
@@ -237,10 +319,29 @@ fn prepare(options: SqliteOptions) -> Result<(Writer, mpsc::Receiver<WriterComma
         is_failing: false,
         last_command: Instant::now(),
         pause_until: Instant::now(),
+        replication,
+        entries: VecDeque::new(),
+        mark,
         lock,
     };
     let readers = Readers::start(&path, readers, &threads).map_err(|e| OpenError::unusable(&path, e))?;
-    Ok((writer, commands, SqliteStore { shared, queue, readers: Arc::new(readers), seal }))
+    let store = SqliteStore { shared, queue, control, catch_up, readers: Arc::new(readers), seal };
+    Ok(Prepared { writer, commands, store, tasks })
+}
+
+/// The journal's mark in the database; attaches a database that belongs to no journal yet and has the journal's epoch.
+fn belongs_to(db: &Connection, path: &Path, journal: JournalIdentity) -> Result<JournalMark, OpenError> {
+    let sql = |e: rusqlite::Error| OpenError::sql(path, &e);
+    let (identity, _) = identity::load(db).map_err(sql)?;
+    match tables::journal::load(db).map_err(sql)? {
+        Some(mark) if mark.journal == journal.id => Ok(mark),
+        None if identity.epoch.number() == journal.epoch => {
+            let mark = JournalMark { journal: journal.id, position: 0, fence: 0 };
+            tables::journal::attach(db, mark).map_err(sql)?;
+            Ok(mark)
+        }
+        _ => Err(OpenError::OtherJournal(path.to_owned())),
+    }
 }
 
 /// Locks a file beside the database: SQLite holds its own locks only during transactions.

@@ -26,6 +26,13 @@ impl SqliteStore {
         result.await.unwrap_or(Err(StoreError::Stopped))
     }
 
+    /// As [`SqliteStore::request`], past the cluster.
+    async fn control<T>(&self, command: impl FnOnce(ReplySender<T>) -> WriterCommand) -> Result<T, StoreError> {
+        let (reply, result) = oneshot::channel();
+        self.control.send(command(reply)).await.map_err(|_| StoreError::Stopped)?;
+        result.await.unwrap_or(Err(StoreError::Stopped))
+    }
+
     /// The number that the client's rows have.
     fn number(&self, client: &ClientRef) -> Result<i64, StoreError> {
         self.shared.registry.number(client).ok_or(UNKNOWN_CLIENT)

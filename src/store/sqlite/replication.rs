@@ -51,7 +51,7 @@ pub(super) struct Replication {
     pub(super) queue: mpsc::Sender<WriterCommand>,
     pub(super) writer: WriterReplication,
     pub(super) catch_up: CatchUp,
-    pub(super) tasks: [(&'static str, ReplicationTask); 2],
+    pub(super) tasks: Vec<(&'static str, ReplicationTask)>,
 }
 
 /// Connects a writer, whose queue this is, with the journal.
@@ -85,7 +85,7 @@ pub(super) fn start(
         queue,
         writer: WriterReplication { pending, proposer, slices, applied },
         catch_up,
-        tasks: [
+        tasks: vec![
             ("journal entries", Box::pin(entries)),
             ("journal proposals", Box::pin(proposals.run(commands, proposed_slices))),
         ],

@@ -51,6 +51,9 @@ use crate::store::{CommittedBatch, Retention, Seal, StoreError};
 /// Commands in the queue. While it is full the senders wait.
 pub(super) const MAX_QUEUED_COMMANDS: usize = 1024;
 
+/// The same in a cluster, where one command holds up to 32 entries.
+pub(super) const MAX_QUEUED_ENTRIES: usize = 8;
+
 /// Commands in one transaction.
 const MAX_BATCH_COMMANDS: usize = 512;
 

@@ -25,13 +25,22 @@ impl Maintenance for SqliteStore {
         Box::pin(self.request(move |reply| WriterCommand::Prune(now, reply)))
     }
 
+    fn catch_up(&self) -> StoreFuture<'_, bool> {
+        Box::pin(async move {
+            match &self.catch_up {
+                Some(catch_up) => catch_up.run().await,
+                None => Ok(false),
+            }
+        })
+    }
+
     fn close(&self) -> BoxFuture<'_, ()> {
         Box::pin(async move {
             // Readers first: then the last checkpoint can empty the write-ahead log.
             self.readers.close().await;
             self.shared.tails.close();
             // `Stopped` means that it is closed already.
-            self.request(WriterCommand::Close).await.ok();
+            self.control(WriterCommand::Close).await.ok();
         })
     }
 }

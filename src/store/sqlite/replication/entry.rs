@@ -108,7 +108,8 @@ impl Codec {
         if *version != VERSION {
             return Err(DecodeError::Later(position));
         }
-        let compressed = self.seal.open(sealed, self.context().as_bytes()).map_err(|_| DecodeError::Sealed(position))?;
+        let compressed =
+            self.seal.open(sealed, self.context().as_bytes()).map_err(|_| DecodeError::Sealed(position))?;
         let packed = zstd::stream::decode_all(compressed.as_slice()).map_err(|error| damaged(&error))?;
         if packed.len() > MAX_ENTRY_BYTES {
             return Err(damaged(&"it is too large"));

@@ -13,10 +13,10 @@ use tokio::sync::mpsc;
 use super::catch_up::CatchUp;
 use super::entry::{Codec, Entry, EntryBody, SliceEntry};
 use super::pending::{Pending, Waiting};
-use crate::journal::{Journal, JournalError};
-use crate::store::{Retention, StoreError};
+use crate::journal::{Journal, JournalError, MAX_PAYLOAD_BYTES};
 use crate::store::sqlite::tables::journal::ProposalKey;
 use crate::store::sqlite::writer::command::{BatchCommand, BatchItem, CommandOutput, CommandReply, WriterCommand};
+use crate::store::{Retention, StoreError};
 
 /// Entries that are published and not yet acknowledged. While there are so many, commands collect and share the next entry.
 const ENTRIES_IN_FLIGHT: usize = 4;
@@ -26,9 +26,6 @@ const MAX_COMMANDS: usize = 512;
 
 /// Bytes of requests in one entry, about: the broker takes messages up to 1 MiB.
 const MAX_BYTES: usize = 640 << 10;
-
-/// An entry that the broker would refuse.
-const MAX_PAYLOAD_BYTES: usize = 1 << 20;
 
 /// How long an entry is published again while its outcome is unknown. Then the senders are told that the store is unavailable;
 /// a vendor repeats, and the repetition is a duplicate if the entry was stored after all.

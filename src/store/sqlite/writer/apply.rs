@@ -8,7 +8,6 @@ use super::batch::{self, apply_all, new_events};
 use super::batch_context::{BatchContext, BatchTx};
 use super::command::{BatchCommand, CommandOutput, ReplySender, send};
 use super::registry_change::{RegistryChange, RemainingWork};
-use super::slice::SliceResult;
 use super::{MAX_BATCH_BYTES, MAX_BATCH_COMMANDS, Writer};
 use crate::domain::SharedEvent;
 use crate::store::sqlite::CommitReport;

@@ -69,7 +69,7 @@ pub(crate) enum BatchCommand {
 
 impl BatchCommand {
     /// Bytes that it writes, about.
-    pub(super) fn weight(&self) -> usize {
+    pub(crate) fn weight(&self) -> usize {
         match self {
             Self::Append(event) => {
                 let labels: usize = event.labels.iter().map(|(name, value)| name.len() + value.len()).sum();
@@ -100,7 +100,7 @@ pub(crate) enum CommandReply {
 
 impl CommandReply {
     /// Sends the result. The receiver may be gone.
-    pub(super) fn send(self, result: Result<CommandOutput, StoreError>) {
+    pub(crate) fn send(self, result: Result<CommandOutput, StoreError>) {
         match (self, result) {
             (Self::Appended(reply), Ok(CommandOutput::Appended(outcome))) => send(reply, Ok(outcome)),
             (Self::Number(reply), Ok(CommandOutput::Number(number))) => send(reply, Ok(number)),

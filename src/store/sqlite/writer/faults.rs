@@ -13,7 +13,7 @@ use super::registry_change::RegistryChange;
 use crate::domain::{
     Client, ClientRef, Format, Notification, NotificationState, Secret, Status, Timestamp, Update, Vendor,
 };
-use crate::store::sqlite::{SqliteOptions, SqliteStore, prepare};
+use crate::store::sqlite::{Prepared, SqliteOptions, SqliteStore, prepare};
 use crate::store::{
     AppendOutcome, Backlog, DuplicateRule, Log, NewEvent, Outbox, RawRequest, Retention, Seal, StoreError,
 };
@@ -64,11 +64,11 @@ fn writer(directory: &tempfile::TempDir) -> (Writer, SqliteStore) {
         on_thread_end: None,
         on_given_up: None,
     };
-    let (mut writer, _commands, store) = prepare(options).expect("a new database");
+    let Prepared { mut writer, store, .. } = prepare(options, None).expect("a new database");
     let client =
         Client { id: client_ref().id, created: client_ref().created, secret: Secret::new("s"), previous: None };
     let change = RegistryChange::AddClient { client, sealed: Vec::new() };
-    change.apply(&mut writer.db, &writer.shared.registry, &PlainText).expect("a new client");
+    change.apply(&mut writer.db, &writer.shared.registry, &PlainText, &|_| Ok(())).expect("a new client");
     (writer, store)
 }
 
@@ -87,7 +87,7 @@ fn add_notification(writer: &mut Writer) {
     };
     let change = NotificationEdit::Add(notification);
     let change = RegistryChange::Notifications { client: client_ref(), change: Box::new(change) };
-    change.apply(&mut writer.db, &writer.shared.registry, &PlainText).expect("a new notification");
+    change.apply(&mut writer.db, &writer.shared.registry, &PlainText, &|_| Ok(())).expect("a new notification");
 }
 
 /// Commits the appends of these documents in one batch; returns the sequences.
