@@ -103,7 +103,8 @@ pub trait Journal: Send + Sync {
     /// [`MAX_PAYLOAD_BYTES`].
     ///
     /// # Errors
-    /// `Unavailable`: not appended; also at once while there is no connection. `Unknown`: it may have been, or may still be appended. `Replaced`.
+    /// `Unavailable`: not appended; also at once while there is no connection. `Unknown`: it may have been, or may still be
+    /// appended, even after entries that are published later. `Replaced`.
     fn publish(&self, id: String, payload: Bytes) -> JournalFuture<u64>;
 
     /// The entries after a position, in order and without a gap, also those that are appended later. Waits for the broker
@@ -113,7 +114,8 @@ pub trait Journal: Send + Sync {
     /// `Trimmed`, `Replaced`.
     fn entries(&self, after: u64) -> BoxStream<'static, Result<JournalEntry, JournalError>>;
 
-    /// The present range. Entries that were acknowledged to anyone before the call are within it.
+    /// The present range. Entries that were acknowledged to anyone before the call are within it, except for those that
+    /// another leader has acknowledged since this one was cut off, which it notices after 4 s.
     ///
     /// # Errors
     /// `Unavailable`, `Unknown`, `Replaced`.
@@ -125,7 +127,8 @@ pub trait Journal: Send + Sync {
     /// `Unavailable`, `Unknown`, `Replaced`.
     fn trim(&self, before: u64) -> JournalFuture<()>;
 
-    /// Stores a file as a snapshot; readers see it when it is complete.
+    /// Stores a file as a snapshot; readers see it when it is complete. Removes what earlier calls that failed have left, so
+    /// only one node may call it at a time: of two, one may fail.
     ///
     /// # Errors
     /// `Unavailable`: also when the file cannot be read. `Unknown`, `Replaced`.

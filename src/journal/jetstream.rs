@@ -25,6 +25,7 @@ pub use self::health::{JournalHealth, ReplicaHealth};
 
 use self::connection::BrokerConnection;
 use self::publisher::Publisher;
+use self::snapshots::SnapshotBucket;
 use super::{
     Journal, JournalEntry, JournalError, JournalFuture, JournalIdentity, JournalRange, MAX_PAYLOAD_BYTES, Record,
     SnapshotInfo,
@@ -55,7 +56,7 @@ struct Inner {
     connection: BrokerConnection,
     identity: JournalIdentity,
     publisher: Publisher,
-    snapshots: ObjectStore,
+    snapshots: SnapshotBucket,
 }
 
 impl JetStream {
@@ -76,6 +77,8 @@ impl JetStream {
     }
 
     fn new(connection: BrokerConnection, identity: JournalIdentity, snapshots: ObjectStore) -> Self {
+        let name = connection.names.snapshots(identity.id);
+        let snapshots = SnapshotBucket::new(connection.clone(), name, snapshots);
         Self(Arc::new(Inner { connection, identity, publisher: Publisher::default(), snapshots }))
     }
 }
@@ -130,24 +133,22 @@ impl Journal for JetStream {
 
     fn put_snapshot(&self, info: SnapshotInfo, file: PathBuf) -> JournalFuture<()> {
         let inner = Arc::clone(&self.0);
-        async move { inner.explain(snapshots::put(&inner.connection, &inner.snapshots, &info, &file).await).await }
-            .boxed()
+        async move { inner.explain(inner.snapshots.put(&info, &file).await).await }.boxed()
     }
 
     fn snapshots(&self) -> JournalFuture<Vec<SnapshotInfo>> {
         let inner = Arc::clone(&self.0);
-        async move { inner.explain(snapshots::list(&inner.connection, &inner.snapshots).await).await }.boxed()
+        async move { inner.explain(inner.snapshots.list().await).await }.boxed()
     }
 
     fn get_snapshot(&self, info: SnapshotInfo, file: PathBuf) -> JournalFuture<()> {
         let inner = Arc::clone(&self.0);
-        async move { inner.explain(snapshots::get(&inner.connection, &inner.snapshots, &info, &file).await).await }
-            .boxed()
+        async move { inner.explain(inner.snapshots.get(&info, &file).await).await }.boxed()
     }
 
     fn remove_snapshot(&self, info: SnapshotInfo) -> JournalFuture<()> {
         let inner = Arc::clone(&self.0);
-        async move { inner.explain(snapshots::remove(&inner.connection, &inner.snapshots, &info).await).await }.boxed()
+        async move { inner.explain(inner.snapshots.remove(&info).await).await }.boxed()
     }
 
     fn put_record(&self, key: String, value: Bytes, expected: Option<u64>) -> JournalFuture<u64> {

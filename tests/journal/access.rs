@@ -1,13 +1,15 @@
 //! Connections: TLS with an authority of one's own, users, and what an operator is told when they are wrong.
 
+use std::io;
 use std::path::Path;
 use std::process::Command;
+use std::sync::{Arc, Mutex};
 
 use docrelay::journal::jetstream::{JetStream, JetStreamOptions};
 use docrelay::journal::{Journal, JournalError};
 
-use crate::harness::brokers::Broker;
-use crate::harness::{create, nats_server, options, publish_until_stored};
+use crate::harness::brokers::{Broker, Brokers};
+use crate::harness::{EPOCH, create, nats_server, options, publish_until_stored};
 
 async fn failure(options: JetStreamOptions) -> String {
     match JetStream::connect(options).await {
@@ -106,4 +108,52 @@ async fn unusable_broker_is_explained_in_one_sentence() {
     foreign.create_stream("relays_journal").await.unwrap();
     let found = JetStream::connect(working()).await.unwrap().find().await.map(drop);
     assert!(matches!(&found, Err(JournalError::Unavailable(why)) if why.contains("not a journal")), "{found:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn too_few_servers_and_missing_jetstream_are_explained() {
+    let Some(program) = nats_server() else { return };
+    let accounts = "accounts { OTHER { users: [{ user: relay, password: secret }] } }";
+    let without_jetstream = Broker::single(&program, accounts);
+    let why = failure(options(vec![format!("relay:secret@{}", without_jetstream.address())], 1)).await;
+    assert!(why.contains("JetStream is not enabled"), "{why}");
+    let pair = Brokers::cluster(&program, 2);
+    let created = JetStream::connect(options(pair.urls(), 3)).await.unwrap().create(EPOCH).await.map(drop);
+    assert!(
+        matches!(&created, Err(JournalError::Unavailable(why)) if why.contains("fewer servers than replicas")),
+        "{created:?}"
+    );
+}
+
+/// Collects what is logged on one thread.
+#[derive(Clone, Default)]
+struct LogBuffer(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for LogBuffer {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+// On one thread, whose log is collected.
+#[tokio::test]
+async fn no_password_is_logged_at_any_level() {
+    let Some(program) = nats_server() else { return };
+    let log = LogBuffer::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt().with_env_filter("trace").with_writer(move || writer.clone()).finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let broker = Broker::single(&program, "authorization { user: relay, password: s3cret }");
+    let with = |password: &str| options(vec![format!("nats://relay:{password}@{}", broker.address())], 1);
+    failure(with("wr0ng")).await;
+    let journal = create(with("s3cret")).await;
+    publish_until_stored(&journal, "text").await;
+    let text = String::from_utf8_lossy(&log.0.lock().unwrap()).into_owned();
+    assert!(text.contains("CONNECT") && text.contains("relay"), "the client logs its handshake:\n{text}");
+    assert!(!text.contains("s3cret") && !text.contains("wr0ng"), "{text}");
 }

@@ -84,7 +84,7 @@ impl BrokerConnection {
             ));
         }
         let servers = address::parse(&options.servers)?;
-        let (counter, connections) = watch::channel(0);
+        let (counter, mut connections) = watch::channel(0);
         let mut connect = ConnectOptions::new()
             .name(format!("docrelay {}", options.name))
             .connection_timeout(CONNECT_TIMEOUT)
@@ -123,6 +123,8 @@ impl BrokerConnection {
             .connect(servers.addresses)
             .await
             .map_err(|error| JournalError::Unavailable(connect_failure(&servers.text, &error)))?;
+        // The event comes a moment later, and must not be taken for a reconnection.
+        tokio::time::timeout(CONNECT_TIMEOUT, connections.wait_for(|count| *count > 0)).await.ok();
         let context = jetstream::context::ContextBuilder::new().timeout(ACK_TIMEOUT).build(client.clone());
         Ok(Self { client, context, names: JournalNames::new(&options.name), connections })
     }

@@ -40,14 +40,23 @@ impl Publisher {
     ) -> Result<u64, PublishFailure> {
         let refused = |why: &str| PublishFailure::Refused(why.to_owned());
         let publish = PublishMessage::build().headers(message.headers).payload(message.payload);
+        let mut connections = connection.connections.clone();
         let sent = {
             let order = tokio::time::timeout(ACK_TIMEOUT, self.order.lock()).await;
             let _order = order.map_err(|_| refused("too many messages wait for the connection"))?;
+            connections.mark_unchanged();
             connection.check_connected().map_err(|_| refused("not connected"))?;
             // Has a time-out of its own.
             connection.context.send_publish(message.subject, publish).await
         };
         let acknowledgement = sent.map_err(|error| failure::unsent(&error))?;
-        acknowledgement.await.map(|ack| ack.sequence).map_err(|error| failure::unacknowledged(&error))
+        tokio::select! {
+            biased;
+            ack = acknowledgement.into_future() => {
+                ack.map(|ack| ack.sequence).map_err(|error| failure::unacknowledged(&error))
+            }
+            // The answer may have been lost with the connection.
+            _ = connections.changed() => Err(PublishFailure::Unknown("the connection was lost".into())),
+        }
     }
 }
