@@ -2,6 +2,7 @@
 //! file, its schema, the registry, the threads. The handle that it returns implements the ports.
 
 mod after_commit;
+mod digest;
 mod migrate;
 mod ports;
 mod readers;

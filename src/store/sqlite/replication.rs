@@ -7,6 +7,8 @@ pub(super) mod entry;
 mod feed;
 pub(super) mod pending;
 mod proposer;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

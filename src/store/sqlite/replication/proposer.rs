@@ -70,6 +70,8 @@ impl Proposer {
                     self.give_up(counter, &error).await;
                 },
                 Some(()) = probes.next() => {}
+                // Nothing is proposed for a store that is closed; dropping the commands replies `Stopped`.
+                () = self.writer.closed() => return Ok(()),
                 Some(slice) = slices.recv(), if may_propose => {
                     let body = EntryBody::Slice(slice);
                     in_flight.extend(self.propose(&mut counter, body, Waiting::Slice).await);
@@ -85,10 +87,10 @@ impl Proposer {
                                 probes.push(self.probe(reply));
                             }
                             WriterCommand::Batch(item) => {
-                                batch.push(item);
-                                if batch.bytes > MAX_BYTES {
+                                if batch.bytes + item.command.weight() > MAX_BYTES {
                                     in_flight.extend(self.propose_batch(&mut counter, &mut batch).await);
                                 }
+                                batch.push(item);
                             }
                             WriterCommand::ChangeRegistry(change, reply) => {
                                 in_flight.extend(self.propose_batch(&mut counter, &mut batch).await);

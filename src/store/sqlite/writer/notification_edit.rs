@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rusqlite::{Connection, TransactionBehavior, params};
+use rusqlite::{Connection, ErrorCode, TransactionBehavior, params};
 use serde::{Deserialize, Serialize};
 
 use super::bulk_update::RemovedNotification;
@@ -49,8 +49,13 @@ impl NotificationEdit {
         let targets = cache.targets(client).ok_or(StoreError::NotFound("client"))?;
         let mut notifications = targets.notifications.to_vec();
         let removed = self.edit(targets.number, &mut notifications)?;
-        save(db, seal, &targets, &mut notifications, removed.as_ref(), before_commit)
-            .map_err(|e| columns::unavailable(&e))?;
+        save(db, seal, &targets, &mut notifications, removed.as_ref(), before_commit).map_err(|error| {
+            match error.sqlite_error_code() {
+                // The id of a removed notification whose deliveries are not dead yet. The same on every node.
+                Some(ErrorCode::ConstraintViolation) => StoreError::Conflict("a notification of this id".to_owned()),
+                _ => columns::unavailable(&error),
+            }
+        })?;
         if let Some(entry) = cache.write().clients.get_mut(&client.id) {
             entry.notifications = Arc::new(notifications);
         }
