@@ -2,6 +2,8 @@
 //! contents, and every reply is true, whatever the broker answers.
 
 mod determinism;
+mod disk_errors;
 mod memory_journal;
 mod node;
+mod outcomes;
 mod random_commands;

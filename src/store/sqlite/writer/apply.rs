@@ -48,7 +48,7 @@ impl Writer {
     }
 
     /// Applies the first entries that share a transaction. After an error they wait as before.
-    pub(super) fn apply_first(&mut self) -> Result<(), StoreError> {
+    pub(in crate::store::sqlite) fn apply_first(&mut self) -> Result<(), StoreError> {
         let Some(first) = self.entries.front() else { return Ok(()) };
         let applied = match &first.entry.body {
             EntryBody::Batch { .. } => self.apply_batches().map_err(|error| columns::unavailable(&error)),
