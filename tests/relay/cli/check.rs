@@ -28,8 +28,7 @@ fn check_prints_digest_that_changes_with_contents_only() {
     let mut relay = TestRelay::start();
     relay.add_client("acme");
     relay.stop();
-    let output = check(&relay.data_dir());
-    let first = last_line(output.succeeded());
+    let first = last_line(&check(&relay.data_dir()).succeeded());
     let [epoch, position, digest] = [1, 3, 5].map(|index| first[index].as_str());
     assert_eq!([0, 2, 4].map(|index| first[index].as_str()), ["epoch", "position", "digest"]);
     assert!(epoch.bytes().all(|byte| byte.is_ascii_hexdigit()) && digest.len() == 64, "{first:?}");

@@ -11,10 +11,10 @@ use futures::stream::FuturesUnordered;
 use tokio::sync::mpsc;
 
 use super::catch_up::CatchUp;
-use super::entry::{Codec, Entry, EntryBody, SliceEntry};
-use super::pending::{Pending, Waiting};
 use crate::journal::{Journal, JournalError, MAX_PAYLOAD_BYTES};
 use crate::store::sqlite::tables::journal::ProposalKey;
+use crate::store::sqlite::writer::command::entry::{Codec, Entry, EntryBody, SliceEntry};
+use crate::store::sqlite::writer::command::pending::{Pending, Waiting};
 use crate::store::sqlite::writer::command::{BatchCommand, BatchItem, CommandOutput, CommandReply, WriterCommand};
 use crate::store::{Retention, StoreError};
 
@@ -30,9 +30,6 @@ const MAX_BYTES: usize = 640 << 10;
 /// How long an entry is published again while its outcome is unknown. Then the senders are told that the store is unavailable;
 /// a vendor repeats, and the repetition is a duplicate if the entry was stored after all.
 const UNKNOWN_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// A slice to propose.
-pub(crate) type SliceProposal = Box<SliceEntry>;
 
 /// See the module's documentation.
 pub(super) struct Proposer {
@@ -57,7 +54,7 @@ impl Proposer {
     pub(super) async fn run(
         self,
         mut queue: mpsc::Receiver<WriterCommand>,
-        mut slices: mpsc::Receiver<SliceProposal>,
+        mut slices: mpsc::Receiver<Box<SliceEntry>>,
     ) -> Result<(), JournalError> {
         let mut in_flight: FuturesUnordered<BoxFuture<'static, Published>> = FuturesUnordered::new();
         let mut probes: FuturesUnordered<BoxFuture<'static, ()>> = FuturesUnordered::new();

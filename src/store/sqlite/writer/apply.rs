@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 
 use super::batch::{self, apply_all, new_events};
 use super::batch_context::{BatchContext, BatchTx};
+use super::command::entry::{EntryBody, EntrySeal, PlacedEntry, SliceEntry};
+use super::command::pending::Waiting;
 use super::command::{BatchCommand, CommandOutput, ReplySender, send};
 use super::registry_change::{RegistryChange, RemainingWork};
 use super::{MAX_BATCH_BYTES, MAX_BATCH_COMMANDS, Writer};
 use crate::domain::SharedEvent;
 use crate::store::sqlite::CommitReport;
-use crate::store::sqlite::replication::entry::{EntryBody, EntrySeal, PlacedEntry, SliceEntry};
-use crate::store::sqlite::replication::pending::Waiting;
 use crate::store::sqlite::retention::SliceBudget;
 use crate::store::sqlite::tables::columns;
 use crate::store::sqlite::tables::identity::LogCounters;

@@ -6,7 +6,6 @@ use rusqlite::{Connection, ErrorCode, TransactionBehavior, params};
 use serde::{Deserialize, Serialize};
 
 use super::bulk_update::RemovedNotification;
-use super::registry_change::BeforeCommit;
 use crate::domain::{ClientRef, NOTIFICATIONS_PER_CLIENT, Notification, NotificationState, Timestamp};
 use crate::store::sqlite::registry_cache::{ClientTargets, RegistryCache};
 use crate::store::sqlite::tables::columns;
@@ -33,6 +32,9 @@ pub(crate) enum NotificationEdit {
         now: Timestamp,
     },
 }
+
+/// What else a transaction writes.
+pub(super) type BeforeCommit<'a> = &'a dyn Fn(&Connection) -> rusqlite::Result<()>;
 
 const UNKNOWN_NOTIFICATION: StoreError = StoreError::NotFound("notification");
 

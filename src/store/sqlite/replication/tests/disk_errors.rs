@@ -8,7 +8,7 @@ use super::memory_journal::MemoryJournal;
 use super::node::{Node, OpenSeal, digest_of, directories, options, small_bounds};
 use super::random_commands::RandomCommands;
 use crate::store::sqlite::replication::ReplicationOptions;
-use crate::store::sqlite::replication::entry::Codec;
+use crate::store::sqlite::writer::command::entry::Codec;
 use crate::store::sqlite::{Prepared, prepare};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
