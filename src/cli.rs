@@ -1,5 +1,6 @@
 //! The command line: its commands, their exit code, and the runtime and HTTP client that they share.
 
+mod check;
 mod client;
 mod demo;
 mod doctor;
@@ -48,7 +49,7 @@ enum Command {
     /// List and retry deliveries
     #[command(subcommand)]
     Delivery(notification::DeliveryCommand),
-    Check(serve::CheckArgs),
+    Check(check::CheckArgs),
     /// Send a webhook like a vendor's to a hook and print the response
     Send(Box<send::SendArgs>),
     /// Follow a stream
@@ -71,7 +72,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Send(args) => without_data(send::run(*args)),
         Command::Tail(args) => without_data(tail::run(args)),
         Command::Doctor(args) => without_data(doctor::run(args)),
-        Command::Check(check) => check.run(&mut std::io::stdout(), &mut std::io::stderr()).map_err(anyhow::Error::from),
+        Command::Check(check) => check.run(&mut std::io::stdout(), &mut std::io::stderr()),
     };
     result.unwrap_or_else(|error| {
         io::print_error(&format!("{error:#}"));

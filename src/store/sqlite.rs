@@ -2,6 +2,8 @@
 //! file, its schema, the registry, the threads. The handle that it returns implements the ports.
 
 mod after_commit;
+pub mod check;
+mod digest;
 mod migrate;
 mod ports;
 mod readers;
@@ -120,6 +122,14 @@ pub enum OpenError {
         /// The file.
         path: PathBuf,
         /// The reason given by [`Seal::open`].
+        reason: String,
+    },
+    /// SQLite has found faults in the file.
+    #[error("the database {} is damaged ({reason}): restore a copy", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
         reason: String,
     },
     /// The file system or SQLite failed.

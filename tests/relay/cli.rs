@@ -1,5 +1,6 @@
 //! The command line: the process itself and its commands.
 
+mod check;
 mod commands;
 mod data_directory;
 mod doctor;

@@ -3,10 +3,10 @@
 //! which applies them (`writer/apply`) and replies to those who wait for one of its own.
 
 mod catch_up;
-pub(super) mod entry;
 mod feed;
-pub(super) mod pending;
 mod proposer;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
@@ -14,10 +14,10 @@ use futures::future::BoxFuture;
 use tokio::sync::{mpsc, watch};
 
 pub(super) use self::catch_up::CatchUp;
-use self::pending::Pending;
 use self::proposer::Proposer;
-pub(super) use self::proposer::SliceProposal;
 use super::writer::command::WriterCommand;
+use super::writer::command::entry::Codec;
+use super::writer::command::pending::{Pending, WriterReplication};
 use crate::journal::{Journal, JournalError};
 use crate::store::{Retention, Seal};
 
@@ -32,18 +32,6 @@ pub struct ReplicationOptions {
 
 /// A task of the store that the caller runs. It ends when the store is closed, or with an error after which it must be.
 pub type ReplicationTask = BoxFuture<'static, Result<(), JournalError>>;
-
-/// What the writer needs of the cluster.
-pub(super) struct WriterReplication {
-    /// The proposals of this node that wait for their entries.
-    pub(super) pending: Arc<Pending>,
-    /// Distinguishes the proposals of this process from all others.
-    pub(super) proposer: i64,
-    /// At most one slice is under way.
-    pub(super) slices: mpsc::Sender<SliceProposal>,
-    /// The position of the last applied entry.
-    pub(super) applied: watch::Sender<u64>,
-}
 
 /// The tasks, and the ends of their channels.
 pub(super) struct Replication {
@@ -69,7 +57,7 @@ pub(super) fn start(
     let (queue, commands) = mpsc::channel(super::writer::MAX_QUEUED_COMMANDS);
     let (slices, proposed_slices) = mpsc::channel(1);
     let (applied, applied_until) = watch::channel(position);
-    let codec = entry::Codec { seal: options.seal, journal: options.journal.identity().id };
+    let codec = Codec { seal: options.seal, journal: options.journal.identity().id };
     let entries = feed::run(options.journal.clone(), codec.clone(), position, writer.clone());
     let catch_up = CatchUp::new(options.journal.clone(), applied_until);
     let proposals = Proposer {

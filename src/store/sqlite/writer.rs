@@ -31,13 +31,13 @@ use tokio::sync::mpsc;
 
 use self::batch_context::BatchContext;
 use self::checkpoint::{Checkpointer, LogSize};
+use self::command::entry::{PlacedEntry, SliceEntry};
+use self::command::pending::WriterReplication;
 use self::command::{BatchItem, ReplySender, WriterCommand, send};
 use self::jobs::{Jobs, Leadership};
 use self::receive::receive_until;
 use self::registry_change::{RegistryChange, RemainingWork};
 use self::slice::{Slice, SliceResult};
-use super::replication::WriterReplication;
-use super::replication::entry::{PlacedEntry, SliceEntry};
 use super::retention::SliceBudget;
 use super::run_marker::RunMarker;
 use super::tables::columns;

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use futures::StreamExt;
 use tokio::sync::mpsc;
 
-use super::entry::Codec;
 use crate::journal::{Journal, JournalError};
 use crate::store::sqlite::writer::command::WriterCommand;
+use crate::store::sqlite::writer::command::entry::Codec;
 
 /// Entries that are passed on at once: what has arrived while the writer was busy shares a transaction.
 const ENTRIES_AT_ONCE: usize = 32;

@@ -11,10 +11,10 @@ use futures::stream::FuturesUnordered;
 use tokio::sync::mpsc;
 
 use super::catch_up::CatchUp;
-use super::entry::{Codec, Entry, EntryBody, SliceEntry};
-use super::pending::{Pending, Waiting};
 use crate::journal::{Journal, JournalError, MAX_PAYLOAD_BYTES};
 use crate::store::sqlite::tables::journal::ProposalKey;
+use crate::store::sqlite::writer::command::entry::{Codec, Entry, EntryBody, SliceEntry};
+use crate::store::sqlite::writer::command::pending::{Pending, Waiting};
 use crate::store::sqlite::writer::command::{BatchCommand, BatchItem, CommandOutput, CommandReply, WriterCommand};
 use crate::store::{Retention, StoreError};
 
@@ -30,9 +30,6 @@ const MAX_BYTES: usize = 640 << 10;
 /// How long an entry is published again while its outcome is unknown. Then the senders are told that the store is unavailable;
 /// a vendor repeats, and the repetition is a duplicate if the entry was stored after all.
 const UNKNOWN_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// A slice to propose.
-pub(crate) type SliceProposal = Box<SliceEntry>;
 
 /// See the module's documentation.
 pub(super) struct Proposer {
@@ -57,7 +54,7 @@ impl Proposer {
     pub(super) async fn run(
         self,
         mut queue: mpsc::Receiver<WriterCommand>,
-        mut slices: mpsc::Receiver<SliceProposal>,
+        mut slices: mpsc::Receiver<Box<SliceEntry>>,
     ) -> Result<(), JournalError> {
         let mut in_flight: FuturesUnordered<BoxFuture<'static, Published>> = FuturesUnordered::new();
         let mut probes: FuturesUnordered<BoxFuture<'static, ()>> = FuturesUnordered::new();
@@ -70,6 +67,8 @@ impl Proposer {
                     self.give_up(counter, &error).await;
                 },
                 Some(()) = probes.next() => {}
+                // Nothing is proposed for a store that is closed; dropping the commands replies `Stopped`.
+                () = self.writer.closed() => return Ok(()),
                 Some(slice) = slices.recv(), if may_propose => {
                     let body = EntryBody::Slice(slice);
                     in_flight.extend(self.propose(&mut counter, body, Waiting::Slice).await);
@@ -85,10 +84,10 @@ impl Proposer {
                                 probes.push(self.probe(reply));
                             }
                             WriterCommand::Batch(item) => {
-                                batch.push(item);
-                                if batch.bytes > MAX_BYTES {
+                                if batch.bytes + item.command.weight() > MAX_BYTES {
                                     in_flight.extend(self.propose_batch(&mut counter, &mut batch).await);
                                 }
+                                batch.push(item);
                             }
                             WriterCommand::ChangeRegistry(change, reply) => {
                                 in_flight.extend(self.propose_batch(&mut counter, &mut batch).await);

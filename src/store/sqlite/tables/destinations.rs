@@ -98,6 +98,20 @@ pub(crate) fn callback(
     Ok(callback.ok())
 }
 
+/// Why a callback of this client cannot be opened; `None` if all of them can.
+pub(crate) fn fault(db: &Connection, seal: &dyn Seal, client: i64, owner: &Client) -> rusqlite::Result<Option<String>> {
+    let mut statement =
+        db.prepare_cached("SELECT document, callback FROM route WHERE client = ?1 AND callback IS NOT NULL")?;
+    let mut rows = statement.query([client])?;
+    while let Some(row) = rows.next()? {
+        let key = DestinationsKey { client, owner, document: row.get(0)? };
+        if let Err(reason) = seal.open(row.get_ref(1)?.as_blob()?, context(key).as_bytes()) {
+            return Ok(Some(reason));
+        }
+    }
+    Ok(None)
+}
+
 /// With the client's creation time, so that a row of a removed client cannot be opened for a later one of the same name.
 fn context(key: DestinationsKey<'_>) -> String {
     format!("route/{}/{}/{}", key.owner.id, key.owner.created.millis(), key.document)

@@ -48,6 +48,7 @@ pub(crate) fn attach(db: &Connection, mark: JournalMark) -> rusqlite::Result<()>
 }
 
 /// Makes the database independent again. What it stores from now on is in no journal.
+#[allow(dead_code, reason = "part of the wiring of the cluster")]
 pub(crate) fn detach(db: &Connection) -> rusqlite::Result<()> {
     db.execute_batch("DELETE FROM journal; DELETE FROM proposer;")
 }

@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 
 use super::batch::{self, apply_all, new_events};
 use super::batch_context::{BatchContext, BatchTx};
+use super::command::entry::{EntryBody, EntrySeal, PlacedEntry, SliceEntry};
+use super::command::pending::Waiting;
 use super::command::{BatchCommand, CommandOutput, ReplySender, send};
 use super::registry_change::{RegistryChange, RemainingWork};
 use super::{MAX_BATCH_BYTES, MAX_BATCH_COMMANDS, Writer};
 use crate::domain::SharedEvent;
 use crate::store::sqlite::CommitReport;
-use crate::store::sqlite::replication::entry::{EntryBody, EntrySeal, PlacedEntry, SliceEntry};
-use crate::store::sqlite::replication::pending::Waiting;
 use crate::store::sqlite::retention::SliceBudget;
 use crate::store::sqlite::tables::columns;
 use crate::store::sqlite::tables::identity::LogCounters;
@@ -37,22 +37,28 @@ struct AppliedBatches {
 impl Writer {
     /// Applies the entries that wait. After a disk error it tries again until the store is closed.
     pub(super) fn apply_waiting(&mut self) {
-        while let Some(first) = self.entries.front() {
-            let applied = match &first.entry.body {
-                EntryBody::Batch { .. } => self.apply_batches().map_err(|error| columns::unavailable(&error)),
-                EntryBody::Registry(change) => self.apply_registry(first.entry.key, (**change).clone()),
-                EntryBody::Slice(slice) => {
-                    self.apply_slice(first.entry.key, (**slice).clone()).map_err(|error| columns::unavailable(&error))
-                }
-            };
-            self.log_change(applied.as_ref().err());
-            if applied.is_err() {
+        while !self.entries.is_empty() {
+            if self.apply_first().is_err() {
                 if self.shared.tails.is_closing() {
                     return;
                 }
                 std::thread::sleep(RETRY_INTERVAL);
             }
         }
+    }
+
+    /// Applies the first entries that share a transaction. After an error they wait as before.
+    pub(in crate::store::sqlite) fn apply_first(&mut self) -> Result<(), StoreError> {
+        let Some(first) = self.entries.front() else { return Ok(()) };
+        let applied = match &first.entry.body {
+            EntryBody::Batch { .. } => self.apply_batches().map_err(|error| columns::unavailable(&error)),
+            EntryBody::Registry(change) => self.apply_registry(first.entry.key, (**change).clone()),
+            EntryBody::Slice(slice) => {
+                self.apply_slice(first.entry.key, (**slice).clone()).map_err(|error| columns::unavailable(&error))
+            }
+        };
+        self.log_change(applied.as_ref().err());
+        applied
     }
 
     /// Applies the batches at the front, as many as fit into one transaction.

@@ -1,15 +1,18 @@
 //! The commands of the writer thread and their replies. A command holds everything that its result depends on, apart from
 //! the database: the present time is part of it.
 
+pub(in crate::store::sqlite) mod entry;
+pub(in crate::store::sqlite) mod pending;
+
 use std::sync::mpsc::SyncSender;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
+use self::entry::PlacedEntry;
 use super::bulk_update::BulkUpdate;
 use super::registry_change::RegistryChange;
 use crate::domain::{ClientRef, Timestamp};
-use crate::store::sqlite::replication::entry::PlacedEntry;
 use crate::store::{AppendOutcome, AttemptRecord, NewEvent, Reject, StoreError};
 
 /// Dropping it replies [`StoreError::Stopped`].

@@ -78,7 +78,7 @@ impl Jobs {
     ) -> rusqlite::Result<Self> {
         let mut jobs = Self {
             bulk_updates: VecDeque::new(),
-            excess: Excess::load(db, bounds)?,
+            excess: Excess::default(),
             erasing: VecDeque::new(),
             pruning: VecDeque::new(),
             returning: false,
@@ -88,6 +88,7 @@ impl Jobs {
             running: None,
         };
         if jobs.leads() {
+            jobs.excess = Excess::load(db, bounds)?;
             jobs.resume(db)?;
         }
         jobs.returning = free_pages::are_many(db)?;
@@ -288,7 +289,7 @@ impl Jobs {
                     self.check_free_pages(db);
                 }
             }
-            (Slice::Prune(prune), Some(Running::Prune(reply))) => match result.is_complete {
+            (Slice::Prune(prune), Some(Running::Prune(reply))) => match result.is_complete || !self.leads() {
                 false => self.pruning.push_front(PruneJob { prune, reply }),
                 true => {
                     self.check_free_pages(db);

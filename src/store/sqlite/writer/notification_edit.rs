@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use rusqlite::{Connection, TransactionBehavior, params};
+use rusqlite::{Connection, ErrorCode, TransactionBehavior, params};
 use serde::{Deserialize, Serialize};
 
 use super::bulk_update::RemovedNotification;
-use super::registry_change::BeforeCommit;
 use crate::domain::{ClientRef, NOTIFICATIONS_PER_CLIENT, Notification, NotificationState, Timestamp};
 use crate::store::sqlite::registry_cache::{ClientTargets, RegistryCache};
 use crate::store::sqlite::tables::columns;
@@ -34,6 +33,9 @@ pub(crate) enum NotificationEdit {
     },
 }
 
+/// What else a transaction writes.
+pub(super) type BeforeCommit<'a> = &'a dyn Fn(&Connection) -> rusqlite::Result<()>;
+
 const UNKNOWN_NOTIFICATION: StoreError = StoreError::NotFound("notification");
 
 impl NotificationEdit {
@@ -49,8 +51,13 @@ impl NotificationEdit {
         let targets = cache.targets(client).ok_or(StoreError::NotFound("client"))?;
         let mut notifications = targets.notifications.to_vec();
         let removed = self.edit(targets.number, &mut notifications)?;
-        save(db, seal, &targets, &mut notifications, removed.as_ref(), before_commit)
-            .map_err(|e| columns::unavailable(&e))?;
+        save(db, seal, &targets, &mut notifications, removed.as_ref(), before_commit).map_err(|error| {
+            match error.sqlite_error_code() {
+                // The id of a removed notification whose deliveries are not dead yet. The same on every node.
+                Some(ErrorCode::ConstraintViolation) => StoreError::Conflict("a notification of this id".to_owned()),
+                _ => columns::unavailable(&error),
+            }
+        })?;
         if let Some(entry) = cache.write().clients.get_mut(&client.id) {
             entry.notifications = Arc::new(notifications);
         }

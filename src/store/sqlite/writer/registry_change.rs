@@ -6,7 +6,7 @@ use rusqlite::{Connection, TransactionBehavior, params};
 use serde::{Deserialize, Serialize};
 
 use super::bulk_update::RemovedNotification;
-use super::notification_edit::NotificationEdit;
+use super::notification_edit::{BeforeCommit, NotificationEdit};
 use crate::domain::{Client, ClientId, ClientRef, Hook};
 use crate::store::sqlite::registry_cache::{CachedClient, RegistryCache};
 use crate::store::sqlite::tables::columns;
@@ -24,9 +24,6 @@ pub(crate) enum RegistryChange {
     RemoveHook { client: ClientRef, id: String },
     Notifications { client: ClientRef, change: Box<NotificationEdit> },
 }
-
-/// What else a transaction writes.
-pub(super) type BeforeCommit<'a> = &'a dyn Fn(&Connection) -> rusqlite::Result<()>;
 
 /// Compare and swap of a hook. Both versions have the same id and key.
 #[derive(Clone, Serialize, Deserialize)]

@@ -7,8 +7,8 @@ use aws_lc_rs::digest::{Context, SHA256};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::BatchCommand;
 use crate::store::sqlite::tables::journal::ProposalKey;
-use crate::store::sqlite::writer::command::BatchCommand;
 use crate::store::sqlite::writer::registry_change::RegistryChange;
 use crate::store::sqlite::writer::slice::Slice;
 use crate::store::{Retention, Seal};

@@ -1,10 +1,26 @@
-//! The proposals of this node whose entries were not applied yet, with those who wait for them.
+//! What connects the writer with the cluster: the proposals of this node whose entries were not applied yet, with those who
+//! wait for them, and the channel of its slices.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::{mpsc, watch};
+
+use super::entry::SliceEntry;
+use super::{CommandReply, ReplySender};
 use crate::store::StoreError;
-use crate::store::sqlite::writer::command::{CommandReply, ReplySender};
+
+/// What the writer needs of the cluster.
+pub(crate) struct WriterReplication {
+    /// The proposals of this node that wait for their entries.
+    pub(crate) pending: Arc<Pending>,
+    /// Distinguishes the proposals of this process from all others.
+    pub(crate) proposer: i64,
+    /// At most one slice is under way.
+    pub(crate) slices: mpsc::Sender<Box<SliceEntry>>,
+    /// The position of the last applied entry.
+    pub(crate) applied: watch::Sender<u64>,
+}
 
 /// Who waits for an entry.
 pub(crate) enum Waiting {
@@ -33,17 +49,17 @@ impl Waiting {
 pub(crate) struct Pending(Mutex<BTreeMap<i64, Waiting>>);
 
 impl Pending {
-    pub(super) fn insert(&self, counter: i64, waiting: Waiting) {
+    pub(crate) fn insert(&self, counter: i64, waiting: Waiting) {
         self.lock().insert(counter, waiting);
     }
 
     /// Whether the entry can still be applied.
-    pub(super) fn contains(&self, counter: i64) -> bool {
+    pub(crate) fn contains(&self, counter: i64) -> bool {
         self.lock().contains_key(&counter)
     }
 
     /// Gives a proposal up.
-    pub(super) fn remove(&self, counter: i64) -> Option<Waiting> {
+    pub(crate) fn remove(&self, counter: i64) -> Option<Waiting> {
         self.lock().remove(&counter)
     }
 

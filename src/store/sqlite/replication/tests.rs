@@ -1,0 +1,9 @@
+//! Tests of the store as a node of a cluster, over a journal in memory: every node that applies the same entries has the same
+//! contents, and every reply is true, whatever the broker answers.
+
+mod determinism;
+mod disk_errors;
+mod memory_journal;
+mod node;
+mod outcomes;
+mod random_commands;

@@ -1,0 +1,178 @@
+//! A journal in memory, which answers as it is told.
+
+use std::collections::{HashMap, VecDeque};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use futures::StreamExt;
+use futures::stream::{self, BoxStream};
+use tokio::sync::watch;
+
+use crate::journal::{
+    Journal, JournalEntry, JournalError, JournalFuture, JournalIdentity, JournalRange, Record, SnapshotInfo,
+};
+
+/// The answer to a call of `publish`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// Stored, and said so.
+    Stored,
+    /// Stored, but the answer is lost.
+    UnknownStored,
+    /// Neither stored nor answered.
+    UnknownLost,
+    /// Not answered, and stored after the next entry.
+    UnknownLate,
+    /// Not stored, and said so.
+    Unavailable,
+}
+
+/// Cheap to clone: all clones are the same journal.
+#[derive(Clone)]
+pub(super) struct MemoryJournal {
+    identity: JournalIdentity,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    entries: watch::Sender<Vec<Bytes>>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// The positions of the entries that have an id.
+    positions: HashMap<String, u64>,
+    /// Answers to the next calls; afterwards every entry is stored.
+    answers: VecDeque<Answer>,
+    /// Entries that are stored after the next one.
+    late: Vec<(String, Bytes)>,
+    /// Records with their revisions.
+    records: Vec<Record>,
+}
+
+impl MemoryJournal {
+    pub(super) fn new(epoch: u64) -> Self {
+        let shared = Shared { entries: watch::channel(Vec::new()).0, state: Mutex::default() };
+        Self { identity: JournalIdentity { epoch, id: 7 }, shared: Arc::new(shared) }
+    }
+
+    pub(super) fn payloads(&self) -> Vec<Bytes> {
+        self.shared.entries.borrow().clone()
+    }
+
+    /// Appends what another journal holds.
+    pub(super) fn append(&self, payload: Bytes) {
+        self.shared.entries.send_modify(|entries| entries.push(payload));
+    }
+
+    pub(super) fn answer_next(&self, answers: impl IntoIterator<Item = Answer>) {
+        self.lock().answers.extend(answers);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn store(&self, state: &mut State, id: String, payload: Bytes) -> u64 {
+        if let Some(position) = state.positions.get(&id) {
+            return *position;
+        }
+        self.append(payload);
+        let position = self.shared.entries.borrow().len() as u64;
+        state.positions.insert(id, position);
+        position
+    }
+
+    fn answer(&self, id: String, payload: Bytes) -> Result<u64, JournalError> {
+        let mut state = self.lock();
+        let answer = state.answers.pop_front().unwrap_or(Answer::Stored);
+        let stores = matches!(answer, Answer::Stored | Answer::UnknownStored);
+        let position = if stores { self.store(&mut state, id.clone(), payload.clone()) } else { 0 };
+        if stores {
+            for (id, payload) in std::mem::take(&mut state.late) {
+                self.store(&mut state, id, payload);
+            }
+        }
+        let unknown = || Err(JournalError::Unknown("as the test says".to_owned()));
+        match answer {
+            Answer::Stored => Ok(position),
+            Answer::UnknownStored | Answer::UnknownLost => unknown(),
+            Answer::UnknownLate => {
+                state.late.push((id, payload));
+                unknown()
+            }
+            Answer::Unavailable => Err(JournalError::Unavailable("as the test says".to_owned())),
+        }
+    }
+}
+
+impl Journal for MemoryJournal {
+    fn identity(&self) -> JournalIdentity {
+        self.identity
+    }
+
+    fn publish(&self, id: String, payload: Bytes) -> JournalFuture<u64> {
+        let journal = self.clone();
+        Box::pin(async move { journal.answer(id, payload) })
+    }
+
+    fn entries(&self, after: u64) -> BoxStream<'static, Result<JournalEntry, JournalError>> {
+        stream::unfold((self.shared.entries.subscribe(), after), |(mut entries, after)| async move {
+            let index = usize::try_from(after).ok()?;
+            let found = entries.wait_for(|entries| entries.len() > index).await.ok()?;
+            let payload = found.get(index)?.clone();
+            drop(found);
+            let position = after + 1;
+            Some((Ok(JournalEntry { position, payload }), (entries, position)))
+        })
+        .boxed()
+    }
+
+    fn range(&self) -> JournalFuture<JournalRange> {
+        let end = self.shared.entries.borrow().len() as u64;
+        Box::pin(async move { Ok(JournalRange { first: 1, end }) })
+    }
+
+    fn trim(&self, _: u64) -> JournalFuture<()> {
+        unsupported()
+    }
+
+    fn put_snapshot(&self, _: SnapshotInfo, _: PathBuf) -> JournalFuture<()> {
+        unsupported()
+    }
+
+    fn snapshots(&self) -> JournalFuture<Vec<SnapshotInfo>> {
+        unsupported()
+    }
+
+    fn get_snapshot(&self, _: SnapshotInfo, _: PathBuf) -> JournalFuture<()> {
+        unsupported()
+    }
+
+    fn remove_snapshot(&self, _: SnapshotInfo) -> JournalFuture<()> {
+        unsupported()
+    }
+
+    fn put_record(&self, key: String, value: Bytes, _: Option<u64>) -> JournalFuture<u64> {
+        let mut state = self.lock();
+        let revision = state.records.len() as u64 + 1;
+        state.records.push(Record { key, value: Some(value), revision });
+        Box::pin(async move { Ok(revision) })
+    }
+
+    fn delete_record(&self, _: String, _: Option<u64>) -> JournalFuture<()> {
+        unsupported()
+    }
+
+    fn records(&self) -> BoxStream<'static, Result<Record, JournalError>> {
+        let present = self.lock().records.clone();
+        stream::iter(present.into_iter().map(Ok)).chain(stream::pending()).boxed()
+    }
+}
+
+/// The store uses none of these.
+fn unsupported<T: Send + 'static>() -> JournalFuture<T> {
+    Box::pin(async { Err(JournalError::Unavailable("not part of this test".to_owned())) })
+}

@@ -1,0 +1,151 @@
+//! Nodes under test: databases with the same beginning, opened over a journal, with their tasks running.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rusqlite::Connection;
+use tokio::task::JoinSet;
+
+use super::memory_journal::MemoryJournal;
+use crate::store::sqlite::replication::ReplicationOptions;
+use crate::store::sqlite::{LeadershipHandle, ReplicatedStore, SqliteOptions, SqliteStore, digest};
+use crate::store::{Retention, Seal, Store};
+
+/// A cipher without secrecy, whose nonces are random as those of the real one: sealing twice gives different bytes.
+pub(super) struct OpenSeal;
+
+impl Seal for OpenSeal {
+    fn seal(&self, text: &[u8], context: &[u8]) -> Vec<u8> {
+        let mut nonce = [0; 12];
+        getrandom::fill(&mut nonce).expect("random bytes");
+        self.seal_with_nonce(text, context, nonce)
+    }
+
+    fn seal_with_nonce(&self, text: &[u8], _: &[u8], nonce: [u8; 12]) -> Vec<u8> {
+        [&nonce, text].concat()
+    }
+
+    fn open(&self, sealed: &[u8], _: &[u8]) -> Result<Vec<u8>, String> {
+        sealed.get(12..).map(<[u8]>::to_vec).ok_or_else(|| "too short".to_owned())
+    }
+}
+
+/// Bounds that random commands reach.
+pub(super) fn small_bounds() -> Retention {
+    Retention {
+        max_event_age: Duration::from_secs(20 * 24 * 3600),
+        max_events: 25,
+        max_event_bytes: 60_000,
+        max_total_bytes: 90_000,
+        max_reject_age: Duration::from_secs(10 * 24 * 3600),
+        max_rejects: 10,
+        max_reject_bytes: 20_000,
+        max_pending_age: Duration::from_secs(4 * 24 * 3600),
+        max_pending: 12,
+        max_pending_bytes: 30_000,
+        max_delivery_age: Duration::from_secs(7 * 24 * 3600),
+        max_deliveries: 15,
+        max_attempt_bytes: 10_000,
+    }
+}
+
+pub(super) fn options(directory: &Path, retention: Retention) -> SqliteOptions {
+    SqliteOptions {
+        path: directory.join("docrelay.db"),
+        retention,
+        readers: 1,
+        seal: Arc::new(OpenSeal),
+        on_commit: None,
+        on_thread_end: None,
+        on_given_up: None,
+    }
+}
+
+/// Directories with copies of one new database, and its epoch.
+pub(super) async fn directories(count: usize) -> (Vec<tempfile::TempDir>, u64) {
+    let all: Vec<_> = (0..count).map(|_| tempfile::tempdir().expect("a directory")).collect();
+    let first = options(all[0].path(), small_bounds());
+    let path = first.path.clone();
+    let store = SqliteStore::open(first).expect("a new database");
+    let epoch = store.log.epoch().number();
+    store.maintenance.close().await;
+    for directory in &all[1..] {
+        std::fs::copy(&path, directory.path().join("docrelay.db")).expect("a copy");
+    }
+    (all, epoch)
+}
+
+/// A running node.
+pub(super) struct Node {
+    pub(super) store: Store,
+    pub(super) leadership: LeadershipHandle,
+    path: PathBuf,
+    tasks: JoinSet<()>,
+}
+
+impl Node {
+    #[expect(clippy::disallowed_methods, reason = "the test runs the tasks that the application runs")]
+    pub(super) fn open(options: SqliteOptions, journal: &MemoryJournal) -> Self {
+        let path = options.path.clone();
+        let replication = ReplicationOptions { journal: Arc::new(journal.clone()), seal: Arc::new(OpenSeal) };
+        let opened = SqliteStore::open_replicated(options, replication).expect("a database of this journal");
+        let ReplicatedStore { store, tasks, leadership } = opened;
+        let mut running = JoinSet::new();
+        for (name, task) in tasks {
+            running.spawn(async move { task.await.unwrap_or_else(|error| panic!("{name}: {error}")) });
+        }
+        Self { store, leadership, path, tasks: running }
+    }
+
+    /// Waits until everything in the journal is applied.
+    pub(super) async fn catch_up(&self) {
+        // A slow machine may need more than the time of one call.
+        for _ in 0..30 {
+            if self.store.maintenance.catch_up().await.is_ok() {
+                return;
+            }
+        }
+        panic!("the node does not catch up");
+    }
+
+    /// Closes the store, which ends its tasks.
+    pub(super) async fn close(mut self) {
+        self.store.maintenance.close().await;
+        while let Some(ended) = self.tasks.join_next().await {
+            ended.expect("a task without error");
+        }
+    }
+
+    /// Waits for the journal's end, closes the store and returns the digest of its database.
+    pub(super) async fn digest(self) -> String {
+        self.catch_up().await;
+        let path = self.path.clone();
+        self.close().await;
+        digest_of(&path)
+    }
+}
+
+pub(super) fn digest_of(path: &Path) -> String {
+    let mut db = Connection::open(path).expect("a database");
+    digest::of_contents(&db.transaction().expect("a transaction")).expect("a digest")
+}
+
+/// All rows of all tables as text, to show where two databases differ.
+pub(super) fn dump(path: &Path) -> Vec<String> {
+    let db = Connection::open(path).expect("a database");
+    let mut names = db.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name").expect("tables");
+    let names: Vec<String> =
+        names.query_map([], |row| row.get(0)).expect("names").collect::<Result<_, _>>().expect("names");
+    let mut lines = Vec::new();
+    for name in names {
+        let mut statement = db.prepare(&format!("SELECT * FROM {name}")).expect("a table");
+        let columns = statement.column_count();
+        let mut rows = statement.query([]).expect("rows");
+        while let Some(row) = rows.next().expect("a row") {
+            let values: Vec<_> = (0..columns).map(|column| row.get::<_, rusqlite::types::Value>(column)).collect();
+            lines.push(format!("{name} {values:?}"));
+        }
+    }
+    lines
+}
