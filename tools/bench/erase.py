@@ -10,7 +10,6 @@ import sqlite3
 import threading
 import time
 import urllib.parse
-import urllib.request
 
 import harness
 import peers
@@ -66,15 +65,9 @@ def is_erased(relay):
 
 def remove(relay):
     """Removes the filled client; seconds until the answer."""
-    with open(os.path.join(relay.directory, "relay.json")) as f:
-        admin = json.load(f)["admin"]
-    with open(os.path.join(relay.directory, "admin.token")) as f:
-        token = f.read().strip()
-    request = urllib.request.Request(f"http://{admin}/admin/clients/bench", method="DELETE",
-                                     headers={"Authorization": f"Bearer {token}"})
     begin = time.monotonic()
-    with urllib.request.urlopen(request, timeout=60):
-        return time.monotonic() - begin
+    relay.admin("DELETE", "/admin/clients/bench")
+    return time.monotonic() - begin
 
 
 def measure(bench):
