@@ -25,7 +25,7 @@ class Trouble:
     settings = {}
     # The least duration of the measurement during the trouble.
     seconds = 0
-    # Seconds between the end of the trouble and the measurement after it.
+    # Seconds between the end of the trouble and the reading of the memory after it.
     settle = 3
     rounds = None
 
@@ -37,7 +37,7 @@ class Trouble:
         return None
 
     def prepare(self):
-        """What happens before the measurement before."""
+        """What happens before the second client begins."""
 
     def begin(self):
         """Begins the trouble and returns when it is there."""
@@ -172,7 +172,8 @@ class SilentHost(Trouble):
 
 
 class LargeLists(Trouble):
-    title = "1 000 documents of 256 KiB: 2 clients read all pages, 8 read nothing"
+    title = "1 000 documents of 256 KiB in one list: 2 readers of 10 pages/s each, 8 that read nothing"
+    pause = 0.1
 
     def prepare(self):
         body = '{"documentId":"{uuid}","status":"COMPLETED","blob":"{padding}"}'
@@ -198,6 +199,7 @@ class LargeLists(Trouble):
             with self.get(cursor) as s:
                 while chunk := s.recv(1 << 20):
                     page += chunk
+            self.stop.wait(self.pause)
             _, found, rest = page[-300:].partition(b'"next":"')
             cursor = rest.split(b'"')[0].decode() if found else ""
 
@@ -211,6 +213,11 @@ class LargeLists(Trouble):
         super().close()
         for s in self.slow:
             s.close()
+
+
+class LargeListsAtFullSpeed(LargeLists):
+    title = "the same, the 2 readers at full speed: they and the relay take all of both cores"
+    pause = 0
 
 
 class ForeignReader(Trouble):
@@ -251,4 +258,5 @@ class Erasing(Trouble):
 
 
 ALL = {"none": Trouble, "stalled-log": StalledLog, "closed-log": ClosedLog, "name-server": HangingNameServer,
-       "silent-host": SilentHost, "large-lists": LargeLists, "foreign-reader": ForeignReader, "erasing": Erasing}
+       "silent-host": SilentHost, "large-lists": LargeLists,
+       "large-lists-at-full-speed": LargeListsAtFullSpeed, "foreign-reader": ForeignReader, "erasing": Erasing}
