@@ -3,6 +3,7 @@
 mod client;
 mod demo;
 mod doctor;
+mod hook;
 mod io;
 mod notification;
 mod send;
@@ -41,7 +42,7 @@ enum Command {
     Client(client::ClientCommand),
     /// Manage hooks
     #[command(subcommand)]
-    Hook(client::HookCommand),
+    Hook(hook::HookCommand),
     /// Manage notifications
     #[command(subcommand)]
     Notification(notification::NotificationCommand),

@@ -3,5 +3,6 @@
 mod commands;
 mod data_directory;
 mod doctor;
+mod management;
 mod process;
 mod tail_and_demo;
