@@ -5,6 +5,7 @@ mod demo;
 mod doctor;
 mod hook;
 mod io;
+mod key;
 mod notification;
 mod send;
 mod serve;
@@ -43,6 +44,9 @@ enum Command {
     /// Manage hooks
     #[command(subcommand)]
     Hook(hook::HookCommand),
+    /// Manage keys
+    #[command(subcommand)]
+    Key(key::KeyCommand),
     /// Manage notifications
     #[command(subcommand)]
     Notification(notification::NotificationCommand),
@@ -65,6 +69,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Token(token) => configured(&token.flags.clone(), |config| token.run(&config)),
         Command::Client(client) => configured(&client.flags().clone(), |config| client.run(&config)),
         Command::Hook(hook) => configured(&hook.flags().clone(), |config| hook.run(&config)),
+        Command::Key(key) => configured(&key.flags().clone(), |config| key.run(&config)),
         Command::Notification(notification) => {
             configured(&notification.flags().clone(), |config| notification.run(&config))
         }
