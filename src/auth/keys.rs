@@ -235,7 +235,10 @@ fn parse(kid: &str, pem: &[u8], path: &Path) -> Result<TokenKey, KeyError> {
     };
     let private = EncodingKey::from_ed_pem(pem).map_err(|_| malformed())?;
     // No response before this time contained the key.
-    let changed = fs::metadata(path).map(|file| Timestamp::from_seconds(file.ctime()));
+    let changed = fs::metadata(path).map(|file| {
+        let milliseconds = Duration::from_millis(file.ctime_nsec().unsigned_abs() / 1_000_000);
+        Timestamp::from_seconds(file.ctime()).plus(milliseconds)
+    });
     let signs_from = changed.map_or(Timestamp::from_seconds(0), |changed| changed.plus(PUBLICATION_TIME));
     let pair = Ed25519KeyPair::from_pkcs8(private.as_bytes()).map_err(|_| malformed())?;
     let public = pair.public_key().as_ref();
