@@ -1,16 +1,16 @@
 //! `docrelay key`: signing keys of a running and of a stopped relay, and the sealing key of a stopped one.
 
 use std::fs;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use crate::harness::client::TestClient;
-use crate::harness::command::CommandOutput;
+use crate::harness::command::{CommandOutput, docrelay, run};
 use crate::harness::receiver::{Received, Receiver};
 use crate::harness::request::Request;
 use crate::harness::response::{assert_problem, stored_event_id, string_at};
-use crate::harness::{TIMEOUT, TestRelay, delay};
+use crate::harness::{TIMEOUT, TestRelay, delay, spawn_thread};
 
 fn listed(relay: &TestRelay) -> Vec<Value> {
     let output = relay.cli(&["key", "list"]).succeeded();
@@ -53,7 +53,7 @@ fn rotated_and_retired_signing_keys_take_effect_without_restart() {
     let deadline = Instant::now() + 2 * TIMEOUT;
     while published(&relay) != [new_kid.as_str()] {
         assert!(Instant::now() < deadline, "{:?}", published(&relay));
-        delay(std::time::Duration::from_millis(100));
+        delay(Duration::from_millis(100));
     }
     assert_problem(&relay.send(&Request::get("/documents").bearer(&old_token)), 401);
     let new_token = relay.token("acme");
@@ -132,5 +132,24 @@ fn seal_rotation_keeps_every_secret_and_drops_the_old_key() {
     fs::write(&key_file, before).expect("written");
     assert!(error_of(&relay, &["client", "list"]).contains("cannot be opened with this key"));
     fs::write(&key_file, after).expect("written");
+    relay.cli(&["client", "list"]).succeeded();
+}
+
+#[test]
+fn command_that_waited_for_a_rotation_uses_the_new_key() {
+    let mut relay = TestRelay::start();
+    relay.stop();
+    let data = relay.data_dir();
+    // The lock that a rotation holds. The database has no secret yet, so it opens with any key.
+    let lock = fs::File::open(data.join("docrelay.db.lock")).expect("the lock of the database");
+    lock.lock().expect("a stopped relay");
+    let directory = data.clone();
+    let command =
+        spawn_thread("add", move || run(docrelay(&["client", "add", "acme"], &[]).arg("--data").arg(directory)));
+    // Long enough for the command to read the old key and to wait for the lock, which it does for 3 s.
+    delay(Duration::from_secs(1));
+    fs::write(data.join("seal.key"), [7; 32]).expect("the key of the rotation");
+    drop(lock);
+    command.join().expect("the command").succeeded();
     relay.cli(&["client", "list"]).succeeded();
 }
