@@ -7,6 +7,7 @@ mod ports;
 mod readers;
 mod ready_queues;
 mod registry_cache;
+mod reseal;
 mod retention;
 mod run_marker;
 mod tables;
@@ -29,9 +30,10 @@ use self::migrate::MIGRATIONS;
 use self::readers::Readers;
 use self::ready_queues::ReadyQueues;
 use self::registry_cache::RegistryCache;
+pub use self::reseal::{ResealReport, reseal};
 use self::run_marker::RunMarker;
 use self::tables::identity::{self, LogIdentity};
-use self::tables::registry::LoadError;
+use self::tables::registry::{ClientRow, LoadError};
 use self::tables::{columns, registry, schema};
 pub use self::threads::OnThreadEnd;
 use self::threads::Threads;
@@ -168,9 +170,18 @@ impl SqliteStore {
     /// # Errors
     /// [`OpenError`]; the file is then unchanged, or migrated up to the last complete step.
     pub fn open(options: SqliteOptions) -> Result<Store, OpenError> {
+        let lock = DatabaseLock::acquire(&options.path)?;
+        Self::open_locked(lock, options)
+    }
+
+    /// The same with a lock of the file that the caller has acquired.
+    ///
+    /// # Errors
+    /// As in [`SqliteStore::open`].
+    pub fn open_locked(lock: DatabaseLock, options: SqliteOptions) -> Result<Store, OpenError> {
         let path = options.path.clone();
         let threads = Threads { on_end: options.on_thread_end.clone() };
-        let (writer, commands, store) = prepare(options)?;
+        let (writer, commands, store) = prepare(lock, options)?;
         threads
             .spawn("store-writer".into(), move || writer.run(commands))
             .map_err(|e| OpenError::unusable(&path, e))?;
@@ -185,32 +196,53 @@ impl SqliteStore {
     }
 }
 
-/// Everything but the start of the writer's thread.
-fn prepare(options: SqliteOptions) -> Result<(Writer, mpsc::Receiver<WriterCommand>, SqliteStore), OpenError> {
-    let SqliteOptions { path, retention, readers, seal, on_commit, on_thread_end, on_given_up } = options;
-    let threads = Threads { on_end: on_thread_end };
-    let lock = lock(&path)?;
-    let file = open_private(&path).map_err(|e| OpenError::unusable(&path, e))?;
-    let sql = |e: rusqlite::Error| OpenError::sql(&path, &e);
+/// An open database of the latest schema version.
+struct OpenDatabase {
+    db: Connection,
+    /// POSIX drops the locks of SQLite when any descriptor of the file is closed, so this one stays open longer.
+    file: File,
+    marker: RunMarker,
+}
+
+/// Opens the file, creates or migrates it if needed, and counts the start.
+fn open_database(path: &Path) -> Result<OpenDatabase, OpenError> {
+    let file = open_private(path).map_err(|e| OpenError::unusable(path, e))?;
+    let sql = |e: rusqlite::Error| OpenError::sql(path, &e);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut db = Connection::open_with_flags(&path, flags).map_err(sql)?;
+    let mut db = Connection::open_with_flags(path, flags).map_err(sql)?;
     schema::tune_writer(&db).map_err(sql)?;
-    let marker = RunMarker::new(&path);
+    let marker = RunMarker::new(path);
     marker.adopt_version_1(&db)?;
-    migrate::create_or_migrate(&mut db, &path, &MIGRATIONS)?;
+    migrate::create_or_migrate(&mut db, path, &MIGRATIONS)?;
     migrate::enable_returning_pages(&db);
     let mode: String = db.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)).map_err(sql)?;
     if mode != "wal" {
         let reason = "its file system has no shared memory, which the write-ahead log needs";
-        return Err(OpenError::unusable(&path, reason));
+        return Err(OpenError::unusable(path, reason));
     }
-    flush_log(&path).map_err(|e| OpenError::unusable(&path, e))?;
+    flush_log(path).map_err(|e| OpenError::unusable(path, e))?;
     marker.start(&mut db)?;
+    Ok(OpenDatabase { db, file, marker })
+}
+
+fn load_registry(db: &Connection, path: &Path, seal: &dyn Seal) -> Result<Vec<ClientRow>, OpenError> {
+    registry::load(db, seal).map_err(|e| match e {
+        LoadError::Sql(error) => OpenError::sql(path, &error),
+        LoadError::Sealed(reason) => OpenError::Sealed { path: path.to_owned(), reason },
+    })
+}
+
+/// Everything but the start of the writer's thread.
+fn prepare(
+    lock: DatabaseLock,
+    options: SqliteOptions,
+) -> Result<(Writer, mpsc::Receiver<WriterCommand>, SqliteStore), OpenError> {
+    let SqliteOptions { path, retention, readers, seal, on_commit, on_thread_end, on_given_up } = options;
+    let threads = Threads { on_end: on_thread_end };
+    let OpenDatabase { db, file, marker } = open_database(&path)?;
+    let sql = |e: rusqlite::Error| OpenError::sql(&path, &e);
     let (identity, counters) = identity::load(&db).map_err(sql)?;
-    let clients = registry::load(&db, &*seal).map_err(|e| match e {
-        LoadError::Sql(error) => OpenError::sql(&path, &error),
-        LoadError::Sealed(reason) => OpenError::Sealed { path: path.clone(), reason },
-    })?;
+    let clients = load_registry(&db, &path, &*seal)?;
     let jobs = Jobs::load(&db, &retention, on_given_up).map_err(sql)?;
     let (queue, commands) = mpsc::channel(MAX_QUEUED_COMMANDS);
     let shared = Arc::new(Shared {
@@ -237,21 +269,33 @@ fn prepare(options: SqliteOptions) -> Result<(Writer, mpsc::Receiver<WriterComma
         is_failing: false,
         last_command: Instant::now(),
         pause_until: Instant::now(),
-        lock,
+        lock: lock.file,
     };
     let readers = Readers::start(&path, readers, &threads).map_err(|e| OpenError::unusable(&path, e))?;
     Ok((writer, commands, SqliteStore { shared, queue, readers: Arc::new(readers), seal }))
 }
 
-/// Locks a file beside the database: SQLite holds its own locks only during transactions.
-fn lock(path: &Path) -> Result<File, OpenError> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".lock");
-    let file = open_private(&PathBuf::from(name)).map_err(|e| OpenError::unusable(path, e))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(OpenError::Locked(path.to_owned())),
-        Err(TryLockError::Error(error)) => Err(OpenError::unusable(path, error)),
+/// The right to use a database file, until it is dropped: a lock of a file beside it. SQLite holds its own locks only during
+/// transactions.
+pub struct DatabaseLock {
+    file: File,
+    path: PathBuf,
+}
+
+impl DatabaseLock {
+    /// Locks the database with this path.
+    ///
+    /// # Errors
+    /// [`OpenError::Locked`], or [`OpenError::Unusable`] if the file system fails.
+    pub fn acquire(path: &Path) -> Result<Self, OpenError> {
+        let mut name = path.as_os_str().to_owned();
+        name.push(".lock");
+        let file = open_private(&PathBuf::from(name)).map_err(|e| OpenError::unusable(path, e))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self { file, path: path.to_owned() }),
+            Err(TryLockError::WouldBlock) => Err(OpenError::Locked(path.to_owned())),
+            Err(TryLockError::Error(error)) => Err(OpenError::unusable(path, error)),
+        }
     }
 }
 

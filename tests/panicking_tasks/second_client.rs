@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use docrelay::delivery::{
-    DeliveryHandle, DeliveryWorker, ForbiddenEndpoint, HttpClient, HttpExchange, HttpResponse, Options,
+    DeliveryHandle, DeliveryOptions, DeliveryWorker, ForbiddenEndpoint, HttpClient, HttpExchange, HttpResponse,
 };
 use docrelay::metrics::Metrics;
 use docrelay::store::Store;
@@ -121,7 +121,7 @@ async fn panicking_attempts_delay_no_second_client() {
         add_client(&store, &client(&format!("troubled-{number}"))).await;
     }
     let http = Arc::new(TroubledClient::default());
-    let options = Options { concurrency: 64, memory_bytes: 1 << 20 };
+    let options = DeliveryOptions { concurrency: 64, memory_bytes: 1 << 20 };
     let handle = DeliveryHandle::new(store.clone(), http.clone(), options, Metrics::new("test"));
     let stop = CancellationToken::new();
     let measuring = async {
@@ -153,5 +153,5 @@ async fn panicking_attempts_delay_no_second_client() {
     let grown =
         during.iter().map(|(_, resident)| resident).max().expect("windows").saturating_sub(before[WINDOWS - 1].1);
     assert!(grown < MAX_GROWTH, "{} KiB more", grown >> 10);
-    store.log.close().await;
+    store.maintenance.close().await;
 }

@@ -3,5 +3,7 @@
 mod commands;
 mod data_directory;
 mod doctor;
+mod keys;
+mod management;
 mod process;
 mod tail_and_demo;

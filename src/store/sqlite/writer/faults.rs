@@ -13,7 +13,7 @@ use super::registry_change::RegistryChange;
 use crate::domain::{
     Client, ClientRef, Format, Notification, NotificationState, Secret, Status, Timestamp, Update, Vendor,
 };
-use crate::store::sqlite::{SqliteOptions, SqliteStore, prepare};
+use crate::store::sqlite::{DatabaseLock, SqliteOptions, SqliteStore, prepare};
 use crate::store::{
     AppendOutcome, Backlog, DuplicateRule, Log, NewEvent, Outbox, RawRequest, Retention, Seal, StoreError,
 };
@@ -60,7 +60,8 @@ fn writer(directory: &tempfile::TempDir) -> (Writer, SqliteStore) {
         on_thread_end: None,
         on_given_up: None,
     };
-    let (mut writer, _commands, store) = prepare(options).expect("a new database");
+    let lock = DatabaseLock::acquire(&options.path).expect("an unused database");
+    let (mut writer, _commands, store) = prepare(lock, options).expect("a new database");
     let client =
         Client { id: client_ref().id, created: client_ref().created, secret: Secret::new("s"), previous: None };
     let change = RegistryChange::AddClient { client, sealed: Vec::new() };
