@@ -5,6 +5,8 @@ pub mod data;
 pub mod logging;
 pub(crate) mod parts;
 mod tasks;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::net::SocketAddr;

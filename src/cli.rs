@@ -4,7 +4,9 @@ mod check;
 mod client;
 mod demo;
 mod doctor;
+mod hook;
 mod io;
+mod key;
 mod notification;
 mod send;
 mod serve;
@@ -42,7 +44,10 @@ enum Command {
     Client(client::ClientCommand),
     /// Manage hooks
     #[command(subcommand)]
-    Hook(client::HookCommand),
+    Hook(hook::HookCommand),
+    /// Manage keys
+    #[command(subcommand)]
+    Key(key::KeyCommand),
     /// Manage notifications
     #[command(subcommand)]
     Notification(notification::NotificationCommand),
@@ -65,6 +70,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Token(token) => configured(&token.flags.clone(), |config| token.run(&config)),
         Command::Client(client) => configured(&client.flags().clone(), |config| client.run(&config)),
         Command::Hook(hook) => configured(&hook.flags().clone(), |config| hook.run(&config)),
+        Command::Key(key) => configured(&key.flags().clone(), |config| key.run(&config)),
         Command::Notification(notification) => {
             configured(&notification.flags().clone(), |config| notification.run(&config))
         }

@@ -12,9 +12,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 
-use crate::auth::{AdminToken, KeyError, Keys, Sealer, files};
+use crate::auth::{AdminToken, KeyError, Keys, RotationStart, Sealer, files};
 use crate::domain::{Secret, Timestamp};
-use crate::store::sqlite::{OpenError, SqliteOptions, SqliteStore};
+use crate::store::sqlite::{self, DatabaseLock, OpenError, ResealReport, SqliteOptions, SqliteStore};
 use crate::store::{Seal, Store};
 
 /// The addresses of a running relay: the content of `relay.json` in its data directory.
@@ -42,6 +42,40 @@ pub enum StoreOwner {
     Local(Store),
     /// A running relay.
     Remote(RelayAddress),
+}
+
+/// The result of an attempt to lock the database.
+enum LockOutcome {
+    Acquired(DatabaseLock),
+    /// A running relay holds the lock.
+    Held(RelayAddress),
+}
+
+/// A completed rotation of the sealing key.
+#[derive(Debug, Serialize)]
+pub struct SealRotation {
+    /// Whether it has continued an interrupted one.
+    pub resumed: bool,
+    /// What was sealed with the new key.
+    #[serde(flatten)]
+    pub sealed: ResealReport,
+}
+
+/// The cipher behind the store's port.
+struct StoreSeal(Sealer);
+
+impl Seal for StoreSeal {
+    fn seal(&self, plain: &[u8], context: &[u8]) -> Vec<u8> {
+        self.0.seal(plain, context)
+    }
+
+    fn seal_with_nonce(&self, plain: &[u8], context: &[u8], nonce: [u8; 12]) -> Vec<u8> {
+        self.0.seal_with_nonce(plain, context, nonce)
+    }
+
+    fn open(&self, sealed: &[u8], context: &[u8]) -> Result<Vec<u8>, String> {
+        self.0.open(sealed, context).map_err(|e| e.to_string())
+    }
 }
 
 /// The directory given by `--data`.
@@ -90,24 +124,58 @@ impl DataDirectory {
     /// than opening takes.
     ///
     /// # Errors
-    /// [`OpenError::Locked`] if another process keeps the lock, and every other error of opening the database.
-    pub fn open_store(&self, options: SqliteOptions) -> Result<StoreOwner, OpenError> {
+    /// [`OpenError::Locked`] if another process keeps the lock, and every other error of opening the database or the sealing
+    /// key.
+    pub fn open_store(&self, options: SqliteOptions) -> anyhow::Result<StoreOwner> {
+        let lock = match self.lock()? {
+            LockOutcome::Acquired(lock) => lock,
+            LockOutcome::Held(address) => return Ok(StoreOwner::Remote(address)),
+        };
+        // Read under the lock: a rotation may have replaced the key while this process waited.
+        let options = SqliteOptions { seal: self.seal()?, ..options };
+        let store = SqliteStore::open_locked(lock, options)?;
+        // A relay that was killed has left its file.
+        self.remove_address_file();
+        Ok(StoreOwner::Local(store))
+    }
+
+    /// Locks the database. Blocks up to `STORE_LOCK_TIMEOUT` while a process without an address holds the lock.
+    fn lock(&self) -> Result<LockOutcome, OpenError> {
         let deadline = Instant::now() + STORE_LOCK_TIMEOUT;
         loop {
-            match SqliteStore::open(options.clone()) {
-                Ok(store) => {
-                    // A relay that was killed has left its file.
-                    self.remove_address_file();
-                    return Ok(StoreOwner::Local(store));
-                }
+            match DatabaseLock::acquire(&self.database()) {
+                Ok(lock) => return Ok(LockOutcome::Acquired(lock)),
                 Err(OpenError::Locked(path)) => match self.read_address_file() {
-                    Some(address) => return Ok(StoreOwner::Remote(address)),
+                    Some(address) => return Ok(LockOutcome::Held(address)),
                     None if Instant::now() >= deadline => return Err(OpenError::Locked(path)),
                     None => std::thread::sleep(LOCK_POLL_INTERVAL),
                 },
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// Replaces the sealing key: adds a new one to its file, seals every secret of the database again, and drops the old
+    /// key. If this is interrupted after any step, relays start with both keys, and the next call continues. Blocks.
+    ///
+    /// # Errors
+    /// A relay is running on the directory, or the key file or the database cannot be read or written.
+    pub fn rotate_seal(&self) -> anyhow::Result<SealRotation> {
+        let lock = match self.lock()? {
+            LockOutcome::Acquired(lock) => lock,
+            LockOutcome::Held(_) => bail!(
+                "a relay is running on {}: stop it, because it would not open what is sealed with the new key",
+                self.path.display()
+            ),
+        };
+        let (sealer, start) = Sealer::begin_rotation(&self.seal_key())?;
+        let sealed = sqlite::reseal(&lock, &StoreSeal(sealer))?;
+        Sealer::finish_rotation(&self.seal_key())?;
+        Ok(SealRotation { resumed: start == RotationStart::Resumed, sealed })
+    }
+
+    fn seal_key(&self) -> PathBuf {
+        self.path.join("seal.key")
     }
 
     /// The signing keys of tokens, created on first use.
@@ -117,21 +185,13 @@ impl DataDirectory {
 
     /// The encryption of stored secrets; its key is created on first use.
     pub fn seal(&self) -> Result<Arc<dyn Seal>, KeyError> {
-        struct StoreSeal(Sealer);
-        impl Seal for StoreSeal {
-            fn seal(&self, plain: &[u8], context: &[u8]) -> Vec<u8> {
-                self.0.seal(plain, context)
-            }
-
-            fn seal_with_nonce(&self, plain: &[u8], context: &[u8], nonce: [u8; 12]) -> Vec<u8> {
-                self.0.seal_with_nonce(plain, context, nonce)
-            }
-
-            fn open(&self, sealed: &[u8], context: &[u8]) -> Result<Vec<u8>, String> {
-                self.0.open(sealed, context).map_err(|e| e.to_string())
-            }
+        let sealer = Sealer::open_or_create(&self.seal_key())?;
+        if sealer.is_rotating() {
+            tracing::warn!(
+                "rotation of the sealing key was interrupted: stop the relay and run docrelay key rotate --seal"
+            );
         }
-        Ok(Arc::new(StoreSeal(Sealer::open_or_create(&self.path.join("seal.key"))?)))
+        Ok(Arc::new(StoreSeal(sealer)))
     }
 
     /// The configured admin token, or the one in the directory, created on first use.

@@ -39,6 +39,12 @@ pub enum KeyError {
     /// All key files were deleted while the relay runs.
     #[error("{} contains no key: restore one from a backup", .0.display())]
     NoKey(PathBuf),
+    /// No signing key has this id.
+    #[error("there is no signing key {0}: docrelay key list")]
+    UnknownKey(String),
+    /// The tokens of all clients would become invalid, and a new key would be created.
+    #[error("{0} is the only signing key: add another one with docrelay key rotate")]
+    OnlyKey(String),
     /// Generating a key or signing a token failed. Keys are checked when they are read, so this is a defect.
     #[error("cannot sign with the signing key: restart the relay, and report this if it persists")]
     SigningFailed,
@@ -142,13 +148,38 @@ pub fn create(path: &Path, content: &[u8]) -> Result<bool, KeyError> {
         .map_err(KeyError::file("write", &draft))
         .and_then(|()| publish(&draft, path).map_err(KeyError::file("create", path)));
     // A hard link leaves the draft as a second name of the secret; a rename or a failed write may have removed it.
-    match fs::remove_file(&draft) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(KeyError::file("remove", &draft)(e)),
-        _ => {}
-    }
+    remove_if_exists(&draft)?;
     let made = made?;
     flush_name(path)?;
     Ok(made)
+}
+
+/// Replaces the content of a secret file. After a crash or a power cut the file has the content before or this one. Only one
+/// process may do this at a time.
+pub fn replace(path: &Path, content: &[u8]) -> Result<(), KeyError> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let draft = path.with_file_name(format!(".{name}.new"));
+    // A process that was killed has left its draft.
+    remove_if_exists(&draft)?;
+    write_whole(&draft, content).map_err(KeyError::file("write", &draft))?;
+    fs::rename(&draft, path).map_err(KeyError::file("replace", path))?;
+    flush_name(path)
+}
+
+/// Removes a secret file durably.
+///
+/// # Errors
+/// [`KeyError::File`], also if it does not exist.
+pub fn remove(path: &Path) -> Result<(), KeyError> {
+    fs::remove_file(path).map_err(KeyError::file("remove", path))?;
+    flush_name(path)
+}
+
+fn remove_if_exists(path: &Path) -> Result<(), KeyError> {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(KeyError::file("remove", path)(e)),
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 /// A unique name in the directory of `path`.
@@ -204,6 +235,19 @@ mod tests {
         let kept = read_or_create(&path, || Ok(b"third".to_vec())).expect("read");
         assert_eq!(kept, b"first");
         assert_eq!(fs::read_dir(home.path()).expect("listed").count(), 1);
+    }
+
+    #[test]
+    fn replaced_secret_is_owner_only_and_ignores_stale_draft() {
+        let home = tempfile::tempdir().expect("a directory");
+        let path = home.path().join("one.key");
+        assert!(create(&path, b"first").expect("made"));
+        fs::write(home.path().join(".one.key.new"), "half of an earl").expect("a draft of a killed process");
+        replace(&path, b"second").expect("replaced");
+        assert_eq!(read(&path).expect("read").as_deref(), Some(&b"second"[..]));
+        assert_eq!((mode(&path), fs::read_dir(home.path()).expect("listed").count()), (0o600, 1));
+        remove(&path).expect("removed");
+        assert!(read(&path).expect("read").is_none() && remove(&path).is_err());
     }
 
     #[test]

@@ -28,11 +28,25 @@ pub const JWKS_MAX_AGE: Duration = Duration::from_secs(300);
 /// the directory is read.
 const PUBLICATION_TIME: Duration = Duration::from_secs(JWKS_MAX_AGE.as_secs() + 60);
 
+/// How much later than the time of its file a running relay may find a key: the interval of its [`Keys::reload`].
+const RELOAD_MARGIN: Duration = Duration::from_secs(30);
+
 /// The keys of a data directory at the last read. Cheap to clone; all clones share one state.
 #[derive(Clone)]
 pub struct Keys {
     directory: Arc<Path>,
     current: Arc<RwLock<Arc<KeySet>>>,
+}
+
+/// A signing key as the operator sees it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct KeyInfo {
+    pub kid: String,
+    /// Whether new tokens are signed with it.
+    pub signs: bool,
+    /// When it signs at the latest, if it is the newest key then. A running relay that has found it earlier uses it earlier.
+    pub signs_from: Timestamp,
 }
 
 struct KeySet {
@@ -94,6 +108,48 @@ impl Keys {
         }
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(KeySet::new(all));
         Ok(retired)
+    }
+
+    /// All keys, oldest first.
+    pub fn list(&self, now: Timestamp) -> Vec<KeyInfo> {
+        let key_set = self.key_set();
+        let signing = key_set.signing_key(now).map(|key| &key.kid);
+        let info = |key: &TokenKey| KeyInfo {
+            kid: key.kid.clone(),
+            signs: Some(&key.kid) == signing,
+            signs_from: key.signs_from.plus(RELOAD_MARGIN),
+        };
+        key_set.all.iter().map(info).collect()
+    }
+
+    /// Adds a key, which becomes the newest one, and reads the directory again. Running relays find it with their next
+    /// [`Keys::reload`].
+    ///
+    /// # Errors
+    /// As in [`Keys::open_or_create`].
+    pub fn rotate(&self, now: Timestamp) -> Result<KeyInfo, KeyError> {
+        let _lock = lock(&self.directory);
+        let all = read_all(&self.directory)?;
+        let kid = create(&self.directory, all.last(), now)?;
+        self.reload(now)?;
+        let added = self.list(now).into_iter().find(|key| key.kid == kid);
+        added.ok_or(KeyError::UnknownKey(kid))
+    }
+
+    /// Deletes a key. Its tokens become invalid when relays reload the keys.
+    ///
+    /// # Errors
+    /// [`KeyError::UnknownKey`]; [`KeyError::OnlyKey`] if no other key is left; [`KeyError::File`].
+    pub fn retire(&self, kid: &str, now: Timestamp) -> Result<(), KeyError> {
+        let _lock = lock(&self.directory);
+        let all = read_all(&self.directory)?;
+        // Only a name that was found becomes part of a path.
+        let key = all.iter().find(|key| key.kid == kid).ok_or_else(|| KeyError::UnknownKey(kid.to_owned()))?;
+        if all.len() == 1 {
+            return Err(KeyError::OnlyKey(kid.to_owned()));
+        }
+        files::remove(&self.directory.join(format!("{}.pem", key.kid)))?;
+        self.reload(now).map(|_| ())
     }
 
     fn key_set(&self) -> Arc<KeySet> {
@@ -179,7 +235,10 @@ fn parse(kid: &str, pem: &[u8], path: &Path) -> Result<TokenKey, KeyError> {
     };
     let private = EncodingKey::from_ed_pem(pem).map_err(|_| malformed())?;
     // No response before this time contained the key.
-    let changed = fs::metadata(path).map(|file| Timestamp::from_seconds(file.ctime()));
+    let changed = fs::metadata(path).map(|file| {
+        let milliseconds = Duration::from_millis(file.ctime_nsec().unsigned_abs() / 1_000_000);
+        Timestamp::from_seconds(file.ctime()).plus(milliseconds)
+    });
     let signs_from = changed.map_or(Timestamp::from_seconds(0), |changed| changed.plus(PUBLICATION_TIME));
     let pair = Ed25519KeyPair::from_pkcs8(private.as_bytes()).map_err(|_| malformed())?;
     let public = pair.public_key().as_ref();
@@ -196,25 +255,42 @@ fn parse(kid: &str, pem: &[u8], path: &Path) -> Result<TokenKey, KeyError> {
 /// Two processes may start at the same time on an empty directory (`serve` and `token`). With the lock, the second one
 /// finds the key of the first instead of creating another.
 fn create_first(directory: &Path, now: Timestamp) -> Result<Vec<TokenKey>, KeyError> {
-    let lock = File::open(directory).and_then(|d| d.lock().map(|()| d));
-    if let Err(e) = &lock {
-        tracing::debug!(error = %e, "file system has no locks: simultaneous first starts may create two keys");
-    }
+    let _lock = lock(directory);
     let found = read_all(directory)?;
     if !found.is_empty() {
         return Ok(found);
     }
+    create(directory, None, now)?;
+    read_all(directory)
+}
+
+/// Keeps other processes from changing the directory until it is dropped.
+fn lock(directory: &Path) -> Option<File> {
+    let lock = File::open(directory).and_then(|d| d.lock().map(|()| d));
+    if let Err(e) = &lock {
+        tracing::debug!(error = %e, "file system has no locks: simultaneous changes of the keys do not wait for each other");
+    }
+    lock.ok()
+}
+
+/// Creates a key file whose name sorts after that of `newest`. Returns its kid.
+fn create(directory: &Path, newest: Option<&TokenKey>, now: Timestamp) -> Result<String, KeyError> {
     let pkcs8 = Ed25519KeyPair::generate().and_then(|pair| pair.to_pkcs8v1()).map_err(|_| KeyError::SigningFailed)?;
     let pem = format!(
         "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n",
         // 48 bytes: one line of 64 characters.
         BASE64.encode(pkcs8.as_ref())
     );
-    let mut kid = now.to_string();
-    kid.retain(|c| c.is_ascii_alphanumeric());
+    let mut time = now.to_string();
+    time.retain(|c| c.is_ascii_alphanumeric());
     let tag = getrandom::u32().map_err(KeyError::Random)?;
-    files::create(&directory.join(format!("{kid}-{tag:08x}.pem")), pem.as_bytes())?;
-    read_all(directory)
+    let kid = match newest {
+        // The clock was set back, or an operator has named the key: the new one must sign nevertheless.
+        Some(newest) if newest.kid >= time => format!("{}-{tag:08x}", newest.kid),
+        _ => format!("{time}-{tag:08x}"),
+    };
+    files::create(&directory.join(format!("{kid}.pem")), pem.as_bytes())?;
+    Ok(kid)
 }
 
 fn jwks(all: &[TokenKey]) -> Bytes {

@@ -1,20 +1,15 @@
-//! `docrelay client add`, `docrelay hook add` and `docrelay token`: what an application needs to receive webhooks and to
-//! follow its events. The output of `add` is the JSON of the API.
+//! `docrelay client` and `docrelay token`: applications, their secrets and their tokens. The output is the JSON of the API,
+//! or the token alone.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
-use super::io::{HOOK_SECRET_VARIABLE, print, read_secret};
-use super::session::{ApiRequest, with_session};
+use super::io::print;
+use super::session::{ApiRequest, Session, print_items, with_session};
 use crate::auth::{Scopes, UnknownScope};
 use crate::config::{Config, Flags};
-use crate::domain::{ClientId, Mapping, Timestamp, Vendor, Verify};
-use crate::manage::NewHook;
-use crate::vendor;
+use crate::domain::{ClientId, Timestamp};
 
 /// Manage clients
 #[derive(clap::Subcommand, Clone, Debug)]
@@ -26,157 +21,69 @@ pub(super) enum ClientCommand {
         #[command(flatten)]
         flags: Flags,
     },
+    /// Print all clients by name, one per line
+    List {
+        #[command(flatten)]
+        flags: Flags,
+    },
+    /// Remove a client and erase its data
+    ///
+    /// Its streams end, its hooks stop, and its events, documents, notifications and deliveries are erased. This cannot be
+    /// undone.
+    Remove {
+        /// The client's name
+        id: ClientId,
+        #[command(flatten)]
+        flags: Flags,
+    },
+    /// Replace a client's secret and print the new one; the previous one is valid for 24 hours
+    Rotate {
+        /// The client's name
+        id: ClientId,
+        #[command(flatten)]
+        flags: Flags,
+    },
 }
 
 impl ClientCommand {
     pub(super) fn flags(&self) -> &Flags {
-        let Self::Add { flags, .. } = self;
-        flags
+        match self {
+            Self::Add { flags, .. }
+            | Self::List { flags }
+            | Self::Remove { flags, .. }
+            | Self::Rotate { flags, .. } => flags,
+        }
     }
 
     pub(super) fn run(&self, config: &Config) -> anyhow::Result<()> {
-        let Self::Add { id, .. } = self;
-        let body = json!({"clientId": id.as_str()});
-        let created = with_session(config, async |s| s.as_admin(ApiRequest::post("/admin/clients", Some(body))).await)?;
-        print(&created.to_string())
-    }
-}
-
-/// Manage hooks
-#[derive(clap::Subcommand, Clone, Debug)]
-pub(super) enum HookCommand {
-    /// Add a hook and print it
-    Add(Box<AddHook>),
-}
-
-/// Arguments of `hook add`.
-#[derive(clap::Args, Clone, Debug)]
-pub(super) struct AddHook {
-    /// Client that owns the hook
-    #[arg(long, value_name = "ID")]
-    client: ClientId,
-    /// Vendor that calls the hook: ppj, baidu, zoffice, gini, standard or generic
-    #[arg(long)]
-    vendor: Vendor,
-    /// Name of the hook
-    #[arg(long)]
-    name: Option<String>,
-    /// How requests are verified: none, ppj, baidu, cookie, authorization, standard or hmac-sha256. All but none need a
-    /// secret, from --secret-file or the environment variable DOCRELAY_HOOK_SECRET. Default: the vendor's only
-    /// type if there is a secret, otherwise none
-    #[arg(long, value_name = "TYPE")]
-    verify: Option<String>,
-    /// File that contains the secret; - is the standard input. A second line is the second secret of a rotation (standard)
-    #[arg(long, value_name = "FILE")]
-    secret_file: Option<PathBuf>,
-    /// Which requests PPJ signs: a (verification only) or b (all) (ppj)
-    #[arg(long, value_name = "EDITION")]
-    edition: Option<String>,
-    /// Header of the hmac-sha256 signature
-    #[arg(long, value_name = "NAME")]
-    header: Option<String>,
-    /// Text before the hmac-sha256 signature, such as sha256=
-    #[arg(long, value_name = "TEXT")]
-    prefix: Option<String>,
-    /// Encoding of the hmac-sha256 signature: hex or base64
-    #[arg(long, value_name = "ENCODING")]
-    encoding: Option<String>,
-    /// Label copied into every event; repeatable
-    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = label)]
-    labels: Vec<(String, String)>,
-    /// Request cookie copied into the labels (zoffice); repeatable
-    #[arg(long = "label-cookie", value_name = "NAME")]
-    label_cookies: Vec<String>,
-    /// JSON Pointers to the fields of a generic hook, as JSON: {"vendorId":"/job/id","status":"/state","statuses":{…}}
-    #[arg(long, value_name = "JSON", value_parser = mapping)]
-    mapping: Option<Mapping>,
-    #[command(flatten)]
-    flags: Flags,
-}
-
-fn label(text: &str) -> Result<(String, String), String> {
-    let (key, value) = text.split_once('=').ok_or("a label has the form KEY=VALUE")?;
-    Ok((key.to_owned(), value.to_owned()))
-}
-
-fn mapping(text: &str) -> Result<Mapping, String> {
-    serde_json::from_str(text).map_err(|e| e.to_string())
-}
-
-impl HookCommand {
-    pub(super) fn flags(&self) -> &Flags {
-        let Self::Add(add) = self;
-        &add.flags
-    }
-
-    pub(super) fn run(&self, config: &Config) -> anyhow::Result<()> {
-        let Self::Add(add) = self;
-        let new = serde_json::to_value(add.new_hook()?)?;
-        let request = ApiRequest::post("/hooks", Some(new));
-        let created = with_session(config, async |s| s.as_client(&add.client, request).await)?;
-        print(&created.to_string())
-    }
-}
-
-impl AddHook {
-    fn new_hook(&self) -> anyhow::Result<NewHook> {
-        Ok(NewHook {
-            vendor: self.vendor,
-            verify: self.verify()?,
-            name: self.name.clone(),
-            labels: self.labels.iter().cloned().collect::<BTreeMap<_, _>>(),
-            label_cookies: self.label_cookies.clone(),
-            mapping: self.mapping.clone(),
-        })
-    }
-
-    /// The same JSON as in `POST /hooks`, read by the same rules.
-    fn verify(&self) -> anyhow::Result<Verify> {
-        let secret = read_secret("secret", self.secret_file.as_deref(), HOOK_SECRET_VARIABLE)?;
-        let kind = self.verify_type(secret.is_some())?;
-        let mut verify = Map::new();
-        verify.insert("type".into(), json!(kind));
-        let keys = [
-            ("edition", &self.edition),
-            ("header", &self.header),
-            ("prefix", &self.prefix),
-            ("encoding", &self.encoding),
-        ];
-        for (key, value) in keys {
-            if let Some(value) = value {
-                verify.insert(key.into(), json!(value));
+        match self {
+            Self::Add { id, .. } => {
+                let body = json!({"clientId": id.as_str()});
+                let request = ApiRequest::post("/admin/clients", Some(body));
+                print(&with_session(config, async |s| s.as_admin(request).await)?.to_string())
+            }
+            Self::List { .. } => with_session(config, print_clients),
+            Self::Remove { id, .. } => {
+                let request = ApiRequest::delete(format!("/admin/clients/{id}"));
+                with_session(config, async |s| s.as_admin(request).await).map(|_| ())
+            }
+            Self::Rotate { id, .. } => {
+                let request = ApiRequest::post(format!("/admin/clients/{id}/secret"), None);
+                print(&with_session(config, async |s| s.as_admin(request).await)?.to_string())
             }
         }
-        match (kind, secret) {
-            ("none", _) => {}
-            (other, None) => bail!("verify type {other} needs a secret: --secret-file or {HOOK_SECRET_VARIABLE}"),
-            ("standard", Some(text)) => {
-                let secrets: Vec<&str> = text.split_whitespace().collect();
-                verify.insert("secrets".into(), json!(secrets));
-            }
-            (_, Some(text)) => {
-                verify.insert("secret".into(), json!(text));
-            }
-        }
-        serde_json::from_value(Value::Object(verify)).context("the verification is invalid")
     }
+}
 
-    /// The type of the verification. A secret is never ignored: without `--verify`, its owner would believe that the hook
-    /// verifies signatures.
-    fn verify_type(&self, has_secret: bool) -> anyhow::Result<&str> {
-        match self.verify.as_deref() {
-            Some("none") if self.secret_file.is_some() => {
-                bail!("--verify none needs no secret: omit --secret-file, or name another type with --verify")
-            }
-            Some(kind) => Ok(kind),
-            None if !has_secret => Ok("none"),
-            None => {
-                let types: Vec<&str> = vendor::secret_types(self.vendor).collect();
-                let [only] = types[..] else {
-                    bail!("a secret for a {} hook needs --verify with one of {}", self.vendor, types.join(", "))
-                };
-                Ok(only)
-            }
+/// Prints the clients page by page, so that the memory does not depend on their number.
+async fn print_clients(session: &Session) -> anyhow::Result<()> {
+    let mut path = "/admin/clients".to_owned();
+    loop {
+        let page = session.as_admin(ApiRequest::get(path)).await?;
+        print_items(&page, "clients")?;
+        match page["next"].as_str() {
+            Some(next) => path = format!("/admin/clients?cursor={next}"),
+            None => return Ok(()),
         }
     }
 }

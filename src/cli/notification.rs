@@ -7,7 +7,7 @@ use anyhow::{Context, bail, ensure};
 use serde_json::{Map, Value, json};
 
 use super::io::{print, read_secret};
-use super::session::{ApiRequest, with_session};
+use super::session::{ApiRequest, print_list, print_response, with_session};
 use crate::config::{Config, Flags};
 use crate::domain::{ClientId, Format, NotificationName};
 use crate::store::DeliveryState;
@@ -241,16 +241,4 @@ impl ListDeliveries {
         }
         path
     }
-}
-
-fn print_response(config: &Config, client: &ClientId, request: ApiRequest) -> anyhow::Result<()> {
-    let response = with_session(config, async |s| s.as_client(client, request).await)?;
-    print(&response.to_string())
-}
-
-/// Prints the items of the array `member` in the response, one per line.
-fn print_list(config: &Config, client: &ClientId, path: impl Into<String>, member: &str) -> anyhow::Result<()> {
-    let response = with_session(config, async |s| s.as_client(client, ApiRequest::get(path)).await)?;
-    let items = response[member].as_array().with_context(|| format!("the response of the relay has no {member}"))?;
-    items.iter().try_for_each(|item| print(&item.to_string()))
 }

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 
+use super::io::print;
 use super::small_runtime;
 use crate::app::data::{DataDirectory, RelayAddress, StoreOwner};
 use crate::app::parts::{self, Opened, bare_store_options};
@@ -32,6 +33,10 @@ pub(super) struct ApiRequest {
 impl ApiRequest {
     pub(super) fn get(path: impl Into<String>) -> Self {
         Self { method: Method::GET, path: path.into(), body: None }
+    }
+
+    pub(super) fn delete(path: impl Into<String>) -> Self {
+        Self { method: Method::DELETE, path: path.into(), body: None }
     }
 
     pub(super) fn post(path: impl Into<String>, body: Option<Value>) -> Self {
@@ -90,31 +95,35 @@ impl Session {
     /// Sends a request with the admin token to the admin address. Returns the JSON of a successful response; the detail of
     /// any other is the error.
     pub(super) async fn as_admin(&self, request: ApiRequest) -> anyhow::Result<Value> {
-        self.send(Address::Admin, &self.admin_token, request).await
+        let (status, body) = self.send(Address::Admin, &self.admin_token, request).await?;
+        json_of(status, &body)
     }
 
     /// The same with a token of the client to the public address. Fails if there is no such client.
     pub(super) async fn as_client(&self, client: &ClientId, request: ApiRequest) -> anyhow::Result<Value> {
         let client = self.require_client(client).await?;
         let token = self.keys.issue(&client, &Scopes::from(Scope::Manage), TOKEN_TTL, Timestamp::now())?;
-        self.send(Address::Public, &token, request).await
+        let (status, body) = self.send(Address::Public, &token, request).await?;
+        json_of(status, &body)
     }
 
     /// The client of this id. Fails if there is none; the error names the command that adds it.
     pub(super) async fn require_client(&self, client: &ClientId) -> anyhow::Result<ClientRef> {
-        let list = self.as_admin(ApiRequest::get("/admin/clients")).await?;
-        let clients = list["clients"].as_array().context("the response of the relay has no clients")?;
-        let known = clients.iter().find(|c| c["clientId"] == client.as_str());
-        let known = known.with_context(|| format!("there is no client {client}: docrelay client add {client}"))?;
+        let request = ApiRequest::get(format!("/admin/clients/{client}"));
+        let (status, body) = self.send(Address::Admin, &self.admin_token, request).await?;
+        if status == StatusCode::NOT_FOUND {
+            bail!("there is no client {client}: docrelay client add {client}");
+        }
+        let known = json_of(status, &body)?;
         let created = known["createTime"].as_str().and_then(Timestamp::parse);
         let created = created.context("the response of the relay has no creation time of the client")?;
         Ok(ClientRef { id: client.clone(), created })
     }
 
-    async fn send(&self, address: Address, token: &str, request: ApiRequest) -> anyhow::Result<Value> {
+    async fn send(&self, address: Address, token: &str, request: ApiRequest) -> anyhow::Result<(StatusCode, Bytes)> {
         let ApiRequest { method, path, body } = request;
         let body = body.map(|body| body.to_string()).unwrap_or_default();
-        let (status, bytes) = match &self.relay {
+        Ok(match &self.relay {
             Relay::Remote(relay, client) => {
                 let host = if address == Address::Admin { relay.admin } else { relay.listen };
                 let request = client.request(method, format!("http://{host}{path}")).bearer_auth(token);
@@ -130,8 +139,7 @@ impl Session {
                 let (head, body) = response.into_parts();
                 (head.status, body)
             }
-        };
-        json_of(status, &bytes)
+        })
     }
 }
 
@@ -144,4 +152,27 @@ fn json_of(status: StatusCode, body: &[u8]) -> anyhow::Result<Value> {
     // Problems have a detail, Baidu's errors a message.
     let detail = json["detail"].as_str().or_else(|| json["message"].as_str());
     bail!(detail.map_or_else(|| status.to_string(), str::to_owned));
+}
+
+/// Sends a request with a token of the client, and prints the response.
+pub(super) fn print_response(config: &Config, client: &ClientId, request: ApiRequest) -> anyhow::Result<()> {
+    let response = with_session(config, async |s| s.as_client(client, request).await)?;
+    print(&response.to_string())
+}
+
+/// Prints the items of the array `member` in the response to a request with a token of the client, one per line.
+pub(super) fn print_list(
+    config: &Config,
+    client: &ClientId,
+    path: impl Into<String>,
+    member: &str,
+) -> anyhow::Result<()> {
+    let response = with_session(config, async |s| s.as_client(client, ApiRequest::get(path)).await)?;
+    print_items(&response, member)
+}
+
+/// Prints the items of the array `member`, one per line.
+pub(super) fn print_items(response: &Value, member: &str) -> anyhow::Result<()> {
+    let items = response[member].as_array().with_context(|| format!("the response of the relay has no {member}"))?;
+    items.iter().try_for_each(|item| print(&item.to_string()))
 }

@@ -15,6 +15,17 @@ pub(super) struct PageSize {
     pub(super) max: usize,
 }
 
+impl PageSize {
+    /// The number of items that a request asks for.
+    pub(super) fn requested(self, request: &Request) -> Result<usize, Problem> {
+        match optional_number(request, "limit")? {
+            None => Ok(self.default),
+            Some(0) => Err(Problem::bad_request("limit: at least 1")),
+            Some(limit) => Ok(usize::try_from(limit).unwrap_or(self.max).min(self.max)),
+        }
+    }
+}
+
 /// The page that a request asks for.
 #[derive(Clone, Copy)]
 pub(super) struct PageRequest {
@@ -25,12 +36,7 @@ pub(super) struct PageRequest {
 
 impl PageRequest {
     pub(super) fn parse(request: &Request, size: PageSize) -> Result<Self, Problem> {
-        let limit = match optional_number(request, "limit")? {
-            None => size.default,
-            Some(0) => return Err(Problem::bad_request("limit: at least 1")),
-            Some(limit) => usize::try_from(limit).unwrap_or(size.max).min(size.max),
-        };
-        Ok(Self { limit, cursor: optional_number(request, "cursor")? })
+        Ok(Self { limit: size.requested(request)?, cursor: optional_number(request, "cursor")? })
     }
 }
 

@@ -84,6 +84,7 @@ static ADMIN: LazyLock<Vec<ApiRoute>> = LazyLock::new(|| {
         get("/metrics", "Metrics").open(Access::Public, api::admin::metrics),
         get("/admin/clients", "List clients").admin(api::admin::list_clients),
         post("/admin/clients", "Create a client").admin(api::admin::create_client),
+        get("/admin/clients/{id}", "Get a client").admin(api::admin::show_client),
         delete("/admin/clients/{id}", "Delete a client").admin(api::admin::delete_client),
         post("/admin/clients/{id}/secret", "Rotate a client's secret").admin(api::admin::rotate_secret),
         get("/admin/followers", "List followers, largest lag first").admin(api::admin::list_followers),

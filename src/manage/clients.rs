@@ -28,6 +28,13 @@ pub struct ClientWithSecret {
     pub previous_valid_until: Option<Timestamp>,
 }
 
+/// A page of the list of clients.
+pub struct ClientPage {
+    pub clients: Vec<Arc<Client>>,
+    /// Whether further clients follow.
+    pub has_more: bool,
+}
+
 /// The use cases of clients.
 #[derive(Clone)]
 pub struct Clients {
@@ -42,9 +49,13 @@ impl Clients {
         Self { registry, hub, delivery }
     }
 
-    /// All clients, by id.
-    pub fn list(&self) -> Vec<Arc<Client>> {
-        self.registry.clients()
+    /// At most `limit` clients by id, after the client `after`.
+    pub fn page(&self, after: Option<&ClientId>, limit: usize) -> ClientPage {
+        let mut clients = self.registry.clients();
+        clients.retain(|client| after.is_none_or(|after| client.id > *after));
+        let has_more = clients.len() > limit;
+        clients.truncate(limit);
+        ClientPage { clients, has_more }
     }
 
     /// One client.

@@ -10,6 +10,7 @@ mod readers;
 mod ready_queues;
 mod registry_cache;
 pub mod replication;
+mod reseal;
 mod retention;
 mod run_marker;
 mod tables;
@@ -33,11 +34,12 @@ use self::migrate::MIGRATIONS;
 use self::readers::Readers;
 use self::ready_queues::ReadyQueues;
 use self::registry_cache::RegistryCache;
-use self::replication::{CatchUp, ReplicationOptions, ReplicationTask};
+use self::replication::{CatchUp, ReplicatedStore, ReplicationOptions, ReplicationTask};
+pub use self::reseal::{ResealReport, reseal};
 use self::run_marker::RunMarker;
 use self::tables::identity::{self, LogIdentity};
 use self::tables::journal::JournalMark;
-use self::tables::registry::LoadError;
+use self::tables::registry::{ClientRow, LoadError};
 use self::tables::{columns, registry, schema};
 pub use self::threads::OnThreadEnd;
 use self::threads::Threads;
@@ -190,9 +192,18 @@ impl SqliteStore {
     /// # Errors
     /// [`OpenError`]; the file is then unchanged, or migrated up to the last complete step.
     pub fn open(options: SqliteOptions) -> Result<Store, OpenError> {
+        let lock = DatabaseLock::acquire(&options.path)?;
+        Self::open_locked(lock, options)
+    }
+
+    /// The same with a lock of the file that the caller has acquired.
+    ///
+    /// # Errors
+    /// As in [`SqliteStore::open`].
+    pub fn open_locked(lock: DatabaseLock, options: SqliteOptions) -> Result<Store, OpenError> {
         let path = options.path.clone();
         let threads = Threads { on_end: options.on_thread_end.clone() };
-        let Prepared { writer, commands, store, .. } = prepare(options, None)?;
+        let Prepared { writer, commands, store, .. } = prepare(lock, options, None)?;
         threads
             .spawn("store-writer".into(), move || writer.run(commands))
             .map_err(|e| OpenError::unusable(&path, e))?;
@@ -204,16 +215,17 @@ impl SqliteStore {
     /// # Errors
     /// As [`SqliteStore::open`]; [`OpenError::OtherJournal`] if the database does not belong to the journal.
     pub fn open_replicated(
+        lock: DatabaseLock,
         options: SqliteOptions,
         replication: ReplicationOptions,
     ) -> Result<ReplicatedStore, OpenError> {
         let path = options.path.clone();
         let threads = Threads { on_end: options.on_thread_end.clone() };
-        let Prepared { writer, commands, store, tasks } = prepare(options, Some(replication))?;
+        let Prepared { writer, commands, store, tasks } = prepare(lock, options, Some(replication))?;
         threads
             .spawn("store-writer".into(), move || writer.run(commands))
             .map_err(|e| OpenError::unusable(&path, e))?;
-        let leadership = LeadershipHandle { control: store.control.clone() };
+        let leadership = replication::LeadershipHandle::new(store.control.clone());
         Ok(ReplicatedStore { store: store.ports(), tasks, leadership })
     }
 
@@ -229,29 +241,6 @@ impl SqliteStore {
     }
 }
 
-/// An opened store of a cluster's node.
-pub struct ReplicatedStore {
-    /// The ports.
-    pub store: Store,
-    /// To be run by the caller; each has a name.
-    pub tasks: Vec<(&'static str, ReplicationTask)>,
-    /// Tells the store whether this node leads.
-    pub leadership: LeadershipHandle,
-}
-
-/// Tells a store whether its node leads the cluster.
-pub struct LeadershipHandle {
-    control: mpsc::Sender<WriterCommand>,
-}
-
-impl LeadershipHandle {
-    /// This node leads since this revision of the lease; `None` when another one does.
-    pub async fn set(&self, revision: Option<u64>) {
-        // The store is closed when the queue is.
-        self.control.send(WriterCommand::Lead(revision)).await.ok();
-    }
-}
-
 /// A store whose writer's thread has not been started.
 struct Prepared {
     writer: Writer,
@@ -260,39 +249,64 @@ struct Prepared {
     tasks: Vec<(&'static str, ReplicationTask)>,
 }
 
-/// Everything but the start of the writer's thread.
-fn prepare(options: SqliteOptions, replication: Option<ReplicationOptions>) -> Result<Prepared, OpenError> {
-    let SqliteOptions { path, retention, readers, seal, on_commit, on_thread_end, on_given_up } = options;
-    let threads = Threads { on_end: on_thread_end };
-    let lock = lock(&path)?;
-    let file = open_private(&path).map_err(|e| OpenError::unusable(&path, e))?;
-    let sql = |e: rusqlite::Error| OpenError::sql(&path, &e);
+/// An open database of the latest schema version.
+struct OpenDatabase {
+    db: Connection,
+    /// POSIX drops the locks of SQLite when any descriptor of the file is closed, so this one stays open longer.
+    file: File,
+    marker: RunMarker,
+    /// The last applied entry of the journal; position 0 without a cluster.
+    mark: JournalMark,
+}
+
+/// Opens the file, creates or migrates it if needed, and counts the start. `journal` is that of the node's cluster.
+fn open_database(path: &Path, journal: Option<JournalIdentity>) -> Result<OpenDatabase, OpenError> {
+    let file = open_private(path).map_err(|e| OpenError::unusable(path, e))?;
+    let sql = |e: rusqlite::Error| OpenError::sql(path, &e);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut db = Connection::open_with_flags(&path, flags).map_err(sql)?;
+    let mut db = Connection::open_with_flags(path, flags).map_err(sql)?;
     schema::tune_writer(&db).map_err(sql)?;
-    let marker = RunMarker::new(&path);
+    let marker = RunMarker::new(path);
     marker.adopt_version_1(&db)?;
-    migrate::create_or_migrate(&mut db, &path, &MIGRATIONS)?;
+    migrate::create_or_migrate(&mut db, path, &MIGRATIONS)?;
     migrate::enable_returning_pages(&db);
     let mode: String = db.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)).map_err(sql)?;
     if mode != "wal" {
         let reason = "its file system has no shared memory, which the write-ahead log needs";
-        return Err(OpenError::unusable(&path, reason));
+        return Err(OpenError::unusable(path, reason));
     }
-    flush_log(&path).map_err(|e| OpenError::unusable(&path, e))?;
-    let mark = match &replication {
+    flush_log(path).map_err(|e| OpenError::unusable(path, e))?;
+    let mark = match journal {
         // The journal tells what the database lacks, also a restored one.
-        Some(replication) => belongs_to(&db, &path, replication.journal.identity())?,
+        Some(journal) => replication::mark_of(&db, path, journal)?,
         None => {
             marker.start(&mut db)?;
             JournalMark::default()
         }
     };
+    Ok(OpenDatabase { db, file, marker, mark })
+}
+
+fn load_registry(db: &Connection, path: &Path, seal: &dyn Seal) -> Result<Vec<ClientRow>, OpenError> {
+    registry::load(db, seal).map_err(|e| match e {
+        LoadError::Sql(error) => OpenError::sql(path, &error),
+        LoadError::Sealed(reason) => OpenError::Sealed { path: path.to_owned(), reason },
+    })
+}
+
+/// Everything but the start of the writer's thread.
+fn prepare(
+    lock: DatabaseLock,
+    options: SqliteOptions,
+    replication: Option<ReplicationOptions>,
+) -> Result<Prepared, OpenError> {
+    let SqliteOptions { path, retention, readers, seal, on_commit, on_thread_end, on_given_up } = options;
+    let threads = Threads { on_end: on_thread_end };
+    let journal = replication.as_ref().map(|options| options.journal.identity());
+    let OpenDatabase { db, file, marker, mark } = open_database(&path, journal)?;
+    let sql = |e: rusqlite::Error| OpenError::sql(&path, &e);
     let (identity, counters) = identity::load(&db).map_err(sql)?;
-    let clients = registry::load(&db, &*seal).map_err(|e| match e {
-        LoadError::Sql(error) => OpenError::sql(&path, &error),
-        LoadError::Sealed(reason) => OpenError::Sealed { path: path.clone(), reason },
-    })?;
+    let clients = load_registry(&db, &path, &*seal)?;
     let leadership = if replication.is_some() { Leadership::Follower } else { Leadership::Alone };
     let jobs = Jobs::load(&db, &retention, on_given_up, leadership).map_err(sql)?;
     let capacity = if replication.is_some() { MAX_QUEUED_ENTRIES } else { MAX_QUEUED_COMMANDS };
@@ -332,37 +346,34 @@ fn prepare(options: SqliteOptions, replication: Option<ReplicationOptions>) -> R
         replication,
         entries: VecDeque::new(),
         mark,
-        lock,
+        lock: lock.file,
     };
     let readers = Readers::start(&path, readers, &threads).map_err(|e| OpenError::unusable(&path, e))?;
     let store = SqliteStore { shared, queue, control, catch_up, readers: Arc::new(readers), seal };
     Ok(Prepared { writer, commands, store, tasks })
 }
 
-/// The journal's mark in the database; attaches a database that belongs to no journal yet and has the journal's epoch.
-fn belongs_to(db: &Connection, path: &Path, journal: JournalIdentity) -> Result<JournalMark, OpenError> {
-    let sql = |e: rusqlite::Error| OpenError::sql(path, &e);
-    let (identity, _) = identity::load(db).map_err(sql)?;
-    match tables::journal::load(db).map_err(sql)? {
-        Some(mark) if mark.journal == journal.id => Ok(mark),
-        None if identity.epoch.number() == journal.epoch => {
-            let mark = JournalMark { journal: journal.id, position: 0, fence: 0 };
-            tables::journal::attach(db, mark).map_err(sql)?;
-            Ok(mark)
-        }
-        _ => Err(OpenError::OtherJournal(path.to_owned())),
-    }
+/// The right to use a database file, until it is dropped: a lock of a file beside it. SQLite holds its own locks only during
+/// transactions.
+pub struct DatabaseLock {
+    file: File,
+    path: PathBuf,
 }
 
-/// Locks a file beside the database: SQLite holds its own locks only during transactions.
-fn lock(path: &Path) -> Result<File, OpenError> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".lock");
-    let file = open_private(&PathBuf::from(name)).map_err(|e| OpenError::unusable(path, e))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(OpenError::Locked(path.to_owned())),
-        Err(TryLockError::Error(error)) => Err(OpenError::unusable(path, error)),
+impl DatabaseLock {
+    /// Locks the database with this path.
+    ///
+    /// # Errors
+    /// [`OpenError::Locked`], or [`OpenError::Unusable`] if the file system fails.
+    pub fn acquire(path: &Path) -> Result<Self, OpenError> {
+        let mut name = path.as_os_str().to_owned();
+        name.push(".lock");
+        let file = open_private(&PathBuf::from(name)).map_err(|e| OpenError::unusable(path, e))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self { file, path: path.to_owned() }),
+            Err(TryLockError::WouldBlock) => Err(OpenError::Locked(path.to_owned())),
+            Err(TryLockError::Error(error)) => Err(OpenError::unusable(path, error)),
+        }
     }
 }
 

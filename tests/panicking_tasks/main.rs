@@ -2,6 +2,8 @@
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a panic around the test fails it; one in it is its subject")]
 
+mod second_client;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,6 +22,9 @@ use docrelay::store::{Delivery, DeliveryQuery, DeliveryState, DuplicateRule, New
 use docrelay::vendor::OutgoingRequest;
 use futures::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
+
+/// Held by each test: one measures times and memory.
+static SERIAL: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 /// No encryption: the test has no secrets.
 struct Open;
@@ -64,10 +69,14 @@ impl HttpClient for PanickingClient {
 }
 
 fn acme() -> ClientRef {
-    ClientRef { id: "acme".parse().expect("a name"), created: Timestamp::from_seconds(1) }
+    client("acme")
 }
 
-async fn open_store(path: std::path::PathBuf) -> Store {
+fn client(id: &str) -> ClientRef {
+    ClientRef { id: id.parse().expect("a name"), created: Timestamp::from_seconds(1) }
+}
+
+fn open_store(path: std::path::PathBuf) -> Store {
     let retention = Retention {
         max_event_age: Duration::from_secs(86_400),
         max_events: 1_000,
@@ -92,14 +101,19 @@ async fn open_store(path: std::path::PathBuf) -> Store {
         on_thread_end: None,
         on_given_up: None,
     };
-    let store = SqliteStore::open(options).expect("a store");
-    let ClientRef { id, created } = acme();
-    let client = Client { id, created, secret: Secret::new("secret"), previous: None };
-    store.registry.add_client(client).await.expect("a client");
+    SqliteStore::open(options).expect("a store")
+}
+
+/// Adds a client with a default notification to an endpoint on a host of the client's name.
+async fn add_client(store: &Store, client: &ClientRef) {
+    let ClientRef { id, created } = client.clone();
+    let endpoint = format!("https://{id}.example.com/hook");
+    let added = Client { id, created, secret: Secret::new("secret"), previous: None };
+    store.registry.add_client(added).await.expect("a client");
     let notification = Notification {
         id: "main".into(),
         name: "main".parse().expect("a name"),
-        endpoint: "https://main.example.com/hook".into(),
+        endpoint,
         format: Format::Gini,
         is_default: true,
         secrets: Vec::new(),
@@ -108,13 +122,12 @@ async fn open_store(path: std::path::PathBuf) -> Store {
         state: NotificationState::Active,
         created,
     };
-    store.registry.add_notification(&acme(), notification).await.expect("a notification");
-    store
+    store.registry.add_notification(client, notification).await.expect("a notification");
 }
 
-async fn append(store: &Store, number: usize) {
+async fn append(store: &Store, client: ClientRef, number: usize) {
     let new_event = NewEvent {
-        client: acme(),
+        client,
         vendor: Vendor::Ppj,
         update: Update::new(format!("job-{number}").parse().expect("an id"), Status::Completed),
         labels: BTreeMap::new(),
@@ -134,11 +147,13 @@ async fn deliveries(store: &Store) -> Vec<Delivery> {
 // Rule 26: a panic releases its permit.
 #[tokio::test]
 async fn panicking_attempts_release_their_permits_and_are_retried() {
+    let _serial = SERIAL.lock().await;
     let directory = tempfile::tempdir().expect("a directory");
-    let store = open_store(directory.path().join("docrelay.db")).await;
+    let store = open_store(directory.path().join("docrelay.db"));
+    add_client(&store, &acme()).await;
     let (documents, panics) = (8, 3);
     for number in 0..documents {
-        append(&store, number).await;
+        append(&store, acme(), number).await;
     }
     let metrics = Metrics::new("test");
     let client = Arc::new(PanickingClient { panics, requests: AtomicUsize::new(0) });

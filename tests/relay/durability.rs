@@ -2,6 +2,7 @@
 
 mod crash;
 mod disk;
+mod isolation;
 mod load;
 mod log_output;
 mod power_cut;

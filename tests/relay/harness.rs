@@ -17,6 +17,7 @@ pub(crate) mod receiver;
 mod relay;
 pub(crate) mod request;
 pub(crate) mod response;
+pub(crate) mod second_client;
 pub(crate) mod signature;
 pub(crate) mod sse;
 mod token;

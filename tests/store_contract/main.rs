@@ -20,6 +20,7 @@ mod outbox_model;
 mod registry;
 mod rejects;
 mod replay;
+mod reseal;
 mod routing;
 mod sqlite;
 mod threads;

@@ -70,12 +70,9 @@ def add_notification(relay, endpoint):
 
 def wait_for_no_pending(relay):
     """The time at which no delivery was pending any more."""
-    with open(os.path.join(relay.directory, "relay.json")) as f:
-        admin = json.load(f)["admin"]
     end = time.monotonic() + 300
     while time.monotonic() < end:
-        with urllib.request.urlopen(f"http://{admin}/metrics", timeout=30) as response:
-            lines = response.read().decode().splitlines()
+        lines = relay.admin("GET", "/metrics").splitlines()
         now = time.monotonic()
         if "docrelay_deliveries_pending 0" in lines:
             return now

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import time
 import urllib.parse
+import urllib.request
 
 # No rate limit, retention limit or follower limit may be reached in a measurement of speed.
 RELAY_SETTINGS = {
@@ -153,9 +154,10 @@ class Nchan(Peer):
 
 
 class Relay(Peer):
-    """docrelay with one client `bench` and one hook of the vendor `gini`. A directory that exists is used again."""
+    """docrelay with one client `bench` and one hook of the vendor `gini`. A directory that exists is used again.
+    `stderr` replaces the file of the log."""
 
-    def __init__(self, binary, directory, name="docrelay", settings=()):
+    def __init__(self, binary, directory, name="docrelay", settings=(), stderr=None):
         self.binary, self.directory = binary, directory
         first = not os.path.exists(directory)
         os.makedirs(directory, exist_ok=True)
@@ -165,7 +167,7 @@ class Relay(Peer):
         log = open(directory.rstrip("/") + ".log", "a")
         process = subprocess.Popen(
             [binary, "serve", "--data", directory, "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"],
-            stdout=log, stderr=log, env=self.environment)
+            stdout=log, stderr=log if stderr is None else stderr, env=self.environment)
         super().__init__(name, process)
 
         def listening():
@@ -198,6 +200,21 @@ class Relay(Peer):
                        f"Authorization: Bearer {self.token}\r\n\r\n")
         self.publish_head = (f"POST {self.hook} HTTP/1.1\r\nHost: {self.address}\r\nContent-Type: application/json\r\n"
                         "Content-Length: {len}\r\n\r\n")
+
+    def resident_bytes(self):
+        """Resident memory of the process."""
+        with open(f"/proc/{self.process.pid}/status") as status:
+            return next(int(line.split()[1]) << 10 for line in status if line.startswith("VmRSS:"))
+
+    def admin(self, method, target):
+        """Sends a request to the admin address. Returns the body of the response."""
+        with open(os.path.join(self.directory, "relay.json")) as f:
+            address = json.load(f)["admin"]
+        with open(os.path.join(self.directory, "admin.token")) as f:
+            headers = {"Authorization": f"Bearer {f.read().strip()}"}
+        request = urllib.request.Request(f"http://{address}{target}", method=method, headers=headers)
+        with urllib.request.urlopen(request, timeout=60) as response:
+            return response.read().decode()
 
     def command(self, *args):
         done = subprocess.run([self.binary, *args, "--data", self.directory], env=self.environment,

@@ -74,6 +74,46 @@ fn added_key_signs_after_caches_of_the_jwks_expired() {
 }
 
 #[test]
+fn rotated_key_signs_after_publication_and_old_key_can_be_retired() {
+    let home = tempfile::tempdir().expect("a directory");
+    let start = Timestamp::now();
+    let relay = Keys::open_or_create(home.path(), start).expect("made");
+    let old = relay.list(start).remove(0);
+    assert!(old.signs);
+    // Another process adds the key: the command.
+    let command = Keys::open_or_create(home.path(), start).expect("read");
+    assert!(matches!(command.retire(&old.kid, start), Err(KeyError::OnlyKey(kid)) if kid == old.kid));
+    let new = command.rotate(start).expect("rotated");
+    assert_eq!((new.signs, new.signs_from), (false, start.plus(PUBLICATION_TIME + RELOAD_MARGIN)));
+    // A relay reads the keys every 30 s.
+    let found = start.plus(RELOAD_MARGIN);
+    assert!(!relay.reload(found).expect("read"), "no key is retired");
+    let signing = |now: Timestamp| relay.list(now).into_iter().find(|key| key.signs).map(|key| key.kid);
+    assert_eq!(signing(found), Some(old.kid.clone()));
+    assert_eq!(signing(new.signs_from), Some(new.kid.clone()));
+    command.retire(&old.kid, new.signs_from).expect("retired");
+    assert!(matches!(command.retire(&old.kid, new.signs_from), Err(KeyError::UnknownKey(_))));
+    assert!(matches!(command.retire("../seal", new.signs_from), Err(KeyError::UnknownKey(_))));
+    assert!(relay.reload(new.signs_from).expect("read"), "a key is retired");
+    assert_eq!(relay.list(new.signs_from).len(), 1);
+    assert_eq!(names(home.path()), [format!("{}.pem", new.kid)]);
+}
+
+#[test]
+fn rotated_key_sorts_after_a_key_of_any_name() {
+    let home = tempfile::tempdir().expect("a directory");
+    let keys = Keys::open_or_create(home.path(), at(4_000_000_000)).expect("made");
+    let first = keys.list(at(0)).remove(0).kid;
+    // The clock was set back.
+    let second = keys.rotate(at(1_000)).expect("rotated").kid;
+    fs::rename(home.path().join(format!("{first}.pem")), home.path().join("zeta.pem")).expect("renamed");
+    let third = keys.rotate(at(4_000_000_001)).expect("rotated").kid;
+    let listed: Vec<String> = keys.list(at(0)).into_iter().map(|key| key.kid).collect();
+    assert!(second > first && third.as_str() > "zeta", "{first} {second} {third}");
+    assert_eq!(listed, [second, "zeta".to_owned(), third]);
+}
+
+#[test]
 fn jwks_contains_public_keys_only() {
     let home = tempfile::tempdir().expect("a directory");
     let keys = Keys::open_or_create(home.path(), at(0)).expect("made");

@@ -6,12 +6,16 @@ use std::time::Duration;
 use http::{HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{ClientId, Timestamp};
+use crate::domain::{Client, ClientId, Timestamp};
+use crate::http::pagination::{PageSize, optional_parameter};
 use crate::http::request::Request;
 use crate::http::response::{self, HandlerResult, Problem};
 use crate::http::{Context, content_negotiation};
 use crate::manage::ClientWithSecret;
 use crate::metrics::ExpositionFormat;
+
+/// At most 250 bytes each, so that a page is far below the bound on the bytes of pages.
+const CLIENT_PAGE_SIZE: PageSize = PageSize { default: 1000, max: 1000 };
 
 /// A client with its secret: in the response to its creation or rotation only.
 #[derive(Serialize)]
@@ -75,26 +79,41 @@ pub(in crate::http) async fn metrics(context: Arc<Context>, request: Request) ->
     Ok(page)
 }
 
-/// `GET /admin/clients`
-pub(in crate::http) async fn list_clients(context: Arc<Context>, _: Request) -> HandlerResult {
-    #[derive(Serialize)]
-    #[serde(rename_all = "camelCase")]
-    struct ClientJson<'a> {
-        client_id: &'a ClientId,
-        create_time: Timestamp,
-        hooks: usize,
+/// A client as the administration sees it, without its secret.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ClientJson<'a> {
+    client_id: &'a ClientId,
+    create_time: Timestamp,
+    hooks: usize,
+}
+
+impl<'a> ClientJson<'a> {
+    fn new(client: &'a Client, context: &Context) -> Self {
+        let hooks = context.hooks.list(&client.reference()).len();
+        Self { client_id: &client.id, create_time: client.created, hooks }
     }
+}
+
+/// `GET /admin/clients`, by name. The cursor is the name of the last client of the page before. It may be removed meanwhile.
+pub(in crate::http) async fn list_clients(context: Arc<Context>, request: Request) -> HandlerResult {
     #[derive(Serialize)]
     struct ClientList<'a> {
         clients: Vec<ClientJson<'a>>,
+        next: Option<&'a ClientId>,
     }
-    let clients = context.clients.list();
-    let clients = clients.iter().map(|client| ClientJson {
-        client_id: &client.id,
-        create_time: client.created,
-        hooks: context.hooks.list(&client.reference()).len(),
-    });
-    Ok(response::json(StatusCode::OK, &ClientList { clients: clients.collect() }))
+    let limit = CLIENT_PAGE_SIZE.requested(&request)?;
+    let after: Option<ClientId> = optional_parameter(&request, "cursor")?;
+    let page = context.clients.page(after.as_ref(), limit);
+    let clients = page.clients.iter().map(|client| ClientJson::new(client, &context)).collect();
+    let last = page.clients.last().filter(|_| page.has_more).map(|client| &client.id);
+    Ok(response::json(StatusCode::OK, &ClientList { clients, next: last }))
+}
+
+/// `GET /admin/clients/{id}`
+pub(in crate::http) async fn show_client(context: Arc<Context>, request: Request) -> HandlerResult {
+    let client = context.clients.get(&client_id(&request)?).ok_or_else(|| Problem::not_found("client"))?;
+    Ok(response::json(StatusCode::OK, &ClientJson::new(&client, &context)))
 }
 
 /// `POST /admin/clients`

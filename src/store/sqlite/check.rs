@@ -8,7 +8,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use super::migrate::MIGRATIONS;
 use super::tables::registry::LoadError;
 use super::tables::{columns, destinations, identity, journal, registry, schema};
-use super::{OpenError, digest, lock};
+use super::{DatabaseLock, OpenError, digest};
 use crate::domain::Epoch;
 use crate::store::Seal;
 
@@ -32,7 +32,7 @@ pub struct CheckReport {
 /// `Locked` while a relay uses it, `Damaged` if SQLite finds faults, `Sealed` if a value cannot be opened; and the other
 /// errors of opening a database.
 pub fn check(path: &Path, seal: &dyn Seal) -> Result<CheckReport, OpenError> {
-    let _lock = lock(path)?;
+    let _lock = DatabaseLock::acquire(path)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let sql = |error: rusqlite::Error| failed(path, &error);
     let mut db = Connection::open_with_flags(path, flags).map_err(sql)?;

@@ -174,6 +174,42 @@ mod tests {
         assert!(matches!(readers.read(one).await, Err(StoreError::Stopped)));
     }
 
+    /// The 99th percentile of the times of reads, each beside a read that panics if `beside_panics`.
+    async fn p99(readers: &Arc<Readers>, beside_panics: bool) -> Duration {
+        let mut times = Vec::new();
+        for _ in 0..300 {
+            let begun = std::time::Instant::now();
+            let beside = readers.clone().read(move |db| {
+                if beside_panics {
+                    // Without the hook of the tests, which prints a backtrace.
+                    std::panic::resume_unwind(Box::new("in a read"));
+                }
+                one(db)
+            });
+            let (_, read) = tokio::join!(beside, readers.clone().read(one));
+            assert_eq!(read.ok(), Some(1));
+            times.push(begun.elapsed());
+        }
+        times.sort_unstable();
+        times[times.len() * 99 / 100]
+    }
+
+    #[tokio::test]
+    async fn panicking_reads_delay_no_other_read() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let readers = readers(&directory, 2);
+        let (mut before, mut during) = (Vec::new(), Vec::new());
+        for _ in 0..3 {
+            before.push(p99(&readers, false).await);
+            during.push(p99(&readers, true).await);
+        }
+        // Other load spoils some windows, panics would slow all of them. After a panic a connection is opened again.
+        let (longest, shortest) = (before.iter().max().copied(), during.iter().min().copied());
+        let allowed = longest.unwrap_or_default() * 2 + Duration::from_millis(20);
+        assert!(shortest.is_some_and(|shortest| shortest <= allowed), "{during:?} beside panics, {before:?} without");
+        eprintln!("{during:?} beside panics, {before:?} without");
+    }
+
     #[tokio::test]
     async fn dropped_read_releases_its_thread() {
         let directory = tempfile::tempdir().expect("a directory");

@@ -8,18 +8,23 @@ mod proposer;
 #[cfg(test)]
 mod tests;
 
+use std::path::Path;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
+use rusqlite::Connection;
 use tokio::sync::{mpsc, watch};
 
 pub(super) use self::catch_up::CatchUp;
 use self::proposer::Proposer;
+use super::tables::identity;
+use super::tables::journal::JournalMark;
 use super::writer::command::WriterCommand;
 use super::writer::command::entry::Codec;
 use super::writer::command::pending::{Pending, WriterReplication};
-use crate::journal::{Journal, JournalError};
-use crate::store::{Retention, Seal};
+use super::{OpenError, tables};
+use crate::journal::{Journal, JournalError, JournalIdentity};
+use crate::store::{Retention, Seal, Store};
 
 /// How to open the store as a node of a cluster.
 #[derive(Clone)]
@@ -32,6 +37,48 @@ pub struct ReplicationOptions {
 
 /// A task of the store that the caller runs. It ends when the store is closed, or with an error after which it must be.
 pub type ReplicationTask = BoxFuture<'static, Result<(), JournalError>>;
+
+/// An opened store of a cluster's node.
+pub struct ReplicatedStore {
+    /// The ports.
+    pub store: Store,
+    /// To be run by the caller; each has a name.
+    pub tasks: Vec<(&'static str, ReplicationTask)>,
+    /// Tells the store whether this node leads.
+    pub leadership: LeadershipHandle,
+}
+
+/// Tells a store whether its node leads the cluster.
+pub struct LeadershipHandle {
+    control: mpsc::Sender<WriterCommand>,
+}
+
+impl LeadershipHandle {
+    pub(super) fn new(control: mpsc::Sender<WriterCommand>) -> Self {
+        Self { control }
+    }
+
+    /// This node leads since this revision of the lease; `None` when another one does.
+    pub async fn set(&self, revision: Option<u64>) {
+        // The store is closed when the queue is.
+        self.control.send(WriterCommand::Lead(revision)).await.ok();
+    }
+}
+
+/// The journal's mark in the database; attaches a database that belongs to no journal yet and has the journal's epoch.
+pub(super) fn mark_of(db: &Connection, path: &Path, journal: JournalIdentity) -> Result<JournalMark, OpenError> {
+    let sql = |e: rusqlite::Error| OpenError::sql(path, &e);
+    let (identity, _) = identity::load(db).map_err(sql)?;
+    match tables::journal::load(db).map_err(sql)? {
+        Some(mark) if mark.journal == journal.id => Ok(mark),
+        None if identity.epoch.number() == journal.epoch => {
+            let mark = JournalMark { journal: journal.id, position: 0, fence: 0 };
+            tables::journal::attach(db, mark).map_err(sql)?;
+            Ok(mark)
+        }
+        _ => Err(OpenError::OtherJournal(path.to_owned())),
+    }
+}
 
 /// The tasks, and the ends of their channels.
 pub(super) struct Replication {

@@ -10,6 +10,7 @@ use crate::harness::TestRelay;
 use crate::harness::client::TestClient;
 use crate::harness::connection::Connection;
 use crate::harness::request::Request;
+use crate::harness::second_client::{Memory, SecondClient};
 
 /// Each to a URL of its own. Raise it to 50 000 for the figure in docs/PERFORMANCE.md.
 const CALLBACKS: usize = 10_000;
@@ -26,6 +27,8 @@ fn callbacks_to_a_silent_receiver_cost_little_memory_and_no_start_time() {
     let base = format!("http://{}", silent.local_addr().expect("bound"));
     let acme = TestClient::new(&relay, "acme");
     acme.post("/documents", &registration(&base, CALLBACKS));
+    let second = SecondClient::new(&relay);
+    let undisturbed = second.measure();
     let before = relay.resident_bytes();
     thread::scope(|scope| {
         for sender in 0..SENDERS {
@@ -39,6 +42,9 @@ fn callbacks_to_a_silent_receiver_cost_little_memory_and_no_start_time() {
             });
         }
     });
+    // While they are pending: at full speed the senders take all of the machine.
+    let during = second.measure();
+    second.assert_undisturbed(&undisturbed, &during, Memory { peak: 128 << 20, after: 128 << 20 });
     let grown = relay.resident_bytes().saturating_sub(before);
     let scrape = Instant::now();
     assert_eq!(relay.metric("docrelay_deliveries_pending"), i64::try_from(CALLBACKS).expect("small") + 1);

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 use std::net::UdpSocket;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -11,7 +13,8 @@ use crate::harness::client::TestClient;
 use crate::harness::connection::Connection;
 use crate::harness::receiver::{Receiver, Reply};
 use crate::harness::request::Request;
-use crate::harness::{TIMEOUT, TestRelay, delay, spawn_thread};
+use crate::harness::second_client::{Memory, SecondClient};
+use crate::harness::{TIMEOUT, TestRelay, delay, spawn_thread, wait_until};
 
 const CLIENTS: usize = 200;
 const ENDPOINTS: usize = 1_000;
@@ -147,6 +150,41 @@ fn hanging_name_resolution_delays_no_other_client() {
     assert!(took < Duration::from_secs(2), "another client waited for {took:?}");
     assert!(all < Duration::from_secs(10), "the registrations took {all:?}");
     assert!(relay.metric("docrelay_endpoint_checks_skipped_total") > 0);
+}
+
+#[test]
+fn hanging_name_server_delays_no_second_client() {
+    let silent = UdpSocket::bind("127.0.0.1:0").expect("a free port");
+    let server = silent.local_addr().expect("bound").to_string();
+    let config = [("dns_servers", server.as_str()), ("allow_private_endpoints", "127.0.0.0/8")];
+    let relay = TestRelay::with_config(&config);
+    let (acme, second) = (TestClient::new(&relay, "acme"), SecondClient::new(&relay));
+    let before = second.measure();
+    let ended = AtomicBool::new(false);
+    let during = thread::scope(|scope| {
+        for sender in 0..30 {
+            let (token, listen, ended) = (&acme.token, relay.listen, &ended);
+            scope.spawn(move || {
+                let mut connection = Connection::open(listen);
+                for number in (sender..).step_by(30) {
+                    let url = format!("https://host-{number}.blackhole.example/done");
+                    let callback = json!({"url": url, "format": "gini"});
+                    let body = json!({"vendor": "gini", "vendorId": format!("job-{number}"), "callback": callback});
+                    let request = Request::post("/documents").bearer(token).json(&body.to_string());
+                    assert_eq!(connection.send(&request).status, 201);
+                    if ended.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    delay(Duration::from_millis(300));
+                }
+            });
+        }
+        wait_until("a look-up was given up", || relay.metric("docrelay_endpoint_checks_skipped_total") > 0);
+        let during = second.measure();
+        ended.store(true, Ordering::Relaxed);
+        during
+    });
+    second.assert_undisturbed(&before, &during, Memory { peak: 32 << 20, after: 32 << 20 });
 }
 
 // Rule 27: retries are spread and endpoints isolated.

@@ -10,6 +10,7 @@ mod journal;
 mod mutation;
 mod node;
 mod recovered;
+mod seal_rotation;
 mod storage;
 
 use std::time::{Duration, Instant};

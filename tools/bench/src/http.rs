@@ -29,19 +29,25 @@ pub fn read_response(stream: &mut impl Read, buffer: &mut Vec<u8>) -> Result<u16
     Ok(status)
 }
 
-/// Reads one request with a `Content-Length` from `stream`, removes it from `buffer`, and returns its head. `buffer`
-/// holds what has been read beyond the previous request.
+/// Reads one request with a `Content-Length` from `stream`, and removes it from `buffer`, which holds
+/// what has been read beyond the previous request.
 ///
 /// # Errors
 ///
 /// What the socket reports, and `UnexpectedEof` or `InvalidData` for a request that is cut off or not understood.
-pub fn read_request(stream: &mut impl Read, buffer: &mut Vec<u8>) -> Result<Head> {
+pub fn read_request(stream: &mut impl Read, buffer: &mut Vec<u8>) -> Result<Request> {
     let head_end = read_head(stream, buffer)?;
     let head = Head::new(&buffer[..head_end])?;
     let length: usize = head.value("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
     read_until(stream, buffer, |buffer| buffer.len() >= head_end + length)?;
-    buffer.drain(..head_end + length);
-    Ok(head)
+    let body = buffer.drain(..head_end + length).skip(head_end).collect();
+    Ok(Request { head, body })
+}
+
+/// A request with its body.
+pub struct Request {
+    pub head: Head,
+    pub body: Vec<u8>,
 }
 
 /// The start line and the fields of a message, as they were sent.
@@ -106,8 +112,8 @@ mod tests {
             "POST / HTTP/1.1\r\nWebhook-Id: a\r\nContent-Length: 2\r\n\r\n{}POST / HTTP/1.1\r\nWebhook-Id: b\r\n\r\n";
         let (mut stream, mut buffer) = (two.as_bytes(), Vec::new());
         for id in ["a", "b"] {
-            let head = read_request(&mut stream, &mut buffer).expect("a request");
-            assert_eq!(head.value("webhook-id"), Some(id));
+            let request = read_request(&mut stream, &mut buffer).expect("a request");
+            assert_eq!(request.head.value("webhook-id"), Some(id));
         }
         assert!(buffer.is_empty() && read_request(&mut stream, &mut buffer).is_err());
     }

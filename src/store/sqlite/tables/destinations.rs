@@ -112,6 +112,15 @@ pub(crate) fn fault(db: &Connection, seal: &dyn Seal, client: i64, owner: &Clien
     Ok(None)
 }
 
+/// A callback, sealed with the present key.
+///
+/// # Errors
+/// That of [`Seal::open`].
+pub(crate) fn reseal(seal: &dyn Seal, key: DestinationsKey<'_>, sealed: &[u8]) -> Result<Vec<u8>, String> {
+    let context = context(key);
+    seal.open(sealed, context.as_bytes()).map(|text| seal.seal(&text, context.as_bytes()))
+}
+
 /// With the client's creation time, so that a row of a removed client cannot be opened for a later one of the same name.
 fn context(key: DestinationsKey<'_>) -> String {
     format!("route/{}/{}/{}", key.owner.id, key.owner.created.millis(), key.document)

@@ -141,13 +141,7 @@ impl Checkpointer {
 
     /// Whether background work may write, as of the last transaction.
     pub(crate) fn space(&self) -> LogSpace {
-        if self.progress.pages <= MAX_BACKGROUND_PAGES && self.progress.backlog() <= MAX_BACKGROUND_BACKLOG {
-            LogSpace::Free
-        } else if self.shared.blocked.load(Ordering::Acquire) {
-            LogSpace::Blocked
-        } else {
-            LogSpace::Full
-        }
+        self.progress.space(self.shared.blocked.load(Ordering::Acquire))
     }
 
     /// Completes a checkpoint and restarts the log; false when a reader of an old snapshot prevents it.
@@ -231,6 +225,19 @@ impl Progress {
     fn backlog(&self) -> u64 {
         self.pages.saturating_sub(self.done)
     }
+
+    /// Whether background work may write. A long log that was copied completely is as good as an empty one: the next
+    /// transaction restarts it. Without that, work would wait for a command although nothing prevents it.
+    fn space(&self, is_blocked: bool) -> LogSpace {
+        let is_restarting = self.backlog() == 0 && !is_blocked;
+        if is_restarting || self.pages <= MAX_BACKGROUND_PAGES && self.backlog() <= MAX_BACKGROUND_BACKLOG {
+            LogSpace::Free
+        } else if is_blocked {
+            LogSpace::Blocked
+        } else {
+            LogSpace::Full
+        }
+    }
 }
 
 fn checkpoint(db: &Connection, mode: &str) -> rusqlite::Result<Progress> {
@@ -249,4 +256,19 @@ fn with_busy_timeout<T>(
     let outcome = work();
     db.busy_timeout(LOCK_TIMEOUT)?;
     outcome
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_log_that_was_copied_does_not_stop_background_work() {
+        let log = |pages, done| Progress { busy: false, pages, done };
+        let long = MAX_BACKGROUND_PAGES + 1;
+        assert_eq!(log(long, long).space(false), LogSpace::Free, "the next transaction restarts it");
+        assert_eq!(log(long, long).space(true), LogSpace::Blocked, "a reader prevents the restart");
+        assert_eq!(log(long, long - 1).space(false), LogSpace::Full);
+        assert_eq!(log(long - 1, long - 2).space(false), LogSpace::Free);
+    }
 }

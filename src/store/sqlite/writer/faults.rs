@@ -13,7 +13,7 @@ use super::registry_change::RegistryChange;
 use crate::domain::{
     Client, ClientRef, Format, Notification, NotificationState, Secret, Status, Timestamp, Update, Vendor,
 };
-use crate::store::sqlite::{Prepared, SqliteOptions, SqliteStore, prepare};
+use crate::store::sqlite::{DatabaseLock, Prepared, SqliteOptions, SqliteStore, prepare};
 use crate::store::{
     AppendOutcome, Backlog, DuplicateRule, Log, NewEvent, Outbox, RawRequest, Retention, Seal, StoreError,
 };
@@ -64,7 +64,8 @@ fn writer(directory: &tempfile::TempDir) -> (Writer, SqliteStore) {
         on_thread_end: None,
         on_given_up: None,
     };
-    let Prepared { mut writer, store, .. } = prepare(options, None).expect("a new database");
+    let lock = DatabaseLock::acquire(&options.path).expect("an unused database");
+    let Prepared { mut writer, store, .. } = prepare(lock, options, None).expect("a new database");
     let client =
         Client { id: client_ref().id, created: client_ref().created, secret: Secret::new("s"), previous: None };
     let change = RegistryChange::AddClient { client, sealed: Vec::new() };

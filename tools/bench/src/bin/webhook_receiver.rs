@@ -51,7 +51,7 @@ fn main() {
 fn serve(mut stream: TcpStream, received: &Mutex<Received>) {
     stream.set_nodelay(true).expect("an option of the socket");
     let mut buffer = Vec::new();
-    while let Ok(head) = read_request(&mut stream, &mut buffer) {
+    while let Ok(request) = read_request(&mut stream, &mut buffer) {
         {
             let mut received = received.lock().expect("the counts");
             let step = (received.began.elapsed().as_millis() / STEP.as_millis()) as usize;
@@ -59,7 +59,7 @@ fn serve(mut stream: TcpStream, received: &Mutex<Received>) {
                 received.steps.resize(step + 1, 0);
             }
             received.steps[step] += 1;
-            received.ids.insert(head.value("webhook-id").unwrap_or_default().to_owned());
+            received.ids.insert(request.head.value("webhook-id").unwrap_or_default().to_owned());
         }
         if stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").is_err() {
             return;

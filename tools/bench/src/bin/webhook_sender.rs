@@ -2,10 +2,11 @@
 //! before it sends the next message.
 //!
 //!     webhook_sender --address HOST:PORT --path PATH --senders N (--seconds N | --events N) [--seed N] [--rate N]
+//!         [--body TEXT] [--padding N] [--authorization VALUE]
 //!
-//! `--rate` is the number of messages a second of all senders together; without it each sends as fast as it can. Prints
-//! one line of JSON with the distribution of response times. Every response must have status 200; the first other one is
-//! printed, and the exit status is 1.
+//! `--body` is another body than a message of Gini: `{uuid}` stands for a new id, `{padding}` for so many bytes. `--rate` is the number of messages a second of all senders together; without it each sends as fast as it can. Prints
+//! one line of JSON with the distribution of response times. Every response must have status 200 or 201; the first other
+//! one is printed, and the exit status is 1.
 
 use std::io::{Result, Write};
 use std::net::TcpStream;
@@ -16,6 +17,10 @@ use std::time::{Duration, Instant};
 use docrelay_bench::http::read_response;
 use docrelay_bench::options::Options;
 use docrelay_bench::quantile;
+use docrelay_bench::random::Random;
+
+/// A message of the vendor `gini`.
+const BODY: &str = r#"{"documentId":"{uuid}","status":"COMPLETED","pages":12,"source":"report.docx"}"#;
 
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -38,44 +43,22 @@ impl End {
     }
 }
 
-/// xorshift64*: ids have to be scattered and different, not secret.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D)
-    }
-
-    /// A UUID of version 4.
-    fn uuid(&mut self) -> String {
-        let (a, b) = (self.next(), self.next());
-        format!(
-            "{:08x}-{:04x}-4{:03x}-{:04x}-{:012x}",
-            a >> 32,
-            (a >> 16) & 0xffff,
-            a & 0xfff,
-            0x8000 | (b >> 48) & 0x3fff,
-            b & 0xffff_ffff_ffff
-        )
-    }
-}
-
 struct Sender {
     address: String,
-    path: String,
     end: End,
     /// The time between two messages of one sender.
     interval: Option<Duration>,
     random: Random,
+    /// The request up to the value of `Content-Length`.
+    head: String,
+    /// `{uuid}` stands for an id of the message.
+    body: String,
 }
 
 #[derive(Default)]
 struct Outcome {
     response_micros: Vec<u32>,
-    /// Responses with another status than 200.
+    /// Responses with another status than 200 or 201.
     refused: u64,
     first_refusal: Option<String>,
 }
@@ -85,6 +68,15 @@ fn main() {
     let senders: u64 = options.required("senders");
     let seed: u64 = options.optional("seed").unwrap_or(1);
     let rate: Option<f64> = options.optional("rate");
+    let authorization: Option<String> = options.optional("authorization");
+    let head = format!(
+        "POST {} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\n{}Content-Length: ",
+        options.required::<String>("path"),
+        options.required::<String>("address"),
+        authorization.map(|value| format!("Authorization: {value}\r\n")).unwrap_or_default()
+    );
+    let body = options.optional("body").unwrap_or_else(|| BODY.to_owned());
+    let body = body.replace("{padding}", &"x".repeat(options.optional("padding").unwrap_or(0)));
     let start = Instant::now();
     let end = match options.optional("seconds") {
         Some(seconds) => End::At(start + Duration::from_secs(seconds)),
@@ -92,15 +84,13 @@ fn main() {
     };
     let threads: Vec<_> = (0..senders)
         .map(|number| {
-            // Two multiplications keep the senders far apart in the generator's sequence, whatever the seed.
-            let random =
-                Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ (number + 1).wrapping_mul(0xD1B5_4A32_D192_ED03));
             let sender = Sender {
                 address: options.required("address"),
-                path: options.required("path"),
                 end: end.clone(),
                 interval: rate.map(|rate| Duration::from_secs_f64(senders as f64 / rate)),
-                random,
+                random: Random::of_thread(seed, number),
+                body: body.clone(),
+                head: head.clone(),
             };
             std::thread::spawn(move || sender.run())
         })
@@ -128,7 +118,7 @@ fn main() {
         millis(1.0)
     );
     if let Some(refusal) = all.first_refusal {
-        eprintln!("not every response was 200; the first other one: {refusal}");
+        eprintln!("not every response was 200 or 201; the first other one: {refusal}");
         std::process::exit(1);
     }
 }
@@ -155,21 +145,13 @@ impl Sender {
                 std::thread::sleep(due.saturating_duration_since(Instant::now()));
                 due += interval;
             }
-            let body = format!(
-                "{{\"documentId\":\"{}\",\"status\":\"COMPLETED\",\"pages\":12,\"source\":\"report.docx\"}}",
-                self.random.uuid()
-            );
-            let request = format!(
-                "POST {} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-                self.path,
-                self.address,
-                body.len()
-            );
+            let body = self.body.replace("{uuid}", &self.random.uuid());
+            let request = format!("{}{}\r\n\r\n{body}", self.head, body.len());
             let sent = Instant::now();
             stream.write_all(request.as_bytes())?;
             let status = read_response(&mut stream, &mut buffer)?;
             outcome.response_micros.push(u32::try_from(sent.elapsed().as_micros()).unwrap_or(u32::MAX));
-            if status != 200 {
+            if !matches!(status, 200 | 201) {
                 outcome.refused += 1;
                 outcome.first_refusal.get_or_insert_with(|| String::from_utf8_lossy(&buffer).into_owned());
             }

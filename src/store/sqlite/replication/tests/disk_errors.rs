@@ -9,7 +9,7 @@ use super::node::{Node, OpenSeal, digest_of, directories, options, small_bounds}
 use super::random_commands::RandomCommands;
 use crate::store::sqlite::replication::ReplicationOptions;
 use crate::store::sqlite::writer::command::entry::Codec;
-use crate::store::sqlite::{Prepared, prepare};
+use crate::store::sqlite::{DatabaseLock, Prepared, prepare};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn disk_error_stops_applying_and_skips_nothing() {
@@ -27,7 +27,8 @@ async fn disk_error_stops_applying_and_skips_nothing() {
     let replication = ReplicationOptions { journal: Arc::new(MemoryJournal::new(epoch)), seal: Arc::new(OpenSeal) };
     let options = options(directories[1].path(), small_bounds());
     let path = options.path.clone();
-    let Prepared { mut writer, .. } = prepare(options, Some(replication)).expect("a database of this journal");
+    let lock = DatabaseLock::acquire(&path).expect("an unused database");
+    let Prepared { mut writer, .. } = prepare(lock, options, Some(replication)).expect("a database of this journal");
     let codec = Codec { seal: Arc::new(OpenSeal), journal: 7 };
     for (position, payload) in (1..).zip(journal.payloads()) {
         writer.entries.push_back(codec.decode(position, &payload).expect("an entry"));

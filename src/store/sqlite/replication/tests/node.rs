@@ -9,7 +9,8 @@ use tokio::task::JoinSet;
 
 use super::memory_journal::MemoryJournal;
 use crate::store::sqlite::replication::ReplicationOptions;
-use crate::store::sqlite::{LeadershipHandle, ReplicatedStore, SqliteOptions, SqliteStore, digest};
+use crate::store::sqlite::replication::{LeadershipHandle, ReplicatedStore};
+use crate::store::sqlite::{DatabaseLock, SqliteOptions, SqliteStore, digest};
 use crate::store::{Retention, Seal, Store};
 
 /// A cipher without secrecy, whose nonces are random as those of the real one: sealing twice gives different bytes.
@@ -89,7 +90,8 @@ impl Node {
     pub(super) fn open(options: SqliteOptions, journal: &MemoryJournal) -> Self {
         let path = options.path.clone();
         let replication = ReplicationOptions { journal: Arc::new(journal.clone()), seal: Arc::new(OpenSeal) };
-        let opened = SqliteStore::open_replicated(options, replication).expect("a database of this journal");
+        let lock = DatabaseLock::acquire(&path).expect("an unused database");
+        let opened = SqliteStore::open_replicated(lock, options, replication).expect("a database of this journal");
         let ReplicatedStore { store, tasks, leadership } = opened;
         let mut running = JoinSet::new();
         for (name, task) in tasks {
