@@ -48,6 +48,8 @@ pub struct Config {
     pub admin_listen: SocketAddr,
     /// The data directory.
     pub data: PathBuf,
+    /// The cluster that this relay is a node of; `None` for a relay of its own.
+    pub cluster: Option<ClusterConfig>,
     /// The configured public base URL, without a trailing slash; see [`Config::public_url`].
     pub public_url: Option<String>,
     /// The origins whose pages may read streams.
@@ -126,6 +128,44 @@ pub struct Config {
     pub demo: bool,
 }
 
+/// The checked values of the keys that begin with `cluster`.
+#[derive(Clone, Debug)]
+pub struct ClusterConfig {
+    /// Addresses of NATS servers. They may contain a password.
+    pub servers: Vec<String>,
+    /// The name of the cluster.
+    pub name: String,
+    /// The file with the cluster's key.
+    pub key_file: PathBuf,
+    /// How many servers store the journal.
+    pub replicas: usize,
+    /// Maximum size of the journal in bytes.
+    pub journal_bytes: u64,
+    /// The file with NATS credentials.
+    pub credentials: Option<PathBuf>,
+    /// The file with the trusted authorities.
+    pub ca: Option<PathBuf>,
+}
+
+fn cluster(sources: &Sources) -> Result<Option<ClusterConfig>, ConfigError> {
+    let servers = sources.get("cluster", value::nats_servers)?;
+    if servers.is_empty() {
+        return Ok(None);
+    }
+    let key_file = sources.optional("cluster_key_file", value::file)?;
+    let expected = "the path of a file in a cluster; docrelay cluster key prints a key for it";
+    sources.require("cluster_key_file", key_file.is_some(), expected)?;
+    Ok(Some(ClusterConfig {
+        servers,
+        name: sources.get("cluster_name", value::cluster_name)?,
+        key_file: key_file.unwrap_or_default(),
+        replicas: sources.get("cluster_replicas", value::count)?,
+        journal_bytes: sources.get("cluster_journal_bytes", value::size)?,
+        credentials: sources.optional("cluster_credentials", value::file)?,
+        ca: sources.optional("cluster_ca", value::file)?,
+    }))
+}
+
 impl Config {
     /// Reads the configuration. Flags take precedence over the environment, the environment over the file, the file over
     /// the defaults.
@@ -151,6 +191,7 @@ impl Config {
             listen: sources.get("listen", value::address)?,
             admin_listen: sources.get("admin_listen", value::address)?,
             data: sources.get("data", value::path)?,
+            cluster: cluster(&sources)?,
             public_url: sources.optional("public_url", value::base_url)?,
             cors_origins: sources.get("cors_origins", value::origins)?,
             token_ttl: sources.get("token_ttl", value::seconds)?,

@@ -45,7 +45,7 @@ pub enum StoreOwner {
 }
 
 /// The result of an attempt to lock the database.
-enum LockOutcome {
+pub(super) enum LockOutcome {
     Acquired(DatabaseLock),
     /// A running relay holds the lock.
     Held(RelayAddress),
@@ -62,7 +62,7 @@ pub struct SealRotation {
 }
 
 /// The cipher behind the store's port.
-struct StoreSeal(Sealer);
+pub(super) struct StoreSeal(pub(super) Sealer);
 
 impl Seal for StoreSeal {
     fn seal(&self, plain: &[u8], context: &[u8]) -> Vec<u8> {
@@ -116,6 +116,10 @@ impl DataDirectory {
         Ok(directory)
     }
 
+    pub(super) fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
     pub fn database(&self) -> PathBuf {
         self.path.join("docrelay.db")
     }
@@ -140,7 +144,7 @@ impl DataDirectory {
     }
 
     /// Locks the database. Blocks up to `STORE_LOCK_TIMEOUT` while a process without an address holds the lock.
-    fn lock(&self) -> Result<LockOutcome, OpenError> {
+    pub(super) fn lock(&self) -> Result<LockOutcome, OpenError> {
         let deadline = Instant::now() + STORE_LOCK_TIMEOUT;
         loop {
             match DatabaseLock::acquire(&self.database()) {

@@ -107,6 +107,7 @@ pub(super) fn store_options(
         metrics.wal_over_limit.set(i64::from(report.wal_over_limit));
     };
     Ok(SqliteOptions {
+        may_leave_cluster: true,
         on_commit: Some(Arc::new(on_commit)),
         on_thread_end: Some(on_thread_end),
         on_given_up: Some(Arc::new(on_given_up)),
@@ -135,6 +136,7 @@ pub(crate) fn bare_store_options(config: &Config, directory: &DataDirectory) -> 
         },
         readers: READER_THREADS,
         seal: directory.seal()?,
+        may_leave_cluster: false,
         on_commit: None,
         on_thread_end: None,
         on_given_up: None,

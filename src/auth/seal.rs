@@ -55,6 +55,32 @@ impl Sealer {
         }
     }
 
+    /// Reads the key of a cluster: 64 hexadecimal digits, as [`Sealer::new_cluster_key`] returns.
+    ///
+    /// # Errors
+    /// A file that does not exist, that other users can access, or that has another content.
+    pub fn read_cluster_key(path: &Path) -> Result<Self, KeyError> {
+        let malformed = || KeyError::Malformed {
+            path: path.to_owned(),
+            expected: "a cluster key of 64 hexadecimal digits",
+            hint: ", or write the key of the other nodes into it; docrelay cluster key prints one for a new cluster",
+        };
+        let text = files::read(path)?.ok_or_else(malformed)?;
+        let key = data_encoding::HEXLOWER_PERMISSIVE.decode(text.trim_ascii()).map_err(|_| malformed())?;
+        match key.len() {
+            KEY_BYTES => Self::from_keys(&key, path),
+            _ => Err(malformed()),
+        }
+    }
+
+    /// A random key for [`Sealer::read_cluster_key`].
+    ///
+    /// # Errors
+    /// [`KeyError::Random`].
+    pub fn new_cluster_key() -> Result<String, KeyError> {
+        Ok(data_encoding::HEXLOWER.encode(&random_key()?))
+    }
+
     /// Whether the file has the key before the present one, too: a rotation was not completed.
     pub fn is_rotating(&self) -> bool {
         self.keys.len() > 1

@@ -59,6 +59,25 @@ pub const KEYS: &[Key] = &[
         "Admin address: metrics, probes, clients. Do not expose it to the internet",
     ),
     Key::flag("data", "./data", "Data directory with keys, admin token and database; created on first start"),
+    Key::flag(
+        "cluster",
+        "none",
+        "NATS servers of the cluster's journal, such as `nats://host:4222,nats://host2:4222`; `none` for a relay of its own",
+    ),
+    Key::plain("cluster_name", "docrelay", "Name of the cluster on its NATS servers: letters, digits, `-` and `_`"),
+    Key::derived(
+        "cluster_key_file",
+        "required in a cluster",
+        "File with the cluster's key, the same on every node; `docrelay cluster key` prints a new one",
+    ),
+    Key::plain("cluster_replicas", "3", "NATS servers that store the journal; a majority of them must be up"),
+    Key::plain("cluster_journal_bytes", "4GiB", "Maximum size of the journal. While it is full, hooks answer 503"),
+    Key::derived("cluster_credentials", "none", "File with NATS credentials (`.creds`)"),
+    Key::derived(
+        "cluster_ca",
+        "the system's authorities",
+        "PEM file with the authorities of the NATS servers' certificates",
+    ),
     Key::derived(
         "public_url",
         "`http://` and the public address",
@@ -215,6 +234,9 @@ pub struct Flags {
     /// The key `data`.
     #[arg(long, value_name = "DIR", help = help("data"))]
     pub data: Option<String>,
+    /// The key `cluster`.
+    #[arg(long, value_name = "SERVERS", help = help("cluster"))]
+    pub cluster: Option<String>,
     /// The key `demo`.
     #[arg(long, help = help("demo"))]
     pub demo: bool,
@@ -227,6 +249,7 @@ impl Flags {
             "listen" => self.listen.clone(),
             "admin_listen" => self.admin_listen.clone(),
             "data" => self.data.clone(),
+            "cluster" => self.cluster.clone(),
             "demo" => self.demo.then(|| "true".to_owned()),
             _ => None,
         }

@@ -47,6 +47,29 @@ pub(super) fn path(text: &str) -> Parsed<PathBuf> {
     if text.is_empty() || text.contains('\0') { Err("the path of a directory") } else { Ok(text.into()) }
 }
 
+pub(super) fn file(text: &str) -> Parsed<PathBuf> {
+    if text.is_empty() || text.contains('\0') { Err("the path of a file") } else { Ok(text.into()) }
+}
+
+/// Addresses of NATS servers; none for `none`.
+pub(super) fn nats_servers(text: &str) -> Parsed<Vec<String>> {
+    let expected = "addresses of NATS servers such as nats://host:4222,nats://host2:4222, or none";
+    let server = |one: &str| match one.starts_with("nats://") || one.starts_with("tls://") {
+        true => Ok(one.to_owned()),
+        false => Err(expected),
+    };
+    match text {
+        "" | "none" => Ok(Vec::new()),
+        list => list.split(',').map(|one| server(one.trim())).collect(),
+    }
+}
+
+pub(super) fn cluster_name(text: &str) -> Parsed<String> {
+    let is_name =
+        (1..=32).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
+    if is_name { Ok(text.to_owned()) } else { Err("1 to 32 letters, digits, - or _") }
+}
+
 pub(super) fn base_url(text: &str) -> Parsed<String> {
     let expected = "an http:// or https:// URL without query, such as https://relay.example.com";
     let uri: Uri = text.parse().map_err(|_| expected)?;

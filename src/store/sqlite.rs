@@ -13,6 +13,7 @@ pub mod replication;
 mod reseal;
 mod retention;
 mod run_marker;
+pub mod snapshot;
 mod tables;
 mod threads;
 mod writer;
@@ -87,6 +88,8 @@ pub struct SqliteOptions {
     pub readers: usize,
     /// Seals the secrets of clients, hooks, notifications and callbacks.
     pub seal: Arc<dyn Seal>,
+    /// Whether the database of a cluster's node may be opened without the cluster. It leaves the cluster then.
+    pub may_leave_cluster: bool,
     /// Gets a report of each transaction.
     pub on_commit: Option<OnCommit>,
     /// Gets the name of each thread of the store that ends. They end when the store is closed or dropped; the end of a thread
@@ -115,6 +118,9 @@ pub enum OpenError {
         /// The latest schema version of this program.
         known: i64,
     },
+    /// The database is that of a cluster's node, and what is stored past the journal would be on this node only.
+    #[error("the database {} belongs to a cluster: send the command to a running node, or leave the cluster for good with docrelay serve without --cluster", .0.display())]
+    Member(PathBuf),
     /// The database and the journal of the cluster have different histories.
     #[error("the database {} does not belong to this cluster's journal: name the right cluster, or start with an empty --data to join this one", .0.display())]
     OtherJournal(PathBuf),
@@ -260,7 +266,11 @@ struct OpenDatabase {
 }
 
 /// Opens the file, creates or migrates it if needed, and counts the start. `journal` is that of the node's cluster.
-fn open_database(path: &Path, journal: Option<JournalIdentity>) -> Result<OpenDatabase, OpenError> {
+fn open_database(
+    path: &Path,
+    journal: Option<JournalIdentity>,
+    may_leave_cluster: bool,
+) -> Result<OpenDatabase, OpenError> {
     let file = open_private(path).map_err(|e| OpenError::unusable(path, e))?;
     let sql = |e: rusqlite::Error| OpenError::sql(path, &e);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -280,6 +290,10 @@ fn open_database(path: &Path, journal: Option<JournalIdentity>) -> Result<OpenDa
         // The journal tells what the database lacks, also a restored one.
         Some(journal) => replication::mark_of(&db, path, journal)?,
         None => {
+            if replication::leave(&db, path, may_leave_cluster)? {
+                // The marker of a node says nothing: its database may be made of a snapshot.
+                marker.write(&db);
+            }
             marker.start(&mut db)?;
             JournalMark::default()
         }
@@ -300,10 +314,11 @@ fn prepare(
     options: SqliteOptions,
     replication: Option<ReplicationOptions>,
 ) -> Result<Prepared, OpenError> {
-    let SqliteOptions { path, retention, readers, seal, on_commit, on_thread_end, on_given_up } = options;
+    let SqliteOptions { path, retention, readers, seal, may_leave_cluster, on_commit, on_thread_end, on_given_up } =
+        options;
     let threads = Threads { on_end: on_thread_end };
     let journal = replication.as_ref().map(|options| options.journal.identity());
-    let OpenDatabase { db, file, marker, mark } = open_database(&path, journal)?;
+    let OpenDatabase { db, file, marker, mark } = open_database(&path, journal, may_leave_cluster)?;
     let sql = |e: rusqlite::Error| OpenError::sql(&path, &e);
     let (identity, counters) = identity::load(&db).map_err(sql)?;
     let clients = load_registry(&db, &path, &*seal)?;

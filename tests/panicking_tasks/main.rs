@@ -97,6 +97,7 @@ fn open_store(path: std::path::PathBuf) -> Store {
         retention,
         readers: 1,
         seal: Arc::new(Open),
+        may_leave_cluster: false,
         on_commit: None,
         on_thread_end: None,
         on_given_up: None,

@@ -74,6 +74,7 @@ impl Fixture {
             retention,
             readers: 3,
             seal: Arc::new(Open),
+            may_leave_cluster: false,
             on_commit: None,
             on_thread_end: None,
             on_given_up: None,

@@ -119,6 +119,7 @@ async fn bench_appends_and_replays() {
             retention: retention(),
             readers: 4,
             seal: Arc::new(Mask(1)),
+            may_leave_cluster: false,
             on_commit: Some(Arc::new(move |report| {
                 wal.fetch_max(report.wal_bytes, Ordering::Relaxed);
             })),

@@ -41,6 +41,7 @@ impl SqliteFiles {
             retention: retention(),
             readers: 4,
             seal: Arc::new(Mask(0x5a)),
+            may_leave_cluster: false,
             on_commit,
             on_thread_end: None,
             on_given_up: None,

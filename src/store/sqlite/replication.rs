@@ -80,6 +80,23 @@ pub(super) fn mark_of(db: &Connection, path: &Path, journal: JournalIdentity) ->
     }
 }
 
+/// Makes a database that is opened without a cluster leave its cluster; returns whether it does now.
+///
+/// # Errors
+/// [`OpenError::Member`] if it may not.
+pub(super) fn leave(db: &Connection, path: &Path, may_leave: bool) -> Result<bool, OpenError> {
+    let sql = |e: rusqlite::Error| OpenError::sql(path, &e);
+    match tables::journal::load(db).map_err(sql)? {
+        Some(mark) if !mark.has_left() && !may_leave => Err(OpenError::Member(path.to_owned())),
+        Some(mark) if !mark.has_left() => {
+            tables::journal::leave(db).map_err(sql)?;
+            tracing::warn!("database has left its cluster: to join again, this node needs an empty data directory");
+            Ok(true)
+        }
+        _ => Ok(false),
+    }
+}
+
 /// The tasks, and the ends of their channels.
 pub(super) struct Replication {
     /// Takes the place of the writer's queue for the handles.

@@ -42,7 +42,7 @@ pub struct ResealReport {
 /// [`OpenError`], as when the store is opened. A part of the values may have been sealed then.
 pub fn reseal(lock: &DatabaseLock, seal: &dyn Seal) -> Result<ResealReport, OpenError> {
     let path = lock.path.as_path();
-    let OpenDatabase { mut db, file, .. } = open_database(path, None)?;
+    let OpenDatabase { mut db, file, .. } = open_database(path, None, false)?;
     let sql = |e: rusqlite::Error| OpenError::sql(path, &e);
     db.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES).map_err(sql)?;
     let clients = load_registry(&db, path, seal)?;

@@ -47,8 +47,23 @@ pub(crate) fn attach(db: &Connection, mark: JournalMark) -> rusqlite::Result<()>
     Ok(())
 }
 
-/// Makes the database independent again. What it stores from now on is in no journal.
-#[allow(dead_code, reason = "part of the wiring of the cluster")]
+/// The number in a database that has left its cluster: it belongs to no journal, and must not join one that it has belonged to.
+const LEFT: u64 = 0;
+
+impl JournalMark {
+    /// Whether the database has left its cluster.
+    pub(crate) fn has_left(&self) -> bool {
+        self.journal == LEFT
+    }
+}
+
+/// Makes the database leave its cluster. What it stores from now on is in no journal.
+pub(crate) fn leave(db: &Connection) -> rusqlite::Result<()> {
+    attach(db, JournalMark { journal: LEFT, position: 0, fence: 0 })?;
+    db.execute_batch("DELETE FROM proposer;")
+}
+
+/// Makes the database one that never was in a cluster, so that it can found one.
 pub(crate) fn detach(db: &Connection) -> rusqlite::Result<()> {
     db.execute_batch("DELETE FROM journal; DELETE FROM proposer;")
 }

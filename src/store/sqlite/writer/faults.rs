@@ -60,6 +60,7 @@ fn writer(directory: &tempfile::TempDir) -> (Writer, SqliteStore) {
         },
         readers: 1,
         seal: std::sync::Arc::new(PlainText),
+        may_leave_cluster: false,
         on_commit: None,
         on_thread_end: None,
         on_given_up: None,

@@ -57,6 +57,7 @@ pub(super) fn options(directory: &Path, retention: Retention) -> SqliteOptions {
         retention,
         readers: 1,
         seal: Arc::new(OpenSeal),
+        may_leave_cluster: false,
         on_commit: None,
         on_thread_end: None,
         on_given_up: None,

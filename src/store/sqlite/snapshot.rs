@@ -1,0 +1,107 @@
+//! Snapshots of a node's database: a consistent copy that another node begins with, made without the writer. Also what is known
+//! of a database that is not open.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OpenFlags, params};
+
+use super::migrate::MIGRATIONS;
+use super::tables::{columns, identity, journal, schema};
+use super::{DatabaseLock, OpenError, digest};
+
+/// What a copy contains.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DatabaseCopy {
+    /// The position of the last applied entry of the journal.
+    pub position: u64,
+    /// The digest of the contents.
+    pub digest: String,
+}
+
+/// What a database says about its cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DatabaseState {
+    /// The name of its log.
+    pub epoch: u64,
+    /// The journal that it belongs to and the position of the last applied entry; `None` if it belongs to none.
+    pub journal: Option<(u64, u64)>,
+}
+
+/// Copies a database, also one that is in use, into a new file. Blocks for as long as it takes to read the database twice.
+///
+/// # Errors
+/// `Unusable`: also when the new file exists.
+pub fn copy(path: &Path, into: &Path) -> Result<DatabaseCopy, OpenError> {
+    let sql = |error: rusqlite::Error| OpenError::sql(path, &error);
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let source = Connection::open_with_flags(path, flags).map_err(sql)?;
+    source.busy_timeout(schema::LOCK_TIMEOUT).map_err(sql)?;
+    let name = into.to_str().ok_or_else(|| OpenError::unusable(into, "its name is not UTF-8"))?;
+    source.execute("VACUUM INTO ?1", params![name]).map_err(sql)?;
+    drop(source);
+    let mut db = Connection::open_with_flags(into, flags).map_err(sql)?;
+    let tx = db.transaction().map_err(sql)?;
+    let mark = journal::load(&tx).map_err(sql)?;
+    let digest = digest::of_contents(&tx).map_err(sql)?;
+    Ok(DatabaseCopy { position: mark.map_or(0, |mark| mark.position), digest })
+}
+
+/// What the database says; `None` if there is no such file. The caller holds the lock, or the file is a copy.
+///
+/// # Errors
+/// `Foreign`, `Newer`, `Unusable`.
+pub fn describe(path: &Path) -> Result<Option<DatabaseState>, OpenError> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    let sql = |error: rusqlite::Error| OpenError::sql(path, &error);
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let db = Connection::open_with_flags(path, flags).map_err(sql)?;
+    let number = |name| db.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).map_err(sql);
+    let (application, found) = (number("application_id")?, number("user_version")?);
+    let known = columns::size(MIGRATIONS.len());
+    if found == 0 && application == 0 {
+        // A start that was interrupted before the tables were made.
+        return Ok(None);
+    }
+    if application != schema::APPLICATION_ID {
+        return Err(OpenError::Foreign(path.to_owned()));
+    }
+    if found > known {
+        return Err(OpenError::Newer { path: path.to_owned(), found, known });
+    }
+    let (identity, _) = identity::load(&db).map_err(sql)?;
+    // A version before that of clusters has no such table.
+    let mark = if found < known { None } else { journal::load(&db).map_err(sql)? };
+    let journal = mark.filter(|mark| !mark.has_left()).map(|mark| (mark.journal, mark.position));
+    Ok(Some(DatabaseState { epoch: identity.epoch.number(), journal }))
+}
+
+/// Makes a database that has left its cluster ready to found another one.
+///
+/// # Errors
+/// `Unusable`.
+pub fn forget_cluster(lock: &DatabaseLock) -> Result<(), OpenError> {
+    let sql = |error: rusqlite::Error| OpenError::sql(&lock.path, &error);
+    let db = Connection::open(&lock.path).map_err(sql)?;
+    schema::tune_writer(&db).map_err(sql)?;
+    journal::detach(&db).map_err(sql)
+}
+
+/// Removes a database with the files beside it, to make it anew of a snapshot. The caller holds the lock.
+///
+/// # Errors
+/// `Unusable`.
+pub fn remove(lock: &DatabaseLock) -> Result<(), OpenError> {
+    for suffix in ["", "-wal", "-shm", ".run"] {
+        let mut name = lock.path.as_os_str().to_owned();
+        name.push(suffix);
+        match std::fs::remove_file(PathBuf::from(&name)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(OpenError::unusable(Path::new(&name), error));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
