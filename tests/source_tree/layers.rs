@@ -9,7 +9,7 @@ use crate::modules::Module;
 const LAYERS: [&[&str]; 6] = [
     &["domain", "metrics"],
     &["stream/hub", "store", "journal", "vendor", "auth", "delivery/scheduler"],
-    &["ingest", "stream", "delivery"],
+    &["ingest", "stream", "delivery", "cluster"],
     &["manage"],
     &["store/sqlite", "journal/jetstream", "delivery/http_client", "http"],
     &["app", "config", "cli", "lib", "main"],
