@@ -4,6 +4,7 @@
 pub mod data;
 pub mod logging;
 pub(crate) mod parts;
+pub mod queue_ownership;
 mod tasks;
 
 use std::io;

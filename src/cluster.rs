@@ -26,7 +26,7 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 
 pub use self::driver::ClusterNode;
-pub use self::ownership::{OwnedQueues, OwnershipVersion};
+pub use self::ownership::OwnedQueues;
 pub use self::records::{InvalidNodeId, NodeId};
 pub use self::status::{ClusterStatus, MemberStatus, OwnershipPhase};
 

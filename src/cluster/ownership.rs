@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use super::records::NodeId;
 use super::rendezvous::owner;
-use crate::domain::QueueKey;
+use crate::domain::{OwnershipVersion, QueueKey};
 
 /// The queues of which this node is the owner under every one of several memberships; no queue if there are none.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,17 +22,6 @@ impl Holding {
         let is_owner = |nodes: &Arc<[NodeId]>| owner(queue, nodes.iter()) == Some(&self.node);
         !self.memberships.is_empty() && self.memberships.iter().all(is_owner)
     }
-}
-
-/// Counts the changes of ownership.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct OwnershipVersion {
-    /// All changes.
-    pub generation: u64,
-    /// Changes by which queues may have been gained.
-    pub gains: u64,
-    /// Times that the lease has ended: attempts that began before the last one must be cancelled.
-    pub lapses: u64,
 }
 
 /// Cheap to clone.

@@ -2,8 +2,9 @@
 
 use std::time::Instant;
 
-use crate::cluster::ownership::{Holding, OwnershipVersion};
+use crate::cluster::ownership::Holding;
 use crate::cluster::records::RecordValue;
+use crate::domain::OwnershipVersion;
 
 #[derive(Debug)]
 pub(in crate::cluster) enum ClusterEvent {

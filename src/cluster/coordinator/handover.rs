@@ -3,8 +3,9 @@
 
 use std::sync::Arc;
 
-use crate::cluster::ownership::{Holding, OwnershipVersion};
+use crate::cluster::ownership::Holding;
 use crate::cluster::records::NodeId;
+use crate::domain::OwnershipVersion;
 
 /// Memberships that may follow each other while this node keeps what it owned under all of them.
 const MAX_MEMBERSHIPS: usize = 8;

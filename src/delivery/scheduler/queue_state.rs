@@ -39,6 +39,8 @@ pub(super) struct QueueState {
     pub(super) forget_at: Option<Instant>,
     /// The time of this queue's timer.
     pub(super) alarm: Option<Instant>,
+    /// Another node owns the queue: it is dropped when its attempts have ended.
+    pub(super) is_lost: bool,
     /// Waits for a permit of a limit group.
     pub(super) is_blocked: bool,
     /// Held deliveries whose owner requested a retry: if the attempt fails they are due again at once.
@@ -61,6 +63,7 @@ impl QueueState {
             expects_due: false,
             forget_at: None,
             alarm: None,
+            is_lost: false,
             is_blocked: false,
             retry_requested: HashSet::new(),
             reported: BreakerState::Closed,

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use crate::cluster::coordinator::{ClusterAction, ClusterEvent, Coordinator, WriteOutcome};
-use crate::cluster::ownership::{Holding, OwnershipVersion};
+use crate::cluster::ownership::Holding;
 use crate::cluster::records::RecordValue;
 use crate::cluster::{NodeOptions, Timing};
-use crate::domain::{Endpoint, QueueKey};
+use crate::domain::{Endpoint, OwnershipVersion, QueueKey};
 
 pub(super) const NODES: usize = 4;
 pub(super) const QUEUES: usize = 12;
@@ -247,7 +247,7 @@ impl Simulation {
                     self.messages.entry(at).or_default().push(Message::ToNode { node: number, process, event });
                 }
                 ClusterAction::Write { value, expected, beat } => {
-                    let fault = if self.calm { 9 } else { self.random.u8(..10) };
+                    let fault = if self.calm { 9 } else { self.random.u8(..30) };
                     let (key, outcome) = (value.key(), WriteOutcome::Unknown);
                     let unknown =
                         Message::ToNode { node: number, process, event: ClusterEvent::Written { key, beat, outcome } };
@@ -340,7 +340,7 @@ impl Simulation {
     /// Reports a record to a node, perhaps late, perhaps twice.
     fn notify(&mut self, number: usize, value: RecordValue, revision: u64) {
         let Some(process) = self.nodes[number].as_ref().map(|node| node.process) else { return };
-        let (copies, limit) = match self.random.u8(..20) {
+        let (copies, limit) = match self.random.u8(..40) {
             _ if self.calm => (1, 100),
             0 => (1, 10_000),
             1..4 => (2, 2_000),
