@@ -18,7 +18,7 @@ use super::records::{Joined, LeaderRecord, MemberRecord, Membership, NodeId, Rec
 use super::status::{ClusterStatus, MemberStatus, OwnershipPhase};
 use super::{NodeOptions, Timing};
 
-pub(super) use self::event::{ClusterAction, ClusterEvent, WriteOutcome};
+pub(super) use self::event::{ClusterAction, ClusterEvent, RecordOutcome};
 
 /// See the module's documentation.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ pub(super) struct Coordinator {
     /// What the last write of the own record said: `adopted` and `drained`.
     announced: (u64, bool),
     /// What the driver has published.
-    published: Published,
+    published: PublishedState,
     is_leaving: bool,
     actions: Vec<ClusterAction>,
 }
@@ -56,7 +56,7 @@ struct Observed<T> {
 }
 
 #[derive(Debug, Default)]
-struct Published {
+struct PublishedState {
     generation: u64,
     lease_end: Option<Instant>,
     fence: Option<u64>,
@@ -98,7 +98,7 @@ impl Coordinator {
             handover: Handover::new(options.id.clone()),
             writes: Writes::default(),
             announced: (0, true),
-            published: Published::default(),
+            published: PublishedState::default(),
             is_leaving: false,
             actions: Vec::new(),
             options,
@@ -173,9 +173,9 @@ impl Coordinator {
         }
     }
 
-    fn written(&mut self, key: &str, beat: u64, outcome: WriteOutcome, now: Instant) {
+    fn written(&mut self, key: &str, beat: u64, outcome: RecordOutcome, now: Instant) {
         let delay = match outcome {
-            WriteOutcome::Stored(_) if !self.is_leaving => self.options.timing.renewal,
+            RecordOutcome::Stored(_) if !self.is_leaving => self.options.timing.renewal,
             // The record's present value arrives meanwhile.
             _ => self.options.timing.renewal / 4,
         };
@@ -188,9 +188,9 @@ impl Coordinator {
             return;
         };
         match outcome {
-            WriteOutcome::Stored(revision) => lease.stored(beat, revision),
-            WriteOutcome::Conflict => lease.refused(beat),
-            WriteOutcome::Unknown => {}
+            RecordOutcome::Stored(revision) => lease.stored(beat, revision),
+            RecordOutcome::Conflict => lease.refused(beat),
+            RecordOutcome::Unknown => {}
         }
         self.update_fence(now);
     }

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::coordinator::{ClusterAction, ClusterEvent, Coordinator, WriteOutcome};
+use super::coordinator::{ClusterAction, ClusterEvent, Coordinator, RecordOutcome};
 use super::ownership::OwnedQueues;
 use super::records::RecordValue;
 use super::{ClusterStatus, LocalStore, NodeOptions, Timing};
@@ -154,13 +154,13 @@ impl ClusterNode {
         };
         self.work.push(Box::pin(async move {
             let outcome = match timeout(limit, writing).await {
-                Ok(Ok(revision)) => WriteOutcome::Stored(revision),
-                Ok(Err(JournalError::Conflict)) => WriteOutcome::Conflict,
+                Ok(Ok(revision)) => RecordOutcome::Stored(revision),
+                Ok(Err(JournalError::Conflict)) => RecordOutcome::Conflict,
                 Ok(Err(error)) => {
                     tracing::debug!(%error, key, "cannot write a record of the cluster; retrying");
-                    WriteOutcome::Unknown
+                    RecordOutcome::Unknown
                 }
-                Err(_) => WriteOutcome::Unknown,
+                Err(_) => RecordOutcome::Unknown,
             };
             ClusterEvent::Written { key, beat, outcome }
         }));

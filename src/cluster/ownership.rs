@@ -26,10 +26,10 @@ impl Holding {
 
 /// Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct OwnedQueues(Arc<Shared>);
+pub struct OwnedQueues(Arc<OwnershipCell>);
 
 #[derive(Debug)]
-struct Shared {
+struct OwnershipCell {
     state: RwLock<OwnershipState>,
     version: watch::Sender<OwnershipVersion>,
     released: watch::Sender<u64>,
@@ -46,7 +46,7 @@ impl OwnedQueues {
     /// Nothing is owned.
     pub(super) fn new(node: NodeId) -> Self {
         let holding = Holding { node, memberships: Vec::new() };
-        Self(Arc::new(Shared {
+        Self(Arc::new(OwnershipCell {
             state: RwLock::new(OwnershipState { holding, lease_end: None }),
             version: watch::Sender::default(),
             released: watch::Sender::default(),

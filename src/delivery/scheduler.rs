@@ -382,18 +382,6 @@ impl Scheduler {
             self.actions.push(SchedulerAction::ReportBreaker { queue: key.clone(), state });
         }
     }
-
-    /// Sets the queue's alarm, unless it has an earlier one.
-    fn set_alarm(&mut self, key: &QueueKey, at: Instant) {
-        let Some(queue) = self.queues.get_mut(key) else { return };
-        if queue.alarm.is_some_and(|earlier| earlier <= at) {
-            return;
-        }
-        if let Some(later) = queue.alarm.replace(at) {
-            self.alarms.remove(later, Timer::Queue(key.clone()));
-        }
-        self.alarms.set(at, Timer::Queue(key.clone()));
-    }
 }
 
 /// An attempt whose outcome is stored, or needs no storing.

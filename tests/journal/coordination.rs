@@ -93,7 +93,7 @@ fn queue(number: usize) -> QueueKey {
 
 /// Waits for a condition of the nodes, which holds no later than `limit`. At no time does a queue have two owners.
 #[track_caller]
-fn wait_until(nodes: &[&Node], limit: Duration, condition: impl Fn() -> bool + Send) -> impl Future<Output = Duration> {
+fn wait_until(nodes: &[&Node], limit: Duration, condition: impl Fn() -> bool + Send) -> impl Future<Output = ()> {
     let caller = std::panic::Location::caller();
     async move {
         let (start, mut ticks) = (Instant::now(), tokio::time::interval(Duration::from_millis(20)));
@@ -106,7 +106,6 @@ fn wait_until(nodes: &[&Node], limit: Duration, condition: impl Fn() -> bool + S
             assert!(start.elapsed() < limit, "{caller}: {states:?}");
             ticks.tick().await;
         }
-        start.elapsed()
     }
 }
 
@@ -134,13 +133,12 @@ async fn killed_node_is_replaced_as_leader_and_owner_after_its_lease() {
     let fence = leader[0].fence();
     leader[0].kill();
     let limit = Timing::default().lease + Duration::from_secs(2);
-    let taken = wait_until(&rest, limit, || is_settled(&rest)).await;
+    // The killed node counts as an owner until its lease has ended.
+    wait_until(&all, limit, || is_settled(&rest)).await;
     assert!(rest.iter().any(|node| node.fence() > fence), "the fence grows");
-    println!("a killed leader and owner was replaced after {taken:?}");
     // A node that leaves in order is replaced at once.
     rest[0].stop.cancel();
-    let taken = wait_until(&rest, Duration::from_secs(3), || is_settled(&rest[1..])).await;
-    println!("a leaving node was replaced after {taken:?}");
+    wait_until(&rest, Duration::from_secs(3), || is_settled(&rest[1..])).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -162,7 +160,6 @@ async fn nodes_attempt_nothing_without_broker_and_continue_with_it() {
         ticks.tick().await;
     }
     broker.start();
-    let taken = wait_until(&all, TIMEOUT, || is_settled(&all)).await;
+    wait_until(&all, TIMEOUT, || is_settled(&all)).await;
     assert!(all.iter().any(|node| node.fence() > fence), "the fence grows");
-    println!("all queues were owned {taken:?} after the broker had been started");
 }

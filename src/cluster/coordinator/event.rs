@@ -16,7 +16,7 @@ pub(in crate::cluster) enum ClusterEvent {
     /// A record has this value. Revisions of one key may arrive late, repeatedly, and not all of them.
     Observed { value: RecordValue, revision: u64 },
     /// Response to [`ClusterAction::Write`].
-    Written { key: String, beat: u64, outcome: WriteOutcome },
+    Written { key: String, beat: u64, outcome: RecordOutcome },
     /// See [`crate::cluster::OwnedQueues::release`].
     Released { generation: u64 },
     /// Response to [`ClusterAction::CatchUp`].
@@ -26,7 +26,7 @@ pub(in crate::cluster) enum ClusterEvent {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::cluster) enum WriteOutcome {
+pub(in crate::cluster) enum RecordOutcome {
     /// With this revision.
     Stored(u64),
     /// The record has another revision than expected.

@@ -21,12 +21,12 @@ impl Scheduler {
     }
 
     /// The queues in memory that are not lost.
-    pub(in crate::delivery) fn present_queues(&self) -> impl Iterator<Item = &QueueKey> {
+    pub(crate) fn present_queues(&self) -> impl Iterator<Item = &QueueKey> {
         self.queues.iter().filter(|(_, queue)| !queue.is_lost).map(|(key, _)| key)
     }
 
     /// The lost queues with attempts in flight, or with outcomes that are not stored.
-    pub(in crate::delivery) fn draining_queues(&self) -> impl Iterator<Item = &QueueKey> {
+    pub(crate) fn draining_queues(&self) -> impl Iterator<Item = &QueueKey> {
         let is_lost = |key: &QueueKey| self.queues.get(key).is_some_and(|queue| queue.is_lost);
         self.attempts.values().map(|attempt| &attempt.queue).filter(move |key| is_lost(key))
     }

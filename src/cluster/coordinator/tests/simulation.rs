@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use crate::cluster::coordinator::{ClusterAction, ClusterEvent, Coordinator, WriteOutcome};
+use crate::cluster::coordinator::{ClusterAction, ClusterEvent, Coordinator, RecordOutcome};
 use crate::cluster::ownership::Holding;
 use crate::cluster::records::RecordValue;
 use crate::cluster::{NodeOptions, Timing};
@@ -248,7 +248,7 @@ impl Simulation {
                 }
                 ClusterAction::Write { value, expected, beat } => {
                     let fault = if self.calm { 9 } else { self.random.u8(..30) };
-                    let (key, outcome) = (value.key(), WriteOutcome::Unknown);
+                    let (key, outcome) = (value.key(), RecordOutcome::Unknown);
                     let unknown =
                         Message::ToNode { node: number, process, event: ClusterEvent::Written { key, beat, outcome } };
                     let is_lost = fault == 0 || !self.broker_is_reachable || self.now_ms < self.reachable_at;
@@ -326,9 +326,9 @@ impl Simulation {
             for number in 0..NODES {
                 self.notify(number, value.clone(), self.revision);
             }
-            WriteOutcome::Stored(self.revision)
+            RecordOutcome::Stored(self.revision)
         } else {
-            WriteOutcome::Conflict
+            RecordOutcome::Conflict
         };
         if let Some((node, process, beat)) = acknowledge {
             let event = ClusterEvent::Written { key, beat, outcome };
