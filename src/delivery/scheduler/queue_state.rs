@@ -76,7 +76,7 @@ impl QueueState {
         let available = self.health.available(now);
         let prefetched = self.first.len() + self.retries.len();
         match self.health.breaker() {
-            _ if !self.has_more || self.is_loading || available == 0 => 0,
+            _ if self.is_lost || !self.has_more || self.is_loading || available == 0 => 0,
             BreakerState::Closed if prefetched < LOW_WATER_MARK => PREFETCH,
             BreakerState::HalfOpen if prefetched == 0 => HALF_OPEN_PREFETCH,
             BreakerState::Closed | BreakerState::HalfOpen | BreakerState::Open { .. } => 0,
