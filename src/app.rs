@@ -1,9 +1,11 @@
 //! Wiring of a relay: opens its parts, starts its tasks, and stops them in order. No other module
 //! spawns tasks.
 
+mod cluster;
 pub mod data;
 pub mod logging;
 pub(crate) mod parts;
+pub mod queue_ownership;
 mod tasks;
 #[cfg(test)]
 mod tests;
@@ -27,6 +29,7 @@ use crate::metrics::Metrics;
 use crate::store::sqlite::OpenError;
 use crate::stream::dispatch;
 
+use cluster::{Cluster, NodeParts};
 use data::{DataDirectory, RelayAddress, StoreOwner};
 use parts::{Opened, RelayParts};
 use tasks::{Shutdown, Signals, housekeeping, run_named, start_stream_threads, watch_store_threads};
@@ -54,12 +57,22 @@ pub async fn serve(config: Config, metrics: Metrics, on_listening: OnListening<'
     tasks::ignore_file_size_signal()?;
     let mut signals = Signals::catch()?;
     let directory = DataDirectory::create(&config.data)?;
+    let cluster = match &config.cluster {
+        Some(options) => {
+            Some(Cluster::join(options, &directory, || parts::founding_options(&config, &directory)).await?)
+        }
+        None => None,
+    };
     directory.keys()?;
     directory.admin_token(config.admin_token.clone())?;
     let (on_thread_end, mut store_thread_ended) = watch_store_threads();
-    let store = match directory.open_store(parts::store_options(&config, &directory, &metrics, on_thread_end)?)? {
-        StoreOwner::Local(store) => store,
-        StoreOwner::Remote(_) => return Err(OpenError::Locked(directory.database()).into()),
+    let options = parts::store_options(&config, &directory, &metrics, on_thread_end)?;
+    let (store, replication) = match &cluster {
+        Some(cluster) => cluster.open_store(options)?,
+        None => match directory.open_store(options)? {
+            StoreOwner::Local(store) => (store, None),
+            StoreOwner::Remote(_) => return Err(OpenError::Locked(directory.database()).into()),
+        },
     };
 
     // Both addresses are bound before `relay.json` names them.
@@ -72,16 +85,33 @@ pub async fn serve(config: Config, metrics: Metrics, on_listening: OnListening<'
         public_url: config.public_url(public.local_addr()?),
     };
 
+    let stop_deliveries = CancellationToken::new();
+    let stop_rest = CancellationToken::new();
+    let mut deliveries = JoinSet::new();
+    let mut rest = JoinSet::new();
+    let node = match cluster.zip(replication) {
+        Some((cluster, replication)) => Some(cluster.start(replication, &store, &address.public_url)?),
+        None => None,
+    };
+    let ownership = node.as_ref().map(NodeParts::ownership);
+    let view = node.as_ref().map(NodeParts::view);
+    if let Some(node) = node {
+        node.spawn(&mut deliveries, &mut rest, &stop_deliveries, &stop_rest);
+        tokio::select! {
+            signal = signals.next() => bail!("{signal} received before this node had caught up with the cluster"),
+            Some(name) = rest.join_next() => bail!("the {} ended: see the log above", name.unwrap_or("panicked task")),
+            caught_up = cluster::catch_up(&store) => caught_up?,
+        }
+    }
+
     // Taken before the first follower can subscribe, so that every event is covered by the tail or by the head.
     let tail = store.log.tail();
-    let opened = Opened { store: &store, metrics: &metrics, public_url: address.public_url.clone() };
+    let opened = Opened { store: &store, metrics: &metrics, public_url: address.public_url.clone(), cluster: view };
     let RelayParts { context, hub, delivery, clients, hooks, keys } = parts::build(&config, &directory, opened)?;
 
     let (stream_workers, workers) = StreamWorkers::new(parts::stream_threads(), config.write_timeout);
     let mut threads = start_stream_threads(workers)?;
     let stop_public = CancellationToken::new();
-    let stop_deliveries = CancellationToken::new();
-    let stop_rest = CancellationToken::new();
     let server = |stop: &CancellationToken, workers: StreamWorkers, options| Server {
         options,
         workers,
@@ -95,9 +125,11 @@ pub async fn serve(config: Config, metrics: Metrics, on_listening: OnListening<'
 
     let mut public_task = JoinSet::new();
     public_task.spawn(server(&stop_public, stream_workers, parts::server_options(&config)).run(public, public_service));
-    let mut deliveries = JoinSet::new();
-    deliveries.spawn(run_named("deliveries", DeliveryWorker::new(delivery).run(stop_deliveries.clone())));
-    let mut rest = JoinSet::new();
+    let worker = match ownership {
+        Some(ownership) => DeliveryWorker::with_ownership(delivery, ownership),
+        None => DeliveryWorker::new(delivery),
+    };
+    deliveries.spawn(run_named("deliveries", worker.run(stop_deliveries.clone())));
     // The admin address has no streams: these workers are never run.
     let admin_server =
         server(&stop_rest, StreamWorkers::new(1, config.write_timeout).0, parts::admin_server_options(&config));

@@ -2,6 +2,7 @@
 
 mod check;
 mod client;
+mod cluster;
 mod demo;
 mod doctor;
 mod hook;
@@ -54,6 +55,9 @@ enum Command {
     /// List and retry deliveries
     #[command(subcommand)]
     Delivery(notification::DeliveryCommand),
+    /// Make and inspect a cluster
+    #[command(subcommand)]
+    Cluster(cluster::ClusterCommand),
     Check(check::CheckArgs),
     /// Send a webhook like a vendor's to a hook and print the response
     Send(Box<send::SendArgs>),
@@ -75,6 +79,7 @@ pub fn run(cli: Cli) -> ExitCode {
             configured(&notification.flags().clone(), |config| notification.run(&config))
         }
         Command::Delivery(delivery) => configured(&delivery.flags().clone(), |config| delivery.run(&config)),
+        Command::Cluster(cluster) => configured(&cluster.flags(), |config| cluster.run(&config)),
         Command::Send(args) => without_data(send::run(*args)),
         Command::Tail(args) => without_data(tail::run(args)),
         Command::Doctor(args) => without_data(doctor::run(args)),

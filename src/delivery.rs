@@ -7,6 +7,7 @@ mod handle;
 mod handshake;
 pub mod http_client;
 mod in_flight;
+mod ownership;
 mod receiver;
 mod retry_schedule;
 mod scheduler;
@@ -22,6 +23,7 @@ use crate::vendor::OutgoingRequest;
 pub use attempt::{MAX_HOPS, SENDER_HEADER, hop_count, sender_id};
 pub use handle::{DeliveryHandle, DeliveryOptions};
 pub use handshake::TestError;
+pub use ownership::QueueOwnership;
 pub use retry_schedule::MAX_SCHEDULE;
 pub use worker::DeliveryWorker;
 

@@ -8,6 +8,7 @@ mod document;
 mod event;
 mod hook;
 mod notification;
+mod ownership;
 mod time;
 
 pub use client::{Client, ClientId, ClientRef, Secret};
@@ -20,4 +21,5 @@ pub use notification::{
     Credential, Format, InvalidName, NOTIFICATIONS_PER_CLIENT, Notification, NotificationName, NotificationState,
     RetiredSecret,
 };
+pub use ownership::OwnershipVersion;
 pub use time::Timestamp;

@@ -17,6 +17,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 
 use crate::auth::{AdminToken, AuthError, Authenticator, Grant, Keys, QueryToken, Scope, bearer, find_token};
@@ -71,12 +72,16 @@ pub struct Context {
     admin: AdminToken,
     options: HttpOptions,
     metrics: Metrics,
+    cluster: Option<ClusterView>,
     /// One rate limiter per hook that was called recently.
     hook_rate_limiter: DefaultKeyedRateLimiter<String>,
     /// Limits the unverified requests that are kept of each hook.
     unverified_limiter: DefaultKeyedRateLimiter<String>,
     hook_activity: HookActivity,
 }
+
+/// Reads the state of the cluster as JSON.
+pub type ClusterView = Arc<dyn Fn() -> BoxFuture<'static, serde_json::Value> + Send + Sync>;
 
 /// The use cases that the handlers call, and what requests are authenticated with.
 pub struct Parts {
@@ -94,6 +99,8 @@ pub struct Parts {
     pub keys: Keys,
     pub admin: AdminToken,
     pub metrics: Metrics,
+    /// The state of the cluster; `None` without one.
+    pub cluster: Option<ClusterView>,
 }
 
 impl Context {
@@ -110,6 +117,7 @@ impl Context {
             hub: parts.hub,
             auth: parts.auth,
             keys: parts.keys,
+            cluster: parts.cluster,
             admin: parts.admin,
             metrics: parts.metrics,
             hook_rate_limiter: RateLimiter::keyed(Quota::per_second(options.hook_rate)),

@@ -61,7 +61,7 @@ pub struct JournalEntry {
 }
 
 /// The positions that the journal holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct JournalRange {
     /// Position of the first entry that was not trimmed; `end + 1` when none is left.
     pub first: u64,

@@ -41,11 +41,12 @@ pub(crate) struct Opened<'a> {
     pub(crate) metrics: &'a Metrics,
     /// The base of the URLs of hooks, without a slash at the end.
     pub(crate) public_url: String,
+    pub(crate) cluster: Option<http::ClusterView>,
 }
 
 /// Builds the use cases and the routes. Starts no task and opens no connection.
 pub(crate) fn build(config: &Config, directory: &DataDirectory, opened: Opened<'_>) -> anyhow::Result<RelayParts> {
-    let Opened { store, metrics, public_url } = opened;
+    let Opened { store, metrics, public_url, cluster } = opened;
     let keys = directory.keys()?;
     let hub = Hub::new(hub_options(config), store.log.head());
     let stream_options = StreamOptions { idle_interval: config.idle_interval, ..StreamOptions::default() };
@@ -76,6 +77,7 @@ pub(crate) fn build(config: &Config, directory: &DataDirectory, opened: Opened<'
         keys: keys.clone(),
         admin: directory.admin_token(config.admin_token.clone())?,
         metrics: metrics.clone(),
+        cluster,
     };
     let context = Context::new(parts, http_options(config, public_url));
     Ok(RelayParts { context, hub, delivery, clients, hooks, keys })
@@ -113,6 +115,11 @@ pub(super) fn store_options(
         on_given_up: Some(Arc::new(on_given_up)),
         ..bare_store_options(config, directory)?
     })
+}
+
+/// Options of the store with which this relay founds a cluster.
+pub(super) fn founding_options(config: &Config, directory: &DataDirectory) -> anyhow::Result<SqliteOptions> {
+    Ok(SqliteOptions { may_leave_cluster: true, ..bare_store_options(config, directory)? })
 }
 
 /// Options of the store without metrics, for commands.

@@ -104,7 +104,7 @@ async fn housekeeping_copies_no_hook_ids_while_no_hook_is_deleted() {
     let registry = Arc::new(CountingRegistry { inner: store.registry.clone(), copied_lists: AtomicUsize::new(0) });
     let store = Store { registry: registry.clone(), ..store };
     let metrics = Metrics::new("");
-    let opened = Opened { store: &store, metrics: &metrics, public_url: String::new() };
+    let opened = Opened { store: &store, metrics: &metrics, public_url: String::new(), cluster: None };
     let RelayParts { context, clients, hooks, .. } = parts::build(&config, &directory, opened).expect("parts");
     let now = Timestamp::now();
     let acme = clients.add("acme".parse().expect("a name"), now).await.expect("added").client.reference();

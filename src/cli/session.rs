@@ -85,7 +85,7 @@ impl Session {
             StoreOwner::Local(store) => {
                 let metrics = Metrics::new(env!("CARGO_PKG_VERSION"));
                 let public_url = config.public_url(config.listen);
-                let opened = Opened { store: &store, metrics: &metrics, public_url };
+                let opened = Opened { store: &store, metrics: &metrics, public_url, cluster: None };
                 let parts = parts::build(config, &directory, opened)?;
                 Self { relay: Relay::InProcess(parts.context, store), keys: parts.keys, admin_token }
             }

@@ -48,6 +48,13 @@ impl InFlight {
         }
     }
 
+    /// [`InFlight::cancel`] without waiting.
+    pub(super) fn begin_cancel(&self, queue: &QueueKey) {
+        if let Some(attempts) = self.lock().remove(queue) {
+            attempts.cancellation.cancel();
+        }
+    }
+
     /// [`InFlight::cancel`] for all queues of a client.
     pub(super) async fn cancel_client(&self, client: &ClientId) {
         let is_mine = |queue: &QueueKey, _: &mut QueueAttempts| queue.client == *client;

@@ -9,6 +9,7 @@ mod endpoint_health;
 mod event;
 mod eviction;
 mod fairness;
+mod lost_queues;
 mod queue_state;
 
 use std::collections::HashMap;
@@ -80,6 +81,7 @@ impl Scheduler {
         match event {
             SchedulerEvent::Start => self.wake_due(now),
             SchedulerEvent::QueueReady(key) => self.queue_ready(key, now),
+            SchedulerEvent::QueueLost(key) => self.queue_lost(&key),
             SchedulerEvent::ReadyFailed => self.alarms.set_single(alarms::store_retry(now), Timer::Accept),
             SchedulerEvent::DueWoken(next) => {
                 if let Some(due) = &mut self.due {
@@ -140,6 +142,7 @@ impl Scheduler {
         }
         let queue = self.queues.entry(key.clone()).or_insert_with(QueueState::new);
         queue.has_more = true;
+        queue.is_lost = false;
         queue.forget_at = None;
         self.load(&key, now);
     }
@@ -148,8 +151,12 @@ impl Scheduler {
         let Some(queue) = self.queues.get_mut(key) else { return };
         queue.is_loading = false;
         queue.parallelism = page.parallelism;
-        queue.prefetch(page.deliveries);
         queue.expects_due = false;
+        if queue.is_lost {
+            self.drop_lost(key);
+            return;
+        }
+        queue.prefetch(page.deliveries);
         match page.next_due {
             Some(due) if due <= now.wall => queue.has_more = true,
             Some(due) => self.note_due(key, due, now),
@@ -259,6 +266,10 @@ impl Scheduler {
     /// Loads the next page if the queue needs one; drops the state of an idle queue, unless its health is remembered.
     fn load(&mut self, key: &QueueKey, now: Now) {
         let Some(queue) = self.queues.get_mut(key).filter(|_| !self.is_stopping) else { return };
+        if queue.is_lost {
+            self.drop_lost(key);
+            return;
+        }
         if queue.is_idle() {
             let forget_at = *queue.forget_at.get_or_insert(now.instant + HEALTH_MEMORY);
             if queue.expects_due && queue.health.is_impaired() && forget_at > now.instant {
@@ -370,18 +381,6 @@ impl Scheduler {
         if let Some(state) = self.queues.get_mut(key).and_then(QueueState::breaker_change) {
             self.actions.push(SchedulerAction::ReportBreaker { queue: key.clone(), state });
         }
-    }
-
-    /// Sets the queue's alarm, unless it has an earlier one.
-    fn set_alarm(&mut self, key: &QueueKey, at: Instant) {
-        let Some(queue) = self.queues.get_mut(key) else { return };
-        if queue.alarm.is_some_and(|earlier| earlier <= at) {
-            return;
-        }
-        if let Some(later) = queue.alarm.replace(at) {
-            self.alarms.remove(later, Timer::Queue(key.clone()));
-        }
-        self.alarms.set(at, Timer::Queue(key.clone()));
     }
 }
 

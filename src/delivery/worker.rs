@@ -1,8 +1,11 @@
 //! Runs the scheduler: reports ready queues, loaded pages, finished attempts, commands and alarms to it, and executes its
 //! actions. Decides nothing itself.
 
+mod owned_queues;
+
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
@@ -10,12 +13,13 @@ use futures::{FutureExt, StreamExt};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use self::owned_queues::OwnershipWatch;
 use super::attempt::{AttemptResult, log_outcome};
 use super::scheduler::{
     AttemptKind, BreakerState, DueSpan, LoadedPage, Now, Parallelism, Prefetched, Scheduler, SchedulerAction,
     SchedulerEvent, SchedulerLimits, StoreFailure,
 };
-use super::{DeliveryHandle, DeliveryOptions, MAX_RESPONSE_BODY_BYTES};
+use super::{DeliveryHandle, DeliveryOptions, MAX_RESPONSE_BODY_BYTES, QueueOwnership};
 use crate::domain::{QueueKey, Timestamp};
 use crate::metrics::GaugeGuard;
 use crate::store::{AttemptRecord, DueDelivery, DuePage, StoreError};
@@ -33,6 +37,8 @@ pub struct DeliveryWorker {
     work: FuturesUnordered<BoxFuture<'static, Completed>>,
     /// The gauges of the breakers that are open or half-open.
     breaker_gauges: HashMap<QueueKey, GaugeGuard>,
+    /// `None` without a cluster: everything is owned.
+    ownership: Option<OwnershipWatch>,
 }
 
 /// The result of a future in [`DeliveryWorker::work`].
@@ -56,6 +62,10 @@ enum Completed {
     },
     /// The outbox reports the queue as ready.
     Requeue,
+    /// The queue was lost before the attempt began.
+    NotOwned {
+        delivery: u64,
+    },
 }
 
 impl DeliveryWorker {
@@ -67,7 +77,13 @@ impl DeliveryWorker {
             outcomes: HashMap::new(),
             work: FuturesUnordered::new(),
             breaker_gauges: HashMap::new(),
+            ownership: None,
         }
+    }
+
+    /// The worker of a node of a cluster: it attempts the deliveries of the queues that the node owns.
+    pub fn with_ownership(handle: DeliveryHandle, ownership: Arc<dyn QueueOwnership>) -> Self {
+        Self { ownership: Some(OwnershipWatch::new(ownership)), ..Self::new(handle) }
     }
 
     /// Delivers until `stop` is cancelled. Then no attempt starts, and it returns when the attempts in flight have ended
@@ -75,21 +91,29 @@ impl DeliveryWorker {
     pub async fn run(mut self, stop: CancellationToken) {
         let outbox = self.handle.store.outbox.clone();
         let mut commands = self.handle.commands.listen();
+        let mut changes = self.ownership.as_ref().map(OwnershipWatch::changes);
         self.handle(SchedulerEvent::Start);
         while !stop.is_cancelled() {
             tokio::select! {
                 () = stop.cancelled() => {}
                 Some(command) = commands.recv() => self.handle(SchedulerEvent::Command(command)),
                 queues = outbox.ready(), if self.scheduler.accepts_queues() => self.queues_ready(queues),
+                change = owned_queues::changed(&mut changes) => self.ownership_changed(change),
                 event = self.next_event() => self.handle(event),
             }
+            self.report_released();
         }
         // A sender must not wait for a worker that no longer receives.
         drop(commands);
         self.handle(SchedulerEvent::Stop);
         while !self.scheduler.is_drained() || !self.work.is_empty() {
-            let event = self.next_event().await;
-            self.handle(event);
+            tokio::select! {
+                change = owned_queues::changed(&mut changes) => self.ownership_changed(change),
+                event = self.next_event() => self.handle(event),
+            }
+        }
+        if let Some(ownership) = &self.ownership {
+            ownership.release_all();
         }
     }
 
@@ -97,7 +121,10 @@ impl DeliveryWorker {
         match queues {
             Ok(queues) => {
                 for queue in queues {
-                    self.handle(SchedulerEvent::QueueReady(queue));
+                    // When it is gained, all queues are reported again.
+                    if owned_queues::owns(self.ownership.as_ref(), &queue) {
+                        self.handle(SchedulerEvent::QueueReady(queue));
+                    }
                 }
             }
             Err(error) => {
@@ -170,6 +197,8 @@ impl DeliveryWorker {
                 Some(SchedulerEvent::WakeFailed(span))
             }
             Completed::Requeue => None,
+            // Its change has been notified, or follows: the queue leaves the memory then.
+            Completed::NotOwned { delivery } => Some(SchedulerEvent::AttemptPostponed { delivery }),
         }
     }
 
@@ -223,6 +252,10 @@ impl DeliveryWorker {
     }
 
     fn start_attempt(&mut self, queue: QueueKey, delivery: u64) {
+        if !owned_queues::owns(self.ownership.as_ref(), &queue) {
+            self.spawn(std::future::ready(Completed::NotOwned { delivery }));
+            return;
+        }
         let handle = self.handle.clone();
         // Entered before the first poll: a removal that follows this event cancels the attempt.
         let guard = handle.in_flight.enter(&queue);

@@ -87,6 +87,7 @@ static ADMIN: LazyLock<Vec<ApiRoute>> = LazyLock::new(|| {
         get("/admin/clients/{id}", "Get a client").admin(api::admin::show_client),
         delete("/admin/clients/{id}", "Delete a client").admin(api::admin::delete_client),
         post("/admin/clients/{id}/secret", "Rotate a client's secret").admin(api::admin::rotate_secret),
+        get("/admin/cluster", "Show the state of the cluster").admin(api::admin::show_cluster),
         get("/admin/followers", "List followers, largest lag first").admin(api::admin::list_followers),
         delete("/admin/followers/{id}", "End a stream").admin(api::admin::end_stream),
     ]

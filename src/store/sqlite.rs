@@ -28,7 +28,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use self::after_commit::Tails;
 use self::migrate::MIGRATIONS;
@@ -227,12 +227,12 @@ impl SqliteStore {
     ) -> Result<ReplicatedStore, OpenError> {
         let path = options.path.clone();
         let threads = Threads { on_end: options.on_thread_end.clone() };
-        let Prepared { writer, commands, store, tasks } = prepare(lock, options, Some(replication))?;
+        let Prepared { writer, commands, store, tasks, applied } = prepare(lock, options, Some(replication))?;
         threads
             .spawn("store-writer".into(), move || writer.run(commands))
             .map_err(|e| OpenError::unusable(&path, e))?;
         let leadership = replication::LeadershipHandle::new(store.control.clone());
-        Ok(ReplicatedStore { store: store.ports(), tasks, leadership })
+        Ok(ReplicatedStore { store: store.ports(), tasks, leadership, applied })
     }
 
     fn ports(self) -> Store {
@@ -253,6 +253,7 @@ struct Prepared {
     commands: mpsc::Receiver<WriterCommand>,
     store: SqliteStore,
     tasks: Vec<(&'static str, ReplicationTask)>,
+    applied: watch::Receiver<u64>,
 }
 
 /// An open database of the latest schema version.
@@ -340,9 +341,9 @@ fn prepare(
         .map(|options| replication::start(options, control.clone(), mark.position, retention.clone()))
         .transpose()
         .map_err(|e| OpenError::unusable(&path, e))?;
-    let (queue, replication, catch_up, tasks) = match replication {
-        Some(parts) => (parts.queue, Some(parts.writer), Some(parts.catch_up), parts.tasks),
-        None => (control.clone(), None, None, Vec::new()),
+    let (queue, replication, catch_up, applied, tasks) = match replication {
+        Some(parts) => (parts.queue, Some(parts.writer), Some(parts.catch_up), parts.applied, parts.tasks),
+        None => (control.clone(), None, None, watch::channel(0).1, Vec::new()),
     };
     let writer = Writer {
         db,
@@ -365,7 +366,7 @@ fn prepare(
     };
     let readers = Readers::start(&path, readers, &threads).map_err(|e| OpenError::unusable(&path, e))?;
     let store = SqliteStore { shared, queue, control, catch_up, readers: Arc::new(readers), seal };
-    Ok(Prepared { writer, commands, store, tasks })
+    Ok(Prepared { writer, commands, store, tasks, applied })
 }
 
 /// The right to use a database file, until it is dropped: a lock of a file beside it. SQLite holds its own locks only during

@@ -72,6 +72,9 @@ impl Hub {
 
     /// Publishes newly committed events in log order. Called by the dispatcher only.
     pub fn publish(&self, events: &[SharedEvent]) {
+        // Those up to the head that the hub was made with are in the log only.
+        let published = self.subscribers.published();
+        let events = &events[events.partition_point(|event| event.id.sequence <= published)..];
         let Some(last) = events.last() else { return };
         self.subscribers.set_published(last.id.sequence);
         let mut by_client: HashMap<&ClientId, Vec<&SharedEvent>> = HashMap::new();

@@ -5,6 +5,7 @@
 #![allow(clippy::disallowed_methods, reason = "a test spawns its writers and joins them")]
 
 mod access;
+mod coordination;
 mod entries;
 mod harness;
 mod interruptions;

@@ -1,7 +1,9 @@
-//! A delivery attempt that panics: its permit is released, the delivery is retried later, and others go on.
+//! The delivery worker over a store and a scripted HTTP client. A delivery attempt that panics: its permit is released, the
+//! delivery is retried later, and others go on.
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a panic around the test fails it; one in it is its subject")]
 
+mod queue_ownership;
 mod second_client;
 
 use std::collections::BTreeMap;

@@ -173,7 +173,8 @@ fn signing_keys(directory: &Path) -> anyhow::Result<BTreeMap<String, String>> {
     let mut keys = BTreeMap::new();
     for entry in fs::read_dir(directory).with_context(|| format!("cannot read {}", directory.display()))? {
         let name = entry?.file_name().to_string_lossy().into_owned();
-        if name.ends_with(".pem") && !name.starts_with('.')
+        if name.ends_with(".pem")
+            && !name.starts_with('.')
             && let Some(text) = read_text(&directory.join(&name))?
         {
             keys.insert(name, text);

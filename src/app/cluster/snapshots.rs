@@ -10,8 +10,8 @@ use anyhow::Context;
 
 use super::Cluster;
 use crate::journal::{Journal, SnapshotInfo};
-use crate::store::sqlite::snapshot::{self, DatabaseCopy};
 use crate::store::sqlite::DatabaseLock;
+use crate::store::sqlite::snapshot::{self, DatabaseCopy};
 
 /// Entries after which the leader makes the next snapshot: a new node reads at most twice as many.
 const ENTRIES_PER_SNAPSHOT: u64 = 20_000;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use super::Now;
+use super::{Now, Scheduler};
 use crate::domain::{QueueKey, Timestamp};
 
 /// Delay before a failed operation of the store is repeated.
@@ -71,6 +71,20 @@ impl Alarms {
             due.extend(self.timers.pop_first().map(|(_, timer)| timer));
         }
         due
+    }
+}
+
+impl Scheduler {
+    /// Sets the queue's alarm, unless it has an earlier one.
+    pub(super) fn set_alarm(&mut self, key: &QueueKey, at: Instant) {
+        let Some(queue) = self.queues.get_mut(key) else { return };
+        if queue.alarm.is_some_and(|earlier| earlier <= at) {
+            return;
+        }
+        if let Some(later) = queue.alarm.replace(at) {
+            self.alarms.remove(later, Timer::Queue(key.clone()));
+        }
+        self.alarms.set(at, Timer::Queue(key.clone()));
     }
 }
 

@@ -38,6 +38,9 @@ pub(crate) enum SchedulerEvent {
     Start,
     /// The store has, or may have, due deliveries in this queue.
     QueueReady(QueueKey),
+    /// Another node owns this queue now: nothing of it is loaded and no attempt begins until it is reported again. Attempts
+    /// in flight are finished and their outcomes stored.
+    QueueLost(QueueKey),
     /// The store could not say which queues are ready.
     ReadyFailed,
     /// Response to [`SchedulerAction::WakeDue`], with the earliest due time after the time span.

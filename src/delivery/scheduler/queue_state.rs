@@ -39,6 +39,8 @@ pub(super) struct QueueState {
     pub(super) forget_at: Option<Instant>,
     /// The time of this queue's timer.
     pub(super) alarm: Option<Instant>,
+    /// Another node owns the queue: it is dropped when its attempts have ended.
+    pub(super) is_lost: bool,
     /// Waits for a permit of a limit group.
     pub(super) is_blocked: bool,
     /// Held deliveries whose owner requested a retry: if the attempt fails they are due again at once.
@@ -61,6 +63,7 @@ impl QueueState {
             expects_due: false,
             forget_at: None,
             alarm: None,
+            is_lost: false,
             is_blocked: false,
             retry_requested: HashSet::new(),
             reported: BreakerState::Closed,
@@ -73,7 +76,7 @@ impl QueueState {
         let available = self.health.available(now);
         let prefetched = self.first.len() + self.retries.len();
         match self.health.breaker() {
-            _ if !self.has_more || self.is_loading || available == 0 => 0,
+            _ if self.is_lost || !self.has_more || self.is_loading || available == 0 => 0,
             BreakerState::Closed if prefetched < LOW_WATER_MARK => PREFETCH,
             BreakerState::HalfOpen if prefetched == 0 => HALF_OPEN_PREFETCH,
             BreakerState::Closed | BreakerState::HalfOpen | BreakerState::Open { .. } => 0,

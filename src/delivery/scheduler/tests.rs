@@ -1,6 +1,7 @@
 //! Tables of the scheduler's behaviour: given these events, when this one comes, then these actions follow.
 
 mod bounds;
+mod lost_queues;
 mod model;
 mod steps;
 mod store;

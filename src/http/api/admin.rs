@@ -38,6 +38,14 @@ impl<'a> From<&'a ClientWithSecret> for ClientCredentialsJson<'a> {
     }
 }
 
+/// `GET /admin/cluster`: the members with their positions, the leader, and the state of the broker.
+pub(in crate::http) async fn show_cluster(context: Arc<Context>, _: Request) -> HandlerResult {
+    match &context.cluster {
+        Some(read) => Ok(response::json(StatusCode::OK, &read().await)),
+        None => Err(Problem::new(StatusCode::NOT_FOUND, "this relay is not a node of a cluster")),
+    }
+}
+
 /// `GET /livez`: the process responds.
 pub(in crate::http) async fn livez(_: Arc<Context>, _: Request) -> HandlerResult {
     Ok(response::text(StatusCode::OK, "text/plain; charset=utf-8", "ok\n"))

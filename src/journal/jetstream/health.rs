@@ -1,10 +1,13 @@
 //! State of the broker and of the journal's replicas, for the operator.
 
 use super::connection::BrokerConnection;
+use serde::Serialize;
+
 use crate::journal::{JournalError, JournalIdentity, JournalRange};
 
 /// What the leader of the journal reports, and the server of this connection.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct JournalHealth {
     /// Name of the server that this node is connected to.
     pub server_name: String,
@@ -25,7 +28,8 @@ pub struct JournalHealth {
 }
 
 /// A replica as the leader sees it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct ReplicaHealth {
     /// Name of the server.
     pub name: String,

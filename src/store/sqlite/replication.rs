@@ -46,6 +46,8 @@ pub struct ReplicatedStore {
     pub tasks: Vec<(&'static str, ReplicationTask)>,
     /// Tells the store whether this node leads.
     pub leadership: LeadershipHandle,
+    /// The position of the last applied entry.
+    pub applied: watch::Receiver<u64>,
 }
 
 /// Tells a store whether its node leads the cluster.
@@ -103,6 +105,7 @@ pub(super) struct Replication {
     pub(super) queue: mpsc::Sender<WriterCommand>,
     pub(super) writer: WriterReplication,
     pub(super) catch_up: CatchUp,
+    pub(super) applied: watch::Receiver<u64>,
     pub(super) tasks: Vec<(&'static str, ReplicationTask)>,
 }
 
@@ -123,7 +126,7 @@ pub(super) fn start(
     let (applied, applied_until) = watch::channel(position);
     let codec = Codec { seal: options.seal, journal: options.journal.identity().id };
     let entries = feed::run(options.journal.clone(), codec.clone(), position, writer.clone());
-    let catch_up = CatchUp::new(options.journal.clone(), applied_until);
+    let catch_up = CatchUp::new(options.journal.clone(), applied_until.clone());
     let proposals = Proposer {
         journal: options.journal,
         codec,
@@ -137,6 +140,7 @@ pub(super) fn start(
         queue,
         writer: WriterReplication { pending, proposer, slices, applied },
         catch_up,
+        applied: applied_until,
         tasks: vec![
             ("journal entries", Box::pin(entries)),
             ("journal proposals", Box::pin(proposals.run(commands, proposed_slices))),

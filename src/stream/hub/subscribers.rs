@@ -272,6 +272,11 @@ impl SubscriberTable {
         self.count.fetch_sub(1, Ordering::SeqCst);
     }
 
+    /// Sequence of the last published event.
+    pub(super) fn published(&self) -> u64 {
+        self.published.load(Ordering::SeqCst)
+    }
+
     /// Must be called before [`channel`](Self::channel) is asked for the channels that receive the events up to
     /// `sequence`.
     pub(super) fn set_published(&self, sequence: u64) {

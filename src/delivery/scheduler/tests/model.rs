@@ -103,6 +103,11 @@ impl World {
                     self.outbox.retry(id, self.now.wall);
                 }
             }
+            Step::Lose { queue } => {
+                self.handle(SchedulerEvent::QueueLost(self.keys[queue].clone()))?;
+                // The worker has the queues reported when it gains some.
+                self.outbox.rescan();
+            }
             Step::RemoveQueue { queue } => {
                 self.remove(|other| other == queue);
                 self.handle(SchedulerEvent::Command(SchedulerCommand::QueueRemoved(self.keys[queue].clone())))?;
@@ -283,7 +288,7 @@ impl World {
     /// waits for its breaker has an alarm.
     fn check_progress(&mut self) -> TestCaseResult {
         let Scheduler { queues, limits, .. } = &mut self.scheduler;
-        for (key, queue) in queues.iter_mut().filter(|_| !self.is_stopping) {
+        for (key, queue) in queues.iter_mut().filter(|(_, queue)| !self.is_stopping && !queue.is_lost) {
             if let BreakerState::Open { until } = queue.health.breaker() {
                 let needs_alarm = queue.has_more && !queue.is_loading;
                 prop_assert!(!needs_alarm || queue.alarm.is_some_and(|at| at <= until), "{key:?} is never probed");

@@ -36,6 +36,10 @@ pub(super) enum Step {
     Retry {
         delivery: prop::sample::Index,
     },
+    /// Another node of the cluster owns the queue for a moment.
+    Lose {
+        queue: usize,
+    },
     RemoveQueue {
         queue: usize,
     },
@@ -66,6 +70,7 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
         10 => (0..70u64).prop_map(|seconds| Step::Wait { seconds }),
         1 => queue().prop_map(|queue| Step::Reset { queue }),
         2 => any::<prop::sample::Index>().prop_map(|delivery| Step::Retry { delivery }),
+        3 => queue().prop_map(|queue| Step::Lose { queue }),
         1 => queue().prop_map(|queue| Step::RemoveQueue { queue }),
         1 => (0..CLIENTS.len()).prop_map(|client| Step::RemoveClient { client }),
     ]

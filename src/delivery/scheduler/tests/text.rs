@@ -11,7 +11,7 @@ use crate::domain::{Disposition, Endpoint, QueueKey, Timestamp};
 
 /// A scheduler that reads events and writes actions as text.
 ///
-/// Events: `ready Q`, `ready-failed`, `woken [next=30s]`, `wake-failed`, `page Q [size=1000] D… [cut] [next=30s] [single]`, `load-unavailable Q`, `load-rejected Q`, `ok D`, `4xx D`,
+/// Events: `ready Q`, `lost Q`, `ready-failed`, `woken [next=30s]`, `wake-failed`, `page Q [size=1000] D… [cut] [next=30s] [single]`, `load-unavailable Q`, `load-rejected Q`, `ok D`, `4xx D`,
 /// `fail D`, `dead D`, `panic D`, `cancel D`, `postpone D`, `stored D`, `store-unavailable D`, `store-rejected D`, `reset Q`,
 /// `retry Q D`, `remove Q`, `remove-client C`, `wait 30s`, `stop`. A failed attempt is retried after 30 s.
 /// Q is `client/notification` or `client/@host`. D is `f1` or `r1` on a page (first attempt or retry), else `1`;
@@ -50,7 +50,7 @@ impl Text {
         if name == "wait" {
             return self.wait(duration(words[0]));
         }
-        if let "ready" | "page" | "load-unavailable" | "load-rejected" | "reset" | "retry" | "remove" = name {
+        if let "ready" | "lost" | "page" | "load-unavailable" | "load-rejected" | "reset" | "retry" | "remove" = name {
             let event = self.queue_event(name, words[0], &words[1..]);
             return self.handle(event);
         }
@@ -77,6 +77,7 @@ impl Text {
         self.names.insert(queue.clone(), name.to_owned());
         match event {
             "ready" => SchedulerEvent::QueueReady(queue),
+            "lost" => SchedulerEvent::QueueLost(queue),
             "page" => SchedulerEvent::PageLoaded { queue, page: self.page(words) },
             "load-unavailable" => SchedulerEvent::LoadFailed { queue, failure: StoreFailure::Unavailable },
             "load-rejected" => SchedulerEvent::LoadFailed { queue, failure: StoreFailure::Rejected },

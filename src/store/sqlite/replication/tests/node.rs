@@ -93,7 +93,7 @@ impl Node {
         let replication = ReplicationOptions { journal: Arc::new(journal.clone()), seal: Arc::new(OpenSeal) };
         let lock = DatabaseLock::acquire(&path).expect("an unused database");
         let opened = SqliteStore::open_replicated(lock, options, replication).expect("a database of this journal");
-        let ReplicatedStore { store, tasks, leadership } = opened;
+        let ReplicatedStore { store, tasks, leadership, .. } = opened;
         let mut running = JoinSet::new();
         for (name, task) in tasks {
             running.spawn(async move { task.await.unwrap_or_else(|error| panic!("{name}: {error}")) });

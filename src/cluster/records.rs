@@ -1,0 +1,192 @@
+//! The records by which nodes coordinate, in their stored form: JSON, so that an operator can read them with the broker's
+//! tools. Knows nothing of leases or time.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::journal::Record;
+
+/// Prefix of the keys of members.
+const MEMBER_PREFIX: &str = "member/";
+const MEMBERSHIP_KEY: &str = "membership";
+const LEADER_KEY: &str = "leader";
+const MAX_NODE_ID_BYTES: usize = 64;
+
+/// The name of a node, unique in its cluster: letters, digits, `-` and `_`, at most 64.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct NodeId(String);
+
+/// Not the name of a node.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the name of a node has 1 to {MAX_NODE_ID_BYTES} letters, digits, `-` and `_`")]
+pub struct InvalidNodeId;
+
+impl NodeId {
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for NodeId {
+    type Err = InvalidNodeId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidNodeId> {
+        let is_allowed = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        let is_valid = (1..=MAX_NODE_ID_BYTES).contains(&text.len()) && text.chars().all(is_allowed);
+        if is_valid { Ok(Self(text.to_owned())) } else { Err(InvalidNodeId) }
+    }
+}
+
+impl TryFrom<String> for NodeId {
+    type Error = InvalidNodeId;
+
+    fn try_from(text: String) -> Result<Self, InvalidNodeId> {
+        text.parse()
+    }
+}
+
+impl From<NodeId> for String {
+    fn from(id: NodeId) -> Self {
+        id.0
+    }
+}
+
+impl fmt::Display for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The record of a node, which the node rewrites to keep its lease.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct MemberRecord {
+    /// Changes with each start, and when the node rejoins after an eviction. 0 marks a record that another node wrote to
+    /// evict it.
+    pub(super) incarnation: u64,
+    /// Counts the writes of this incarnation.
+    pub(super) beat: u64,
+    /// Where the node is reached.
+    pub(super) address: String,
+    /// Version of the program.
+    pub(super) version: String,
+    /// Position of the last entry that the node has applied.
+    pub(super) position: u64,
+    /// Revision of the membership that the node acts on; 0 for none.
+    pub(super) adopted: u64,
+    /// The attempts of queues that the node does not own under `adopted` have ended.
+    pub(super) drained: bool,
+}
+
+impl MemberRecord {
+    /// The record that ends a member's lease: it makes the next write of that member fail.
+    pub(super) fn eviction() -> Self {
+        let (address, version) = (String::new(), String::new());
+        Self { incarnation: 0, beat: 0, address, version, position: 0, adopted: 0, drained: true }
+    }
+}
+
+/// The nodes among which queues are distributed. It is one record, so that all nodes see the same sequence of memberships;
+/// its revision identifies it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Membership {
+    pub(super) members: BTreeMap<NodeId, Joined>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Joined {
+    pub(super) incarnation: u64,
+    /// A revision of the member's record with this incarnation. A later revision with another one ends its membership.
+    pub(super) since: u64,
+}
+
+/// The record of the leader, which the leader rewrites to keep its lease.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct LeaderRecord {
+    pub(super) node: NodeId,
+    pub(super) incarnation: u64,
+    /// Counts the writes of this incarnation.
+    pub(super) beat: u64,
+}
+
+/// A change of a record, parsed. A value that cannot be read counts as none.
+#[derive(Debug, Clone)]
+pub(super) enum RecordValue {
+    Member(NodeId, Option<MemberRecord>),
+    Membership(Option<Membership>),
+    Leader(Option<LeaderRecord>),
+}
+
+impl RecordValue {
+    /// `None` for a record that does not belong to the coordination.
+    pub(super) fn parse(record: &Record) -> Option<Self> {
+        let value = record.value.as_deref();
+        if let Some(node) = record.key.strip_prefix(MEMBER_PREFIX) {
+            return Some(RecordValue::Member(node.parse().ok()?, value.and_then(from_json)));
+        }
+        match record.key.as_str() {
+            MEMBERSHIP_KEY => Some(RecordValue::Membership(value.and_then(from_json))),
+            LEADER_KEY => Some(RecordValue::Leader(value.and_then(from_json))),
+            _ => None,
+        }
+    }
+
+    pub(super) fn key(&self) -> String {
+        match self {
+            RecordValue::Member(node, _) => format!("{MEMBER_PREFIX}{node}"),
+            RecordValue::Membership(_) => MEMBERSHIP_KEY.to_owned(),
+            RecordValue::Leader(_) => LEADER_KEY.to_owned(),
+        }
+    }
+
+    /// The stored form; `None` to delete the record.
+    pub(super) fn to_bytes(&self) -> Option<Bytes> {
+        match self {
+            RecordValue::Member(_, value) => value.as_ref().and_then(to_json),
+            RecordValue::Membership(value) => value.as_ref().and_then(to_json),
+            RecordValue::Leader(value) => value.as_ref().and_then(to_json),
+        }
+    }
+}
+
+fn from_json<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Option<T> {
+    serde_json::from_slice(bytes).ok()
+}
+
+/// Serialization of plain structs with text keys does not fail.
+fn to_json<T: Serialize>(value: &T) -> Option<Bytes> {
+    serde_json::to_vec(value).ok().map(Bytes::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_survive_a_round_trip_through_their_stored_form() {
+        let node: NodeId = "node-1".parse().unwrap();
+        let joined = Joined { incarnation: u64::MAX, since: 7 };
+        let values = [
+            RecordValue::Member(node.clone(), Some(MemberRecord { incarnation: 5, ..MemberRecord::eviction() })),
+            RecordValue::Membership(Some(Membership { members: BTreeMap::from([(node.clone(), joined)]) })),
+            RecordValue::Leader(Some(LeaderRecord { node, incarnation: 5, beat: 9 })),
+        ];
+        for value in values {
+            let record = Record { key: value.key(), value: value.to_bytes(), revision: 1 };
+            let parsed = RecordValue::parse(&record).unwrap();
+            assert_eq!(format!("{parsed:?}"), format!("{value:?}"));
+        }
+    }
+
+    #[test]
+    fn node_id_that_cannot_be_a_key_is_refused() {
+        for bad in ["", "a b", "a/b", "a.b", "ä", &"x".repeat(65)] {
+            assert_eq!(bad.parse::<NodeId>(), Err(InvalidNodeId), "{bad}");
+        }
+    }
+}

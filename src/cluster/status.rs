@@ -1,0 +1,50 @@
+//! The state of the cluster as one node sees it, for operators.
+
+use serde::Serialize;
+
+use super::records::NodeId;
+
+/// The state of the cluster as this node sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ClusterStatus {
+    /// This node.
+    pub node: NodeId,
+    /// Whether this node attempts the deliveries of its queues.
+    pub ownership: OwnershipPhase,
+    /// Revision of the membership that this node acts on; 0 for none.
+    pub membership: u64,
+    /// All nodes with a member record, by name.
+    pub members: Vec<MemberStatus>,
+}
+
+/// Whether a node attempts the deliveries of its queues.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OwnershipPhase {
+    /// The node has no lease: it attempts nothing.
+    Suspended,
+    /// The membership has changed: the node attempts the queues that it had before and still owns.
+    Waiting,
+    /// The node attempts all queues that it owns.
+    Active,
+}
+
+/// A node of the cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MemberStatus {
+    /// Its name.
+    pub name: NodeId,
+    /// Where it is reached.
+    pub address: String,
+    /// Version of its program.
+    pub version: String,
+    /// Position of the last entry that it had applied when it wrote its record.
+    pub position: u64,
+    /// Entries that the most advanced member had applied, but not this one.
+    pub lag: u64,
+    /// Whether its record has changed within the lease.
+    pub is_alive: bool,
+    /// Whether its lease of leadership was renewed within the lease.
+    pub is_leader: bool,
+}
