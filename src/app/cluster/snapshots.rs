@@ -114,7 +114,6 @@ fn remove_file(path: &Path) -> io::Result<()> {
 }
 
 /// Runs work that blocks on a thread for it.
-#[expect(clippy::disallowed_methods, reason = "the wiring owns the tasks; the caller waits for this one")]
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> anyhow::Result<T> + Send + 'static) -> anyhow::Result<T> {
     tokio::task::spawn_blocking(work).await.context("a snapshot was interrupted")?
 }
