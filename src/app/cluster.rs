@@ -87,7 +87,7 @@ impl Cluster {
     ///
     /// # Errors
     /// As when a store is opened without a cluster.
-    pub(super) fn open_store(&self, options: SqliteOptions) -> anyhow::Result<(Store, Option<Replication>)> {
+    pub(super) fn open_store(&self, options: SqliteOptions) -> anyhow::Result<(Store, Option<ReplicationParts>)> {
         let LockOutcome::Acquired(lock) = self.directory.lock()? else {
             return Err(OpenError::Locked(self.directory.database()).into());
         };
@@ -95,14 +95,19 @@ impl Cluster {
         let ReplicatedStore { store, tasks, leadership, applied } =
             SqliteStore::open_replicated(lock, options, replication)?;
         self.directory.remove_address_file();
-        Ok((store, Some(Replication { tasks, leadership, applied })))
+        Ok((store, Some(ReplicationParts { tasks, leadership, applied })))
     }
 
     /// Prepares this node's tasks. `address` is where it is reached.
     ///
     /// # Errors
     /// The name of the node cannot be read or written.
-    pub(super) fn start(self, replication: Replication, store: &Store, address: &str) -> anyhow::Result<NodeParts> {
+    pub(super) fn start(
+        self,
+        replication: ReplicationParts,
+        store: &Store,
+        address: &str,
+    ) -> anyhow::Result<NodeParts> {
         let options = NodeOptions {
             id: self.node_id()?,
             address: address.to_owned(),
@@ -131,7 +136,7 @@ impl Cluster {
 }
 
 /// The open parts of a replicated store.
-pub(super) struct Replication {
+pub(super) struct ReplicationParts {
     tasks: Vec<(&'static str, ReplicationTask)>,
     leadership: LeadershipHandle,
     applied: watch::Receiver<u64>,

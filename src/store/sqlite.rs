@@ -2,24 +2,22 @@
 //! file, its schema, the registry, the threads. The handle that it returns implements the ports.
 
 mod after_commit;
-pub mod check;
-mod digest;
+mod database_lock;
 mod migrate;
+mod offline;
 mod ports;
 mod readers;
 mod ready_queues;
 mod registry_cache;
 pub mod replication;
-mod reseal;
 mod retention;
 mod run_marker;
-pub mod snapshot;
 mod tables;
 mod threads;
 mod writer;
 
 use std::collections::VecDeque;
-use std::fs::{File, OpenOptions, Permissions, TryLockError};
+use std::fs::{File, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -31,12 +29,14 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use tokio::sync::{mpsc, watch};
 
 use self::after_commit::Tails;
+pub use self::database_lock::DatabaseLock;
 use self::migrate::MIGRATIONS;
+pub use self::offline::reseal::{ResealReport, reseal};
+pub use self::offline::{check, snapshot};
 use self::readers::Readers;
 use self::ready_queues::ReadyQueues;
 use self::registry_cache::RegistryCache;
 use self::replication::{CatchUp, ReplicatedStore, ReplicationOptions, ReplicationTask};
-pub use self::reseal::{ResealReport, reseal};
 use self::run_marker::RunMarker;
 use self::tables::identity::{self, LogIdentity};
 use self::tables::journal::JournalMark;
@@ -367,30 +367,6 @@ fn prepare(
     let readers = Readers::start(&path, readers, &threads).map_err(|e| OpenError::unusable(&path, e))?;
     let store = SqliteStore { shared, queue, control, catch_up, readers: Arc::new(readers), seal };
     Ok(Prepared { writer, commands, store, tasks, applied })
-}
-
-/// The right to use a database file, until it is dropped: a lock of a file beside it. SQLite holds its own locks only during
-/// transactions.
-pub struct DatabaseLock {
-    file: File,
-    path: PathBuf,
-}
-
-impl DatabaseLock {
-    /// Locks the database with this path.
-    ///
-    /// # Errors
-    /// [`OpenError::Locked`], or [`OpenError::Unusable`] if the file system fails.
-    pub fn acquire(path: &Path) -> Result<Self, OpenError> {
-        let mut name = path.as_os_str().to_owned();
-        name.push(".lock");
-        let file = open_private(&PathBuf::from(name)).map_err(|e| OpenError::unusable(path, e))?;
-        match file.try_lock() {
-            Ok(()) => Ok(Self { file, path: path.to_owned() }),
-            Err(TryLockError::WouldBlock) => Err(OpenError::Locked(path.to_owned())),
-            Err(TryLockError::Error(error)) => Err(OpenError::unusable(path, error)),
-        }
-    }
 }
 
 /// Flushes the write-ahead log. A process that was killed between a commit and its flush leaves a commit that SQLite recovers,

@@ -8,9 +8,10 @@ use rusqlite::Connection;
 use tokio::task::JoinSet;
 
 use super::memory_journal::MemoryJournal;
+use crate::store::sqlite::offline::digest;
 use crate::store::sqlite::replication::ReplicationOptions;
 use crate::store::sqlite::replication::{LeadershipHandle, ReplicatedStore};
-use crate::store::sqlite::{DatabaseLock, SqliteOptions, SqliteStore, digest};
+use crate::store::sqlite::{DatabaseLock, SqliteOptions, SqliteStore};
 use crate::store::{Retention, Seal, Store};
 
 /// A cipher without secrecy, whose nonces are random as those of the real one: sealing twice gives different bytes.

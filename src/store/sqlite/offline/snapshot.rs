@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags, params};
 
-use super::migrate::MIGRATIONS;
-use super::tables::{columns, identity, journal, schema};
-use super::{DatabaseLock, OpenError, digest};
+use super::digest;
+use crate::store::sqlite::migrate::MIGRATIONS;
+use crate::store::sqlite::tables::{columns, identity, journal, schema};
+use crate::store::sqlite::{DatabaseLock, OpenError};
 
 /// What a copy contains.
 #[derive(Debug, Clone, PartialEq, Eq)]

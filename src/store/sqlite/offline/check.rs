@@ -5,12 +5,13 @@ use std::path::Path;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
-use super::migrate::MIGRATIONS;
-use super::tables::registry::LoadError;
-use super::tables::{columns, destinations, identity, journal, registry, schema};
-use super::{DatabaseLock, OpenError, digest};
+use super::digest;
 use crate::domain::Epoch;
 use crate::store::Seal;
+use crate::store::sqlite::migrate::MIGRATIONS;
+use crate::store::sqlite::tables::registry::LoadError;
+use crate::store::sqlite::tables::{columns, destinations, identity, journal, registry, schema};
+use crate::store::sqlite::{DatabaseLock, OpenError};
 
 /// Problems that are reported, at most.
 const MAX_PROBLEMS: usize = 3;

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use rusqlite::{Connection, TransactionBehavior, params};
 use serde::Serialize;
 
-use super::tables::columns;
-use super::tables::destinations::{self, DestinationsKey};
-use super::tables::registry::{self, ClientRow};
-use super::{DatabaseLock, OpenDatabase, OpenError, load_registry, open_database};
 use crate::domain::Client;
 use crate::store::Seal;
+use crate::store::sqlite::tables::columns;
+use crate::store::sqlite::tables::destinations::{self, DestinationsKey};
+use crate::store::sqlite::tables::registry::{self, ClientRow};
+use crate::store::sqlite::{DatabaseLock, OpenDatabase, OpenError, load_registry, open_database};
 
 /// Callbacks of one transaction. There may be one for each document.
 const SLICE_ROWS: usize = 1000;
