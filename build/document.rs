@@ -8,16 +8,18 @@ use pulldown_cmark::{CowStr, Event, HeadingLevel, Options, Parser, Tag, TagEnd, 
 use crate::openapi;
 
 /// The documents, in the order of their links.
-pub(crate) const DOCUMENTS: [Document; 3] = [
+pub(crate) const DOCUMENTS: [Document; 4] = [
     Document { path: "/docs", title: "Reference", source: "docs/REFERENCE.md", output: "reference.html" },
     Document { path: "/docs/guides", title: "Guides", source: "docs/GUIDES.md", output: "guides.html" },
+    Document { path: "/docs/cluster", title: "Several nodes", source: "docs/CLUSTER.md", output: "cluster.html" },
     Document { path: "/docs/api", title: "API", source: "docs/openapi.json", output: "api.html" },
 ];
 
 /// Links between the files of `docs`, and their paths on a running relay.
-const LINKS: [(&str, &str); 4] = [
+const LINKS: [(&str, &str); 5] = [
     ("REFERENCE.md", "/docs"),
     ("GUIDES.md", "/docs/guides"),
+    ("CLUSTER.md", "/docs/cluster"),
     ("openapi.json", "/openapi.json"),
     ("asyncapi.json", "/asyncapi.json"),
 ];

@@ -69,7 +69,7 @@ static PUBLIC: LazyLock<Vec<ApiRoute>> = LazyLock::new(|| {
         on(GET_HEAD, "/widget.js|demo.html|demo.css|demo.js", "The [widget](#widget) and its demo")
             .open(Access::Public, ui::page),
         on(GET_HEAD, "/docs", "This reference").open(Access::Public, ui::page),
-        on(GET_HEAD, "/docs/guides|api", "The guides; the API").open(Access::Public, ui::page),
+        on(GET_HEAD, "/docs/guides|cluster|api", "The guides; several nodes; the API").open(Access::Public, ui::page),
         on(GET_HEAD, "/docs.css", "Stylesheet of the documentation").open(Access::Public, ui::page),
         on(GET_HEAD, "/openapi.json|asyncapi.json", "The API as OpenAPI 3.1, the stream as AsyncAPI 3.0")
             .open(Access::Public, ui::page),

@@ -88,6 +88,7 @@ static PAGES: [Page; 15] = [
     page!("/demo.js", SCRIPT, include_str!("../../static/demo.js")),
     page!("/docs", HTML, include_str!(concat!(env!("OUT_DIR"), "/reference.html"))),
     page!("/docs/guides", HTML, include_str!(concat!(env!("OUT_DIR"), "/guides.html"))),
+    page!("/docs/cluster", HTML, include_str!(concat!(env!("OUT_DIR"), "/cluster.html"))),
     page!("/docs/api", HTML, include_str!(concat!(env!("OUT_DIR"), "/api.html"))),
     page!("/docs.css", STYLE, include_str!("../../static/docs.css")),
     page!("/openapi.json", JSON, include_str!("../../docs/openapi.json")),

@@ -17,10 +17,11 @@ use std::process::Command;
 const REFERENCE: &str = "docs/REFERENCE.md";
 const OPENAPI: &str = "docs/openapi.json";
 const ASYNCAPI: &str = "docs/asyncapi.json";
-const DOCUMENTS: [&str; 7] = [
+const DOCUMENTS: [&str; 8] = [
     "README.md",
     "CHANGELOG.md",
     "docs/ARCHITECTURE.md",
+    "docs/CLUSTER.md",
     "docs/GLOSSARY.md",
     "docs/GUIDES.md",
     "docs/PERFORMANCE.md",

@@ -83,7 +83,7 @@ fn documentation_fits_a_phone_and_loads_only_own_resources() {
     let Some(mut browser) = Browser::start() else { return };
     let relay = TestRelay::start();
     let origin = relay.url("");
-    for path in ["/docs", "/docs/guides", "/docs/api"] {
+    for path in ["/docs", "/docs/guides", "/docs/cluster", "/docs/api"] {
         browser.navigate(&format!("{origin}{path}"));
         for width in [1200, 390] {
             browser.set_viewport(Viewport { width, height: 900, color_scheme: ColorScheme::Light });
