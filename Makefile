@@ -3,7 +3,7 @@
 # skips these tests with a visible line where it cannot.
 
 .DEFAULT_GOAL := help
-.PHONY: help run check test mutants bench bundle toolchain
+.PHONY: help run cluster check test mutants bench bundle toolchain
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 BENCH_TARGET := $(TARGET)/bench
@@ -15,6 +15,10 @@ help: ## this list
 run: ## build the relay and start it with a demo client, data in ./data
 	cargo build --release --locked
 	exec $(TARGET)/release/docrelay serve --demo --data ./data
+
+cluster: ## the same as a cluster: three NATS servers, three nodes and HAProxy, data in ./data-cluster
+	cargo build --release --locked
+	exec tools/cluster/start.sh $(TARGET)/release/docrelay
 
 check: toolchain ## the quick look before a commit: format, lints, the rules for the source tree
 	cargo fmt --check

@@ -76,7 +76,7 @@ const SCRIPT: &str = "text/javascript; charset=utf-8";
 const JSON: &str = "application/json";
 
 /// The scripts in `static/dist` are bundles of the modules in `static`: `make bundle` writes them.
-static PAGES: [Page; 15] = [
+static PAGES: [Page; 16] = [
     page!("/", HTML, include_str!("../../static/index.html")),
     page!("/dashboard.css", STYLE, include_str!("../../static/dashboard.css")),
     page!("/dashboard.js", SCRIPT, include_str!("../../static/dist/dashboard.js")),
