@@ -129,10 +129,10 @@ impl Context {
 
     /// The grant of the request's bearer token, which has one of `scopes`. A token in the query is not accepted: only streams
     /// need it, because browsers cannot send headers there.
-    fn require_token(&self, request: &Request, scopes: &[Scope], now: Timestamp) -> Result<Grant, Problem> {
+    async fn require_token(&self, request: &Request, scopes: &[Scope], now: Timestamp) -> Result<Grant, Problem> {
         let header = request.headers.get("authorization").map(::http::HeaderValue::as_bytes);
         let token = find_token(header, None).map_err(|_| Problem::token_required())?;
-        let grant = self.auth.check(token.token(), now).map_err(|denied: AuthError| {
+        let grant = self.check_token(token.token(), now).await.map_err(|denied| {
             tracing::info!(request_id = %request.id.0, reason = %denied, "token rejected");
             Problem::from(denied)
         })?;
@@ -144,6 +144,21 @@ impl Context {
         } else {
             Err(Problem::insufficient_scope(scopes[0].as_str()))
         }
+    }
+
+    /// The grant of a token. One of a client that is unknown to this node is checked again when the node has caught up.
+    async fn check_token(&self, token: &str, now: Timestamp) -> Result<Grant, AuthError> {
+        match self.auth.check(token, now) {
+            Err(denied) if denied.depends_on_registry() && self.catch_up().await => self.auth.check(token, now),
+            checked => checked,
+        }
+    }
+
+    /// To be called before something is refused that another node of the cluster may have made or changed: catches up with the
+    /// cluster and returns whether to look again. Costs nothing without a cluster. When the cluster does not answer in
+    /// time, the refusal stands.
+    async fn catch_up(&self) -> bool {
+        self.cluster.is_some() && self.ingest.catch_up().await.is_ok()
     }
 
     /// Checks the admin token.

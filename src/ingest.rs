@@ -36,9 +36,26 @@ impl Ingest {
         Self { store, metrics }
     }
 
-    /// The hook with this key, and its client.
-    pub fn hook(&self, key: &str) -> Option<(ClientRef, Arc<Hook>)> {
-        self.store.registry.hook_by_key(key)
+    /// The hook with this key, and its client. Before the answer is `None`, this node catches up with the cluster: another node
+    /// may have just made the hook.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] or [`StoreError::Stopped`] when this node cannot know whether the hook exists.
+    pub async fn hook(&self, key: &str) -> Result<Option<(ClientRef, Arc<Hook>)>, StoreError> {
+        if let Some(found) = self.store.registry.hook_by_key(key) {
+            return Ok(Some(found));
+        }
+        self.catch_up().await?;
+        Ok(self.store.registry.hook_by_key(key))
+    }
+
+    /// Waits until this node has everything that any node of the cluster had stored before the call. Returns at once without a
+    /// cluster.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] after at most a few seconds, [`StoreError::Stopped`].
+    pub async fn catch_up(&self) -> Result<(), StoreError> {
+        self.store.maintenance.catch_up().await.map(drop)
     }
 
     /// The epoch of the log that events are stored in.

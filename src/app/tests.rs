@@ -1,4 +1,6 @@
-//! Housekeeping over a store that counts how often it is asked for hooks.
+//! The parts of a relay over store doubles. This file: housekeeping over a store that counts how often it is asked for hooks.
+
+mod current_reads;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

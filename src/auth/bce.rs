@@ -41,6 +41,13 @@ pub enum BceSignatureError {
     RequestExpired,
 }
 
+impl BceSignatureError {
+    /// Whether the signature may be valid at a node of the cluster that knows more clients, or a newer secret, than this one.
+    pub fn depends_on_registry(self) -> bool {
+        matches!(self, Self::InvalidAccessKeyId | Self::SignatureDoesNotMatch)
+    }
+}
+
 /// The signed parts of a request. The body is not signed.
 #[derive(Debug, Clone, Copy)]
 pub struct BceRequest<'a> {

@@ -178,6 +178,14 @@ pub struct Grant {
     pub ticket: Option<Ticket>,
 }
 
+impl AuthError {
+    /// Whether the token may be valid at a node of the cluster that knows more clients than this one. Keys are published on all
+    /// nodes long before they sign.
+    pub fn depends_on_registry(self) -> bool {
+        self == Self::UnknownClient
+    }
+}
+
 impl Grant {
     /// # Errors
     /// [`AuthError::Scope`] if the token lacks this scope.

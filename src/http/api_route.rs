@@ -4,7 +4,9 @@
 use std::fmt;
 use std::sync::Arc;
 
+use futures::TryFutureExt;
 use futures::future::BoxFuture;
+use http::StatusCode;
 use warp::reply::Response;
 
 use super::Context;
@@ -107,18 +109,21 @@ impl Operation {
         H: Fn(Arc<Context>, Request, Grant) -> F + Send + Sync + 'static,
         F: Future<Output = HandlerResult> + Send + 'static,
     {
+        let handler = Arc::new(handler);
         self.route(Access::Token(scopes), move |context, request| {
-            let id = request.id.clone();
-            let outcome = match context.require_token(&request, scopes, Timestamp::now()) {
-                Ok(grant) => Ok(handler(context, request, grant)),
-                Err(problem) => Err(problem),
-            };
+            let handler = handler.clone();
             Box::pin(async move {
-                let outcome = match outcome {
-                    Ok(handled) => handled.await,
-                    Err(problem) => Err(problem),
-                };
-                outcome.unwrap_or_else(|problem| problem.into_response(&id))
+                let id = request.id.clone();
+                match context.require_token(&request, scopes, Timestamp::now()).await {
+                    Ok(grant) => {
+                        let handle = |context, request| {
+                            let outcome = handler(context, request, grant.clone());
+                            outcome.unwrap_or_else(|problem: Problem| problem.into_response(&id))
+                        };
+                        find_or_catch_up(context, request, handle).await
+                    }
+                    Err(problem) => problem.into_response(&id),
+                }
             })
         })
     }
@@ -129,16 +134,22 @@ impl Operation {
         H: Fn(Arc<Context>, Request, ClientRef) -> F + Send + Sync + 'static,
         F: Future<Output = Result<Response, BceError>> + Send + 'static,
     {
+        let handler = Arc::new(handler);
         self.route(Access::Baidu, move |context, request| {
-            let id = request.id.clone();
-            let outcome =
-                baidu::authenticate(&context, &request, Timestamp::now()).map(|c| handler(context, request, c));
+            let handler = handler.clone();
             Box::pin(async move {
-                let outcome = match outcome {
-                    Ok(handled) => handled.await,
-                    Err(error) => Err(error),
+                let id = request.id.clone();
+                let response = match baidu::authenticate(&context, &request, Timestamp::now()).await {
+                    Ok(client) => {
+                        let handle = |context, request| {
+                            let outcome = handler(context, request, client.clone());
+                            outcome.unwrap_or_else(|error: BceError| error.into_response(&id))
+                        };
+                        find_or_catch_up(context, request, handle).await
+                    }
+                    Err(error) => error.into_response(&id),
                 };
-                baidu::with_request_id(outcome.unwrap_or_else(|error| error.into_response(&id)), &id)
+                baidu::with_request_id(response, &id)
             })
         })
     }
@@ -149,15 +160,19 @@ impl Operation {
         H: Fn(Arc<Context>, Request) -> F + Send + Sync + 'static,
         F: Future<Output = HandlerResult> + Send + 'static,
     {
+        let handler = Arc::new(handler);
         self.route(Access::AdminToken, move |context, request| {
-            let id = request.id.clone();
-            let outcome = context.require_admin_token(&request).map(|()| handler(context, request));
+            let handler = handler.clone();
             Box::pin(async move {
-                let outcome = match outcome {
-                    Ok(handled) => handled.await,
-                    Err(problem) => Err(problem),
+                let id = request.id.clone();
+                if let Err(problem) = context.require_admin_token(&request) {
+                    return problem.into_response(&id);
+                }
+                let handle = |context, request| {
+                    let outcome = handler(context, request);
+                    outcome.unwrap_or_else(|problem: Problem| problem.into_response(&id))
                 };
-                outcome.unwrap_or_else(|problem| problem.into_response(&id))
+                find_or_catch_up(context, request, handle).await
             })
         })
     }
@@ -169,6 +184,27 @@ impl Operation {
         let Self { methods, path, summary } = self;
         let segments = segments(path).map(Segment::parse).collect();
         ApiRoute { methods, path, summary, access, segments, handler: Box::new(handler) }
+    }
+}
+
+/// Calls a handler. When it does not find the item that the path names, this node catches up with the cluster, because another
+/// node may have just made the item, and the handler is called once more. A call that is answered `404` has changed nothing.
+async fn find_or_catch_up<F>(
+    context: Arc<Context>,
+    request: Request,
+    handle: impl Fn(Arc<Context>, Request) -> F,
+) -> Response
+where
+    F: Future<Output = Response>,
+{
+    let names_item = !request.path_parameter.is_empty();
+    let repeated = (names_item && context.cluster.is_some()).then(|| request.repeat());
+    let response = handle(context.clone(), request).await;
+    match repeated {
+        Some(request) if response.status() == StatusCode::NOT_FOUND && context.catch_up().await => {
+            handle(context, request).await
+        }
+        _ => response,
     }
 }
 

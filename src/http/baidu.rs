@@ -94,7 +94,7 @@ pub(in crate::http) fn with_request_id(mut response: Response, id: &RequestId) -
 }
 
 /// The client that a request authenticates as.
-pub(in crate::http) fn authenticate(
+pub(in crate::http) async fn authenticate(
     context: &Context,
     request: &Request,
     now: Timestamp,
@@ -104,9 +104,27 @@ pub(in crate::http) fn authenticate(
         return Err(BceError::access_denied(StatusCode::FORBIDDEN, message));
     };
     if let Some(token) = bearer(header) {
-        return authenticate_token(context, request, token, now);
+        return authenticate_token(context, request, token, now).await;
     }
     let authorization = BceAuthorization::parse(header)?;
+    let verified = match verify_signature(context, request, &authorization, now) {
+        Err(denied) if denied.depends_on_registry() && context.catch_up().await => {
+            verify_signature(context, request, &authorization, now)
+        }
+        verified => verified,
+    };
+    verified.map_err(|denied| {
+        tracing::info!(request_id = %request.id.0, %denied, "signature verification failed");
+        denied.into()
+    })
+}
+
+fn verify_signature(
+    context: &Context,
+    request: &Request,
+    authorization: &BceAuthorization<'_>,
+    now: Timestamp,
+) -> Result<ClientRef, BceSignatureError> {
     let key: Option<ClientId> = authorization.access_key().parse().ok();
     let client = key.and_then(|id| context.clients.get(&id));
     let signed = BceRequest {
@@ -115,14 +133,8 @@ pub(in crate::http) fn authenticate(
         query: request.query.as_deref(),
         headers: &request.headers,
     };
-    match (authorization.verify(&signed, client.as_deref(), now), client) {
-        (Ok(()), Some(client)) => Ok(client.reference()),
-        (Err(denied), _) => {
-            tracing::info!(request_id = %request.id.0, %denied, "signature verification failed");
-            Err(denied.into())
-        }
-        (Ok(()), None) => Err(BceSignatureError::InvalidAccessKeyId.into()),
-    }
+    authorization.verify(&signed, client.as_deref(), now)?;
+    client.map(|client| client.reference()).ok_or(BceSignatureError::InvalidAccessKeyId)
 }
 
 /// The `Authorization` header as text. Two of them are an error.
@@ -136,13 +148,13 @@ fn authorization(headers: &HeaderMap) -> Result<Option<&str>, BceError> {
     }
 }
 
-fn authenticate_token(
+async fn authenticate_token(
     context: &Context,
     request: &Request,
     token: &str,
     now: Timestamp,
 ) -> Result<ClientRef, BceError> {
-    let grant = context.auth.check(token, now).map_err(|denied| {
+    let grant = context.check_token(token, now).await.map_err(|denied| {
         tracing::info!(request_id = %request.id.0, %denied, "token rejected");
         BceError::access_denied(StatusCode::UNAUTHORIZED, format!("the token was not accepted: {denied}"))
             .with_header("www-authenticate", "Bearer error=\"invalid_token\"")

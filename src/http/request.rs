@@ -10,6 +10,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use futures::stream::{BoxStream, StreamExt};
 use http::{HeaderMap, Method};
 use serde::de::{DeserializeOwned, IgnoredAny};
+use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout_at};
 use warp::{Filter, Rejection};
 
@@ -39,7 +40,14 @@ pub(super) struct Request {
     /// What takes over the connection when the response opens a stream.
     pub(super) takeover: Takeover,
     pub(super) id: RequestId,
-    body: BoxStream<'static, Result<Bytes, warp::Error>>,
+    body: Arc<Mutex<Body>>,
+}
+
+/// A body, which its request and the copy of it share.
+struct Body {
+    chunks: BoxStream<'static, Result<Bytes, warp::Error>>,
+    /// The whole body once it is read.
+    content: Option<Bytes>,
 }
 
 /// Bounds of one body.
@@ -89,7 +97,22 @@ impl Request {
             framing: Framing::Bare,
             takeover: Takeover::default(),
             id: RequestId("in-process".into()),
-            body: futures::stream::once(std::future::ready(Ok(body))).boxed(),
+            body: unread(futures::stream::once(std::future::ready(Ok(body))).boxed()),
+        }
+    }
+
+    /// The same request for a second call of its handler, after the first call has refused it. Both share the body, read or not.
+    pub(super) fn repeat(&self) -> Self {
+        Self {
+            method: self.method.clone(),
+            path: self.path.clone(),
+            path_parameter: self.path_parameter.clone(),
+            query: self.query.clone(),
+            headers: self.headers.clone(),
+            framing: self.framing,
+            takeover: self.takeover.clone(),
+            id: self.id.clone(),
+            body: self.body.clone(),
         }
     }
 
@@ -108,7 +131,8 @@ impl Request {
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
-    /// Reads the whole body.
+
+    /// Reads the whole body. A second call returns it again.
     pub(super) async fn read_body(&mut self, limits: BodyLimits) -> Result<Bytes, BodyError> {
         let BodyLimits { max_bytes: limit, timeout } = limits;
         let declared = self.header("content-length").and_then(|l| l.parse::<u64>().ok());
@@ -118,9 +142,14 @@ impl Request {
             return Err(BodyError::TooLarge(limit));
         }
         let deadline = Instant::now() + timeout;
+        let shared = self.body.clone();
+        let mut shared = shared.lock().await;
+        if let Some(content) = &shared.content {
+            return Ok(content.clone());
+        }
         let mut body = BytesMut::new();
         let mut received = 0;
-        while let Some(chunk) = timeout_at(deadline, self.body.next()).await.map_err(|_| {
+        while let Some(chunk) = timeout_at(deadline, shared.chunks.next()).await.map_err(|_| {
             if too_large || received > limit { BodyError::TooLarge(limit) } else { BodyError::TooSlow(timeout) }
         })? {
             let chunk = chunk.map_err(|_| BodyError::Incomplete)?;
@@ -132,12 +161,16 @@ impl Request {
                 }
             } else if body.is_empty() && declared == Some(chunk.len() as u64) {
                 // The common case, without a copy: the body is one chunk.
+                shared.content = Some(chunk.clone());
                 return Ok(chunk);
             } else {
                 body.extend_from_slice(&chunk);
             }
         }
-        if too_large || received > limit { Err(BodyError::TooLarge(limit)) } else { Ok(body.freeze()) }
+        if too_large || received > limit {
+            return Err(BodyError::TooLarge(limit));
+        }
+        Ok(shared.content.insert(body.freeze()).clone())
     }
 
     /// Reads the body as a JSON object.
@@ -212,8 +245,12 @@ pub(super) fn request() -> impl Filter<Extract = (Request,), Error = Rejection> 
             framing,
             takeover,
             id,
-            body: chunks(body),
+            body: unread(chunks(body)),
         })
+}
+
+fn unread(chunks: BoxStream<'static, Result<Bytes, warp::Error>>) -> Arc<Mutex<Body>> {
+    Arc::new(Mutex::new(Body { chunks, content: None }))
 }
 
 fn chunks<S, B>(body: S) -> BoxStream<'static, Result<Bytes, warp::Error>>

@@ -46,6 +46,12 @@ impl Documents {
         now: Timestamp,
     ) -> Result<AppendOutcome, NotificationError> {
         let NewDocument { vendor, vendor_id, title, notification, callback } = new;
+        if let Some(name) = &notification
+            && !self.notifications.exists(client, name)
+        {
+            // Another node of the cluster may have just made it. When this node cannot catch up, it is refused as unknown.
+            self.ingest.catch_up().await.ok();
+        }
         let destinations = self.notifications.destinations(client, notification.as_deref(), callback).await?;
         let registration = Registration { vendor, vendor_id, title, destinations };
         Ok(self.ingest.register(client, registration, now).await?)

@@ -191,6 +191,11 @@ impl Notifications {
         Ok((named.is_some() || callback.is_some()).then_some(Destinations { notification: named, callback }))
     }
 
+    /// Whether the client has a notification of this name.
+    pub(super) fn exists(&self, client: &ClientRef, name: &str) -> bool {
+        self.list(client).iter().any(|n| n.name.as_str() == name)
+    }
+
     fn resolve(&self, client: &ClientRef, name: &str) -> Result<NotificationName, NotificationError> {
         let found = self.list(client).into_iter().find(|n| n.name.as_str() == name);
         found

@@ -200,6 +200,8 @@ pub enum StreamRefusal {
     FollowersPerClient,
     /// The relay is stopping.
     Stopping,
+    /// This node of a cluster lacks events before the start position.
+    Behind,
 }
 
 impl Label for StreamRefusal {
@@ -211,6 +213,7 @@ impl Label for StreamRefusal {
         Self::Followers,
         Self::FollowersPerClient,
         Self::Stopping,
+        Self::Behind,
     ];
 
     fn as_str(self) -> &'static str {
@@ -221,6 +224,7 @@ impl Label for StreamRefusal {
             Self::Followers => "followers",
             Self::FollowersPerClient => "followers_per_client",
             Self::Stopping => "stopping",
+            Self::Behind => "behind",
         }
     }
 }

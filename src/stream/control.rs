@@ -36,6 +36,12 @@ pub fn hub_full(reason: HubFull) -> String {
     format!(": {reason}\nretry: {}\n\n", retry_ms(5_000..20_000))
 }
 
+/// The whole body of a stream that is refused because this node has not got the events before its start position yet. The client
+/// returns with the same position, to this node or to another one.
+pub fn behind() -> String {
+    format!(": this node is behind\nretry: {}\n\n", retry_ms(1_000..3_000))
+}
+
 /// Says that events before `earliest` may be missing.
 pub(super) fn reset(reason: Reset, earliest: EventId) -> String {
     let reason = reason.as_str();

@@ -78,6 +78,20 @@ impl Streams {
         EventId { epoch: self.store.log.epoch(), sequence: self.store.log.head() }
     }
 
+    /// Waits until the log has reached a start position that another node of the cluster has given out. Returns at once without
+    /// a cluster.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when this node cannot know whether the position exists: a stream from it would begin with a `reset`.
+    pub async fn reach(&self, start: StartPosition) -> Result<(), StoreError> {
+        let Store { log, maintenance, .. } = &self.store;
+        if start.is_ahead(log.epoch(), log.head()) {
+            maintenance.catch_up().await?;
+        }
+        Ok(())
+    }
+
     /// Opens a stream. From the moment this returns, the follower misses no event of its client.
     ///
     /// # Errors

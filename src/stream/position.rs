@@ -19,6 +19,11 @@ pub enum StartPosition {
 }
 
 impl StartPosition {
+    /// Whether this is a position of the log that the log has not reached: in a cluster another node may have.
+    pub(super) fn is_ahead(self, epoch: Epoch, head: u64) -> bool {
+        matches!(self, Self::After(id) if id.epoch == epoch && id.sequence > head)
+    }
+
     /// The position in the opening of a stream, with which a client that is cut before its first event resumes. `start` is
     /// the resolved sequence. A position that leads to a `reset` is repeated as it was given: a client that is cut before
     /// the `reset` gets it after the reconnect. One that is not an id cannot be repeated, and the client still has it.

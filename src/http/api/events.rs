@@ -29,7 +29,7 @@ const MAX_COUNTED_EVENTS: usize = 50_000;
 /// gives up for good. Errors are `error` events in the body.
 pub(in crate::http) async fn stream(context: Arc<Context>, request: Request) -> HandlerResult {
     let now = Timestamp::now();
-    let grant = match authorize(&context, &request, now) {
+    let grant = match authorize(&context, &request, now).await {
         Ok(grant) => grant,
         Err(refusal) => {
             context.metrics.stream_refusals.inc(refusal);
@@ -48,6 +48,11 @@ pub(in crate::http) async fn stream(context: Arc<Context>, request: Request) -> 
     };
     if request.method == Method::HEAD {
         return Ok(event_stream(""));
+    }
+    if let Err(error) = context.streams.reach(follow.start).await {
+        tracing::warn!(request_id = %request.id.0, client = %grant.client, %error, "follower rejected: node is behind");
+        context.metrics.stream_refusals.inc(StreamRefusal::Behind);
+        return Ok(event_stream(control::behind()));
     }
     match context.streams.follow(follow) {
         // The client was removed before the follower subscribed: the hub will not end this stream.
@@ -76,12 +81,12 @@ pub(in crate::http) async fn stream(context: Arc<Context>, request: Request) -> 
 }
 
 /// Checks in the order of the contract: a token is present, it is valid, the type is acceptable.
-fn authorize(context: &Context, request: &Request, now: Timestamp) -> Result<Grant, StreamRefusal> {
+async fn authorize(context: &Context, request: &Request, now: Timestamp) -> Result<Grant, StreamRefusal> {
     let header = request.headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
     let rule = context.options.query_token;
     let query = request.query.as_deref().filter(|_| rule != QueryToken::Off);
     let token = find_token(header, query).map_err(|_| StreamRefusal::AuthRequired)?;
-    let checked = context.auth.check(token.token(), now).and_then(|grant| {
+    let checked = context.check_token(token.token(), now).await.and_then(|grant| {
         grant.require(Scope::Events)?;
         token.check_location(&grant, rule)?;
         Ok(grant)

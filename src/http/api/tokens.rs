@@ -20,6 +20,9 @@ const MAX_FORM_BYTES: usize = 16 << 10;
 /// The body of a ticket request. A hundred documents have some 4 KiB.
 const MAX_TICKET_REQUEST_BYTES: usize = 64 << 10;
 
+/// The code for a client that is unknown, or whose secret is wrong.
+const INVALID_CLIENT: &str = "invalid_client";
+
 /// An error of RFC 6749, 5.2.
 struct OauthError {
     code: &'static str,
@@ -38,7 +41,7 @@ impl OauthError {
             error_description: &'static str,
         }
         let status = match self.code {
-            "invalid_client" => StatusCode::UNAUTHORIZED,
+            INVALID_CLIENT => StatusCode::UNAUTHORIZED,
             // Section 5.2 lists errors of the caller only.
             "server_error" => StatusCode::INTERNAL_SERVER_ERROR,
             _ => StatusCode::BAD_REQUEST,
@@ -69,14 +72,14 @@ pub(in crate::http) async fn create_token(context: Arc<Context>, mut request: Re
         Err(OauthError::new("invalid_request", "client_secret belongs into the form, not into the query"))
     } else {
         pairs.extend(query);
-        issue(&context, &request, pairs)
+        issue(&context, &request, pairs).await
     };
     let mut response = issued.unwrap_or_else(OauthError::into_response);
     response.headers_mut().insert("pragma", HeaderValue::from_static("no-cache"));
     Ok(response)
 }
 
-fn issue(context: &Context, request: &Request, pairs: Vec<(String, String)>) -> Result<Response, OauthError> {
+async fn issue(context: &Context, request: &Request, pairs: Vec<(String, String)>) -> Result<Response, OauthError> {
     #[derive(Serialize)]
     struct TokenJson {
         access_token: String,
@@ -96,7 +99,12 @@ fn issue(context: &Context, request: &Request, pairs: Vec<(String, String)>) -> 
         Some(_) => return Err(OauthError::new("unsupported_grant_type", "the only grant_type is client_credentials")),
     }
     let now = Timestamp::now();
-    let client = authenticate(context, request, &parameters, now)?;
+    let client = match authenticate(context, request, &parameters, now) {
+        Err(error) if error.code == INVALID_CLIENT && context.catch_up().await => {
+            authenticate(context, request, &parameters, now)
+        }
+        authenticated => authenticated,
+    }?;
     let scopes = match parameters.get("scope").map(|s| s.trim()).filter(|s| !s.is_empty()) {
         None => Scopes::ALL,
         Some(text) => {
@@ -120,7 +128,7 @@ fn authenticate(
     parameters: &HashMap<String, String>,
     now: Timestamp,
 ) -> Result<ClientRef, OauthError> {
-    let failed = || OauthError::new("invalid_client", "the client id or its secret is wrong or missing");
+    let failed = || OauthError::new(INVALID_CLIENT, "the client id or its secret is wrong or missing");
     let (id, secret) = match (request.header("authorization"), parameters.get("client_secret")) {
         (Some(_), Some(_)) => {
             return Err(OauthError::new("invalid_request", "credentials in the header and in the form: use one"));
@@ -168,7 +176,7 @@ pub(in crate::http) async fn create_ticket(context: Arc<Context>, mut request: R
     let new = NewTicket { ticket: Ticket::new(documents)?, ttl, position: context.streams.head() };
     // Checked again: the token may have expired while the body was read.
     let now = Timestamp::now();
-    let grant = context.require_token(&request, &[Scope::Events], now)?;
+    let grant = context.require_token(&request, &[Scope::Events], now).await?;
     let (token, lifetime) = context.keys.issue_ticket(&grant, &new, now).map_err(|error| {
         tracing::error!(%error, "ticket not signed");
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "no ticket can be signed at present: try again later")

@@ -18,7 +18,10 @@ use crate::vendor::{self, HandshakeResponse, ParsedMessage, WebhookError, Webhoo
 
 /// `GET|POST|OPTIONS /in/{key}`
 pub(in crate::http) async fn receive(context: Arc<Context>, mut request: Request) -> HandlerResult {
-    let Some((client, hook)) = context.ingest.hook(&request.path_parameter) else {
+    let found = context.ingest.hook(&request.path_parameter).await.inspect_err(|_| {
+        context.metrics.event_in("unknown", IngestOutcome::Unavailable);
+    })?;
+    let Some((client, hook)) = found else {
         context.metrics.event_in("unknown", IngestOutcome::NotFound);
         return Err(Problem::not_found("hook"));
     };
