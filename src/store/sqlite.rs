@@ -321,6 +321,9 @@ fn prepare(
     let journal = replication.as_ref().map(|options| options.journal.identity());
     let OpenDatabase { db, file, marker, mark } = open_database(&path, journal, may_leave_cluster)?;
     let sql = |e: rusqlite::Error| OpenError::sql(&path, &e);
+    if replication.is_some() {
+        schema::tune_node(&db).map_err(sql)?;
+    }
     let (identity, counters) = identity::load(&db).map_err(sql)?;
     let clients = load_registry(&db, &path, &*seal)?;
     let leadership = if replication.is_some() { Leadership::Follower } else { Leadership::Alone };
