@@ -39,6 +39,8 @@ struct SharedSecrets {
 /// Writes the record of a cluster that this node founds.
 pub(super) async fn publish(cluster: &Cluster) -> anyhow::Result<()> {
     cluster.directory.keys()?;
+    // Made now, so that all nodes have the same. A configured token takes precedence on the node that has it.
+    cluster.directory.admin_token(None)?;
     let seal_key = files::read(&cluster.directory.file("seal.key"))?.context("the sealing key is missing")?;
     let secrets = SharedSecrets {
         seal_key: BASE64.encode(&seal_key),
