@@ -187,14 +187,14 @@ impl NodeParts {
             rest.spawn(run_named(name, report(name, task)));
         }
         let (mut leads, handle) = (self.node.leadership(), self.leadership);
-        let is_leader = leads.clone();
+        let (is_leader, stop) = (leads.clone(), stop_rest.clone());
         rest.spawn(run_named("leadership", async move {
             loop {
                 let revision = *leads.borrow_and_update();
                 handle.set(revision).await;
                 if leads.changed().await.is_err() {
                     // The coordination has ended: this node stops.
-                    std::future::pending::<()>().await;
+                    return stop.cancelled().await;
                 }
             }
         }));

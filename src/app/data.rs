@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::auth::{AdminToken, KeyError, Keys, RotationStart, Sealer, files};
 use crate::domain::{Secret, Timestamp};
+use crate::store::sqlite::snapshot::{self, DatabaseState};
 use crate::store::sqlite::{self, DatabaseLock, OpenError, ResealReport, SqliteOptions, SqliteStore};
 use crate::store::{Seal, Store};
 
@@ -172,6 +173,10 @@ impl DataDirectory {
                 self.path.display()
             ),
         };
+        // Before the key changes: a node with another key than its cluster's would not start.
+        if let Some(DatabaseState { journal: Some(_), .. }) = snapshot::describe(&self.database())? {
+            return Err(OpenError::Member(self.database()).into());
+        }
         let (sealer, start) = Sealer::begin_rotation(&self.seal_key())?;
         let sealed = sqlite::reseal(&lock, &StoreSeal(sealer))?;
         Sealer::finish_rotation(&self.seal_key())?;

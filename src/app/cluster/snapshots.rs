@@ -1,5 +1,5 @@
 //! Snapshots of the database: the leader makes one when the journal has grown, keeps the last two, and trims the journal behind
-//! the older one. A new node begins with the latest.
+//! the older one, or behind the latest one if the journal is nearly full. A new node begins with the latest.
 
 use std::fs::{self, File};
 use std::io;
@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::Context;
 
 use super::Cluster;
+use crate::journal::jetstream::JournalHealth;
 use crate::journal::{Journal, SnapshotInfo};
 use crate::store::sqlite::DatabaseLock;
 use crate::store::sqlite::snapshot::{self, DatabaseCopy};
@@ -40,18 +41,23 @@ pub(super) async fn run(cluster: &Cluster, leads: impl Fn() -> bool) {
 async fn keep(cluster: &Cluster) -> anyhow::Result<()> {
     let snapshots = cluster.journal.snapshots().await?;
     let latest = snapshots.first().map_or(0, |info| info.position);
-    let range = cluster.journal.range().await?;
-    if snapshots.is_empty() || range.end >= latest + ENTRIES_PER_SNAPSHOT {
+    let JournalHealth { range, bytes, max_bytes, .. } = cluster.journal.health().await?;
+    // Large entries fill the journal before they are many.
+    let quarters = u64::try_from(max_bytes).ok().filter(|max| *max > 0).map_or(0, |max| bytes.saturating_mul(4) / max);
+    let is_due = range.end >= latest + ENTRIES_PER_SNAPSHOT || (quarters >= 1 && range.end > latest);
+    if snapshots.is_empty() || is_due {
         make(cluster).await?;
     }
     let kept = cluster.journal.snapshots().await?;
     for old in kept.iter().skip(2) {
         cluster.journal.remove_snapshot(old.clone()).await?;
     }
-    if let Some(older) = kept.get(1)
-        && older.position >= range.first
+    // Never behind a snapshot of this round: a node that is a little behind would have to begin with it.
+    let trimmed = if quarters >= 3 { snapshots.first() } else { kept.get(1) };
+    if let Some(trimmed) = trimmed
+        && trimmed.position >= range.first
     {
-        cluster.journal.trim(older.position + 1).await?;
+        cluster.journal.trim(trimmed.position + 1).await?;
     }
     Ok(())
 }

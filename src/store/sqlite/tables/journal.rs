@@ -32,8 +32,8 @@ pub(crate) struct ProposalKey {
 /// The journal that the database belongs to; `None` without a cluster.
 pub(crate) fn load(db: &Connection) -> rusqlite::Result<Option<JournalMark>> {
     db.query_row("SELECT journal, position, fence FROM journal", [], |row| {
-        let [journal, position, fence] = [row.get(0)?, row.get(1)?, row.get(2)?].map(columns::unsigned);
-        Ok(JournalMark { journal, position, fence })
+        let [position, fence] = [row.get(1)?, row.get(2)?].map(columns::unsigned);
+        Ok(JournalMark { journal: id_from_column(row.get(0)?), position, fence })
     })
     .optional()
 }
@@ -42,9 +42,18 @@ pub(crate) fn load(db: &Connection) -> rusqlite::Result<Option<JournalMark>> {
 pub(crate) fn attach(db: &Connection, mark: JournalMark) -> rusqlite::Result<()> {
     db.execute(
         "INSERT OR REPLACE INTO journal (id, journal, position, fence) VALUES (1, ?1, ?2, ?3)",
-        [mark.journal, mark.position, mark.fence].map(columns::signed),
+        [id_to_column(mark.journal), columns::signed(mark.position), columns::signed(mark.fence)],
     )?;
     Ok(())
+}
+
+/// An id has all 64 bits at random, so it is stored as the signed number of the same bits.
+fn id_to_column(id: u64) -> i64 {
+    i64::from_ne_bytes(id.to_ne_bytes())
+}
+
+fn id_from_column(number: i64) -> u64 {
+    u64::from_ne_bytes(number.to_ne_bytes())
 }
 
 /// The number in a database that has left its cluster: it belongs to no journal, and must not join one that it has belonged to.
@@ -94,4 +103,21 @@ pub(crate) fn save(db: &Connection, mark: JournalMark) -> rusqlite::Result<()> {
     db.prepare_cached("UPDATE journal SET position = ?1, fence = ?2")?
         .execute(params![columns::signed(mark.position), columns::signed(mark.fence)])?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::schema;
+    use super::*;
+
+    #[test]
+    fn journal_id_of_64_bits_survives_a_round_trip() {
+        let db = Connection::open_in_memory().unwrap();
+        db.execute_batch(schema::JOURNAL).unwrap();
+        for journal in [1, u64::MAX / 2 + 7, u64::MAX] {
+            let mark = JournalMark { journal, position: 3, fence: 5 };
+            attach(&db, mark).unwrap();
+            assert_eq!(load(&db).unwrap(), Some(mark));
+        }
+    }
 }
