@@ -181,9 +181,9 @@ impl NodeParts {
         for (name, task) in self.tasks {
             rest.spawn(run_named(name, report(name, task)));
         }
-        let (mut leads, handle) = (self.node.leadership(), self.leadership);
+        let (mut leads, handle, stop) = (self.node.leadership(), self.leadership, stop_rest.clone());
         let is_leader = leads.clone();
-        rest.spawn(run_named("leadership", async move {
+        let leading = async move {
             loop {
                 let revision = *leads.borrow_and_update();
                 handle.set(revision).await;
@@ -191,6 +191,12 @@ impl NodeParts {
                     // The coordination has ended: this node stops.
                     std::future::pending::<()>().await;
                 }
+            }
+        };
+        rest.spawn(run_named("leadership", async move {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = leading => {}
             }
         }));
         let (cluster, stop) = (self.cluster.clone(), stop_rest.clone());
