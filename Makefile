@@ -3,7 +3,7 @@
 # skips these tests with a visible line where it cannot.
 
 .DEFAULT_GOAL := help
-.PHONY: help run cluster check test mutants bench bundle toolchain
+.PHONY: help run cluster check test chaos mutants bench bundle toolchain
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 BENCH_TARGET := $(TARGET)/bench
@@ -37,6 +37,11 @@ test: toolchain ## everything that must hold; installs what it needs (tests/setu
 	cargo test --locked --manifest-path tools/bench/Cargo.toml --target-dir $(BENCH_TARGET)
 	tests/setup/with-tools.sh tests/javascript/check.sh
 	tests/setup/with-tools.sh cargo test --locked
+
+# The seed is printed. SEED=number repeats its choices, SECONDS=number changes the length.
+chaos: ## random faults of the nodes and brokers of a cluster under load (half an hour)
+	DOCRELAY_CHAOS_SECONDS=$(or $(SECONDS),1800) $(if $(SEED),DOCRELAY_CHAOS_SEED=$(SEED)) \
+		tests/setup/with-tools.sh cargo test --locked --test cluster random_faults -- --nocapture
 
 # ONLY=7,12 selects rules. MUTANTS=directory keeps what was built for the next run. Needs Python 3.11.
 mutants: ## break each rule of tests/rules/rules.toml once, and expect its test to fail (half an hour)

@@ -59,7 +59,11 @@ pub async fn serve(config: Config, metrics: Metrics, on_listening: OnListening<'
     let directory = DataDirectory::create(&config.data)?;
     let cluster = match &config.cluster {
         Some(options) => {
-            Some(Cluster::join(options, &directory, || parts::founding_options(&config, &directory)).await?)
+            let founding_options = || parts::founding_options(&config, &directory);
+            tokio::select! {
+                signal = signals.next() => bail!("{signal} received before this node had joined the cluster"),
+                joined = Cluster::join(options, &directory, founding_options) => Some(joined?),
+            }
         }
         None => None,
     };

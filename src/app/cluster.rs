@@ -12,6 +12,7 @@ use anyhow::Context;
 use futures::future::BoxFuture;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::data::{DataDirectory, LockOutcome, StoreSeal};
@@ -22,14 +23,19 @@ use crate::cluster::{ClusterNode, LocalStore, NodeId, NodeOptions, Timing};
 use crate::config::ClusterConfig;
 use crate::delivery::QueueOwnership;
 use crate::http::ClusterView;
-use crate::journal::Journal;
-use crate::journal::jetstream::{JetStream, JetStreamOptions};
+use crate::journal::jetstream::{Connected, JetStream, JetStreamOptions};
+use crate::journal::{Journal, JournalError};
 use crate::store::sqlite::replication::{LeadershipHandle, ReplicatedStore, ReplicationOptions, ReplicationTask};
 use crate::store::sqlite::{OpenError, SqliteOptions, SqliteStore};
 use crate::store::{Maintenance, Store, StoreError};
 
 /// How long to wait for the broker's state.
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How long a starting node waits for a broker that is reached but cannot serve it yet.
+const JOIN_TIMEOUT: Duration = Duration::from_secs(30);
+
+const JOIN_INTERVAL: Duration = Duration::from_millis(500);
 
 /// How often a starting node asks whether it has caught up.
 const CATCH_UP_INTERVAL: Duration = Duration::from_millis(100);
@@ -66,9 +72,33 @@ impl Cluster {
         })
         .await
         .context("cannot join the cluster")?;
+        // A broker that has just started has no leader yet, or not all of its servers.
+        let deadline = Instant::now() + JOIN_TIMEOUT;
+        loop {
+            let error = match Self::enter(&broker, &key, directory, &options).await {
+                Ok(cluster) => return Ok(cluster),
+                Err(error) => error,
+            };
+            let is_temporary =
+                matches!(error.downcast_ref(), Some(JournalError::Unavailable(_) | JournalError::Unknown(_)));
+            if !is_temporary || Instant::now() >= deadline {
+                return Err(error);
+            }
+            tracing::warn!(error = format!("{error:#}"), "cannot join the cluster yet; retrying");
+            sleep(JOIN_INTERVAL).await;
+        }
+    }
+
+    /// Joins or founds the cluster over a connection. May be repeated after an error.
+    async fn enter(
+        broker: &Connected,
+        key: &Sealer,
+        directory: &DataDirectory,
+        options: &impl Fn() -> anyhow::Result<SqliteOptions>,
+    ) -> anyhow::Result<Self> {
         let journal = match broker.find().await.context("cannot join the cluster")? {
             Some(journal) => journal,
-            None => match join::found(&broker, &key, directory, &options).await? {
+            None => match join::found(broker, key, directory, options).await? {
                 Some(journal) => journal,
                 // Another node was faster.
                 None => broker
@@ -77,7 +107,7 @@ impl Cluster {
                     .context("the journal was deleted while this node was joining: start it again")?,
             },
         };
-        let cluster = Self { journal, key, directory: directory.clone() };
+        let cluster = Self { journal, key: key.clone(), directory: directory.clone() };
         join::restore(&cluster).await?;
         secrets::fetch(&cluster).await?;
         Ok(cluster)
@@ -189,13 +219,19 @@ impl NodeParts {
         let (mut leads, handle) = (self.node.leadership(), self.leadership);
         let (is_leader, stop) = (leads.clone(), stop_rest.clone());
         rest.spawn(run_named("leadership", async move {
-            loop {
-                let revision = *leads.borrow_and_update();
-                handle.set(revision).await;
-                if leads.changed().await.is_err() {
-                    // The coordination has ended: this node stops.
-                    return stop.cancelled().await;
+            let leading = async {
+                loop {
+                    let revision = *leads.borrow_and_update();
+                    handle.set(revision).await;
+                    if leads.changed().await.is_err() {
+                        // The coordination has ended: this node stops.
+                        return std::future::pending::<()>().await;
+                    }
                 }
+            };
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = leading => {}
             }
         }));
         let (cluster, stop) = (self.cluster.clone(), stop_rest.clone());
@@ -238,7 +274,7 @@ pub(super) async fn catch_up(store: &Store) -> anyhow::Result<()> {
                     tracing::info!(reason, "node catches up with the cluster before it listens");
                     is_logged = true;
                 }
-                tokio::time::sleep(CATCH_UP_INTERVAL).await;
+                sleep(CATCH_UP_INTERVAL).await;
             }
             Err(error) => return Err(error.into()),
         }

@@ -173,7 +173,7 @@ impl Brokers {
 }
 
 /// A port that stays free while a server is down: the system takes the ports of outgoing connections from a higher range.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     static USED: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
     std::iter::repeat_with(|| fastrand::u16(20_000..32_000))
         .find(|port| {

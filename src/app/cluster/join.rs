@@ -85,7 +85,10 @@ pub(super) async fn restore(cluster: &Cluster) -> anyhow::Result<()> {
         }
         // The founder was killed before it opened the database as a node.
         Some(DatabaseState { journal: None, epoch }) if epoch == identity.epoch => return Ok(()),
-        Some(_) => return Err(OpenError::OtherJournal(database).into()),
+        Some(DatabaseState { journal, epoch }) => {
+            tracing::warn!(?journal, epoch, expected = ?identity, "database does not belong to the cluster's journal");
+            return Err(OpenError::OtherJournal(database).into());
+        }
     }
     let deadline = Instant::now() + SNAPSHOT_TIMEOUT;
     let info = loop {

@@ -41,15 +41,19 @@ impl Coordinator {
     /// Renews the lease of leadership, or takes it if it is free.
     pub(super) fn tend_leadership(&mut self, now: Instant) {
         let key = RecordValue::Leader(None).key();
-        if !self.writes.may_begin(&key, now) || !self.lease.is_valid(&self.options.timing, now) {
+        if !self.writes.may_begin(&key, now) {
             return;
         }
         let expected = self.leader.revision.max(self.leader_lease.revision);
         let is_own = self.leader.value.as_ref().is_some_and(|leader| self.is_own(leader));
         if self.is_leaving {
+            // Also without a lease, which a node that leaves does not renew: it would wait for the record in vain.
             if is_own {
                 self.write(RecordValue::Leader(None), expected, 0);
             }
+            return;
+        }
+        if !self.lease.is_valid(&self.options.timing, now) {
             return;
         }
         let is_free = self.leader.value.is_none() || self.leader.is_stale(&self.options.timing, self.valid_since, now);

@@ -75,7 +75,7 @@ impl Connected {
             return Err(JournalError::Conflict);
         }
         let random = |error| JournalError::Unavailable(format!("no random number for the journal's id: {error}"));
-        let identity = JournalIdentity { epoch, id: getrandom::u64().map_err(random)? };
+        let identity = JournalIdentity { epoch, id: journal_id(getrandom::u64().map_err(random)?) };
         let made = self.create_all(identity).await;
         if matches!(made, Err(JournalError::Conflict | JournalError::Unavailable(_))) {
             self.remove_buckets(identity).await;
@@ -139,6 +139,11 @@ impl Connected {
     }
 }
 
+/// An id that a database can store: it has signed integers, and 0 stands for no journal.
+fn journal_id(random: u64) -> u64 {
+    (random >> 1).max(1)
+}
+
 /// The broker's own error below those of the client, if there is one.
 fn broker_error(error: &(dyn std::error::Error + 'static)) -> JournalError {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
@@ -153,4 +158,16 @@ fn broker_error(error: &(dyn std::error::Error + 'static)) -> JournalError {
         cause = inner.source();
     }
     JournalError::Unavailable(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn restarted_node_recognises_journal_with_high_random_id() {
+        for random in [0, 1, 1 << 63, u64::MAX] {
+            assert!((1..=i64::MAX.unsigned_abs()).contains(&journal_id(random)), "{random}");
+        }
+    }
 }

@@ -1,0 +1,218 @@
+//! A load over all nodes of a cluster: publishers that repeat until they are answered, followers that move from node to node
+//! with `Last-Event-ID`, and an endpoint of deliveries.
+
+use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::harness::attempt::{Stream, try_send};
+use crate::harness::client::TestClient;
+use crate::harness::cluster::{document, webhook};
+use crate::harness::receiver::{Receiver, Reply};
+use crate::harness::request::Request;
+use crate::harness::sse::Block;
+use crate::harness::{TestCluster, delay, spawn_thread, wait_until};
+use crate::history::{Acknowledged, History, Seen};
+
+/// How long one attempt to post waits: longer than a node takes to give up.
+const POST_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// How long an attempt to open a stream waits. A halted node does not answer.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How long publishers repeat, followers read on, and deliveries may arrive after the last fault.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(90);
+
+/// The size of a load.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LoadOptions {
+    pub(crate) publishers: usize,
+    pub(crate) followers: usize,
+    /// Longest pause of a publisher between two events.
+    pub(crate) pause: Duration,
+    pub(crate) seed: u64,
+}
+
+/// A running load.
+pub(crate) struct Load {
+    shared: Arc<Shared>,
+    publishers: Vec<JoinHandle<(Vec<Acknowledged>, Option<String>)>>,
+    followers: Vec<JoinHandle<Vec<Seen>>>,
+    _receiver: Receiver,
+}
+
+struct Shared {
+    addresses: Mutex<Vec<SocketAddr>>,
+    hook: String,
+    token: String,
+    pause: Duration,
+    acknowledged: AtomicUsize,
+    is_ending: AtomicBool,
+    /// Set when the last publisher has ended: the documents that every follower must receive.
+    expected: OnceLock<HashSet<String>>,
+    delivered: Arc<Mutex<HashSet<String>>>,
+}
+
+impl Load {
+    /// Creates a client with a hook and a notification on node 0, and begins.
+    #[track_caller]
+    pub(crate) fn start(cluster: &TestCluster, options: LoadOptions) -> Self {
+        let delivered: Arc<Mutex<HashSet<String>>> = Arc::default();
+        let arrived = delivered.clone();
+        let receiver = Receiver::start(move |received, _| {
+            let id = received.json()["documentId"].as_str().map(str::to_owned);
+            arrived.lock().expect("a set").extend(id);
+            Reply::status(200)
+        });
+        let client = TestClient::new(&cluster.nodes[0], "load");
+        client.add_default_notification("gini", &receiver.url("/"));
+        let hook = client.add_unverified_hook("gini");
+        cluster.wait_until_caught_up();
+        let shared = Arc::new(Shared {
+            addresses: Mutex::new(cluster.addresses()),
+            hook: hook.path,
+            token: client.token.clone(),
+            pause: options.pause,
+            acknowledged: AtomicUsize::new(0),
+            is_ending: AtomicBool::new(false),
+            expected: OnceLock::new(),
+            delivered,
+        });
+        let random = |number: usize| fastrand::Rng::with_seed(options.seed ^ (number as u64).wrapping_mul(0x9e37_79b9));
+        let publisher = |number: usize| {
+            let (shared, random) = (shared.clone(), random(number));
+            spawn_thread("publisher", move || publish(&shared, number, random))
+        };
+        let follower = |number: usize| {
+            let (shared, random) = (shared.clone(), random(1000 + number));
+            spawn_thread("follower", move || follow(&shared, number, random))
+        };
+        Self {
+            publishers: (0..options.publishers).map(publisher).collect(),
+            followers: (0..options.followers).map(follower).collect(),
+            shared: shared.clone(),
+            _receiver: receiver,
+        }
+    }
+
+    /// Publishers and followers use this node from now on, too.
+    pub(crate) fn add_node(&self, address: SocketAddr) {
+        self.shared.addresses.lock().expect("addresses").push(address);
+    }
+
+    /// Waits until this many more events have been acknowledged.
+    #[track_caller]
+    pub(crate) fn wait_for_acknowledged(&self, count: usize) {
+        let target = self.shared.acknowledged.load(Ordering::Relaxed) + count;
+        wait_until("events are acknowledged", || self.shared.acknowledged.load(Ordering::Relaxed) >= target);
+    }
+
+    /// Ends the publishers and waits for followers and deliveries. All nodes must run.
+    pub(crate) fn finish(self) -> History {
+        self.shared.is_ending.store(true, Ordering::Relaxed);
+        let mut history = History::default();
+        for publisher in self.publishers {
+            let (acknowledged, unanswered) = publisher.join().expect("a publisher");
+            history.acknowledged.extend(acknowledged);
+            history.unanswered.extend(unanswered);
+        }
+        let expected: HashSet<String> = history.acknowledged.iter().map(|event| event.document.clone()).collect();
+        self.shared.expected.set(expected.clone()).expect("set once");
+        history.followers = self.followers.into_iter().map(|follower| follower.join().expect("a follower")).collect();
+        let deadline = Instant::now() + SETTLE_TIMEOUT;
+        while !expected.is_subset(&self.shared.delivered.lock().expect("a set")) && Instant::now() < deadline {
+            delay(Duration::from_millis(50));
+        }
+        history.delivered = self.shared.delivered.lock().expect("a set").clone();
+        history
+    }
+
+    /// Ends the load. Nothing was lost, repeated or out of order.
+    #[track_caller]
+    pub(crate) fn assert_complete(self) -> usize {
+        let history = self.finish();
+        let violations = history.violations();
+        let shown = &violations[..violations.len().min(20)];
+        assert!(violations.is_empty(), "{} violations: {shown:#?}", violations.len());
+        history.acknowledged.len()
+    }
+}
+
+impl Shared {
+    fn choose(&self, random: &mut fastrand::Rng) -> (usize, SocketAddr) {
+        let addresses = self.addresses.lock().expect("addresses");
+        let node = random.usize(..addresses.len());
+        (node, addresses[node])
+    }
+}
+
+/// Posts one event after the other, each until it is acknowledged. Returns the document without an answer, too.
+fn publish(shared: &Shared, number: usize, mut random: fastrand::Rng) -> (Vec<Acknowledged>, Option<String>) {
+    let mut acknowledged: Vec<Acknowledged> = Vec::new();
+    while !shared.is_ending.load(Ordering::Relaxed) {
+        let id = document(number + 1, acknowledged.len());
+        let request = webhook(&shared.hook, &id);
+        let deadline = Instant::now() + SETTLE_TIMEOUT;
+        let event_id = loop {
+            let (_, address) = shared.choose(&mut random);
+            let response = try_send(address, &request, POST_TIMEOUT);
+            match response.as_ref().map(|response| response.status) {
+                Some(200) => break response.expect("a response").header("docrelay-event-id").map(str::to_owned),
+                Some(503) | None => {}
+                Some(_) => panic!("{response:?}"),
+            }
+            if Instant::now() >= deadline {
+                return (acknowledged, Some(id));
+            }
+            delay(Duration::from_millis(random.u64(20..200)));
+        };
+        let event_id = event_id.expect("the event id");
+        acknowledged.push(Acknowledged { publisher: number, document: id, event_id });
+        shared.acknowledged.fetch_add(1, Ordering::Relaxed);
+        delay(shared.pause.mul_f64(random.f64()));
+    }
+    (acknowledged, None)
+}
+
+/// Follows from the earliest event on, on one node after the other, until all expected documents have arrived.
+fn follow(shared: &Shared, number: usize, mut random: fastrand::Rng) -> Vec<Seen> {
+    let (mut seen, mut documents, mut position) = (Vec::new(), HashSet::new(), "earliest".to_owned());
+    let mut deadline = None;
+    loop {
+        let (node, address) = shared.choose(&mut random);
+        let request = Request::get("/events/client").bearer(&shared.token).header("Last-Event-ID", &position);
+        let leave_at = Instant::now() + Duration::from_millis(random.u64(200..3_000));
+        let mut stream = Stream::try_open(address, &request, OPEN_TIMEOUT);
+        while let Some(blocks) = stream.as_mut().and_then(|stream| stream.next(Duration::from_millis(100))) {
+            for block in blocks {
+                position = block.id.clone().unwrap_or(position);
+                if let Some(event) = event(block, node) {
+                    documents.insert(event.document.clone());
+                    seen.push(event);
+                }
+            }
+            if Instant::now() >= leave_at {
+                break;
+            }
+        }
+        if let Some(expected) = shared.expected.get() {
+            let deadline = *deadline.get_or_insert_with(|| Instant::now() + SETTLE_TIMEOUT);
+            if expected.is_subset(&documents) || Instant::now() >= deadline {
+                return seen;
+            }
+        }
+        delay(Duration::from_millis(random.u64(5..50) + number as u64));
+    }
+}
+
+fn event(block: Block, node: usize) -> Option<Seen> {
+    let (name, data) = (block.event.unwrap_or_else(|| "message".to_owned()), block.data?);
+    let json: Value = serde_json::from_str(&data).unwrap_or_default();
+    let document = json["documentId"].as_str().map_or(data, str::to_owned);
+    Some(Seen { name, event_id: block.id.unwrap_or_default(), document, node })
+}

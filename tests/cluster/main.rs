@@ -1,0 +1,21 @@
+//! Relays as nodes of a cluster, from outside: real brokers, real processes, sockets. No test uses the relay's code.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a failure around a test fails that test; standard error shows seeds and skipped tests"
+)]
+
+mod broker_loss;
+mod chaos;
+#[allow(dead_code, reason = "shared with the relay's tests, which use more of it")]
+mod harness;
+mod history;
+mod joining;
+mod load;
+mod moving;
+mod node_loss;
+mod refusals;
+mod sharing;
