@@ -147,23 +147,25 @@ pub struct ClusterConfig {
     pub ca: Option<PathBuf>,
 }
 
+/// Every key is checked, also without a cluster.
 fn cluster(sources: &Sources) -> Result<Option<ClusterConfig>, ConfigError> {
-    let servers = sources.get("cluster", value::nats_servers)?;
-    if servers.is_empty() {
-        return Ok(None);
-    }
     let key_file = sources.optional("cluster_key_file", value::file)?;
-    let expected = "the path of a file in a cluster; docrelay cluster key prints a key for it";
-    sources.require("cluster_key_file", key_file.is_some(), expected)?;
-    Ok(Some(ClusterConfig {
-        servers,
+    let has_key = key_file.is_some();
+    let cluster = ClusterConfig {
+        servers: sources.get("cluster", value::nats_servers)?,
         name: sources.get("cluster_name", value::cluster_name)?,
         key_file: key_file.unwrap_or_default(),
         replicas: sources.get("cluster_replicas", value::count)?,
         journal_bytes: sources.get("cluster_journal_bytes", value::size)?,
         credentials: sources.optional("cluster_credentials", value::file)?,
         ca: sources.optional("cluster_ca", value::file)?,
-    }))
+    };
+    if cluster.servers.is_empty() {
+        return Ok(None);
+    }
+    let expected = "the path of a file in a cluster; docrelay cluster key prints a key for it";
+    sources.require("cluster_key_file", has_key, expected)?;
+    Ok(Some(cluster))
 }
 
 impl Config {
