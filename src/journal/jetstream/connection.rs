@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_nats::connection::State;
 use async_nats::jetstream::response::Response;
-use async_nats::jetstream::stream::{ClusterInfo, Info};
+use async_nats::jetstream::stream::{ClusterInfo, Info, PeerInfo};
 use async_nats::jetstream::{self, Context, ErrorCode};
 use async_nats::{Client, ConnectError, ConnectErrorKind, ConnectOptions, Event};
 use tokio::sync::watch;
@@ -203,7 +203,7 @@ impl StreamState {
     /// acknowledged entries that it does not know.
     pub(super) fn quorum(self) -> Result<Self, JournalError> {
         match &self.info.cluster {
-            Some(cluster) if !has_quorum(cluster) => {
+            Some(cluster) if !has_quorum(cluster, self.info.config.num_replicas) => {
                 Err(JournalError::Unavailable("the leader of the journal does not reach a majority of replicas".into()))
             }
             _ => Ok(self),
@@ -211,9 +211,13 @@ impl StreamState {
     }
 }
 
-fn has_quorum(cluster: &ClusterInfo) -> bool {
-    let reached = cluster.replicas.iter().filter(|peer| !peer.offline && peer.active < REPLICA_SILENCE).count();
-    (reached + 1) * 2 > cluster.replicas.len() + 1
+/// `replicas` by the configuration: a server that has lost its cluster may list none.
+fn has_quorum(cluster: &ClusterInfo, replicas: usize) -> bool {
+    // A peer that the leader has never heard from is `active` for no time, and not current.
+    let is_reached =
+        |peer: &&PeerInfo| !peer.offline && peer.active < REPLICA_SILENCE && (peer.current || !peer.active.is_zero());
+    let reached = cluster.replicas.iter().filter(is_reached).count();
+    (reached + 1) * 2 > replicas.max(cluster.replicas.len() + 1)
 }
 
 /// What distinguishes a journal, in the form in which its stream stores it.
@@ -263,11 +267,12 @@ mod tests {
             });
             serde_json::from_value::<ClusterInfo>(serde_json::json!({ "replicas": peers.collect::<Vec<_>>() })).unwrap()
         };
-        assert!(has_quorum(&cluster(&[])));
-        assert!(has_quorum(&cluster(&[0, 60])));
-        assert!(!has_quorum(&cluster(&[60, 60])));
-        assert!(has_quorum(&cluster(&[0, 1, 60, 60])));
-        assert!(!has_quorum(&cluster(&[0, 60, 60, 60])));
+        assert!(has_quorum(&cluster(&[]), 1));
+        assert!(!has_quorum(&cluster(&[]), 3), "the peers are not known");
+        assert!(has_quorum(&cluster(&[0, 60]), 3));
+        assert!(!has_quorum(&cluster(&[60, 60]), 3));
+        assert!(has_quorum(&cluster(&[0, 1, 60, 60]), 5));
+        assert!(!has_quorum(&cluster(&[0, 60, 60, 60]), 5));
     }
 
     #[test]

@@ -127,15 +127,7 @@ pub(super) fn start(
     let codec = Codec { seal: options.seal, journal: options.journal.identity().id };
     let entries = feed::run(options.journal.clone(), codec.clone(), position, writer.clone());
     let catch_up = CatchUp::new(options.journal.clone(), applied_until.clone());
-    let proposals = Proposer {
-        journal: options.journal,
-        codec,
-        proposer,
-        pending: pending.clone(),
-        writer,
-        catch_up: catch_up.clone(),
-        retention,
-    };
+    let proposals = Proposer { journal: options.journal, codec, proposer, pending: pending.clone(), writer, retention };
     Ok(Replication {
         queue,
         writer: WriterReplication { pending, proposer, slices, applied },

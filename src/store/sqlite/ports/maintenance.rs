@@ -1,16 +1,30 @@
 //! The port of maintenance. Closing stops the readers and then the writer.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use futures::future::BoxFuture;
+use tokio::time::timeout;
 
 use crate::domain::Timestamp;
 use crate::store::sqlite::SqliteStore;
 use crate::store::sqlite::writer::command::{BatchCommand, BatchItem, CommandReply, WriterCommand};
-use crate::store::{Maintenance, StoreFuture};
+use crate::store::{Maintenance, StoreError, StoreFuture};
+
+/// How long a node waits for the broker's answer, and for its own writer, before it is not ready.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(4);
 
 impl Maintenance for SqliteStore {
     fn probe(&self) -> StoreFuture<'_, ()> {
+        if let Some(catch_up) = &self.catch_up {
+            return Box::pin(async move {
+                if self.control.is_closed() {
+                    return Err(StoreError::Stopped);
+                }
+                let behind = |_| StoreError::Unavailable("the broker has not answered".to_owned());
+                timeout(PROBE_TIMEOUT, catch_up.run()).await.map_err(behind)?.map(drop)
+            });
+        }
         let command = BatchCommand::Probe;
         Box::pin(self.request(|reply| WriterCommand::Batch(BatchItem { command, reply: CommandReply::Done(reply) })))
     }

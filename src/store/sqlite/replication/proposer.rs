@@ -10,12 +10,11 @@ use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use tokio::sync::mpsc;
 
-use super::catch_up::CatchUp;
 use crate::journal::{Journal, JournalError, MAX_PAYLOAD_BYTES};
 use crate::store::sqlite::tables::journal::ProposalKey;
 use crate::store::sqlite::writer::command::entry::{Codec, Entry, EntryBody, SliceEntry};
 use crate::store::sqlite::writer::command::pending::{Pending, Waiting};
-use crate::store::sqlite::writer::command::{BatchCommand, BatchItem, CommandOutput, CommandReply, WriterCommand};
+use crate::store::sqlite::writer::command::{BatchCommand, BatchItem, CommandReply, WriterCommand};
 use crate::store::{Retention, StoreError};
 
 /// Entries that are published and not yet acknowledged. While there are so many, commands collect and share the next entry.
@@ -38,7 +37,6 @@ pub(super) struct Proposer {
     pub(super) proposer: i64,
     pub(super) pending: Arc<Pending>,
     pub(super) writer: mpsc::Sender<WriterCommand>,
-    pub(super) catch_up: CatchUp,
     /// The bounds of rejects.
     pub(super) retention: Retention,
 }
@@ -57,7 +55,6 @@ impl Proposer {
         mut slices: mpsc::Receiver<Box<SliceEntry>>,
     ) -> Result<(), JournalError> {
         let mut in_flight: FuturesUnordered<BoxFuture<'static, Published>> = FuturesUnordered::new();
-        let mut probes: FuturesUnordered<BoxFuture<'static, ()>> = FuturesUnordered::new();
         let mut commands = Vec::with_capacity(MAX_COMMANDS);
         let mut counter = 0;
         loop {
@@ -66,7 +63,6 @@ impl Proposer {
                 Some(published) = in_flight.next() => if let Some((counter, error)) = published {
                     self.give_up(counter, &error).await;
                 },
-                Some(()) = probes.next() => {}
                 // Nothing is proposed for a store that is closed; dropping the commands replies `Stopped`.
                 () = self.writer.closed() => return Ok(()),
                 Some(slice) = slices.recv(), if may_propose => {
@@ -80,9 +76,6 @@ impl Proposer {
                     let mut batch = Batch::default();
                     for command in commands.drain(..) {
                         match command {
-                            WriterCommand::Batch(BatchItem { command: BatchCommand::Probe, reply }) => {
-                                probes.push(self.probe(reply));
-                            }
                             WriterCommand::Batch(item) => {
                                 if batch.bytes + item.command.weight() > MAX_BYTES {
                                     in_flight.extend(self.propose_batch(&mut counter, &mut batch).await);
@@ -153,12 +146,6 @@ impl Proposer {
             // The writer is gone only when the store is closed.
             self.writer.send(WriterCommand::SliceRefused(error.clone())).await.ok();
         }
-    }
-
-    /// Checks that the broker answers and that this node keeps up with the journal.
-    fn probe(&self, reply: CommandReply) -> BoxFuture<'static, ()> {
-        let catch_up = self.catch_up.clone();
-        Box::pin(async move { reply.send(catch_up.run().await.map(|_| CommandOutput::Done)) })
     }
 }
 
