@@ -28,8 +28,8 @@ pub enum JournalError {
     /// No answer in time: the broker may have done it.
     #[error("the broker has not answered: {0}")]
     Unknown(String),
-    /// The journal was deleted, or made anew: what it holds does not belong to this node's database.
-    #[error("the journal was deleted or made anew")]
+    /// The journal was deleted, or re-created: what it holds does not belong to this node's database.
+    #[error("the journal was deleted or re-created")]
     Replaced,
     /// Entries after the requested position were trimmed; the first one that is left has this position.
     #[error("the journal begins at position {0}")]
@@ -47,7 +47,7 @@ pub enum JournalError {
 pub struct JournalIdentity {
     /// The epoch of the log whose databases are made from this journal.
     pub epoch: u64,
-    /// Random; another one after the journal was made anew.
+    /// Random; another one after the journal was re-created.
     pub id: u64,
 }
 
@@ -78,8 +78,6 @@ pub struct SnapshotInfo {
     pub digest: String,
     /// Bytes of the file.
     pub bytes: u64,
-    /// Sealed secrets that a node needs to use it, for the reader to open.
-    pub sealed: Vec<u8>,
 }
 
 /// A record and its revision.

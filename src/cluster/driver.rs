@@ -63,7 +63,7 @@ impl ClusterNode {
     /// future is dropped instead, the other nodes wait for the end of the lease.
     ///
     /// # Errors
-    /// `Replaced`: the journal was deleted or made anew. This node then owns nothing and does not lead.
+    /// `Replaced`: the journal was deleted or re-created. This node then owns nothing and does not lead.
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), JournalError> {
         let result = self.take_part(&stop).await;
         self.queues.extend(None);

@@ -1,5 +1,8 @@
 //! From a relay of its own to a cluster and back: ids, epoch and data stay.
 
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+
 use crate::harness::client::TestClient;
 use crate::harness::cluster::{check, document, refusal, refused_start};
 use crate::harness::{TestCluster, TestRelay};
@@ -56,4 +59,24 @@ fn single_relay_founds_cluster_and_leaves_it_with_its_ids() {
     let refused = refused_start(&mut node);
     assert!(refused.contains("does not belong") || refused.contains("other data"), "{refused}");
     assert_eq!(cluster.nodes[0].follow_from(&token, "earliest").event_ids(8), ids);
+}
+
+#[test]
+fn interrupted_founding_is_completed_by_next_start() {
+    let Some(mut cluster) = TestCluster::brokers_only() else { return };
+    let mut relay = cluster.new_node();
+    relay.set_config("cluster", "none");
+    relay.restart();
+    relay.stop();
+    cluster.configure(&mut relay);
+    // The journal is made before the keys are shared, and this token is not accepted.
+    let token = relay.data_dir().join("admin.token");
+    fs::set_permissions(&token, Permissions::from_mode(0o644)).unwrap();
+    let refused = refused_start(&mut relay);
+    assert!(refused.contains("chmod 600"), "{refused}");
+    fs::set_permissions(&token, Permissions::from_mode(0o600)).unwrap();
+    relay.restart();
+    cluster.nodes.push(relay);
+    cluster.add_node();
+    cluster.assert_equal_digests();
 }

@@ -1,4 +1,4 @@
-//! Entries of a broker that works: order, duplicates, bounds, trimming, and journals that were made anew.
+//! Entries of a broker that works: order, duplicates, bounds, trimming, and journals that were re-created.
 
 use bytes::Bytes;
 use docrelay::journal::jetstream::{JetStream, JetStreamOptions};

@@ -33,7 +33,7 @@ pub(super) async fn found(
         if let Some(DatabaseState { journal: Some(_), .. }) = state {
             bail!(
                 "the cluster has no journal any more, and this node's database belongs to it: restore the NATS servers' data, or \
-                 start one node with docrelay serve without --cluster once and then found the cluster anew with it"
+                 start one node with docrelay serve without --cluster once and then found a new cluster with it"
             );
         }
         drop(lock);
@@ -80,11 +80,14 @@ pub(super) async fn restore(cluster: &Cluster) -> anyhow::Result<()> {
                 position,
                 first = range.first,
                 end = range.end,
-                "journal does not continue this node's database: making it anew of a snapshot"
+                "journal does not continue this node's database: replacing it by a snapshot"
             );
         }
-        // The founder was killed before it opened the database as a node.
-        Some(DatabaseState { journal: None, epoch }) if epoch == identity.epoch => return Ok(()),
+        // The founder was interrupted before it opened the database as a node, perhaps before it shared its keys. The leader
+        // makes the first snapshot if it is missing.
+        Some(DatabaseState { journal: None, epoch }) if epoch == identity.epoch => {
+            return secrets::publish(cluster).await;
+        }
         Some(DatabaseState { journal, epoch }) => {
             tracing::warn!(?journal, epoch, expected = ?identity, "database does not belong to the cluster's journal");
             return Err(OpenError::OtherJournal(database).into());

@@ -36,7 +36,7 @@ struct SharedSecrets {
     signing_keys: BTreeMap<String, String>,
 }
 
-/// Writes the record of a cluster that this node founds.
+/// Writes the record of a cluster that this node founds, unless an interrupted founding has written it.
 pub(super) async fn publish(cluster: &Cluster) -> anyhow::Result<()> {
     cluster.directory.keys()?;
     // Made now, so that all nodes have the same. A configured token takes precedence on the node that has it.
@@ -47,7 +47,10 @@ pub(super) async fn publish(cluster: &Cluster) -> anyhow::Result<()> {
         admin_token: read_text(&cluster.directory.file("admin.token"))?,
         signing_keys: signing_keys(&cluster.directory.file("keys"))?,
     };
-    put(cluster, &secrets, Some(0)).await.context("cannot share the keys of this node")
+    match put(cluster, &secrets, Some(0)).await {
+        Ok(()) | Err(JournalError::Conflict) => Ok(()),
+        Err(error) => Err(error).context("cannot share the keys of this node"),
+    }
 }
 
 /// Writes the files that this node lacks.

@@ -72,7 +72,7 @@ pub(super) async fn make(cluster: &Cluster) -> anyhow::Result<()> {
         let DatabaseCopy { position, digest } = snapshot::copy(&database, &info)?;
         zstd::stream::copy_encode(File::open(&info)?, File::create(&file)?, COMPRESSION_LEVEL)?;
         let bytes = fs::metadata(&file)?.len();
-        Ok(SnapshotInfo { position, digest, bytes, sealed: Vec::new() })
+        Ok(SnapshotInfo { position, digest, bytes })
     })
     .await;
     let stored = match made {

@@ -34,7 +34,7 @@ const FORMAT_KEY: &str = "docrelay_format";
 const EPOCH_KEY: &str = "docrelay_epoch";
 const ID_KEY: &str = "docrelay_id";
 
-/// Names on the broker. All but the stream's contain the journal's id, so that a message to a journal that was made anew
+/// Names on the broker. All but the stream's contain the journal's id, so that a message to a journal that was re-created
 /// finds no stream, and its snapshots and records are not mistaken for those of its successor.
 #[derive(Clone)]
 pub(super) struct JournalNames {

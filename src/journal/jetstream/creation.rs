@@ -131,7 +131,7 @@ impl Connected {
         }
     }
 
-    /// Buckets that stay behind are in nobody's way: their names contain a random number.
+    /// Buckets that stay behind do no harm: their names contain a random number.
     async fn remove_buckets(&self, identity: JournalIdentity) {
         let (context, names) = (&self.connection.context, &self.connection.names);
         context.delete_key_value(names.records(identity.id)).await.ok();

@@ -112,7 +112,7 @@ impl EntryReader {
             deliver: DeliverPolicy::ByStartSequence { start_sequence: self.last + 1 },
         };
         let opened = MessageConsumer::open(&self.connection, start).await;
-        // After the consumer was made: a journal that is made anew later takes the consumer with it.
+        // After the consumer was made: a journal that is re-created later takes the consumer with it.
         let range = self.connection.state(self.identity).await?.range;
         if range.first > self.last + 1 {
             return Err(JournalError::Trimmed(range.first));

@@ -135,7 +135,13 @@ pub(super) fn start(
         applied: applied_until,
         tasks: vec![
             ("journal entries", Box::pin(entries)),
-            ("journal proposals", Box::pin(proposals.run(commands, proposed_slices))),
+            (
+                "journal proposals",
+                Box::pin(async move {
+                    proposals.run(commands, proposed_slices).await;
+                    Ok(())
+                }),
+            ),
         ],
     })
 }

@@ -89,7 +89,7 @@ pub fn forget_cluster(lock: &DatabaseLock) -> Result<(), OpenError> {
     journal::detach(&db).map_err(sql)
 }
 
-/// Removes a database with the files beside it, to make it anew of a snapshot. The caller holds the lock.
+/// Removes a database with the files beside it, so that a snapshot can replace it. The caller holds the lock.
 ///
 /// # Errors
 /// `Unusable`.

@@ -1,5 +1,5 @@
-//! Makes entries of the commands and publishes them, a few at a time and in order. A command that changes nothing in the
-//! store goes to the writer directly.
+//! Makes entries of the commands and publishes them, a few at a time and in order. Other
+//! commands are passed on to the writer; what they change, the writer proposes slice by slice.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -45,15 +45,12 @@ pub(super) struct Proposer {
 type Published = Option<(i64, StoreError)>;
 
 impl Proposer {
-    /// Runs until the store is closed.
-    ///
-    /// # Errors
-    /// The journal was replaced.
+    /// Runs until the store is closed. The end of the journal shows in `feed`.
     pub(super) async fn run(
         self,
         mut queue: mpsc::Receiver<WriterCommand>,
         mut slices: mpsc::Receiver<Box<SliceEntry>>,
-    ) -> Result<(), JournalError> {
+    ) {
         let mut in_flight: FuturesUnordered<BoxFuture<'static, Published>> = FuturesUnordered::new();
         let mut commands = Vec::with_capacity(MAX_COMMANDS);
         let mut counter = 0;
@@ -64,14 +61,14 @@ impl Proposer {
                     self.give_up(counter, &error).await;
                 },
                 // Nothing is proposed for a store that is closed; dropping the commands replies `Stopped`.
-                () = self.writer.closed() => return Ok(()),
+                () = self.writer.closed() => return,
                 Some(slice) = slices.recv(), if may_propose => {
                     let body = EntryBody::Slice(slice);
                     in_flight.extend(self.propose(&mut counter, body, Waiting::Slice).await);
                 }
                 received = queue.recv_many(&mut commands, MAX_COMMANDS), if may_propose => {
                     if received == 0 {
-                        return Ok(());
+                        return;
                     }
                     let mut batch = Batch::default();
                     for command in commands.drain(..) {
@@ -89,9 +86,8 @@ impl Proposer {
                             }
                             other => {
                                 in_flight.extend(self.propose_batch(&mut counter, &mut batch).await);
-                                let is_close = matches!(other, WriterCommand::Close(_));
-                                if self.writer.send(other).await.is_err() || is_close {
-                                    return Ok(());
+                                if self.writer.send(other).await.is_err() {
+                                    return;
                                 }
                             }
                         }
@@ -149,7 +145,7 @@ impl Proposer {
     }
 }
 
-/// Publishes an entry until its outcome is known, or nobody can wait any longer.
+/// Publishes an entry until its outcome is known, or its senders have waited for too long.
 async fn publish(journal: Arc<dyn Journal>, pending: Arc<Pending>, key: ProposalKey, payload: Bytes) -> Published {
     let id = format!("{:x}.{}", key.proposer, key.counter);
     let started = Instant::now();
