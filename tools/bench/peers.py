@@ -40,7 +40,8 @@ http {{
     nchan_message_buffer_length 5000;
     nchan_message_timeout 10m;
     server {{
-        listen 127.0.0.1:{port} backlog=4096{reuseport};
+        listen 127.0.0.1:{port}{ssl} backlog=4096{reuseport};
+        {certificate}
         location = /subscribe {{
             nchan_subscriber eventsource;
             nchan_channel_id bench;
@@ -50,6 +51,8 @@ http {{
     }}
 }}
 """
+
+CERTIFICATE = "ssl_certificate {}; ssl_certificate_key {}; ssl_protocols TLSv1.2 TLSv1.3;"
 
 
 class Failed(Exception):
@@ -121,9 +124,9 @@ class Peer:
 
 
 class Nchan(Peer):
-    """nginx with nchan: messages in shared memory, nothing on disk."""
+    """nginx with nchan: messages in shared memory, nothing on disk. `tls` are the files of a certificate and its key."""
 
-    def __init__(self, directory, workers, reuseport=False):
+    def __init__(self, directory, workers, reuseport=False, tls=None):
         nginx = shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin:/usr/local/sbin")
         modules = [m for folder in ("/usr/lib/nginx/modules", "/usr/share/nginx/modules", "/usr/lib64/nginx/modules")
                    for m in glob.glob(folder + "/ngx_nchan_module.so")]
@@ -134,7 +137,8 @@ class Nchan(Peer):
         config = os.path.join(directory, "nginx.conf")
         with open(config, "w") as f:
             f.write(NCHAN.format(dir=directory, module=modules[0], workers=workers, port=self.port,
-                                 reuseport=" reuseport" if reuseport else "",
+                                 reuseport=" reuseport" if reuseport else "", ssl=" ssl" if tls else "",
+                                 certificate=CERTIFICATE.format(*tls) if tls else "",
                                  user="user root;" if os.geteuid() == 0 else ""))
         log = open(os.path.join(directory, "output"), "w")
         process = subprocess.Popen([nginx, "-p", directory, "-c", config, "-e", f"{directory}/error.log"],
@@ -157,12 +161,14 @@ class Relay(Peer):
     """docrelay with one client `bench` and one hook of the vendor `gini`. A directory that exists is used again.
     `stderr` replaces the file of the log."""
 
+    COMMON_SETTINGS = RELAY_SETTINGS
+
     def __init__(self, binary, directory, name="docrelay", settings=(), stderr=None):
         self.binary, self.directory = binary, directory
         first = not os.path.exists(directory)
         os.makedirs(directory, exist_ok=True)
         self.environment = {k: v for k, v in os.environ.items() if not k.startswith("DOCRELAY_")}
-        self.environment |= RELAY_SETTINGS | dict(settings)
+        self.environment |= self.COMMON_SETTINGS | dict(settings)
         addresses = os.path.join(directory, "relay.json")
         log = open(directory.rstrip("/") + ".log", "a")
         process = subprocess.Popen(
@@ -222,3 +228,9 @@ class Relay(Peer):
         if done.returncode != 0:
             raise Failed(f"docrelay {' '.join(args)}: status {done.returncode}: {done.stderr.strip()}")
         return done.stdout
+
+
+class DefaultRelay(Relay):
+    """The same with every limit at its default."""
+
+    COMMON_SETTINGS = {}

@@ -1,14 +1,16 @@
 //! Load generator for hubs of server-sent events: many subscribers of one channel, and publishers.
 //!
 //!     ssebench --address HOST:PORT --subscribers N --events N [--publishers N] [--rate N] [--idle-ms N] [--pids PID,…]
-//!              --subscribe REQUEST --publish-head HEAD --publish-body BODY
+//!              [--subscribe-address HOST:PORT] [--kind h1|h1-tls|h2-tls] [--ca FILE] --subscribe REQUEST --publish-head HEAD --publish-body BODY
 //!
+//! Events are published to `--address`, and followed there or at `--subscribe-address`. `--kind` is how: publishers use
+//! HTTP/1.1 in any case, with TLS if the subscribers do.
 //! `--subscribe` is a whole request, `--publish-head` a head in which `{len}` stands for the length of the body, and
 //! `--publish-body` a body in which `{mark}` stands for the marker by which deliveries are found, and `{n}` for a number
 //! of 12 digits. CPU time and memory of `--pids` and their descendants are read from /proc, so a figure per delivery does
 //! not count the generator itself. Prints one line of JSON.
 
-mod marker;
+mod http2;
 mod publishers;
 mod subscribers;
 mod usage;
@@ -16,6 +18,7 @@ mod usage;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use docrelay_bench::client::{Client, Kind};
 use docrelay_bench::options::Options;
 use docrelay_bench::quantile;
 
@@ -35,8 +38,13 @@ fn main() {
     let pids: Vec<u32> =
         pids.split(',').filter(|pid| !pid.is_empty()).map(|pid| pid.parse().expect("a process id")).collect();
     let address = options.required("address");
+    let kind = options.optional("kind").unwrap_or(Kind::Http1);
+    let ca: Option<String> = options.optional("ca");
+    let client = Client::new(ca.as_deref());
+    let publishing = if client.tls(kind).is_some() { Kind::Http1Tls } else { Kind::Http1 };
     let plan = Plan {
         address,
+        tls: client.tls(publishing).cloned(),
         head: options.required("publish-head"),
         body: options.required("publish-body"),
         events: options.required("events"),
@@ -48,7 +56,12 @@ fn main() {
     let before = usage::of(&pids);
     let connecting = Instant::now();
     let subscribe: String = options.required("subscribe");
-    let mut subscribers = Subscribers::connect(address, &subscribe, subscriber_count);
+    let subscribe_address = options.optional("subscribe-address").unwrap_or(address);
+    let request = match kind {
+        Kind::Http1 | Kind::Http1Tls => subscribe.into_bytes(),
+        Kind::Http2 | Kind::Http2Tls => http2::opening(&subscribe),
+    };
+    let mut subscribers = Subscribers::connect(subscribe_address, client.tls(kind), &request, subscriber_count);
     let connect_seconds = connecting.elapsed().as_secs_f64();
     std::thread::sleep(Duration::from_millis(options.optional("idle-ms").unwrap_or(500)));
     let idle = usage::of(&pids);

@@ -1,18 +1,21 @@
 //! Publishers: threads that post events over keep-alive connections and wait for each response.
 
 use std::io::Write;
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use docrelay_bench::http::read_response;
-
-use crate::marker;
+use docrelay_bench::marker;
+use docrelay_bench::tls::Socket;
+use tokio_rustls::rustls::ClientConfig;
 
 /// What is published, and how fast.
 #[derive(Clone)]
 pub(crate) struct Plan {
     pub(crate) address: SocketAddr,
+    pub(crate) tls: Option<Arc<ClientConfig>>,
     /// The request's head; `{len}` stands for the length of the body.
     pub(crate) head: String,
     /// The body; `{mark}` stands for the marker, `{n}` for the number of the event with 12 digits.
@@ -38,8 +41,7 @@ pub(crate) struct Progress {
 
 /// Publishes the events whose number leaves the remainder `publisher`.
 pub(crate) fn run(plan: &Plan, publisher: u64, progress: &Progress) {
-    let mut stream = TcpStream::connect(plan.address).expect("a connection to publish on");
-    stream.set_nodelay(true).expect("an option of the socket");
+    let mut stream = Socket::connect(plan.address, plan.tls.as_ref()).expect("a connection to publish on");
     let mut response = Vec::new();
     let begin = Instant::now();
     for number in (publisher..plan.events).step_by(plan.publishers as usize) {

@@ -1,14 +1,16 @@
 //! Subscribers: one connection each, all read by one thread with epoll.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use docrelay_bench::marker::Scanner;
+use docrelay_bench::tls::Socket;
 use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
-
-use crate::marker::Scanner;
+use tokio_rustls::rustls::ClientConfig;
 
 const HEADS_TIMEOUT: Duration = Duration::from_secs(60);
 const POLL: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
@@ -17,7 +19,7 @@ const READ_BYTES: usize = 256 * 1024;
 
 pub(crate) struct Subscribers {
     epoll: OwnedFd,
-    streams: Vec<TcpStream>,
+    streams: Vec<Socket>,
     scanners: Vec<Scanner>,
     ready: Vec<epoll::Event>,
     buffer: Vec<u8>,
@@ -27,17 +29,17 @@ pub(crate) struct Subscribers {
 
 impl Subscribers {
     /// Connects `count` subscribers, sends `request` on each, and waits until each response has begun.
-    pub(crate) fn connect(address: SocketAddr, request: &str, count: usize) -> Self {
+    pub(crate) fn connect(address: SocketAddr, tls: Option<&Arc<ClientConfig>>, request: &[u8], count: usize) -> Self {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).expect("an epoll instance");
         let connect = |number: usize| {
-            let mut stream = TcpStream::connect(address).expect("a connection to subscribe on");
-            stream.write_all(request.as_bytes()).expect("a request that is sent");
-            stream.set_nonblocking(true).expect("an option of the socket");
+            let mut stream = Socket::connect(address, tls).expect("a connection to subscribe on");
+            stream.write_all(request).expect("a request that is sent");
+            stream.tcp().set_nonblocking(true).expect("an option of the socket");
             let data = epoll::EventData::new_u64(number as u64);
             epoll::add(&epoll, &stream, data, epoll::EventFlags::IN).expect("a socket to wait for");
             stream
         };
-        let streams: Vec<TcpStream> = (0..count).map(connect).collect();
+        let streams: Vec<Socket> = (0..count).map(connect).collect();
         let mut subscribers = Self {
             epoll,
             streams,
@@ -71,7 +73,7 @@ impl Subscribers {
         self.scanners = scanners;
     }
 
-    /// Waits a moment, and reads once from each connection that is ready.
+    /// Waits a moment, and reads from each connection that is ready: once, or all that a TLS session holds.
     fn read(&mut self, mut received: impl FnMut(usize, &[u8])) {
         self.ready.clear();
         match epoll::wait(&self.epoll, spare_capacity(&mut self.ready), Some(&POLL)) {
@@ -80,14 +82,18 @@ impl Subscribers {
         }
         for event in &self.ready {
             let number = event.data.u64() as usize;
-            match self.streams[number].read(&mut self.buffer) {
-                Ok(0) => {
+            let stream = &mut self.streams[number];
+            // A session of TLS may hold several records of which the kernel knows nothing any more.
+            while let Ok(length) = stream.read(&mut self.buffer) {
+                if length == 0 {
                     self.closed += 1;
-                    epoll::delete(&self.epoll, &self.streams[number]).expect("a socket that is waited for");
+                    epoll::delete(&self.epoll, &*stream).expect("a socket that is waited for");
+                    break;
                 }
-                Ok(length) => received(number, &self.buffer[..length]),
-                // Not ready after all; what is lost shows as a missing delivery.
-                Err(_) => {}
+                received(number, &self.buffer[..length]);
+                if matches!(stream, Socket::Plain(_)) {
+                    break;
+                }
             }
         }
     }

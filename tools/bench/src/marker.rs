@@ -7,20 +7,20 @@ const START: &[u8] = b"@T";
 const DIGITS: usize = 16;
 const LENGTH: usize = START.len() + DIGITS + 1;
 
-pub(crate) fn format(nanos: u64) -> String {
+pub fn format(nanos: u64) -> String {
     format!("@T{nanos:016x}@")
 }
 
 /// Finds markers in the bytes of one subscriber, also those that two reads share.
 #[derive(Default)]
-pub(crate) struct Scanner {
+pub struct Scanner {
     /// The end of the previous read, if a marker may begin there.
     carry: Vec<u8>,
 }
 
 impl Scanner {
     /// Calls `found` with the time of each marker that `bytes` completes.
-    pub(crate) fn scan(&mut self, bytes: &[u8], mut found: impl FnMut(u64)) {
+    pub fn scan(&mut self, bytes: &[u8], mut found: impl FnMut(u64)) {
         let joined;
         let data = if self.carry.is_empty() {
             bytes
