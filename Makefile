@@ -3,11 +3,14 @@
 # skips these tests with a visible line where it cannot.
 
 .DEFAULT_GOAL := help
-.PHONY: help run cluster check test chaos mutants bench bundle toolchain
+.PHONY: help run cluster check test checks tools relay-tests other-tests chaos mutants bench clusterbench mixed bundle toolchain
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 BENCH_TARGET := $(TARGET)/bench
 BENCH_OPTIONS := --relay $(TARGET)/release/docrelay --tools $(BENCH_TARGET)/release $(if $(BASELINE),--baseline $(BASELINE))
+
+# One suite per folder of tests with a main.rs.
+OTHER_TESTS := $(filter-out relay,$(patsubst tests/%/main.rs,%,$(wildcard tests/*/main.rs)))
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
@@ -25,18 +28,35 @@ check: toolchain ## the quick look before a commit: format, lints, the rules for
 	cargo clippy --all-targets --locked -- -D warnings
 	cargo test --locked --test source_tree
 
-# clippy and rustdoc only check the tree, the tests build it: all in the dev profile, so that the C libraries are compiled
-# once. The tests come last, so that their result is the last output.
+# Two jobs at a time, each with its output in one piece. Most tests wait for a relay, a browser, a broker or a clock, so there
+# are more at once than cores.
+SIDE_BY_SIDE := $(MAKE) --jobs=2 --output-sync=target --keep-going
+
 test: toolchain ## everything that must hold; installs what it needs (tests/setup)
+	$(SIDE_BY_SIDE) tools checks
+	cargo test --locked --no-run
+	$(SIDE_BY_SIDE) relay-tests other-tests
+
+# clippy and rustdoc only check the tree, the tests build it: all in the dev profile, so that the C libraries are compiled
+# once.
+checks: toolchain
 	cargo fmt --check
 	cargo clippy --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --locked
-	tests/setup/cargo-deny.sh
 	cargo fmt --check --manifest-path tools/bench/Cargo.toml
 	cargo clippy --all-targets --locked --manifest-path tools/bench/Cargo.toml --target-dir $(BENCH_TARGET) -- -D warnings
 	cargo test --locked --manifest-path tools/bench/Cargo.toml --target-dir $(BENCH_TARGET)
+
+# What is downloaded or installed, and the checks that need nothing else.
+tools:
+	tests/setup/cargo-deny.sh
 	tests/setup/with-tools.sh tests/javascript/check.sh
-	tests/setup/with-tools.sh cargo test --locked
+
+relay-tests:
+	tests/setup/with-tools.sh env RUST_TEST_THREADS=4 cargo test --locked --test relay
+
+other-tests:
+	tests/setup/with-tools.sh env RUST_TEST_THREADS=3 cargo test --locked --no-fail-fast --lib --bins $(OTHER_TESTS:%=--test %)
 
 # The seed is printed. SEED=number repeats its choices, SECONDS=number changes the length.
 chaos: ## random faults of the nodes and brokers of a cluster under load (half an hour)
@@ -58,6 +78,21 @@ bench: ## speed compared with nginx and nchan, or with BASELINE=an/older/docrela
 	tools/bench/fanout.py $(BENCH_OPTIONS)
 	tools/bench/webhooks.py $(BENCH_OPTIONS)
 	tools/bench/deliveries.py $(BENCH_OPTIONS)
+
+clusterbench: ## speed of a cluster of three nodes and three NATS servers on this machine, beside a single relay (ten minutes)
+	cargo build --release --locked
+	cargo build --release --locked --manifest-path tools/bench/Cargo.toml --target-dir $(BENCH_TARGET)
+	tools/bench/cluster.py $(BENCH_OPTIONS) --nats-server $$(tests/setup/nats.sh)
+
+# MINUTES=number changes the length. The storm and the comparison over TLS take three minutes and ten.
+mixed: ## ten thousand followers beside hostile peers, a storm of new followers, and TLS compared with nginx and nchan (half an hour)
+	tests/setup/nchan.sh
+	tests/setup/proxies.sh
+	cargo build --release --locked
+	cargo build --release --locked --manifest-path tools/bench/Cargo.toml --target-dir $(BENCH_TARGET)
+	tools/bench/mixed.py $(BENCH_OPTIONS) --minutes $(or $(MINUTES),10)
+	tools/bench/storm.py $(BENCH_OPTIONS)
+	tools/bench/fanout.py $(BENCH_OPTIONS) --tls
 
 # A minimal toolchain lacks both.
 toolchain:

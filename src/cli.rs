@@ -9,6 +9,8 @@ mod hook;
 mod io;
 mod key;
 mod notification;
+mod proxy_forwarder;
+mod reload;
 mod send;
 mod serve;
 mod session;
@@ -16,6 +18,7 @@ mod session;
 mod stub;
 mod tail;
 
+use std::error::Error;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -24,7 +27,7 @@ use clap::{Parser, Subcommand};
 use reqwest::redirect::Policy;
 use reqwest::{Client, ClientBuilder};
 
-use crate::config::{Config, ConfigError, Flags, raise_open_files};
+use crate::config::{Config, ConfigSource, Flags};
 
 /// Receives webhooks of document converters and streams their events
 #[derive(Parser, Debug)]
@@ -38,6 +41,8 @@ pub struct Cli {
 enum Command {
     /// Run the relay
     Serve(Flags),
+    /// Reload the configuration of the running relay
+    Reload(reload::ReloadCommand),
     /// Print a bearer token
     Token(client::TokenCommand),
     /// Manage clients
@@ -70,7 +75,14 @@ enum Command {
 /// Runs a command. An error is one sentence on stderr and the exit code 1, or 2 for invalid arguments or configuration.
 pub fn run(cli: Cli) -> ExitCode {
     let result = match cli.command {
-        Command::Serve(flags) => configured(&flags, serve::run),
+        Command::Serve(flags) => {
+            let source = ConfigSource::new(flags);
+            match source.load() {
+                Ok(config) => serve::run(source, config).map(|()| ExitCode::SUCCESS),
+                Err(error) => Ok(invalid_configuration(&error)),
+            }
+        }
+        Command::Reload(reload) => reload.run(),
         Command::Token(token) => configured(&token.flags.clone(), |config| token.run(&config)),
         Command::Client(client) => configured(&client.flags().clone(), |config| client.run(&config)),
         Command::Hook(hook) => configured(&hook.flags().clone(), |config| hook.run(&config)),
@@ -97,15 +109,16 @@ fn without_data(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Re
 }
 
 fn configured(flags: &Flags, run: impl FnOnce(Config) -> anyhow::Result<()>) -> anyhow::Result<ExitCode> {
-    let open_files = raise_open_files();
-    match Config::load(flags, |name| std::env::var(name).ok(), open_files) {
+    match ConfigSource::new(flags.clone()).load() {
         Ok(config) => run(config).map(|()| ExitCode::SUCCESS),
-        Err(error) => {
-            let error: ConfigError = error;
-            io::print_error(&error.to_string());
-            Ok(ExitCode::from(2))
-        }
+        Err(error) => Ok(invalid_configuration(&error)),
     }
+}
+
+/// Prints the error. Returns the exit code of an invalid configuration.
+fn invalid_configuration(error: &dyn Error) -> ExitCode {
+    io::print_error(&error.to_string());
+    ExitCode::from(2)
 }
 
 /// A single-threaded runtime, which starts faster than that of the relay.

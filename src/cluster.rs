@@ -13,9 +13,23 @@
 //!   (`adopted`, and `drained` when their attempts have ended).
 //! - A node begins to attempt queues that it gains when all other members have adopted and drained the same membership, and
 //!   it has applied the journal's end after that. Nodes that are not in the membership have left, or their lease has ended.
+//!
+//! # Why every node can read every entry
+//!
+//! - The membership record has the format in which its members propose entries. A node raises it, with compare-and-swap of
+//!   that record, only if every member and every live node with a record reads the new format, and only after it has seen
+//!   the records for the time of a lease.
+//! - A node joins by compare-and-swap of the same record, and refuses to join if the format is later than it can read. So a
+//!   node that joins at the same time either prevents the raise, or finds the raised format.
+//! - The format never becomes earlier, because the journal may hold entries of the later one.
+//! - A node with a later schema of the database does not lead while one with an earlier schema is alive: the leader makes the
+//!   snapshots, and the others must be able to open them.
 
+mod comparison;
+mod contact;
 mod coordinator;
 mod driver;
+mod formats;
 mod ownership;
 mod records;
 mod rendezvous;
@@ -25,9 +39,12 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 
+pub use self::comparison::{ComparedStore, Comparison, Divergence, LastComparison, LastComparisons, LocalDigest};
+pub use self::contact::BrokerContact;
 pub use self::driver::ClusterNode;
+pub use self::formats::NodeFormats;
 pub use self::ownership::OwnedQueues;
-pub use self::records::{InvalidNodeId, NodeId};
+pub use self::records::{InvalidNodeId, MEMBERSHIP_KEY, NodeId};
 pub use self::status::{ClusterStatus, MemberStatus, OwnershipPhase};
 
 /// This node, as the others see it.
@@ -39,6 +56,8 @@ pub struct NodeOptions {
     pub address: String,
     /// Version of the program.
     pub version: String,
+    /// What this program reads.
+    pub formats: NodeFormats,
     /// Random: distinguishes this process from an earlier one with the same id.
     pub incarnation: u64,
     /// Durations; equal on all nodes.
@@ -77,9 +96,16 @@ impl Default for Timing {
 pub trait LocalStore: Send + Sync {
     /// Position of the last applied entry of the journal.
     fn position(&self) -> u64;
+    /// Whether entries cannot be applied at present, such as with a full disk. The node then lets its lease end, so that the
+    /// others make its deliveries.
+    fn is_failing(&self) -> bool;
+    /// Whether another live node is to lead instead of this one, such as while this node cannot make snapshots.
+    fn abstains(&self) -> bool;
     /// Waits until everything is applied that was acknowledged to any node before the call.
     ///
     /// # Errors
     /// A reason for the log; the call is repeated later.
     fn catch_up(&self) -> BoxFuture<'static, Result<(), String>>;
+    /// Entries are proposed in this format from now on. All nodes can read it.
+    fn use_format(&self, format: u8);
 }

@@ -4,14 +4,18 @@
 
 #![warn(missing_docs)]
 
+mod error;
+mod issuers;
 mod keys;
+mod reload;
 mod sources;
+mod tables;
 mod value;
 
 #[cfg(test)]
 mod tests;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -19,12 +23,16 @@ use std::time::Duration;
 use ipnet::IpNet;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-pub use keys::{DefaultValue, Flags, KEYS, Key, reference};
-pub use sources::{ConfigError, unknown_variables};
+pub use error::ConfigError;
+pub use keys::{DefaultValue, Flags, KEYS, Key, Reload, reference};
+pub use reload::{ConfigChanges, ConfigSource};
+pub use sources::unknown_variables;
 pub use value::{AllowedOrigins, LogFormat};
 
-use crate::auth::QueryToken;
+use crate::auth::{IssuerOptions, QueryToken};
 use crate::domain::Secret;
+use crate::http::transport::tls::TlsFiles;
+use reload::SetValues;
 use sources::Sources;
 
 /// Open files reserved for the database, the log, the listeners and the admin address.
@@ -32,6 +40,10 @@ const RESERVED_FILES: u64 = 256;
 
 /// The default does not exceed this number because of memory: at 10 KiB each, these connections take 2 GB.
 const MAX_DEFAULT_CONNECTIONS: u64 = 200_000;
+
+/// The default limit of an address is not less, if `max_connections` allows: all followers that a client may have by default,
+/// and as many connections beside them.
+const MIN_DEFAULT_CONNECTIONS_PER_ADDRESS: usize = 20_000;
 
 /// More concurrent attempts would only compete for the processor.
 const MAX_DEFAULT_DELIVERIES: usize = 1024;
@@ -50,6 +62,8 @@ pub struct Config {
     pub data: PathBuf,
     /// The cluster that this relay is a node of; `None` for a relay of its own.
     pub cluster: Option<ClusterConfig>,
+    /// The certificate of the public address and its key; `None` without TLS.
+    pub tls: Option<TlsFiles>,
     /// The configured public base URL, without a trailing slash; see [`Config::public_url`].
     pub public_url: Option<String>,
     /// The origins whose pages may read streams.
@@ -58,8 +72,22 @@ pub struct Config {
     pub token_ttl: Duration,
     /// The kinds of token accepted in `?token=`.
     pub query_token: QueryToken,
+    /// Foreign issuers whose tokens are accepted.
+    pub issuers: Vec<IssuerOptions>,
+    /// The proxies that may name the address of a request.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Whether their connections begin with a header of the PROXY protocol.
+    pub proxy_protocol: bool,
     /// Maximum number of open connections.
     pub max_connections: usize,
+    /// Maximum number of concurrent requests and streams on an HTTP/2 connection.
+    pub max_concurrent_streams: NonZeroU32,
+    /// Maximum number of open connections of an address; at most `max_connections`.
+    pub max_connections_per_address: usize,
+    /// Maximum number of failed tokens of an address within the window.
+    pub failed_tokens_per_address: NonZeroU32,
+    /// The window of failed tokens.
+    pub failed_token_window: Duration,
     /// Maximum number of open streams; less than `max_connections`.
     pub max_followers: usize,
     /// Maximum number of open streams of a client; at most `max_followers`.
@@ -76,6 +104,8 @@ pub struct Config {
     pub body_timeout: Duration,
     /// Maximum request rate of a hook, per second.
     pub hook_rate: NonZeroU32,
+    /// Maximum request rate of all hooks of a client, per second.
+    pub event_rate_per_client: NonZeroU32,
     /// Maximum age of events.
     pub history_age: Duration,
     /// Maximum number of events of a client.
@@ -126,6 +156,8 @@ pub struct Config {
     pub admin_token: Option<Secret>,
     /// Whether the demo client with simulated vendors runs.
     pub demo: bool,
+    /// What the sources set, for comparisons.
+    values: SetValues,
 }
 
 /// The checked values of the keys that begin with `cluster`.
@@ -168,6 +200,15 @@ fn cluster(sources: &Sources) -> Result<Option<ClusterConfig>, ConfigError> {
     Ok(Some(cluster))
 }
 
+/// Both files of a certificate, or none.
+fn tls_files(sources: &Sources) -> Result<Option<TlsFiles>, ConfigError> {
+    let certificate = sources.optional("tls_cert", value::file)?;
+    let key = sources.optional("tls_key", value::file)?;
+    sources.require("tls_cert", certificate.is_some() || key.is_none(), "given with tls_key")?;
+    sources.require("tls_key", key.is_some() || certificate.is_none(), "given with tls_cert")?;
+    Ok(certificate.zip(key).map(|(certificate, key)| TlsFiles { certificate, key }))
+}
+
 impl Config {
     /// Reads the configuration. Flags take precedence over the environment, the environment over the file, the file over
     /// the defaults.
@@ -184,6 +225,9 @@ impl Config {
         let max_connections = sources
             .optional("max_connections", value::count)?
             .unwrap_or_else(|| default_connections(open_files, delivery_concurrency));
+        let max_connections_per_address = sources
+            .optional("max_connections_per_address", value::count)?
+            .unwrap_or_else(|| default_connections_per_address(max_connections));
         let max_followers =
             sources.optional("max_followers", value::count)?.unwrap_or_else(|| default_followers(max_connections));
         let max_followers_per_client = sources
@@ -194,11 +238,19 @@ impl Config {
             admin_listen: sources.get("admin_listen", value::address)?,
             data: sources.get("data", value::path)?,
             cluster: cluster(&sources)?,
+            tls: tls_files(&sources)?,
             public_url: sources.optional("public_url", value::base_url)?,
             cors_origins: sources.get("cors_origins", value::origins)?,
             token_ttl: sources.get("token_ttl", value::seconds)?,
             query_token: sources.get("query_token", value::query_token)?,
+            issuers: issuers::issuers(&sources)?,
+            trusted_proxies: sources.get("trusted_proxies", value::proxies)?,
+            proxy_protocol: sources.get("proxy_protocol", value::switch)?,
             max_connections,
+            max_concurrent_streams: sources.get("max_concurrent_streams", value::rate)?,
+            max_connections_per_address,
+            failed_tokens_per_address: sources.get("failed_tokens_per_address", value::rate)?,
+            failed_token_window: sources.get("failed_token_window", value::duration)?,
             max_followers,
             max_followers_per_client,
             max_header_bytes: sources.get("max_header_bytes", value::header_size)?,
@@ -207,6 +259,7 @@ impl Config {
             max_body_bytes: sources.get("max_body_bytes", value::small_size)?,
             body_timeout: sources.get("body_timeout", value::duration)?,
             hook_rate: sources.get("hook_rate", value::rate)?,
+            event_rate_per_client: sources.get("event_rate_per_client", value::rate)?,
             history_age: sources.get("history_age", value::seconds)?,
             history_events_per_client: sources.get("history_events_per_client", value::number)?,
             history_bytes: sources.get("history_bytes", value::size)?,
@@ -232,9 +285,12 @@ impl Config {
             log_level: sources.get("log_level", value::log_level)?,
             admin_token: sources.optional("admin_token", value::secret)?,
             demo: sources.get("demo", value::switch)?,
+            values: SetValues::of(&sources)?,
         };
-        config.check_consistency(&sources, open_files)?;
-        Ok(config)
+        match config.inconsistency(open_files) {
+            Some((key, expected)) => Err(sources.invalid(key, expected)),
+            None => Ok(config),
+        }
     }
 
     /// Checks one file without flags and environment, as `docrelay check` does. Its connection limits are not compared
@@ -250,37 +306,40 @@ impl Config {
     /// The public base URL without a trailing slash: the configured URL, or else the bound address. An unspecified
     /// address is written as `localhost`.
     pub fn public_url(&self, bound: SocketAddr) -> String {
-        match (&self.public_url, bound.ip()) {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        match (&self.public_url, bound.ip().is_unspecified()) {
             (Some(url), _) => url.clone(),
-            (None, IpAddr::V4(ip)) if ip.is_unspecified() => format!("http://localhost:{}", bound.port()),
-            (None, IpAddr::V6(ip)) if ip.is_unspecified() => format!("http://localhost:{}", bound.port()),
-            (None, _) => format!("http://{bound}"),
+            (None, true) => format!("{scheme}://localhost:{}", bound.port()),
+            (None, false) => format!("{scheme}://{bound}"),
         }
     }
 
-    /// Checks the conditions between several values.
-    fn check_consistency(&self, sources: &Sources<'_>, open_files: u64) -> Result<(), ConfigError> {
+    /// The first condition between several values that does not hold: the key, and what it must be.
+    fn inconsistency(&self, open_files: u64) -> Option<(&'static str, &'static str)> {
         let addresses_differ = self.listen.port() == 0 || self.listen != self.admin_listen;
-        sources.require("admin_listen", addresses_differ, "different from listen")?;
         let below_file_limit = u64::try_from(self.max_connections).is_ok_and(|n| n < open_files);
-        sources.require(
-            "max_connections",
-            below_file_limit,
-            "fewer than the open-file limit allows (raise it: ulimit -n)",
-        )?;
-        let below_connections = self.max_followers < self.max_connections;
-        sources.require(
-            "max_followers",
-            below_connections,
-            "fewer than max_connections, so that connections remain for vendors",
-        )?;
-        let within_followers = self.max_followers_per_client <= self.max_followers;
-        sources.require("max_followers_per_client", within_followers, "at most max_followers")?;
+        let names_proxies = !self.proxy_protocol || !self.trusted_proxies.is_empty();
         let max_body_bytes = self.max_body_bytes as u64;
-        sources.require("history_bytes", self.history_bytes >= max_body_bytes, "at least max_body_bytes")?;
-        let total = self.history_bytes_total >= max_body_bytes;
-        sources.require("history_bytes_total", total, "at least max_body_bytes")?;
-        sources.require("rejects_bytes", self.rejects_bytes >= max_body_bytes, "at least max_body_bytes")
+        let conditions = [
+            ("admin_listen", addresses_differ, "different from listen"),
+            ("max_connections", below_file_limit, "fewer than the open-file limit allows (raise it: ulimit -n)"),
+            ("trusted_proxies", names_proxies, "given with proxy_protocol"),
+            (
+                "max_connections_per_address",
+                self.max_connections_per_address <= self.max_connections,
+                "at most max_connections",
+            ),
+            (
+                "max_followers",
+                self.max_followers < self.max_connections,
+                "fewer than max_connections, so that connections remain for vendors",
+            ),
+            ("max_followers_per_client", self.max_followers_per_client <= self.max_followers, "at most max_followers"),
+            ("history_bytes", self.history_bytes >= max_body_bytes, "at least max_body_bytes"),
+            ("history_bytes_total", self.history_bytes_total >= max_body_bytes, "at least max_body_bytes"),
+            ("rejects_bytes", self.rejects_bytes >= max_body_bytes, "at least max_body_bytes"),
+        ];
+        conditions.into_iter().find(|(_, holds, _)| !holds).map(|(key, _, expected)| (key, expected))
     }
 }
 
@@ -302,6 +361,12 @@ fn default_connections(open_files: u64, deliveries: usize) -> usize {
     let deliveries = u64::try_from(deliveries).unwrap_or(u64::MAX).saturating_mul(2);
     let free = open_files.saturating_sub(RESERVED_FILES).saturating_sub(deliveries).max(open_files / 2);
     usize::try_from(free.clamp(2, MAX_DEFAULT_CONNECTIONS)).unwrap_or(usize::MAX)
+}
+
+/// The default of `max_connections_per_address`: half of the connections, but the followers of one client may all come from
+/// one server or network.
+fn default_connections_per_address(max_connections: usize) -> usize {
+    (max_connections / 2).max(MIN_DEFAULT_CONNECTIONS_PER_ADDRESS).min(max_connections)
 }
 
 /// The default of `delivery_concurrency`: at most an eighth of the open files.

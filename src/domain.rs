@@ -1,7 +1,9 @@
 //! The plain values of the product: clients, hooks, documents, events, notifications and their identifiers.
-//! Values are valid by construction. This module knows nothing of HTTP, SQL or any vendor's format.
+//! Values are valid by construction; a setting that a reload replaces is a [`Reloadable`]. This module knows nothing of HTTP, SQL
+//! or any vendor's format.
 
 mod client;
+mod client_limits;
 mod delivery;
 mod destinations;
 mod document;
@@ -9,9 +11,11 @@ mod event;
 mod hook;
 mod notification;
 mod ownership;
+mod reloadable;
 mod time;
 
 pub use client::{Client, ClientId, ClientRef, Secret};
+pub use client_limits::{ClientLimit, ClientLimits};
 pub use delivery::{Disposition, Endpoint, QueueKey, Target};
 pub use destinations::{Callback, Destinations, MAX_ENDPOINT_CHARS, check_endpoint};
 pub use document::{DocumentId, InvalidId, Status, UnknownName, Vendor, VendorId};
@@ -22,4 +26,5 @@ pub use notification::{
     RetiredSecret,
 };
 pub use ownership::OwnershipVersion;
+pub use reloadable::Reloadable;
 pub use time::Timestamp;

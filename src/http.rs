@@ -5,8 +5,12 @@ mod api;
 mod api_route;
 mod baidu;
 mod content_negotiation;
+mod credential_checks;
+mod event_rates;
 mod middleware;
 mod pagination;
+mod rate_limiter;
+pub mod remote_address;
 mod request;
 mod response;
 mod routes;
@@ -15,13 +19,13 @@ mod ui;
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 
 use crate::auth::{AdminToken, AuthError, Authenticator, Grant, Keys, QueryToken, Scope, bearer, find_token};
-use crate::domain::Timestamp;
+use crate::domain::{Reloadable, Timestamp};
 use crate::ingest::Ingest;
 use crate::manage::{Clients, Deliveries, Documents, Hooks, Notifications, Rejects};
 use crate::metrics::Metrics;
@@ -33,6 +37,10 @@ pub use middleware::{Origins, RequestMiddleware};
 pub use routes::{Address, RouteInfo, reference, routes};
 
 use api::hooks::HookActivity;
+use credential_checks::TokenRefusal;
+use event_rates::EventRates;
+use rate_limiter::KeyedRates;
+use remote_address::failed_tokens::{FailedTokenLimit, FailedTokens};
 use request::{BodyLimits, Request};
 use response::Problem;
 
@@ -41,6 +49,13 @@ use response::Problem;
 pub struct HttpOptions {
     /// Base of the URLs of hooks, without a slash at the end.
     pub public_url: String,
+    pub limits: RequestLimits,
+    pub failed_tokens: FailedTokenLimit,
+}
+
+/// The options that a reload may replace.
+#[derive(Debug, Clone, Copy)]
+pub struct RequestLimits {
     pub max_body_bytes: usize,
     /// From the first read of a body to its last byte.
     pub body_timeout: Duration,
@@ -50,6 +65,14 @@ pub struct HttpOptions {
     pub query_token: QueryToken,
     /// Requests per second to one hook.
     pub hook_rate: NonZeroU32,
+    /// The same for all hooks of a client without a limit of its own.
+    pub event_rate_per_client: NonZeroU32,
+}
+
+impl RequestLimits {
+    fn body(&self) -> BodyLimits {
+        BodyLimits { max_bytes: self.max_body_bytes, timeout: self.body_timeout }
+    }
 }
 
 /// Unverified requests to one hook that are kept at once; one more each second. Each costs a transaction, and anyone who knows
@@ -70,18 +93,54 @@ pub struct Context {
     auth: Authenticator,
     keys: Keys,
     admin: AdminToken,
-    options: HttpOptions,
+    /// Base of the URLs of hooks, without a slash at the end.
+    public_url: String,
+    limits: Reloadable<RequestLimits>,
     metrics: Metrics,
     cluster: Option<ClusterView>,
+    reload: Option<ReloadConfig>,
     /// One rate limiter per hook that was called recently.
-    hook_rate_limiter: DefaultKeyedRateLimiter<String>,
+    hook_rates: KeyedRates<String>,
+    event_rates: EventRates,
+    failed_tokens: FailedTokens,
     /// Limits the unverified requests that are kept of each hook.
     unverified_limiter: DefaultKeyedRateLimiter<String>,
     hook_activity: HookActivity,
 }
 
-/// Reads the state of the cluster as JSON.
-pub type ClusterView = Arc<dyn Fn() -> BoxFuture<'static, serde_json::Value> + Send + Sync>;
+/// What the routes show of the cluster.
+#[derive(Clone)]
+pub struct ClusterView {
+    /// Reads its state as JSON.
+    pub state: Arc<dyn Fn() -> BoxFuture<'static, serde_json::Value> + Send + Sync>,
+    /// Why this node must not be used any more, as a sentence; `None` normally.
+    pub fault: Arc<dyn Fn() -> Option<String> + Send + Sync>,
+    /// Why this node is not ready at present although its store is, as a sentence; `None` if it is ready.
+    pub unready: Arc<dyn Fn() -> Option<&'static str> + Send + Sync>,
+}
+
+/// Reads the configuration again and applies it, as a whole or not at all.
+pub type ReloadConfig = Arc<dyn Fn() -> BoxFuture<'static, Result<ReloadReport, ReloadError>> + Send + Sync>;
+
+/// What a reload has found, by the names of the keys.
+#[derive(Debug, Clone, Default, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReloadReport {
+    /// The new values are in effect.
+    pub changed: Vec<&'static str>,
+    /// The relay must be restarted for the new values.
+    pub needs_restart: Vec<&'static str>,
+}
+
+/// Why a reload has changed nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReloadError {
+    /// The new configuration cannot be used: one sentence that names the place.
+    #[error("{0}")]
+    Invalid(String),
+    #[error("the relay is stopping")]
+    Stopping,
+}
 
 /// The use cases that the handlers call, and what requests are authenticated with.
 pub struct Parts {
@@ -101,6 +160,8 @@ pub struct Parts {
     pub metrics: Metrics,
     /// The state of the cluster; `None` without one.
     pub cluster: Option<ClusterView>,
+    /// `None` in a command, which reads the configuration itself.
+    pub reload: Option<ReloadConfig>,
 }
 
 impl Context {
@@ -118,12 +179,16 @@ impl Context {
             auth: parts.auth,
             keys: parts.keys,
             cluster: parts.cluster,
+            reload: parts.reload,
             admin: parts.admin,
             metrics: parts.metrics,
-            hook_rate_limiter: RateLimiter::keyed(Quota::per_second(options.hook_rate)),
+            hook_rates: KeyedRates::new(options.limits.hook_rate),
+            event_rates: EventRates::new(options.limits.event_rate_per_client),
+            failed_tokens: FailedTokens::new(options.failed_tokens),
             unverified_limiter: RateLimiter::keyed(Quota::per_second(NonZeroU32::MIN).allow_burst(UNVERIFIED_BURST)),
             hook_activity: HookActivity::default(),
-            options,
+            public_url: options.public_url,
+            limits: Reloadable::new(options.limits),
         })
     }
 
@@ -131,10 +196,15 @@ impl Context {
     /// need it, because browsers cannot send headers there.
     async fn require_token(&self, request: &Request, scopes: &[Scope], now: Timestamp) -> Result<Grant, Problem> {
         let header = request.headers.get("authorization").map(::http::HeaderValue::as_bytes);
-        let token = find_token(header, None).map_err(|_| Problem::token_required())?;
-        let grant = self.check_token(token.token(), now).await.map_err(|denied| {
-            tracing::info!(request_id = %request.id.0, reason = %denied, "token rejected");
-            Problem::from(denied)
+        let challenge = |problem: Problem| problem.with_resource_metadata(&self.public_url);
+        let token = find_token(header, None).map_err(|_| challenge(Problem::token_required()))?;
+        let grant = self.check_request_token(request, token.token(), now).await.map_err(|refusal| {
+            tracing::info!(request_id = %request.id.0, reason = %refusal, "token rejected");
+            match refusal {
+                TokenRefusal::Denied(AuthError::Scope) => Problem::insufficient_scope(scopes[0].as_str()),
+                TokenRefusal::Denied(denied) => challenge(denied.into()),
+                refusal => Problem::from(refusal),
+            }
         })?;
         if grant.ticket.is_some() {
             return Err(Problem::ticket_not_accepted());
@@ -146,9 +216,16 @@ impl Context {
         }
     }
 
-    /// The grant of a token. One of a client that is unknown to this node is checked again when the node has caught up.
+    /// The grant of a token. One whose key is not in the known key set of its issuer is checked again when the set was fetched,
+    /// one of a client that is unknown to this node when the node has caught up.
     async fn check_token(&self, token: &str, now: Timestamp) -> Result<Grant, AuthError> {
-        match self.auth.check(token, now) {
+        let checked = match self.auth.check(token, now) {
+            Err(AuthError::UnknownIssuerKey(issuer)) if self.auth.fetch_keys(issuer).await => {
+                self.auth.check(token, Timestamp::now())
+            }
+            checked => checked,
+        };
+        match checked {
             Err(denied) if denied.depends_on_registry() && self.catch_up().await => self.auth.check(token, now),
             checked => checked,
         }
@@ -172,14 +249,26 @@ impl Context {
     }
 
     fn body_limits(&self) -> BodyLimits {
-        BodyLimits { max_bytes: self.options.max_body_bytes, timeout: self.options.body_timeout }
+        self.limits.get().body()
     }
 
-    /// Removes the rate limiters of idle hooks, and the activity of deleted ones when it exceeds that of all hooks, and reads the signing keys again. Called
-    /// periodically.
+    /// Requests that begin from now on have these limits.
+    pub fn set_limits(&self, limits: RequestLimits, failed_tokens: FailedTokenLimit) {
+        self.limits.replace(limits);
+        self.failed_tokens.set_limit(failed_tokens);
+    }
+
+    /// Removes the rate limiters of idle hooks, old events from the rings, and the activity of deleted hooks when it exceeds that
+    /// of all hooks, and reads the signing keys again. Called periodically.
     pub fn sweep(&self) {
-        self.hook_rate_limiter.retain_recent();
+        self.hook_rates.retain_recent();
         self.unverified_limiter.retain_recent();
+        self.failed_tokens.sweep(Instant::now());
+        self.hub.evict_old();
+        self.event_rates.sweep(|id| {
+            let client = self.clients.get(id)?;
+            self.clients.limits(&client.reference()).events_per_second
+        });
         // Only then there are many deleted ones among them. The ids are copied seldom, because there may be many.
         if self.hook_activity.len() > self.hooks.count() {
             self.hook_activity.retain(&self.hooks.ids());

@@ -25,6 +25,9 @@ pub enum JournalError {
     /// The broker did not do it: it cannot be reached, has no quorum, is full, or does not permit it.
     #[error("the broker is unavailable: {0}")]
     Unavailable(String),
+    /// The broker, its settings or those of this node do not fit: no repetition helps before somebody changes them.
+    #[error("{0}")]
+    Unusable(String),
     /// No answer in time: the broker may have done it.
     #[error("the broker has not answered: {0}")]
     Unknown(String),
@@ -78,6 +81,9 @@ pub struct SnapshotInfo {
     pub digest: String,
     /// Bytes of the file.
     pub bytes: u64,
+    /// The node that has made it; `None` if a program of an earlier version has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub maker: Option<String>,
 }
 
 /// A record and its revision.
@@ -149,6 +155,12 @@ pub trait Journal: Send + Sync {
     /// # Errors
     /// `Unavailable`, `Unknown`, `Replaced`.
     fn remove_snapshot(&self, info: SnapshotInfo) -> JournalFuture<()>;
+
+    /// The present record of this key; `None` if there is none.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Unknown`, `Replaced`.
+    fn record(&self, key: String) -> JournalFuture<Option<Record>>;
 
     /// Writes a record; returns its revision. `expected` is the present revision, 0 for a record that must not exist, `None`
     /// for any.

@@ -1,6 +1,7 @@
 //! The use cases of a client's owner and of the administrator. Each part is a handle over the ports of the store, cheap to
 //! clone. Knows neither HTTP nor SQL.
 
+mod client_limits;
 mod clients;
 mod deliveries;
 mod documents;
@@ -8,6 +9,7 @@ mod hooks;
 mod notifications;
 mod rejects;
 
+pub use client_limits::{LimitsChange, Nullable};
 pub use clients::{ClientError, ClientWithSecret, Clients};
 pub use deliveries::Deliveries;
 pub use documents::{Documents, NewDocument};

@@ -17,7 +17,9 @@ pub use prometheus_client::metrics::gauge::Gauge;
 pub use prometheus_client::metrics::histogram::Histogram;
 
 pub use exposition::ExpositionFormat;
-pub use label::{DeliveryGivenUp, DeliveryOutcome, Disconnect, IngestOutcome, Label, Reset, StreamRefusal};
+pub use label::{
+    DeliveryGivenUp, DeliveryOutcome, Disconnect, IngestOutcome, Label, ReloadOutcome, Reset, StreamRefusal,
+};
 pub use registry::{Counters, MetricDescription};
 
 use registry::{MetricRegistry, Pair};
@@ -63,12 +65,22 @@ pub struct MetricSet {
     pub endpoints_half_open: Gauge,
     /// Held with [`GaugeGuard`].
     pub connections: Gauge,
+    pub key_set_fetches: Counter,
+    pub key_set_failures: Counter,
+    pub connections_refused: Counter,
+    pub token_checks_refused: Counter,
     pub log_lines_dropped: Counter,
     pub slow_responses: Counter,
+    pub tls_handshake_failures: Counter,
+    pub proxy_header_failures: Counter,
     pub store_head: Gauge,
     pub wal_bytes: Gauge,
     pub wal_over_limit: Gauge,
     pub pruned_events: Counter,
+    pub config_reloads: Counters<ReloadOutcome>,
+    pub cluster_comparisons: Counter,
+    pub cluster_rebuilds: Counter,
+    pub cluster_snapshot_failures: Counter,
     events_in: Family<[Pair; 2], Counter>,
     http_responses: Family<[(&'static str, u16); 1], Counter>,
     registry: Registry,
@@ -133,10 +145,27 @@ impl Metrics {
             endpoints_open: registry.gauge("endpoints_open", "Endpoints whose circuit breaker is open"),
             endpoints_half_open: registry.gauge("endpoints_half_open", "Endpoints whose circuit breaker is half open"),
             connections: registry.gauge("connections", "Open connections on both addresses"),
+            key_set_fetches: registry.counter("key_set_fetches", "Fetches of the key sets of foreign issuers"),
+            key_set_failures: registry
+                .counter("key_set_failures", "Fetches of the key sets of foreign issuers that brought no usable keys"),
+            connections_refused: registry.counter(
+                "connections_refused",
+                "Connections closed at once, because their address had too many of them",
+            ),
+            token_checks_refused: registry.counter(
+                "token_checks_refused",
+                "Requests whose credentials were not verified, because their address had failed with too many",
+            ),
             log_lines_dropped: registry
                 .counter("log_lines_dropped", "Log lines dropped because standard error did not accept them"),
             slow_responses: registry
                 .counter("slow_responses", "Responses ended because their reader was too slow, streams excluded"),
+            proxy_header_failures: registry.counter(
+                "proxy_header_failures",
+                "Connections of trusted proxies closed because of a missing, malformed or late header of the PROXY protocol",
+            ),
+            tls_handshake_failures: registry
+                .counter("tls_handshake_failures", "TLS handshakes that failed or took longer than `header_timeout`"),
             http_responses: registry.family("http_responses", vec!["status"], "HTTP responses, by status code"),
             store_head: registry.gauge("store_head", "Sequence of the last stored event"),
             wal_bytes: registry.gauge("wal_bytes", "Bytes of the write-ahead log of the database"),
@@ -145,6 +174,17 @@ impl Metrics {
                 "1 while a reader, such as a backup of the database file, makes the write-ahead log exceed its limit",
             ),
             pruned_events: registry.counter("pruned_events", "Events removed by retention"),
+            config_reloads: registry.counters("config_reloads", "Reloads of the configuration, by outcome"),
+            cluster_comparisons: registry
+                .counter("cluster_comparisons", "Comparisons of this node's database with the other nodes'"),
+            cluster_rebuilds: registry.counter(
+                "cluster_rebuilds",
+                "Times that this node had to replace its database by a snapshot while it ran",
+            ),
+            cluster_snapshot_failures: registry.counter(
+                "cluster_snapshot_failures",
+                "Snapshots of the cluster that this node could not make or store",
+            ),
             registry: registry.registry,
             entries: registry.entries,
         };
@@ -301,5 +341,6 @@ mod tests {
         distinct::<Disconnect>();
         distinct::<StreamRefusal>();
         distinct::<Reset>();
+        distinct::<ReloadOutcome>();
     }
 }

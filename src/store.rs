@@ -17,14 +17,16 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
+use crate::domain::ClientLimit;
+
 pub use log::{
-    AppendOutcome, CommittedBatch, Document, DocumentPage, DocumentQuery, DuplicateRule, EventCounts, Log, LogPage,
+    AppendOutcome, Document, DocumentPage, DocumentQuery, DuplicateRule, EventCounts, Log, LogChange, LogPage,
     MinuteCount, NewEvent, PageLimit, RawRequest,
 };
 pub use maintenance::Maintenance;
 pub use outbox::{
     Attempt, AttemptRecord, Backlog, Delivery, DeliveryContent, DeliveryQuery, DeliveryState, DueDelivery, DuePage,
-    Outbox,
+    Outbox, ReceiverChange,
 };
 pub use registry::Registry;
 pub use rejects::{Reject, RejectStore};
@@ -50,6 +52,9 @@ pub enum StoreError {
     /// The disk is full, the file is read-only, or the connection is broken. The call may succeed later.
     #[error("the store cannot accept: {0}")]
     Unavailable(String),
+    /// The change cannot be applied, and never can: an error of the program. Nothing else is affected.
+    #[error("the store cannot apply it: {0}")]
+    Inapplicable(String),
     /// The store is closed or is being closed.
     #[error("the store is stopped")]
     Stopped,
@@ -62,6 +67,14 @@ pub enum StoreError {
     /// The limit on the number of items is reached.
     #[error("there are {0} already: delete one first")]
     TooMany(&'static str),
+    /// A limit that the administrator has set for the client is reached.
+    #[error("the limit `{limit}` of this client is reached: {value}")]
+    ClientLimit {
+        /// The limit.
+        limit: ClientLimit,
+        /// Its value.
+        value: u64,
+    },
 }
 
 /// The future that a port's method returns. When the future of a write is dropped, the write may still be applied; its
@@ -73,7 +86,7 @@ pub const DUPLICATE_WINDOW: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// How much is kept. Each limit but one applies per client; the oldest items are removed first. Number and bytes of events are
 /// limited after every batch, everything else by [`Maintenance::prune`].
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Retention {
     /// Maximum age of an event.
     pub max_event_age: Duration,

@@ -26,6 +26,12 @@ pub struct RelayAddress {
     pub admin: SocketAddr,
     /// Base of the public URLs, without a slash at the end.
     pub public_url: String,
+    /// Whether the public address uses TLS.
+    #[serde(default)]
+    pub tls: bool,
+    /// Whether connections of commands to the public address begin with a header of the PROXY protocol.
+    #[serde(default)]
+    pub proxy_header: bool,
 }
 
 /// How long to wait for the lock of the store. Commands hold it briefly, and a starting relay holds it before it writes
@@ -142,6 +148,23 @@ impl DataDirectory {
         // A relay that was killed has left its file.
         self.remove_address_file();
         Ok(StoreOwner::Local(store))
+    }
+
+    /// The relay that is running on the directory. Blocks up to `STORE_LOCK_TIMEOUT` while a process without an address holds
+    /// the lock.
+    ///
+    /// # Errors
+    /// There is none, or another process keeps the lock.
+    pub fn running_relay(&self) -> anyhow::Result<RelayAddress> {
+        match self.lock()? {
+            LockOutcome::Held(address) => Ok(address),
+            LockOutcome::Acquired(_) => {
+                bail!(
+                    "no relay is running on {}: docrelay serve reads the configuration when it starts",
+                    self.path.display()
+                )
+            }
+        }
     }
 
     /// Locks the database. Blocks up to `STORE_LOCK_TIMEOUT` while a process without an address holds the lock.

@@ -15,9 +15,9 @@ use std::time::Duration;
 
 use anyhow::Context;
 use tracing::Level;
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, reload};
 
 use crate::config::LogFormat;
 use crate::metrics::Counter;
@@ -34,7 +34,7 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// A logger is installed already, or the thread cannot be started.
-pub fn start(format: LogFormat, level: Level, dropped_lines: Counter) -> anyhow::Result<LogFlush> {
+pub fn start(format: LogFormat, level: Level, dropped_lines: Counter) -> anyhow::Result<(LogLevel, LogFlush)> {
     let (log, writer) = LogQueue::new(dropped_lines);
     std::thread::Builder::new()
         .name("log".to_owned())
@@ -47,19 +47,46 @@ pub fn start(format: LogFormat, level: Level, dropped_lines: Counter) -> anyhow:
         // Reports go to standard error with a macro that panics when that fails.
         .log_internal_errors(false)
         .with_ansi(io::stderr().is_terminal());
-    match format {
-        LogFormat::Text => subscriber.finish().try_init(),
-        LogFormat::Json => subscriber.json().flatten_event(true).with_current_span(false).finish().try_init(),
-    }
-    .context("cannot initialize logging")?;
+    let (installed, level) = match format {
+        LogFormat::Text => {
+            let subscriber = subscriber.with_filter_reloading();
+            let level = LogLevel::new(subscriber.reload_handle());
+            (subscriber.finish().try_init(), level)
+        }
+        LogFormat::Json => {
+            let subscriber = subscriber.json().flatten_event(true).with_current_span(false).with_filter_reloading();
+            let level = LogLevel::new(subscriber.reload_handle());
+            (subscriber.finish().try_init(), level)
+        }
+    };
+    installed.context("cannot initialize logging")?;
     std::panic::set_hook(Box::new(log_panic));
-    Ok(flush)
+    Ok((level, flush))
 }
 
-/// The level applies to docrelay only: below `warn`, other crates log headers, and with them credentials.
+/// The lowest level that is logged. Cheap to clone.
+#[derive(Clone)]
+pub struct LogLevel(Arc<dyn Fn(Level) -> Result<(), reload::Error> + Send + Sync>);
+
+impl LogLevel {
+    fn new<S: 'static>(filter: reload::Handle<EnvFilter, S>) -> Self {
+        Self(Arc::new(move |level| filter.reload(EnvFilter::new(log_directives(level)))))
+    }
+
+    /// Logs this level and those above it from now on.
+    pub fn set(&self, level: Level) {
+        // Fails when the logger is gone, which ends with the process, or after a panic within it.
+        if let Err(error) = (self.0)(level) {
+            tracing::error!(%error, "cannot change the level of the log");
+        }
+    }
+}
+
+/// The level applies to docrelay only: below `warn`, other crates log headers, and with them credentials. Of h2 only errors:
+/// it warns of each connection that floods it, so a flood would fill the log.
 fn log_directives(level: Level) -> String {
     let others = level.min(Level::WARN);
-    format!("{others},docrelay={level}").to_ascii_lowercase()
+    format!("{others},h2=error,docrelay={level}").to_ascii_lowercase()
 }
 
 /// The panic hook. It writes to the queue only: a hook that waited for standard error, or panicked, would stop the thread
@@ -183,9 +210,9 @@ mod tests {
 
     #[test]
     fn other_crates_stay_quiet_at_every_level() {
-        assert_eq!(log_directives(Level::TRACE), "warn,docrelay=trace");
-        assert_eq!(log_directives(Level::INFO), "warn,docrelay=info");
-        assert_eq!(log_directives(Level::ERROR), "error,docrelay=error");
+        assert_eq!(log_directives(Level::TRACE), "warn,h2=error,docrelay=trace");
+        assert_eq!(log_directives(Level::INFO), "warn,h2=error,docrelay=info");
+        assert_eq!(log_directives(Level::ERROR), "error,h2=error,docrelay=error");
     }
 
     #[test]

@@ -4,35 +4,35 @@
 use std::sync::Arc;
 
 use super::data::DataDirectory;
-use crate::auth::{Authenticator, Keys};
-use crate::config::{AllowedOrigins, Config};
-use crate::delivery::http_client::{HttpClientOptions, ReqwestClient};
+use crate::auth::{Authenticator, Issuers, Keys};
+use crate::config::Config;
+use crate::delivery::http_client::{HttpClientOptions, ReplaceableClient};
 use crate::delivery::{self, DeliveryHandle, DeliveryOptions};
-use crate::http::transport::connection::ConnectionLimits;
-use crate::http::transport::server::ServerOptions;
-use crate::http::{self, Context, HttpOptions};
+use crate::http::remote_address::failed_tokens::FailedTokenLimit;
+use crate::http::{self, Context, HttpOptions, RequestLimits};
 use crate::ingest::Ingest;
 use crate::manage::{Clients, Deliveries, Documents, Hooks, Notifications, Rejects};
 use crate::metrics::{DeliveryGivenUp, Metrics};
 use crate::store::sqlite::{CommitReport, OnThreadEnd, SqliteOptions};
 use crate::store::{GivenUp, Retention, Store};
-use crate::stream::hub::{Hub, HubOptions};
+use crate::stream::hub::{FollowerLimits, Hub, HubOptions};
 use crate::stream::{StreamOptions, Streams};
 
 /// Threads that read the database. Bounds the load when many followers reconnect at once.
 const READER_THREADS: usize = 4;
 
-/// Limit of the admin address: enough for probes, a scraper and some operators.
-const MAX_ADMIN_CONNECTIONS: usize = 64;
-
 /// The routes, and the handles that a relay runs beside them.
 pub(crate) struct RelayParts {
     pub(crate) context: Arc<Context>,
     pub(crate) hub: Hub,
+    pub(crate) streams: Streams,
     pub(crate) delivery: DeliveryHandle,
     pub(crate) clients: Clients,
     pub(crate) hooks: Hooks,
     pub(crate) keys: Keys,
+    pub(crate) issuers: Issuers,
+    /// Sends deliveries, and fetches the key sets of the issuers.
+    pub(crate) http_client: ReplaceableClient,
 }
 
 /// The opened parts that the routes use.
@@ -42,23 +42,23 @@ pub(crate) struct Opened<'a> {
     /// The base of the URLs of hooks, without a slash at the end.
     pub(crate) public_url: String,
     pub(crate) cluster: Option<http::ClusterView>,
+    /// `None` in a command.
+    pub(crate) reload: Option<http::ReloadConfig>,
 }
 
 /// Builds the use cases and the routes. Starts no task and opens no connection.
 pub(crate) fn build(config: &Config, directory: &DataDirectory, opened: Opened<'_>) -> anyhow::Result<RelayParts> {
-    let Opened { store, metrics, public_url, cluster } = opened;
+    let Opened { store, metrics, public_url, cluster, reload } = opened;
     let keys = directory.keys()?;
-    let hub = Hub::new(hub_options(config), store.log.head());
+    let issuers = Issuers::open(config.issuers.clone())?;
+    let FollowerLimits { max_followers, max_followers_per_client } = follower_limits(config);
+    let hub_options = HubOptions { max_followers, max_followers_per_client, ..HubOptions::default() };
+    let hub = Hub::new(hub_options, store.log.head());
     let stream_options = StreamOptions { idle_interval: config.idle_interval, ..StreamOptions::default() };
-    let http_client = Arc::new(ReqwestClient::new(HttpClientOptions {
-        timeout: config.delivery_timeout,
-        allow_private: config.allow_private_endpoints.clone(),
-        dns_servers: config.dns_servers.clone(),
-        max_kept_connections: config.delivery_concurrency,
-    })?);
-    let delivery_options =
-        DeliveryOptions { concurrency: config.delivery_concurrency, memory_bytes: config.delivery_memory };
-    let delivery = DeliveryHandle::new(store.clone(), http_client, delivery_options, metrics.clone());
+    let http_client = ReplaceableClient::new(http_client_options(config))?;
+    let delivery =
+        DeliveryHandle::new(store.clone(), Arc::new(http_client.clone()), delivery_options(config), metrics.clone());
+    let streams = Streams::new(store.clone(), hub.clone(), stream_options, metrics.clone());
     let ingest = Ingest::new(store.clone(), metrics.clone());
     let notifications = Notifications::new(store.registry.clone(), delivery.clone());
     let hooks = Hooks::new(store.registry.clone());
@@ -71,16 +71,18 @@ pub(crate) fn build(config: &Config, directory: &DataDirectory, opened: Opened<'
         notifications,
         deliveries: Deliveries::new(store.outbox.clone(), store.registry.clone(), delivery.clone()),
         ingest,
-        streams: Streams::new(store.clone(), hub.clone(), stream_options, metrics.clone()),
+        streams: streams.clone(),
         hub: hub.clone(),
-        auth: Authenticator::new(keys.clone(), store.registry.clone()),
+        auth: Authenticator::new(keys.clone(), issuers.clone(), store.registry.clone()),
         keys: keys.clone(),
         admin: directory.admin_token(config.admin_token.clone())?,
         metrics: metrics.clone(),
         cluster,
+        reload,
     };
-    let context = Context::new(parts, http_options(config, public_url));
-    Ok(RelayParts { context, hub, delivery, clients, hooks, keys })
+    let options = HttpOptions { public_url, limits: request_limits(config), failed_tokens: failed_token_limit(config) };
+    let context = Context::new(parts, options);
+    Ok(RelayParts { context, hub, streams, delivery, clients, hooks, keys, issuers, http_client })
 }
 
 /// Options of the store of a relay, which reports its commits to the metrics.
@@ -126,21 +128,7 @@ pub(super) fn founding_options(config: &Config, directory: &DataDirectory) -> an
 pub(crate) fn bare_store_options(config: &Config, directory: &DataDirectory) -> anyhow::Result<SqliteOptions> {
     Ok(SqliteOptions {
         path: directory.database(),
-        retention: Retention {
-            max_event_age: config.history_age,
-            max_events: config.history_events_per_client,
-            max_event_bytes: config.history_bytes,
-            max_total_bytes: config.history_bytes_total,
-            max_reject_age: config.rejects_age,
-            max_rejects: config.rejects_per_client,
-            max_reject_bytes: config.rejects_bytes,
-            max_pending_age: delivery::MAX_SCHEDULE,
-            max_pending: config.pending_deliveries_per_client,
-            max_pending_bytes: config.pending_deliveries_bytes,
-            max_delivery_age: config.deliveries_age,
-            max_deliveries: config.deliveries_per_client,
-            max_attempt_bytes: config.deliveries_bytes,
-        },
+        retention: retention(config),
         readers: READER_THREADS,
         seal: directory.seal()?,
         may_leave_cluster: false,
@@ -150,51 +138,58 @@ pub(crate) fn bare_store_options(config: &Config, directory: &DataDirectory) -> 
     })
 }
 
-/// Options of the public server.
-pub(super) fn server_options(config: &Config) -> ServerOptions {
-    let connection = ConnectionLimits {
-        max_header_bytes: config.max_header_bytes,
-        header_timeout: config.header_timeout,
-        keep_alive_timeout: config.keep_alive_timeout,
-        write_timeout: config.write_timeout,
-        response_timeout: config.response_timeout,
-    };
-    ServerOptions { max_connections: config.max_connections, connection }
-}
-
-/// The admin address has connection permits of its own, so that a flood of one address cannot lock out the other.
-pub(super) fn admin_server_options(config: &Config) -> ServerOptions {
-    let public = server_options(config);
-    ServerOptions { max_connections: public.max_connections.min(MAX_ADMIN_CONNECTIONS), ..public }
-}
-
 /// The number of stream workers: half of the cores, at least one.
 pub(super) fn stream_threads() -> usize {
     std::thread::available_parallelism().map_or(1, |n| (n.get() / 2).max(1))
 }
 
-pub(super) fn origins(config: &Config) -> http::Origins {
-    match &config.cors_origins {
-        AllowedOrigins::Any => http::Origins::Any,
-        AllowedOrigins::Only(names) => http::Origins::Only(names.clone()),
-    }
+pub(super) fn follower_limits(config: &Config) -> FollowerLimits {
+    FollowerLimits { max_followers: config.max_followers, max_followers_per_client: config.max_followers_per_client }
 }
 
-fn hub_options(config: &Config) -> HubOptions {
-    HubOptions {
-        max_followers: config.max_followers,
-        max_followers_per_client: config.max_followers_per_client,
-        ..HubOptions::default()
-    }
-}
-
-fn http_options(config: &Config, public_url: String) -> HttpOptions {
-    HttpOptions {
-        public_url,
+pub(super) fn request_limits(config: &Config) -> RequestLimits {
+    RequestLimits {
         max_body_bytes: config.max_body_bytes,
         body_timeout: config.body_timeout,
         token_ttl: config.token_ttl,
         query_token: config.query_token,
         hook_rate: config.hook_rate,
+        event_rate_per_client: config.event_rate_per_client,
+    }
+}
+
+pub(super) fn failed_token_limit(config: &Config) -> FailedTokenLimit {
+    FailedTokenLimit { per_address: config.failed_tokens_per_address, window: config.failed_token_window }
+}
+
+pub(super) fn delivery_options(config: &Config) -> DeliveryOptions {
+    DeliveryOptions { concurrency: config.delivery_concurrency, memory_bytes: config.delivery_memory }
+}
+
+pub(super) fn http_client_options(config: &Config) -> HttpClientOptions {
+    HttpClientOptions {
+        timeout: config.delivery_timeout,
+        allow_private: config.allow_private_endpoints.clone(),
+        dns_servers: config.dns_servers.clone(),
+        max_kept_connections: config.delivery_concurrency,
+    }
+}
+
+/// What the store keeps.
+pub(super) fn retention(config: &Config) -> Retention {
+    Retention {
+        max_event_age: config.history_age,
+        max_events: config.history_events_per_client,
+        max_event_bytes: config.history_bytes,
+        max_total_bytes: config.history_bytes_total,
+        max_reject_age: config.rejects_age,
+        max_rejects: config.rejects_per_client,
+        max_reject_bytes: config.rejects_bytes,
+        max_pending_age: delivery::MAX_SCHEDULE,
+        max_pending: config.pending_deliveries_per_client,
+        max_pending_bytes: config.pending_deliveries_bytes,
+        max_delivery_age: config.deliveries_age,
+        max_deliveries: config.deliveries_per_client,
+        max_attempt_bytes: config.deliveries_bytes,
     }
 }

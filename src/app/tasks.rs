@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
+use crate::auth::{Issuers, KeySetClient};
 use crate::domain::Timestamp;
 use crate::http;
 use crate::http::transport::workers::StreamWorker;
@@ -26,11 +27,10 @@ const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(30);
 /// Part of the grace period that is reserved for closing the store.
 const STORE_CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Receives SIGTERM, SIGINT and SIGHUP.
+/// Receives SIGTERM and SIGINT.
 pub(super) struct Signals {
     term: Signal,
     int: Signal,
-    hup: Signal,
 }
 
 impl Signals {
@@ -39,22 +39,21 @@ impl Signals {
     pub(super) fn catch() -> anyhow::Result<Self> {
         let term = listen_for(SignalKind::terminate()).context("cannot handle SIGTERM")?;
         let int = listen_for(SignalKind::interrupt()).context("cannot handle SIGINT")?;
-        let hup = listen_for(SignalKind::hangup()).context("cannot handle SIGHUP")?;
-        Ok(Self { term, int, hup })
+        Ok(Self { term, int })
     }
 
-    /// Waits for SIGTERM or SIGINT; returns its name. A SIGHUP, as from the end of an SSH session, is logged only.
+    /// Waits for SIGTERM or SIGINT; returns its name.
     pub(super) async fn next(&mut self) -> &'static str {
-        loop {
-            tokio::select! {
-                _ = self.term.recv() => return "SIGTERM",
-                _ = self.int.recv() => return "SIGINT",
-                Some(()) = self.hup.recv() => {
-                    tracing::info!("SIGHUP ignored: restart the relay to change its configuration");
-                }
-            }
+        tokio::select! {
+            _ = self.term.recv() => "SIGTERM",
+            _ = self.int.recv() => "SIGINT",
         }
     }
+}
+
+/// Receives SIGHUP from now on: it reloads the configuration once the relay listens.
+pub(super) fn hangups() -> anyhow::Result<Signal> {
+    listen_for(SignalKind::hangup()).context("cannot handle SIGHUP")
 }
 
 /// Prevents SIGXFSZ from killing the process when a file reaches `ulimit -f`. The write then fails like on a full disk,
@@ -151,9 +150,53 @@ pub(super) async fn housekeeping(store: Store, context: Arc<http::Context>, metr
     }
 }
 
+/// Keeps the key sets of foreign issuers up to date until `stop`. Streams whose token was signed with a key that is no longer
+/// valid end.
+pub(super) async fn refresh_key_sets(
+    issuers: Issuers,
+    client: Arc<dyn KeySetClient>,
+    metrics: Metrics,
+    hub: Hub,
+    stop: CancellationToken,
+) {
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = issuers.run(client, metrics, || hub.wake()) => {}
+    }
+}
+
+/// What runs of a node that does not listen yet.
+pub(super) struct StartingNode {
+    pub(super) store: Store,
+    pub(super) deliveries: JoinSet<&'static str>,
+    pub(super) stop_deliveries: CancellationToken,
+    pub(super) rest: JoinSet<&'static str>,
+    pub(super) stop_rest: CancellationToken,
+}
+
+impl StartingNode {
+    /// Leaves the cluster and closes the store, within `grace`.
+    pub(super) async fn abandon(mut self, grace: Duration) {
+        let deadline = Instant::now() + grace;
+        let early = deadline - STORE_CLOSE_TIMEOUT.min(grace / 2);
+        self.stop_deliveries.cancel();
+        let left = timeout_at(early, async { while self.deliveries.join_next().await.is_some() {} });
+        if left.await.is_err() {
+            self.deliveries.abort_all();
+        }
+        if timeout_at(deadline, self.store.maintenance.close()).await.is_err() {
+            tracing::error!("store did not close in time; acknowledged events are on disk");
+        }
+        self.stop_rest.cancel();
+        if timeout_at(deadline, async { while self.rest.join_next().await.is_some() {} }).await.is_err() {
+            self.rest.abort_all();
+        }
+    }
+}
+
 /// Everything that a relay stops, in the order of stopping.
 pub(super) struct Shutdown {
-    /// Stops accepting on the public address and closes its idle connections.
+    /// Stops accepting on the public address. Its idle connections close a moment later.
     pub(super) stop_public: CancellationToken,
     pub(super) public: JoinSet<()>,
     /// Ends every stream with a jittered `retry:`.

@@ -10,7 +10,9 @@ use bytes::Bytes;
 use super::data::DataDirectory;
 use super::parts::{self, Opened, RelayParts};
 use crate::config::{Config, Flags};
-use crate::domain::{Client, ClientId, ClientRef, Hook, Notification, NotificationState, Timestamp, Vendor, Verify};
+use crate::domain::{
+    Client, ClientId, ClientLimits, ClientRef, Hook, Notification, NotificationState, Timestamp, Vendor, Verify,
+};
 use crate::http::Address;
 use crate::manage::NewHook;
 use crate::metrics::Metrics;
@@ -48,6 +50,12 @@ impl Registry for CountingRegistry {
     }
     fn remove_client(&self, id: &ClientId) -> StoreFuture<'_, ()> {
         self.inner.remove_client(id)
+    }
+    fn client_limits(&self, client: &ClientRef) -> ClientLimits {
+        self.inner.client_limits(client)
+    }
+    fn set_client_limits(&self, client: &ClientRef, before: ClientLimits, after: ClientLimits) -> StoreFuture<'_, ()> {
+        self.inner.set_client_limits(client, before, after)
     }
     fn add_hook(&self, client: &ClientRef, hook: Hook) -> StoreFuture<'_, ()> {
         self.inner.add_hook(client, hook)
@@ -106,7 +114,7 @@ async fn housekeeping_copies_no_hook_ids_while_no_hook_is_deleted() {
     let registry = Arc::new(CountingRegistry { inner: store.registry.clone(), copied_lists: AtomicUsize::new(0) });
     let store = Store { registry: registry.clone(), ..store };
     let metrics = Metrics::new("");
-    let opened = Opened { store: &store, metrics: &metrics, public_url: String::new(), cluster: None };
+    let opened = Opened { store: &store, metrics: &metrics, public_url: String::new(), cluster: None, reload: None };
     let RelayParts { context, clients, hooks, .. } = parts::build(&config, &directory, opened).expect("parts");
     let now = Timestamp::now();
     let acme = clients.add("acme".parse().expect("a name"), now).await.expect("added").client.reference();

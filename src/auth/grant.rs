@@ -53,6 +53,11 @@ impl Scopes {
             Scope::Manage => self.manage,
         }
     }
+
+    /// The scopes of both sets.
+    pub(super) fn union(self, other: Self) -> Self {
+        Self { events: self.events || other.events, manage: self.manage || other.manage }
+    }
 }
 
 impl From<Scope> for Scopes {
@@ -178,11 +183,21 @@ pub struct Grant {
     pub ticket: Option<Ticket>,
 }
 
+/// Names one of the configured issuers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IssuerIndex(pub(super) usize);
+
 impl AuthError {
     /// Whether the token may be valid at a node of the cluster that knows more clients than this one. Keys are published on all
     /// nodes long before they sign.
     pub fn depends_on_registry(self) -> bool {
         self == Self::UnknownClient
+    }
+
+    /// Whether it counts among the failed tokens of an address, whatever its issuer. A token that the relay has issued is not a
+    /// guess, although it has expired or has another purpose: a page gets a new one.
+    pub(super) fn counts_as_failure(self) -> bool {
+        !matches!(self, Self::Missing | Self::Expired | Self::NotYetValid | Self::Scope | Self::TicketRequired)
     }
 }
 
@@ -212,11 +227,14 @@ pub enum AuthError {
     /// Not a JWT, or a claim or header is missing or has the wrong type.
     #[error("the token is malformed")]
     Malformed,
-    #[error("the token is not signed with EdDSA")]
+    #[error("the token's algorithm is not accepted")]
     Algorithm,
     /// The key never existed here, or its file was deleted.
     #[error("the token's key is unknown or retired")]
     UnknownKey,
+    /// A foreign issuer's key set, as it was fetched last, has no key of this id. A newer one may have it.
+    #[error("the token's key is not in the key set of its issuer")]
+    UnknownIssuerKey(IssuerIndex),
     #[error("the token's signature is wrong")]
     InvalidSignature,
     #[error("the token's issuer is wrong")]

@@ -12,7 +12,7 @@ use super::secret;
 use crate::domain::{ClientId, ClientRef, DocumentId, EventId, Timestamp};
 
 /// The claims `iss` and `aud` of the relay's tokens.
-pub(super) const ISSUER: &str = "docrelay";
+pub const ISSUER: &str = "docrelay";
 
 /// The claim `use` of tickets; other tokens have no such claim.
 pub(super) const TICKET_USE: &str = "ticket";

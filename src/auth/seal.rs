@@ -13,7 +13,7 @@ use super::files::{self, KeyError};
 const VERSION: u8 = 1;
 
 /// Bytes of a key.
-const KEY_BYTES: usize = 32;
+pub(super) const KEY_BYTES: usize = 32;
 
 /// AES-256-GCM with the keys of one file: the present one, and during a rotation the one before. Cheap to clone.
 ///
@@ -42,7 +42,7 @@ impl Sealer {
         Self::from_keys(&files::read_or_create(path, || random_key().map(Vec::from))?, path)
     }
 
-    fn from_keys(bytes: &[u8], path: &Path) -> Result<Self, KeyError> {
+    pub(super) fn from_keys(bytes: &[u8], path: &Path) -> Result<Self, KeyError> {
         let (keys, rest) = bytes.as_chunks::<KEY_BYTES>();
         let keys = keys.iter().map(|key| UnboundKey::new(&AES_256_GCM, key).map(LessSafeKey::new));
         match keys.collect::<Result<Vec<_>, _>>() {
@@ -53,32 +53,6 @@ impl Sealer {
                 hint: ", because no other key opens the secrets in the database",
             }),
         }
-    }
-
-    /// Reads the key of a cluster: 64 hexadecimal digits, as [`Sealer::new_cluster_key`] returns.
-    ///
-    /// # Errors
-    /// A file that does not exist, that other users can access, or that has another content.
-    pub fn read_cluster_key(path: &Path) -> Result<Self, KeyError> {
-        let malformed = || KeyError::Malformed {
-            path: path.to_owned(),
-            expected: "a cluster key of 64 hexadecimal digits",
-            hint: ", or write the key of the other nodes into it; docrelay cluster key prints one for a new cluster",
-        };
-        let text = files::read(path)?.ok_or_else(malformed)?;
-        let key = data_encoding::HEXLOWER_PERMISSIVE.decode(text.trim_ascii()).map_err(|_| malformed())?;
-        match key.len() {
-            KEY_BYTES => Self::from_keys(&key, path),
-            _ => Err(malformed()),
-        }
-    }
-
-    /// A random key for [`Sealer::read_cluster_key`].
-    ///
-    /// # Errors
-    /// [`KeyError::Random`].
-    pub fn new_cluster_key() -> Result<String, KeyError> {
-        Ok(data_encoding::HEXLOWER.encode(&random_key()?))
     }
 
     /// Whether the file has the key before the present one, too: a rotation was not completed.
@@ -160,7 +134,7 @@ fn open_with(key: &LessSafeKey, nonce: &[u8], body: &[u8], context: &[u8]) -> Op
     Some(body)
 }
 
-fn random_key() -> Result<[u8; KEY_BYTES], KeyError> {
+pub(super) fn random_key() -> Result<[u8; KEY_BYTES], KeyError> {
     let mut key = [0; KEY_BYTES];
     getrandom::fill(&mut key).map_err(KeyError::Random)?;
     Ok(key)

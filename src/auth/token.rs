@@ -1,20 +1,23 @@
-//! Verifies tokens: signature, claims, expiry and whether their client still exists. Caches verified tokens.
-//! `credentials` finds tokens in requests; `issue` issues them.
+//! Verifies tokens: signature, claims, expiry and whether their client still exists. Caches verified tokens. Those of other
+//! issuers are verified by `issuers`. `credentials` finds tokens in requests; `issue` issues the relay's own.
 
 #[cfg(test)]
 mod tests;
+mod verified;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use dashmap::DashMap;
-use jsonwebtoken::{Algorithm, Validation};
+use jsonwebtoken::{Algorithm, Header};
 use serde::Deserialize;
 
+use super::claims::{self, Audience, NumericDate};
 use super::files::KeyError;
-use super::grant::{AuthError, Grant, Scope, Scopes, Ticket};
+use super::grant::{AuthError, Grant, IssuerIndex, Scope, Scopes, Ticket};
 use super::issue::{ISSUER, TICKET_USE};
+use super::issuers::{ForeignToken, Issuers};
 use super::keys::Keys;
 use crate::domain::{ClientId, ClientRef, Timestamp};
 use crate::store::Registry;
@@ -34,6 +37,7 @@ pub struct Authenticator {
 /// What the clones of an [`Authenticator`] share.
 struct AuthenticatorState {
     keys: Keys,
+    issuers: Issuers,
     registry: Arc<dyn Registry>,
     /// Verified tokens by their SHA-256: verifying an Ed25519 signature takes about 44 µs, a lookup 0.2 µs. At most
     /// [`MAX_CACHED_TOKENS`]. A full cache drops expired tokens, at most once a second; if it stays full, further
@@ -79,46 +83,44 @@ impl ReceivedClaims {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Audience {
-    One(String),
-    Many(Vec<String>),
-}
-
-/// Seconds since the epoch, possibly with a fraction (RFC 7519, 2). Values outside 1970 to 9999 are clamped, so none
-/// overflows.
-struct NumericDate(Timestamp);
-
-impl<'de> Deserialize<'de> for NumericDate {
-    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        let number = serde_json::Number::deserialize(d)?;
-        let millis = match (number.as_i64(), number.as_f64()) {
-            (Some(whole), _) => whole.saturating_mul(1000),
-            // The cast saturates. Rounding down ensures that a token never outlives its `exp`.
-            (None, Some(fraction)) => (fraction * 1000.0).floor() as i64,
-            (None, None) => return Err(serde::de::Error::custom("not a number of seconds")),
-        };
-        Ok(Self(Timestamp::from_millis(millis)))
-    }
-}
-
 impl Authenticator {
-    pub fn new(keys: Keys, registry: Arc<dyn Registry>) -> Self {
-        let inner = AuthenticatorState { keys, registry, verified: DashMap::new(), last_cleaned: AtomicI64::new(0) };
-        Self { inner: Arc::new(inner) }
+    pub fn new(keys: Keys, issuers: Issuers, registry: Arc<dyn Registry>) -> Self {
+        let (verified, last_cleaned) = (DashMap::new(), AtomicI64::new(0));
+        Self { inner: Arc::new(AuthenticatorState { keys, issuers, registry, verified, last_cleaned }) }
     }
 
-    /// Reads the key directory again; returns whether a key was retired. Its tokens and grants are then invalid.
+    /// Reads the key directory and the key files of foreign issuers again; returns whether a key was retired. Its tokens and
+    /// grants are then invalid.
     ///
     /// # Errors
-    /// See [`Keys::reload`].
+    /// See [`Keys::reload`]. The files of foreign issuers are read nevertheless.
     pub fn reload_keys(&self, now: Timestamp) -> Result<bool, KeyError> {
-        let retired = self.inner.keys.reload(now)?;
+        let foreign_retired = self.inner.issuers.reload_files();
+        let retired = self.inner.keys.reload(now)? || foreign_retired;
         if retired {
             self.inner.verified.clear();
         }
         Ok(retired)
+    }
+
+    /// The names of the foreign issuers.
+    pub fn issuers(&self) -> Vec<String> {
+        self.inner.issuers.names()
+    }
+
+    /// To be called after [`AuthError::UnknownIssuerKey`]: fetches the key set of this issuer. Returns whether to check the
+    /// token again; false at once if another token has caused a fetch less than 30 s ago.
+    pub async fn fetch_keys(&self, issuer: IssuerIndex) -> bool {
+        self.inner.issuers.fetch_keys(issuer).await
+    }
+
+    /// Whether a refused token counts among the failed tokens of an address. One whose key is unknown does not while the key
+    /// server of its issuer fails: it may be valid.
+    pub fn counts_as_failure(&self, denied: AuthError) -> bool {
+        match denied {
+            AuthError::UnknownIssuerKey(issuer) => self.inner.issuers.has_current_keys(issuer),
+            denied => denied.counts_as_failure(),
+        }
     }
 
     /// Verifies a token at `now`, without leeway: a token is invalid from its `exp` on.
@@ -137,10 +139,15 @@ impl Authenticator {
         let cached = self.inner.verified.get(&cache_key).map(|entry| entry.value().clone());
         if let Some(grant) = cached {
             let result = self.check_grant(&grant, now);
-            if result == Err(AuthError::Expired) {
-                self.inner.verified.remove(&cache_key);
+            if result.is_ok() {
+                return Ok(grant);
             }
-            return result.map(|()| grant);
+            self.inner.verified.remove(&cache_key);
+            // A token of a foreign issuer may belong to the present client of its name, or be verified by the key that has
+            // taken the place of a retired one.
+            if result == Err(AuthError::Expired) {
+                return Err(AuthError::Expired);
+            }
         }
         let grant = self.verify(token, now)?;
         self.check_grant(&grant, now)?;
@@ -170,25 +177,40 @@ impl Authenticator {
 
     /// Checks the signature and the claims, except expiry and client.
     fn verify(&self, token: &str, now: Timestamp) -> Result<Grant, AuthError> {
-        let header = jsonwebtoken::decode_header(token).map_err(|_| AuthError::Malformed)?;
+        let header = claims::read_header(token)?;
+        if let Some(issuer) = self.foreign_issuer(token)? {
+            let foreign = self.inner.issuers.verify(issuer, token, &header, now)?;
+            return self.grant_of(foreign);
+        }
+        self.verify_own(token, header, now)
+    }
+
+    /// The foreign issuer that a token names. The name only selects the keys that the signature is checked with.
+    fn foreign_issuer(&self, token: &str) -> Result<Option<IssuerIndex>, AuthError> {
+        let issuers = &self.inner.issuers;
+        if issuers.is_empty() { Ok(None) } else { Ok(issuers.find(&claims::unverified_issuer(token)?)) }
+    }
+
+    /// A token of a foreign issuer belongs to the present client of its name, if it was not issued before its creation.
+    fn grant_of(&self, token: ForeignToken) -> Result<Grant, AuthError> {
+        let ForeignToken { client, issued, scopes, key, expires } = token;
+        let present = self.inner.registry.client(&client).ok_or(AuthError::UnknownClient)?;
+        let is_older = issued.is_some_and(|issued| issued.seconds() < present.created.seconds());
+        let client = if is_older { Err(AuthError::UnknownClient) } else { Ok(present.reference()) }?;
+        Ok(Grant { client, scopes, key, expires, ticket: None })
+    }
+
+    fn verify_own(&self, token: &str, header: Header, now: Timestamp) -> Result<Grant, AuthError> {
         if header.alg != Algorithm::EdDSA {
             return Err(AuthError::Algorithm);
         }
-        // RFC 7515, 4.1.11: critical extensions must be supported, and none is.
-        if header.crit.is_some() {
-            return Err(AuthError::Malformed);
-        }
         let kid = header.kid.ok_or(AuthError::UnknownKey)?;
         let (public, key) = self.inner.keys.verification_key(&kid).ok_or(AuthError::UnknownKey)?;
-        let claims =
-            jsonwebtoken::decode::<ReceivedClaims>(token, &public, &signature_only()).map_err(jwt_error)?.claims;
+        let claims: ReceivedClaims = claims::verify(token, &public, Algorithm::EdDSA)?;
         if claims.iss != ISSUER {
             return Err(AuthError::Issuer);
         }
-        let is_audience = match &claims.aud {
-            Audience::One(one) => one == ISSUER,
-            Audience::Many(many) => many.iter().any(|a| a == ISSUER),
-        };
+        let is_audience = claims.aud.includes(ISSUER);
         if !is_audience {
             return Err(AuthError::Audience);
         }
@@ -223,24 +245,5 @@ impl Authenticator {
         if verified.len() < MAX_CACHED_TOKENS {
             verified.insert(cache_key, grant.clone());
         }
-    }
-}
-
-/// `jsonwebtoken` checks algorithm and signature only. The claims are checked here, because it reads the system clock
-/// and accepts an array as issuer.
-fn signature_only() -> Validation {
-    let mut validation = Validation::new(Algorithm::EdDSA);
-    validation.required_spec_claims.clear();
-    validation.validate_exp = false;
-    validation.validate_nbf = false;
-    validation.validate_aud = false;
-    validation
-}
-
-fn jwt_error(error: jsonwebtoken::errors::Error) -> AuthError {
-    match error.kind() {
-        jsonwebtoken::errors::ErrorKind::InvalidSignature => AuthError::InvalidSignature,
-        jsonwebtoken::errors::ErrorKind::InvalidAlgorithm => AuthError::Algorithm,
-        _ => AuthError::Malformed,
     }
 }

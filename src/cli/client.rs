@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use super::io::print;
 use super::session::{ApiRequest, Session, print_items, with_session};
@@ -36,6 +36,10 @@ pub(super) enum ClientCommand {
         #[command(flatten)]
         flags: Flags,
     },
+    /// Set limits of a client, and print it with all of them
+    ///
+    /// A limit is a whole number, or the word default. Limits that are not given stay as they are.
+    Limit(Box<LimitArgs>),
     /// Replace a client's secret and print the new one; the previous one is valid for 24 hours
     Rotate {
         /// The client's name
@@ -52,6 +56,7 @@ impl ClientCommand {
             | Self::List { flags }
             | Self::Remove { flags, .. }
             | Self::Rotate { flags, .. } => flags,
+            Self::Limit(args) => &args.flags,
         }
     }
 
@@ -67,11 +72,56 @@ impl ClientCommand {
                 let request = ApiRequest::delete(format!("/admin/clients/{id}"));
                 with_session(config, async |s| s.as_admin(request).await).map(|_| ())
             }
+            Self::Limit(args) => args.run(config),
             Self::Rotate { id, .. } => {
                 let request = ApiRequest::post(format!("/admin/clients/{id}/secret"), None);
                 print(&with_session(config, async |s| s.as_admin(request).await)?.to_string())
             }
         }
+    }
+}
+
+/// The client and its limits.
+#[derive(clap::Args, Clone, Debug)]
+pub(super) struct LimitArgs {
+    /// The client's name
+    id: ClientId,
+    /// Webhooks per second to all hooks of the client
+    #[arg(long, value_name = "N", value_parser = limit)]
+    events_per_second: Option<Value>,
+    /// Open streams
+    #[arg(long, value_name = "N", value_parser = limit)]
+    followers: Option<Value>,
+    /// Bytes of events that are kept
+    #[arg(long, value_name = "BYTES", value_parser = limit)]
+    stored_bytes: Option<Value>,
+    /// Notifications
+    #[arg(long, value_name = "N", value_parser = limit)]
+    notifications: Option<Value>,
+    #[command(flatten)]
+    flags: Flags,
+}
+
+impl LimitArgs {
+    fn run(&self, config: &Config) -> anyhow::Result<()> {
+        let given = [
+            ("eventsPerSecond", &self.events_per_second),
+            ("followers", &self.followers),
+            ("storedBytes", &self.stored_bytes),
+            ("notifications", &self.notifications),
+        ];
+        let given = given.into_iter().filter_map(|(key, limit)| Some((key.to_owned(), limit.clone()?)));
+        let body = json!({"limits": given.collect::<Map<_, _>>()});
+        let request = ApiRequest::patch(format!("/admin/clients/{}", self.id), body);
+        print(&with_session(config, async |s| s.as_admin(request).await)?.to_string())
+    }
+}
+
+/// A limit as JSON: a number, or `null` for the default.
+fn limit(text: &str) -> Result<Value, &'static str> {
+    match text {
+        "default" => Ok(Value::Null),
+        number => number.parse::<u64>().map(Value::from).map_err(|_| "a whole number, or default"),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::io::print;
 use super::session::{ApiRequest, with_session};
-use crate::auth::Sealer;
+use crate::auth::ClusterKey;
 use crate::config::{Config, Flags};
 
 /// Make and inspect a cluster
@@ -27,7 +27,7 @@ impl ClusterCommand {
 
     pub(super) fn run(&self, config: &Config) -> anyhow::Result<()> {
         match self {
-            Self::Key => print(&Sealer::new_cluster_key()?),
+            Self::Key => print(&ClusterKey::generate()?),
             Self::Status { .. } => with_session(config, async |session| {
                 let status = session.as_admin(ApiRequest::get("/admin/cluster")).await?;
                 print(&format!("{status:#}"))

@@ -7,20 +7,24 @@ use futures::future::BoxFuture;
 use super::demo::Demo;
 use super::io::print;
 use crate::app::data::RelayAddress;
-use crate::app::{self, BackgroundTask, Listening, logging};
-use crate::config::{Config, unknown_variables};
+use crate::app::{self, BackgroundTask, Listening, PassedSockets, ProcessConfig, ServeOptions, logging};
+use crate::config::{Config, ConfigSource, unknown_variables};
 use crate::metrics::Metrics;
 
-pub(super) fn run(config: Config) -> anyhow::Result<()> {
+pub(super) fn run(source: ConfigSource, config: Config) -> anyhow::Result<()> {
+    // First of all, while there is one thread.
+    let sockets = PassedSockets::from_environment()?;
     let metrics = Metrics::new(env!("CARGO_PKG_VERSION"));
-    let _flush_log = logging::start(config.log_format, config.log_level, metrics.log_lines_dropped.clone())?;
+    let (log_level, _flush_log) =
+        logging::start(config.log_format, config.log_level, metrics.log_lines_dropped.clone())?;
     for name in unknown_variables(std::env::vars().map(|(name, _)| name)) {
         tracing::warn!(name, "unknown environment variable has no effect");
     }
     let with_demo = config.demo;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let on_listening = |listening| -> BoxFuture<'static, _> { Box::pin(started(listening, with_demo)) };
-    let result = runtime.block_on(app::serve(config, metrics, &on_listening));
+    let config = ProcessConfig::new(source, config, log_level);
+    let result = runtime.block_on(app::serve(ServeOptions { config, sockets, metrics, on_listening: &on_listening }));
     // Does not wait for blocking reads that are still running.
     runtime.shutdown_background();
     result

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 use bytes::Bytes;
-use reqwest::{Method, StatusCode};
+use reqwest::{ClientBuilder, Method, StatusCode};
 use serde_json::Value;
 
 use super::io::print;
+use super::proxy_forwarder::ProxyForwarder;
 use super::small_runtime;
 use crate::app::data::{DataDirectory, RelayAddress, StoreOwner};
 use crate::app::parts::{self, Opened, bare_store_options};
@@ -39,6 +40,10 @@ impl ApiRequest {
         Self { method: Method::DELETE, path: path.into(), body: None }
     }
 
+    pub(super) fn patch(path: impl Into<String>, body: Value) -> Self {
+        Self { method: Method::PATCH, path: path.into(), body: Some(body) }
+    }
+
     pub(super) fn post(path: impl Into<String>, body: Option<Value>) -> Self {
         Self { method: Method::POST, path: path.into(), body }
     }
@@ -49,6 +54,8 @@ pub(super) struct Session {
     relay: Relay,
     pub(super) keys: Keys,
     admin_token: String,
+    /// Between this command and the public address, if that expects the PROXY protocol.
+    forwarder: Option<ProxyForwarder>,
 }
 
 enum Relay {
@@ -64,8 +71,17 @@ pub(super) fn with_session<T>(
     command: impl AsyncFnOnce(&Session) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
     small_runtime()?.block_on(async {
-        let session = Session::open(config)?;
-        let outcome = command(&session).await;
+        let session = Session::open(config).await?;
+        let outcome = match &session.forwarder {
+            None => command(&session).await,
+            Some(forwarder) => tokio::select! {
+                outcome = command(&session) => outcome,
+                ended = forwarder.run() => {
+                    let Err(error) = ended;
+                    Err(error).context("cannot forward to the relay")
+                }
+            },
+        };
         if let Relay::InProcess(_, store) = session.relay {
             store.maintenance.close().await;
         }
@@ -74,22 +90,48 @@ pub(super) fn with_session<T>(
 }
 
 impl Session {
-    fn open(config: &Config) -> anyhow::Result<Self> {
+    async fn open(config: &Config) -> anyhow::Result<Self> {
         let directory = DataDirectory::open(&config.data)?;
         let admin_token = directory.admin_token(config.admin_token.clone())?.expose().to_owned();
         Ok(match directory.open_store(bare_store_options(config, &directory)?)? {
-            StoreOwner::Remote(address) => {
-                let client = super::http_client(|client| client.timeout(super::RESPONSE_TIMEOUT))?;
-                Self { relay: Relay::Remote(address, client), keys: directory.keys()?, admin_token }
+            StoreOwner::Remote(mut address) => {
+                let forwarder = match address.proxy_header {
+                    true => Some(ProxyForwarder::bind(address.listen).await?),
+                    false => None,
+                };
+                if let Some(forwarder) = &forwarder {
+                    address.listen = forwarder.address()?;
+                }
+                Self { forwarder, ..Self::remote(&directory, address, admin_token)? }
             }
             StoreOwner::Local(store) => {
                 let metrics = Metrics::new(env!("CARGO_PKG_VERSION"));
                 let public_url = config.public_url(config.listen);
-                let opened = Opened { store: &store, metrics: &metrics, public_url, cluster: None };
+                let opened = Opened { store: &store, metrics: &metrics, public_url, cluster: None, reload: None };
                 let parts = parts::build(config, &directory, opened)?;
-                Self { relay: Relay::InProcess(parts.context, store), keys: parts.keys, admin_token }
+                let relay = Relay::InProcess(parts.context, store);
+                Self { relay, keys: parts.keys, admin_token, forwarder: None }
             }
         })
+    }
+
+    /// The relay that is running on the data directory, for calls to its admin address.
+    ///
+    /// # Errors
+    /// There is none.
+    pub(super) fn running(config: &Config) -> anyhow::Result<Self> {
+        let directory = DataDirectory::open(&config.data)?;
+        let address = directory.running_relay()?;
+        let admin_token = directory.admin_token(config.admin_token.clone())?.expose().to_owned();
+        Self::remote(&directory, address, admin_token)
+    }
+
+    fn remote(directory: &DataDirectory, address: RelayAddress, admin_token: String) -> anyhow::Result<Self> {
+        // The certificate names the public host, and the command calls an address of this machine, which it has from the
+        // relay's data directory.
+        let certificates = |client: ClientBuilder| client.tls_danger_accept_invalid_certs(address.tls);
+        let client = super::http_client(|client| certificates(client).timeout(super::RESPONSE_TIMEOUT))?;
+        Ok(Self { relay: Relay::Remote(address, client), keys: directory.keys()?, admin_token, forwarder: None })
     }
 
     /// Sends a request with the admin token to the admin address. Returns the JSON of a successful response; the detail of
@@ -125,8 +167,11 @@ impl Session {
         let body = body.map(|body| body.to_string()).unwrap_or_default();
         Ok(match &self.relay {
             Relay::Remote(relay, client) => {
-                let host = if address == Address::Admin { relay.admin } else { relay.listen };
-                let request = client.request(method, format!("http://{host}{path}")).bearer_auth(token);
+                let (scheme, host) = match address {
+                    Address::Admin => ("http", relay.admin),
+                    Address::Public => (if relay.tls { "https" } else { "http" }, relay.listen),
+                };
+                let request = client.request(method, format!("{scheme}://{host}{path}")).bearer_auth(token);
                 let request = request.header("content-type", "application/json").body(body);
                 let response =
                     request.send().await.context("the relay that holds the data directory does not respond")?;
@@ -151,7 +196,16 @@ fn json_of(status: StatusCode, body: &[u8]) -> anyhow::Result<Value> {
     }
     // Problems have a detail, Baidu's errors a message.
     let detail = json["detail"].as_str().or_else(|| json["message"].as_str());
-    bail!(detail.map_or_else(|| status.to_string(), str::to_owned));
+    let detail = detail.map_or_else(|| status.to_string(), str::to_owned);
+    Err(StatusError { status, detail }.into())
+}
+
+/// A response that is not successful.
+#[derive(Debug, thiserror::Error)]
+#[error("{detail}")]
+pub(super) struct StatusError {
+    pub(super) status: StatusCode,
+    detail: String,
 }
 
 /// Sends a request with a token of the client, and prints the response.

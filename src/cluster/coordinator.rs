@@ -2,6 +2,7 @@
 //! passes each event with its time and executes the returned actions. Why it is safe is said in [`crate::cluster`].
 
 mod event;
+mod formats;
 mod handover;
 mod leadership;
 mod lease;
@@ -27,6 +28,10 @@ pub(super) struct Coordinator {
     incarnation: u64,
     /// Position of the last applied entry.
     position: u64,
+    /// Whether this node cannot apply entries at present: it does not renew its lease.
+    is_failing: bool,
+    /// Whether another live node is to lead instead.
+    abstains: bool,
     lease: Lease,
     /// Since when the lease is valid without interruption: the broker has been reachable since then.
     valid_since: Option<Instant>,
@@ -60,6 +65,7 @@ struct PublishedState {
     generation: u64,
     lease_end: Option<Instant>,
     fence: Option<u64>,
+    entry_format: u8,
 }
 
 impl<T> Observed<T> {
@@ -88,6 +94,8 @@ impl Coordinator {
         Self {
             incarnation: options.incarnation.max(1),
             position: 0,
+            is_failing: false,
+            abstains: false,
             lease: Lease::new(),
             valid_since: None,
             members: BTreeMap::new(),
@@ -110,7 +118,9 @@ impl Coordinator {
         // Before the event: a lease that has ended meanwhile must not seem uninterrupted.
         self.end_leases(now);
         match event {
-            ClusterEvent::Tick { position } => self.position = position,
+            ClusterEvent::Tick { position, is_failing, abstains } => {
+                (self.position, self.is_failing, self.abstains) = (position, is_failing, abstains);
+            }
             ClusterEvent::Observed { value, revision } => self.observe(value, revision, now),
             ClusterEvent::Written { key, beat, outcome } => self.written(&key, beat, outcome, now),
             ClusterEvent::Released { generation } => self.handover.released(generation),
@@ -144,6 +154,7 @@ impl Coordinator {
                 name: name.clone(),
                 address: record.address.clone(),
                 version: record.version.clone(),
+                formats: record.formats,
                 position: record.position,
                 lag: head - record.position,
                 is_alive: !seen.is_stale(timing, None, now),
@@ -155,7 +166,12 @@ impl Coordinator {
             (true, true) => OwnershipPhase::Active,
         };
         let (node, membership) = (self.options.id.clone(), self.handover.adopted);
-        ClusterStatus { node, ownership, membership, members: members.collect() }
+        ClusterStatus { node, ownership, membership, entry_format: self.entry_format(), members: members.collect() }
+    }
+
+    /// When the broker last confirmed a write of the own record.
+    pub(super) fn confirmed_at(&self) -> Option<Instant> {
+        self.lease.confirmed_at
     }
 
     fn observe(&mut self, value: RecordValue, revision: u64, now: Instant) {
@@ -174,23 +190,28 @@ impl Coordinator {
     }
 
     fn written(&mut self, key: &str, beat: u64, outcome: RecordOutcome, now: Instant) {
-        let delay = match outcome {
-            RecordOutcome::Stored(_) if !self.is_leaving => self.options.timing.renewal,
-            // The record's present value arrives meanwhile.
-            _ => self.options.timing.renewal / 4,
-        };
-        self.writes.end(key, now, delay);
+        let renewal = self.options.timing.renewal;
         let lease = if *key == self.own_key() {
-            &mut self.lease
+            Some(&mut self.lease)
         } else if *key == RecordValue::Leader(None).key() {
-            &mut self.leader_lease
+            Some(&mut self.leader_lease)
         } else {
-            return;
+            None
         };
+        let mut begun = None;
+        if let Some(lease) = lease {
+            match outcome {
+                RecordOutcome::Stored(revision) => lease.stored(beat, revision, now),
+                RecordOutcome::Conflict => lease.refused(beat),
+                RecordOutcome::Unknown => {}
+            }
+            begun = lease.stored_at;
+        }
         match outcome {
-            RecordOutcome::Stored(revision) => lease.stored(beat, revision),
-            RecordOutcome::Conflict => lease.refused(beat),
-            RecordOutcome::Unknown => {}
+            // From the beginning of the write: a slow broker would otherwise let the lease end before the next one is stored.
+            RecordOutcome::Stored(_) if !self.is_leaving => self.writes.end(key, begun.unwrap_or(now), renewal),
+            // The record's present value arrives meanwhile.
+            _ => self.writes.end(key, now, renewal / 4),
         }
         self.update_fence(now);
     }
@@ -281,6 +302,7 @@ impl Coordinator {
             self.published.generation = version.generation;
             self.actions.push(ClusterAction::Own { holding: self.handover.holding.clone(), version });
         }
+        self.publish_format();
     }
 }
 

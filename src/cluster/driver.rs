@@ -11,10 +11,11 @@ use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::contact::BrokerContact;
 use super::coordinator::{ClusterAction, ClusterEvent, Coordinator, RecordOutcome};
 use super::ownership::OwnedQueues;
 use super::records::RecordValue;
-use super::{ClusterStatus, LocalStore, NodeOptions, Timing};
+use super::{ClusterStatus, LocalStore, NodeFormats, NodeOptions, Timing};
 use crate::journal::{Journal, JournalError};
 
 /// Much shorter than the margin of a lease: the end of a lease is noticed within this time.
@@ -24,11 +25,13 @@ const TICK: Duration = Duration::from_millis(100);
 pub struct ClusterNode {
     coordinator: Coordinator,
     timing: Timing,
+    formats: NodeFormats,
     journal: Arc<dyn Journal>,
     store: Arc<dyn LocalStore>,
     queues: OwnedQueues,
     leadership: watch::Sender<Option<u64>>,
     status: watch::Sender<ClusterStatus>,
+    confirmed: watch::Sender<Option<Instant>>,
     /// Writes, and the store that catches up. All run on the task of [`ClusterNode::run`].
     work: FuturesUnordered<BoxFuture<'static, ClusterEvent>>,
     has_left: bool,
@@ -37,11 +40,24 @@ pub struct ClusterNode {
 impl ClusterNode {
     /// A node that has not joined yet.
     pub fn new(options: NodeOptions, journal: Arc<dyn Journal>, store: Arc<dyn LocalStore>) -> Self {
-        let (timing, queues) = (options.timing, OwnedQueues::new(options.id.clone()));
+        let (timing, formats, queues) = (options.timing, options.formats, OwnedQueues::new(options.id.clone()));
         let coordinator = Coordinator::new(options);
         let status = watch::Sender::new(coordinator.status(Instant::now()));
-        let (leadership, work) = (watch::Sender::new(None), FuturesUnordered::new());
-        Self { coordinator, timing, journal, store, queues, leadership, status, work, has_left: false }
+        let (leadership, confirmed) = (watch::Sender::new(None), watch::Sender::new(None));
+        let work = FuturesUnordered::new();
+        Self {
+            coordinator,
+            timing,
+            formats,
+            journal,
+            store,
+            queues,
+            leadership,
+            status,
+            confirmed,
+            work,
+            has_left: false,
+        }
     }
 
     /// The queues that this node owns.
@@ -59,11 +75,17 @@ impl ClusterNode {
         self.status.subscribe()
     }
 
+    /// Whether the broker stores what this node writes.
+    pub fn contact(&self) -> BrokerContact {
+        BrokerContact::new(self.confirmed.subscribe(), self.timing.lease)
+    }
+
     /// Takes part in the cluster until `stop` is cancelled. Then it waits until the attempts have ended, and leaves. When the
     /// future is dropped instead, the other nodes wait for the end of the lease.
     ///
     /// # Errors
-    /// `Replaced`: the journal was deleted or re-created. This node then owns nothing and does not lead.
+    /// `Replaced`: the journal was deleted or re-created. `Unreadable`: the other nodes propose entries in a format that this
+    /// program does not read. This node then owns nothing and does not lead.
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), JournalError> {
         let result = self.take_part(&stop).await;
         self.queues.extend(None);
@@ -102,26 +124,33 @@ impl ClusterNode {
                 }
                 Some(event) = self.work.next(), if !self.work.is_empty() => event,
                 Ok(()) = released.changed() => ClusterEvent::Released { generation: *released.borrow_and_update() },
-                _ = ticks.tick() => ClusterEvent::Tick { position: self.store.position() },
+                _ = ticks.tick() => ClusterEvent::Tick {
+                    position: self.store.position(),
+                    is_failing: self.store.is_failing(),
+                    abstains: self.store.abstains(),
+                },
             };
-            self.handle(event);
+            self.handle(event)?;
         }
         Ok(())
     }
 
-    fn handle(&mut self, event: ClusterEvent) {
+    fn handle(&mut self, event: ClusterEvent) -> Result<(), JournalError> {
         let is_tick = matches!(event, ClusterEvent::Tick { .. });
         let now = Instant::now();
         for action in self.coordinator.handle(event, now) {
-            self.execute(action);
+            self.execute(action)?;
         }
+        let confirmed = self.coordinator.confirmed_at();
+        self.confirmed.send_if_modified(|present| std::mem::replace(present, confirmed) != confirmed);
         if is_tick {
             let status = self.coordinator.status(now);
             self.status.send_if_modified(|present| std::mem::replace(present, status.clone()) != status);
         }
+        Ok(())
     }
 
-    fn execute(&mut self, action: ClusterAction) {
+    fn execute(&mut self, action: ClusterAction) -> Result<(), JournalError> {
         match action {
             ClusterAction::Write { value, expected, beat } => self.write(&value, expected, beat),
             ClusterAction::Extend { lease_end } => self.queues.extend(lease_end),
@@ -139,8 +168,14 @@ impl ClusterNode {
             ClusterAction::Lead(fence) => {
                 self.leadership.send_replace(fence);
             }
+            ClusterAction::UseFormat(format) => {
+                tracing::info!(format, "entries of the journal are proposed in this format");
+                self.store.use_format(format);
+            }
+            ClusterAction::Outdated(format) => return Err(self.formats.outdated(format)),
             ClusterAction::Finished => self.has_left = true,
         }
+        Ok(())
     }
 
     fn write(&mut self, value: &RecordValue, expected: u64, beat: u64) {

@@ -8,11 +8,13 @@ use std::str::FromStr;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::journal::Record;
+use super::formats::{FIRST_ENTRY_FORMAT, NodeFormats};
+use crate::journal::{JournalError, Record};
 
 /// Prefix of the keys of members.
 const MEMBER_PREFIX: &str = "member/";
-const MEMBERSHIP_KEY: &str = "membership";
+/// Key of the membership.
+pub const MEMBERSHIP_KEY: &str = "membership";
 const LEADER_KEY: &str = "leader";
 const MAX_NODE_ID_BYTES: usize = 64;
 
@@ -81,21 +83,39 @@ pub(super) struct MemberRecord {
     pub(super) adopted: u64,
     /// The attempts of queues that the node does not own under `adopted` have ended.
     pub(super) drained: bool,
+    /// What the node reads.
+    #[serde(flatten)]
+    pub(super) formats: NodeFormats,
 }
 
 impl MemberRecord {
     /// The record that ends a member's lease: it makes the next write of that member fail.
     pub(super) fn eviction() -> Self {
         let (address, version) = (String::new(), String::new());
-        Self { incarnation: 0, beat: 0, address, version, position: 0, adopted: 0, drained: true }
+        let formats = NodeFormats::default();
+        Self { incarnation: 0, beat: 0, address, version, position: 0, adopted: 0, drained: true, formats }
     }
 }
 
 /// The nodes among which queues are distributed. It is one record, so that all nodes see the same sequence of memberships;
 /// its revision identifies it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct Membership {
     pub(super) members: BTreeMap<NodeId, Joined>,
+    /// The format of the entries that members propose. Grows only.
+    #[serde(default = "first_entry_format")]
+    pub(super) entry_format: u8,
+}
+
+fn first_entry_format() -> u8 {
+    FIRST_ENTRY_FORMAT
+}
+
+impl Default for Membership {
+    fn default() -> Self {
+        Self { members: BTreeMap::new(), entry_format: FIRST_ENTRY_FORMAT }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -103,6 +123,21 @@ pub(super) struct Joined {
     pub(super) incarnation: u64,
     /// A revision of the member's record with this incarnation. A later revision with another one ends its membership.
     pub(super) since: u64,
+}
+
+impl NodeFormats {
+    /// Checks whether a node with this program may join the cluster with this record of the membership.
+    ///
+    /// # Errors
+    /// `Unreadable`: the members propose entries in a format that this program does not read.
+    pub fn check(&self, membership: &Record) -> Result<(), JournalError> {
+        match RecordValue::parse(membership) {
+            Some(RecordValue::Membership(Some(found))) if found.entry_format > self.entry_format => {
+                Err(self.outdated(found.entry_format))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// The record of the leader, which the leader rewrites to keep its lease.
@@ -173,7 +208,10 @@ mod tests {
         let joined = Joined { incarnation: u64::MAX, since: 7 };
         let values = [
             RecordValue::Member(node.clone(), Some(MemberRecord { incarnation: 5, ..MemberRecord::eviction() })),
-            RecordValue::Membership(Some(Membership { members: BTreeMap::from([(node.clone(), joined)]) })),
+            RecordValue::Membership(Some(Membership {
+                members: BTreeMap::from([(node.clone(), joined)]),
+                entry_format: 3,
+            })),
             RecordValue::Leader(Some(LeaderRecord { node, incarnation: 5, beat: 9 })),
         ];
         for value in values {
@@ -181,6 +219,23 @@ mod tests {
             let parsed = RecordValue::parse(&record).unwrap();
             assert_eq!(format!("{parsed:?}"), format!("{value:?}"));
         }
+    }
+
+    #[test]
+    fn records_without_formats_have_the_first_ones() {
+        let parsed = |key: &str, text: &'static str| {
+            let record = Record { key: key.to_owned(), value: Some(Bytes::from_static(text.as_bytes())), revision: 1 };
+            RecordValue::parse(&record)
+        };
+        let member =
+            r#"{"incarnation":5,"beat":1,"address":"","version":"0.1.0","position":9,"adopted":0,"drained":true}"#;
+        let Some(RecordValue::Member(_, Some(member))) = parsed("member/n1", member) else { panic!("not a member") };
+        assert_eq!(member.formats, NodeFormats { entry_format: 1, schema: 4 });
+        let membership = r#"{"members":{"n1":{"incarnation":5,"since":3}}}"#;
+        let Some(RecordValue::Membership(Some(membership))) = parsed("membership", membership) else {
+            panic!("not a membership")
+        };
+        assert_eq!(membership.entry_format, 1);
     }
 
     #[test]

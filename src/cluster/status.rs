@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::formats::NodeFormats;
 use super::records::NodeId;
 
 /// The state of the cluster as this node sees it.
@@ -13,6 +14,9 @@ pub struct ClusterStatus {
     pub ownership: OwnershipPhase,
     /// Revision of the membership that this node acts on; 0 for none.
     pub membership: u64,
+    /// The format in which entries are proposed: the latest that all live nodes read.
+    #[serde(rename = "entryFormat")]
+    pub entry_format: u8,
     /// All nodes with a member record, by name.
     pub members: Vec<MemberStatus>,
 }
@@ -39,6 +43,9 @@ pub struct MemberStatus {
     pub address: String,
     /// Version of its program.
     pub version: String,
+    /// What its program reads.
+    #[serde(flatten)]
+    pub formats: NodeFormats,
     /// Position of the last entry that it had applied when it wrote its record.
     pub position: u64,
     /// Entries that the most advanced member had applied, but not this one.

@@ -13,6 +13,8 @@ pub struct Key {
     pub default: DefaultValue,
     /// Whether the key is also a flag.
     pub flag: bool,
+    /// Whether a reload applies a changed value.
+    pub reload: Reload,
     /// One sentence for `--help` and the reference.
     pub description: &'static str,
 }
@@ -24,6 +26,15 @@ pub enum DefaultValue {
     Is(&'static str),
     /// A value computed at the start; the text says how.
     Derived(&'static str),
+}
+
+/// What a reload of the configuration does with a changed value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reload {
+    /// The value is in effect at once.
+    Applies,
+    /// The relay must be restarted.
+    NeedsRestart,
 }
 
 impl Key {
@@ -38,15 +49,19 @@ impl Key {
     }
 
     const fn flag(name: &'static str, default: &'static str, description: &'static str) -> Self {
-        Self { name, default: DefaultValue::Is(default), flag: true, description }
+        Self { flag: true, reload: Reload::NeedsRestart, ..Self::plain(name, default, description) }
     }
 
     const fn plain(name: &'static str, default: &'static str, description: &'static str) -> Self {
-        Self { name, default: DefaultValue::Is(default), flag: false, description }
+        Self { name, default: DefaultValue::Is(default), flag: false, reload: Reload::Applies, description }
     }
 
     const fn derived(name: &'static str, how: &'static str, description: &'static str) -> Self {
-        Self { name, default: DefaultValue::Derived(how), flag: false, description }
+        Self { default: DefaultValue::Derived(how), ..Self::plain(name, "", description) }
+    }
+
+    const fn needs_restart(self) -> Self {
+        Self { reload: Reload::NeedsRestart, ..self }
     }
 }
 
@@ -64,25 +79,31 @@ pub const KEYS: &[Key] = &[
         "none",
         "NATS servers of the cluster's journal, such as `nats://host:4222,nats://host2:4222`; `none` for a relay of its own",
     ),
-    Key::plain("cluster_name", "docrelay", "Name of the cluster on its NATS servers: letters, digits, `-` and `_`"),
+    Key::plain("cluster_name", "docrelay", "Name of the cluster on its NATS servers: letters, digits, `-` and `_`").needs_restart(),
     Key::derived(
         "cluster_key_file",
         "required in a cluster",
         "File with the cluster's key, the same on every node; `docrelay cluster key` prints a new one",
-    ),
-    Key::plain("cluster_replicas", "3", "NATS servers that store the journal; a majority of them must be up"),
-    Key::plain("cluster_journal_bytes", "4GiB", "Maximum size of the journal. While it is full, hooks answer 503"),
-    Key::derived("cluster_credentials", "none", "File with NATS credentials (`.creds`)"),
+    ).needs_restart(),
+    Key::plain("cluster_replicas", "3", "NATS servers that store the journal; a majority of them must be up").needs_restart(),
+    Key::plain("cluster_journal_bytes", "4GiB", "Maximum size of the journal. While it is full, hooks answer 503").needs_restart(),
+    Key::derived("cluster_credentials", "none", "File with NATS credentials (`.creds`)").needs_restart(),
     Key::derived(
         "cluster_ca",
         "the system's authorities",
         "PEM file with the authorities of the NATS servers' certificates",
+    ).needs_restart(),
+    Key::derived(
+        "tls_cert",
+        "none: no TLS",
+        "PEM file with the certificate of the public address and its intermediate authorities; read again when it changes",
     ),
+    Key::derived("tls_key", "none", "PEM file with the private key of `tls_cert`; read again when it changes"),
     Key::derived(
         "public_url",
-        "`http://` and the public address",
+        "`http://`, or `https://` with `tls_cert`, and the public address",
         "Base URL of the hooks as vendors reach it, such as `https://relay.example.com`",
-    ),
+    ).needs_restart(),
     Key::plain(
         "cors_origins",
         "*",
@@ -95,11 +116,46 @@ pub const KEYS: &[Key] = &[
         "any",
         "Tokens accepted in `?token=`: `any` token, `ticket` only, or none (`off`); `Authorization` accepts any token",
     ),
+    Key::plain(
+        "trusted_proxies",
+        "none",
+        "Proxies whose `X-Forwarded-For`, or else `Forwarded`, names the address of a request: a list such as \
+         `[\"127.0.0.1\", \"10.1.0.0/16\"]`, or `none`",
+    ),
+    Key::plain(
+        "proxy_protocol",
+        "false",
+        "Whether connections of `trusted_proxies` begin with a header of the [PROXY protocol](#proxy-protocol), version 1 \
+         or 2; connections without one are then closed",
+    ).needs_restart(),
+    Key::derived(
+        "issuers",
+        "none",
+        "Foreign issuers whose tokens are accepted: tables `[[issuers]]`, in the environment `[{issuer = \"…\", …}]`; see \
+         [tokens of other issuers](#tokens-of-other-issuers)",
+    ),
     Key::derived(
         "max_connections",
         "the open-file limit less 256 and twice `delivery_concurrency`, but at least half of it, at most 200000",
         "Maximum number of connections to the public address; further connections wait in the listen queue",
     ),
+    Key::plain(
+        "max_concurrent_streams",
+        "128",
+        "Maximum number of concurrent requests and event streams on an HTTP/2 connection; further ones are refused",
+    ),
+    Key::derived(
+        "max_connections_per_address",
+        "half of `max_connections`, but at least 20000 (or all, if that is less)",
+        "Maximum number of connections of an address to the public address; further connections are closed. The networks \
+         `/64` of IPv6 count as one address, those of `trusted_proxies` have no limit",
+    ),
+    Key::plain(
+        "failed_tokens_per_address",
+        "600",
+        "Tokens and other credentials that an address may fail with in `failed_token_window`; further requests get 429",
+    ),
+    Key::plain("failed_token_window", "1m", "Time after which the failed tokens of an address are forgotten"),
     Key::derived(
         "max_followers",
         "nine tenths of `max_connections`",
@@ -120,6 +176,11 @@ pub const KEYS: &[Key] = &[
     Key::plain("max_body_bytes", "256KiB", "Maximum size of a request body; a larger one gets 413"),
     Key::plain("body_timeout", "10s", "Deadline for receiving a request body; a slower one gets 408"),
     Key::plain("hook_rate", "50000", "Maximum requests per second to a hook; further requests get 429"),
+    Key::plain(
+        "event_rate_per_client",
+        "50000",
+        "Maximum requests per second to all hooks of a client; further requests get 429",
+    ),
     Key::plain("history_age", "30d", "Maximum age of events; older events are pruned and cannot be replayed"),
     Key::plain(
         "history_events_per_client",
@@ -187,13 +248,13 @@ pub const KEYS: &[Key] = &[
         "Deadline for sending a response; a connection that reads it more slowly is closed. Does not apply to streams",
     ),
     Key::plain("grace", "10s", "Maximum time between SIGTERM and the exit; running requests finish within it"),
-    Key::plain("log_format", "text", "`text`, or `json` with one object per line"),
+    Key::plain("log_format", "text", "`text`, or `json` with one object per line").needs_restart(),
     Key::plain("log_level", "info", "`error`, `warn`, `info`, `debug` or `trace`"),
     Key::derived(
         "admin_token",
         "the content of `<data>/admin.token`, created on first start",
         "Token of the admin address: visible ASCII without spaces. It is not a flag, because other users can read command lines",
-    ),
+    ).needs_restart(),
     Key::flag("demo", "false", "Adds a client `demo` and simulated vendor traffic"),
 ];
 
@@ -204,16 +265,21 @@ pub(super) fn find(name: &str) -> Option<&'static Key> {
 
 /// The reference of the configuration as a Markdown table, which `docs/REFERENCE.md` contains.
 pub fn reference() -> String {
-    let mut page = String::from("| key | environment | flag | default | description |\n|---|---|---|---|---|\n");
+    let mut page =
+        String::from("| key | environment | flag | default | reload | description |\n|---|---|---|---|---|---|\n");
     for key in KEYS {
         let flag = if key.flag { format!("`{}`", key.option()) } else { String::new() };
         let default = match key.default {
             DefaultValue::Is(value) => format!("`{value}`"),
             DefaultValue::Derived(how) => how.to_owned(),
         };
+        let reload = match key.reload {
+            Reload::Applies => "yes",
+            Reload::NeedsRestart => "restart",
+        };
+        let (name, variable, description) = (key.name, key.variable(), key.description);
         // Writing into a String cannot fail.
-        let written =
-            writeln!(page, "| `{}` | `{}` | {flag} | {default} | {} |", key.name, key.variable(), key.description);
+        let written = writeln!(page, "| `{name}` | `{variable}` | {flag} | {default} | {reload} | {description} |");
         debug_assert!(written.is_ok());
     }
     page

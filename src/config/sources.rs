@@ -1,57 +1,18 @@
-//! The sources of configuration values: flag, environment, file and default, in this order, and the errors that name
-//! where a value was set. Knows the names of the keys, not the meaning of their values.
+//! The sources of configuration values: flag, environment, file and default, in this order, and where each value was set.
+//! Knows the names of the keys, not the meaning of their values.
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
 
-use super::keys::{self, DefaultValue, Flags, KEYS};
+use super::error::ConfigError;
+use super::keys::{self, DefaultValue, Flags, KEYS, Key};
+use super::tables::{ConfigTable, read_tables, table_key};
 
-/// An invalid configuration. The message does not repeat values, because some of them are secret.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// The file cannot be read.
-    #[error("cannot read the configuration {}: {source}", .path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// The I/O error.
-        source: io::Error,
-    },
-    /// The file is not TOML.
-    #[error("{}:{line}: {message}", .path.display())]
-    Syntax {
-        /// The file.
-        path: PathBuf,
-        /// The line, from 1.
-        line: usize,
-        /// The message of the parser.
-        message: String,
-    },
-    /// The file contains an unknown key.
-    #[error("{}:{line}: there is no key `{key}`: correct or remove it", .path.display())]
-    UnknownKey {
-        /// The file.
-        path: PathBuf,
-        /// The line, from 1.
-        line: usize,
-        /// The key.
-        key: String,
-    },
-    /// A value is invalid.
-    #[error("{set_by}: {key} must be {expected}")]
-    InvalidValue {
-        /// The flag, the variable, or file and line.
-        set_by: String,
-        /// The key.
-        key: String,
-        /// What it must be.
-        expected: &'static str,
-    },
-}
+/// The form of a key with tables.
+const TABLES_EXPECTED: &str = "an array of tables: [[issuers]] in the file, [{issuer = \"…\", …}] in the environment";
 
 /// All sources of configuration values.
 pub(super) struct Sources<'a> {
@@ -64,6 +25,8 @@ struct File {
     path: PathBuf,
     /// Value and line of each key.
     entries: BTreeMap<String, (String, usize)>,
+    /// The keys with tables.
+    tables: BTreeMap<&'static str, Vec<ConfigTable>>,
 }
 
 /// What set a value.
@@ -111,11 +74,36 @@ impl<'a> Sources<'a> {
 
     /// An error that names where the value was set, unless the condition holds.
     pub(super) fn require(&self, name: &str, holds: bool, expected: &'static str) -> Result<(), ConfigError> {
-        if holds {
-            return Ok(());
-        }
+        if holds { Ok(()) } else { Err(self.invalid(name, expected)) }
+    }
+
+    /// An error that names where the value was set.
+    pub(super) fn invalid(&self, name: &str, expected: &'static str) -> ConfigError {
         let source = self.find(name).map_or(ValueSource::Default, |(_, source)| source);
-        Err(invalid(&source, name, expected))
+        invalid(&source, name, expected)
+    }
+
+    /// The tables of a key that is an array of tables: those of the environment, else those of the file.
+    pub(super) fn tables(&self, key: &'static str) -> Result<Vec<ConfigTable>, ConfigError> {
+        let variable = keys::find(key).map(Key::variable).unwrap_or_default();
+        if let Some(text) = non_empty((self.env)(&variable)) {
+            let parsed = DeValue::parse(&text).ok();
+            let tables = parsed.and_then(|value| read_tables(key, value.get_ref(), |_| variable.clone()));
+            return tables.ok_or_else(|| invalid(&ValueSource::Variable(variable), key, TABLES_EXPECTED));
+        }
+        Ok(self.file.as_ref().and_then(|file| file.tables.get(key)).cloned().unwrap_or_default())
+    }
+
+    /// What the flag, the environment or the file sets, as text; `None` for a default. For comparisons only.
+    pub(super) fn text(&self, name: &'static str) -> Result<Option<String>, ConfigError> {
+        if table_key(name).is_some() {
+            let tables = self.tables(name)?;
+            return Ok((!tables.is_empty()).then(|| tables.iter().map(ConfigTable::text_of_entries).collect()));
+        }
+        Ok(match self.find(name) {
+            None | Some((_, ValueSource::Default)) => None,
+            Some((text, _)) => Some(text),
+        })
     }
 
     fn find(&self, name: &str) -> Option<(String, ValueSource<'_>)> {
@@ -152,12 +140,19 @@ impl File {
                 return Err(ConfigError::Syntax { path, line, message: e.message().replace('\n', ", ") });
             }
         };
-        let mut entries = BTreeMap::new();
+        let (mut entries, mut tables) = (BTreeMap::new(), BTreeMap::new());
+        let place = |byte: usize| ValueSource::Line(&path, line(byte)).to_string();
         for (key, value) in table {
             let line = line(key.span().start);
             let name = key.into_inner().into_owned();
             if keys::find(&name).is_none() {
                 return Err(ConfigError::UnknownKey { path, line, key: name });
+            }
+            if let Some(key) = table_key(&name) {
+                let read = read_tables(key, value.get_ref(), place);
+                let read = read.ok_or_else(|| invalid(&ValueSource::Line(&path, line), key, TABLES_EXPECTED))?;
+                tables.insert(key, read);
+                continue;
             }
             let text = as_text(value.get_ref()).ok_or_else(|| {
                 invalid(
@@ -168,7 +163,7 @@ impl File {
             })?;
             entries.insert(name, (text, line));
         }
-        Ok(Self { path, entries })
+        Ok(Self { path, entries, tables })
     }
 }
 

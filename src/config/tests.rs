@@ -42,6 +42,7 @@ fn empty_configuration_has_documented_defaults() {
         (config.max_connections, config.max_followers, config.max_followers_per_client),
         (63_232, 56_908, 10_000)
     );
+    assert_eq!((config.max_connections_per_address, config.trusted_proxies.len()), (31_616, 0));
     assert_eq!((config.max_header_bytes, config.max_body_bytes), (16 * 1024, 256 * 1024));
     assert_eq!((config.history_bytes, config.history_bytes_total), (4 << 30, 32 << 30));
     assert_eq!(config.idle_interval, Duration::from_secs(15));
@@ -102,7 +103,8 @@ fn every_flag_is_a_key_with_complete_help() {
 // Rule 34: every bound is finite.
 #[test]
 fn zero_is_refused_for_every_bound() {
-    let switches = ["listen", "admin_listen", "data", "public_url", "cors_origins", "admin_token", "demo"];
+    let switches =
+        ["listen", "admin_listen", "data", "public_url", "cors_origins", "admin_token", "demo", "proxy_protocol"];
     let texts = ["cluster_name", "cluster_key_file", "cluster_credentials", "cluster_ca"];
     for key in KEYS.iter().filter(|k| !switches.contains(&k.name) && !texts.contains(&k.name)) {
         for zero in ["0", "0s", "0B", "-1"] {
@@ -163,6 +165,8 @@ fn invalid_values_are_refused_with_their_place() {
         ("DOCRELAY_MAX_CONNECTIONS", "1.5"),
         ("DOCRELAY_MAX_FOLLOWERS", "18446744073709551615"),
         ("DOCRELAY_ADMIN_TOKEN", "two words"),
+        ("DOCRELAY_TRUSTED_PROXIES", "10.0.0.0/33"),
+        ("DOCRELAY_TRUSTED_PROXIES", "proxy.example.com"),
     ] {
         let message = load(&[], &[(variable, value)], None).expect_err(value);
         assert!(message.starts_with(variable), "{message}");
@@ -178,6 +182,10 @@ fn contradicting_limits_are_refused() {
         ),
         ("max_followers_per_client = 9\nmax_followers = 8\n", "relay.toml:1: max_followers_per_client must be at most"),
         ("max_connections = 65536\n", "relay.toml:1: max_connections must be fewer than the open-file limit"),
+        (
+            "max_connections = 100\nmax_connections_per_address = 101\n",
+            "relay.toml:2: max_connections_per_address must be at most max_connections",
+        ),
         ("rejects_bytes = \"1KiB\"\n", "relay.toml:1: rejects_bytes must be at least max_body_bytes"),
         ("admin_listen = \"127.0.0.1:8080\"\n", "relay.toml:1: admin_listen must be different from listen"),
     ] {
@@ -186,6 +194,10 @@ fn contradicting_limits_are_refused() {
     }
     let config = load(&[], &[], Some("max_connections = 100\n")).expect("the others follow");
     assert_eq!((config.max_followers, config.max_followers_per_client), (90, 90));
+    assert_eq!(config.max_connections_per_address, 100);
+    let proxies = load(&[], &[], Some("trusted_proxies = [\"127.0.0.1\", \"fd00::/8\"]\n")).expect("good");
+    assert_eq!(proxies.trusted_proxies, ["127.0.0.1/32", "fd00::/8"].map(|range| range.parse().expect("a range")));
+    assert!(!proxies.proxy_protocol);
     let free = "listen = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\n";
     assert!(load(&[], &[], Some(free)).is_ok(), "port 0 is a different one each time");
 }
@@ -221,13 +233,16 @@ fn unknown_environment_variables_are_reported() {
 }
 
 #[test]
-fn reference_has_one_row_of_five_cells_per_key() {
+fn reference_has_one_row_of_six_cells_per_key() {
     let page = reference();
     assert_eq!(page.lines().count(), KEYS.len() + 2);
     for line in page.lines() {
-        assert_eq!(line.matches('|').count(), 6, "{line}");
+        assert_eq!(line.matches('|').count(), 7, "{line}");
     }
-    assert!(page.contains("| `listen` | `DOCRELAY_LISTEN` | `--listen` | `127.0.0.1:8080` | Public address"), "{page}");
+    assert!(
+        page.contains("| `listen` | `DOCRELAY_LISTEN` | `--listen` | `127.0.0.1:8080` | restart | Public address"),
+        "{page}"
+    );
 }
 
 #[test]

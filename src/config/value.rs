@@ -100,6 +100,16 @@ pub(super) fn ranges(text: &str) -> Parsed<Vec<IpNet>> {
     }
 }
 
+/// Address ranges in CIDR notation, and single addresses.
+pub(super) fn proxies(text: &str) -> Parsed<Vec<IpNet>> {
+    let expected = "addresses of proxies such as 127.0.0.1, 10.1.0.0/16 or fd00::/8, or none";
+    let one = |text: &str| text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)).map_err(|_| expected);
+    match text {
+        "" | "none" => Ok(Vec::new()),
+        list => list.split(',').map(|text| one(text.trim())).collect(),
+    }
+}
+
 /// Addresses of name servers, with port 53 by default; none for `system`.
 pub(super) fn name_servers(text: &str) -> Parsed<Vec<SocketAddr>> {
     let expected = "addresses of name servers such as 10.0.0.2 or [fd00::2]:5353, or system";

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 
 use super::endpoint_checks::EndpointChecks;
 use super::in_flight::InFlight;
-use super::scheduler::SchedulerCommand;
+use super::scheduler::{SchedulerCommand, SchedulerLimits};
 use super::{ForbiddenEndpoint, HttpClient, HttpError, HttpExchange};
 use crate::domain::{ClientId, ClientRef, Endpoint, NotificationName, QueueKey, Timestamp};
 use crate::metrics::Metrics;
@@ -19,12 +19,26 @@ use crate::vendor::OutgoingRequest;
 const COMMAND_CAPACITY: usize = 256;
 
 /// Settings of delivery.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeliveryOptions {
     /// Limit on concurrent attempts, over all endpoints.
     pub concurrency: usize,
     /// Limit on the memory of pending deliveries and attempts, in bytes.
     pub memory_bytes: usize,
+}
+
+/// Memory of a queue in the scheduler with a full prefetch, in bytes.
+const QUEUE_BYTES: usize = 4 << 10;
+
+impl DeliveryOptions {
+    /// A quarter of the memory is for queues, half of it for attempts. The rest remains for the attempt that exceeds its part.
+    pub(super) fn scheduler_limits(&self) -> SchedulerLimits {
+        SchedulerLimits {
+            permits: self.concurrency,
+            queues: self.memory_bytes / 4 / QUEUE_BYTES,
+            content_bytes: self.memory_bytes as u64 / 2,
+        }
+    }
 }
 
 /// Cheap to clone. One per store: the worker and the use cases share the requests in flight and the commands.
@@ -44,6 +58,11 @@ impl DeliveryHandle {
     pub fn new(store: Store, http_client: Arc<dyn HttpClient>, options: DeliveryOptions, metrics: Metrics) -> Self {
         let (in_flight, checks, commands) = (InFlight::default(), EndpointChecks::default(), Commands::new());
         Self { store, http_client, metrics, options, in_flight, checks, commands }
+    }
+
+    /// Changes the limits. Attempts in flight beyond a lower limit are finished.
+    pub async fn set_options(&self, options: DeliveryOptions) {
+        self.commands.send(SchedulerCommand::SetLimits(options.scheduler_limits())).await;
     }
 
     /// Whether a client's endpoint may be called, see [`HttpClient::check`]. While too many checks of the client are

@@ -1,9 +1,11 @@
-//! The HTTP client for customers' endpoints, with its restrictions: public addresses only, one deadline, bounded response
-//! bodies, no redirects, no proxy. Knows nothing of formats, retries or the store.
+//! The HTTP client for customers' endpoints and for the key sets of issuers, with its restrictions: public addresses only, one
+//! deadline, bounded response bodies, no redirects, no proxy. Knows nothing of formats, retries or the store.
 
 mod dns;
 mod guard;
 mod keep_alive;
+mod key_set;
+mod replaceable;
 mod response;
 
 use std::net::SocketAddr;
@@ -12,15 +14,18 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use ipnet::IpNet;
+use reqwest::dns::Resolve;
 use reqwest::redirect::Policy;
 use tokio::time::{Instant, timeout};
 
 use self::dns::DnsResolver;
-use self::guard::{AddressError, EndpointGuard, Resolver};
+use self::guard::{AddressError, EndpointGuard, OpenedRanges, Resolver};
 use self::keep_alive::{KeepAlive, KeptConnection};
 use super::{ForbiddenEndpoint, HttpClient, HttpError, HttpExchange, HttpResponse};
 use crate::domain::Timestamp;
 use crate::vendor::OutgoingRequest;
+
+pub use replaceable::ReplaceableClient;
 
 /// Timeout of the name resolution in [`HttpClient::check`]: a caller of the API waits for it.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
@@ -31,7 +36,7 @@ const IDLE_TIMEOUT: Duration = Duration::from_millis(1_500);
 const MAX_IDLE_CONNECTIONS_PER_HOST: usize = 64;
 
 /// Settings of the client.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpClientOptions {
     /// For a whole exchange: name resolution, connection, TLS, request, and the head and body of the response.
     pub timeout: Duration,
@@ -52,6 +57,8 @@ pub struct SetupError(#[source] reqwest::Error);
 /// One for the whole program, so that connections are shared.
 pub struct ReqwestClient {
     client: reqwest::Client,
+    /// Connects to opened ranges only. A name is resolved once: the checked addresses are the ones that are connected to.
+    opened_only: reqwest::Client,
     guard: EndpointGuard,
     keep_alive: KeepAlive,
     timeout: Duration,
@@ -70,9 +77,10 @@ impl ReqwestClient {
 
     fn with_resolver(options: HttpClientOptions, names: Arc<dyn Resolver>) -> Result<Self, SetupError> {
         let guard = EndpointGuard::new(options.allow_private, names);
-        let client = client(&guard, options.timeout).map_err(SetupError)?;
+        let opened_only = client(OpenedRanges(guard.clone()), options.timeout).map_err(SetupError)?;
+        let client = client(guard.clone(), options.timeout).map_err(SetupError)?;
         let keep_alive = KeepAlive::new(options.max_kept_connections);
-        Ok(Self { client, guard, keep_alive, timeout: options.timeout })
+        Ok(Self { client, opened_only, guard, keep_alive, timeout: options.timeout })
     }
 
     /// Sends the request and waits for the head of the response. If the future is dropped, the connection is closed.
@@ -143,11 +151,12 @@ impl HttpClient for ReqwestClient {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one client for customers' endpoints; its restrictions are set here")]
-fn client(guard: &EndpointGuard, timeout: Duration) -> reqwest::Result<reqwest::Client> {
+fn client(resolver: impl Resolve + 'static, timeout: Duration) -> reqwest::Result<reqwest::Client> {
+    let resolver = Arc::new(resolver);
     let builder = || {
         reqwest::Client::builder()
             .user_agent(concat!("docrelay/", env!("CARGO_PKG_VERSION")))
-            .dns_resolver(guard.clone())
+            .dns_resolver(resolver.clone())
             // A proxy would resolve the name itself and could connect to a forbidden address.
             .no_proxy()
             .redirect(Policy::none())

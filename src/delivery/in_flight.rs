@@ -57,11 +57,19 @@ impl InFlight {
 
     /// [`InFlight::cancel`] for all queues of a client.
     pub(super) async fn cancel_client(&self, client: &ClientId) {
-        let is_mine = |queue: &QueueKey, _: &mut QueueAttempts| queue.client == *client;
-        let attempts: Vec<_> = self.lock().extract_if(is_mine).map(|(_, attempts)| attempts).collect();
-        for attempts in attempts {
+        for attempts in self.take_client(client) {
             attempts.cancel().await;
         }
+    }
+
+    /// [`InFlight::cancel_client`] without waiting.
+    pub(super) fn begin_cancel_client(&self, client: &ClientId) {
+        self.take_client(client).iter().for_each(|attempts| attempts.cancellation.cancel());
+    }
+
+    fn take_client(&self, client: &ClientId) -> Vec<QueueAttempts> {
+        let is_mine = |queue: &QueueKey, _: &mut QueueAttempts| queue.client == *client;
+        self.lock().extract_if(is_mine).map(|(_, attempts)| attempts).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<QueueKey, QueueAttempts>> {

@@ -65,6 +65,15 @@ impl DeliveryHandle {
         self.store.registry.client(&queue.client).map(|client| client.reference())
     }
 
+    /// Whether the queue has a receiver now.
+    pub(super) fn is_registered(&self, queue: &QueueKey) -> bool {
+        let Some(client) = self.present_client(queue) else { return false };
+        match &queue.endpoint {
+            Endpoint::Notification(name) => self.store.registry.notifications(&client).iter().any(|n| n.name == *name),
+            Endpoint::Origin(_) => true,
+        }
+    }
+
     /// Whether the queue's endpoint has not passed PPJ's handshake yet.
     pub(super) fn is_unverified(&self, queue: &QueueKey) -> bool {
         let Endpoint::Notification(name) = &queue.endpoint else { return false };

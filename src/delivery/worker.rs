@@ -2,6 +2,7 @@
 //! actions. Decides nothing itself.
 
 mod owned_queues;
+mod receiver_changes;
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
@@ -17,15 +18,12 @@ use self::owned_queues::OwnershipWatch;
 use super::attempt::{AttemptResult, log_outcome};
 use super::scheduler::{
     AttemptKind, BreakerState, DueSpan, LoadedPage, Now, Parallelism, Prefetched, Scheduler, SchedulerAction,
-    SchedulerEvent, SchedulerLimits, StoreFailure,
+    SchedulerEvent, StoreFailure,
 };
-use super::{DeliveryHandle, DeliveryOptions, MAX_RESPONSE_BODY_BYTES, QueueOwnership};
+use super::{DeliveryHandle, MAX_RESPONSE_BODY_BYTES, QueueOwnership};
 use crate::domain::{QueueKey, Timestamp};
 use crate::metrics::GaugeGuard;
 use crate::store::{AttemptRecord, DueDelivery, DuePage, StoreError};
-
-/// Memory of a queue in the scheduler with a full prefetch, in bytes.
-const QUEUE_BYTES: usize = 4 << 10;
 
 /// The one worker of a store: a second one would make each attempt twice.
 pub struct DeliveryWorker {
@@ -72,7 +70,7 @@ impl DeliveryWorker {
     /// The worker for the store of `handle`.
     pub fn new(handle: DeliveryHandle) -> Self {
         Self {
-            scheduler: Scheduler::new(limits(&handle.options)),
+            scheduler: Scheduler::new(handle.options.scheduler_limits()),
             handle,
             outcomes: HashMap::new(),
             work: FuturesUnordered::new(),
@@ -98,6 +96,7 @@ impl DeliveryWorker {
                 () = stop.cancelled() => {}
                 Some(command) = commands.recv() => self.handle(SchedulerEvent::Command(command)),
                 queues = outbox.ready(), if self.scheduler.accepts_queues() => self.queues_ready(queues),
+                changed = outbox.receiver_changes() => self.receivers_changed(changed),
                 change = owned_queues::changed(&mut changes) => self.ownership_changed(change),
                 event = self.next_event() => self.handle(event),
             }
@@ -311,15 +310,6 @@ impl DeliveryWorker {
 
     fn spawn(&mut self, work: impl Future<Output = Completed> + Send + 'static) {
         self.work.push(Box::pin(work));
-    }
-}
-
-/// A quarter of the memory is for queues, half of it for attempts. The rest remains for the attempt that exceeds its part.
-fn limits(options: &DeliveryOptions) -> SchedulerLimits {
-    SchedulerLimits {
-        permits: options.concurrency,
-        queues: options.memory_bytes / 4 / QUEUE_BYTES,
-        content_bytes: options.memory_bytes as u64 / 2,
     }
 }
 

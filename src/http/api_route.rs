@@ -14,7 +14,8 @@ use super::baidu::{self, BceError};
 use super::request::Request;
 use super::response::{HandlerResult, Problem};
 use crate::auth::{Grant, Scope};
-use crate::domain::{ClientRef, Timestamp};
+use crate::domain::{ClientRef, EventId, Timestamp};
+use crate::stream::StartPosition;
 
 type Handler = Box<dyn Fn(Arc<Context>, Request) -> BoxFuture<'static, Response> + Send + Sync>;
 
@@ -114,7 +115,11 @@ impl Operation {
             let handler = handler.clone();
             Box::pin(async move {
                 let id = request.id.clone();
-                match context.require_token(&request, scopes, Timestamp::now()).await {
+                let granted = match context.require_token(&request, scopes, Timestamp::now()).await {
+                    Ok(grant) => wait_for_named_event(&context, &request).await.map(|()| grant),
+                    Err(problem) => Err(problem),
+                };
+                match granted {
                     Ok(grant) => {
                         let handle = |context, request| {
                             let outcome = handler(context, request, grant.clone());
@@ -184,6 +189,15 @@ impl Operation {
         let Self { methods, path, summary } = self;
         let segments = segments(path).map(Segment::parse).collect();
         ApiRoute { methods, path, summary, access, segments, handler: Box::new(handler) }
+    }
+}
+
+/// Waits until this node has the event that the request names with `Docrelay-Event-Id`, the header of the response to a webhook:
+/// then it also finds in lists what another node of the cluster has stored. Another value is ignored.
+async fn wait_for_named_event(context: &Context, request: &Request) -> Result<(), Problem> {
+    match request.header("docrelay-event-id").and_then(|text| text.parse::<EventId>().ok()) {
+        Some(id) => context.streams.reach(StartPosition::After(id)).await.map_err(Problem::from),
+        None => Ok(()),
     }
 }
 

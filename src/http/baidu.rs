@@ -10,6 +10,7 @@ use warp::reply::Response;
 use crate::auth::{BceAuthorization, BceRequest, BceSignatureError, Scope, bearer};
 use crate::domain::{ClientId, ClientRef, Timestamp};
 use crate::http::Context;
+use crate::http::credential_checks::{TokenRefusal, TooManyFailures};
 use crate::http::request::{BodyError, Request, RequestId};
 use crate::http::response::{self, RETRY_AFTER};
 use crate::manage::NotificationError;
@@ -24,13 +25,15 @@ pub(in crate::http) struct BceError {
     status: StatusCode,
     code: &'static str,
     message: String,
+    /// The name of the client's own limit that is reached.
+    limit: Option<&'static str>,
     headers: Vec<(&'static str, String)>,
 }
 
 impl BceError {
     /// An error without headers of its own.
     fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into(), headers: Vec::new() }
+        Self { status, code, message: message.into(), limit: None, headers: Vec::new() }
     }
 
     /// `400` for an invalid field, in the format of Baidu's validation.
@@ -72,8 +75,10 @@ impl BceError {
             request_id: &'a str,
             code: &'a str,
             message: &'a str,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            limit: Option<&'a str>,
         }
-        let body = BceErrorJson { request_id: &id.0, code: self.code, message: &self.message };
+        let body = BceErrorJson { request_id: &id.0, code: self.code, message: &self.message, limit: self.limit };
         let mut response = response::json(self.status, &body);
         for (name, value) in self.headers {
             if let Ok(value) = value.parse() {
@@ -107,6 +112,7 @@ pub(in crate::http) async fn authenticate(
         return authenticate_token(context, request, token, now).await;
     }
     let authorization = BceAuthorization::parse(header)?;
+    context.check_failures(request)?;
     let verified = match verify_signature(context, request, &authorization, now) {
         Err(denied) if denied.depends_on_registry() && context.catch_up().await => {
             verify_signature(context, request, &authorization, now)
@@ -115,6 +121,9 @@ pub(in crate::http) async fn authenticate(
     };
     verified.map_err(|denied| {
         tracing::info!(request_id = %request.id.0, %denied, "signature verification failed");
+        if denied != BceSignatureError::RequestExpired {
+            context.record_failure(request);
+        }
         denied.into()
     })
 }
@@ -154,10 +163,15 @@ async fn authenticate_token(
     token: &str,
     now: Timestamp,
 ) -> Result<ClientRef, BceError> {
-    let grant = context.check_token(token, now).await.map_err(|denied| {
-        tracing::info!(request_id = %request.id.0, %denied, "token rejected");
-        BceError::access_denied(StatusCode::UNAUTHORIZED, format!("the token was not accepted: {denied}"))
-            .with_header("www-authenticate", "Bearer error=\"invalid_token\"")
+    let grant = context.check_request_token(request, token, now).await.map_err(|refusal| {
+        tracing::info!(request_id = %request.id.0, denied = %refusal, "token rejected");
+        match refusal {
+            TokenRefusal::Denied(denied) => {
+                BceError::access_denied(StatusCode::UNAUTHORIZED, format!("the token was not accepted: {denied}"))
+                    .with_header("www-authenticate", "Bearer error=\"invalid_token\"")
+            }
+            TokenRefusal::TooManyFailures(failures) => failures.into(),
+        }
     })?;
     if grant.scopes.has(Scope::Manage) {
         return Ok(grant.client);
@@ -165,6 +179,13 @@ async fn authenticate_token(
     let scope = Scope::Manage.as_str();
     Err(BceError::access_denied(StatusCode::FORBIDDEN, format!("the token lacks the scope {scope}"))
         .with_header("www-authenticate", format!("Bearer error=\"insufficient_scope\", scope=\"{scope}\"")))
+}
+
+impl From<TooManyFailures> for BceError {
+    fn from(refusal: TooManyFailures) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "RequestLimitExceeded", refusal.to_string())
+            .with_header("retry-after", refusal.retry_after_seconds())
+    }
 }
 
 impl From<BceSignatureError> for BceError {
@@ -189,12 +210,24 @@ impl From<StoreError> for BceError {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", message)
                     .with_header("retry-after", RETRY_AFTER.as_secs().to_string())
             }
+            StoreError::Inapplicable(_) => {
+                tracing::error!(%error, "request cannot be stored");
+                let message = "the request cannot be stored: see the log of the relay";
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError", message)
+            }
             StoreError::Conflict(_) => {
                 let message = "there is a notification of this name already";
                 Self::new(StatusCode::BAD_REQUEST, "DocExceptions.DuplicateNotification", message)
             }
             StoreError::TooMany(_) => {
                 Self::new(StatusCode::BAD_REQUEST, "DocExceptions.NotificationQuotaExceeded", error.to_string())
+            }
+            StoreError::ClientLimit { limit, .. } => {
+                let code = "DocExceptions.NotificationQuotaExceeded";
+                Self {
+                    limit: Some(limit.as_str()),
+                    ..Self::new(StatusCode::TOO_MANY_REQUESTS, code, error.to_string())
+                }
             }
             // Removed after its signature was checked.
             StoreError::NotFound("client") => BceSignatureError::InvalidAccessKeyId.into(),
@@ -231,6 +264,7 @@ impl From<BodyError> for BceError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::ClientLimit;
 
     #[test]
     fn store_error_has_the_code_that_baidu_documents() {
@@ -243,6 +277,8 @@ mod tests {
             response(StoreError::TooMany("five notifications")),
             (400, "DocExceptions.NotificationQuotaExceeded")
         );
+        let limit = StoreError::ClientLimit { limit: ClientLimit::Notifications, value: 7 };
+        assert_eq!(response(limit), (429, "DocExceptions.NotificationQuotaExceeded"));
         assert_eq!(response(StoreError::NotFound("notification")), (404, "DocExceptions.NoSuchNotification"));
         assert_eq!(response(StoreError::NotFound("client")), (403, "InvalidAccessKeyId"));
     }

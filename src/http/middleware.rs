@@ -1,7 +1,8 @@
-//! What every request and response have in common, on all routes: a request id, cross-origin and security headers, a
-//! metric, a log line.
+//! What every request and response have in common, on all routes: a request id, the true address, cross-origin and security
+//! headers, a metric, a log line.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -17,31 +18,42 @@ use warp::Reply;
 use warp::filters::BoxedFilter;
 use warp::reply::Response;
 
-use super::request::{RequestId, normalize_path};
+use super::remote_address::RemoteAddress;
+use super::remote_address::trusted_proxies::TrustedProxies;
+use super::request::{RequestHeaders, RequestId, normalize_path};
 use super::response::Problem;
 use super::routes::redact_path;
 use super::transport::connection::Peer;
+use crate::domain::Reloadable;
 use crate::metrics::Metrics;
 
 /// The outermost service of one address.
 #[derive(Clone)]
 pub struct RequestMiddleware {
     inner: Arc<MiddlewareState>,
+    trusted_proxies: TrustedProxies,
 }
 
 /// What the clones of the middleware share.
 struct MiddlewareState {
     routes: BoxedFilter<(Response,)>,
-    origins: Origins,
+    origins: Reloadable<Origins>,
     metrics: Metrics,
     /// Starts at a random number, so that ids are not repeated after a restart.
     next_request_id: AtomicU64,
 }
 
 impl RequestMiddleware {
-    pub fn new(routes: BoxedFilter<(Response,)>, origins: Origins, metrics: Metrics) -> Self {
+    pub fn new(routes: BoxedFilter<(Response,)>, origins: Reloadable<Origins>, metrics: Metrics) -> Self {
         let next_request_id = AtomicU64::new(fastrand::u64(..));
-        Self { inner: Arc::new(MiddlewareState { routes, origins, metrics, next_request_id }) }
+        let inner = Arc::new(MiddlewareState { routes, origins, metrics, next_request_id });
+        Self { inner, trusted_proxies: TrustedProxies::new(Vec::new()) }
+    }
+
+    /// These proxies may name the address of a request; without this call, none.
+    #[must_use]
+    pub fn behind(self, trusted_proxies: TrustedProxies) -> Self {
+        Self { trusted_proxies, ..self }
     }
 }
 
@@ -59,6 +71,11 @@ impl Service<Request<Incoming>> for RequestMiddleware {
         let number = inner.next_request_id.fetch_add(1, Ordering::Relaxed);
         let id = RequestId(format!("{number:016x}").into());
         request.extensions_mut().insert(id.clone());
+        let peer = request.extensions().get::<Peer>().copied();
+        let address = peer.map(|peer| self.trusted_proxies.resolve(peer.0.ip(), request.headers()));
+        if let Some(address) = address {
+            request.extensions_mut().insert(RemoteAddress(address));
+        }
         // CONNECT has an authority and no path, on which warp's filters panic.
         if request.uri().path_and_query().is_none() {
             *request.uri_mut() = Uri::from_static("/");
@@ -70,12 +87,16 @@ impl Service<Request<Incoming>> for RequestMiddleware {
         let is_preflight = !is_hook && request.method() == Method::OPTIONS;
         let logged = LoggedRequest {
             id,
-            peer: request.extensions().get::<Peer>().copied(),
+            address,
+            peer,
             method: request.method().clone(),
             path: redact_path(&path),
             start: Instant::now(),
         };
         let has_valid_host = has_valid_host(&request);
+        // warp would copy them for each request.
+        let headers = RequestHeaders(Arc::new(std::mem::take(request.headers_mut())));
+        request.extensions_mut().insert(headers);
         Box::pin(async move {
             let mut response = if !has_valid_host {
                 Problem::bad_request("an HTTP/1.1 request has exactly one Host header").into_response(&logged.id)
@@ -91,7 +112,7 @@ impl Service<Request<Incoming>> for RequestMiddleware {
                 })?
             };
             if !is_hook {
-                inner.origins.add_headers(&mut response, origin.as_ref(), is_preflight);
+                inner.origins.read(|origins| origins.add_headers(&mut response, origin.as_ref(), is_preflight));
             }
             let headers = response.headers_mut();
             for (name, value) in [("x-content-type-options", "nosniff"), ("referrer-policy", "no-referrer")] {
@@ -158,6 +179,8 @@ impl Origins {
 /// What the log line of a request says.
 struct LoggedRequest {
     id: RequestId,
+    /// The true one.
+    address: Option<IpAddr>,
     peer: Option<Peer>,
     method: Method,
     path: String,
@@ -168,12 +191,15 @@ impl LoggedRequest {
     /// Successful requests are logged at debug level only.
     fn log(&self, status: StatusCode) {
         let (request_id, method, path, status) = (&*self.id.0, &self.method, &self.path, status.as_u16());
+        let address = self.address.map(tracing::field::display);
         let peer = self.peer.map(|p| tracing::field::display(p.0));
         let duration_ms = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
         match status {
-            500.. => tracing::warn!(request_id, peer, %method, path, status, duration_ms, "request failed"),
-            400..=499 => tracing::info!(request_id, peer, %method, path, status, duration_ms, "request refused"),
-            _ => tracing::debug!(request_id, peer, %method, path, status, duration_ms, "request completed"),
+            500.. => tracing::warn!(request_id, address, peer, %method, path, status, duration_ms, "request failed"),
+            400..=499 => {
+                tracing::info!(request_id, address, peer, %method, path, status, duration_ms, "request refused")
+            }
+            _ => tracing::debug!(request_id, address, peer, %method, path, status, duration_ms, "request completed"),
         }
     }
 }
@@ -188,8 +214,9 @@ mod tests {
     use warp::Filter;
 
     use super::*;
+    use crate::http::remote_address::connections::AddressConnections;
     use crate::http::transport::connection::ConnectionLimits;
-    use crate::http::transport::server::{Server, ServerOptions, listen};
+    use crate::http::transport::server::{Permits, Server, ServerOptions, listen};
     use crate::http::transport::workers::StreamWorkers;
 
     /// The relay accepts one connection at a time, so a permit that is not released ends the test.
@@ -199,17 +226,25 @@ mod tests {
         let metrics = Metrics::new("test");
         let routes = warp::any().map(|| -> Response { panic!("the handler panics") }).boxed();
         let timeout = Duration::from_secs(30);
-        let connection = ConnectionLimits {
+        let connection = Reloadable::new(ConnectionLimits {
             max_header_bytes: 8192,
             header_timeout: timeout,
             keep_alive_timeout: timeout,
             write_timeout: timeout,
             response_timeout: timeout,
-        };
+            max_concurrent_streams: 1,
+        });
         let stop = CancellationToken::new();
         let server = Server {
-            options: ServerOptions { max_connections: 1, connection },
-            workers: StreamWorkers::new(1, timeout).0,
+            options: ServerOptions {
+                permits: Permits::new(1),
+                http2_requests: Permits::new(1),
+                addresses: AddressConnections::unlimited(),
+                proxy_protocol: None,
+                connection,
+            },
+            tls: None,
+            workers: StreamWorkers::new(1, Reloadable::new(timeout)).0,
             stop: stop.clone(),
             metrics: metrics.clone(),
         };
@@ -226,7 +261,7 @@ mod tests {
             }
             stop.cancel();
         };
-        let service = RequestMiddleware::new(routes, Origins::Any, metrics.clone());
+        let service = RequestMiddleware::new(routes, Reloadable::new(Origins::Any), metrics.clone());
         let both = async { tokio::join!(server.run(listener, service), clients) };
         tokio::time::timeout(timeout, both).await.expect("every connection is served");
         assert_eq!(metrics.connections.get(), 0);

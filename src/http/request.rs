@@ -3,6 +3,7 @@
 //! it in three ways, and some omit it.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout_at};
 use warp::{Filter, Rejection};
 
+use super::remote_address::RemoteAddress;
 use super::transport::takeover::Takeover;
 use crate::stream::hub::Framing;
 
@@ -25,6 +27,10 @@ const MAX_DISCARDED_BYTES: usize = 16 << 20;
 #[derive(Debug, Clone)]
 pub(super) struct RequestId(pub(super) Arc<str>);
 
+/// The headers of a request.
+#[derive(Debug, Clone)]
+pub(super) struct RequestHeaders(pub(super) Arc<HeaderMap>);
+
 /// A request whose body has not been read yet.
 pub(super) struct Request {
     pub(super) method: Method,
@@ -34,7 +40,9 @@ pub(super) struct Request {
     pub(super) path_parameter: String,
     /// Still percent-encoded, without `?`.
     pub(super) query: Option<String>,
-    pub(super) headers: HeaderMap,
+    pub(super) headers: Arc<HeaderMap>,
+    /// Where it comes from, as far as this can be known; `None` for a request of this process.
+    pub(super) address: Option<IpAddr>,
     /// The framing of a stream in response to it.
     pub(super) framing: Framing,
     /// What takes over the connection when the response opens a stream.
@@ -93,7 +101,8 @@ impl Request {
             path: head.uri.path().to_owned(),
             path_parameter: String::new(),
             query: head.uri.query().map(str::to_owned),
-            headers: head.headers,
+            headers: Arc::new(head.headers),
+            address: None,
             framing: Framing::Bare,
             takeover: Takeover::default(),
             id: RequestId("in-process".into()),
@@ -109,6 +118,7 @@ impl Request {
             path_parameter: self.path_parameter.clone(),
             query: self.query.clone(),
             headers: self.headers.clone(),
+            address: self.address,
             framing: self.framing,
             takeover: self.takeover.clone(),
             id: self.id.clone(),
@@ -226,27 +236,41 @@ pub(super) fn normalize_path(path: &str) -> Cow<'_, str> {
 /// Extracts a [`Request`]. Never rejects.
 pub(super) fn request() -> impl Filter<Extract = (Request,), Error = Rejection> + Clone {
     let query = warp::query::raw().map(Some).or(warp::any().map(|| None)).unify();
+    let address = warp::ext::get::<RemoteAddress>().map(|address: RemoteAddress| Some(address.0));
+    let address = address.or(warp::any().map(|| None)).unify();
     let framing = warp::ext::get::<Framing>().or(warp::any().map(|| Framing::Bare)).unify();
     let takeover = warp::ext::get::<Takeover>().or(warp::any().map(Takeover::default)).unify();
     warp::method()
         .and(warp::path::full())
         .and(query)
-        .and(warp::header::headers_cloned())
+        .and(warp::ext::get::<RequestHeaders>())
+        .and(address)
         .and(framing)
         .and(takeover)
         .and(warp::ext::get::<RequestId>())
         .and(warp::body::stream())
-        .map(|method, path: warp::path::FullPath, query, headers, framing, takeover, id, body| Request {
-            method,
-            path: path.as_str().to_owned(),
-            path_parameter: String::new(),
-            query,
-            headers,
-            framing,
-            takeover,
-            id,
-            body: unread(chunks(body)),
-        })
+        .map(
+            |method,
+             path: warp::path::FullPath,
+             query,
+             headers: RequestHeaders,
+             address,
+             framing,
+             takeover,
+             id,
+             body| Request {
+                method,
+                path: path.as_str().to_owned(),
+                path_parameter: String::new(),
+                query,
+                headers: headers.0,
+                address,
+                framing,
+                takeover,
+                id,
+                body: unread(chunks(body)),
+            },
+        )
 }
 
 fn unread(chunks: BoxStream<'static, Result<Bytes, warp::Error>>) -> Arc<Mutex<Body>> {

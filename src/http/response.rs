@@ -10,11 +10,15 @@ use warp::reply::Response;
 
 use super::request::{BodyError, RequestId};
 use crate::auth::{AuthError, KeyError, TooManyDocuments};
+use crate::domain::ClientLimit;
 use crate::manage::{ClientError, HookError, NotificationError, ReplayError};
 use crate::store::StoreError;
 
 /// `Retry-After` while the store does not accept.
 pub(super) const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// The path of the relay's metadata as a protected resource.
+pub(super) const RESOURCE_METADATA_PATH: &str = "/.well-known/oauth-protected-resource";
 
 /// The result of a handler.
 pub(super) type HandlerResult = Result<Response, Problem>;
@@ -64,13 +68,15 @@ pub(super) struct Problem {
     pub(super) status: StatusCode,
     /// What is wrong and what the caller can do about it. Holds no internal text.
     pub(super) detail: String,
+    /// The name of the limit that is reached.
+    limit: Option<&'static str>,
     headers: Vec<(&'static str, String)>,
 }
 
 impl Problem {
     /// A problem without headers of its own.
     pub(super) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self { status, detail: detail.into(), headers: Vec::new() }
+        Self { status, detail: detail.into(), limit: None, headers: Vec::new() }
     }
 
     /// Adds a header.
@@ -78,6 +84,18 @@ impl Problem {
     pub(super) fn with_header(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
         self
+    }
+
+    /// `429`; `limit` is the name of what is exceeded.
+    pub(super) fn too_many(limit: &'static str, detail: impl Into<String>) -> Self {
+        Self { limit: Some(limit), ..Self::new(StatusCode::TOO_MANY_REQUESTS, detail) }
+    }
+
+    /// `429` for a client whose hooks are called too often.
+    pub(super) fn event_rate_exceeded() -> Self {
+        let limit = ClientLimit::EventsPerSecond.as_str();
+        Self::too_many(limit, format!("the hooks of this client are called too often: {limit}"))
+            .with_header("retry-after", "1")
     }
 
     /// `400`
@@ -119,6 +137,16 @@ impl Problem {
         Self::new(StatusCode::UNAUTHORIZED, detail).with_header("www-authenticate", "Bearer error=\"invalid_token\"")
     }
 
+    /// Adds the address of the metadata (RFC 9728, 5.1) to the challenge of a `401`.
+    #[must_use]
+    pub(super) fn with_resource_metadata(mut self, public_url: &str) -> Self {
+        for (_, challenge) in self.headers.iter_mut().filter(|(name, _)| *name == "www-authenticate") {
+            let separator = if challenge.contains('=') { ", " } else { " " };
+            *challenge += &format!("{separator}resource_metadata=\"{public_url}{RESOURCE_METADATA_PATH}\"");
+        }
+        self
+    }
+
     /// The response, with the request's id in it.
     pub(super) fn into_response(self, id: &RequestId) -> Response {
         #[derive(Serialize)]
@@ -127,12 +155,15 @@ impl Problem {
             title: &'a str,
             status: u16,
             detail: &'a str,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            limit: Option<&'a str>,
             request_id: &'a str,
         }
         let body = ProblemJson {
             title: self.status.canonical_reason().unwrap_or("Error"),
             status: self.status.as_u16(),
             detail: &self.detail,
+            limit: self.limit,
             request_id: &id.0,
         };
         let mut response = json(self.status, &body);
@@ -156,7 +187,12 @@ impl From<StoreError> for Problem {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "nothing can be stored at present: try again later")
                     .with_header("retry-after", RETRY_AFTER.as_secs().to_string())
             }
+            StoreError::Inapplicable(_) => {
+                tracing::error!(%error, "request cannot be stored");
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "the request cannot be stored: see the log of the relay")
+            }
             StoreError::Conflict(_) | StoreError::TooMany(_) => Self::new(StatusCode::CONFLICT, error.to_string()),
+            StoreError::ClientLimit { limit, .. } => Self::too_many(limit.as_str(), error.to_string()),
             StoreError::NotFound(_) => Self::new(StatusCode::NOT_FOUND, error.to_string()),
         }
     }
@@ -173,6 +209,7 @@ impl From<ClientError> for Problem {
     fn from(error: ClientError) -> Self {
         match error {
             ClientError::Key(error) => error.into(),
+            ClientError::Invalid(reason) => Self::bad_request(reason),
             ClientError::Store(error) => error.into(),
         }
     }

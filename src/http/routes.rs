@@ -14,7 +14,7 @@ use warp::reply::Response;
 use super::api_route::{Access, ApiRoute, delete, get, on, patch, post, put};
 use super::baidu::{self, BceError, notifications};
 use super::request::{Request, normalize_path, request};
-use super::response::Problem;
+use super::response::{Problem, RESOURCE_METADATA_PATH};
 use super::{Context, api, content_negotiation, ui};
 use crate::auth::Scope;
 
@@ -63,6 +63,10 @@ static PUBLIC: LazyLock<Vec<ApiRoute>> = LazyLock::new(|| {
         post("/deliveries/{id}/retry", "Retry a delivery").token(MANAGE, api::deliveries::retry),
         on(&["GET", "POST"], "/oauth/token", "Issue a token").open(Access::ClientSecret, api::tokens::create_token),
         get("/.well-known/jwks.json", "Public keys of the tokens").open(Access::Public, api::tokens::jwks),
+        get("/.well-known/oauth-authorization-server", "Where tokens are issued (RFC 8414)")
+            .open(Access::Public, api::metadata::authorization_server),
+        get(RESOURCE_METADATA_PATH, "Which tokens are accepted (RFC 9728)")
+            .open(Access::Public, api::metadata::protected_resource),
         on(GET_HEAD, "/", "The [dashboard](#dashboard)").open(Access::Public, ui::page),
         on(GET_HEAD, "/dashboard.css|dashboard.js|sse.js|icon.svg", "Files of the dashboard")
             .open(Access::Public, ui::page),
@@ -82,9 +86,11 @@ static ADMIN: LazyLock<Vec<ApiRoute>> = LazyLock::new(|| {
         get("/livez", "Liveness probe").open(Access::Public, api::admin::livez),
         get("/readyz", "Readiness probe: commits a small transaction").open(Access::Public, api::admin::readyz),
         get("/metrics", "Metrics").open(Access::Public, api::admin::metrics),
+        post("/admin/reload", "Reload the configuration").admin(api::admin::reload),
         get("/admin/clients", "List clients").admin(api::admin::list_clients),
         post("/admin/clients", "Create a client").admin(api::admin::create_client),
         get("/admin/clients/{id}", "Get a client").admin(api::admin::show_client),
+        patch("/admin/clients/{id}", "Change the limits of a client").admin(api::admin::change_client),
         delete("/admin/clients/{id}", "Delete a client").admin(api::admin::delete_client),
         post("/admin/clients/{id}/secret", "Rotate a client's secret").admin(api::admin::rotate_secret),
         get("/admin/cluster", "Show the state of the cluster").admin(api::admin::show_cluster),

@@ -63,7 +63,7 @@ impl JetStream {
     /// Connects to a broker, and checks that it can hold a journal.
     ///
     /// # Errors
-    /// `Unavailable` with one sentence for the operator, that contains no secret.
+    /// `Unusable`, `Unavailable` with one sentence for the operator, that contains no secret.
     pub async fn connect(options: JetStreamOptions) -> Result<Connected, JournalError> {
         Connected::open(options).await
     }
@@ -149,6 +149,11 @@ impl Journal for JetStream {
     fn remove_snapshot(&self, info: SnapshotInfo) -> JournalFuture<()> {
         let inner = Arc::clone(&self.0);
         async move { inner.explain(inner.snapshots.remove(&info).await).await }.boxed()
+    }
+
+    fn record(&self, key: String) -> JournalFuture<Option<Record>> {
+        let inner = Arc::clone(&self.0);
+        async move { inner.explain(records::read(&inner.connection, inner.identity, key).await).await }.boxed()
     }
 
     fn put_record(&self, key: String, value: Bytes, expected: Option<u64>) -> JournalFuture<u64> {

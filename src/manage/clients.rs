@@ -1,12 +1,12 @@
-//! Clients: add, remove, rotate the secret. The caller has checked the admin token.
+//! Clients: add, remove, rotate the secret, change the limits. The caller has checked the admin token.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::MAX_CHANGE_ATTEMPTS;
+use super::{LimitsChange, MAX_CHANGE_ATTEMPTS};
 use crate::auth::{KeyError, PREVIOUS_SECRET_TTL, generate_secret, rotate_secret};
 use crate::delivery::DeliveryHandle;
-use crate::domain::{Client, ClientId, Timestamp};
+use crate::domain::{Client, ClientId, ClientLimits, ClientRef, Timestamp};
 use crate::store::{Registry, StoreError};
 use crate::stream::hub::Hub;
 
@@ -16,6 +16,9 @@ pub enum ClientError {
     /// The system's random source failed.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// A limit cannot have this value; the text names both.
+    #[error("{0}")]
+    Invalid(String),
     /// [`StoreError::Conflict`] if the id is taken, [`StoreError::NotFound`] if there is no such client.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -94,6 +97,38 @@ impl Clients {
         Err(StoreError::Unavailable("other requests keep changing the client".to_owned()).into())
     }
 
+    /// The limits of a client; the defaults for an unknown one.
+    pub fn limits(&self, client: &ClientRef) -> ClientLimits {
+        self.registry.client_limits(client)
+    }
+
+    /// Changes the given limits of a client. They apply from the next request, event or notification on, at every node of a
+    /// cluster that has applied the change.
+    ///
+    /// # Errors
+    /// [`ClientError::Invalid`]; [`StoreError::NotFound`] if there is no such client.
+    pub async fn change_limits(
+        &self,
+        id: &ClientId,
+        change: LimitsChange,
+        min_stored_bytes: u64,
+    ) -> Result<Arc<Client>, ClientError> {
+        for _ in 0..MAX_CHANGE_ATTEMPTS {
+            let client = self.registry.client(id).ok_or(StoreError::NotFound("client"))?;
+            let before = self.registry.client_limits(&client.reference());
+            let after = change.applied_to(before, min_stored_bytes).map_err(ClientError::Invalid)?;
+            match self.registry.set_client_limits(&client.reference(), before, after).await {
+                Err(StoreError::Conflict(_)) => {}
+                outcome => {
+                    outcome?;
+                    tracing::info!(client = %id, limits = ?after, "limits of a client changed");
+                    return Ok(client);
+                }
+            }
+        }
+        Err(StoreError::Unavailable("other requests keep changing the client".to_owned()).into())
+    }
+
     /// Removes a client with everything it owns. Its streams end, its hooks stop, its deliveries in flight are cancelled.
     ///
     /// Returns after the millisecond of the removal has ended: a new client of the same id has another time of creation.
@@ -101,8 +136,12 @@ impl Clients {
     /// # Errors
     /// [`StoreError::NotFound`] if there is no such client.
     pub async fn remove(&self, id: &ClientId) -> Result<(), ClientError> {
+        let client = self.registry.client(id);
         self.registry.remove_client(id).await?;
-        self.hub.revoke(id);
+        // The dispatcher does the same, in the order of the log. Here, so that the streams end before the response.
+        if let Some(client) = client {
+            self.hub.revoke(&client.reference());
+        }
         self.delivery.cancel_client(id).await;
         tokio::time::sleep(Duration::from_millis(1)).await;
         tracing::info!(client = %id, "client removed");

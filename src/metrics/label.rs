@@ -202,6 +202,8 @@ pub enum StreamRefusal {
     Stopping,
     /// This node of a cluster lacks events before the start position.
     Behind,
+    /// Its address has failed with too many tokens.
+    FailedTokens,
 }
 
 impl Label for StreamRefusal {
@@ -214,6 +216,7 @@ impl Label for StreamRefusal {
         Self::FollowersPerClient,
         Self::Stopping,
         Self::Behind,
+        Self::FailedTokens,
     ];
 
     fn as_str(self) -> &'static str {
@@ -225,6 +228,7 @@ impl Label for StreamRefusal {
             Self::FollowersPerClient => "followers_per_client",
             Self::Stopping => "stopping",
             Self::Behind => "behind",
+            Self::FailedTokens => "failed_tokens",
         }
     }
 }
@@ -249,6 +253,26 @@ impl Label for Reset {
             Self::Expired => "expired",
             Self::Epoch => "epoch",
             Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// Outcome of a reload of the configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReloadOutcome {
+    Applied,
+    /// The new configuration cannot be used: nothing has changed.
+    Refused,
+}
+
+impl Label for ReloadOutcome {
+    const NAME: &'static str = "outcome";
+    const ALL: &'static [Self] = &[Self::Applied, Self::Refused];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::Refused => "refused",
         }
     }
 }

@@ -94,11 +94,23 @@ pub struct PageLimit {
     pub bytes: usize,
 }
 
-/// Events that were committed together.
+/// What a tail of the log reports, in the order of the commits.
 #[derive(Debug, Clone)]
-pub struct CommittedBatch {
-    /// In order of their sequences.
-    pub events: Vec<SharedEvent>,
+pub enum LogChange {
+    /// Events that were committed together, in order of their sequences.
+    Events(Vec<SharedEvent>),
+    /// All events from here on are those of another client, even if its id is the same.
+    ClientRemoved(ClientRef),
+}
+
+impl LogChange {
+    /// The events; none if the change is another one.
+    pub fn events(&self) -> &[SharedEvent] {
+        match self {
+            Self::Events(events) => events,
+            Self::ClientRemoved(_) => &[],
+        }
+    }
 }
 
 /// Which documents of a client to list.
@@ -207,9 +219,9 @@ pub trait Log: Send + Sync {
         sequence: u64,
         limit: PageLimit,
     ) -> StoreFuture<'_, LogPage>;
-    /// All batches that are committed from now on, of all clients, in order, until the store is closed. At most 64
-    /// batches are buffered; when a reader lags further behind, the writer waits for it.
-    fn tail(&self) -> BoxStream<'static, CommittedBatch>;
+    /// What is committed from now on, of all clients, in order, until the store is closed. At most 64 items are buffered;
+    /// when a reader lags further behind, the writer waits for it.
+    fn tail(&self) -> BoxStream<'static, LogChange>;
     /// The request of an event; `None` when there was none or the event was pruned.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use futures::future::BoxFuture;
 
-use super::StoreFuture;
+use super::{Retention, StoreFuture};
 use crate::domain::Timestamp;
 
 /// What the relay does with the store beside its work: the readiness check, the regular pass over the retention limits, the
@@ -22,6 +22,12 @@ pub trait Maintenance: Send + Sync {
     /// # Errors
     /// `Unavailable`, `Stopped`.
     fn prune(&self, now: Timestamp) -> StoreFuture<'_, u64>;
+    /// Replaces the limits of what is kept. What exceeds them by number and bytes of events is removed in the background, the
+    /// rest by the next [`prune`](Self::prune) or when something is added to it.
+    ///
+    /// # Errors
+    /// `Stopped`.
+    fn set_retention(&self, retention: Retention) -> StoreFuture<'_, ()>;
     /// Waits until this node has applied everything that any node of the cluster had acknowledged before the call; returns
     /// whether anything was missing. To be called before something is refused that another node may have made. Without a
     /// cluster nothing is ever missing.

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
 use super::{ListPage, RawRequest, StoreFuture};
 use crate::domain::{
-    Callback, ClientRef, Disposition, DocumentId, EventId, NotificationName, QueueKey, SharedEvent, Target, Timestamp,
+    Callback, ClientId, ClientRef, Disposition, DocumentId, EventId, NotificationName, QueueKey, SharedEvent, Target,
+    Timestamp,
 };
 
 /// A delivery that may be attempted: the head of its document's FIFO. Without its event, so that a page of many is small.
@@ -132,6 +134,19 @@ pub struct Delivery {
     pub attempts: Vec<Attempt>,
 }
 
+/// A change of receivers that another node of a cluster has made. Attempts in flight may use what was changed.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ReceiverChange {
+    /// The notification of this queue has another endpoint, secret or state.
+    Changed(QueueKey),
+    /// The notification of this queue was removed.
+    Removed(QueueKey),
+    /// A client was removed with all its receivers.
+    ClientRemoved(ClientId),
+    /// More receivers than are remembered: any may have changed or been removed.
+    Any,
+}
+
 /// Which deliveries of a client to list.
 #[derive(Debug, Clone, Default)]
 pub struct DeliveryQuery {
@@ -168,6 +183,9 @@ pub trait Outbox: Send + Sync {
     fn ready(&self) -> StoreFuture<'_, Vec<QueueKey>>;
     /// Makes [`Outbox::ready`] return every queue with pending deliveries once more.
     fn rescan(&self);
+    /// Waits for changes of receivers that other nodes have made, and returns them. What this node was asked to change is not
+    /// among them. Cancellation safe. For one caller at a time. Without a cluster it waits for ever.
+    fn receiver_changes(&self) -> BoxFuture<'_, Vec<ReceiverChange>>;
     /// Makes [`Outbox::ready`] return the queues in which a delivery became due after `after` and up to `now`, and returns
     /// the earliest due time after `now`. A due time further ahead than any retry schedule allows was set by a wrong
     /// clock, and counts as due.

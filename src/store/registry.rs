@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::StoreFuture;
-use crate::domain::{Client, ClientId, ClientRef, Hook, Notification, NotificationState};
+use crate::domain::{Client, ClientId, ClientLimits, ClientRef, Hook, Notification, NotificationState};
 
 /// Clients, hooks and notifications. A change is durable, and visible to every look-up, when its future completes.
 ///
@@ -40,6 +40,14 @@ pub trait Registry: Send + Sync {
     /// # Errors
     /// `NotFound`, `Unavailable`, `Stopped`.
     fn remove_client(&self, id: &ClientId) -> StoreFuture<'_, ()>;
+    /// The limits of a client; the defaults for an unknown one.
+    fn client_limits(&self, client: &ClientRef) -> ClientLimits;
+    /// Replaces the limits `before` of a client by `after` (compare and swap). What exceeds lower ones in the history is
+    /// removed in the background; streams and notifications stay.
+    ///
+    /// # Errors
+    /// `Conflict` when the stored limits differ from `before`; `NotFound`, `Unavailable`, `Stopped`.
+    fn set_client_limits(&self, client: &ClientRef, before: ClientLimits, after: ClientLimits) -> StoreFuture<'_, ()>;
     /// Adds a hook to a client.
     ///
     /// # Errors
@@ -62,7 +70,8 @@ pub trait Registry: Send + Sync {
     ///
     /// # Errors
     /// `Conflict` when the name or the id is taken; `TooMany` when the client has
-    /// [`NOTIFICATIONS_PER_CLIENT`](crate::domain::NOTIFICATIONS_PER_CLIENT); `NotFound`, `Unavailable`, `Stopped`.
+    /// [`NOTIFICATIONS_PER_CLIENT`](crate::domain::NOTIFICATIONS_PER_CLIENT), `ClientLimit` when it has as many as its own
+    /// limit allows; `NotFound`, `Unavailable`, `Stopped`.
     fn add_notification(&self, client: &ClientRef, notification: Notification) -> StoreFuture<'_, ()>;
     /// Replaces the notification `before` by `after` (compare and swap). Its id, name and `created` stay as they were. A
     /// default one clears `is_default` on the client's previous default notification.

@@ -1,53 +1,57 @@
 //! The embedded store: one SQLite file, one thread that writes it, and a pool of threads that read it. This file opens it: the lock, the
 //! file, its schema, the registry, the threads. The handle that it returns implements the ports.
 
-mod after_commit;
-mod database_lock;
+pub mod comparison;
+mod database_file;
 mod migrate;
 mod offline;
+mod panics;
 mod ports;
 mod readers;
 mod ready_queues;
+mod receiver_changes;
 mod registry_cache;
 pub mod replication;
 mod retention;
-mod run_marker;
 mod tables;
+mod tails;
 mod threads;
 mod writer;
 
 use std::collections::VecDeque;
-use std::fs::{File, OpenOptions, Permissions};
-use std::io;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
-use self::after_commit::Tails;
-pub use self::database_lock::DatabaseLock;
+use self::comparison::DigestThread;
+pub use self::database_file::lock::DatabaseLock;
+use self::database_file::run_marker::RunMarker;
+use self::database_file::{flush_log, open_private};
 use self::migrate::MIGRATIONS;
 pub use self::offline::reseal::{ResealReport, reseal};
 pub use self::offline::{check, snapshot};
 use self::readers::Readers;
 use self::ready_queues::ReadyQueues;
+use self::receiver_changes::ReceiverChanges;
 use self::registry_cache::RegistryCache;
-use self::replication::{CatchUp, ReplicatedStore, ReplicationOptions, ReplicationTask};
-use self::run_marker::RunMarker;
+use self::replication::{CatchUp, NodeHandles, ReplicatedStore, ReplicationOptions};
 use self::tables::identity::{self, LogIdentity};
 use self::tables::journal::JournalMark;
 use self::tables::registry::{ClientRow, LoadError};
 use self::tables::{columns, registry, schema};
+use self::tails::Tails;
 pub use self::threads::OnThreadEnd;
 use self::threads::Threads;
 use self::writer::checkpoint::Checkpointer;
 use self::writer::command::WriterCommand;
 use self::writer::jobs::{Jobs, Leadership};
 use self::writer::{MAX_QUEUED_COMMANDS, MAX_QUEUED_ENTRIES, Writer};
+use crate::domain::Reloadable;
 use crate::journal::JournalIdentity;
 use crate::store::{GivenUp, Retention, Seal, Store};
 
@@ -173,6 +177,7 @@ struct Shared {
     head: AtomicU64,
     tails: Tails,
     ready_queues: ReadyQueues,
+    receiver_changes: ReceiverChanges,
     registry: RegistryCache,
     /// Whether a reader of an old snapshot has made the write-ahead log longer than its bound.
     wal_over_limit: AtomicBool,
@@ -188,6 +193,8 @@ pub struct SqliteStore {
     control: mpsc::Sender<WriterCommand>,
     /// `None` without a cluster.
     catch_up: Option<CatchUp>,
+    /// The bounds of what this node proposes to its cluster.
+    proposed_bounds: Reloadable<Retention>,
     readers: Arc<Readers>,
     seal: Arc<dyn Seal>,
 }
@@ -227,12 +234,15 @@ impl SqliteStore {
     ) -> Result<ReplicatedStore, OpenError> {
         let path = options.path.clone();
         let threads = Threads { on_end: options.on_thread_end.clone() };
-        let Prepared { writer, commands, store, tasks, applied } = prepare(lock, options, Some(replication))?;
+        let Prepared { writer, commands, store, node } = prepare(lock, options, Some(replication))?;
+        let Some(NodeHandles { tasks, progress, format, comparisons }) = node else {
+            return Err(OpenError::unusable(&path, "it was opened without its journal"));
+        };
         threads
             .spawn("store-writer".into(), move || writer.run(commands))
             .map_err(|e| OpenError::unusable(&path, e))?;
         let leadership = replication::LeadershipHandle::new(store.control.clone());
-        Ok(ReplicatedStore { store: store.ports(), tasks, leadership, applied })
+        Ok(ReplicatedStore { store: store.ports(), tasks, leadership, progress, format, comparisons })
     }
 
     fn ports(self) -> Store {
@@ -252,8 +262,8 @@ struct Prepared {
     writer: Writer,
     commands: mpsc::Receiver<WriterCommand>,
     store: SqliteStore,
-    tasks: Vec<(&'static str, ReplicationTask)>,
-    applied: watch::Receiver<u64>,
+    /// `None` without a cluster.
+    node: Option<NodeHandles>,
 }
 
 /// An open database of the latest schema version.
@@ -288,13 +298,14 @@ fn open_database(
     }
     flush_log(path).map_err(|e| OpenError::unusable(path, e))?;
     let mark = match journal {
-        // The journal tells what the database lacks, also a restored one.
-        Some(journal) => replication::mark_of(&db, path, journal)?,
+        // The journal tells what the database lacks, also a restored one. The marker is for the time after the cluster.
+        Some(journal) => {
+            let mark = replication::mark_of(&db, path, journal)?;
+            marker.write(&db);
+            mark
+        }
         None => {
-            if replication::leave(&db, path, may_leave_cluster)? {
-                // The marker of a node says nothing: its database may be made of a snapshot.
-                marker.write(&db);
-            }
+            replication::leave(&db, path, may_leave_cluster)?;
             marker.start(&mut db)?;
             JournalMark::default()
         }
@@ -318,7 +329,7 @@ fn prepare(
     let SqliteOptions { path, retention, readers, seal, may_leave_cluster, on_commit, on_thread_end, on_given_up } =
         options;
     let threads = Threads { on_end: on_thread_end };
-    let journal = replication.as_ref().map(|options| options.journal.identity());
+    let journal = replication.as_ref().map(ReplicationOptions::identity);
     let OpenDatabase { db, file, marker, mark } = open_database(&path, journal, may_leave_cluster)?;
     let sql = |e: rusqlite::Error| OpenError::sql(&path, &e);
     if replication.is_some() {
@@ -335,18 +346,25 @@ fn prepare(
         head: AtomicU64::new(columns::unsigned(counters.head)),
         tails: Tails::default(),
         ready_queues: ReadyQueues::new(),
+        receiver_changes: ReceiverChanges::default(),
         registry: RegistryCache::new(clients),
         wal_over_limit: AtomicBool::new(false),
     });
-    let checkpointer =
-        Checkpointer::start(&path, file, control.downgrade(), &threads).map_err(|e| OpenError::unusable(&path, e))?;
+    let checkpointer = Checkpointer::start(&path, file, replication.is_some(), control.downgrade(), &threads)
+        .map_err(|e| OpenError::unusable(&path, e))?;
+    let digests = replication.is_some().then(|| DigestThread::start(&path, &threads)).transpose();
+    let digests = digests.map_err(|e| OpenError::unusable(&path, e))?;
+    let proposed_bounds = Reloadable::new(retention.clone());
     let replication = replication
-        .map(|options| replication::start(options, control.clone(), mark.position, retention.clone()))
+        .zip(digests)
+        .map(|(options, digests)| {
+            replication::start(options, control.clone(), mark.position, proposed_bounds.clone(), digests)
+        })
         .transpose()
         .map_err(|e| OpenError::unusable(&path, e))?;
-    let (queue, replication, catch_up, applied, tasks) = match replication {
-        Some(parts) => (parts.queue, Some(parts.writer), Some(parts.catch_up), parts.applied, parts.tasks),
-        None => (control.clone(), None, None, watch::channel(0).1, Vec::new()),
+    let (queue, replication, catch_up, node) = match replication {
+        Some(parts) => (parts.queue, Some(parts.writer), Some(parts.catch_up), Some(parts.node)),
+        None => (control.clone(), None, None, None),
     };
     let writer = Writer {
         db,
@@ -368,28 +386,6 @@ fn prepare(
         lock: lock.file,
     };
     let readers = Readers::start(&path, readers, &threads).map_err(|e| OpenError::unusable(&path, e))?;
-    let store = SqliteStore { shared, queue, control, catch_up, readers: Arc::new(readers), seal };
-    Ok(Prepared { writer, commands, store, tasks, applied })
-}
-
-/// Flushes the write-ahead log. A process that was killed between a commit and its flush leaves a commit that SQLite recovers,
-/// although only the cache of the kernel holds it. Its events are streamed and their duplicates acknowledged, without a commit
-/// that would flush them.
-fn flush_log(path: &Path) -> io::Result<()> {
-    let mut name = path.as_os_str().to_owned();
-    name.push("-wal");
-    // SQLite holds no lock on this file, so it may be closed.
-    match File::open(name) {
-        Ok(log) => log.sync_all()?,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error),
-    }
-    File::open(path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")))?.sync_all()
-}
-
-/// Opens or creates a file that only its owner can read. SQLite gives the files beside it the same permissions.
-fn open_private(path: &Path) -> io::Result<File> {
-    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
-    file.set_permissions(Permissions::from_mode(0o600))?;
-    Ok(file)
+    let store = SqliteStore { shared, queue, control, catch_up, proposed_bounds, readers: Arc::new(readers), seal };
+    Ok(Prepared { writer, commands, store, node })
 }

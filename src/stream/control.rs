@@ -3,6 +3,7 @@
 //! clients do not return all at once.
 
 use std::ops::Range;
+use std::time::Duration;
 
 use super::hub::HubFull;
 use crate::domain::EventId;
@@ -34,6 +35,12 @@ pub fn refusal(code: &str) -> String {
 /// The whole body of a stream that is refused because a limit is reached.
 pub fn hub_full(reason: HubFull) -> String {
     format!(": {reason}\nretry: {}\n\n", retry_ms(5_000..20_000))
+}
+
+/// The whole body of a stream that is refused because of a bound for some time, at least `delay`. `reason` has no line break.
+pub fn too_many(reason: &str, delay: Duration) -> String {
+    let delay = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX / 2).max(5_000);
+    format!(": {reason}\nretry: {}\n\n", retry_ms(delay..delay.saturating_add(15_000)))
 }
 
 /// The whole body of a stream that is refused because this node has not got the events before its start position yet. The client

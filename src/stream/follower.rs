@@ -13,7 +13,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use super::control::{self, IDLE_LINE};
 use super::hub::{Fields, Filter, Framing, Hub, HubFull, Lagged, Subscription, WriteBuffer};
 use super::position::{Cursor, StartPosition};
-use crate::domain::{ClientRef, EventId, Timestamp};
+use crate::domain::{ClientRef, EventId, Reloadable, Timestamp};
 use crate::metrics::{Disconnect, GaugeGuard, Label, Metrics};
 use crate::store::{LogPage, PageLimit, Store, StoreError};
 
@@ -64,13 +64,20 @@ pub enum StreamAction {
 pub struct Streams {
     store: Store,
     hub: Hub,
-    options: StreamOptions,
+    page: PageLimit,
+    idle_interval: Reloadable<Duration>,
     metrics: Metrics,
 }
 
 impl Streams {
     pub fn new(store: Store, hub: Hub, options: StreamOptions, metrics: Metrics) -> Self {
-        Self { store, hub, options, metrics }
+        let StreamOptions { idle_interval, page } = options;
+        Self { store, hub, page, idle_interval: Reloadable::new(idle_interval), metrics }
+    }
+
+    /// Replaces the interval of all streams. One that is idle uses it after its next empty line.
+    pub fn set_idle_interval(&self, interval: Duration) {
+        self.idle_interval.replace(interval);
     }
 
     /// The position after all events that are stored.
@@ -98,7 +105,12 @@ impl Streams {
     ///
     /// [`HubFull`] when a limit is reached or the relay is stopping.
     pub fn follow(&self, request: FollowRequest) -> Result<Follower, HubFull> {
-        let subscription = self.hub.subscribe(&request.client.id, request.now)?;
+        let limit = self.store.registry.client_limits(&request.client).followers;
+        let subscription = self.hub.subscribe(&request.client, limit, request.now)?;
+        // It may have been removed since its token was checked, before the hub knew this follower.
+        if self.store.registry.client(&request.client.id).is_none_or(|client| client.reference() != request.client) {
+            self.hub.revoke(&request.client);
+        }
         // Only now, after subscribing, read the head: what is committed from here on is in the ring.
         let head = self.store.log.head();
         let epoch = self.store.log.epoch();
@@ -200,7 +212,7 @@ impl Follower {
                 () = changed => {}
                 () = timer.as_mut() => {
                     let now = Instant::now();
-                    let next_idle = if now >= idle_at { now + self.streams.options.idle_interval } else { idle_at };
+                    let next_idle = if now >= idle_at { now + self.streams.idle_interval.get() } else { idle_at };
                     timer.as_mut().reset(next_idle.min(self.expires));
                     if now >= idle_at && now < self.expires {
                         return self.emit_idle();
@@ -278,7 +290,7 @@ impl Follower {
 
     /// When an idle line is due.
     fn idle_at(&self) -> Instant {
-        self.last_write + self.streams.options.idle_interval
+        self.last_write + self.streams.idle_interval.get()
     }
 
     /// The next page of the log; `None` when an idle line or the end of the stream is due first. The page is then still
@@ -300,8 +312,8 @@ impl Follower {
     }
 
     fn read_page(&self) -> PageRead {
-        let Streams { store, options, metrics, .. } = &self.streams;
-        let (log, page, running) = (store.log.clone(), options.page, GaugeGuard::new(&metrics.replays_running));
+        let Streams { store, page, metrics, .. } = &self.streams;
+        let (log, page, running) = (store.log.clone(), *page, GaugeGuard::new(&metrics.replays_running));
         let (client, position) = (self.client.clone(), self.cursor.sequence());
         let documents = self.filter.as_ref().and_then(|filter| filter.documents.as_ref());
         let documents: Option<Vec<_>> = documents.map(|documents| documents.iter().copied().collect());

@@ -9,14 +9,15 @@ mod subscribers;
 mod write_buffer;
 
 use std::collections::HashMap;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use crate::domain::{ClientId, SharedEvent, Timestamp};
+use crate::domain::{ClientId, ClientRef, SharedEvent, Timestamp};
 
 pub use frame::Framing;
 pub use ring::Lagged;
 pub use selection::{Fields, Filter};
-pub use subscribers::{FollowerInfo, HubFull, Subscription};
+pub use subscribers::{FollowerInfo, FollowerLimits, HubFull, Subscription};
 pub use write_buffer::{BufferSegment, WriteBuffer};
 
 use ring::RingLimits;
@@ -56,18 +57,30 @@ impl Hub {
     /// An empty hub. The events up to `head` are in the log only.
     pub fn new(options: HubOptions, head: u64) -> Self {
         let HubOptions { max_followers, max_followers_per_client, ring_events, ring_bytes } = options;
-        let subscribers = Arc::new(SubscriberTable::new(max_followers, max_followers_per_client, head));
+        let limits = FollowerLimits { max_followers, max_followers_per_client };
+        let subscribers = Arc::new(SubscriberTable::new(limits, head));
         Self { ring_events, ring_bytes, subscribers }
     }
 
+    /// Further followers have these limits. No stream ends because of them.
+    pub fn set_limits(&self, limits: FollowerLimits) {
+        self.subscribers.set_limits(limits);
+    }
+
     /// Subscribes to the events of a client. From now on every published event of the client is either in the ring, or
-    /// [`Subscription::collect`] returns [`Lagged`].
+    /// [`Subscription::collect`] returns [`Lagged`]. `limit` is the client's own limit of followers, `None` for that of the
+    /// options.
     ///
     /// # Errors
     ///
     /// [`HubFull`] when a limit is reached or the relay is stopping.
-    pub fn subscribe(&self, client: &ClientId, now: Timestamp) -> Result<Subscription, HubFull> {
-        Subscription::new(&self.subscribers, client, now)
+    pub fn subscribe(
+        &self,
+        client: &ClientRef,
+        limit: Option<NonZeroU32>,
+        now: Timestamp,
+    ) -> Result<Subscription, HubFull> {
+        Subscription::new(&self.subscribers, client, limit, now)
     }
 
     /// Publishes newly committed events in log order. Called by the dispatcher only.
@@ -94,9 +107,15 @@ impl Hub {
         }
     }
 
+    /// Evicts the events that were in the rings at the previous call already. Followers have them long since, and one that
+    /// resumes further back reads the log. To be called periodically: otherwise the rings of many clients fill up slowly.
+    pub fn evict_old(&self) {
+        self.subscribers.evict_old();
+    }
+
     /// Ends all streams of a removed client. Their channel is removed at once: a later client of the same name inherits
-    /// neither the channel nor its revocation.
-    pub fn revoke(&self, client: &ClientId) {
+    /// neither the channel nor its revocation. May be called more than once, and late.
+    pub fn revoke(&self, client: &ClientRef) {
         self.subscribers.revoke(client);
     }
 

@@ -1,17 +1,16 @@
 //! Real NATS servers for tests: one, or a cluster of them, that can be killed, started again, and halted. A suite includes
-//! this file below a module that has `TIMEOUT` and `delay`. Every server flushes each write.
+//! this file below a module that has `TIMEOUT`, `delay` and the module `port`. Every server flushes each write.
 
-use std::collections::BTreeSet;
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
+use super::port::free_port;
 use super::{TIMEOUT, delay};
 
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
@@ -148,13 +147,25 @@ impl Brokers {
     /// A cluster whose servers are named `n0`, `n1` and so on.
     #[track_caller]
     pub(crate) fn cluster(program: &str, size: usize) -> Self {
+        Self::with_settings(program, size, "")
+    }
+
+    /// The servers do not tell their clients about each other, so that a client uses the addresses that it was given.
+    #[track_caller]
+    pub(crate) fn cluster_without_gossip(program: &str, size: usize) -> Self {
+        Self::with_settings(program, size, ", no_advertise: true")
+    }
+
+    /// `settings` are further ones of the servers' cluster.
+    #[track_caller]
+    fn with_settings(program: &str, size: usize, settings: &str) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let ports: Vec<u16> = std::iter::repeat_with(free_port).take(size).collect();
         let routes: Vec<String> = ports.iter().map(|port| format!("nats://127.0.0.1:{port}")).collect();
         let mut servers = Vec::new();
         for (number, port) in ports.iter().enumerate() {
-            let settings =
-                format!("cluster {{ name: test, listen: 127.0.0.1:{port}, routes: [{}] }}", routes.join(", "));
+            let routes = routes.join(", ");
+            let settings = format!("cluster {{ name: test, listen: 127.0.0.1:{port}, routes: [{routes}]{settings} }}");
             servers.push(Broker::new(program, directory.path(), &format!("n{number}"), &settings));
         }
         servers.iter_mut().for_each(Broker::start);
@@ -170,14 +181,4 @@ impl Brokers {
     pub(crate) fn named(&mut self, name: &str) -> &mut Broker {
         self.servers.iter_mut().find(|broker| broker.name() == name).expect("a server of this name")
     }
-}
-
-/// A port that stays free while a server is down: the system takes the ports of outgoing connections from a higher range.
-pub(crate) fn free_port() -> u16 {
-    static USED: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
-    std::iter::repeat_with(|| fastrand::u16(20_000..32_000))
-        .find(|port| {
-            TcpListener::bind(("127.0.0.1", *port)).is_ok() && USED.lock().expect("a set of ports").insert(*port)
-        })
-        .expect("a free port")
 }

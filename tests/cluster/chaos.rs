@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
+use crate::divergence::DIFFERS;
 use crate::harness::brokers::Brokers;
 use crate::harness::{TestCluster, TestRelay, delay};
 use crate::load::{Load, LoadOptions};
@@ -16,8 +17,8 @@ const SECONDS: &str = "DOCRELAY_CHAOS_SECONDS";
 /// Repeats the choices of a run. The times of threads and processes differ all the same.
 const SEED: &str = "DOCRELAY_CHAOS_SEED";
 
-/// How long a node may take to serve again after a fault.
-const START_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a node may take to serve again after a fault: several starts of it, each of which waits for the brokers.
+const START_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Faults with their times.
 struct Notes {
@@ -57,6 +58,9 @@ fn random_faults_of_nodes_and_brokers_lose_nothing() {
         if checks.iter().any(|check| *check != checks[0]) {
             violations.push(format!("databases differ: {checks:?}"));
         }
+        // The comparison while they run agrees.
+        let differs = |node: &TestRelay| node.output().contains(DIFFERS);
+        violations.extend(cluster.nodes.iter().filter(|node| differs(node)).map(|node| node.output()));
     }
     eprintln!(
         "chaos seed {seed}: {} events acknowledged, {} faults, {} violations",

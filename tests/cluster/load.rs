@@ -210,7 +210,8 @@ fn follow(shared: &Shared, number: usize, mut random: fastrand::Rng) -> Vec<Seen
     }
 }
 
-fn event(block: Block, node: usize) -> Option<Seen> {
+/// What a block of a stream says; `None` for a block without data.
+pub(crate) fn event(block: Block, node: usize) -> Option<Seen> {
     let (name, data) = (block.event.unwrap_or_else(|| "message".to_owned()), block.data?);
     let json: Value = serde_json::from_str(&data).unwrap_or_default();
     let document = json["documentId"].as_str().map_or(data, str::to_owned);

@@ -10,6 +10,11 @@
 
 mod broker_loss;
 mod chaos;
+mod clocks;
+mod deleted_journal;
+mod divergence;
+mod epochs;
+mod full_disk;
 #[allow(dead_code, reason = "shared with the relay's tests, which use more of it")]
 mod harness;
 mod history;
@@ -17,5 +22,13 @@ mod joining;
 mod load;
 mod moving;
 mod node_loss;
+mod partition;
+mod proxied_load;
+mod proxies;
+mod receivers;
 mod refusals;
+mod sealing;
 mod sharing;
+mod slow_broker;
+mod starting;
+mod trimming;

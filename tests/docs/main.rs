@@ -17,7 +17,7 @@ use std::process::Command;
 const REFERENCE: &str = "docs/REFERENCE.md";
 const OPENAPI: &str = "docs/openapi.json";
 const ASYNCAPI: &str = "docs/asyncapi.json";
-const DOCUMENTS: [&str; 8] = [
+const DOCUMENTS: [&str; 9] = [
     "README.md",
     "CHANGELOG.md",
     "docs/ARCHITECTURE.md",
@@ -25,6 +25,7 @@ const DOCUMENTS: [&str; 8] = [
     "docs/GLOSSARY.md",
     "docs/GUIDES.md",
     "docs/PERFORMANCE.md",
+    "docs/SECURITY.md",
     REFERENCE,
 ];
 

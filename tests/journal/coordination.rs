@@ -4,7 +4,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use docrelay::cluster::{ClusterNode, ClusterStatus, LocalStore, NodeOptions, OwnedQueues, OwnershipPhase, Timing};
+use docrelay::cluster::{
+    ClusterNode, ClusterStatus, LocalStore, NodeFormats, NodeOptions, OwnedQueues, OwnershipPhase, Timing,
+};
 use docrelay::domain::{Endpoint, QueueKey};
 use docrelay::journal::Journal;
 use docrelay::journal::jetstream::JetStream;
@@ -18,16 +20,28 @@ use crate::harness::{TIMEOUT, create, nats_server, open, options};
 
 const QUEUES: usize = 30;
 
-/// A store that has always applied the journal's end.
-struct Current(JetStream);
+/// A store that has always applied the journal's end, and the format in which it proposes.
+struct Current(JetStream, watch::Sender<u8>);
 
 impl LocalStore for Current {
     fn position(&self) -> u64 {
         7
     }
 
+    fn is_failing(&self) -> bool {
+        false
+    }
+
+    fn abstains(&self) -> bool {
+        false
+    }
+
     fn catch_up(&self) -> BoxFuture<'static, Result<(), String>> {
         self.0.range().map(|range| range.map(drop).map_err(|error| error.to_string())).boxed()
+    }
+
+    fn use_format(&self, format: u8) {
+        self.1.send_replace(format);
     }
 }
 
@@ -35,20 +49,27 @@ struct Node {
     queues: OwnedQueues,
     leadership: watch::Receiver<Option<u64>>,
     status: watch::Receiver<ClusterStatus>,
+    format: watch::Receiver<u8>,
     stop: CancellationToken,
     tasks: Vec<JoinHandle<()>>,
 }
 
 impl Node {
     fn start(name: &str, journal: JetStream) -> Self {
+        Self::start_with(name, journal, NodeFormats::default())
+    }
+
+    fn start_with(name: &str, journal: JetStream, formats: NodeFormats) -> Self {
         let options = NodeOptions {
             id: name.parse().unwrap(),
             address: format!("{name}.example.com:8080"),
             version: "test".to_owned(),
+            formats,
             incarnation: fastrand::u64(..),
             timing: Timing::default(),
         };
-        let node = ClusterNode::new(options, Arc::new(journal.clone()), Arc::new(Current(journal)));
+        let (proposed, format) = watch::channel(0);
+        let node = ClusterNode::new(options, Arc::new(journal.clone()), Arc::new(Current(journal, proposed)));
         let (queues, leadership, status) = (node.queues(), node.leadership(), node.status());
         let stop = CancellationToken::new();
         let running = node.run(stop.clone());
@@ -63,7 +84,7 @@ impl Node {
                 }
             }),
         ];
-        Self { queues, leadership, status, stop, tasks }
+        Self { queues, leadership, status, format, stop, tasks }
     }
 
     fn owned(&self) -> usize {
@@ -167,4 +188,64 @@ async fn nodes_attempt_nothing_without_broker_and_continue_with_it() {
     broker.start();
     wait_until(&all, TIMEOUT, || is_settled(&all)).await;
     assert!(all.iter().any(|node| node.fence() > fence), "the fence grows");
+}
+
+// Nodes with a later program, which reads format 2; that of the fourth node reads only the first format.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn member_with_older_program_keeps_its_entry_format_until_it_leaves() {
+    let Some(program) = nats_server() else { return };
+    let broker = Broker::single(&program, "");
+    let first = create(options(vec![broker.url()], 1)).await;
+    let old = open(options(vec![broker.url()], 1)).await;
+    // As a program writes it that knows no formats.
+    let record = |beat: u64| {
+        let record = serde_json::json!({
+            "incarnation": 7, "beat": beat, "address": "old", "version": "old", "position": 7, "adopted": 0, "drained": true,
+        });
+        bytes::Bytes::from(record.to_string())
+    };
+    let (stop, renewing) = (CancellationToken::new(), old.clone());
+    let stopped = stop.clone();
+    let mut revision = old.put_record("member/old".into(), record(0), Some(0)).await.unwrap();
+    let renewals = tokio::spawn(async move {
+        let mut ticks = tokio::time::interval(Timing::default().renewal);
+        for beat in 1.. {
+            tokio::select! {
+                () = stopped.cancelled() => break,
+                _ = ticks.tick() => {}
+            }
+            revision = renewing.put_record("member/old".into(), record(beat), Some(revision)).await.unwrap();
+        }
+        revision
+    });
+    let later = NodeFormats { entry_format: 2, ..NodeFormats::default() };
+    let node = Node::start_with("n1", first, later);
+    let second = Node::start_with("n2", open(options(vec![broker.url()], 1)).await, later);
+    let nodes = [&node, &second];
+    // Both are members: a node that has not joined has no format yet.
+    let have_joined = || nodes.iter().all(|node| node.owned() > 0 && *node.format.borrow() > 0);
+    wait_until(&nodes, TIMEOUT, || is_settled(&nodes) && have_joined()).await;
+    // For longer than a lease.
+    let settled = Instant::now();
+    wait_until(&nodes, TIMEOUT, || {
+        assert_eq!(nodes.map(|node| *node.format.borrow()), [1, 1]);
+        settled.elapsed() > Timing::default().lease + Timing::default().margin
+    })
+    .await;
+    let status = node.status.borrow().clone();
+    let reads: Vec<_> =
+        status.members.iter().map(|member| (member.name.as_str(), member.formats.entry_format)).collect();
+    assert_eq!((status.entry_format, reads), (1, vec![("n1", 2), ("n2", 2), ("old", 1)]));
+
+    stop.cancel();
+    let revision = renewals.await.unwrap();
+    old.delete_record("member/old".into(), Some(revision)).await.unwrap();
+    wait_until(&nodes, TIMEOUT, || nodes.iter().all(|node| *node.format.borrow() == 2)).await;
+    // A node with the old program finds the format in the record, and is not a member at any time.
+    let membership = old.record("membership".into()).await.unwrap().unwrap();
+    let refused = NodeFormats::default().check(&membership).unwrap_err().to_string();
+    assert!(refused.contains("format 2") && refused.contains("upgrade docrelay on this node"), "{refused}");
+    let late = Node::start("n3", open(options(vec![broker.url()], 1)).await);
+    wait_until(&nodes, TIMEOUT, || late.tasks[0].is_finished()).await;
+    assert!(is_settled(&nodes) && late.owned() == 0);
 }

@@ -1,7 +1,10 @@
 //! What the tests of the journal share: brokers, a journal on them, and readers with a deadline.
 
+#[allow(dead_code, reason = "shared with the cluster's tests, which use more of it")]
 #[path = "../brokers/brokers.rs"]
 pub(crate) mod brokers;
+#[path = "../relay/harness/port.rs"]
+mod port;
 #[allow(dead_code, reason = "shared with the relay's tests, which use more of it")]
 #[path = "../relay/harness/tool.rs"]
 mod tool;
@@ -29,19 +32,24 @@ pub(crate) fn options(servers: Vec<String>, replicas: usize) -> JetStreamOptions
     JetStreamOptions { servers, name, replicas, credentials: None, ca: None, max_bytes }
 }
 
-/// Makes a journal. A new cluster may need some time until it can place a stream.
+/// Makes a journal. A new cluster may need some time until it can place a stream, and may have placed one whose request got no
+/// answer in time.
 pub(crate) async fn create(options: JetStreamOptions) -> JetStream {
     let deadline = tokio::time::Instant::now() + TIMEOUT;
     loop {
-        let created = match JetStream::connect(options.clone()).await {
-            Ok(connected) => connected.create(EPOCH).await,
-            Err(error) => Err(error),
-        };
-        match created {
+        match find_or_create(options.clone()).await {
             Ok(journal) => return journal,
             Err(error) => assert!(tokio::time::Instant::now() < deadline, "{error}"),
         }
         tokio::task::yield_now().await;
+    }
+}
+
+async fn find_or_create(options: JetStreamOptions) -> Result<JetStream, JournalError> {
+    let connected = JetStream::connect(options).await?;
+    match connected.find().await? {
+        Some(journal) => Ok(journal),
+        None => connected.create(EPOCH).await,
     }
 }
 

@@ -7,7 +7,7 @@ use crate::harness::brokers::Broker;
 use crate::harness::{create, nats_server, options};
 
 fn info(position: u64, digest: &str, content: &[u8]) -> SnapshotInfo {
-    SnapshotInfo { position, digest: digest.to_owned(), bytes: content.len() as u64 }
+    SnapshotInfo { position, digest: digest.to_owned(), bytes: content.len() as u64, maker: None }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

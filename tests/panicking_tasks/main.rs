@@ -1,8 +1,15 @@
-//! The delivery worker over a store and a scripted HTTP client. A delivery attempt that panics: its permit is released, the
-//! delivery is retried later, and others go on.
+//! The store and the delivery worker over a scripted HTTP client. What panics fails alone: an attempt releases its permit and
+//! its delivery is retried later, a command of the writer is refused, and others go on.
 
-#![allow(clippy::expect_used, clippy::panic, reason = "a panic around the test fails it; one in it is its subject")]
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a panic around the test fails it, one in it is its subject; standard error shows measurements"
+)]
 
+mod commands;
+mod faults;
 mod queue_ownership;
 mod second_client;
 
@@ -25,7 +32,7 @@ use docrelay::vendor::OutgoingRequest;
 use futures::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
-/// Held by each test: one measures times and memory.
+/// Held by each test: some measure times and memory.
 static SERIAL: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 /// No encryption: the test has no secrets.
@@ -79,6 +86,10 @@ fn client(id: &str) -> ClientRef {
 }
 
 fn open_store(path: std::path::PathBuf) -> Store {
+    open_store_with(path, Arc::new(Open))
+}
+
+fn open_store_with(path: std::path::PathBuf, seal: Arc<dyn Seal>) -> Store {
     let retention = Retention {
         max_event_age: Duration::from_secs(86_400),
         max_events: 1_000,
@@ -97,8 +108,8 @@ fn open_store(path: std::path::PathBuf) -> Store {
     let options = SqliteOptions {
         path,
         retention,
-        readers: 1,
-        seal: Arc::new(Open),
+        readers: 4,
+        seal,
         may_leave_cluster: false,
         on_commit: None,
         on_thread_end: None,
@@ -128,8 +139,8 @@ async fn add_client(store: &Store, client: &ClientRef) {
     store.registry.add_notification(client, notification).await.expect("a notification");
 }
 
-async fn append(store: &Store, client: ClientRef, number: usize) {
-    let new_event = NewEvent {
+fn new_event(client: ClientRef, number: usize) -> NewEvent {
+    NewEvent {
         client,
         vendor: Vendor::Ppj,
         update: Update::new(format!("job-{number}").parse().expect("an id"), Status::Completed),
@@ -138,8 +149,11 @@ async fn append(store: &Store, client: ClientRef, number: usize) {
         duplicate_rule: DuplicateRule::SameStatus,
         destinations: None,
         now: Timestamp::now(),
-    };
-    store.log.append(new_event).await.expect("a stored event");
+    }
+}
+
+async fn append(store: &Store, client: ClientRef, number: usize) {
+    store.log.append(new_event(client, number)).await.expect("a stored event");
 }
 
 async fn deliveries(store: &Store) -> Vec<Delivery> {

@@ -1,8 +1,10 @@
 //! Programs of other authors against the relay: clients of streams, senders and verifiers of webhooks, OAuth and JWT
-//! libraries, a generator of clients, the linter of Prometheus. Each is used as its documentation tells a careful user.
+//! libraries, issuers of tokens, a generator of clients, the linter of Prometheus. Each is used as its documentation tells a careful user.
 
 mod generated;
+mod issuers;
 mod promtool;
+mod rust_stream;
 mod streams;
 mod tokens;
 mod webhooks;

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use docrelay::domain::{ClientRef, DocumentId, Epoch, SharedEvent, Status, Timestamp};
 use docrelay::store::{
-    AppendOutcome, CommittedBatch, Document, DocumentPage, DocumentQuery, EventCounts, ListPage, Log, LogPage,
-    NewEvent, PageLimit, RawRequest, Store, StoreFuture,
+    AppendOutcome, Document, DocumentPage, DocumentQuery, EventCounts, ListPage, Log, LogChange, LogPage, NewEvent,
+    PageLimit, RawRequest, Store, StoreFuture,
 };
 use docrelay::stream::hub::{Fields, Filter, Framing, WriteBuffer};
 use docrelay::stream::{FollowRequest, Follower, StartPosition, StreamAction, StreamOptions, Streams};
@@ -58,7 +58,7 @@ impl Log for BusyLog {
         self.log.append(event)
     }
 
-    fn tail(&self) -> BoxStream<'static, CommittedBatch> {
+    fn tail(&self) -> BoxStream<'static, LogChange> {
         self.log.tail()
     }
 

@@ -55,7 +55,7 @@ fn stream_end_between_poll_and_wait_is_noticed() {
                     Disconnect::Stopping
                 }
                 1 => {
-                    hub.revoke(&CLIENTS[0].parse().expect("a name"));
+                    hub.revoke(&client_ref(CLIENTS[0]));
                     Disconnect::Revoked
                 }
                 2 => {

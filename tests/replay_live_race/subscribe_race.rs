@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
-use docrelay::domain::{ClientId, Epoch, Event, EventId, SharedEvent, Status, Timestamp};
+use docrelay::domain::{ClientId, ClientRef, Epoch, Event, EventId, SharedEvent, Status, Timestamp};
 use docrelay::stream::hub::{Fields, Framing, Hub, HubOptions, WriteBuffer};
 
 use crate::fixture::ids;
@@ -22,7 +22,7 @@ fn event(client: &ClientId, sequence: u64) -> SharedEvent {
 #[test]
 fn subscriber_during_publish_gets_all_events_or_lag() {
     const EACH: usize = 4_000;
-    let client: ClientId = "acme".parse().expect("a name");
+    let client = ClientRef { id: "acme".parse().expect("a name"), created: Timestamp::from_millis(0) };
     let hub = Hub::new(HubOptions { ring_events: 16, ..HubOptions::default() }, 0);
     let (head, done) = (AtomicU64::new(0), AtomicBool::new(false));
     let (mut live, mut lagged) = (0, 0);
@@ -33,7 +33,7 @@ fn subscriber_during_publish_gets_all_events_or_lag() {
                 let last = first + fastrand::u64(..3);
                 // Committed first, then published, in the order of writer and dispatch.
                 head.store(last, Ordering::SeqCst);
-                hub.publish(&(first..=last).map(|n| event(&client, n)).collect::<Vec<_>>());
+                hub.publish(&(first..=last).map(|n| event(&client.id, n)).collect::<Vec<_>>());
             }
         });
         let subscribers: Vec<_> = (0..3)
@@ -41,7 +41,7 @@ fn subscriber_during_publish_gets_all_events_or_lag() {
                 scope.spawn(|| {
                     let (mut live, mut lagged) = (0, 0);
                     for _ in 0..EACH {
-                        let subscription = hub.subscribe(&client, Timestamp::from_millis(0)).expect("room");
+                        let subscription = hub.subscribe(&client, None, Timestamp::from_millis(0)).expect("room");
                         let mut position = head.load(Ordering::SeqCst);
                         for _ in 0..fastrand::usize(1..12) {
                             let mut out = WriteBuffer::new(Framing::Bare, Fields::All);

@@ -30,7 +30,7 @@ const EXCEPTIONS: [(&str, &str, &str); 1] = [(
 
 /// The parts that may use a crate, or one of its items; none if the list is empty. The first entry that fits decides, so an
 /// item stands before its crate. A crate that is not listed may be used everywhere.
-static HOMES: [(&str, &[&str]); 30] = [
+static HOMES: [(&str, &[&str]); 34] = [
     ("async_nats", &["journal/jetstream"]),
     ("warp", &["http"]),
     ("hyper", &["http"]),
@@ -60,6 +60,10 @@ static HOMES: [(&str, &[&str]); 30] = [
     ("tracing_subscriber", &["app"]),
     ("anyhow", &["app", "cli"]),
     ("rustix", &["app", "config", "http"]),
+    ("tokio_rustls", &["http", "cli"]),
+    ("arc_swap", &["domain"]),
+    ("listenfd", &["app"]),
+    ("sd_notify", &["app"]),
     ("tikv_jemallocator", &["bin/docrelay"]),
 ];
 

@@ -1,7 +1,7 @@
 //! Contract of appending: the event that an new_event becomes, and the order of events for every reader.
 
 use docrelay::domain::{DocumentId, EventId, Status, Vendor, VendorError};
-use docrelay::store::{AppendOutcome, StoreError};
+use docrelay::store::{AppendOutcome, LogChange, StoreError};
 use futures::StreamExt;
 use serde_json::json;
 
@@ -137,7 +137,7 @@ pub(crate) async fn tail_and_log_agree_under_concurrent_senders(factory: impl St
         .collect();
     let mut seen: Vec<EventId> = Vec::new();
     while seen.len() < SENDERS * EACH {
-        seen.extend(tail.next().await.unwrap().events.iter().map(|event| event.id));
+        seen.extend(tail.next().await.unwrap().events().iter().map(|event| event.id));
     }
     for sender in senders {
         sender.await.unwrap();
@@ -159,7 +159,7 @@ pub(crate) async fn every_tail_gets_all_events_after_one_drops(factory: impl Sto
     store.maintenance.close().await;
     for tail in [quick, slow] {
         let batches: Vec<_> = tail.collect().await;
-        let seen: Vec<_> = batches.iter().flat_map(|batch| &batch.events).map(|event| event.id.sequence).collect();
+        let seen: Vec<_> = batches.iter().flat_map(LogChange::events).map(|event| event.id.sequence).collect();
         assert_eq!(seen, expected);
     }
 }
@@ -178,7 +178,7 @@ pub(crate) async fn unread_tail_blocks_senders_and_skips_nothing(factory: impl S
     let mut last = store.log.head();
     let mut seen = 0;
     while seen < 600 {
-        for event in tail.next().await.unwrap().events {
+        for event in tail.next().await.unwrap().events() {
             assert!(event.id.sequence > last);
             last = event.id.sequence;
             seen += 1;

@@ -40,7 +40,7 @@ pub(crate) async fn closed_store_refuses_calls_and_ends_tails(factory: impl Stor
     let unread = stored(&store, new_document("a", 2)).await;
     tokio::join!(store.maintenance.close(), store.maintenance.close());
     let batches: Vec<_> = tail.collect().await;
-    assert_eq!(batches.iter().flat_map(|batch| batch.events.clone()).collect::<Vec<_>>(), [unread]);
+    assert_eq!(batches.iter().flat_map(|change| change.events().to_vec()).collect::<Vec<_>>(), [unread]);
     assert_eq!(store.log.tail().count().await, 0);
     let stopped = [
         store.log.append(new_document("a", 3)).await.map(drop),

@@ -6,6 +6,7 @@
 
 mod append;
 mod bench;
+mod client_limits;
 mod copies;
 mod deduplication;
 mod deliveries;
@@ -54,6 +55,13 @@ macro_rules! test_store {
                     unread_tail_blocks_senders_and_skips_nothing
                     append_for_unknown_client_is_refused
                     hostile_text_is_stored_unchanged
+                }
+                client_limits {
+                    limits_of_a_client_survive_reopen_and_secret_rotation
+                    concurrent_change_of_limits_is_a_conflict
+                    successor_of_a_client_does_not_inherit_limits
+                    own_limit_of_notifications_replaces_the_common_one
+                    own_limit_of_stored_bytes_replaces_the_common_one
                 }
                 deduplication {
                     deduplication_key_expires_after_thirty_days
@@ -129,6 +137,7 @@ macro_rules! test_store {
                     deliveries_are_stored_with_event_and_survive_reopen
                     events_of_one_document_are_delivered_in_order
                     first_attempts_precede_retries_each_by_due_time
+                    first_attempt_does_not_wait_for_a_clock_that_is_ahead
                     due_page_reports_next_due_time
                     page_of_two_has_a_first_attempt_and_a_retry
                     queues_are_reported_when_their_deliveries_become_due

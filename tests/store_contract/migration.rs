@@ -5,7 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use docrelay::app::data::DataDirectory;
-use docrelay::domain::{ClientRef, Disposition, Endpoint, NotificationState, QueueKey, Secret, Status, Vendor};
+use docrelay::domain::{
+    ClientLimits, ClientRef, Disposition, Endpoint, NotificationState, QueueKey, Secret, Status, Vendor,
+};
 use docrelay::store::sqlite::{SqliteOptions, SqliteStore};
 use docrelay::store::{AppendOutcome, DeliveryQuery, DeliveryState, DocumentQuery, DuplicateRule, NewEvent, Store};
 use rusqlite::Connection;
@@ -166,4 +168,22 @@ async fn migrated_database_without_marker_changes_the_epoch() {
     store.maintenance.close().await;
     std::fs::remove_file(directory.join("docrelay.db.run")).unwrap();
     assert_ne!(reopen().log.epoch().to_string(), "3299ba4f07864");
+}
+
+#[tokio::test]
+async fn clients_of_version_1_have_default_limits_that_can_be_changed() {
+    let files = SqliteFiles::new();
+    let store = open(&files);
+    let (alpha, defaults) = (found(&store, "alpha"), ClientLimits::default());
+    assert_eq!(store.registry.client_limits(&alpha), defaults);
+    let limits = ClientLimits { stored_bytes: std::num::NonZeroU64::new(1), ..defaults };
+    store.registry.set_client_limits(&alpha, defaults, limits).await.unwrap();
+    store.maintenance.prune(docrelay::domain::Timestamp::from_millis(0)).await.unwrap();
+    let page = store.log.events_after(&alpha, 0, ALL).await.unwrap();
+    assert!(page.events.is_empty(), "its usage has a row with the new bound: {page:?}");
+    store.maintenance.close().await;
+    let directory = files.path().parent().map(Path::to_path_buf).unwrap();
+    let seal = DataDirectory::open(&directory).unwrap().seal().unwrap();
+    let store = SqliteStore::open(SqliteOptions { seal, ..files.options(None) }).unwrap();
+    assert_eq!(store.registry.client_limits(&alpha), limits);
 }

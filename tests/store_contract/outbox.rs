@@ -136,6 +136,18 @@ pub(crate) async fn first_attempts_precede_retries_each_by_due_time(factory: imp
     assert_eq!(order, [(ids[2], 0), (ids[3], 0), (ids[1], 1), (ids[0], 1)]);
 }
 
+pub(crate) async fn first_attempt_does_not_wait_for_a_clock_that_is_ahead(factory: impl StoreFactory) {
+    let store = store_with_main(&factory).await;
+    let main = notification_queue("a", "main");
+    // The node that has accepted the event is five minutes ahead of the one that attempts its delivery.
+    stored(&store, docrelay::store::NewEvent { now: at(300_000), ..new_document("a", 0) }).await;
+    let first = page(&store, &main, at(0)).await;
+    assert_eq!((first.deliveries.len(), first.next), (1, None));
+    settle(&store, &main, first.deliveries[0].id, Disposition::Retry(at(400_000)), at(1)).await;
+    let retry = page(&store, &main, at(2)).await;
+    assert_eq!((retry.deliveries.len(), retry.next), (0, Some(at(400_000))));
+}
+
 pub(crate) async fn due_page_reports_next_due_time(factory: impl StoreFactory) {
     let store = store_with_main(&factory).await;
     let main = notification_queue("a", "main");

@@ -1,7 +1,7 @@
 //! Property test of the outbox: random operations on a few documents and queues, compared with a simple model after each
 //! one. The model holds every delivery; a document's FIFO is the list of its pending ones in a queue.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use docrelay::domain::{Destinations, Disposition, Format, Notification, Status, Timestamp};
@@ -105,8 +105,8 @@ struct Model {
     generation: u32,
     events: u64,
     deliveries: Vec<ModelDelivery>,
-    /// Ids of the deliveries being attempted, by queue.
-    in_flight: BTreeSet<(usize, u64)>,
+    /// The deliveries being attempted, by queue and id, with the generation at the begin of the attempt.
+    in_flight: BTreeMap<(usize, u64), u32>,
 }
 
 impl Model {
@@ -114,7 +114,7 @@ impl Model {
         let bounds = Retention { max_deliveries: MAX_SETTLED, max_delivery_age: Duration::MAX, ..retention() };
         let store = store_with(files, bounds, &["a"]).await;
         store.registry.add_notification(&id("a"), notification(0)).await.unwrap();
-        Self { store, now: at(0), generation: 0, events: 0, deliveries: Vec::new(), in_flight: BTreeSet::new() }
+        Self { store, now: at(0), generation: 0, events: 0, deliveries: Vec::new(), in_flight: BTreeMap::new() }
     }
 
     fn queue(&self, queue: usize) -> docrelay::domain::QueueKey {
@@ -189,7 +189,7 @@ impl Model {
     }
 
     async fn begin(&mut self, queue: usize, choice: usize) {
-        let except: Vec<u64> = self.in_flight.iter().filter(|(q, _)| *q == queue).map(|(_, id)| *id).collect();
+        let except: Vec<u64> = self.in_flight.keys().filter(|(q, _)| *q == queue).map(|(_, id)| *id).collect();
         let page = self.store.outbox.due(&self.queue(queue), self.now, 1_000, except.clone()).await.unwrap();
         let generation = self.generation_of(queue);
         let waiting = |d: &&ModelDelivery| d.queue == queue && d.generation == generation && !except.contains(&d.id);
@@ -200,24 +200,26 @@ impl Model {
         let expected: Vec<_> = expected.iter().map(|(_, d)| (d.id, d.failures)).collect();
         let found: Vec<_> = page.deliveries.iter().map(|due| (due.id, due.failures)).collect();
         assert_eq!((&found, page.next), (&expected, next));
-        // At most one delivery of a document, also together with those in flight.
+        // At most one delivery of a document, also together with those in flight. An attempt of a notification that was replaced
+        // meanwhile is not one of this queue, although its delivery may have been queued again.
         let known = |id: u64| self.deliveries.iter().find(|d| d.id == id);
-        let attempted: Vec<_> = found.iter().map(|(id, _)| *id).chain(except).filter_map(known).collect();
+        let in_flight = except.into_iter().filter(|id| self.in_flight[&(queue, *id)] == generation);
+        let attempted: Vec<_> = found.iter().map(|(id, _)| *id).chain(in_flight).filter_map(known).collect();
         let pending = attempted.iter().filter(|d| d.state == DeliveryState::Pending && d.generation == generation);
         let documents: Vec<_> = pending.map(|d| d.document).collect();
         assert_eq!(documents.len(), documents.iter().collect::<BTreeSet<_>>().len(), "two of one document");
         if !found.is_empty() {
-            self.in_flight.insert((queue, found[choice % found.len()].0));
+            self.in_flight.insert((queue, found[choice % found.len()].0), generation);
         }
     }
 
     async fn end(&mut self, choice: usize, outcome: Outcome) {
-        let Some(&(queue, id)) = self.in_flight.iter().nth(choice % self.in_flight.len().max(1)) else { return };
-        self.in_flight.remove(&(queue, id));
+        let Some(&(queue, id)) = self.in_flight.keys().nth(choice % self.in_flight.len().max(1)) else { return };
         self.record(queue, id, outcome).await;
     }
 
     async fn record(&mut self, queue: usize, id: u64, outcome: Outcome) {
+        self.in_flight.remove(&(queue, id));
         let disposition = match outcome {
             Outcome::Delivered => Disposition::Delivered,
             Outcome::Dead => Disposition::Dead,

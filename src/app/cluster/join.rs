@@ -1,16 +1,19 @@
 //! How a node gets the database that belongs to the journal. The first node founds the cluster with its own: the journal takes
 //! the epoch of its log, and its database becomes the first snapshot. Every other node begins with an empty directory.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use tokio::time::Instant;
 
+use super::continuity::{self, Continuity};
+use super::rebuild::RebuildMarker;
 use super::{Cluster, secrets, snapshots};
 use crate::app::data::{DataDirectory, LockOutcome};
-use crate::auth::Sealer;
+use crate::auth::{ClusterKey, files};
 use crate::journal::jetstream::{Connected, JetStream};
-use crate::journal::{Journal, JournalError};
+use crate::journal::{Journal, JournalError, JournalRange, SnapshotInfo};
 use crate::store::sqlite::snapshot::{self, DatabaseState};
 use crate::store::sqlite::{DatabaseLock, OpenError, SqliteOptions, SqliteStore};
 
@@ -20,36 +23,60 @@ const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(60);
 /// How often it looks.
 const SNAPSHOT_INTERVAL: Duration = Duration::from_millis(250);
 
+/// What a directory had before this start tried to found a cluster with it.
+#[derive(Clone, Copy)]
+pub(super) struct DirectoryBefore {
+    has_database: bool,
+    has_seal_key: bool,
+}
+
+impl DirectoryBefore {
+    pub(super) fn of(directory: &DataDirectory) -> anyhow::Result<Self> {
+        let _lock = locked(directory)?;
+        let has_database = snapshot::describe(&directory.database())?.is_some();
+        Ok(Self { has_database, has_seal_key: seal_key(directory).exists() })
+    }
+
+    /// Removes what this start has made: another node was faster, and its keys and database are the cluster's.
+    fn restore(self, directory: &DataDirectory, lock: &DatabaseLock) -> anyhow::Result<()> {
+        snapshot::remove(lock)?;
+        if !self.has_seal_key && seal_key(directory).exists() {
+            files::remove(&seal_key(directory))?;
+        }
+        Ok(())
+    }
+}
+
+fn seal_key(directory: &DataDirectory) -> PathBuf {
+    directory.file("seal.key")
+}
+
 /// Founds the cluster; `None` if another node was faster.
 pub(super) async fn found(
     broker: &Connected,
-    key: &Sealer,
+    key: &ClusterKey,
     directory: &DataDirectory,
+    before: DirectoryBefore,
     options: &impl Fn() -> anyhow::Result<SqliteOptions>,
 ) -> anyhow::Result<Option<JetStream>> {
-    let is_new = {
-        let lock = locked(directory)?;
-        let state = snapshot::describe(&directory.database())?;
-        if let Some(DatabaseState { journal: Some(_), .. }) = state {
-            bail!(
-                "the cluster has no journal any more, and this node's database belongs to it: restore the NATS servers' data, or \
-                 start one node with docrelay serve without --cluster once and then found a new cluster with it"
-            );
-        }
-        drop(lock);
-        state.is_none()
+    let state = {
+        let _lock = locked(directory)?;
+        snapshot::describe(&directory.database())?
     };
+    if let Some(DatabaseState { journal: Some(_), .. }) = state {
+        bail!(
+            "the cluster has no journal any more, and this node's database belongs to it: restore the NATS servers' data, or \
+             start one node with docrelay serve without --cluster once and then found a new cluster with it"
+        );
+    }
     // Opened once without the cluster: creates or migrates the file, and gives a copy its own epoch.
     let store = SqliteStore::open(options()?)?;
-    let epoch = store.log.epoch().number();
     store.maintenance.close().await;
-    let lock = locked(directory)?;
-    snapshot::forget_cluster(&lock)?;
-    drop(lock);
+    let epoch = snapshot::prepare_founding(&locked(directory)?)?;
     let journal = match broker.create(epoch).await {
         Ok(journal) => journal,
-        Err(JournalError::Conflict) if is_new => {
-            snapshot::remove(&locked(directory)?)?;
+        Err(JournalError::Conflict) if !before.has_database => {
+            before.restore(directory, &locked(directory)?)?;
             return Ok(None);
         }
         Err(JournalError::Conflict) => bail!(
@@ -58,53 +85,95 @@ pub(super) async fn found(
         Err(error) => return Err(error).context("cannot found the cluster"),
     };
     tracing::info!(epoch = format!("{epoch:x}"), "cluster is founded with the data of this node");
-    let cluster = Cluster { journal, key: key.clone(), directory: directory.clone() };
+    // Whatever an earlier cluster has said of the data.
+    RebuildMarker::clear(directory)?;
+    let cluster = Cluster { journal, key: key.clone(), directory: directory.clone(), origin: None };
     secrets::publish(&cluster).await?;
     snapshots::make(&cluster).await?;
     Ok(Some(cluster.journal))
 }
 
-/// Fills the directory from the latest snapshot if it is empty, or if the journal no longer reaches back to its database.
-pub(super) async fn restore(cluster: &Cluster) -> anyhow::Result<()> {
+/// Fills the directory from a snapshot if it is empty, if the journal no longer reaches back to its database, or if its
+/// database is marked as wrong. Returns the snapshot.
+pub(super) async fn restore(cluster: &Cluster, before: DirectoryBefore) -> anyhow::Result<Option<SnapshotInfo>> {
     let lock = locked(&cluster.directory)?;
     let database = cluster.directory.database();
     let identity = cluster.journal.identity();
+    let marker = RebuildMarker::read(&cluster.directory)?;
     match snapshot::describe(&database)? {
         None => {}
         Some(DatabaseState { journal: Some((id, position)), .. }) if id == identity.id => {
-            let range = cluster.journal.range().await?;
-            if position + 1 >= range.first && position <= range.end {
-                return Ok(());
+            match continuity::compare(async || cluster.journal.range().await, position).await? {
+                Continuity::Continued if marker.is_none() => return Ok(None),
+                Continuity::Continued => {}
+                Continuity::Trimmed(JournalRange { first, end }) => tracing::warn!(
+                    position,
+                    first,
+                    end,
+                    "journal does not continue this node's database: replacing it by a snapshot"
+                ),
             }
-            tracing::warn!(
-                position,
-                first = range.first,
-                end = range.end,
-                "journal does not continue this node's database: replacing it by a snapshot"
-            );
         }
         // The founder was interrupted before it opened the database as a node, perhaps before it shared its keys. The leader
         // makes the first snapshot if it is missing.
         Some(DatabaseState { journal: None, epoch }) if epoch == identity.epoch => {
-            return secrets::publish(cluster).await;
+            secrets::publish(cluster).await?;
+            return Ok(None);
+        }
+        // An earlier attempt of this start has made it, without an answer of the brokers.
+        Some(DatabaseState { journal: None, .. }) if !before.has_database => {
+            before.restore(&cluster.directory, &lock)?
         }
         Some(DatabaseState { journal, epoch }) => {
             tracing::warn!(?journal, epoch, expected = ?identity, "database does not belong to the cluster's journal");
             return Err(OpenError::OtherJournal(database).into());
         }
     }
+    if let Some(marker) = &marker {
+        tracing::warn!(position = marker.position, "database is marked as wrong: replacing it by a snapshot");
+        marker.remove_snapshots(cluster).await?;
+    }
     let deadline = Instant::now() + SNAPSHOT_TIMEOUT;
-    let info = loop {
-        if let Some(latest) = cluster.journal.snapshots().await?.into_iter().next() {
-            break latest;
+    let found = loop {
+        let found = cluster.journal.snapshots().await?;
+        if !found.is_empty() {
+            break found;
         }
-        if Instant::now() >= deadline {
+        // After a removal another node has to lead first.
+        if Instant::now() >= deadline && marker.is_none() {
             bail!("the cluster has no snapshot yet: start the node that has founded it first");
         }
         tokio::time::sleep(SNAPSHOT_INTERVAL).await;
     };
     secrets::fetch(cluster).await?;
-    snapshots::restore(cluster, &lock, info).await
+    let used = restore_first_usable(cluster, &lock, found).await?;
+    RebuildMarker::clear(&cluster.directory)?;
+    Ok(Some(used))
+}
+
+/// Replaces the database by the first of these snapshots that can be used: a damaged one must not keep a node out while an older
+/// one is good.
+async fn restore_first_usable(
+    cluster: &Cluster,
+    lock: &DatabaseLock,
+    found: Vec<SnapshotInfo>,
+) -> anyhow::Result<SnapshotInfo> {
+    let mut first_error = None;
+    for info in found {
+        // A nearly full journal is trimmed behind the latest one.
+        if first_error.is_some() && info.position + 1 < cluster.journal.range().await?.first {
+            break;
+        }
+        match snapshots::restore(cluster, lock, info.clone()).await {
+            Ok(()) => return Ok(info),
+            Err(error) => {
+                let position = info.position;
+                tracing::warn!(position, error = format!("{error:#}"), "snapshot of the cluster cannot be used");
+                first_error.get_or_insert(error);
+            }
+        }
+    }
+    Err(first_error.unwrap_or_else(|| anyhow!("the cluster has no snapshot")))
 }
 
 fn locked(directory: &DataDirectory) -> anyhow::Result<DatabaseLock> {

@@ -1,10 +1,7 @@
 //! What all nodes must have besides the database: the key that seals its secrets, the signing keys of tokens, the admin token.
-//! They are one record, sealed with the cluster's key. A signing key that is added to or removed from the directory of one
-//! node is added or removed on all.
+//! They are one record, sealed with the cluster's key.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::path::Path;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -14,6 +11,7 @@ use futures::StreamExt;
 use serde::{Deserialize, Serialize};
 
 use super::Cluster;
+use super::signing_keys::{SigningKeys, read_text};
 use crate::auth::files;
 use crate::journal::{Journal, JournalError, Record};
 
@@ -32,8 +30,8 @@ struct SharedSecrets {
     seal_key: String,
     /// The file `admin.token`.
     admin_token: Option<String>,
-    /// The files in `keys` by name.
-    signing_keys: BTreeMap<String, String>,
+    #[serde(flatten)]
+    signing_keys: SigningKeys,
 }
 
 /// Writes the record of a cluster that this node founds, unless an interrupted founding has written it.
@@ -45,7 +43,7 @@ pub(super) async fn publish(cluster: &Cluster) -> anyhow::Result<()> {
     let secrets = SharedSecrets {
         seal_key: BASE64.encode(&seal_key),
         admin_token: read_text(&cluster.directory.file("admin.token"))?,
-        signing_keys: signing_keys(&cluster.directory.file("keys"))?,
+        signing_keys: SigningKeys::of(&cluster.directory.file("keys"))?,
     };
     match put(cluster, &secrets, Some(0)).await {
         Ok(()) | Err(JournalError::Conflict) => Ok(()),
@@ -53,7 +51,7 @@ pub(super) async fn publish(cluster: &Cluster) -> anyhow::Result<()> {
     }
 }
 
-/// Writes the files that this node lacks.
+/// Writes the files that this node lacks, and removes the signing keys that were retired while it was down.
 ///
 /// # Errors
 /// The record is missing, was sealed with another key, or differs from the node's own sealing key.
@@ -87,10 +85,7 @@ pub(super) async fn fetch(cluster: &Cluster) -> anyhow::Result<()> {
     {
         files::create(&cluster.directory.file("admin.token"), token.as_bytes())?;
     }
-    for (name, pem) in &secrets.signing_keys {
-        add(&cluster.directory.file("keys"), name, pem)?;
-    }
-    Ok(())
+    secrets.signing_keys.restore(&cluster.directory.file("keys"))
 }
 
 /// Keeps the directory and the record equal. Runs until it is cancelled.
@@ -114,88 +109,24 @@ pub(super) async fn share(cluster: &Cluster) {
             _ = tick.tick() => {}
         }
         let Some((secrets, revision)) = &shared else { continue };
-        match synchronize(&directory, &mut known, secrets) {
+        match secrets.signing_keys.synchronize(&directory, &mut known) {
             Ok(None) => {}
-            // A conflict means that another node was faster: its record comes next.
-            Ok(Some(changed)) => match put(cluster, &changed, Some(*revision)).await {
-                Ok(()) | Err(JournalError::Conflict) => {}
-                Err(error) => tracing::warn!(%error, "cannot share a signing key yet; retrying"),
-            },
+            Ok(Some(signing_keys)) => {
+                let changed = SharedSecrets { signing_keys, ..secrets.clone() };
+                match put(cluster, &changed, Some(*revision)).await {
+                    // A conflict means that another node was faster: its record comes next.
+                    Ok(()) | Err(JournalError::Conflict) => {}
+                    Err(error) => tracing::warn!(%error, "cannot share a signing key yet; retrying"),
+                }
+            }
             Err(error) => tracing::warn!(error = format!("{error:#}"), "cannot synchronize the signing keys; retrying"),
         }
     }
 }
 
-/// Takes over what the record has gained and lost; returns a new record if the directory has gained or lost a key.
-fn synchronize(
-    directory: &Path,
-    known: &mut BTreeSet<String>,
-    secrets: &SharedSecrets,
-) -> anyhow::Result<Option<SharedSecrets>> {
-    let local = signing_keys(directory)?;
-    let mut changed = secrets.clone();
-    for (name, pem) in &local {
-        if secrets.signing_keys.contains_key(name) {
-            continue;
-        }
-        match known.contains(name) {
-            true => files::remove(&directory.join(name))?,
-            false => drop(changed.signing_keys.insert(name.clone(), pem.clone())),
-        }
-    }
-    for (name, pem) in &secrets.signing_keys {
-        if local.contains_key(name) {
-            continue;
-        }
-        match known.contains(name) {
-            true => drop(changed.signing_keys.remove(name)),
-            false => add(directory, name, pem)?,
-        }
-    }
-    // Without its last key no node could issue tokens.
-    if changed.signing_keys.is_empty() {
-        return Ok(None);
-    }
-    if changed != *secrets {
-        return Ok(Some(changed));
-    }
-    *known = signing_keys(directory)?.into_keys().filter(|name| secrets.signing_keys.contains_key(name)).collect();
-    Ok(None)
-}
-
-/// Adds a signing key unless the directory has it.
-fn add(directory: &Path, name: &str, pem: &str) -> anyhow::Result<()> {
-    let is_name = name.ends_with(".pem") && !name.contains('/') && !name.starts_with('.');
-    anyhow::ensure!(is_name, "the cluster's record of keys is damaged");
-    if files::read(&directory.join(name))?.is_none() {
-        files::create(&directory.join(name), pem.as_bytes())?;
-    }
-    Ok(())
-}
-
-/// The signing keys of a directory by file name.
-fn signing_keys(directory: &Path) -> anyhow::Result<BTreeMap<String, String>> {
-    let mut keys = BTreeMap::new();
-    for entry in fs::read_dir(directory).with_context(|| format!("cannot read {}", directory.display()))? {
-        let name = entry?.file_name().to_string_lossy().into_owned();
-        if name.ends_with(".pem")
-            && !name.starts_with('.')
-            && let Some(text) = read_text(&directory.join(&name))?
-        {
-            keys.insert(name, text);
-        }
-    }
-    Ok(keys)
-}
-
-fn read_text(path: &Path) -> anyhow::Result<Option<String>> {
-    let content = files::read(path)?;
-    content.map(|bytes| String::from_utf8(bytes).with_context(|| format!("{} is not text", path.display()))).transpose()
-}
-
 async fn put(cluster: &Cluster, secrets: &SharedSecrets, expected: Option<u64>) -> Result<(), JournalError> {
     let text = serde_json::to_vec(secrets).map_err(|error| JournalError::Unavailable(error.to_string()))?;
-    let sealed = cluster.key.seal(&text, context(cluster).as_bytes());
+    let sealed = cluster.key.values.seal(&text, context(cluster).as_bytes());
     cluster.journal.put_record(RECORD.to_owned(), Bytes::from(sealed), expected).await.map(drop)
 }
 
@@ -203,6 +134,7 @@ fn open(cluster: &Cluster, record: &Record) -> anyhow::Result<SharedSecrets> {
     let sealed = record.value.as_deref().unwrap_or_default();
     let text = cluster
         .key
+        .values
         .open(sealed, context(cluster).as_bytes())
         .context("the cluster has another key: use the cluster_key_file of the other nodes")?;
     serde_json::from_slice(&text).context("the cluster's record of keys is damaged")

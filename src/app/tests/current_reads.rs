@@ -12,7 +12,7 @@ use super::*;
 use crate::auth::{Keys, Scopes};
 use crate::domain::{EventId, Secret};
 use crate::http::Context;
-use crate::store::{Maintenance, StoreError};
+use crate::store::{Maintenance, Retention, StoreError};
 use crate::stream::hub::Hub;
 use crate::stream::{StartPosition, StreamOptions, Streams};
 
@@ -38,6 +38,9 @@ impl Maintenance for LateMaintenance {
     }
     fn prune(&self, now: Timestamp) -> StoreFuture<'_, u64> {
         self.inner.prune(now)
+    }
+    fn set_retention(&self, retention: Retention) -> StoreFuture<'_, ()> {
+        self.inner.set_retention(retention)
     }
     fn catch_up(&self) -> StoreFuture<'_, bool> {
         self.calls.fetch_add(1, Ordering::Relaxed);
@@ -154,10 +157,14 @@ impl Node {
             calls: AtomicUsize::new(0),
         });
         let store = Store { maintenance: maintenance.clone(), ..store };
-        let view: crate::http::ClusterView = Arc::new(|| Box::pin(async { serde_json::Value::Null }));
+        let view = crate::http::ClusterView {
+            state: Arc::new(|| Box::pin(async { serde_json::Value::Null })),
+            fault: Arc::new(|| None),
+            unready: Arc::new(|| None),
+        };
         let metrics = Metrics::new("");
         let cluster = (cluster != Cluster::None).then_some(view);
-        let opened = Opened { store: &store, metrics: &metrics, public_url: String::new(), cluster };
+        let opened = Opened { store: &store, metrics: &metrics, public_url: String::new(), cluster, reload: None };
         let RelayParts { context, keys, hub, .. } = parts::build(&config, &directory, opened).expect("parts");
         Self { context, keys, hub, store, maintenance, made, _home: home }
     }
@@ -345,4 +352,39 @@ async fn position_of_another_node_is_waited_for_before_the_stream_opens() {
     let head = streams(&unreachable).head();
     let ahead = StartPosition::After(EventId { sequence: head.sequence + 1, ..head });
     streams(&unreachable).reach(ahead).await.expect_err("a stream would begin with a reset");
+}
+
+#[tokio::test]
+async fn list_has_event_of_another_node_that_the_request_names() {
+    let node = Node::new(Cluster::Late).await;
+    let head = Streams::new(node.store.clone(), node.hub.clone(), StreamOptions::default(), Metrics::new("")).head();
+    let next = EventId { sequence: head.sequence + 1, ..head };
+    let store = |node: &Node| {
+        let (made, registry) = (node.made.clone(), node.store.registry.clone());
+        async move { made.store(registry).await }
+    };
+    store(&node).await;
+    let context = node.context.clone();
+    node.arrives(Box::pin(async move {
+        let Request { path, body, .. } = webhook();
+        let call = ::http::Request::post(path).body(Bytes::from_static(body)).expect("a request");
+        Address::Public.call(&context, call).await.expect("a response");
+    }));
+    let list = |node: &Node, id: EventId| {
+        let call = ::http::Request::get("/documents")
+            .header("authorization", node.token())
+            .header("docrelay-event-id", id.to_string());
+        let (call, context) = (call.body(Bytes::new()).expect("a request"), node.context.clone());
+        async move { Address::Public.call(&context, call).await.expect("a response").status() }
+    };
+    assert_eq!((list(&node, head).await, node.calls()), (StatusCode::OK, 0), "the head is not ahead");
+    assert_eq!((list(&node, next).await, node.calls()), (StatusCode::OK, 1));
+    assert_eq!(node.store.log.head(), next.sequence);
+    let unreachable = Node::new(Cluster::Unreachable).await;
+    store(&unreachable).await;
+    let head =
+        Streams::new(unreachable.store.clone(), unreachable.hub.clone(), StreamOptions::default(), Metrics::new(""))
+            .head();
+    let ahead = EventId { sequence: head.sequence + 1, ..head };
+    assert_eq!(list(&unreachable, ahead).await, StatusCode::SERVICE_UNAVAILABLE);
 }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::auth::KeyStatus;
-use crate::domain::{Client, ClientId, Hook, Notification, NotificationState, Secret};
+use crate::domain::{Client, ClientId, ClientLimits, Hook, Notification, NotificationState, Secret};
 use crate::store::StoreFuture;
 
 /// A registry of clients only.
@@ -53,6 +53,12 @@ impl Registry for Clients {
         Box::pin(async { Ok(()) })
     }
     fn remove_client(&self, _: &ClientId) -> StoreFuture<'_, ()> {
+        Box::pin(async { Ok(()) })
+    }
+    fn client_limits(&self, _: &ClientRef) -> ClientLimits {
+        ClientLimits::default()
+    }
+    fn set_client_limits(&self, _: &ClientRef, _: ClientLimits, _: ClientLimits) -> StoreFuture<'_, ()> {
         Box::pin(async { Ok(()) })
     }
     fn add_hook(&self, _: &ClientRef, _: Hook) -> StoreFuture<'_, ()> {
@@ -111,7 +117,7 @@ impl Relay {
         let keys = Keys::open_or_create(home.path(), at(NOW)).expect("keys");
         let clients = Arc::new(Clients::default());
         clients.put("acme", at(5_000));
-        let auth = Authenticator::new(keys.clone(), clients.clone());
+        let auth = Authenticator::new(keys.clone(), Issuers::open(Vec::new()).expect("no issuers"), clients.clone());
         Self { keys, clients, auth, _home: home }
     }
 

@@ -7,6 +7,7 @@ use data_encoding::BASE64URL_NOPAD;
 use serde_json::Value;
 
 use super::report::{Finding, duration_text};
+use crate::auth::ISSUER;
 use crate::domain::Timestamp;
 
 /// The remedy for the error `not_accepted`.
@@ -74,6 +75,12 @@ impl TokenClaims {
             _ if self.claims.is_null() => "the token is no JWT: was it copied completely?".to_owned(),
             (Some(exp), _) if exp <= now => format!("the token expired at {exp}: `docrelay token` prints a new one"),
             (_, Some(nbf)) if nbf > now => format!("the token is not valid before {nbf}"),
+            _ if self.claims["iss"].as_str().is_some_and(|issuer| issuer != ISSUER) => {
+                let issuer = self.claims["iss"].as_str().unwrap_or_default();
+                format!(
+                    "the token is of the issuer `{issuer}`: the relay's log says which issuers it accepts, and why it refused the token"
+                )
+            }
             _ if !scope.split(' ').any(|word| word == "events") => {
                 format!("the token has the scope `{scope}` and needs `events`: `docrelay token --scope events`")
             }
@@ -127,6 +134,9 @@ mod tests {
         assert!(reason(json!({"exp": 2000, "nbf": 1500, "scope": "events"})).contains("not valid before"));
         assert!(reason(json!({"exp": 2000, "scope": "manage"})).contains("needs `events`"));
         assert!(reason(json!({"exp": 2000, "scope": "events manage"})).contains("from another relay"));
+        let foreign = json!({"exp": 2000, "iss": "https://id.example", "groups": ["events"]});
+        assert!(reason(foreign).contains("of the issuer `https://id.example`: the relay's log"));
+        assert!(reason(json!({"exp": 2000, "iss": "docrelay", "scope": "manage"})).contains("needs `events`"));
         for malformed in ["", "x", "x.y.z", "a.bm8.c"] {
             assert!(explain(malformed, TokenPlace::Header).contains("no JWT"), "{malformed}");
         }

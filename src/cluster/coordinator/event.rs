@@ -12,6 +12,10 @@ pub(in crate::cluster) enum ClusterEvent {
     Tick {
         /// Position of the last entry that this node has applied.
         position: u64,
+        /// Whether this node cannot apply entries at present.
+        is_failing: bool,
+        /// Whether this node leaves the leadership to another one, if one is alive.
+        abstains: bool,
     },
     /// A record has this value. Revisions of one key may arrive late, repeatedly, and not all of them.
     Observed { value: RecordValue, revision: u64 },
@@ -47,6 +51,10 @@ pub(in crate::cluster) enum ClusterAction {
     CatchUp { generation: u64 },
     /// This node leads with this fence, or does not lead. Fences grow from leader to leader.
     Lead(Option<u64>),
+    /// Propose entries in this format.
+    UseFormat(u8),
+    /// The members propose entries in this format, which this program does not read: the node must stop.
+    Outdated(u8),
     /// The node has left the cluster.
     Finished,
 }

@@ -13,7 +13,7 @@ impl Coordinator {
         }
         let own = self.leader.value.as_ref().filter(|leader| self.is_own(leader));
         match own.map(|leader| leader.beat) {
-            Some(beat) => self.leader_lease.stored(beat, revision),
+            Some(beat) => self.leader_lease.stored(beat, revision, now),
             None if revision > self.leader_lease.revision => self.leader_lease.reset(),
             None => {}
         }
@@ -26,6 +26,10 @@ impl Coordinator {
 
     /// Leads while the lease is valid. The fence stays the revision that won, unless the lease was interrupted.
     pub(super) fn update_fence(&mut self, now: Instant) {
+        if self.must_not_lead(now) {
+            // What was written before must not count when that has changed.
+            self.leader_lease.reset();
+        }
         let leads = self.leader_lease.is_valid(&self.options.timing, now) && !self.is_leaving;
         self.fence = leads.then(|| self.fence.unwrap_or(self.leader_lease.revision));
         if self.published.fence != self.fence {
@@ -38,6 +42,11 @@ impl Coordinator {
         }
     }
 
+    /// Whether another node is to lead.
+    fn must_not_lead(&self, now: Instant) -> bool {
+        self.has_older_peer(now) || self.abstains && self.live_peers(now).next().is_some()
+    }
+
     /// Renews the lease of leadership, or takes it if it is free.
     pub(super) fn tend_leadership(&mut self, now: Instant) {
         let key = RecordValue::Leader(None).key();
@@ -46,7 +55,7 @@ impl Coordinator {
         }
         let expected = self.leader.revision.max(self.leader_lease.revision);
         let is_own = self.leader.value.as_ref().is_some_and(|leader| self.is_own(leader));
-        if self.is_leaving {
+        if self.is_leaving || self.must_not_lead(now) {
             // Also without a lease, which a node that leaves does not renew: it would wait for the record in vain.
             if is_own {
                 self.write(RecordValue::Leader(None), expected, 0);

@@ -14,14 +14,16 @@ pub(super) struct Lease {
     /// Revision of the last own write that is known to be stored; 0 for none.
     pub(super) revision: u64,
     /// When the last write was begun that is known to be stored.
-    stored_at: Option<Instant>,
+    pub(super) stored_at: Option<Instant>,
+    /// When a write was last seen to be stored.
+    pub(super) confirmed_at: Option<Instant>,
     /// Begun writes: the beat, and the time before the write was sent.
     sent: VecDeque<(u64, Instant)>,
 }
 
 impl Lease {
     pub(super) fn new() -> Self {
-        Self { revision: 0, stored_at: None, sent: VecDeque::new() }
+        Self { revision: 0, stored_at: None, confirmed_at: None, sent: VecDeque::new() }
     }
 
     /// Forgets everything: the record belongs to another holder.
@@ -41,9 +43,10 @@ impl Lease {
     }
 
     /// The write of this beat is stored, as its acknowledgement or the record itself shows.
-    pub(super) fn stored(&mut self, beat: u64, revision: u64) {
+    pub(super) fn stored(&mut self, beat: u64, revision: u64, now: Instant) {
         if let Some((_, at)) = self.sent.iter().find(|(sent, _)| *sent == beat) {
             self.stored_at = self.stored_at.max(Some(*at));
+            self.confirmed_at = Some(now);
             self.revision = self.revision.max(revision);
             self.sent.retain(|(sent, _)| *sent > beat);
         }
@@ -77,15 +80,16 @@ mod tests {
         let mut lease = Lease::new();
         lease.begin(1, at(0));
         assert!(!lease.is_valid(&timing, at(0)), "not stored yet");
-        lease.stored(1, 10);
+        lease.stored(1, 10, at(1));
         assert_eq!(lease.end(&timing), Some(at(4)));
         // Two unknown outcomes; the record then shows the first of them.
         lease.begin(2, at(1));
         lease.begin(3, at(2));
-        lease.stored(2, 11);
+        lease.stored(2, 11, at(3));
         assert_eq!((lease.end(&timing), lease.revision), (Some(at(5)), 11));
+        assert_eq!(lease.confirmed_at, Some(at(3)));
         lease.refused(3);
-        lease.stored(3, 12);
+        lease.stored(3, 12, at(3));
         assert_eq!((lease.end(&timing), lease.revision), (Some(at(5)), 11));
         assert!(lease.is_valid(&timing, at(4)) && !lease.is_valid(&timing, at(5)));
     }

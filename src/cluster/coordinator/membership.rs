@@ -12,7 +12,7 @@ impl Coordinator {
             return;
         }
         match &own.value {
-            Some(record) if record.incarnation == self.incarnation => self.lease.stored(record.beat, revision),
+            Some(record) if record.incarnation == self.incarnation => self.lease.stored(record.beat, revision, now),
             _ if revision > self.lease.revision && self.lease.has_written() && !self.is_leaving => self.evicted(),
             _ => {}
         }
@@ -35,7 +35,7 @@ impl Coordinator {
         let key = self.own_key();
         let news = (self.handover.adopted, self.handover.is_drained());
         let has_news = news != self.announced && self.lease.is_valid(&self.options.timing, now);
-        if self.writes.is_under_way(&key) || !(has_news || self.writes.may_begin(&key, now)) {
+        if self.is_failing || self.writes.is_under_way(&key) || !(has_news || self.writes.may_begin(&key, now)) {
             return;
         }
         let Some(expected) = self.expected_own_revision(now) else { return };
@@ -48,6 +48,7 @@ impl Coordinator {
             position: self.position,
             adopted: news.0,
             drained: news.1,
+            formats: self.options.formats,
         };
         self.announced = news;
         self.lease.begin(beat, now);
@@ -66,7 +67,7 @@ impl Coordinator {
     /// Adds this node to the membership, evicts members that do not renew their lease, and removes those that were evicted or
     /// have left.
     pub(super) fn tend_membership(&mut self, now: Instant) {
-        if !self.lease.is_valid(&self.options.timing, now) || self.lease.revision == 0 {
+        if !self.lease.is_valid(&self.options.timing, now) || self.lease.revision == 0 || self.is_outdated() {
             return;
         }
         let mut wanted = self.membership.value.clone().unwrap_or_default();
@@ -75,6 +76,10 @@ impl Coordinator {
         let present = wanted.members.entry(self.options.id.clone()).or_insert(own);
         if present.incarnation != self.incarnation {
             *present = own;
+        }
+        if self.valid_since.is_some_and(|at| at + self.options.timing.lease <= now) {
+            // Every live node has written its record since.
+            wanted.entry_format = self.agreed_entry_format(&wanted, now);
         }
         let stale: Vec<NodeId> = wanted.members.keys().filter(|node| self.is_silent(node, now)).cloned().collect();
         for node in stale {

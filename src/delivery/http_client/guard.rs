@@ -81,6 +81,33 @@ impl EndpointGuard {
         Ok(found)
     }
 
+    /// Checks that the host is not an address outside the ranges that the operator has opened. [`OpenedRanges`] checks a name.
+    ///
+    /// # Errors
+    /// [`ForbiddenEndpoint`]
+    pub(super) fn check_opened(&self, url: &Url) -> Result<(), ForbiddenEndpoint> {
+        let address = match url.host() {
+            Some(Host::Ipv4(address)) => address.into(),
+            Some(Host::Ipv6(address)) => address.into(),
+            Some(Host::Domain(_)) | None => return Ok(()),
+        };
+        self.check_all_opened(&[address])
+    }
+
+    /// The same for all addresses of a host.
+    async fn resolve_opened(&self, host: &str) -> Result<Vec<IpAddr>, AddressError> {
+        let allowed = self.resolve_allowed(host).await?;
+        self.check_all_opened(&allowed)?;
+        Ok(allowed)
+    }
+
+    fn check_all_opened(&self, addresses: &[IpAddr]) -> Result<(), ForbiddenEndpoint> {
+        if addresses.iter().all(|address| self.ranges.allows(*address)) {
+            return Ok(());
+        }
+        Err(ForbiddenEndpoint("http:// is for addresses that allow_private_endpoints opens: use https://".to_owned()))
+    }
+
     /// The error names the host and the kind of range, never the resolved address: a client that registers endpoints
     /// must not learn the addresses of the operator's network.
     fn check_addresses(&self, host: &str, addresses: &[IpAddr]) -> Result<(), ForbiddenEndpoint> {
@@ -101,6 +128,19 @@ impl Resolve for EndpointGuard {
             let allowed = guard.resolve_allowed(name.as_str()).await?;
             // Port 0 means the port of the URL.
             Ok(Box::new(allowed.into_iter().map(|address| SocketAddr::new(address, 0))) as Addrs)
+        })
+    }
+}
+
+/// A resolver that admits only ranges that the operator has opened, not the public internet.
+pub(super) struct OpenedRanges(pub(super) EndpointGuard);
+
+impl Resolve for OpenedRanges {
+    fn resolve(&self, name: Name) -> Resolving {
+        let guard = self.0.clone();
+        Box::pin(async move {
+            let opened = guard.resolve_opened(name.as_str()).await?;
+            Ok(Box::new(opened.into_iter().map(|address| SocketAddr::new(address, 0))) as Addrs)
         })
     }
 }

@@ -24,6 +24,10 @@ impl Scheduler {
                 }
             }
             SchedulerCommand::QueueRemoved(key) => self.reset(&key, now),
+            SchedulerCommand::SetLimits(limits) => {
+                self.max_queues = limits.queues.max(1);
+                self.limits.set(limits);
+            }
             SchedulerCommand::ClientRemoved(client) => {
                 let keys: Vec<QueueKey> = self.queues.keys().filter(|key| key.client == client).cloned().collect();
                 for key in keys {

@@ -162,6 +162,17 @@ mod tests {
     }
 
     #[test]
+    fn one_failure_is_remembered_until_the_next_success() {
+        let (mut health, now) = (EndpointHealth::new(), Instant::now());
+        assert!(!health.is_impaired());
+        finish_one(&mut health, Observation::Failure, now);
+        assert!(health.is_impaired() && health.breaker() == BreakerState::Closed);
+        finish_one(&mut health, Observation::Success, now);
+        assert!(!health.is_impaired());
+        assert!(opened(now).is_impaired());
+    }
+
+    #[test]
     fn breaker_opens_after_ten_failures_and_half_opens_with_one_attempt() {
         let (mut health, now) = (EndpointHealth::new(), Instant::now());
         for _ in 0..9 {

@@ -96,6 +96,8 @@ pub(crate) enum SchedulerCommand {
     QueueRemoved(QueueKey),
     /// All queues of the client were removed.
     ClientRemoved(ClientId),
+    /// The bounds of the scheduler have changed.
+    SetLimits(SchedulerLimits),
 }
 
 #[derive(Debug)]

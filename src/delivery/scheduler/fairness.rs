@@ -106,6 +106,11 @@ impl ConcurrencyLimits {
         }
     }
 
+    /// Changes the limits. What is in use beyond a lower limit stays in use until it is released.
+    pub(super) fn set(&mut self, limits: SchedulerLimits) {
+        (self.permits, self.content_bytes) = (limits.permits.max(1), limits.content_bytes.max(1));
+    }
+
     /// Whether the limit on all attempts has a free permit. Retries may use three quarters of them. The attempt that
     /// exceeds the memory is the last one.
     pub(super) fn has_free(&self, kind: AttemptKind) -> bool {
@@ -235,6 +240,23 @@ mod tests {
             assert!(limits.acquire(&client(&format!("c{n}")), Retry, 9));
         }
         assert!(!limits.has_free(Retry) && limits.has_free(First));
+    }
+
+    #[test]
+    fn changed_limits_count_what_is_in_use() {
+        let mut limits = ConcurrencyLimits::new(LIMITS);
+        let clients = ["a", "b", "c", "d"].map(client);
+        clients.iter().for_each(|client| assert!(limits.acquire(client, First, 9)));
+        limits.set(SchedulerLimits { permits: 3, ..LIMITS });
+        assert!(!limits.has_free(First), "four are in use");
+        limits.release(&clients[0], First, 9);
+        assert!(!limits.has_free(First), "three are in use");
+        limits.release(&clients[1], First, 9);
+        assert!(limits.has_free(First));
+        limits.set(SchedulerLimits { permits: 100, ..LIMITS });
+        assert!((0..24).all(|_| limits.acquire(&clients[0], First, 9)), "a quarter of the new limit");
+        limits.set(SchedulerLimits { content_bytes: 100, ..LIMITS });
+        assert!(!limits.has_free(First));
     }
 
     #[test]

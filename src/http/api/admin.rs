@@ -6,15 +6,15 @@ use std::time::Duration;
 use http::{HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{Client, ClientId, Timestamp};
+use crate::domain::{Client, ClientId, ClientLimits, Timestamp};
 use crate::http::pagination::{PageSize, optional_parameter};
 use crate::http::request::Request;
 use crate::http::response::{self, HandlerResult, Problem};
-use crate::http::{Context, content_negotiation};
-use crate::manage::ClientWithSecret;
+use crate::http::{Context, ReloadError, content_negotiation};
+use crate::manage::{ClientWithSecret, LimitsChange, Nullable};
 use crate::metrics::ExpositionFormat;
 
-/// At most 250 bytes each, so that a page is far below the bound on the bytes of pages.
+/// At most 400 bytes each, so that a page is far below the bound on the bytes of pages.
 const CLIENT_PAGE_SIZE: PageSize = PageSize { default: 1000, max: 1000 };
 
 /// A client with its secret: in the response to its creation or rotation only.
@@ -41,8 +41,24 @@ impl<'a> From<&'a ClientWithSecret> for ClientCredentialsJson<'a> {
 /// `GET /admin/cluster`: the members with their positions, the leader, and the state of the broker.
 pub(in crate::http) async fn show_cluster(context: Arc<Context>, _: Request) -> HandlerResult {
     match &context.cluster {
-        Some(read) => Ok(response::json(StatusCode::OK, &read().await)),
+        Some(cluster) => Ok(response::json(StatusCode::OK, &(cluster.state)().await)),
         None => Err(Problem::new(StatusCode::NOT_FOUND, "this relay is not a node of a cluster")),
+    }
+}
+
+/// `POST /admin/reload`: reads the configuration again.
+pub(in crate::http) async fn reload(context: Arc<Context>, _: Request) -> HandlerResult {
+    let reload = context.reload.as_ref().ok_or(ReloadError::Stopping)?;
+    Ok(response::json(StatusCode::OK, &reload().await?))
+}
+
+impl From<ReloadError> for Problem {
+    fn from(error: ReloadError) -> Self {
+        let status = match &error {
+            ReloadError::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            ReloadError::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        Self::new(status, error.to_string())
     }
 }
 
@@ -51,14 +67,22 @@ pub(in crate::http) async fn livez(_: Arc<Context>, _: Request) -> HandlerResult
     Ok(response::text(StatusCode::OK, "text/plain; charset=utf-8", "ok\n"))
 }
 
-/// `GET /readyz`: the store accepts. If it does not, `/livez` still succeeds: a restart would not help. A warning does not make
-/// the relay unready, because it accepts webhooks that some vendors send only once.
+/// `GET /readyz`: the store accepts, and in a cluster the broker stores what this node writes. If not, `/livez` still
+/// succeeds: a restart would not help. A warning does not make the relay unready, because it accepts webhooks that some vendors
+/// send only once.
 pub(in crate::http) async fn readyz(context: Arc<Context>, _: Request) -> HandlerResult {
+    // Also while the relay stops because of it.
+    if let Some(fault) = context.cluster.as_ref().and_then(|cluster| (cluster.fault)()) {
+        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, fault));
+    }
     if context.hub.is_stopping() {
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the relay is stopping"));
     }
     match context.ingest.check_ready().await {
         Ok(()) => {
+            if let Some(reason) = context.cluster.as_ref().and_then(|view| (view.unready)()) {
+                return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, reason));
+            }
             let warning = context.ingest.warning().map(|warning| format!("warning: {warning}\n"));
             let text = format!("ok\n{}", warning.unwrap_or_default());
             Ok(response::text(StatusCode::OK, "text/plain; charset=utf-8", text))
@@ -94,12 +118,15 @@ struct ClientJson<'a> {
     client_id: &'a ClientId,
     create_time: Timestamp,
     hooks: usize,
+    /// `null` for a default.
+    limits: ClientLimits,
 }
 
 impl<'a> ClientJson<'a> {
     fn new(client: &'a Client, context: &Context) -> Self {
-        let hooks = context.hooks.list(&client.reference()).len();
-        Self { client_id: &client.id, create_time: client.created, hooks }
+        let owner = client.reference();
+        let (hooks, limits) = (context.hooks.list(&owner).len(), context.clients.limits(&owner));
+        Self { client_id: &client.id, create_time: client.created, hooks, limits }
     }
 }
 
@@ -135,6 +162,25 @@ pub(in crate::http) async fn create_client(context: Arc<Context>, mut request: R
     let id: ClientId = new.client_id.parse().map_err(|e| Problem::bad_request(format!("clientId: {e}")))?;
     let added = context.clients.add(id, Timestamp::now()).await?;
     Ok(response::json(StatusCode::CREATED, &ClientCredentialsJson::from(&added)))
+}
+
+/// `PATCH /admin/clients/{id}`: changes the given limits. `"limits":null` resets all of them.
+pub(in crate::http) async fn change_client(context: Arc<Context>, mut request: Request) -> HandlerResult {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct ClientChange {
+        #[serde(default)]
+        limits: Nullable<LimitsChange>,
+    }
+    let id = client_id(&request)?;
+    let ClientChange { limits } = request.read_json(context.body_limits()).await?;
+    let change = match limits {
+        Nullable::Absent => LimitsChange::default(),
+        Nullable::Null => LimitsChange::RESET,
+        Nullable::Value(change) => change,
+    };
+    let client = context.clients.change_limits(&id, change, context.limits.get().max_body_bytes as u64).await?;
+    Ok(response::json(StatusCode::OK, &ClientJson::new(&client, &context)))
 }
 
 /// `DELETE /admin/clients/{id}`

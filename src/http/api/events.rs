@@ -13,6 +13,7 @@ use crate::domain::{EventId, Status, Timestamp};
 use crate::http::Context;
 use crate::http::api::rejects::RawRequestJson;
 use crate::http::content_negotiation::allows_event_stream;
+use crate::http::credential_checks::{TOO_MANY_FAILED_TOKENS, TokenRefusal};
 use crate::http::request::Request;
 use crate::http::response::{self, HandlerResult, Problem};
 use crate::metrics::{Disconnect, Label, StreamRefusal};
@@ -31,9 +32,12 @@ pub(in crate::http) async fn stream(context: Arc<Context>, request: Request) -> 
     let now = Timestamp::now();
     let grant = match authorize(&context, &request, now).await {
         Ok(grant) => grant,
-        Err(refusal) => {
-            context.metrics.stream_refusals.inc(refusal);
-            return Ok(event_stream(control::refusal(refusal.as_str())));
+        Err(Refusal { reason, retry_after }) => {
+            context.metrics.stream_refusals.inc(reason);
+            return Ok(match retry_after {
+                None => event_stream(control::refusal(reason.as_str())),
+                Some(delay) => limited(control::too_many(TOO_MANY_FAILED_TOKENS, delay)),
+            });
         }
     };
     let follow = FollowRequest {
@@ -72,30 +76,45 @@ pub(in crate::http) async fn stream(context: Arc<Context>, request: Request) -> 
                 HubFull::Stopping => StreamRefusal::Stopping,
             });
             tracing::warn!(request_id = %request.id.0, client = %grant.client, %reason, "follower rejected");
-            let mut response = event_stream(control::hub_full(reason));
-            // Otherwise refused followers would hold the connections that are reserved for vendors.
-            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-            Ok(response)
+            Ok(limited(control::hub_full(reason)))
         }
     }
 }
 
+/// Why a stream is not opened.
+struct Refusal {
+    reason: StreamRefusal,
+    /// When to try again, if the client need not change anything.
+    retry_after: Option<Duration>,
+}
+
+impl From<StreamRefusal> for Refusal {
+    fn from(reason: StreamRefusal) -> Self {
+        Self { reason, retry_after: None }
+    }
+}
+
 /// Checks in the order of the contract: a token is present, it is valid, the type is acceptable.
-async fn authorize(context: &Context, request: &Request, now: Timestamp) -> Result<Grant, StreamRefusal> {
+async fn authorize(context: &Context, request: &Request, now: Timestamp) -> Result<Grant, Refusal> {
     let header = request.headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
-    let rule = context.options.query_token;
+    let rule = context.limits.get().query_token;
     let query = request.query.as_deref().filter(|_| rule != QueryToken::Off);
     let token = find_token(header, query).map_err(|_| StreamRefusal::AuthRequired)?;
-    let checked = context.check_token(token.token(), now).await.and_then(|grant| {
+    let checked = context.check_request_token(request, token.token(), now).await.and_then(|grant| {
         grant.require(Scope::Events)?;
         token.check_location(&grant, rule)?;
         Ok(grant)
     });
     let grant = checked.map_err(|error| {
         tracing::info!(request_id = %request.id.0, %error, "follower rejected: token not accepted");
-        StreamRefusal::AuthFailed
+        match error {
+            TokenRefusal::Denied(_) => Refusal::from(StreamRefusal::AuthFailed),
+            TokenRefusal::TooManyFailures(failures) => {
+                Refusal { reason: StreamRefusal::FailedTokens, retry_after: Some(failures.retry_after) }
+            }
+        }
     })?;
-    if allows_event_stream(&request.headers) { Ok(grant) } else { Err(StreamRefusal::NotAccepted) }
+    if allows_event_stream(&request.headers) { Ok(grant) } else { Err(StreamRefusal::NotAccepted.into()) }
 }
 
 /// Parses the header `Last-Event-ID`, else the query parameters `last_event_id` and `lastEventId`. An empty value counts
@@ -148,6 +167,14 @@ fn event_stream(body: impl Into<bytes::Bytes>) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    response
+}
+
+/// The response to a stream that is refused because of a limit.
+fn limited(body: String) -> Response {
+    let mut response = event_stream(body);
+    // Otherwise refused followers would hold the connections that are reserved for vendors.
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     response
 }
 

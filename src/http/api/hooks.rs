@@ -57,7 +57,7 @@ impl<'a> HookJson<'a> {
             id: &hook.id,
             vendor: hook.vendor,
             name: hook.name.as_deref(),
-            url: format!("{}/in/{}", context.options.public_url, hook.key.expose()),
+            url: format!("{}/in/{}", context.public_url, hook.key.expose()),
             verify: VerifyJson::from(&hook.verify),
             labels: &hook.labels,
             label_cookies: &hook.label_cookies,

@@ -100,7 +100,7 @@ pub(in crate::http) async fn replay(context: Arc<Context>, request: Request, gra
     }
     let id = request.path_parameter.parse().map_err(|_| Problem::not_found("reject"))?;
     let hook = request.parameter("hook").filter(|hook| !hook.is_empty());
-    let replay = Replay { id, hook: hook.as_deref(), public_url: &context.options.public_url, now: Timestamp::now() };
+    let replay = Replay { id, hook: hook.as_deref(), public_url: &context.public_url, now: Timestamp::now() };
     let replayed = match context.rejects.replay(&grant.client, replay).await? {
         AppendOutcome::Stored(event) => Replayed { document_id: event.document, event_id: event.id, repeat: false },
         AppendOutcome::Duplicate { id, document, .. } => Replayed { document_id: document, event_id: id, repeat: true },

@@ -12,6 +12,7 @@ use warp::reply::Response;
 use crate::auth::{Grant, JWKS_MAX_AGE, NewTicket, Scope, Scopes, Ticket, basic, check_client_secret, expires_in};
 use crate::domain::{ClientRef, Timestamp};
 use crate::http::Context;
+use crate::http::credential_checks::{TOO_MANY_FAILED_TOKENS, TooManyFailures};
 use crate::http::request::Request;
 use crate::http::response::{self, HandlerResult, Problem};
 
@@ -32,6 +33,17 @@ struct OauthError {
 impl OauthError {
     const fn new(code: &'static str, description: &'static str) -> Self {
         Self { code, description }
+    }
+
+    /// `429`. RFC 6749 has no code for it; this one is from its other grants.
+    fn too_many_failures(failures: TooManyFailures) -> Response {
+        let error = Self::new("temporarily_unavailable", TOO_MANY_FAILED_TOKENS);
+        let mut response = error.into_response();
+        *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;
+        if let Ok(seconds) = failures.retry_after_seconds().parse() {
+            response.headers_mut().insert("retry-after", seconds);
+        }
+        response
     }
 
     fn into_response(self) -> Response {
@@ -58,6 +70,10 @@ impl OauthError {
 
 /// `GET|POST /oauth/token?grant_type=client_credentials`: parameters in the query or, with POST, in a form.
 pub(in crate::http) async fn create_token(context: Arc<Context>, mut request: Request) -> HandlerResult {
+    // Before the body, which takes memory and time.
+    if let Err(failures) = context.check_failures(&request) {
+        return Ok(OauthError::too_many_failures(failures));
+    }
     let mut pairs: Vec<(String, String)> = match request.method {
         Method::POST => {
             let form = request.read_body(context.body_limits().at_most(MAX_FORM_BYTES)).await?;
@@ -98,20 +114,28 @@ async fn issue(context: &Context, request: &Request, pairs: Vec<(String, String)
         None | Some("") => return Err(OauthError::new("invalid_request", "grant_type is missing")),
         Some(_) => return Err(OauthError::new("unsupported_grant_type", "the only grant_type is client_credentials")),
     }
+    if let Err(failures) = context.check_failures(request) {
+        return Ok(OauthError::too_many_failures(failures));
+    }
     let now = Timestamp::now();
     let client = match authenticate(context, request, &parameters, now) {
         Err(error) if error.code == INVALID_CLIENT && context.catch_up().await => {
             authenticate(context, request, &parameters, now)
         }
         authenticated => authenticated,
-    }?;
+    };
+    let has_credentials = request.header("authorization").is_some() || parameters.contains_key("client_secret");
+    if has_credentials && client.as_ref().is_err_and(|error| error.code == INVALID_CLIENT) {
+        context.record_failure(request);
+    }
+    let client = client?;
     let scopes = match parameters.get("scope").map(|s| s.trim()).filter(|s| !s.is_empty()) {
         None => Scopes::ALL,
         Some(text) => {
             text.parse().map_err(|_| OauthError::new("invalid_scope", "scope is one or more of events, manage"))?
         }
     };
-    let ttl = context.options.token_ttl;
+    let ttl = context.limits.get().token_ttl;
     let access_token = context.keys.issue(&client, &scopes, ttl, now).map_err(|error| {
         tracing::error!(%error, "token not signed");
         OauthError::new("server_error", "no token can be signed at present")

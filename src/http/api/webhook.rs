@@ -38,9 +38,14 @@ pub(in crate::http) async fn receive(context: Arc<Context>, mut request: Request
 type WebhookResult = Result<(IngestOutcome, Response), (IngestOutcome, Problem)>;
 
 async fn process(context: &Context, request: &mut Request, client: &ClientRef, hook: &Hook) -> WebhookResult {
-    if context.hook_rate_limiter.check_key(&hook.id).is_err() {
-        let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "this hook is called too often");
+    let limits = context.limits.get();
+    if !context.hook_rates.allows(&hook.id, limits.hook_rate) {
+        let problem = Problem::too_many("hook_rate", "this hook is called too often");
         return Err((IngestOutcome::RateLimited, problem.with_header("retry-after", "1")));
+    }
+    let own_rate = context.clients.limits(client).events_per_second;
+    if !context.event_rates.allows(&client.id, own_rate, limits.event_rate_per_client) {
+        return Err((IngestOutcome::RateLimited, Problem::event_rate_exceeded()));
     }
     if request.header(SENDER_HEADER).is_some_and(|sent| sent == sender_id(context.ingest.epoch(), &client.id)) {
         let reason = "this is an event of this relay and this client: a notification leads back to a hook of its own";
@@ -52,8 +57,7 @@ async fn process(context: &Context, request: &mut Request, client: &ClientRef, h
             format!("this event has been forwarded more than {MAX_HOPS} times: notifications and hooks form a loop");
         return Err((IngestOutcome::Looped, Problem::new(StatusCode::LOOP_DETECTED, reason)));
     }
-    let options = &context.options;
-    let body = request.read_body(context.body_limits()).await.map_err(|error| {
+    let body = request.read_body(limits.body()).await.map_err(|error| {
         let outcome = match error {
             BodyError::TooLarge(_) => IngestOutcome::TooLarge,
             BodyError::TooSlow(_) => IngestOutcome::Timeout,
@@ -62,7 +66,7 @@ async fn process(context: &Context, request: &mut Request, client: &ClientRef, h
         (outcome, error.into())
     })?;
     let now = Timestamp::now();
-    let endpoint = format!("{}/in/{}", options.public_url, hook.key.expose());
+    let endpoint = format!("{}/in/{}", context.public_url, hook.key.expose());
     let inbound = WebhookRequest {
         method: &request.method,
         path: &request.path,

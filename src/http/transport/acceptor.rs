@@ -1,15 +1,19 @@
 //! The accept loop, on a thread of its own: while thousands of clients reconnect, the common runtime verifies their tokens,
 //! and a listen queue that is emptied in between overflows. Limits the number of open connections. Knows nothing of HTTP.
 
+pub(super) mod permits;
+
 use std::io;
 use std::net::{SocketAddr, TcpStream};
-use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio_util::sync::CancellationToken;
+
+use crate::http::remote_address::connections::{AddressConnections, AddressPermit};
+use permits::Permits;
 
 /// Pause after a failed accept: out of file descriptors lasts a while.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(50);
@@ -20,6 +24,7 @@ pub(super) struct AcceptedConnection {
     pub(super) socket: TcpStream,
     pub(super) peer: SocketAddr,
     pub(super) permit: OwnedSemaphorePermit,
+    pub(super) address: AddressPermit,
 }
 
 /// The accepted connections of one listener. The queue holds at most the connections for which there are permits.
@@ -29,19 +34,23 @@ pub(super) struct Acceptor {
 }
 
 impl Acceptor {
-    /// Starts the thread. It closes the listener when `stop` is cancelled. Beyond `max_connections` open connections, further
-    /// ones wait in the kernel's queue.
+    /// Starts the thread. It closes the listener when `stop` is cancelled. While there is no free permit, further connections
+    /// wait in the kernel's queue; beyond the bound of their address, they are closed.
     ///
     /// # Errors
     ///
     /// The system cannot start a thread, or not watch the listener.
-    pub(super) fn start(listener: TcpListener, max_connections: usize, stop: CancellationToken) -> io::Result<Self> {
+    pub(super) fn start(
+        listener: TcpListener,
+        permits: Permits,
+        addresses: AddressConnections,
+        stop: CancellationToken,
+    ) -> io::Result<Self> {
         let listener = listener.into_std()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let (sender, accepted) = mpsc::channel(max_connections.clamp(1, Semaphore::MAX_PERMITS));
-        let permits = Arc::new(Semaphore::new(max_connections));
+        let (sender, accepted) = mpsc::channel(permits.max());
         let thread = std::thread::Builder::new().name("accept".into()).spawn(move || {
-            let accepting = stop.run_until_cancelled_owned(accept_all(listener, permits, sender));
+            let accepting = stop.run_until_cancelled_owned(accept_all(listener, permits, addresses, sender));
             if let Some(Err(error)) = runtime.block_on(accepting) {
                 tracing::error!(%error, "cannot accept connections");
             }
@@ -65,18 +74,20 @@ impl Acceptor {
 
 async fn accept_all(
     listener: std::net::TcpListener,
-    permits: Arc<Semaphore>,
+    permits: Permits,
+    addresses: AddressConnections,
     sender: mpsc::Sender<AcceptedConnection>,
 ) -> io::Result<()> {
     let listener = TcpListener::from_std(listener)?;
     loop {
-        // The semaphore is never closed.
-        let Ok(permit) = permits.clone().acquire_owned().await else { return Ok(()) };
+        let Some(permit) = permits.acquire().await else { return Ok(()) };
         let accepted = listener.accept().await.and_then(|(socket, peer)| Ok((socket.into_std()?, peer)));
         match accepted {
             Ok((socket, peer)) => {
+                // Dropped without a response: a flood must not cost a handshake or a task.
+                let Some(address) = addresses.admit(peer.ip()) else { continue };
                 // Fails when the server is gone.
-                if sender.send(AcceptedConnection { socket, peer, permit }).await.is_err() {
+                if sender.send(AcceptedConnection { socket, peer, permit, address }).await.is_err() {
                     return Ok(());
                 }
             }

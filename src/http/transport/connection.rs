@@ -1,8 +1,10 @@
 //! One connection: hyper serves HTTP on it until it ends, or until the take-over of a stream is due; then hyper
 //! returns the socket for it.
 
+pub(super) mod stop;
+
 use std::convert::Infallible;
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::Poll;
@@ -16,28 +18,33 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::http::transport::ConnectionPermit;
+use crate::http::transport::acceptor::permits::Permits;
 use crate::http::transport::hyper_io::{HyperIo, WriteTimeouts};
 use crate::http::transport::request_deadline::{Exchange, ExchangeBody, Exchanges, RequestDeadline, RequestTimeouts};
+use crate::http::transport::socket::Socket;
 use crate::http::transport::takeover::{OpeningBody, Takeover};
 use crate::http::transport::workers::StreamWorkers;
 use crate::metrics::Counter;
 use crate::stream::hub::Framing;
+use stop::ConnectionStop;
 
 /// hyper cannot have a smaller read buffer.
 const MIN_HEADER_BYTES: usize = 8192;
 
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
+/// The error of any body.
+pub(in crate::http) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 type ResponseBody = ExchangeBody<Either<UnsyncBoxBody<Bytes, BoxError>, OpeningBody>>;
 
-/// The address of the peer, in the extensions of each request.
+/// The address of the peer, or the one that the PROXY protocol has named, in the extensions of each request.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::http) struct Peer(pub(in crate::http) SocketAddr);
 
 /// Limits of one connection.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub struct ConnectionLimits {
     /// Limit of a request's head; values below 8 KiB count as 8 KiB.
     pub max_header_bytes: usize,
@@ -48,13 +55,16 @@ pub struct ConnectionLimits {
     pub keep_alive_timeout: Duration,
     /// A connection whose peer accepts no byte for this long is closed.
     pub write_timeout: Duration,
-    /// A connection whose peer has not accepted a response for this long is closed. Does not apply to streams.
+    /// A connection whose peer has not accepted a response for this long is closed. Does not apply to streams. On HTTP/2 the
+    /// response is reset instead.
     pub response_timeout: Duration,
+    /// Exchanges at once on one HTTP/2 connection.
+    pub max_concurrent_streams: u32,
 }
 
-/// One accepted connection.
+/// One accepted connection, apart from its socket.
 pub(in crate::http) struct Connection {
-    pub(in crate::http) socket: TcpStream,
+    /// The other end, or the one that the PROXY protocol has named.
     pub(in crate::http) peer: SocketAddr,
     pub(in crate::http) permit: ConnectionPermit,
     pub(in crate::http) limits: ConnectionLimits,
@@ -63,11 +73,15 @@ pub(in crate::http) struct Connection {
     /// Ends the connection after the request that is running.
     pub(in crate::http) stop: CancellationToken,
     pub(in crate::http) slow_responses: Counter,
+    /// For requests beside others of the same connection.
+    pub(in crate::http) http2_requests: Permits,
+    /// When its peer could first send a request.
+    pub(in crate::http) opened: Instant,
 }
 
 impl Connection {
     /// Serves the connection until it ends or is taken over.
-    pub(in crate::http) async fn serve<S, B>(self, service: S)
+    pub(in crate::http) async fn serve<S, B>(self, socket: Socket, service: S)
     where
         S: tower_service::Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
             + Clone
@@ -78,21 +92,21 @@ impl Connection {
         B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<BoxError>,
     {
-        let Self { socket, peer, permit, limits, workers, stop, slow_responses } = self;
-        set_socket_options(&socket, limits.write_timeout);
+        let Self { peer, permit, limits, workers, stop, slow_responses, opened, .. } = self;
         let takeover = Takeover::default();
         let exchanges = Exchanges::default();
         let timeouts = RequestTimeouts { header: limits.header_timeout, keep_alive: limits.keep_alive_timeout };
-        let deadline = RequestDeadline::new(timeouts, exchanges.clone());
-        let write_timeouts = WriteTimeouts { stall: limits.write_timeout, response: limits.response_timeout };
+        let deadline = RequestDeadline::new(timeouts, exchanges.clone(), opened);
+        let write_timeouts = WriteTimeouts { stall: limits.write_timeout, response: Some(limits.response_timeout) };
         let io = HyperIo::new(socket, write_timeouts, deadline, takeover.clone(), slow_responses);
         let respond = {
-            let takeover = takeover.clone();
+            let (takeover, exchanges, stop) = (takeover.clone(), exchanges.clone(), stop.clone());
             service_fn(move |mut request: Request<Incoming>| {
                 request.extensions_mut().insert(Peer(peer));
                 request.extensions_mut().insert(takeover.clone());
                 // hyper takes a connection apart only if the future of its service is Unpin.
-                Box::pin(respond(service.clone(), request, takeover.clone(), exchanges.begin()))
+                let exchange = exchanges.begin();
+                Box::pin(respond(service.clone(), request, takeover.clone(), exchange, stop.clone()))
             })
         };
         let mut connection = http1::Builder::new()
@@ -102,14 +116,17 @@ impl Connection {
             // A sender may close its side after its request, and still waits for the response.
             .half_close(true)
             .serve_connection(io, respond);
-        let mut stopping = Box::pin(stop.cancelled());
+        let mut stopping = ConnectionStop::new(stop.clone(), exchanges);
         let mut shutting_down = false;
         let ended = poll_fn(|cx| {
-            if !shutting_down && stopping.as_mut().poll(cx).is_ready() {
+            // Before the stop is looked at: hyper closes a connection at once of which it has read nothing.
+            let mut polled = connection.poll_without_shutdown(cx);
+            if polled.is_pending() && !shutting_down && stopping.poll(cx).is_ready() {
                 shutting_down = true;
                 Pin::new(&mut connection).graceful_shutdown();
+                polled = connection.poll_without_shutdown(cx);
             }
-            match connection.poll_without_shutdown(cx) {
+            match polled {
                 Poll::Ready(result) => Poll::Ready(Some(result)),
                 Poll::Pending if takeover.is_finished() => Poll::Ready(None),
                 Poll::Pending => Poll::Pending,
@@ -126,7 +143,7 @@ impl Connection {
                 if let Some(Err(error)) = ended {
                     tracing::debug!(%error, "connection ended early");
                 }
-                io.close(&stop).await;
+                io.into_socket().close(limits.write_timeout, &stop).await;
             }
         }
     }
@@ -138,6 +155,7 @@ async fn respond<S, B>(
     mut request: Request<Incoming>,
     takeover: Takeover,
     exchange: Exchange,
+    stop: CancellationToken,
 ) -> Result<Response<ResponseBody>, Infallible>
 where
     S: tower_service::Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
@@ -152,6 +170,9 @@ where
     request.extensions_mut().insert(framing);
     let mut response = service.call(request).await?;
     if !takeover.is_offered() {
+        if stop.is_cancelled() {
+            response.headers_mut().insert(http::header::CONNECTION, http::HeaderValue::from_static("close"));
+        }
         let body = |body: B| Either::Left(body.map_err(Into::into).boxed_unsync());
         return Ok(response.map(|b| ExchangeBody::new(body(b), exchange)));
     }
@@ -164,7 +185,7 @@ where
 }
 
 /// Small writes go out at once, and the kernel notices a peer that has vanished.
-fn set_socket_options(socket: &TcpStream, write_timeout: Duration) {
+pub(in crate::http) fn set_socket_options(socket: &TcpStream, write_timeout: Duration) {
     use rustix::net::sockopt;
     let user_timeout_ms = u32::try_from(write_timeout.as_millis()).unwrap_or(u32::MAX);
     let set = socket

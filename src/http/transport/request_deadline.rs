@@ -10,6 +10,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::task::AtomicWaker;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -33,12 +34,29 @@ pub(in crate::http) struct Exchanges {
 struct ExchangeCounts {
     begun: AtomicUsize,
     ended: AtomicUsize,
+    /// Woken at the end of each exchange.
+    waker: AtomicWaker,
 }
 
 impl Exchanges {
     pub(in crate::http) fn begin(&self) -> Exchange {
         self.counts.begun.fetch_add(1, Ordering::Relaxed);
         Exchange(self.counts.clone())
+    }
+
+    /// Whether an exchange has begun and not ended.
+    pub(in crate::http) fn are_running(&self) -> bool {
+        self.counts.begun.load(Ordering::Relaxed) != self.counts.ended.load(Ordering::Relaxed)
+    }
+
+    /// The number of exchanges that have begun.
+    pub(in crate::http) fn begun(&self) -> usize {
+        self.counts.begun.load(Ordering::Relaxed)
+    }
+
+    /// Wakes the caller's task at the next end of an exchange: where exchanges have tasks of their own, nothing else does.
+    pub(in crate::http) fn wake_at_end(&self, cx: &Context<'_>) {
+        self.counts.waker.register(cx.waker());
     }
 }
 
@@ -49,6 +67,7 @@ pub(in crate::http) struct Exchange(Arc<ExchangeCounts>);
 impl Drop for Exchange {
     fn drop(&mut self) {
         self.0.ended.fetch_add(1, Ordering::Relaxed);
+        self.0.waker.wake();
     }
 }
 
@@ -95,9 +114,9 @@ pub(in crate::http) struct RequestDeadline {
 }
 
 impl RequestDeadline {
-    /// For a connection that has just been accepted.
-    pub(in crate::http) fn new(timeouts: RequestTimeouts, exchanges: Exchanges) -> Self {
-        let at = Instant::now() + timeouts.header;
+    /// For a connection that has been waiting for its first request since `opened`.
+    pub(in crate::http) fn new(timeouts: RequestTimeouts, exchanges: Exchanges, opened: Instant) -> Self {
+        let at = opened + timeouts.header;
         Self { timeouts, exchanges, ended_before: 0, is_head_begun: true, at, timer: None }
     }
 
@@ -150,7 +169,8 @@ mod tests {
     fn head_and_idle_time_have_their_own_timeouts() {
         let (header, keep_alive) = (Duration::from_secs(10), Duration::from_secs(75));
         let exchanges = Exchanges::default();
-        let mut deadline = RequestDeadline::new(RequestTimeouts { header, keep_alive }, exchanges.clone());
+        let mut deadline =
+            RequestDeadline::new(RequestTimeouts { header, keep_alive }, exchanges.clone(), Instant::now());
         let now = Instant::now();
         let mut due = |now| deadline.due(now);
         assert!(due(now).is_some_and(|at| at <= now + header), "no byte after the accept");
@@ -170,7 +190,8 @@ mod tests {
     fn first_byte_begins_the_time_of_the_head_once() {
         let (header, keep_alive) = (Duration::from_secs(10), Duration::from_secs(75));
         let exchanges = Exchanges::default();
-        let mut deadline = RequestDeadline::new(RequestTimeouts { header, keep_alive }, exchanges.clone());
+        let mut deadline =
+            RequestDeadline::new(RequestTimeouts { header, keep_alive }, exchanges.clone(), Instant::now());
         drop(exchanges.begin());
         let now = Instant::now();
         assert_eq!(deadline.due(now), Some(now + keep_alive));

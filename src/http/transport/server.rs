@@ -8,14 +8,22 @@ use std::net::SocketAddr;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::domain::Reloadable;
+use crate::http::remote_address::connections::AddressConnections;
+use crate::http::remote_address::trusted_proxies::TrustedProxies;
 use crate::http::transport::ConnectionPermit;
 use crate::http::transport::acceptor::{AcceptedConnection, Acceptor};
 use crate::http::transport::connection::{Connection, ConnectionLimits};
+use crate::http::transport::negotiation::Negotiation;
+use crate::http::transport::tls::Tls;
 use crate::http::transport::workers::StreamWorkers;
 use crate::metrics::Metrics;
+
+pub use crate::http::transport::acceptor::permits::Permits;
 
 /// The usual backlog of 128 lets a reconnect storm fall to some hundred connects a second.
 const LISTEN_BACKLOG: u32 = 4096;
@@ -24,13 +32,21 @@ const LISTEN_BACKLOG: u32 = 4096;
 #[derive(Debug, Clone)]
 pub struct ServerOptions {
     /// Open connections; the next one waits in the kernel's queue.
-    pub max_connections: usize,
-    pub connection: ConnectionLimits,
+    pub permits: Permits,
+    /// Requests of HTTP/2 in flight over all connections, beyond one of each connection; the next one is refused.
+    pub http2_requests: Permits,
+    pub addresses: AddressConnections,
+    /// Their connections begin with a header of the PROXY protocol; `None` if no connection does.
+    pub proxy_protocol: Option<TrustedProxies>,
+    /// Of connections that are accepted from now on.
+    pub connection: Reloadable<ConnectionLimits>,
 }
 
 /// A server over one listener.
 pub struct Server {
     pub options: ServerOptions,
+    /// With it, every connection begins with a TLS handshake.
+    pub tls: Option<Tls>,
     /// Where streams go once their head is written.
     pub workers: StreamWorkers,
     /// Cancelled when the relay stops.
@@ -64,12 +80,13 @@ impl Server {
         B: http_body::Body<Data = bytes::Bytes> + Send + Unpin + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let mut accepted = match Acceptor::start(listener, self.options.max_connections, self.stop.clone()) {
+        let ServerOptions { permits, http2_requests, addresses, proxy_protocol, connection: limits } = self.options;
+        let mut accepted = match Acceptor::start(listener, permits, addresses.clone(), self.stop.clone()) {
             Ok(accepted) => accepted,
             Err(error) => return tracing::error!(%error, "cannot accept connections"),
         };
         let connections = TaskTracker::new();
-        while let Some(AcceptedConnection { socket, peer, permit }) = accepted.next().await {
+        while let Some(AcceptedConnection { socket, peer, permit, address }) = accepted.next().await {
             let socket = match TcpStream::from_std(socket) {
                 Ok(socket) => socket,
                 Err(error) => {
@@ -77,16 +94,27 @@ impl Server {
                     continue;
                 }
             };
+            let is_proxied = proxy_protocol.as_ref().is_some_and(|proxies| proxies.contains(peer.ip()));
             let connection = Connection {
-                socket,
                 peer,
-                permit: ConnectionPermit::new(permit, &self.metrics),
-                limits: self.options.connection.clone(),
+                permit: ConnectionPermit::new(permit, &self.metrics).with_address(address),
+                limits: limits.get(),
                 workers: self.workers.clone(),
                 stop: self.stop.clone(),
                 slow_responses: self.metrics.slow_responses.clone(),
+                http2_requests: http2_requests.clone(),
+                opened: Instant::now(),
             };
-            connections.spawn(connection.serve(service.clone()));
+            let negotiation = Negotiation {
+                socket,
+                connection,
+                proxied: is_proxied.then(|| addresses.clone()),
+                failed_proxy_headers: self.metrics.proxy_header_failures.clone(),
+                tls: self.tls.clone(),
+                failed_handshakes: self.metrics.tls_handshake_failures.clone(),
+                tasks: connections.clone(),
+            };
+            connections.spawn(negotiation.serve(service.clone()));
         }
         connections.close();
         connections.wait().await;

@@ -28,9 +28,10 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Body, Frame};
-use tokio::net::TcpStream;
 
 use crate::http::transport::ConnectionPermit;
+use crate::http::transport::socket::Socket;
+use crate::http::transport::stream_sink::DetachedSink;
 use crate::http::transport::workers::{DetachedStream, StreamWorkers};
 use crate::metrics::Disconnect;
 use crate::stream::Follower;
@@ -85,6 +86,14 @@ impl Takeover {
         }
     }
 
+    /// The follower that was offered, on HTTP/2: there is nothing to take over.
+    pub(in crate::http) fn take_offered(&self) -> Option<Box<Follower>> {
+        match std::mem::take(&mut *self.lock()) {
+            TakeoverState::Offered(follower) => Some(follower),
+            _ => None,
+        }
+    }
+
     /// Whether the response that is being prepared opens a stream.
     pub(in crate::http) fn is_offered(&self) -> bool {
         matches!(*self.lock(), TakeoverState::Offered(_))
@@ -135,9 +144,10 @@ pub(in crate::http) struct FlushedStream {
 
 impl FlushedStream {
     /// Passes the follower to a stream worker, with the socket that hyper has returned. On an error the socket is closed.
-    pub(in crate::http) async fn hand_over(self, socket: TcpStream, permit: ConnectionPermit, workers: &StreamWorkers) {
-        match DetachedStream::new(socket, self.follower, permit) {
-            Ok(stream) => workers.send(stream).await,
+    pub(in crate::http) async fn hand_over(self, socket: Socket, permit: ConnectionPermit, workers: &StreamWorkers) {
+        let (socket, session) = socket.into_parts();
+        match DetachedSink::new(socket, session) {
+            Ok(sink) => workers.send(DetachedStream { sink, follower: self.follower, permit: Some(permit) }).await,
             Err(error) => tracing::warn!(%error, "cannot take over connection: its client reconnects"),
         }
     }

@@ -1,30 +1,23 @@
-//! The write loop of one stream on its own socket: writes what the follower has, notices a peer that closes, and ends a
+//! The write loop of one stream: writes what the follower has into the stream's sink, notices a peer that closes, and ends a
 //! stream whose peer accepts nothing. The follower decides what is written.
 
 use std::collections::VecDeque;
-use std::io::{self, IoSlice};
+use std::io;
 use std::pin::pin;
 use std::time::Duration;
 
-use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until};
 
+use crate::http::transport::stream_sink::StreamSink;
 use crate::metrics::Disconnect;
 use crate::stream::hub::{BufferSegment, WriteBuffer};
 use crate::stream::{Follower, StreamAction};
-
-/// Bytes that are read from a follower and discarded before the stream is ended: it has nothing to send.
-const DISCARD_LIMIT_BYTES: usize = 64 << 10;
 
 /// A peer that accepts nothing for this long is served from the log instead of from memory.
 const STALL_AFTER: Duration = Duration::from_secs(1);
 
 /// When a stream has to end, its peer has this long to accept what is being written.
 const FINAL_WRITE_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// Buffers of one vectored write. The kernel accepts up to 1 024 of them.
-const MAX_IO_SLICES: usize = 64;
 
 /// How far a write has come.
 enum WriteOutcome {
@@ -36,9 +29,9 @@ enum WriteOutcome {
 }
 
 /// Writes until the stream ends; returns why.
-pub(in crate::http) async fn run(socket: &TcpStream, follower: &mut Follower, write_timeout: Duration) -> Disconnect {
+pub(in crate::http) async fn run(sink: &StreamSink, follower: &mut Follower, write_timeout: Duration) -> Disconnect {
     // One future for the whole stream: one for each action would register with the reactor each time.
-    let mut peer_closed = pin!(peer_closed(socket));
+    let mut peer_closed = pin!(sink.peer_closed());
     loop {
         let action = tokio::select! {
             // Events first: only a peer without anything to receive is checked for having closed.
@@ -47,49 +40,27 @@ pub(in crate::http) async fn run(socket: &TcpStream, follower: &mut Follower, wr
             reason = &mut peer_closed => return reason,
         };
         match action {
-            StreamAction::Write(out) => match write(socket, out, write_timeout, follower).await {
+            StreamAction::Write(out) => match write(sink, out, write_timeout, follower).await {
                 Ok(WriteOutcome::Complete) => {}
                 Ok(WriteOutcome::Truncated { last_sequence }) => follower.rewind(last_sequence),
                 Err(reason) => return reason,
             },
             StreamAction::End { last, reason } => {
                 // Whether the peer accepts it or not, the stream has ended.
-                write(socket, last, FINAL_WRITE_TIMEOUT.min(write_timeout), follower).await.ok();
+                if write(sink, last, FINAL_WRITE_TIMEOUT.min(write_timeout), follower).await.is_ok() {
+                    sink.finish();
+                }
                 return reason;
             }
         }
     }
 }
 
-/// Waits until the peer has closed its side.
-async fn peer_closed(socket: &TcpStream) -> Disconnect {
-    let mut discarded = 0;
-    loop {
-        if let Err(error) = socket.readable().await {
-            return disconnect_reason(&error);
-        }
-        // Inside the loop, so that an idle follower does not keep it while it waits.
-        let mut buffer = [0u8; 512];
-        match socket.try_read(&mut buffer) {
-            Ok(0) => return Disconnect::Closed,
-            Ok(n) if discarded + n > DISCARD_LIMIT_BYTES => return Disconnect::Closed,
-            Ok(n) => discarded += n,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => return disconnect_reason(&error),
-        }
-    }
-}
-
-/// The kernel's user time-out fires for a peer that accepts nothing, when everything fitted into the kernel's buffer.
-fn disconnect_reason(error: &io::Error) -> Disconnect {
-    if error.kind() == io::ErrorKind::TimedOut { Disconnect::Stalled } else { Disconnect::Closed }
-}
-
 /// Writes everything with as few system calls as possible. Ends with [`Disconnect::Stalled`] when the peer accepts
 /// nothing for `stall_timeout`, and with the stream's own reason [`FINAL_WRITE_TIMEOUT`] after it had to end. After
 /// [`STALL_AFTER`] all but the first segment is released from memory: the follower collects those events again.
 async fn write(
-    socket: &TcpStream,
+    sink: &StreamSink,
     out: WriteBuffer,
     stall_timeout: Duration,
     follower: &Follower,
@@ -99,16 +70,8 @@ async fn write(
     let mut stalled_since = None;
     // Set when the stream has to end during this write: until when, and why.
     let mut ending: Option<(Instant, Disconnect)> = None;
-    while let Some(first) = pending.front() {
-        let written = if pending.len() == 1 {
-            // The usual case, and cheaper than a vectored write of one.
-            socket.try_write(first.as_slice())
-        } else {
-            let slices: Vec<IoSlice<'_>> =
-                pending.iter().take(MAX_IO_SLICES).map(|segment| IoSlice::new(segment.as_slice())).collect();
-            socket.try_write_vectored(&slices)
-        };
-        match written {
+    while !(pending.is_empty() && sink.is_flushed()) {
+        match sink.try_write(&pending) {
             Ok(bytes) => {
                 stalled_since = None;
                 follower.record_bytes(bytes);
@@ -123,9 +86,9 @@ async fn write(
                 // Boxed, because only a peer that stalls needs the memory.
                 let ended = Box::pin(follower.wait_for_end());
                 let release = Box::pin(sleep_until(since + STALL_AFTER));
-                let resume_after = first.last_sequence.filter(|_| pending.len() > 1);
+                let resume_after = pending.front().and_then(|first| first.last_sequence).filter(|_| pending.len() > 1);
                 tokio::select! {
-                    writable = socket.writable() => writable.map_err(|error| disconnect_reason(&error))?,
+                    writable = sink.writable() => writable.map_err(|error| sink.disconnect_reason(&error))?,
                     () = sleep_until(deadline) => return Err(reason),
                     reason = ended, if ending.is_none() => {
                         ending = Some((Instant::now() + FINAL_WRITE_TIMEOUT, reason));
@@ -139,13 +102,13 @@ async fn write(
                     }
                 }
             }
-            Err(error) => return Err(disconnect_reason(&error)),
+            Err(error) => return Err(sink.disconnect_reason(&error)),
         }
     }
     Ok(outcome)
 }
 
-/// Removes bytes that the socket has accepted, and counts the events that are complete with them.
+/// Removes bytes that the sink has accepted, and counts the events that are complete with them.
 fn remove_written(pending: &mut VecDeque<BufferSegment>, mut bytes: usize, follower: &Follower) {
     while bytes > 0
         && let Some(first) = pending.front_mut()
@@ -154,20 +117,6 @@ fn remove_written(pending: &mut VecDeque<BufferSegment>, mut bytes: usize, follo
         if first.as_slice().is_empty() {
             follower.record_events(first.events);
             pending.pop_front();
-        }
-    }
-}
-
-/// Closes our side, and discards what the peer has sent: a socket that is closed over unread bytes is reset, and a reset
-/// makes the peer discard the end of the stream that it has not read yet.
-pub(in crate::http) async fn close(socket: &mut TcpStream) {
-    if socket.shutdown().await.is_ok() {
-        let mut buffer = [0u8; 512];
-        let mut discarded = 0;
-        while let Ok(n @ 1..) = socket.try_read(&mut buffer)
-            && discarded < DISCARD_LIMIT_BYTES
-        {
-            discarded += n;
         }
     }
 }

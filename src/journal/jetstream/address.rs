@@ -23,13 +23,13 @@ pub(super) struct UserPassword {
 }
 
 /// # Errors
-/// `Unavailable` with one sentence. It names a server by its number, because an address that cannot be parsed may contain
+/// `Unusable` with one sentence. It names a server by its number, because an address that cannot be parsed may contain
 /// a password anywhere.
 pub(super) fn parse(servers: &[String]) -> Result<ServerList, JournalError> {
     let mut list = ServerList { addresses: Vec::new(), user: None, text: String::new() };
     for (server, number) in servers.iter().zip(1..) {
         let malformed = || {
-            JournalError::Unavailable(format!(
+            JournalError::Unusable(format!(
                 "server {number} of the cluster's broker is not of the form nats://host:port or tls://host:port"
             ))
         };
@@ -43,7 +43,7 @@ pub(super) fn parse(servers: &[String]) -> Result<ServerList, JournalError> {
         url.set_username("").and_then(|()| url.set_password(None)).map_err(|()| malformed())?;
         if let Some(user) = user {
             if list.user.as_ref().is_some_and(|other| *other != user) {
-                return Err(JournalError::Unavailable("the broker's servers have different users".into()));
+                return Err(JournalError::Unusable("the broker's servers have different users".into()));
             }
             list.user = Some(user);
         }
@@ -52,7 +52,7 @@ pub(super) fn parse(servers: &[String]) -> Result<ServerList, JournalError> {
         list.addresses.push(ServerAddr::from_url(url).map_err(|_| malformed())?);
     }
     if list.addresses.is_empty() {
-        return Err(JournalError::Unavailable("no server of the cluster's broker is configured".into()));
+        return Err(JournalError::Unusable("no server of the cluster's broker is configured".into()));
     }
     Ok(list)
 }

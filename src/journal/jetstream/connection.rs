@@ -79,7 +79,7 @@ impl BrokerConnection {
     pub(super) async fn open(options: &JetStreamOptions) -> Result<Self, JournalError> {
         let is_name = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
         if options.name.is_empty() || options.name.len() > 64 || !options.name.chars().all(is_name) {
-            return Err(JournalError::Unavailable(
+            return Err(JournalError::Unusable(
                 "the name of a cluster has 1 to 64 letters, digits, `-` and `_`".into(),
             ));
         }
@@ -100,7 +100,7 @@ impl BrokerConnection {
             });
         if let Some(user) = servers.user {
             if options.credentials.is_some() {
-                return Err(JournalError::Unavailable(
+                return Err(JournalError::Unusable(
                     "the broker's servers have a user, and a credentials file is given: use one of both".into(),
                 ));
             }
@@ -108,21 +108,19 @@ impl BrokerConnection {
         }
         if let Some(path) = &options.credentials {
             let failed = |why: &str| {
-                JournalError::Unavailable(format!("cannot use the broker's credentials {}: {why}", path.display()))
+                JournalError::Unusable(format!("cannot use the broker's credentials {}: {why}", path.display()))
             };
             let text = std::fs::read_to_string(path).map_err(|error| failed(&error.to_string()))?;
             connect = connect.credentials(&text).map_err(|_| failed("not a .creds file with a JWT and a key"))?;
         }
         if let Some(path) = &options.ca {
             std::fs::metadata(path).map_err(|error| {
-                JournalError::Unavailable(format!("cannot read the broker's authority {}: {error}", path.display()))
+                JournalError::Unusable(format!("cannot read the broker's authority {}: {error}", path.display()))
             })?;
             connect = connect.add_root_certificates(path.clone()).require_tls(true);
         }
-        let client = connect
-            .connect(servers.addresses)
-            .await
-            .map_err(|error| JournalError::Unavailable(connect_failure(&servers.text, &error)))?;
+        let client =
+            connect.connect(servers.addresses).await.map_err(|error| connect_failure(&servers.text, &error))?;
         // The event comes a moment later, and must not be taken for a reconnection.
         tokio::time::timeout(CONNECT_TIMEOUT, connections.wait_for(|count| *count > 0)).await.ok();
         let context = jetstream::context::ContextBuilder::new().timeout(ACK_TIMEOUT).build(client.clone());
@@ -177,7 +175,7 @@ impl BrokerConnection {
     }
 
     /// # Errors
-    /// `Unavailable`: a stream that is not a journal, or of a later version.
+    /// `Unusable`: a stream that is not a journal, or of a later version.
     pub(super) fn identity(&self, info: &Info) -> Result<JournalIdentity, JournalError> {
         let stream = &self.names.stream;
         let field = |key: &str| info.config.metadata.get(key);
@@ -188,10 +186,10 @@ impl BrokerConnection {
         };
         match parsed() {
             Some((FORMAT, identity)) => Ok(identity),
-            Some((format, _)) => Err(JournalError::Unavailable(format!(
+            Some((format, _)) => Err(JournalError::Unusable(format!(
                 "the journal {stream} has format {format}, and this version of docrelay reads format {FORMAT}"
             ))),
-            None => Err(JournalError::Unavailable(format!(
+            None => Err(JournalError::Unusable(format!(
                 "the stream {stream} is not a journal of docrelay: choose another name for the cluster"
             ))),
         }
@@ -211,8 +209,12 @@ impl StreamState {
     }
 }
 
-/// `replicas` by the configuration: a server that has lost its cluster may list none.
+/// `replicas` by the configuration: a server that has lost its cluster may list none. Without a leader any replica answers, and
+/// lists itself among the others.
 fn has_quorum(cluster: &ClusterInfo, replicas: usize) -> bool {
+    if cluster.leader.as_deref().is_none_or(str::is_empty) {
+        return false;
+    }
     // A peer that the leader has never heard from is `active` for no time, and not current.
     let is_reached =
         |peer: &&PeerInfo| !peer.offline && peer.active < REPLICA_SILENCE && (peer.current || !peer.active.is_zero());
@@ -239,20 +241,22 @@ fn report(event: &Event) {
         Event::Connected => tracing::info!("connected to the cluster's broker"),
         Event::Disconnected => tracing::warn!("connection to the cluster's broker lost; reconnecting"),
         Event::ClientError(error) => tracing::debug!(%error, "cannot connect to the cluster's broker"),
+        // This program has dropped its connection: it exits with a reason of its own.
+        Event::Closed => tracing::debug!("connection to the cluster's broker closed"),
         event => tracing::warn!(%event, "the cluster's broker reports"),
     }
 }
 
-fn connect_failure(servers: &str, error: &ConnectError) -> String {
+fn connect_failure(servers: &str, error: &ConnectError) -> JournalError {
     let why = match error.kind() {
         ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication => {
-            return format!("the broker at {servers} refuses the user or its credentials");
+            return JournalError::Unusable(format!("the broker at {servers} refuses the user or its credentials"));
         }
         ConnectErrorKind::TimedOut => "no answer in time".to_owned(),
         // The text of the others ends with their cause.
         _ => error.to_string(),
     };
-    format!("cannot connect to the broker at {servers}: {why}")
+    JournalError::Unavailable(format!("cannot connect to the broker at {servers}: {why}"))
 }
 
 #[cfg(test)]
@@ -265,7 +269,10 @@ mod tests {
             let peers = ages.iter().map(|age| {
                 serde_json::json!({ "name": "n", "current": true, "active": age * 1_000_000_000, "offline": false })
             });
-            serde_json::from_value::<ClusterInfo>(serde_json::json!({ "replicas": peers.collect::<Vec<_>>() })).unwrap()
+            serde_json::from_value::<ClusterInfo>(
+                serde_json::json!({ "leader": "n0", "replicas": peers.collect::<Vec<_>>() }),
+            )
+            .unwrap()
         };
         assert!(has_quorum(&cluster(&[]), 1));
         assert!(!has_quorum(&cluster(&[]), 3), "the peers are not known");
@@ -273,6 +280,8 @@ mod tests {
         assert!(!has_quorum(&cluster(&[60, 60]), 3));
         assert!(has_quorum(&cluster(&[0, 1, 60, 60]), 5));
         assert!(!has_quorum(&cluster(&[0, 60, 60, 60]), 5));
+        let leaderless = ClusterInfo { leader: None, ..cluster(&[0, 1]) };
+        assert!(!has_quorum(&leaderless, 3), "one of the replicas is the server that answers");
     }
 
     #[test]

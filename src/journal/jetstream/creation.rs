@@ -32,7 +32,7 @@ impl Connected {
 
     async fn check_broker(&self) -> Result<(), JournalError> {
         let (client, server) = (&self.connection.client, self.connection.client.server_info());
-        let unfit = |why: String| Err(JournalError::Unavailable(why));
+        let unfit = |why: String| Err(JournalError::Unusable(why));
         let (major, minor, patch) = MIN_SERVER_VERSION;
         if !client.is_server_compatible(major, minor, patch) {
             return unfit(format!("the broker has version {}: at least {major}.{minor} is needed", server.version));
@@ -47,15 +47,16 @@ impl Connected {
         if replicas > 1 && server.cluster.is_none() {
             return unfit(format!("{replicas} replicas are configured, and the broker is a single server"));
         }
-        self.connection.context.query_account().await.map(drop).or_else(|error| {
-            unfit(format!("JetStream is not enabled on the broker or for this user, or has no leader: {error}"))
+        self.connection.context.query_account().await.map(drop).map_err(|error| {
+            let why = format!("JetStream is not enabled on the broker or for this user, or has no leader: {error}");
+            JournalError::Unavailable(why)
         })
     }
 
     /// The journal of this name, if there is one.
     ///
     /// # Errors
-    /// `Unavailable`: also when the stream of this name is not a journal. `Unknown`.
+    /// `Unusable`: the stream of this name is not a journal, or one of another version. `Unavailable`, `Unknown`.
     pub async fn find(&self) -> Result<Option<JetStream>, JournalError> {
         let Some(info) = self.connection.find_stream().await? else { return Ok(None) };
         let identity = self.connection.identity(&info)?;
@@ -69,7 +70,8 @@ impl Connected {
     /// Makes the journal of this name.
     ///
     /// # Errors
-    /// `Conflict`: there is one. `Unavailable`. `Unknown`: it may have been made; call [`find`](Self::find).
+    /// `Conflict`: there is one. `Unusable`: the broker has no room for it. `Unavailable`. `Unknown`: it may have been made;
+    /// call [`find`](Self::find).
     pub async fn create(&self, epoch: u64) -> Result<JetStream, JournalError> {
         if self.connection.find_stream().await?.is_some() {
             return Err(JournalError::Conflict);
@@ -77,7 +79,7 @@ impl Connected {
         let random = |error| JournalError::Unavailable(format!("no random number for the journal's id: {error}"));
         let identity = JournalIdentity { epoch, id: journal_id(getrandom::u64().map_err(random)?) };
         let made = self.create_all(identity).await;
-        if matches!(made, Err(JournalError::Conflict | JournalError::Unavailable(_))) {
+        if matches!(made, Err(JournalError::Conflict | JournalError::Unavailable(_) | JournalError::Unusable(_))) {
             self.remove_buckets(identity).await;
         }
         made
@@ -121,6 +123,13 @@ impl Connected {
             Err(error) => Err(match error.kind() {
                 CreateStreamErrorKind::JetStream(error) if error.error_code() == ErrorCode::STREAM_NAME_EXIST => {
                     JournalError::Conflict
+                }
+                CreateStreamErrorKind::JetStream(error) if failure::lacks_storage(&error) => {
+                    JournalError::Unusable(format!(
+                        "the broker has no room for a journal of {} bytes: lower cluster_journal_bytes, or raise \
+                         max_file_store of the NATS servers: {error}",
+                        self.options.max_bytes
+                    ))
                 }
                 CreateStreamErrorKind::JetStream(error) => failure::refused(&error),
                 CreateStreamErrorKind::TimedOut => {

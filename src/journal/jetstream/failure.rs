@@ -68,14 +68,22 @@ pub(super) fn unanswered(error: &RequestError) -> JournalError {
     }
 }
 
+/// Whether the servers have less storage than a stream reserves. A cluster says it in the text of another error.
+pub(super) fn lacks_storage(error: &BrokerError) -> bool {
+    let is_said = || error.to_string().contains("insufficient storage");
+    match error.error_code() {
+        ErrorCode::STORAGE_RESOURCES_EXCEEDED | ErrorCode::INSUFFICIENT_RESOURCES => true,
+        ErrorCode::CLUSTER_NO_PEERS => is_said(),
+        _ => false,
+    }
+}
+
 /// A request to JetStream's API that was refused.
 pub(super) fn refused(error: &BrokerError) -> JournalError {
     JournalError::Unavailable(match error.error_code() {
+        _ if lacks_storage(error) => format!("the broker's limit of storage is too low: {error}"),
         ErrorCode::CLUSTER_NO_PEERS | ErrorCode::STREAM_REPLICAS_NOT_SUPPORTED => {
             format!("the broker has fewer servers than replicas are configured: {error}")
-        }
-        ErrorCode::STORAGE_RESOURCES_EXCEEDED | ErrorCode::INSUFFICIENT_RESOURCES => {
-            format!("the broker's limit of storage is too low for the journal: {error}")
         }
         ErrorCode::JETSTREAM_NOT_ENABLED | ErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT => {
             format!("JetStream is not enabled on the broker or for this user: {error}")

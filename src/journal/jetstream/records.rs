@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_nats::header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE;
 use async_nats::jetstream::consumer::DeliverPolicy;
+use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::stream::LastRawMessageErrorKind;
 use async_nats::{HeaderMap, HeaderValue};
 use bytes::Bytes;
@@ -64,15 +65,38 @@ pub(super) async fn change(
     }
 }
 
+/// The present record of a key.
+pub(super) async fn read(
+    connection: &BrokerConnection,
+    identity: JournalIdentity,
+    key: String,
+) -> Result<Option<Record>, JournalError> {
+    let bucket = connection.names.records(identity.id);
+    let message = last_message(connection, &bucket, &format!("$KV.{bucket}.{key}")).await?;
+    let present = message.filter(|message| message.headers.get(OPERATION).is_none());
+    Ok(present.map(|message| Record { key, value: Some(message.payload), revision: message.sequence }))
+}
+
 /// The revision with which a record was deleted.
 async fn deleted_at(connection: &BrokerConnection, bucket: &str, subject: &str) -> Result<u64, JournalError> {
+    match last_message(connection, bucket, subject).await? {
+        Some(message) if message.headers.get(OPERATION).is_some() => Ok(message.sequence),
+        _ => Err(JournalError::Conflict),
+    }
+}
+
+/// # Errors
+/// `Unavailable`: nothing was written.
+async fn last_message(
+    connection: &BrokerConnection,
+    bucket: &str,
+    subject: &str,
+) -> Result<Option<StreamMessage>, JournalError> {
     let stream = connection.context.get_stream_no_info(format!("KV_{bucket}")).await;
     let stream = stream.map_err(|error| JournalError::Unavailable(error.to_string()))?;
     match stream.get_last_raw_message_by_subject(subject).await {
-        Ok(message) if message.headers.get(OPERATION).is_some() => Ok(message.sequence),
-        Ok(_) => Err(JournalError::Conflict),
-        Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Err(JournalError::Conflict),
-        // Nothing was written yet.
+        Ok(message) => Ok(Some(message)),
+        Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
         Err(error) => Err(JournalError::Unavailable(error.to_string())),
     }
 }

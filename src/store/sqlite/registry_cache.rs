@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::tables::document_fifo::QueueRow;
 use super::tables::registry::{ClientRow, NotificationRow};
-use crate::domain::{Client, ClientId, ClientRef, Endpoint, Hook, NotificationName, QueueKey};
+use crate::domain::{Client, ClientId, ClientLimits, ClientRef, Endpoint, Hook, NotificationName, QueueKey};
 
 /// All clients with their hooks and notifications.
 #[derive(Default)]
@@ -23,6 +23,7 @@ pub(super) struct CachedRegistry {
 pub(super) struct CachedClient {
     pub(super) number: i64,
     pub(super) client: Arc<Client>,
+    pub(super) limits: ClientLimits,
     /// Oldest first.
     pub(super) hooks: Vec<Arc<Hook>>,
     /// Oldest first. Replaced as a whole: the writer clones the `Arc` for every event.
@@ -35,6 +36,7 @@ pub(super) struct ClientTargets {
     /// The client's number.
     pub(super) number: i64,
     pub(super) client: Arc<Client>,
+    pub(super) limits: ClientLimits,
     pub(super) notifications: Arc<Vec<NotificationRow>>,
 }
 
@@ -86,20 +88,26 @@ impl CachedRegistry {
 
 impl CachedClient {
     fn targets(&self) -> ClientTargets {
-        ClientTargets { number: self.number, client: self.client.clone(), notifications: self.notifications.clone() }
+        ClientTargets {
+            number: self.number,
+            client: self.client.clone(),
+            limits: self.limits,
+            notifications: self.notifications.clone(),
+        }
     }
 }
 
 impl RegistryCache {
     pub(super) fn new(rows: Vec<ClientRow>) -> Self {
         let mut registry = CachedRegistry::default();
-        for ClientRow { number, client, hooks, notifications } in rows {
+        for ClientRow { number, client, limits, hooks, notifications } in rows {
             for hook in &hooks {
                 registry.hooks_by_key.insert(hook.key.expose().to_owned(), (client.reference(), hook.clone()));
             }
             let notifications = Arc::new(notifications);
             registry.ids.insert(number, client.id.clone());
-            registry.clients.insert(client.id.clone(), CachedClient { number, client, hooks, notifications });
+            let id = client.id.clone();
+            registry.clients.insert(id, CachedClient { number, client, limits, hooks, notifications });
         }
         Self(RwLock::new(registry))
     }

@@ -3,10 +3,11 @@
 //! milliseconds at most, unless pruning has to keep up with the load.
 
 mod append;
-mod apply;
+mod apply_entries;
 mod batch;
 mod batch_context;
 pub(super) mod bulk_update;
+mod channel_timeout;
 pub(super) mod checkpoint;
 pub(super) mod command;
 mod deduplication;
@@ -16,7 +17,6 @@ mod faults;
 mod give_up;
 pub(super) mod jobs;
 pub(super) mod notification_edit;
-mod receive;
 pub(super) mod registry_change;
 pub(super) mod slice;
 
@@ -29,24 +29,23 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use tokio::sync::mpsc;
 
-use self::batch_context::BatchContext;
+use self::channel_timeout::receive_until;
 use self::checkpoint::{Checkpointer, LogSize};
 use self::command::entry::{PlacedEntry, SliceEntry};
 use self::command::pending::WriterReplication;
 use self::command::{BatchItem, ReplySender, WriterCommand, send};
 use self::jobs::{Jobs, Leadership};
-use self::receive::receive_until;
 use self::registry_change::{RegistryChange, RemainingWork};
 use self::slice::{Slice, SliceResult};
+use super::database_file::run_marker::RunMarker;
+use super::panics::contain;
 use super::retention::SliceBudget;
-use super::run_marker::RunMarker;
-use super::tables::columns;
 use super::tables::identity::{LogCounters, LogIdentity};
 use super::tables::journal::JournalMark;
-use super::tables::write_tx::{Committed, WriteTx};
+use super::tables::write_tx::{Committed, TxError, WriteTx};
 use super::{CommitReport, OnCommit, Shared};
 use crate::domain::Timestamp;
-use crate::store::{CommittedBatch, Retention, Seal, StoreError};
+use crate::store::{LogChange, Retention, Seal, StoreError};
 
 /// Commands in the queue. While it is full the senders wait.
 pub(super) const MAX_QUEUED_COMMANDS: usize = 1024;
@@ -194,9 +193,9 @@ impl Writer {
     /// Does a slice in a transaction of its own; false after an error.
     fn run_slice(&mut self, slice: Slice, budget: SliceBudget) -> bool {
         let now = slice.now().unwrap_or(self.counters.time);
-        let run = || -> rusqlite::Result<(SliceResult, Committed)> {
+        let run = || -> Result<(SliceResult, Committed), TxError> {
             let mut tx = WriteTx::begin(&mut self.db)?;
-            let result = slice.run(&mut tx, &self.retention, budget)?;
+            let result = contain("a slice of background work", || slice.run(&mut tx, &self.retention, budget))??;
             Ok((result, tx.commit()?))
         };
         let result = run().map(|(result, committed)| {
@@ -204,14 +203,13 @@ impl Writer {
             result
         });
         let is_ok = result.is_ok();
-        self.jobs.finish(&self.db, &self.retention, result.map_err(|error| columns::unavailable(&error)));
+        self.jobs.finish(&self.db, &self.retention, result.map_err(StoreError::from));
         is_ok
     }
 
     /// Proposes a slice to the other nodes; its result comes with its entry. False when the store is being closed.
     fn propose_slice(&mut self, slice: Slice) -> bool {
-        // A caller's update goes on whoever leads.
-        let fence = if slice.now().is_some() { 0 } else { self.jobs.fence() };
+        let fence = if slice.belongs_to_leader() { self.jobs.fence() } else { 0 };
         let entry = SliceEntry { slice, bounds: self.retention.clone(), work: WORK_PER_PROPOSED_SLICE, fence };
         let sent = self.replication.as_ref().map(|replication| replication.slices.try_send(Box::new(entry)).is_ok());
         if sent != Some(true) {
@@ -229,49 +227,6 @@ impl Writer {
         }
     }
 
-    /// Commits a batch in one transaction, then replies, then pushes the events to the tails.
-    fn commit(&mut self, items: Vec<BatchItem>, queued: usize) {
-        if items.is_empty() {
-            return;
-        }
-        let started = Instant::now();
-        let context = BatchContext {
-            registry: &self.shared.registry,
-            identity: self.identity,
-            retention: &self.retention,
-            seal: &*self.seal,
-        };
-        let result = batch::commit(&mut self.db, context, self.counters, &items);
-        let mut report = CommitReport {
-            commands: items.len(),
-            events: 0,
-            duration: started.elapsed(),
-            queued,
-            wal_bytes: 0,
-            wal_over_limit: false,
-            committed: result.is_ok(),
-        };
-        let result = result.map_err(|error| columns::unavailable(&error));
-        self.log_change(result.as_ref().err());
-        match result {
-            Ok(committed) => {
-                self.counters = committed.counters;
-                self.shared.head.store(columns::unsigned(self.counters.head), Ordering::Release);
-                self.note_committed(committed.committed, self.counters.time);
-                let events = batch::new_events(&committed.results);
-                batch::reply(items.into_iter().map(|item| item.reply), committed.results);
-                report.events = events.len();
-                if !events.is_empty() {
-                    self.shared.tails.push(&CommittedBatch { events });
-                }
-            }
-            Err(error) => batch::refuse(items, &error),
-        }
-        let size = self.check_log();
-        (report.wal_bytes, report.wal_over_limit) = (size.bytes, size.is_over_limit);
-        self.report(report);
-    }
-
     /// Whether no command has arrived for a while.
     fn is_quiet(&self) -> bool {
         self.last_command.elapsed() >= QUIET_AFTER
@@ -285,6 +240,11 @@ impl Writer {
     /// Checks the write-ahead log after a transaction.
     fn check_log(&mut self) -> LogSize {
         let size = self.checkpointer.after_commit(&self.db);
+        if self.checkpointer.is_held_by_reader()
+            && let Some(replication) = &self.replication
+        {
+            replication.digests.cancel();
+        }
         self.shared.wal_over_limit.store(size.is_over_limit, Ordering::Relaxed);
         size
     }
@@ -301,7 +261,10 @@ impl Writer {
             WriterCommand::Batch(item) => self.commit(vec![item], 0),
             WriterCommand::ChangeRegistry(change, reply) => self.change_registry(*change, reply),
             WriterCommand::BulkUpdate(update, reply) => self.jobs.update(update, reply),
-            WriterCommand::Prune(now, reply) => self.jobs.prune(&self.db, &self.shared.registry, now, reply),
+            WriterCommand::Prune(now, reply) => {
+                // Only whole jobs are added. The reply is dropped with the panic; the next pass is tried in its turn.
+                contain("the begin of pruning", || self.jobs.prune(&self.db, &self.shared.registry, now, reply)).ok();
+            }
             WriterCommand::RestartLog(done) => {
                 let is_restarted = self.checkpointer.restart(&self.db);
                 self.check_log();
@@ -320,33 +283,46 @@ impl Writer {
                 let leadership = revision.map_or(Leadership::Follower, Leadership::Leader);
                 self.jobs.set_leadership(leadership, &self.db, &self.retention);
             }
+            WriterCommand::SetRetention(bounds, reply) => {
+                self.retention = *bounds;
+                self.jobs.bounds_changed(&self.db, &self.shared.registry, &self.retention);
+                send(reply, Ok(()));
+            }
             WriterCommand::Close(reply) => return Some(reply),
         }
         None
     }
 
     fn change_registry(&mut self, change: RegistryChange, reply: ReplySender<()>) {
-        match change.apply(&mut self.db, &self.shared.registry, &*self.seal, &|_| Ok(())) {
-            Ok(RemainingWork::None) => send(reply, Ok(())),
-            Ok(RemainingWork::EraseClient(number)) => {
-                self.jobs.erase_client(number);
-                send(reply, Ok(()));
-            }
-            Ok(RemainingWork::FailPending(removed)) => self.jobs.fail_pending(removed, reply),
-            Err(error) => send(reply, Err(error)),
-        }
+        let changed = change.apply(&mut self.db, &self.shared.registry, &*self.seal, &|_| Ok(()));
+        self.finish_registry(changed, Some(reply));
     }
 
-    /// Logs when the store begins to refuse, and when it accepts again.
-    fn log_change(&mut self, error: Option<&StoreError>) {
-        match (error, self.is_failing) {
-            (Some(error), false) => {
-                tracing::error!(%error, "store cannot accept events: free the disk or make it writable")
+    /// Begins what a change leaves to be done, and replies. On a node, `reply` is missing if no request waits here.
+    fn finish_registry(&mut self, changed: Result<RemainingWork, StoreError>, reply: Option<ReplySender<()>>) {
+        let done = match changed {
+            Ok(RemainingWork::EraseClient(number, client)) => {
+                self.shared.tails.push(&LogChange::ClientRemoved(client));
+                self.jobs.erase_client(number);
+                Ok(())
             }
-            (None, true) => tracing::info!("store accepts events again"),
-            _ => {}
+            Ok(RemainingWork::FailPending(removed)) => {
+                // On the node that was asked to; the leader completes what a dead node has begun.
+                if let Some(reply) = reply {
+                    self.jobs.fail_pending(removed, reply);
+                }
+                return;
+            }
+            Ok(RemainingWork::PruneHistory(number)) => {
+                self.jobs.check_history(number);
+                Ok(())
+            }
+            Ok(RemainingWork::None) => Ok(()),
+            Err(error) => Err(error),
+        };
+        if let Some(reply) = reply {
+            send(reply, done);
         }
-        self.is_failing = error.is_some();
     }
 
     fn finish(mut self, mut queue: mpsc::Receiver<WriterCommand>, closing: Option<ReplySender<()>>) {
@@ -360,6 +336,9 @@ impl Writer {
         }
         drop(queue);
         self.shared.tails.end();
+        if let Some(replication) = &mut self.replication {
+            replication.digests.stop();
+        }
         self.checkpointer.stop(&self.db);
         self.marker.write(&self.db);
         if let Err((_, error)) = self.db.close() {

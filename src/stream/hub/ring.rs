@@ -35,6 +35,8 @@ impl RingTotal {
 pub(super) struct Ring {
     floor: u64,
     newest: u64,
+    /// The newest event when old events were last evicted.
+    newest_before: u64,
     frames: VecDeque<Frame>,
     bytes: usize,
     /// Includes `bytes`.
@@ -44,7 +46,7 @@ pub(super) struct Ring {
 impl Ring {
     /// An empty ring: events up to `floor` are in the log only.
     pub(super) fn new(floor: u64, total: RingTotal) -> Self {
-        Self { floor, newest: floor, frames: VecDeque::new(), bytes: 0, total }
+        Self { floor, newest: floor, newest_before: floor, frames: VecDeque::new(), bytes: 0, total }
     }
 
     /// The sequence of the client's newest event; the initial floor when there was none yet.
@@ -80,6 +82,17 @@ impl Ring {
             detach(self.frames.make_contiguous());
             self.frames.shrink_to_fit();
         }
+    }
+
+    /// Evicts the events that were in the ring at the previous call already. So an event stays for one interval between calls
+    /// at least, and for two at most.
+    pub(super) fn evict_old(&mut self) {
+        // A batch is never split, so no remaining frame shares its block with an evicted one.
+        while self.frames.front().is_some_and(|oldest| oldest.id.sequence <= self.newest_before) {
+            self.evict_oldest();
+        }
+        self.newest_before = self.newest;
+        self.frames.shrink_to(2 * self.frames.len());
     }
 
     fn evict_oldest(&mut self) {

@@ -1,6 +1,7 @@
 //! The followers of each client and their subscriptions. Followers of one client share a channel: its ring and the signal
 //! that wakes them. The table enforces the limits; it does not know how events get into a ring.
 
+use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -12,7 +13,7 @@ use super::frame::Frame;
 use super::ring::{Lagged, Ring, RingLimits, RingTotal};
 use super::selection::Filter;
 use super::write_buffer::WriteBuffer;
-use crate::domain::{ClientId, Timestamp};
+use crate::domain::{ClientId, ClientRef, Reloadable, Timestamp};
 use crate::metrics::Disconnect;
 
 /// A follower's subscription to the events of its client. Dropping it unsubscribes.
@@ -27,8 +28,13 @@ impl Subscription {
     /// # Errors
     ///
     /// [`HubFull`] when a limit is reached or the relay is stopping.
-    pub(super) fn new(table: &Arc<SubscriberTable>, client: &ClientId, now: Timestamp) -> Result<Self, HubFull> {
-        let record = table.insert(client, now)?;
+    pub(super) fn new(
+        table: &Arc<SubscriberTable>,
+        client: &ClientRef,
+        limit: Option<NonZeroU32>,
+        now: Timestamp,
+    ) -> Result<Self, HubFull> {
+        let record = table.insert(client, limit, now)?;
         let subscription = Self { table: table.clone(), record };
         // The relay may have begun to stop before this follower's channel could be found.
         if table.is_stopping() { Err(HubFull::Stopping) } else { Ok(subscription) }
@@ -119,6 +125,8 @@ pub struct FollowerInfo {
 /// What all followers of one client share.
 #[derive(Debug)]
 pub(super) struct Channel {
+    /// When the client was created: distinguishes it from others of the same id.
+    created: Timestamp,
     ring: Mutex<Ring>,
     /// The sequence of the newest event, also outside the ring's lock.
     newest: AtomicU64,
@@ -129,10 +137,16 @@ pub(super) struct Channel {
 }
 
 impl Channel {
-    fn new(floor: u64, total: RingTotal) -> Self {
+    fn new(created: Timestamp, floor: u64, total: RingTotal) -> Self {
         let ring = Mutex::new(Ring::new(floor, total));
         let newest = AtomicU64::new(floor);
-        Self { ring, newest, changed: Arc::new(Notify::new()), revoked: AtomicBool::new(false) }
+        Self { created, ring, newest, changed: Arc::new(Notify::new()), revoked: AtomicBool::new(false) }
+    }
+
+    /// Ends all streams.
+    fn revoke(&self) {
+        self.revoked.store(true, Ordering::SeqCst);
+        self.changed.notify_waiters();
     }
 
     /// Adds frames to the ring, and wakes the followers.
@@ -190,10 +204,17 @@ struct ClientChannel {
     followers: usize,
 }
 
+/// How many followers are admitted.
+#[derive(Debug, Clone, Copy)]
+pub struct FollowerLimits {
+    /// Of all clients.
+    pub max_followers: usize,
+    pub max_followers_per_client: usize,
+}
+
 /// All followers of the relay.
 pub(super) struct SubscriberTable {
-    max_followers: usize,
-    max_followers_per_client: usize,
+    limits: Reloadable<FollowerLimits>,
     /// An entry exists exactly as long as a client has followers: the last one removes it under the lock under which it
     /// decrements `followers`. The followers of a removed client have no entry.
     channels: DashMap<ClientId, ClientChannel>,
@@ -207,10 +228,9 @@ pub(super) struct SubscriberTable {
 }
 
 impl SubscriberTable {
-    pub(super) fn new(max_followers: usize, max_followers_per_client: usize, published: u64) -> Self {
+    pub(super) fn new(limits: FollowerLimits, published: u64) -> Self {
         Self {
-            max_followers,
-            max_followers_per_client,
+            limits: Reloadable::new(limits),
             channels: DashMap::new(),
             by_number: DashMap::new(),
             count: AtomicUsize::new(0),
@@ -221,12 +241,23 @@ impl SubscriberTable {
         }
     }
 
+    pub(super) fn set_limits(&self, limits: FollowerLimits) {
+        self.limits.replace(limits);
+    }
+
     /// Adds a follower; [`remove`](Self::remove) must be called for it.
-    fn insert(&self, client: &ClientId, now: Timestamp) -> Result<Arc<SubscriberRecord>, HubFull> {
+    fn insert(
+        &self,
+        client: &ClientRef,
+        limit: Option<NonZeroU32>,
+        now: Timestamp,
+    ) -> Result<Arc<SubscriberRecord>, HubFull> {
+        let own_limit = limit.map(|limit| usize::try_from(limit.get()).unwrap_or(usize::MAX));
         if self.is_stopping() {
             return Err(HubFull::Stopping);
         }
-        if self.count.fetch_add(1, Ordering::SeqCst) >= self.max_followers {
+        let FollowerLimits { max_followers, max_followers_per_client } = self.limits.get();
+        if self.count.fetch_add(1, Ordering::SeqCst) >= max_followers {
             self.count.fetch_sub(1, Ordering::SeqCst);
             return Err(HubFull::Relay);
         }
@@ -234,21 +265,32 @@ impl SubscriberTable {
             // `publish` raises `published` before it looks for channels. So either it finds this one, or the floor of
             // the ring covers what was published before this channel existed.
             let floor = || self.published.load(Ordering::SeqCst);
-            let channel = || Arc::new(Channel::new(floor(), self.ring_total.clone()));
+            let channel = || Arc::new(Channel::new(client.created, floor(), self.ring_total.clone()));
             let new = || ClientChannel { channel: channel(), followers: 0 };
-            let mut entry = self.channels.entry(client.clone()).or_insert_with(new);
-            if entry.followers >= self.max_followers_per_client {
+            let mut entry = self.channels.entry(client.id.clone()).or_insert_with(new);
+            if entry.channel.created < client.created {
+                // The removal of the earlier client is still on its way here.
+                std::mem::replace(&mut *entry, new()).channel.revoke();
+            }
+            if entry.followers >= own_limit.unwrap_or(max_followers_per_client) {
                 drop(entry);
                 self.count.fetch_sub(1, Ordering::SeqCst);
                 return Err(HubFull::Client);
             }
-            entry.followers += 1;
-            entry.channel.clone()
+            if entry.channel.created == client.created {
+                entry.followers += 1;
+                entry.channel.clone()
+            } else {
+                // This client was removed while its follower was admitted.
+                let channel = channel();
+                channel.revoke();
+                channel
+            }
         };
         let number = self.next_number.fetch_add(1, Ordering::Relaxed);
         let record = Arc::new(SubscriberRecord {
             number,
-            client: client.clone(),
+            client: client.id.clone(),
             channel,
             since: now,
             position: AtomicU64::new(0),
@@ -287,10 +329,11 @@ impl SubscriberTable {
         self.channels.get(client).map(|entry| entry.channel.clone())
     }
 
-    pub(super) fn revoke(&self, client: &ClientId) {
-        if let Some((_, entry)) = self.channels.remove(client) {
-            entry.channel.revoked.store(true, Ordering::SeqCst);
-            entry.channel.changed.notify_waiters();
+    pub(super) fn revoke(&self, client: &ClientRef) {
+        if let Some((_, entry)) =
+            self.channels.remove_if(&client.id, |_, entry| entry.channel.created <= client.created)
+        {
+            entry.channel.revoke();
         }
     }
 
@@ -327,6 +370,13 @@ impl SubscriberTable {
     /// The bytes of all rings.
     pub(super) fn ring_bytes(&self) -> usize {
         self.ring_total.bytes()
+    }
+
+    /// Evicts the old events of every ring.
+    pub(super) fn evict_old(&self) {
+        for entry in &self.channels {
+            entry.channel.ring().evict_old();
+        }
     }
 
     /// Reduces every ring to `max_bytes`.

@@ -5,11 +5,16 @@ mod positions;
 use std::sync::Arc;
 
 use super::{BufferSegment, Fields, Filter, Framing, Hub, HubFull, HubOptions, Lagged, Subscription, WriteBuffer};
-use crate::domain::{ClientId, Epoch, Event, EventId, SharedEvent, Status, Timestamp};
+use crate::domain::{ClientId, ClientRef, Epoch, Event, EventId, SharedEvent, Status, Timestamp};
 use crate::metrics::Disconnect;
 
 fn client(name: &str) -> ClientId {
     name.parse().expect("a client id")
+}
+
+/// The first client of this name.
+fn reference(name: &str) -> ClientRef {
+    ClientRef { id: client(name), created: now() }
 }
 
 fn event(of: &str, sequence: u64) -> SharedEvent {
@@ -36,7 +41,7 @@ fn now() -> Timestamp {
 }
 
 fn subscribe(hub: &Hub, name: &str) -> Subscription {
-    hub.subscribe(&client(name), now()).expect("room")
+    hub.subscribe(&reference(name), None, now()).expect("room")
 }
 
 #[test]
@@ -125,14 +130,28 @@ fn collect_stops_at_its_byte_limit() {
     assert_eq!(out.event_count() + rest.event_count(), 100);
 }
 
+#[test]
+fn own_limit_of_a_client_replaces_the_common_one() {
+    let hub = Hub::new(HubOptions { max_followers: 5, max_followers_per_client: 2, ..HubOptions::default() }, 0);
+    let try_subscribe = |limit: u32| hub.subscribe(&reference("a"), std::num::NonZeroU32::new(limit), now());
+    let three: Vec<_> = (0..3).map(|_| try_subscribe(3).expect("room")).collect();
+    assert_eq!(try_subscribe(3).err(), Some(HubFull::Client));
+    assert_eq!(try_subscribe(1).err(), Some(HubFull::Client), "a lower limit ends no stream");
+    let fourth = try_subscribe(4).expect("a higher limit counts at once");
+    let fifth = try_subscribe(100).expect("room");
+    assert_eq!(try_subscribe(100).err(), Some(HubFull::Relay), "the limit of all followers stays");
+    drop((three, fourth, fifth));
+    assert_eq!(hub.clients(), 0);
+}
+
 // Rule 12: the hub forgets clients without followers.
 #[test]
 fn last_unsubscribe_removes_the_entry_of_the_client() {
     let hub = Hub::new(HubOptions { max_followers: 3, max_followers_per_client: 2, ..HubOptions::default() }, 0);
     let of_one_client = [subscribe(&hub, "a"), subscribe(&hub, "a")];
-    assert_eq!(hub.subscribe(&client("a"), now()).err(), Some(HubFull::Client));
+    assert_eq!(hub.subscribe(&reference("a"), None, now()).err(), Some(HubFull::Client));
     let other = subscribe(&hub, "b");
-    assert_eq!(hub.subscribe(&client("c"), now()).err(), Some(HubFull::Relay));
+    assert_eq!(hub.subscribe(&reference("c"), None, now()).err(), Some(HubFull::Relay));
     assert_eq!((hub.followers(), hub.clients(), hub.list().len()), (3, 2, 3));
     drop((of_one_client, other));
     assert_eq!((hub.followers(), hub.clients(), hub.list().len()), (0, 0, 0));
@@ -202,6 +221,26 @@ fn rings_of_quiet_clients_shrink_when_clients_become_many() {
     assert_eq!(hub.ring_bytes(), 0);
 }
 
+/// Symptom: with a thousand clients the memory grew for ten minutes and more, although every follower had every event.
+#[test]
+fn events_leave_the_rings_after_two_calls() {
+    let hub = Hub::new(HubOptions::default(), 0);
+    let (busy, quiet) = (subscribe(&hub, "a"), subscribe(&hub, "b"));
+    hub.publish(&[event("a", 1), event("b", 2)]);
+    hub.evict_old();
+    hub.publish(&[event("a", 3)]);
+    let mut out = bare();
+    assert_eq!(busy.collect(0, None, 1 << 20, &mut out), Ok(3));
+    assert_eq!(out.event_count(), 2, "one interval has not passed");
+    hub.evict_old();
+    assert_eq!(busy.collect(0, None, 1 << 20, &mut bare()), Err(Lagged));
+    assert_eq!(busy.collect(1, None, 1 << 20, &mut bare()), Ok(3));
+    assert_eq!(quiet.collect(1, None, 1 << 20, &mut bare()), Err(Lagged));
+    assert_eq!(quiet.collect(2, None, 1 << 20, &mut bare()), Ok(2), "a follower that has everything does not lag");
+    hub.evict_old();
+    assert_eq!(hub.ring_bytes(), 0);
+}
+
 #[test]
 fn shrunk_ring_does_not_share_memory_with_evicted_events() {
     let hub = Hub::new(HubOptions { ring_bytes: 1_000, ..HubOptions::default() }, 0);
@@ -229,7 +268,7 @@ fn stopping_hub_ends_streams_and_admits_no_follower() {
     assert_eq!(subscription.end_reason(), None);
     hub.stop();
     assert_eq!(subscription.end_reason(), Some(Disconnect::Stopping));
-    assert_eq!(hub.subscribe(&client("a"), now()).err(), Some(HubFull::Stopping));
+    assert_eq!(hub.subscribe(&reference("a"), None, now()).err(), Some(HubFull::Stopping));
     assert_eq!(hub.followers(), 1);
 }
 
@@ -237,7 +276,7 @@ fn stopping_hub_ends_streams_and_admits_no_follower() {
 fn recreated_client_inherits_neither_ring_nor_revocation() {
     let hub = Hub::new(HubOptions::default(), 0);
     let old = subscribe(&hub, "a");
-    hub.revoke(&client("a"));
+    hub.revoke(&reference("a"));
     assert_eq!(old.end_reason(), Some(Disconnect::Revoked));
     let new = subscribe(&hub, "a");
     assert_eq!(new.end_reason(), None);
@@ -251,6 +290,29 @@ fn recreated_client_inherits_neither_ring_nor_revocation() {
     assert_eq!((hub.followers(), hub.clients()), (1, 1));
     drop(new);
     assert_eq!((hub.followers(), hub.clients()), (0, 0));
+}
+
+#[test]
+fn removal_that_arrives_late_ends_no_stream_of_the_successor() {
+    let hub = Hub::new(HubOptions::default(), 0);
+    let removed = subscribe(&hub, "a");
+    let successor = ClientRef { created: Timestamp::from_millis(1), ..reference("a") };
+    let new = hub.subscribe(&successor, None, now()).expect("room");
+    assert_eq!(removed.end_reason(), Some(Disconnect::Revoked), "its client has a successor");
+    hub.revoke(&reference("a"));
+    assert_eq!(new.end_reason(), None);
+    // Its token was checked before its client was removed.
+    let late = subscribe(&hub, "a");
+    assert_eq!(late.end_reason(), Some(Disconnect::Revoked));
+    hub.publish(&[event("a", 1)]);
+    let mut out = bare();
+    for subscription in [&removed, &late] {
+        subscription.collect(0, None, 1 << 20, &mut out).expect("nothing is missed");
+        assert!(out.is_empty(), "an event of the successor");
+    }
+    assert_eq!(new.collect(0, None, 1 << 20, &mut out), Ok(1));
+    drop((removed, late));
+    assert_eq!((hub.followers(), hub.clients()), (1, 1));
 }
 
 #[test]

@@ -37,6 +37,11 @@ impl BufferSegment {
         &self.block[self.start..self.end]
     }
 
+    /// Up to `count` bytes from the front, which share the memory of the segment.
+    pub fn share(&self, count: usize) -> Bytes {
+        self.block.slice(self.start..self.end.min(self.start + count))
+    }
+
     /// Bytes of the memory that this segment keeps.
     #[cfg(test)]
     pub(super) fn block_bytes(&self) -> usize {

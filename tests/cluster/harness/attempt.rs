@@ -43,6 +43,10 @@ impl Stream {
 
     /// The next blocks, none after the time-out; `None` at the end.
     pub(crate) fn next(&mut self, timeout: Duration) -> Option<Vec<Block>> {
+        // A proxy may keep the connection open after the last chunk.
+        if self.chunks.ended {
+            return None;
+        }
         let bytes = match std::mem::take(&mut self.pending) {
             pending if !pending.is_empty() => pending,
             _ => match self.connection.read(timeout) {

@@ -9,10 +9,12 @@ use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::brokers::{Brokers, free_port};
+use super::brokers::Brokers;
 use super::client::TestClient;
 use super::command::{CommandOutput, docrelay, run};
+use super::link::BrokerLinks;
 use super::request::Request;
+use super::slot::Slot;
 use super::{TestRelay, tool, wait_until};
 
 /// How long a node may take to stop; it needs much less.
@@ -23,6 +25,8 @@ pub(crate) struct TestCluster {
     pub(crate) nodes: Vec<TestRelay>,
     pub(crate) brokers: Brokers,
     keys: TempDir,
+    /// Dropped last.
+    _slot: Slot,
 }
 
 /// What `docrelay check --data` prints.
@@ -36,12 +40,18 @@ pub(crate) struct Check {
 impl TestCluster {
     /// Brokers without nodes. `None` without nats-server, with a visible line.
     pub(crate) fn brokers_only() -> Option<Self> {
+        Self::over(|program| Brokers::cluster(program, 3))
+    }
+
+    fn over(brokers: impl FnOnce(&str) -> Brokers) -> Option<Self> {
         let program = tool::find_tool("DOCRELAY_NATS_SERVER")?;
         let keys = tempfile::Builder::new().prefix("keys-").tempdir_in(env!("CARGO_TARGET_TMPDIR"));
+        let slot = Slot::take();
         let cluster = Self {
             nodes: Vec::new(),
-            brokers: Brokers::cluster(&program, 3),
+            brokers: brokers(&program),
             keys: keys.expect("a directory for the cluster's key"),
+            _slot: slot,
         };
         cluster.write_key("key");
         Some(cluster)
@@ -52,6 +62,19 @@ impl TestCluster {
         let mut cluster = Self::brokers_only()?;
         (0..3).for_each(|_| cluster.add_node());
         Some(cluster)
+    }
+
+    /// Three nodes that serve, each with paths of its own to the brokers.
+    pub(crate) fn start_with_links() -> Option<(Self, Vec<BrokerLinks>)> {
+        let mut cluster = Self::over(|program| Brokers::cluster_without_gossip(program, 3))?;
+        let links: Vec<BrokerLinks> = (0..3).map(|_| BrokerLinks::to(&cluster.brokers)).collect();
+        for links in &links {
+            let mut node = cluster.new_node();
+            node.set_config("cluster", &links.urls());
+            node.restart();
+            cluster.nodes.push(node);
+        }
+        Some((cluster, links))
     }
 
     /// Starts another node with an empty directory.
@@ -69,9 +92,6 @@ impl TestCluster {
             ("grace", &format!("{}s", GRACE.as_secs())),
             ("cluster_journal_bytes", "64MiB"),
         ]);
-        // A port of the range of outgoing connections could be taken while the node is down.
-        node.listen = SocketAddr::from(([127, 0, 0, 1], free_port()));
-        node.admin_listen = SocketAddr::from(([127, 0, 0, 1], free_port()));
         self.configure(&mut node);
         node
     }
@@ -112,10 +132,31 @@ impl TestCluster {
         self.nodes[node].admin("GET", "/admin/cluster").json()
     }
 
-    /// Waits until every node attempts its share of the deliveries.
+    /// Asserts that every node streams exactly these events, once and in this order, from the earliest on.
+    #[track_caller]
+    pub(crate) fn assert_streams(&self, token: &str, ids: &[String]) {
+        for node in &self.nodes {
+            let streamed = node.follow_from(token, "earliest").events(ids.len());
+            assert!(streamed.iter().all(|event| event.name == "message"), "{streamed:#?}");
+            assert_eq!(streamed.into_iter().map(|event| event.id).collect::<Vec<_>>(), ids);
+        }
+    }
+
+    /// Whether a node is ready.
+    #[track_caller]
+    pub(crate) fn is_ready(&self, node: usize) -> bool {
+        self.nodes[node].send_admin(&Request::get("/readyz")).status == 200
+    }
+
+    /// Waits until every node attempts its share of the deliveries, and the latest format that all can read is agreed on.
     #[track_caller]
     pub(crate) fn wait_until_active(&self) {
-        let is_active = |node| self.status(node)["ownership"] == "active";
+        let is_active = |node| {
+            let status = self.status(node);
+            let formats =
+                status["members"].as_array().into_iter().flatten().map(|member| member["entryFormat"].as_u64());
+            status["ownership"] == "active" && formats.min() == Some(status["entryFormat"].as_u64())
+        };
         wait_until("all nodes are active members", || (0..self.nodes.len()).all(is_active));
     }
 

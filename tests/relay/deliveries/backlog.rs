@@ -28,7 +28,7 @@ fn callbacks_to_a_silent_receiver_cost_little_memory_and_no_start_time() {
     let acme = TestClient::new(&relay, "acme");
     acme.post("/documents", &registration(&base, CALLBACKS));
     let second = SecondClient::new(&relay);
-    let undisturbed = second.measure();
+    let undisturbed = second.measure_before();
     let before = relay.resident_bytes();
     thread::scope(|scope| {
         for sender in 0..SENDERS {
@@ -43,7 +43,7 @@ fn callbacks_to_a_silent_receiver_cost_little_memory_and_no_start_time() {
         }
     });
     // While they are pending: at full speed the senders take all of the machine.
-    let during = second.measure();
+    let during = second.measure_during();
     second.assert_undisturbed(&undisturbed, &during, Memory { peak: 128 << 20, after: 128 << 20 });
     let grown = relay.resident_bytes().saturating_sub(before);
     let scrape = Instant::now();

@@ -159,7 +159,7 @@ fn hanging_name_server_delays_no_second_client() {
     let config = [("dns_servers", server.as_str()), ("allow_private_endpoints", "127.0.0.0/8")];
     let relay = TestRelay::with_config(&config);
     let (acme, second) = (TestClient::new(&relay, "acme"), SecondClient::new(&relay));
-    let before = second.measure();
+    let before = second.measure_before();
     let ended = AtomicBool::new(false);
     let during = thread::scope(|scope| {
         for sender in 0..30 {
@@ -180,7 +180,7 @@ fn hanging_name_server_delays_no_second_client() {
             });
         }
         wait_until("a look-up was given up", || relay.metric("docrelay_endpoint_checks_skipped_total") > 0);
-        let during = second.measure();
+        let during = second.measure_during();
         ended.store(true, Ordering::Relaxed);
         during
     });

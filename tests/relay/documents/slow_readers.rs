@@ -46,7 +46,7 @@ fn slow_readers_of_large_document_lists_cost_bounded_memory() {
     }
     assert_eq!(seen.len(), DOCUMENTS as usize);
     let second = SecondClient::new(&fixture.relay);
-    let undisturbed = second.measure();
+    let undisturbed = second.measure_before();
     let before = fixture.relay.resident_bytes();
     let mut peak = before;
     let readers: Vec<Connection> = (0..8)
@@ -73,7 +73,7 @@ fn slow_readers_of_large_document_lists_cost_bounded_memory() {
                 delay(Duration::from_secs(1));
             }
         });
-        let during = second.measure();
+        let during = second.measure_during();
         ended.store(true, Ordering::Relaxed);
         during
     });

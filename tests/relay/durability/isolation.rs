@@ -1,15 +1,18 @@
 //! Work on the database, by another program or for another client, delays no client.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use rusqlite::Connection as Database;
+use rustix::process::{Signal, kill_process};
 use serde_json::json;
 
-use crate::harness::TestRelay;
 use crate::harness::client::TestClient;
 use crate::harness::connection::Connection;
 use crate::harness::request::Request;
 use crate::harness::second_client::{Memory, SecondClient};
+use crate::harness::{TestRelay, delay};
 
 const SENDERS: usize = 8;
 
@@ -42,12 +45,12 @@ fn foreign_reader_of_database_delays_no_second_client() {
     let (acme, second) = (TestClient::new(&relay, "acme"), SecondClient::new(&relay));
     // The caches of the database fill with large rows.
     fill(&acme, 100, 250_000);
-    let before = second.measure();
+    let before = second.measure_before();
     let reader = open(&relay);
     reader.execute_batch("BEGIN; SELECT count(*) FROM event;").expect("a snapshot");
     // The write-ahead log cannot be restarted.
     fill(&acme, 300, 250_000);
-    let during = second.measure();
+    let during = second.measure_during();
     drop(reader);
     second.assert_undisturbed(&before, &during, Memory { peak: 96 << 20, after: 96 << 20 });
 }
@@ -57,12 +60,40 @@ fn erasing_large_client_delays_no_second_client() {
     let relay = TestRelay::allowing_loopback_endpoints();
     let (acme, second) = (TestClient::new(&relay, "acme"), SecondClient::new(&relay));
     fill(&acme, 40_000, 500);
-    let before = second.measure();
+    let before = second.measure_before();
     relay.remove_client("acme");
-    let during = second.measure();
+    let during = second.measure_during();
     let removed: i64 = open(&relay)
         .query_row("SELECT count(*) FROM client WHERE name IS NULL", [], |row| row.get(0))
         .expect("a count");
     assert_eq!(removed, 1, "erasing has ended too early to measure it");
+    second.assert_undisturbed(&before, &during, Memory { peak: 64 << 20, after: 64 << 20 });
+}
+
+/// Longer than what the comparison allows.
+const STALL: Duration = Duration::from_millis(400);
+
+/// What the comparison is worth: it finds a relay whose other client waits.
+#[test]
+#[should_panic(expected = "webhooks: ")]
+fn stalled_relay_fails_the_comparison_with_an_undisturbed_one() {
+    let relay = TestRelay::allowing_loopback_endpoints();
+    let second = SecondClient::new(&relay);
+    let before = second.measure_before();
+    let (process, is_measured) = (relay.pid(), AtomicBool::new(false));
+    let during = thread::scope(|scope| {
+        let is_measured = &is_measured;
+        scope.spawn(move || {
+            while !is_measured.load(Ordering::Relaxed) {
+                kill_process(process, Signal::STOP).expect("a relay to stop");
+                delay(STALL);
+                kill_process(process, Signal::CONT).expect("a relay to continue");
+                delay(STALL / 4);
+            }
+        });
+        let during = second.measure_during();
+        is_measured.store(true, Ordering::Relaxed);
+        during
+    });
     second.assert_undisturbed(&before, &during, Memory { peak: 64 << 20, after: 64 << 20 });
 }

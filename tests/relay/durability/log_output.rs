@@ -86,10 +86,10 @@ fn log_reader_that_stops_delays_no_second_client() {
                 assert_problem(&connection.send(&Request::get("/nothing")), 404);
             }
         });
-        let before = second.measure();
+        let before = second.measure_before();
         let lock = stalled.lock().expect("no panic");
         wait_until("a line is dropped", || relay.metric(DROPPED_LINES) > 0);
-        let during = second.measure();
+        let during = second.measure_during();
         drop(lock);
         ended.store(true, Ordering::Relaxed);
         requests.join().expect("all requests had their response");

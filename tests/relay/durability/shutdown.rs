@@ -78,15 +78,3 @@ fn start_request(relay: &TestRelay, path: &str) -> (Connection, Vec<u8>) {
     connection.write(&bytes[body..body + 10]);
     (connection, bytes[body + 10..].to_vec())
 }
-
-#[test]
-fn sighup_is_logged_and_does_not_end_the_relay() {
-    let mut relay = TestRelay::start();
-    let (_, hook, _) = client_with_event(&relay);
-    for _ in 0..3 {
-        relay.signal(Signal::HUP);
-    }
-    relay.wait_for_output("SIGHUP ignored");
-    stored_event_id(&relay.send(&job(7).with_target(&hook.path)));
-    assert_eq!(relay.stop().code(), Some(0));
-}

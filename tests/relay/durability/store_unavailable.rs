@@ -1,14 +1,12 @@
 //! A store that cannot accept writes: senders get 503 with Retry-After, reads still work, and no acknowledged event is
 //! lost. One test for each kind of failure that a test can cause.
 
-use std::io::Write;
-
 use rustix::process::{Resource, Rlimit, prlimit};
 
-use super::disk::{ReadOnlyFiles, SmallDisk};
 use crate::harness::TestRelay;
 use crate::harness::client::{Hook, TestClient};
 use crate::harness::connection::Connection;
+use crate::harness::disk::{self, ReadOnlyFiles, SmallDisk};
 use crate::harness::request::Request;
 use crate::harness::response::{Response, assert_problem, stored_event_id};
 use crate::harness::sse::Event;
@@ -87,14 +85,9 @@ fn full_disk_gets_503_until_space_is_freed() {
     relay.restart();
     let (acme, hook, first) = client_with_event(&relay);
     let token = acme.token.clone();
-    let filler = relay.data_dir().join("filler");
-    let mut file = std::fs::File::create(&filler).expect("a file");
-    while file.write_all(&[0; 4096]).is_ok() {}
-    // The rest of the last page.
-    while file.write_all(&[0]).is_ok() {}
+    let filler = disk::fill(&relay.data_dir());
     assert_unavailable(&relay, &acme, &hook);
     std::fs::remove_file(filler).expect("removed");
-    drop(file);
     assert_recovered(&mut relay, &hook, &token, &first);
     relay.stop();
 }

@@ -1,6 +1,7 @@
 //! Clients of event streams: none loses or repeats an event when the relay is killed or the connection is cut, and all stop
 //! when they are refused. All clients follow one relay at once.
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::Receiver as Lines;
@@ -9,7 +10,7 @@ use std::time::Instant;
 use serde_json::json;
 use tempfile::TempDir;
 
-use super::{find_runtimes, program, python_program, source};
+use super::{find_runtimes, program, python_program, rust_stream, source};
 use crate::harness::TIMEOUT;
 use crate::harness::child::{ChildProcess, read_lines};
 use crate::harness::chromium::Browser;
@@ -23,22 +24,29 @@ use crate::harness::tool::without_proxy;
 const BROWSER_CLIENTS: [&str; 4] =
     ["EventSource", "event-source-polyfill", "fetch-event-source", "reconnecting-eventsource"];
 
-/// A client in a process of its own, which prints `open`, `event <documentId>`, `reset …` and `refused <reason>`.
-struct ClientProcess {
+/// A client in a process or on a thread of its own, which writes `open`, `event <documentId>`, `reset …` and
+/// `refused <reason>`.
+struct LineClient {
     name: &'static str,
-    stdout: Lines<String>,
+    written: Lines<String>,
     /// The lines so far.
     lines: Vec<String>,
-    _process: ChildProcess,
+    /// Ends the client when it is dropped.
+    _running: Box<dyn Any>,
 }
 
-impl ClientProcess {
+impl LineClient {
     #[track_caller]
-    fn start(name: &'static str, command: &mut Command) -> Self {
+    fn start_process(name: &'static str, command: &mut Command) -> Self {
         command.stdin(Stdio::null()).stdout(Stdio::piped());
         let mut process = ChildProcess::spawn(command).expect("the client starts");
-        let stdout = read_lines(process.take_stdout());
-        Self { name, stdout, lines: Vec::new(), _process: process }
+        let written = read_lines(process.take_stdout());
+        Self { name, written, lines: Vec::new(), _running: Box::new(process) }
+    }
+
+    fn start_thread(name: &'static str, origin: &str, token: &str) -> Self {
+        let (running, written) = rust_stream::start(origin, token);
+        Self { name, written, lines: Vec::new(), _running: Box::new(running) }
     }
 }
 
@@ -72,7 +80,7 @@ impl ClientPage {
 
 /// All clients, following one relay.
 struct Clients {
-    processes: Vec<ClientProcess>,
+    line_clients: Vec<LineClient>,
     page: ClientPage,
     _program: NodeProgram,
     _state: TempDir,
@@ -96,17 +104,20 @@ impl Clients {
             ("curl", curl, ""),
         ];
         let start = |(name, mut command, library): (&'static str, Command, &str)| {
-            ClientProcess::start(name, command.envs([("RELAY", origin), ("TOKEN", token), ("LIBRARY", library)]))
+            let environment = [("RELAY", origin), ("TOKEN", token), ("LIBRARY", library)];
+            LineClient::start_process(name, command.envs(environment))
         };
-        Some(Self { processes: commands.map(start).into(), page, _program: eventsource, _state: state })
+        let mut line_clients = Vec::from(commands.map(start));
+        line_clients.push(LineClient::start_thread("reqwest-eventsource", origin, token));
+        Some(Self { line_clients, page, _program: eventsource, _state: state })
     }
 
     /// The lines so far, by client.
     #[track_caller]
     fn lines(&mut self) -> BTreeMap<&'static str, Vec<String>> {
         let mut all: BTreeMap<_, _> = BROWSER_CLIENTS.into_iter().map(|name| (name, self.page.lines(name))).collect();
-        for client in &mut self.processes {
-            client.lines.extend(client.stdout.try_iter());
+        for client in &mut self.line_clients {
+            client.lines.extend(client.written.try_iter());
             all.insert(client.name, client.lines.clone());
         }
         all
@@ -121,9 +132,9 @@ impl Clients {
             self.page.browser.wait_until(&matching);
         }
         let deadline = Instant::now() + TIMEOUT;
-        for client in &mut self.processes {
+        for client in &mut self.line_clients {
             while client.lines.iter().filter(|written| *written == line).count() < count {
-                let next = client.stdout.recv_timeout(deadline.saturating_duration_since(Instant::now()));
+                let next = client.written.recv_timeout(deadline.saturating_duration_since(Instant::now()));
                 match next {
                     Ok(next) => client.lines.push(next),
                     Err(e) => panic!("{}: {e} before {line:?} number {count}: {:?}", client.name, client.lines),

@@ -1,17 +1,23 @@
-"""Gets tokens of the relay at $RELAY with Authlib, as client $CLIENT_ID with $CLIENT_SECRET, and verifies them with PyJWT.
-Prints a report as JSON."""
+"""Finds the token endpoint of the relay at $RELAY with Authlib, gets tokens as client $CLIENT_ID with $CLIENT_SECRET, and
+verifies them with PyJWT. Prints a report as JSON."""
 
 import base64
 import json
 import os
 
+import httpx
 import jwt
 from authlib.integrations.base_client import OAuthError
 from authlib.integrations.httpx_client import OAuth2Client
+from authlib.oauth2.rfc8414 import AuthorizationServerMetadata, get_well_known_url
 
 RELAY = os.environ["RELAY"]
 
-KEYS = jwt.PyJWKClient(RELAY + "/.well-known/jwks.json")
+# The relay of the test has no TLS.
+os.environ["AUTHLIB_INSECURE_TRANSPORT"] = "1"
+METADATA = AuthorizationServerMetadata(httpx.get(get_well_known_url(RELAY, external=True)).raise_for_status().json())
+METADATA.validate()
+KEYS = jwt.PyJWKClient(METADATA["jwks_uri"])
 
 
 def client(secret, method):
@@ -19,7 +25,7 @@ def client(secret, method):
         os.environ["CLIENT_ID"],
         secret,
         scope="manage",
-        token_endpoint=RELAY + "/oauth/token",
+        token_endpoint=METADATA["token_endpoint"],
         token_endpoint_auth_method=method,
         grant_type="client_credentials",
     )

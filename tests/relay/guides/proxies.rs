@@ -1,93 +1,33 @@
 //! The guide's configuration of nginx, HAProxy and Caddy: events pass at once and unchanged, and an idle stream stays
 //! open. The surrounding configuration enables compression, which the guide's block must prevent.
 
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
-use std::process::{Command, Stdio};
-use std::thread;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use tempfile::TempDir;
 
 use super::{block, replace_all};
-use crate::harness::child::ChildProcess;
+use crate::harness::TestRelay;
 use crate::harness::client::TestClient;
 use crate::harness::connection::Connection;
 use crate::harness::follower::{Follower, Next};
+use crate::harness::http2::Http2Connection;
+use crate::harness::proxy::{Proxy, ProxyProgram, nginx_with};
 use crate::harness::request::{HOST, Request};
 use crate::harness::response::stored_event_id;
-use crate::harness::tool::find_tool;
-use crate::harness::{TestRelay, wait_until};
-
-/// The paths of the three programs; set by `make test`.
-const PROXIES: &str = "DOCRELAY_PROXIES";
+use crate::harness::tls::TlsFixture;
 
 /// Longer than the timeout of 30 s in the guide's configuration, so that only idle lines keep a stream open.
 const IDLE: Duration = Duration::from_secs(35);
 
-/// A running proxy.
-struct Proxy {
-    name: &'static str,
-    listen: SocketAddr,
-    process: ChildProcess,
-    directory: TempDir,
-}
-
-impl Proxy {
-    #[track_caller]
-    fn start(name: &'static str, program: &str, relay: SocketAddr) -> Self {
-        let directory = tempfile::Builder::new().prefix(name).tempdir_in(env!("CARGO_TARGET_TMPDIR"));
-        let directory = directory.expect("a directory");
-        // The port stays free between this check and the start of the proxy.
-        let free = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr());
-        let listen = free.expect("a port");
-        let (file, here) = (directory.path().join("configuration"), directory.path());
-        let mut command = Command::new(program);
-        let configuration = match name {
-            "nginx" => {
-                command.args(["-e", "stderr", "-p"]).arg(here).arg("-c").arg(&file);
-                nginx(listen, relay)
-            }
-            "haproxy" => {
-                command.args(["-db", "-f"]).arg(&file);
-                haproxy(listen, relay)
-            }
-            _ => {
-                command.args(["run", "--adapter", "caddyfile", "--config"]).arg(&file);
-                caddy(listen, relay)
-            }
-        };
-        std::fs::write(&file, configuration).expect("a configuration");
-        let log = std::fs::File::create(here.join("log")).expect("a log");
-        command.env("HOME", here).env("XDG_DATA_HOME", here).env("XDG_CONFIG_HOME", here);
-        command.stdin(Stdio::null()).stdout(log.try_clone().expect("a log")).stderr(log);
-        let process = ChildProcess::spawn(&mut command).expect("the proxy starts");
-        let mut proxy = Self { name, listen, process, directory };
-        proxy.wait_until_it_listens();
-        proxy
-    }
-
-    #[track_caller]
-    fn wait_until_it_listens(&mut self) {
-        wait_until("the proxy listens", || {
-            let exit = self.process.exit_status();
-            assert!(exit.is_none(), "{}: {exit:?}; {}", self.name, self.output());
-            TcpStream::connect(self.listen).is_ok()
-        });
-    }
-
-    fn output(&self) -> String {
-        std::fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
-    }
-}
-
-impl Drop for Proxy {
-    fn drop(&mut self) {
-        if thread::panicking() {
-            eprintln!("--- output of {} ---\n{}---", self.name, self.output());
-        }
-    }
+/// Starts a proxy with the guide's configuration.
+#[track_caller]
+fn start(program: &ProxyProgram, relay: SocketAddr) -> Proxy {
+    program.start(|listen| match program.name {
+        "nginx" => nginx(listen, relay),
+        "haproxy" => haproxy(listen, relay),
+        _ => caddy(listen, relay),
+    })
 }
 
 fn nginx(listen: SocketAddr, relay: SocketAddr) -> String {
@@ -101,12 +41,7 @@ fn nginx(listen: SocketAddr, relay: SocketAddr) -> String {
             ("127.0.0.1:8080", &relay),
         ],
     );
-    let paths = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(|kind| format!("{kind}_temp_path {kind};\n"));
-    format!(
-        "daemon off;\nmaster_process off;\npid nginx.pid;\nevents {{}}\nhttp {{\naccess_log off;\n{}gzip on;\n\
-         gzip_proxied any;\ngzip_min_length 0;\ngzip_types text/event-stream;\n{inside}}}\n",
-        paths.concat()
-    )
+    nginx_with("gzip on;\ngzip_proxied any;\ngzip_min_length 0;\ngzip_types text/event-stream;\n", &inside)
 }
 
 fn haproxy(listen: SocketAddr, relay: SocketAddr) -> String {
@@ -141,16 +76,13 @@ fn assert_passes_at_once(proxy: &Proxy, follower: &mut Follower, hook: &str, num
 
 #[test]
 fn guide_proxies_pass_events_promptly_and_keep_streams() {
-    let Some(programs) = find_tool(PROXIES) else { return };
+    let Some(programs) = ProxyProgram::find_all() else { return };
     let relay = TestRelay::start();
     let acme = TestClient::new(&relay, "acme");
     let hook = acme.add_unverified_hook("gini").path;
     let mut all: Vec<(Proxy, Follower)> = Vec::new();
-    for program in programs.split(' ') {
-        let stem = Path::new(program).file_name().and_then(|name| name.to_str());
-        let names = ["nginx", "haproxy", "caddy"];
-        let name = names.into_iter().find(|name| Some(*name) == stem).expect("one of the three");
-        let proxy = Proxy::start(name, program, relay.listen);
+    for program in programs {
+        let (name, proxy) = (program.name, start(&program, relay.listen));
         let request = Request::get("/events/client").bearer(&acme.token).header("Accept-Encoding", "gzip, br, zstd");
         let follower = Follower::open(proxy.listen, &request);
         assert_eq!((follower.head.status, follower.head.header("content-type")), (200, Some("text/event-stream")));
@@ -178,4 +110,34 @@ fn guide_proxies_pass_events_promptly_and_keep_streams() {
     for (number, (proxy, follower)) in all.iter_mut().enumerate() {
         assert_passes_at_once(proxy, follower, &hook, 10 + number);
     }
+}
+
+/// HTTP/1.1 and HTTP/2 with the relay's certificate, from addresses that HAProxy names by the PROXY protocol.
+#[test]
+fn guide_haproxy_forwards_tls_with_the_address_of_the_client() {
+    let Some(programs) = ProxyProgram::find_all() else { return };
+    let keys: toml::Table = block("HAProxy without TLS of its own", "toml").parse().expect("a configuration");
+    assert_eq!(keys["proxy_protocol"].as_bool(), Some(true));
+    let trusted = keys["trusted_proxies"][0].as_str().expect("an address");
+    let config =
+        [("trusted_proxies", trusted), ("proxy_protocol", "true"), ("log_format", "json"), ("log_level", "debug")];
+    let fixture = TlsFixture::with_config(&config);
+    let haproxy = programs.into_iter().find(|program| program.name == "haproxy").expect("HAProxy");
+    let proxy = haproxy.start(|listen| {
+        let addresses = [("bind :443", format!("bind {listen}")), ("127.0.0.1:8443", fixture.relay.listen.to_string())];
+        let addresses = addresses.each_ref().map(|(guide, test)| (*guide, test.as_str()));
+        replace_all(block("HAProxy without TLS of its own", "haproxy"), &addresses)
+    });
+    let connection = Connection::open_from(Ipv4Addr::new(127, 0, 0, 7), proxy.listen);
+    let mut connection = connection.try_start_tls(&fixture.client).expect("a handshake");
+    connection.write(Request::get("/events/client").bearer(&fixture.token).bytes());
+    let mut follower = Follower::over(connection);
+    let mut http2 = Http2Connection::open_tls(proxy.listen, &fixture.client);
+    let mut stream = http2.open_stream(&Request::get("/events/client").bearer(&fixture.token));
+    let body = json!({"documentId": "626626a0-749f-11e2-bfd6-000000000001", "status": "COMPLETED"});
+    let id = stored_event_id(&http2.send(&Request::post(&fixture.hook).json(&body.to_string())));
+    assert_eq!(follower.next_event().id, id);
+    assert_eq!(http2.events(&mut stream, 1)[0].id, id);
+    fixture.relay.wait_for_output("\"address\":\"127.0.0.7\"");
+    assert_eq!(fixture.relay.metric("docrelay_proxy_header_failures_total"), 0);
 }

@@ -1,20 +1,62 @@
-//! HTTP/1.1 over a raw TCP connection. It knows nothing of the relay.
+//! HTTP/1.1 over a raw TCP connection, or over TLS on one. It knows nothing of the relay.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustix::net::sockopt;
+use rustix::net::{self, AddressFamily, SocketType, sockopt};
+use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_rustls::rustls::{ClientConfig, ClientConnection, StreamOwned};
 
 use super::TIMEOUT;
 use super::request::Request;
 use super::response::{ChunkDecoder, Response};
 
-/// One TCP connection.
+/// One TCP connection, plain or with TLS.
 pub(crate) struct Connection {
-    stream: TcpStream,
+    stream: Stream,
     /// Bytes that were read behind the last response.
     pending: Vec<u8>,
+}
+
+enum Stream {
+    Plain(TcpStream),
+    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
+}
+
+impl Stream {
+    fn tcp(&self) -> &TcpStream {
+        match self {
+            Self::Plain(socket) => socket,
+            Self::Tls(stream) => &stream.sock,
+        }
+    }
+}
+
+impl Read for Stream {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(socket) => socket.read(buf),
+            Self::Tls(stream) => stream.read(buf),
+        }
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(socket) => socket.write(buf),
+            Self::Tls(stream) => stream.write(buf),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Plain(socket) => socket.flush(),
+            Self::Tls(stream) => stream.flush(),
+        }
+    }
 }
 
 /// The result of a read with a deadline.
@@ -32,12 +74,61 @@ impl Connection {
         Self::try_open(to).expect("a connection")
     }
 
+    /// Connects from this address of the loopback interface.
+    #[track_caller]
+    pub(crate) fn open_from(source: Ipv4Addr, to: SocketAddr) -> Self {
+        let socket = net::socket(AddressFamily::INET, SocketType::STREAM, None).expect("a socket");
+        net::bind(&socket, &SocketAddr::from((source, 0))).expect("an address of the loopback interface");
+        net::connect(&socket, &to).expect("a connection");
+        let stream = TcpStream::from(socket);
+        stream.set_nodelay(true).expect("a socket option");
+        stream.set_write_timeout(Some(TIMEOUT)).expect("a socket option");
+        Self { stream: Stream::Plain(stream), pending: Vec::new() }
+    }
+
     /// Connects to a peer that may have died.
     pub(crate) fn try_open(to: SocketAddr) -> io::Result<Self> {
         let stream = TcpStream::connect_timeout(&to, TIMEOUT)?;
         stream.set_nodelay(true)?;
         stream.set_write_timeout(Some(TIMEOUT))?;
-        Ok(Self { stream, pending: Vec::new() })
+        Ok(Self { stream: Stream::Plain(stream), pending: Vec::new() })
+    }
+
+    /// Connects with TLS. The handshake is complete when this returns.
+    ///
+    /// # Errors
+    /// The handshake failed.
+    pub(crate) fn try_open_tls(to: SocketAddr, client: &Arc<ClientConfig>) -> io::Result<Self> {
+        Self::try_open(to)?.try_start_tls(client)
+    }
+
+    /// Begins TLS on a connection without it.
+    ///
+    /// # Errors
+    /// The handshake failed.
+    pub(crate) fn try_start_tls(self, client: &Arc<ClientConfig>) -> io::Result<Self> {
+        let mut socket = self.into_stream();
+        socket.set_read_timeout(Some(TIMEOUT))?;
+        let name = ServerName::IpAddress(socket.peer_addr()?.ip().into());
+        let mut session = ClientConnection::new(client.clone(), name).map_err(io::Error::other)?;
+        while session.is_handshaking() {
+            session.complete_io(&mut socket)?;
+        }
+        Ok(Self { stream: Stream::Tls(Box::new(StreamOwned::new(session, socket))), pending: Vec::new() })
+    }
+
+    #[track_caller]
+    pub(crate) fn open_tls(to: SocketAddr, client: &Arc<ClientConfig>) -> Self {
+        Self::try_open_tls(to, client).expect("a connection with TLS")
+    }
+
+    /// The TLS session.
+    #[track_caller]
+    pub(crate) fn session(&self) -> &ClientConnection {
+        match &self.stream {
+            Stream::Tls(stream) => &stream.conn,
+            Stream::Plain(_) => panic!("a connection without TLS"),
+        }
     }
 
     /// Sends a request and reads its response.
@@ -54,30 +145,35 @@ impl Connection {
 
     /// Writes to a connection that the peer may have closed.
     pub(crate) fn try_write(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
-        self.stream.write_all(bytes.as_ref())
+        self.stream.write_all(bytes.as_ref())?;
+        self.stream.flush()
     }
 
     /// Closes the sending half.
     #[track_caller]
     pub(crate) fn shutdown_write(&self) {
-        self.stream.shutdown(Shutdown::Write).expect("an open connection");
+        self.stream.tcp().shutdown(Shutdown::Write).expect("an open connection");
     }
 
     /// Ends the connection with a TCP reset, as the death of a process with unread bytes does.
     #[track_caller]
     pub(crate) fn reset(self) {
-        sockopt::set_socket_linger(&self.stream, Some(Duration::ZERO)).expect("a socket option");
+        sockopt::set_socket_linger(self.stream.tcp(), Some(Duration::ZERO)).expect("a socket option");
     }
 
-    /// The socket. Bytes that were read and not returned are lost.
+    /// The socket of a connection without TLS. Bytes that were read and not returned are lost.
+    #[track_caller]
     pub(crate) fn into_stream(self) -> TcpStream {
-        self.stream
+        match self.stream {
+            Stream::Plain(socket) => socket,
+            Stream::Tls(_) => panic!("a connection with TLS"),
+        }
     }
 
     /// Makes the kernel buffer few bytes for a reader that does not read.
     #[track_caller]
     pub(crate) fn shrink_receive_buffer(&self) {
-        sockopt::set_socket_recv_buffer_size(&self.stream, 4096).expect("a socket option");
+        sockopt::set_socket_recv_buffer_size(self.stream.tcp(), 4096).expect("a socket option");
     }
 
     /// Reads the next bytes.
@@ -90,7 +186,7 @@ impl Connection {
         loop {
             // The socket takes a timeout of zero for no timeout.
             let remaining = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
-            self.stream.set_read_timeout(Some(remaining)).expect("a socket option");
+            self.stream.tcp().set_read_timeout(Some(remaining)).expect("a socket option");
             match self.stream.read(&mut chunk) {
                 Ok(0) => return ReadOutcome::Closed,
                 Ok(n) => return ReadOutcome::Bytes(chunk[..n].to_vec()),

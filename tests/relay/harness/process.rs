@@ -21,10 +21,15 @@ pub(super) struct RelayProcess {
 impl RelayProcess {
     /// Collects standard output, and standard error if the command has it piped.
     pub(super) fn spawn(command: &mut Command, output: &Arc<OutputLog>) -> Self {
-        let piped = command.stdin(Stdio::null()).stdout(Stdio::piped());
-        let mut child: Child = piped.spawn().expect("the relay starts");
+        Self::spawn_with_descriptors(command.stdin(Stdio::null()).stdout(Stdio::piped()), output)
+    }
+
+    /// Collects what the command has piped.
+    pub(super) fn spawn_with_descriptors(command: &mut Command, output: &Arc<OutputLog>) -> Self {
+        let mut child: Child = command.spawn().expect("the relay starts");
         let pid = Pid::from_child(&child);
-        let mut readers = vec![output.collect(child.stdout.take().expect("piped"))];
+        let mut readers = Vec::new();
+        readers.extend(child.stdout.take().map(|stdout| output.collect(stdout)));
         readers.extend(child.stderr.take().map(|stderr| output.collect(stderr)));
         let (sender, exit) = sync_channel(1);
         spawn_thread("exit", move || {

@@ -16,9 +16,13 @@ use super::TIMEOUT;
 use super::command::docrelay;
 use super::connection::Connection;
 use super::follower::Follower;
+use super::port::free_port;
 use super::process::{OutputLog, RelayProcess, RuntimeFile};
 use super::request::Request;
 use super::response::Response;
+
+/// Longer than a node of a cluster waits for its brokers, after which it exits with the reason.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A running relay. Dropping it kills the process and removes its data.
 pub(crate) struct TestRelay {
@@ -54,10 +58,10 @@ impl TestRelay {
     /// A relay without a process, for [`TestRelay::restart`].
     pub(crate) fn not_started(config: &[(&str, &str)]) -> Self {
         let directory = tempfile::Builder::new().prefix("relay-").tempdir_in(env!("CARGO_TARGET_TMPDIR"));
-        let any_port: SocketAddr = ([127, 0, 0, 1], 0).into();
+        let address = || SocketAddr::from(([127, 0, 0, 1], free_port()));
         Self {
-            listen: any_port,
-            admin_listen: any_port,
+            listen: address(),
+            admin_listen: address(),
             directory: directory.expect("a directory for the relay's data"),
             config: config.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
             environment: Vec::new(),
@@ -149,8 +153,7 @@ impl TestRelay {
     /// The same for a relay that may have died already.
     #[track_caller]
     pub(crate) fn kill_unless_exited(&mut self) {
-        if self.process.as_ref().expect("the relay runs").exit.try_recv().is_ok() {
-            self.process = None;
+        if self.try_wait().is_some() {
             return;
         }
         // It may exit just now.
@@ -162,6 +165,14 @@ impl TestRelay {
     #[track_caller]
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(self.pid(), signal).expect("a signal to the relay");
+    }
+
+    /// The exit status of a relay that has ended by itself.
+    #[track_caller]
+    pub(crate) fn try_wait(&mut self) -> Option<ExitStatus> {
+        let status = self.process.as_ref().expect("the relay runs").exit.try_recv().ok()?;
+        self.process = None;
+        Some(status)
     }
 
     /// Waits for the exit of a relay that ends by itself or was sent a signal.
@@ -234,7 +245,7 @@ impl TestRelay {
         command.arg("--data").arg(self.data_dir());
         command.args(["--listen", &self.listen.to_string(), "--admin-listen", &self.admin_listen.to_string()]);
         let process = RelayProcess::spawn(command.stderr(stderr), &self.output);
-        let deadline = Instant::now() + TIMEOUT;
+        let deadline = Instant::now() + START_TIMEOUT;
         let runtime = loop {
             if let Some(runtime) = RuntimeFile::read(&self.data_dir(), process.pid) {
                 break runtime;

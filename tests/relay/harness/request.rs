@@ -1,4 +1,6 @@
-//! HTTP/1.1 requests, written byte by byte.
+//! HTTP/1.1 requests, written byte by byte; the same requests for HTTP/2.
+
+use bytes::Bytes;
 
 /// The `Host` of every request.
 pub(crate) const HOST: &str = "relay.test";
@@ -61,6 +63,16 @@ impl Request {
     /// Sets a URL-encoded body and its content type.
     pub(crate) fn form(self, body: &str) -> Self {
         self.header("Content-Type", "application/x-www-form-urlencoded").body(body)
+    }
+
+    /// The request for an HTTP/2 client: head, and body if there is one.
+    #[track_caller]
+    pub(crate) fn http2(&self) -> (http::Request<()>, Option<Bytes>) {
+        let mut head = http::Request::builder().method(self.method).uri(format!("http://{HOST}{}", self.target));
+        for (name, value) in &self.headers {
+            head = head.header(name, value);
+        }
+        (head.body(()).expect("a request"), self.body.clone().map(Bytes::from))
     }
 
     /// The request as it goes over the socket.

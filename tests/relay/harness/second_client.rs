@@ -1,10 +1,11 @@
 //! A client with a steady load, whose webhooks and deliveries are timed before and during the trouble of another client,
-//! and the relay's memory with them.
+//! and the relay's memory with them. A relay of its own has the same load at the same time and no trouble: only what the
+//! two do not have in common comes from the trouble, the rest from other load on the machine.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -13,13 +14,14 @@ use super::client::TestClient;
 use super::connection::Connection;
 use super::receiver::{Receiver, Reply};
 use super::request::Request;
-use super::{TIMEOUT, TestRelay, delay, spawn_thread};
+use super::{TestRelay, delay, wait_until};
 
 /// Webhooks per second.
 const RATE: u32 = 150;
-/// Of one window. The 99th percentile is the second longest time.
-const EVENTS: usize = 150;
-const WINDOWS: usize = 3;
+/// Of one round. The 99th percentile is the second longest time.
+const EVENTS: usize = 100;
+const ROUNDS_BEFORE: usize = 3;
+const ROUNDS_DURING: usize = 5;
 
 /// Added to the allowed times: less than this is the scheduler of a busy machine, a query of a name server is much more.
 const TOLERANCE: Duration = Duration::from_millis(30);
@@ -28,71 +30,90 @@ type Times = Arc<Mutex<Vec<Duration>>>;
 
 type Figure = fn(&Window) -> Duration;
 
-/// The client. The relay must allow endpoints on the loopback interface. A relay of its own has the same load at the same
-/// time and no trouble: times that both have come from other load on the machine.
+/// The client. The relay must allow endpoints on the loopback interface.
 pub(crate) struct SecondClient<'a> {
     relay: &'a TestRelay,
     load: Load,
-    control: Option<JoinHandle<Vec<Window>>>,
-    ended: Arc<AtomicBool>,
+    control: Load,
+    /// The relay without trouble, and the endpoints of both.
+    _running: (TestRelay, [Receiver; 2]),
 }
 
 /// The load of one relay.
 struct Load {
+    relay: SocketAddr,
     hook: String,
-    receiver: Receiver,
     /// The documents whose deliveries are awaited, with the time at which their webhooks were due.
     due: Arc<Mutex<HashMap<String, Instant>>>,
     deliveries: Times,
 }
 
-/// 99th percentiles of one window, from the time at which a webhook was due, and the relay's memory at its end.
+/// 99th percentiles of one window, from the time at which a webhook was due.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Window {
+struct Window {
     webhooks: Duration,
     deliveries: Duration,
-    resident: usize,
 }
 
-/// Several windows: other load on the machine spoils some, trouble in the relay slows all of them.
+/// Several windows of both relays, in pairs at the same time. Their medians count: other load on the machine spoils some
+/// windows, trouble in the relay slows all of them.
 #[derive(Debug)]
-pub(crate) struct Windows([Window; WINDOWS]);
+pub(crate) struct Rounds {
+    relay: Vec<Window>,
+    control: Vec<Window>,
+    /// The largest memory of the relay at the end of a window.
+    resident: usize,
+}
 
 impl<'a> SecondClient<'a> {
     #[track_caller]
     pub(crate) fn new(relay: &'a TestRelay) -> Self {
-        let load = Load::new(relay);
-        let ended = Arc::new(AtomicBool::new(false));
-        let end = ended.clone();
-        let control = spawn_thread("control", move || {
-            let relay = TestRelay::allowing_loopback_endpoints();
-            let load = Load::new(&relay);
-            let mut windows = Vec::new();
-            while !end.load(Ordering::Relaxed) {
-                windows.push(load.window(&relay));
-            }
-            windows
-        });
-        Self { relay, load, control: Some(control), ended }
+        thread::scope(|scope| {
+            let control = scope.spawn(|| {
+                let relay = TestRelay::allowing_loopback_endpoints();
+                let (load, receiver) = Load::start(&relay);
+                (relay, load, receiver)
+            });
+            let (load, receiver) = Load::start(relay);
+            let (control_relay, control, control_receiver) = control.join().expect("the relay without trouble");
+            Self { relay, load, control, _running: (control_relay, [receiver, control_receiver]) }
+        })
     }
 
-    /// Measures all windows, one after the other.
     #[track_caller]
-    pub(crate) fn measure(&self) -> Windows {
-        Windows(std::array::from_fn(|_| self.load.window(self.relay)))
+    pub(crate) fn measure_before(&self) -> Rounds {
+        self.measure(ROUNDS_BEFORE)
     }
 
-    /// Compares the windows before and during the trouble. Its memory may be `peak` bytes more, of which `after` stay.
     #[track_caller]
-    pub(crate) fn assert_undisturbed(mut self, before: &Windows, during: &Windows, memory: Memory) {
+    pub(crate) fn measure_during(&self) -> Rounds {
+        self.measure(ROUNDS_DURING)
+    }
+
+    #[track_caller]
+    fn measure(&self, rounds: usize) -> Rounds {
+        let mut measured = Rounds { relay: Vec::new(), control: Vec::new(), resident: 0 };
+        let (load, control) = (&self.load, &self.control);
+        for _ in 0..rounds {
+            let (window, control) = thread::scope(|scope| {
+                let control = scope.spawn(|| control.window());
+                (load.window(), control.join().expect("the relay without trouble"))
+            });
+            measured.relay.push(window);
+            measured.control.push(control);
+            measured.resident = measured.resident.max(self.relay.resident_bytes());
+        }
+        measured
+    }
+
+    /// Compares the rounds before and during the trouble. Its memory may be `peak` bytes more, of which `after` stay.
+    #[track_caller]
+    pub(crate) fn assert_undisturbed(self, before: &Rounds, during: &Rounds, memory: Memory) {
         let resident = self.relay.resident_bytes();
-        self.ended.store(true, Ordering::Relaxed);
-        let control = self.control.take().expect("not joined before").join().expect("the relay without trouble");
-        let (lowest, highest) = (before.resident(), during.resident().max(resident));
+        let (lowest, highest) = (before.resident, during.resident.max(resident));
         let mebibytes = |bytes: usize| bytes >> 20;
         eprintln!(
-            "memory {} MiB before, {} MiB at its peak, {} MiB after; before {before:?}; during {during:?}; relay without \
-             trouble {control:?}",
+            "memory {} MiB before, {} MiB at its peak, {} MiB after; before {before:?}; during {during:?}",
             mebibytes(lowest),
             mebibytes(highest),
             mebibytes(resident)
@@ -100,24 +121,32 @@ impl<'a> SecondClient<'a> {
         let figures: [(&str, Figure); 2] =
             [("webhooks", |window| window.webhooks), ("deliveries", |window| window.deliveries)];
         for (what, figure) in figures {
-            let longest = before.0.iter().chain(&control).map(figure).max().expect("windows");
-            let (best, allowed) = (during.0.iter().map(figure).min().expect("windows"), longest * 2 + TOLERANCE);
-            assert!(best <= allowed, "{what}: {best:?} at best, allowed {allowed:?}");
+            let (measured, allowed) = (median(&during.relay, figure), allowed(before, during, figure));
+            assert!(measured <= allowed, "{what}: {measured:?}, allowed {allowed:?}; {before:?}; during {during:?}");
         }
         assert!(highest <= lowest + memory.peak, "{} KiB more at the peak", (highest - lowest) >> 10);
         assert!(resident <= lowest + memory.after, "{} KiB more afterwards", (resident - lowest) >> 10);
     }
 }
 
-impl Drop for SecondClient<'_> {
-    fn drop(&mut self) {
-        self.ended.store(true, Ordering::Relaxed);
-    }
+/// Twice what the relay without trouble takes at the same time. If the relay was the slower one before the trouble, because
+/// of load that the other one does not have, by that factor more.
+fn allowed(before: &Rounds, during: &Rounds, figure: Figure) -> Duration {
+    let seconds = |windows: &[Window]| median(windows, figure).as_secs_f64();
+    let handicap = (seconds(&before.relay) / seconds(&before.control)).max(1.0);
+    median(&during.control, figure).mul_f64(2.0 * handicap) + TOLERANCE
+}
+
+fn median(windows: &[Window], figure: Figure) -> Duration {
+    let mut values: Vec<Duration> = windows.iter().map(figure).collect();
+    values.sort_unstable();
+    values[values.len() / 2]
 }
 
 impl Load {
+    /// Returns the client's endpoint with its load.
     #[track_caller]
-    fn new(relay: &TestRelay) -> Self {
+    fn start(relay: &TestRelay) -> (Self, Receiver) {
         let due = Arc::new(Mutex::new(HashMap::<String, Instant>::new()));
         let deliveries = Times::default();
         let (awaited, times) = (due.clone(), deliveries.clone());
@@ -131,16 +160,16 @@ impl Load {
         let client = TestClient::new(relay, "second");
         client.add_default_notification("gini", &receiver.url("/"));
         let hook = client.add_unverified_hook("gini").path;
-        let load = Self { hook, receiver, due, deliveries };
+        let load = Self { relay: relay.listen, hook, due, deliveries };
         // Caches fill, and the endpoint is connected.
-        load.window(relay);
-        load
+        load.window();
+        (load, receiver)
     }
 
     #[track_caller]
-    fn window(&self, relay: &TestRelay) -> Window {
+    fn window(&self) -> Window {
         self.deliveries.lock().expect("times").clear();
-        let mut connection = Connection::open(relay.listen);
+        let mut connection = Connection::open(self.relay);
         let mut webhooks = Vec::with_capacity(EVENTS);
         let start = Instant::now();
         for event in 0..EVENTS {
@@ -152,9 +181,9 @@ impl Load {
             assert_eq!(connection.send(&Request::post(&self.hook).json(&body)).status, 200);
             webhooks.push(due.elapsed());
         }
-        self.receiver.wait_until(TIMEOUT, |_| self.due.lock().expect("times").is_empty());
+        wait_until("all events are delivered", || self.due.lock().expect("times").is_empty());
         let mut deliveries = self.deliveries.lock().expect("times").clone();
-        Window { webhooks: p99(&mut webhooks), deliveries: p99(&mut deliveries), resident: relay.resident_bytes() }
+        Window { webhooks: p99(&mut webhooks), deliveries: p99(&mut deliveries) }
     }
 }
 
@@ -163,12 +192,6 @@ impl Load {
 pub(crate) struct Memory {
     pub(crate) peak: usize,
     pub(crate) after: usize,
-}
-
-impl Windows {
-    fn resident(&self) -> usize {
-        self.0.iter().map(|window| window.resident).max().expect("windows")
-    }
 }
 
 fn p99(times: &mut [Duration]) -> Duration {

@@ -1,12 +1,14 @@
 //! Nodes with clocks of their own, a broker, and messages between them that are late, lost or repeated.
 
+mod broker;
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use crate::cluster::coordinator::{ClusterAction, ClusterEvent, Coordinator, RecordOutcome};
 use crate::cluster::ownership::Holding;
 use crate::cluster::records::RecordValue;
-use crate::cluster::{NodeOptions, Timing};
+use crate::cluster::{NodeFormats, NodeOptions, Timing};
 use crate::domain::{Endpoint, OwnershipVersion, QueueKey};
 
 pub(super) const NODES: usize = 4;
@@ -21,6 +23,12 @@ pub(super) enum Step {
     Stop(usize),
     Pause(usize),
     Resume(usize),
+    /// The node cannot apply entries.
+    Fail(usize),
+    /// It can again.
+    Recover(usize),
+    /// The node leaves the leadership to another one.
+    Abstain(usize),
     /// The broker cannot be reached for this time, in milliseconds.
     Outage(u64),
     /// Milliseconds.
@@ -33,8 +41,12 @@ pub(super) struct Simulation {
     random: fastrand::Rng,
     /// No message is late or lost.
     pub(super) calm: bool,
+    /// What the program of each node reads; a new value counts from the next start.
+    pub(super) formats: [NodeFormats; NODES],
     pub(super) broker_is_reachable: bool,
     reachable_at: u64,
+    /// Milliseconds that each message to or from the broker takes in addition.
+    pub(super) latency_ms: u64,
     records: BTreeMap<String, (u64, RecordValue)>,
     revision: u64,
     nodes: Vec<Option<Node>>,
@@ -57,8 +69,14 @@ struct Node {
     offset: Duration,
     speed: u64,
     is_paused: bool,
+    /// When its worker last ran.
+    worked_at: u64,
+    is_failing: bool,
+    abstains: bool,
     is_stopping: bool,
     has_left: bool,
+    /// The format in which it proposes.
+    entry_format: u8,
     holding: Holding,
     version: OwnershipVersion,
     /// What the worker has seen.
@@ -81,8 +99,10 @@ impl Simulation {
             start: Instant::now(),
             random: fastrand::Rng::with_seed(seed),
             calm: false,
+            formats: [NodeFormats::default(); NODES],
             broker_is_reachable: true,
             reachable_at: 0,
+            latency_ms: 0,
             records: BTreeMap::new(),
             revision: 0,
             nodes: (0..NODES).map(|_| None).collect(),
@@ -100,6 +120,9 @@ impl Simulation {
             Step::Stop(number) => self.change(number, |node| node.is_stopping = true),
             Step::Pause(number) => self.change(number, |node| node.is_paused = true),
             Step::Resume(number) => self.change(number, |node| node.is_paused = false),
+            Step::Fail(number) => self.change(number, |node| node.is_failing = true),
+            Step::Recover(number) => self.change(number, |node| node.is_failing = false),
+            Step::Abstain(number) => self.change(number, |node| node.abstains = true),
             Step::Outage(ms) => self.reachable_at = self.now_ms + ms,
             Step::Wait(ms) => {
                 let end = self.now_ms + ms;
@@ -125,7 +148,9 @@ impl Simulation {
             if self.nodes[number].as_ref().is_none_or(|node| node.is_stopping) {
                 self.nodes[number] = None;
             }
-            self.change(number, |node| node.is_paused = false);
+            self.change(number, |node| {
+                (node.is_paused, node.is_failing, node.abstains) = (false, false, false);
+            });
         }
         if self.nodes.iter().all(Option::is_none) {
             self.start(0);
@@ -147,8 +172,19 @@ impl Simulation {
         (0..NODES).find(|number| self.nodes[*number].as_ref().is_some_and(|node| node.fence.is_some()))
     }
 
+    /// The format in which a node proposes; `None` if it does not run.
+    pub(super) fn entry_format(&self, number: usize) -> Option<u8> {
+        self.nodes[number].as_ref().map(|node| node.entry_format)
+    }
+
     pub(super) fn membership(&self) -> u64 {
         self.records.get("membership").map_or(0, |(revision, _)| *revision)
+    }
+
+    /// How long ago the broker confirmed a write of a node, by the node's clock.
+    pub(super) fn since_confirmed(&self, number: usize) -> Option<Duration> {
+        let node = self.nodes[number].as_ref()?;
+        Some(node.now(self.start, self.now_ms) - node.coordinator.confirmed_at()?)
     }
 
     /// Every queue has exactly one owner, and all owners are among these nodes.
@@ -166,6 +202,7 @@ impl Simulation {
             id,
             address: format!("{number}"),
             version: "test".into(),
+            formats: self.formats[number],
             incarnation: self.random.u64(..),
             timing: Timing::default(),
         };
@@ -177,8 +214,12 @@ impl Simulation {
             offset: Duration::from_millis(self.random.u64(0..3_600_000)),
             speed: self.random.u64(97..=103),
             is_paused: false,
+            worked_at: self.now_ms,
+            is_failing: false,
+            abstains: false,
             is_stopping: false,
             has_left: false,
+            entry_format: 0,
             version: OwnershipVersion::default(),
             worker: OwnershipVersion::default(),
             lease_end: None,
@@ -215,7 +256,9 @@ impl Simulation {
                 if self.nodes[number].as_ref().is_some_and(|node| node.is_stopping) {
                     self.handle(number, ClusterEvent::Stop);
                 }
-                self.handle(number, ClusterEvent::Tick { position: 0 });
+                let node = self.nodes[number].as_ref();
+                let (is_failing, abstains) = node.map_or((false, false), |node| (node.is_failing, node.abstains));
+                self.handle(number, ClusterEvent::Tick { position: 0, is_failing, abstains });
                 self.work(number);
             }
             if self.nodes[number].as_ref().is_some_and(|node| node.has_left) {
@@ -239,7 +282,12 @@ impl Simulation {
                         self.last_fence = fence;
                     }
                 }
-                ClusterAction::Finished => node.has_left = true,
+                ClusterAction::UseFormat(format) => {
+                    assert!(format > node.entry_format, "formats grow");
+                    node.entry_format = format;
+                }
+                // As if it was killed.
+                ClusterAction::Outdated(_) | ClusterAction::Finished => node.has_left = true,
                 ClusterAction::CatchUp { generation } => {
                     let is_complete = self.calm || self.random.u8(..4) > 0;
                     let event = ClusterEvent::CaughtUp { generation, is_complete };
@@ -251,10 +299,12 @@ impl Simulation {
                     let (key, outcome) = (value.key(), RecordOutcome::Unknown);
                     let unknown =
                         Message::ToNode { node: number, process, event: ClusterEvent::Written { key, beat, outcome } };
+                    // The driver stops waiting after 2 s; the record shows later that it is stored.
+                    let is_slow = 2 * self.latency_ms >= 2_000;
                     let is_lost = fault == 0 || !self.broker_is_reachable || self.now_ms < self.reachable_at;
                     let (acknowledge, delay) = match fault {
                         1 => (None, self.random.u64(0..10_000)),
-                        _ => (Some((number, process, beat)), self.random.u64(0..100)),
+                        _ => ((!is_slow).then_some((number, process, beat)), self.latency_ms + self.random.u64(0..100)),
                     };
                     if is_lost || acknowledge.is_none() {
                         self.messages.entry(self.now_ms + 2_000).or_default().push(unknown);
@@ -272,6 +322,7 @@ impl Simulation {
     fn work(&mut self, number: usize) {
         let Some(node) = &mut self.nodes[number] else { return };
         let now = node.now(self.start, self.now_ms);
+        node.worked_at = self.now_ms;
         node.attempts.retain(|_, end| *end > self.now_ms);
         if node.version != node.worker {
             if node.version.lapses != node.worker.lapses {
@@ -298,12 +349,14 @@ impl Simulation {
         }
     }
 
-    /// No other node attempts the queue. A halted node whose lease has ended does not count: it is as good as dead.
+    /// No other node attempts the queue. A halted node whose lease has ended does not count, nor when it has just been continued:
+    /// it was as good as dead, and cancels its attempts as soon as its worker runs.
     fn assert_free(&self, queue: usize, starting: usize) {
         for (number, node) in self.nodes.iter().enumerate().filter(|(number, _)| *number != starting) {
             let Some(node) = node else { continue };
             let now = node.now(self.start, self.now_ms);
-            let counts = !node.is_paused || node.lease_end.is_some_and(|end| now < end);
+            let is_running = node.worked_at + STEP_MS >= self.now_ms;
+            let counts = is_running || node.lease_end.is_some_and(|end| now < end);
             let is_attempted = node.attempts.get(&queue).is_some_and(|end| *end > self.now_ms);
             assert!(
                 !(counts && is_attempted),
@@ -311,50 +364,6 @@ impl Simulation {
                 self.now_ms
             );
         }
-    }
-
-    fn store(&mut self, value: RecordValue, expected: u64, acknowledge: Option<(usize, u64, u64)>) {
-        let key = value.key();
-        let present = self.records.get(&key);
-        let is_expected = match present {
-            Some((revision, stored)) => *revision == expected || (expected == 0 && stored.to_bytes().is_none()),
-            None => expected == 0,
-        };
-        let outcome = if is_expected {
-            self.revision += 1;
-            self.records.insert(key.clone(), (self.revision, value.clone()));
-            for number in 0..NODES {
-                self.notify(number, value.clone(), self.revision);
-            }
-            RecordOutcome::Stored(self.revision)
-        } else {
-            RecordOutcome::Conflict
-        };
-        if let Some((node, process, beat)) = acknowledge {
-            let event = ClusterEvent::Written { key, beat, outcome };
-            let delay = self.random.u64(0..100);
-            self.send(delay, Message::ToNode { node, process, event });
-        }
-    }
-
-    /// Reports a record to a node, perhaps late, perhaps twice.
-    fn notify(&mut self, number: usize, value: RecordValue, revision: u64) {
-        let Some(process) = self.nodes[number].as_ref().map(|node| node.process) else { return };
-        let (copies, limit) = match self.random.u8(..40) {
-            _ if self.calm => (1, 100),
-            0 => (1, 10_000),
-            1..4 => (2, 2_000),
-            _ => (1, 200),
-        };
-        for _ in 0..copies {
-            let delay = self.random.u64(0..limit);
-            let event = ClusterEvent::Observed { value: value.clone(), revision };
-            self.send(delay, Message::ToNode { node: number, process, event });
-        }
-    }
-
-    fn send(&mut self, delay_ms: u64, message: Message) {
-        self.messages.entry(self.now_ms + delay_ms).or_default().push(message);
     }
 }
 

@@ -7,9 +7,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::servers::{answer, assert_not_called, bind, with_server};
 use super::{LONG, SHORT, Script, error, get, local, named, options, post, response};
+use crate::auth::KeySetClient;
 use crate::delivery::http_client::ReqwestClient;
 use crate::delivery::http_client::dns::DnsResolver;
 use crate::delivery::http_client::guard::Resolver;
@@ -205,4 +207,28 @@ async fn resolver_that_never_returns_ends_in_timeouts() {
 async fn system_resolver_resolves_localhost_to_loopback() {
     let found = DnsResolver::new(&[]).look_up("localhost").await.expect("every machine knows localhost");
     assert!(!found.is_empty() && found.iter().all(IpAddr::is_loopback), "{found:?}");
+}
+
+#[tokio::test]
+async fn key_set_without_tls_is_fetched_from_the_address_that_was_checked() {
+    let server = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://keys.example.com:{}/keys", server.local_addr().expect("bound").port());
+    let serve = async {
+        let (mut socket, _) = server.accept().await.expect("a connection");
+        let response = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}";
+        // A response before the request is not HTTP.
+        assert!(socket.read(&mut [0; 1024]).await.expect("a request") > 0);
+        socket.write_all(response.as_bytes()).await.expect("sent");
+    };
+    // A name server that gives the second query another address.
+    let rebinding = named(&["127.0.0.0/8"], Script::of(&[&["127.0.0.1"], &[PUBLIC]]));
+    let fetched = tokio::select! {
+        (fetched, ()) = async { tokio::join!(rebinding.fetch_key_set(&url), serve) } => fetched,
+        () = tokio::time::sleep(LONG) => panic!("it connects to another address"),
+    };
+    assert_eq!(fetched.expect("a document").body, "{}");
+    for answer in [&[PUBLIC][..], &["127.0.0.1", PUBLIC]] {
+        let reason = named(&["127.0.0.0/8"], Script::of(&[answer])).fetch_key_set(&url).await.expect_err("refused");
+        assert!(reason.0.contains("http:// is for addresses that allow_private_endpoints opens"), "{reason}");
+    }
 }

@@ -4,8 +4,8 @@
 use std::fmt::Write as _;
 
 use aws_lc_rs::digest::{Context, SHA256};
-use rusqlite::Transaction;
 use rusqlite::types::ValueRef;
+use rusqlite::{Connection, Transaction};
 
 /// Tables that are left out:
 /// - `journal`: which journal the database belongs to and how far it was applied. A database without a cluster has no row; the
@@ -27,22 +27,30 @@ struct TableShape {
 /// The digest as 64 hexadecimal digits. Reads the whole database, in one transaction of the caller, so that all tables are of one
 /// moment. `sqlite_sequence` is one of the tables: it decides the numbers of later rows.
 pub(crate) fn of_contents(tx: &Transaction<'_>) -> rusqlite::Result<String> {
+    // It is not cancelled.
+    of_contents_unless(tx, &|| false).map(Option::unwrap_or_default)
+}
+
+/// The same over a connection with an open transaction; `None` once `is_cancelled`, which is called for each row.
+pub(crate) fn of_contents_unless(db: &Connection, is_cancelled: &dyn Fn() -> bool) -> rusqlite::Result<Option<String>> {
     let mut digest = Context::new(&SHA256);
-    for table in tables(tx)? {
+    for table in tables(db)? {
         add_text(&mut digest, &table);
-        add_rows(tx, &mut digest, &table)?;
+        if !add_rows(db, &mut digest, &table, is_cancelled)? {
+            return Ok(None);
+        }
     }
     let mut text = String::with_capacity(64);
     for byte in digest.finish().as_ref() {
         // Writing into a String cannot fail.
         write!(text, "{byte:02x}").ok();
     }
-    Ok(text)
+    Ok(Some(text))
 }
 
 /// All tables, by name.
-fn tables(tx: &Transaction<'_>) -> rusqlite::Result<Vec<String>> {
-    let mut names: Vec<String> = tx
+fn tables(db: &Connection) -> rusqlite::Result<Vec<String>> {
+    let mut names: Vec<String> = db
         .prepare("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name")?
         .query_map([], |row| row.get(0))?
         .collect::<rusqlite::Result<_>>()?;
@@ -50,9 +58,9 @@ fn tables(tx: &Transaction<'_>) -> rusqlite::Result<Vec<String>> {
     Ok(names)
 }
 
-fn shape(tx: &Transaction<'_>, table: &str) -> rusqlite::Result<TableShape> {
+fn shape(db: &Connection, table: &str) -> rusqlite::Result<TableShape> {
     // Without generated columns, which follow from the others.
-    let mut rows = tx.prepare("SELECT name, pk FROM pragma_table_info(?1) ORDER BY cid")?;
+    let mut rows = db.prepare("SELECT name, pk FROM pragma_table_info(?1) ORDER BY cid")?;
     let all: Vec<(String, i64)> =
         rows.query_map([table], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<rusqlite::Result<_>>()?;
     let mut key: Vec<&(String, i64)> = all.iter().filter(|(_, place)| *place > 0).collect();
@@ -66,24 +74,32 @@ fn shape(tx: &Transaction<'_>, table: &str) -> rusqlite::Result<TableShape> {
     })
 }
 
-/// Adds the names of the columns, and then each row.
-fn add_rows(tx: &Transaction<'_>, digest: &mut Context, table: &str) -> rusqlite::Result<()> {
-    let TableShape { columns, order } = shape(tx, table)?;
+/// Adds the names of the columns, and then each row; false when it was cancelled.
+fn add_rows(
+    db: &Connection,
+    digest: &mut Context,
+    table: &str,
+    is_cancelled: &dyn Fn() -> bool,
+) -> rusqlite::Result<bool> {
+    let TableShape { columns, order } = shape(db, table)?;
     for column in &columns {
         add_text(digest, column);
     }
     let list = |names: &[String]| names.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(", ");
     let sql = format!("SELECT {} FROM {} ORDER BY {}", list(&columns), quoted(table), list(&order));
-    let mut statement = tx.prepare(&sql)?;
+    let mut statement = db.prepare(&sql)?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
+        if is_cancelled() {
+            return Ok(false);
+        }
         digest.update(b"row");
         for column in 0..columns.len() {
             add_value(digest, row.get_ref(column)?);
         }
     }
     digest.update(b"end");
-    Ok(())
+    Ok(true)
 }
 
 /// Adds a value with its type, so that the number 1 and the text `1` differ.
@@ -158,6 +174,20 @@ mod tests {
         ];
         let digests: std::collections::BTreeSet<String> = changes.iter().map(|changes| digest_after(changes)).collect();
         assert_eq!(digests.len(), changes.len());
+    }
+
+    #[test]
+    fn cancelled_digest_reads_no_further_row() {
+        let db = Connection::open_in_memory().expect("a database");
+        db.execute_batch("CREATE TABLE a (n); INSERT INTO a VALUES (1), (2), (3);").expect("rows");
+        let rows = std::cell::Cell::new(0);
+        let is_cancelled = |after: i32| {
+            rows.set(rows.get() + 1);
+            rows.get() > after
+        };
+        assert_eq!(of_contents_unless(&db, &|| is_cancelled(1)).expect("read"), None);
+        assert_eq!(rows.replace(0), 2);
+        assert!(of_contents_unless(&db, &|| is_cancelled(3)).expect("read").is_some());
     }
 
     #[test]

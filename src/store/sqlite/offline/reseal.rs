@@ -68,7 +68,7 @@ fn reseal_registry(
     report: &mut ResealReport,
 ) -> rusqlite::Result<()> {
     let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    for ClientRow { number, client, hooks, notifications } in clients {
+    for ClientRow { number, client, hooks, notifications, .. } in clients {
         let sealed = registry::seal_client(seal, client);
         report.clients += transaction
             .prepare_cached("UPDATE client SET secrets = ?2 WHERE id = ?1")?

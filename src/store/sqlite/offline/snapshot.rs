@@ -6,9 +6,13 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, OpenFlags, params};
 
 use super::digest;
+use crate::store::sqlite::database_file::run_marker::RunMarker;
 use crate::store::sqlite::migrate::MIGRATIONS;
 use crate::store::sqlite::tables::{columns, identity, journal, schema};
 use crate::store::sqlite::{DatabaseLock, OpenError};
+
+/// The schema version of the databases of this program.
+pub const SCHEMA_VERSION: u32 = MIGRATIONS.len() as u32;
 
 /// What a copy contains.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +22,9 @@ pub struct DatabaseCopy {
     /// The digest of the contents.
     pub digest: String,
 }
+
+/// The first schema version with a journal.
+const FIRST_CLUSTER_VERSION: i64 = 4;
 
 /// What a database says about its cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,20 +80,26 @@ pub fn describe(path: &Path) -> Result<Option<DatabaseState>, OpenError> {
     }
     let (identity, _) = identity::load(&db).map_err(sql)?;
     // A version before that of clusters has no such table.
-    let mark = if found < known { None } else { journal::load(&db).map_err(sql)? };
+    let mark = if found < FIRST_CLUSTER_VERSION { None } else { journal::load(&db).map_err(sql)? };
     let journal = mark.filter(|mark| !mark.has_left()).map(|mark| (mark.journal, mark.position));
     Ok(Some(DatabaseState { epoch: identity.epoch.number(), journal }))
 }
 
-/// Makes a database that has left its cluster ready to found another one.
+/// Prepares a database to found a cluster; returns the epoch of its log. One that has left a cluster gets a new epoch: events
+/// of that cluster that it had not applied are gone, and their ids will be those of other events.
 ///
 /// # Errors
 /// `Unusable`.
-pub fn forget_cluster(lock: &DatabaseLock) -> Result<(), OpenError> {
+pub fn prepare_founding(lock: &DatabaseLock) -> Result<u64, OpenError> {
     let sql = |error: rusqlite::Error| OpenError::sql(&lock.path, &error);
-    let db = Connection::open(&lock.path).map_err(sql)?;
+    let mut db = Connection::open(&lock.path).map_err(sql)?;
     schema::tune_writer(&db).map_err(sql)?;
-    journal::detach(&db).map_err(sql)
+    if journal::load(&db).map_err(sql)?.is_some_and(|mark| mark.has_left()) {
+        let epoch = RunMarker::new(&lock.path).renew_epoch(&mut db)?;
+        tracing::warn!(new_epoch = %epoch, "database has left a cluster and may lack its last events: new epoch, followers get a reset");
+    }
+    journal::detach(&db).map_err(sql)?;
+    Ok(identity::load(&db).map_err(sql)?.0.epoch.number())
 }
 
 /// Removes a database with the files beside it, so that a snapshot can replace it. The caller holds the lock.
@@ -105,4 +118,23 @@ pub fn remove(lock: &DatabaseLock) -> Result<(), OpenError> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::sqlite::migrate::create_or_migrate;
+
+    #[test]
+    fn snapshot_of_later_schema_is_refused_before_it_replaces_a_database() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("restored.db");
+        let mut db = Connection::open(&path).expect("a connection");
+        create_or_migrate(&mut db, &path, &MIGRATIONS).expect("a database");
+        assert!(describe(&path).expect("readable").is_some());
+        let later = SCHEMA_VERSION + 1;
+        db.pragma_update(None, "user_version", later).expect("a setting");
+        let refused = describe(&path).expect_err("refused");
+        assert!(matches!(refused, OpenError::Newer { found, .. } if found == i64::from(later)), "{refused}");
+    }
 }

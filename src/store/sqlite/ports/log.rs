@@ -9,8 +9,8 @@ use crate::store::sqlite::SqliteStore;
 use crate::store::sqlite::tables::documents;
 use crate::store::sqlite::writer::command::{BatchCommand, BatchItem, CommandReply, WriterCommand};
 use crate::store::{
-    AppendOutcome, CommittedBatch, Document, DocumentPage, DocumentQuery, EventCounts, ListPage, Log, LogPage,
-    NewEvent, PageLimit, RawRequest, StoreFuture,
+    AppendOutcome, Document, DocumentPage, DocumentQuery, EventCounts, ListPage, Log, LogChange, LogPage, NewEvent,
+    PageLimit, RawRequest, StoreFuture,
 };
 
 impl Log for SqliteStore {
@@ -54,7 +54,7 @@ impl Log for SqliteStore {
         })
     }
 
-    fn tail(&self) -> BoxStream<'static, CommittedBatch> {
+    fn tail(&self) -> BoxStream<'static, LogChange> {
         self.shared.tails.add(&self.shared.head)
     }
 

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use crate::domain::Timestamp;
 use crate::store::sqlite::SqliteStore;
 use crate::store::sqlite::writer::command::{BatchCommand, BatchItem, CommandReply, WriterCommand};
-use crate::store::{Maintenance, StoreError, StoreFuture};
+use crate::store::{Maintenance, Retention, StoreError, StoreFuture};
 
 /// How long a node waits for the broker's answer, and for its own writer, before it is not ready.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(4);
@@ -37,6 +37,11 @@ impl Maintenance for SqliteStore {
 
     fn prune(&self, now: Timestamp) -> StoreFuture<'_, u64> {
         Box::pin(self.request(move |reply| WriterCommand::Prune(now, reply)))
+    }
+
+    fn set_retention(&self, retention: Retention) -> StoreFuture<'_, ()> {
+        self.proposed_bounds.replace(retention.clone());
+        Box::pin(self.control(move |reply| WriterCommand::SetRetention(Box::new(retention), reply)))
     }
 
     fn catch_up(&self) -> StoreFuture<'_, bool> {

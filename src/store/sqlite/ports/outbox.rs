@@ -2,6 +2,8 @@
 
 use std::future::ready;
 
+use futures::future::BoxFuture;
+
 use super::UNKNOWN_CLIENT;
 use crate::domain::{ClientRef, DocumentId, Endpoint, NotificationName, QueueKey, Timestamp};
 use crate::store::sqlite::SqliteStore;
@@ -14,8 +16,8 @@ use crate::store::sqlite::tables::{deliveries, documents};
 use crate::store::sqlite::writer::bulk_update::{BulkUpdate, QueueSweep, RetrySweep};
 use crate::store::sqlite::writer::command::{BatchCommand, BatchItem, CommandReply, WriterCommand};
 use crate::store::{
-    AttemptRecord, Backlog, Delivery, DeliveryContent, DeliveryQuery, DuePage, ListPage, Outbox, StoreError,
-    StoreFuture,
+    AttemptRecord, Backlog, Delivery, DeliveryContent, DeliveryQuery, DuePage, ListPage, Outbox, ReceiverChange,
+    StoreError, StoreFuture,
 };
 
 impl Outbox for SqliteStore {
@@ -38,6 +40,10 @@ impl Outbox for SqliteStore {
                 }
             }
         })
+    }
+
+    fn receiver_changes(&self) -> BoxFuture<'_, Vec<ReceiverChange>> {
+        Box::pin(self.shared.receiver_changes.take())
     }
 
     fn rescan(&self) {

@@ -4,12 +4,12 @@ use std::future::ready;
 use std::sync::Arc;
 
 use super::UNKNOWN_CLIENT;
-use crate::domain::{Client, ClientId, ClientRef, Hook, Notification, NotificationState, Timestamp};
+use crate::domain::{Client, ClientId, ClientLimits, ClientRef, Hook, Notification, NotificationState, Timestamp};
 use crate::store::sqlite::SqliteStore;
 use crate::store::sqlite::tables::registry;
 use crate::store::sqlite::writer::command::WriterCommand;
 use crate::store::sqlite::writer::notification_edit::NotificationEdit;
-use crate::store::sqlite::writer::registry_change::{HookUpdate, RegistryChange};
+use crate::store::sqlite::writer::registry_change::{HookUpdate, LimitsUpdate, RegistryChange};
 use crate::store::{Registry, StoreError, StoreFuture};
 
 impl Registry for SqliteStore {
@@ -46,6 +46,15 @@ impl Registry for SqliteStore {
 
     fn remove_client(&self, id: &ClientId) -> StoreFuture<'_, ()> {
         self.change(RegistryChange::RemoveClient { id: id.clone() })
+    }
+
+    fn client_limits(&self, client: &ClientRef) -> ClientLimits {
+        self.shared.registry.read().find(client).map(|entry| entry.limits).unwrap_or_default()
+    }
+
+    fn set_client_limits(&self, client: &ClientRef, before: ClientLimits, after: ClientLimits) -> StoreFuture<'_, ()> {
+        let change = Box::new(LimitsUpdate { before, after });
+        self.change(RegistryChange::SetLimits { client: client.clone(), change })
     }
 
     fn add_hook(&self, client: &ClientRef, hook: Hook) -> StoreFuture<'_, ()> {

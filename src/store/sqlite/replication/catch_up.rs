@@ -10,6 +10,7 @@ use tokio::time::timeout;
 
 use crate::journal::{Journal, JournalError};
 use crate::store::StoreError;
+use crate::store::sqlite::writer::command::pending::Pending;
 
 /// How long to wait for the broker's answer and for the writer, each.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -19,6 +20,7 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 pub(in crate::store::sqlite) struct CatchUp {
     journal: Arc<dyn Journal>,
     applied: watch::Receiver<u64>,
+    pending: Arc<Pending>,
     rounds: Arc<Rounds>,
 }
 
@@ -37,15 +39,19 @@ struct Round {
 }
 
 impl CatchUp {
-    pub(super) fn new(journal: Arc<dyn Journal>, applied: watch::Receiver<u64>) -> Self {
-        Self { journal, applied, rounds: Arc::default() }
+    pub(super) fn new(journal: Arc<dyn Journal>, applied: watch::Receiver<u64>, pending: Arc<Pending>) -> Self {
+        Self { journal, applied, pending, rounds: Arc::default() }
     }
 
     /// Waits until everything is applied that was acknowledged to anyone before the call. Returns whether anything was missing.
     ///
     /// # Errors
-    /// `Unavailable` when the broker does not answer in time or this node is too far behind; `Stopped`.
+    /// `Unavailable` when the broker does not answer in time, this node is too far behind, or it cannot apply entries, such as
+    /// with a full disk; `Stopped`.
     pub(in crate::store::sqlite) async fn run(&self) -> Result<bool, StoreError> {
+        if let Some(failure) = self.pending.failure() {
+            return Err(failure);
+        }
         let mut applied = self.applied.clone();
         let before = *applied.borrow();
         let end = self.end().await?;

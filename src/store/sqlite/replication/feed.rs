@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 
 use crate::journal::{Journal, JournalError};
 use crate::store::sqlite::writer::command::WriterCommand;
-use crate::store::sqlite::writer::command::entry::Codec;
+use crate::store::sqlite::writer::command::codec::Codec;
 
 /// Entries that are passed on at once: what has arrived while the writer was busy shares a transaction.
 const ENTRIES_AT_ONCE: usize = 32;

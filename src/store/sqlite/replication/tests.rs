@@ -1,8 +1,13 @@
 //! Tests of the store as a node of a cluster, over a journal in memory: every node that applies the same entries has the same
 //! contents, and every reply is true, whatever the broker answers.
 
+mod comparison;
 mod determinism;
 mod disk_errors;
+mod entry_formats;
+mod fences;
+mod inapplicable;
+mod items;
 mod memory_journal;
 mod node;
 mod outcomes;

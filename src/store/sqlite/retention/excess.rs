@@ -49,6 +49,11 @@ impl Excess {
         }
     }
 
+    /// A client may exceed its bounds.
+    pub(crate) fn add(&mut self, client: i64) {
+        self.clients.insert(client);
+    }
+
     /// The slice to do next.
     pub(crate) fn next(&self) -> ExcessSlice {
         match self.clients.first() {

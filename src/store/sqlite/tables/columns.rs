@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use bytes::Bytes;
 use rusqlite::types::Type;
-use rusqlite::{Connection, OptionalExtension, Row};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Row};
 use uuid::Uuid;
 
 use crate::domain::{DocumentId, Timestamp};
@@ -81,6 +81,34 @@ pub(crate) fn head(db: &Connection) -> rusqlite::Result<u64> {
 /// The error that callers get when SQLite fails.
 pub(crate) fn unavailable(error: &rusqlite::Error) -> StoreError {
     StoreError::Unavailable(error.to_string())
+}
+
+/// The error that the sender of a change gets.
+pub(crate) fn refused(error: &rusqlite::Error) -> StoreError {
+    match is_inherent(error) {
+        true => StoreError::Inapplicable(error.to_string()),
+        false => unavailable(error),
+    }
+}
+
+/// Whether a change has failed because of itself and the contents of the database: a repetition fails in the same way, and so
+/// does every node of a cluster. All other errors, such as those of the disk, are this machine's and may end.
+pub(crate) fn is_inherent(error: &rusqlite::Error) -> bool {
+    match error {
+        rusqlite::Error::SqliteFailure(failure, _) => matches!(
+            failure.code,
+            ErrorCode::ConstraintViolation
+                | ErrorCode::TypeMismatch
+                | ErrorCode::TooBig
+                | ErrorCode::ParameterOutOfRange
+        ),
+        rusqlite::Error::ToSqlConversionFailure(_)
+        | rusqlite::Error::FromSqlConversionFailure(..)
+        | rusqlite::Error::IntegralValueOutOfRange(..)
+        | rusqlite::Error::InvalidColumnType(..)
+        | rusqlite::Error::QueryReturnedNoRows => true,
+        _ => false,
+    }
 }
 
 fn malformed(column: usize, kind: Type, error: impl Error + Send + Sync + 'static) -> rusqlite::Error {

@@ -70,16 +70,24 @@ fn candidates(db: &Connection, range: &DueRange<'_>, retries: i64) -> rusqlite::
          WHERE client = ?1 AND notification = ?2 AND queue = ?3 AND (tries > 0) = ?4 AND due IS NOT NULL AND due >= ?5
          ORDER BY due, id",
     )?;
-    // Due times that no schedule can have were set by a wrong clock, so they count as due.
+    // Due times that no schedule can have were set by a wrong clock, so they count as due. A first attempt never waits: its due
+    // time may be that of another node, whose clock is ahead.
     let implausible = now.plus(MAX_RETRY_WAIT);
-    for from in [Timestamp::from_millis(0), implausible] {
+    let beginnings = [Timestamp::from_millis(0), implausible];
+    for from in beginnings.into_iter().take(if retries == 0 { 1 } else { 2 }) {
         let mut rows = statement.query(params![client, notification, queue, retries, from.millis()])?;
         while let Some(row) = rows.next()? {
             let (id, due) = (columns::unsigned(row.get(0)?), columns::time(row, 1)?);
             if except.contains(&id) {
                 continue;
             }
-            let counts_as = if from == implausible { now } else { due };
+            let counts_as = if retries == 0 {
+                due.min(now)
+            } else if from == implausible {
+                now
+            } else {
+                due
+            };
             if counts_as > now || found.due.len() >= limit {
                 found.later = Some(found.later.map_or(counts_as, |later| later.min(counts_as)));
                 break;

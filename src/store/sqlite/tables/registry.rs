@@ -1,13 +1,14 @@
 //! The rows of clients, hooks and notifications. Sealed are the secrets of clients, whole hooks, because the address of a
-//! hook is a secret, too, and whole notifications.
+//! hook is a secret, too, and whole notifications. The limits of clients are plain columns.
 
+use std::num::{NonZeroU32, NonZeroU64};
 use std::sync::Arc;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, Row, params};
 use serde::{Deserialize, Serialize};
 
 use super::columns;
-use crate::domain::{Client, ClientId, Hook, Notification, Secret, Timestamp};
+use crate::domain::{Client, ClientId, ClientLimits, Hook, Notification, Secret, Timestamp};
 use crate::store::Seal;
 
 /// Why the registry could not be loaded.
@@ -27,6 +28,7 @@ impl From<rusqlite::Error> for LoadError {
 pub(crate) struct ClientRow {
     pub(crate) number: i64,
     pub(crate) client: Arc<Client>,
+    pub(crate) limits: ClientLimits,
     pub(crate) hooks: Vec<Arc<Hook>>,
     pub(crate) notifications: Vec<NotificationRow>,
 }
@@ -69,7 +71,10 @@ pub(crate) fn seal_notification(seal: &dyn Seal, owner: &Client, notification: &
 /// All clients that are not removed.
 pub(crate) fn load(db: &Connection, seal: &dyn Seal) -> Result<Vec<ClientRow>, LoadError> {
     let mut clients = Vec::new();
-    let mut statement = db.prepare("SELECT id, name, created, secrets FROM client WHERE name IS NOT NULL")?;
+    let mut statement = db.prepare(
+        "SELECT id, name, created, secrets, max_event_rate, max_followers, max_notifications, max_bytes
+         FROM client LEFT JOIN usage ON client.id = usage.client WHERE name IS NOT NULL",
+    )?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let (number, created) = (row.get(0)?, Timestamp::from_millis(row.get(2)?));
@@ -80,11 +85,37 @@ pub(crate) fn load(db: &Connection, seal: &dyn Seal) -> Result<Vec<ClientRow>, L
         let secrets: SealedClient = serde_json::from_slice(&text).map_err(|_| damaged("client"))?;
         let previous = secrets.previous.map(|(secret, until)| (secret, Timestamp::from_millis(until)));
         let client = Arc::new(Client { id, created, secret: secrets.secret, previous });
+        let limits = read_limits(row, 4)?;
         let hooks = load_hooks(db, seal, number, &client)?;
         let notifications = load_notifications(db, seal, number, &client)?;
-        clients.push(ClientRow { number, client, hooks, notifications });
+        clients.push(ClientRow { number, client, limits, hooks, notifications });
     }
     Ok(clients)
+}
+
+/// The columns `max_event_rate, max_followers, max_notifications, max_bytes`, beginning with column `first`.
+fn read_limits(row: &Row<'_>, first: usize) -> rusqlite::Result<ClientLimits> {
+    let small = |column: usize| row.get::<_, Option<u32>>(first + column).map(|found| found.and_then(NonZeroU32::new));
+    let bytes: Option<i64> = row.get(first + 3)?;
+    Ok(ClientLimits {
+        events_per_second: small(0)?,
+        followers: small(1)?,
+        notifications: small(2)?,
+        stored_bytes: bytes.and_then(|bytes| NonZeroU64::new(columns::unsigned(bytes))),
+    })
+}
+
+/// Stores the limits of the client with this number.
+pub(crate) fn write_limits(db: &Connection, client: i64, limits: &ClientLimits) -> rusqlite::Result<()> {
+    let ClientLimits { events_per_second, followers, stored_bytes, notifications } = limits;
+    let small = |limit: &Option<NonZeroU32>| limit.map(NonZeroU32::get);
+    db.execute(
+        "UPDATE client SET max_event_rate = ?2, max_followers = ?3, max_notifications = ?4 WHERE id = ?1",
+        params![client, small(events_per_second), small(followers), small(notifications)],
+    )?;
+    let bytes = stored_bytes.map(|bytes| columns::signed(bytes.get()));
+    db.execute("UPDATE usage SET max_bytes = ?2 WHERE client = ?1", params![client, bytes])?;
+    Ok(())
 }
 
 fn load_hooks(db: &Connection, seal: &dyn Seal, number: i64, owner: &Client) -> Result<Vec<Arc<Hook>>, LoadError> {

@@ -226,6 +226,15 @@ pub(crate) const JOURNAL: &str = "
     CREATE INDEX proposer_position ON proposer (position);
 ";
 
+/// The limits that an administrator has set for a client; NULL for the default.
+pub(crate) const CLIENT_LIMITS: &str = "
+    ALTER TABLE client ADD COLUMN max_event_rate INTEGER;
+    ALTER TABLE client ADD COLUMN max_followers INTEGER;
+    ALTER TABLE client ADD COLUMN max_notifications INTEGER;
+    -- The bound of `bytes` and of the documents' share of them. It is read together with these counters.
+    ALTER TABLE usage ADD COLUMN max_bytes INTEGER;
+";
+
 /// Settings of the writer's connection. No memory map: a disk error would then be a signal that ends the process. The
 /// write-ahead log is emptied by the checkpointer, never inside a commit.
 pub(crate) fn tune_writer(db: &Connection) -> rusqlite::Result<()> {

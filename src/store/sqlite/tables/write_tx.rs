@@ -7,7 +7,8 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehav
 
 use super::columns;
 use crate::domain::QueueKey;
-use crate::store::Retention;
+use crate::store::sqlite::panics::Panicked;
+use crate::store::{Retention, StoreError};
 
 /// A write transaction. Dropping it rolls everything back.
 pub(crate) struct WriteTx<'a> {
@@ -28,11 +29,59 @@ impl<'a> WriteTx<'a> {
         self.ready.insert(queue);
     }
 
+    /// Begins a part of the transaction that can be undone.
+    pub(crate) fn begin_part(&self) -> rusqlite::Result<PartStart> {
+        self.db.execute_batch("SAVEPOINT part")?;
+        Ok(PartStart { usage: self.usage.clone(), ready: self.ready.clone() })
+    }
+
+    /// Keeps the part that was begun last.
+    pub(crate) fn keep_part(&self) -> rusqlite::Result<()> {
+        self.db.execute_batch("RELEASE part")
+    }
+
+    /// Undoes the part that was begun last.
+    pub(crate) fn undo_part(&mut self, start: PartStart) -> rusqlite::Result<()> {
+        (self.usage, self.ready) = (start.usage, start.ready);
+        self.db.execute_batch("ROLLBACK TO part; RELEASE part")
+    }
+
     /// Commits.
     pub(crate) fn commit(self) -> rusqlite::Result<Committed> {
         let SavedUsage { histories, grown } = self.usage.save(&self.db)?;
         self.db.commit()?;
         Ok(Committed { ready: self.ready, histories, grown })
+    }
+}
+
+/// What a transaction had collected when a part of it began.
+pub(crate) struct PartStart {
+    usage: UsageChanges,
+    ready: BTreeSet<QueueKey>,
+}
+
+/// Why a transaction was rolled back.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TxError {
+    #[error(transparent)]
+    Sql(#[from] rusqlite::Error),
+    #[error(transparent)]
+    Panicked(#[from] Panicked),
+}
+
+impl TxError {
+    /// Whether the transaction fails in the same way on every node.
+    pub(crate) fn is_inherent(&self) -> bool {
+        matches!(self, Self::Sql(error) if columns::is_inherent(error))
+    }
+}
+
+impl From<TxError> for StoreError {
+    fn from(error: TxError) -> Self {
+        match error {
+            TxError::Sql(error) => columns::unavailable(&error),
+            TxError::Panicked(panicked) => panicked.into(),
+        }
     }
 }
 
@@ -92,10 +141,10 @@ pub(crate) struct SettledDelivery {
 }
 
 /// The changes of the usage counters in one transaction, by client number.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct UsageChanges(BTreeMap<i64, ClientChanges>);
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct ClientChanges {
     events: i64,
     event_bytes: i64,
@@ -155,7 +204,7 @@ impl UsageChanges {
         let mut update = db.prepare_cached(
             "UPDATE usage SET events = events + ?2, bytes = bytes + ?3, pending = pending + ?4, settled = settled + ?5,
              settled_bytes = settled_bytes + ?6, document_bytes = document_bytes + ?7, pending_bytes = pending_bytes + ?8
-             WHERE client = ?1 RETURNING events, bytes, document_bytes, pending, pending_bytes",
+             WHERE client = ?1 RETURNING events, bytes, document_bytes, max_bytes, pending, pending_bytes",
         )?;
         let mut saved = SavedUsage { histories: Vec::with_capacity(self.0.len()), grown: Vec::new() };
         for (client, changes) in &self.0 {
@@ -166,7 +215,7 @@ impl UsageChanges {
                 params![client, events, event_bytes, pending, settled, attempt_bytes, document_bytes, pending_bytes];
             let after = update
                 .query_row(values, |row| {
-                    let pending = ClientPending { client, number: row.get(3)?, bytes: row.get(4)? };
+                    let pending = ClientPending { client, number: row.get(4)?, bytes: row.get(5)? };
                     Ok((HistoryUsage::read(row)?, pending))
                 })
                 .optional()?;
@@ -189,38 +238,44 @@ pub(crate) struct HistoryUsage {
     pub(crate) event_bytes: i64,
     /// Bytes of the titles and identifiers of its documents, which outlive their events.
     pub(crate) document_bytes: i64,
+    /// The client's own bound of all bytes; `None` for the default.
+    max_bytes: Option<i64>,
 }
 
 impl HistoryUsage {
     /// The history of a client; `None` when it was removed.
     pub(crate) fn of(db: &Connection, client: i64) -> rusqlite::Result<Option<Self>> {
-        db.prepare_cached("SELECT events, bytes, document_bytes FROM usage WHERE client = ?1")?
+        db.prepare_cached("SELECT events, bytes, document_bytes, max_bytes FROM usage WHERE client = ?1")?
             .query_row([client], Self::read)
             .optional()
     }
 
-    /// From the columns `events, bytes, document_bytes`.
+    /// From the columns `events, bytes, document_bytes, max_bytes`.
     fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
-        Ok(Self { events: row.get(0)?, event_bytes: row.get(1)?, document_bytes: row.get(2)? })
+        Ok(Self { events: row.get(0)?, event_bytes: row.get(1)?, document_bytes: row.get(2)?, max_bytes: row.get(3)? })
     }
 
     /// Whether events have to be removed. Documents use at most their share of the bytes.
     pub(crate) fn exceeds(&self, bounds: &Retention) -> bool {
-        let documents = self.document_bytes.min(document_share(bounds));
+        let documents = self.document_bytes.min(self.document_share(bounds));
         self.events > columns::signed(bounds.max_events)
-            || self.event_bytes.saturating_add(documents) > columns::signed(bounds.max_event_bytes)
+            || self.event_bytes.saturating_add(documents) > self.byte_bound(bounds)
     }
 
     /// Whether documents without events have to be removed.
     pub(crate) fn documents_exceed(&self, bounds: &Retention) -> bool {
-        self.document_bytes > document_share(bounds)
+        self.document_bytes > self.document_share(bounds)
     }
-}
 
-/// The part of a client's bytes that documents without events may use: otherwise the titles of a month could leave no place
-/// for events.
-fn document_share(bounds: &Retention) -> i64 {
-    columns::signed(bounds.max_event_bytes) / 4
+    fn byte_bound(&self, bounds: &Retention) -> i64 {
+        self.max_bytes.unwrap_or(columns::signed(bounds.max_event_bytes))
+    }
+
+    /// The part of a client's bytes that documents without events may use: otherwise the titles of a month could leave no
+    /// place for events.
+    fn document_share(&self, bounds: &Retention) -> i64 {
+        self.byte_bound(bounds) / 4
+    }
 }
 
 /// The usage counters of a client: the number and the bytes of its items of one kind.

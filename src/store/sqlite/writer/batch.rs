@@ -1,39 +1,139 @@
-//! A batch: commands that share one transaction. All of them are committed, or none is.
+//! A batch: commands that share one transaction. All of them are committed, or none is. A command that panics is refused
+//! alone: the commands before it and those after it get transactions without it. Whatever follows a commit is not
+//! contained: after a panic there the memory could lag behind the database, so it ends the thread.
+
+use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use rusqlite::Connection;
 
 use super::append::append;
 use super::batch_context::{ApplyError, BatchContext, BatchTx};
 use super::command::{BatchCommand, BatchItem, CommandOutput, CommandReply};
-use super::deliveries;
+use super::{Writer, deliveries};
 use crate::domain::{ClientRef, SharedEvent};
+use crate::store::sqlite::CommitReport;
+use crate::store::sqlite::panics::{Panicked, contain};
 use crate::store::sqlite::registry_cache::ClientTargets;
 use crate::store::sqlite::tables::identity::LogCounters;
-use crate::store::sqlite::tables::rejects;
 use crate::store::sqlite::tables::write_tx::{Committed, WriteTx};
-use crate::store::{AppendOutcome, StoreError};
+use crate::store::sqlite::tables::{columns, rejects};
+use crate::store::{AppendOutcome, LogChange, StoreError};
+
+/// The output of a command, or why it is refused.
+pub(super) type CommandResult = Result<CommandOutput, StoreError>;
 
 /// What a committed batch has changed.
-pub(super) struct CommittedItems {
+struct CommittedItems {
     /// One for each command, in order.
-    pub(super) results: Vec<Result<CommandOutput, StoreError>>,
-    pub(super) counters: LogCounters,
+    results: Vec<CommandResult>,
+    counters: LogCounters,
     /// The queues with new work, the new histories, and the clients with more pending deliveries.
-    pub(super) committed: Committed,
+    committed: Committed,
+}
+
+/// Why nothing of a batch is stored.
+enum BatchError {
+    Sql(rusqlite::Error),
+    Panicked {
+        /// The command that has panicked.
+        index: usize,
+        panicked: Panicked,
+    },
+}
+
+impl From<rusqlite::Error> for BatchError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sql(error)
+    }
+}
+
+impl Writer {
+    /// Commits a batch in one transaction, then replies, then pushes the events to the tails.
+    pub(super) fn commit(&mut self, mut items: Vec<BatchItem>, queued: usize) {
+        while !items.is_empty() {
+            let started = Instant::now();
+            let context = BatchContext {
+                registry: &self.shared.registry,
+                identity: self.identity,
+                retention: &self.retention,
+                seal: &*self.seal,
+            };
+            let result = commit(&mut self.db, context, self.counters, &items);
+            let mut report = CommitReport {
+                commands: items.len(),
+                events: 0,
+                duration: started.elapsed(),
+                queued,
+                wal_bytes: 0,
+                wal_over_limit: false,
+                committed: result.is_ok(),
+            };
+            let mut rest = Vec::new();
+            match result {
+                Ok(committed) => report.events = self.publish(items, committed),
+                Err(BatchError::Sql(error)) => {
+                    let error = columns::unavailable(&error);
+                    self.log_change(Some(&error));
+                    refuse(items, &error);
+                }
+                Err(BatchError::Panicked { index, panicked }) => {
+                    rest = items.split_off(index + 1);
+                    refuse_panicking(items.pop(), panicked);
+                    // They have just succeeded, so each command is applied twice at most.
+                    self.commit(items, queued);
+                }
+            }
+            let size = self.check_log();
+            (report.wal_bytes, report.wal_over_limit) = (size.bytes, size.is_over_limit);
+            self.report(report);
+            items = rest;
+        }
+    }
+
+    /// Takes a committed batch over into memory, replies, and pushes the events to the tails. Returns their number.
+    fn publish(&mut self, items: Vec<BatchItem>, committed: CommittedItems) -> usize {
+        self.log_change(None);
+        self.counters = committed.counters;
+        self.shared.head.store(columns::unsigned(self.counters.head), Ordering::Release);
+        self.note_committed(committed.committed, self.counters.time);
+        let events = new_events(&committed.results);
+        reply(items.into_iter().map(|item| item.reply), committed.results);
+        let count = events.len();
+        if count > 0 {
+            self.shared.tails.push(&LogChange::Events(events));
+        }
+        count
+    }
+
+    /// Logs when the store begins to refuse, and when it accepts again.
+    pub(super) fn log_change(&mut self, error: Option<&StoreError>) {
+        match (error, self.is_failing) {
+            (Some(error), false) => {
+                tracing::error!(%error, "store cannot accept events: free the disk or make it writable")
+            }
+            (None, true) => tracing::info!("store accepts events again"),
+            _ => {}
+        }
+        self.is_failing = error.is_some();
+    }
 }
 
 /// Applies and commits the commands.
 ///
 /// # Errors
-/// After an error of SQLite nothing is stored.
-pub(super) fn commit(
+/// After an error of SQLite or a panic nothing is stored.
+fn commit(
     db: &mut Connection,
     context: BatchContext<'_>,
     counters: LogCounters,
     items: &[BatchItem],
-) -> rusqlite::Result<CommittedItems> {
+) -> Result<CommittedItems, BatchError> {
     let mut tx = BatchTx { write: WriteTx::begin(db)?, counters, context };
-    let results = apply_all(&mut tx, items.iter().map(|item| &item.command))?;
+    let mut results = Vec::with_capacity(items.len());
+    // A panic leaves the transaction and the results half changed, and both are dropped.
+    contain("a command", || apply_all(&mut tx, items.iter().map(|item| &item.command), &mut results))
+        .map_err(|panicked| BatchError::Panicked { index: results.len(), panicked })??;
     // A batch of duplicates has nothing to write. A probe always writes, so that a full or
     // read-only disk is detected.
     if tx.counters != counters || items.iter().any(|item| matches!(item.command, BatchCommand::Probe)) {
@@ -43,15 +143,15 @@ pub(super) fn commit(
     Ok(CommittedItems { results, counters, committed: tx.write.commit()? })
 }
 
-/// Applies commands; a refused one has written nothing.
+/// Applies commands and adds their results to `results`; a refused command has written nothing.
 ///
 /// # Errors
 /// After an error of SQLite the transaction must not be committed.
 pub(super) fn apply_all<'a>(
     tx: &mut BatchTx<'_>,
     commands: impl Iterator<Item = &'a BatchCommand>,
-) -> rusqlite::Result<Vec<Result<CommandOutput, StoreError>>> {
-    let mut results = Vec::with_capacity(commands.size_hint().0);
+    results: &mut Vec<CommandResult>,
+) -> rusqlite::Result<()> {
     for command in commands {
         results.push(match apply(tx, command) {
             Ok(output) => Ok(output),
@@ -59,7 +159,39 @@ pub(super) fn apply_all<'a>(
             Err(ApplyError::Sql(error)) => return Err(error),
         });
     }
-    Ok(results)
+    Ok(())
+}
+
+/// Applies commands, each on its own: one that SQLite refuses has written nothing, and the others are applied. Slower than
+/// [`apply_all`], with the same result if no command fails.
+///
+/// # Errors
+/// An error of this machine: the transaction must not be committed.
+pub(super) fn apply_each(
+    tx: &mut BatchTx<'_>,
+    commands: &[BatchCommand],
+    results: &mut Vec<CommandResult>,
+) -> rusqlite::Result<()> {
+    for command in commands {
+        let (start, counters) = (tx.write.begin_part()?, tx.counters);
+        results.push(match apply(tx, command) {
+            Err(ApplyError::Sql(error)) if columns::is_inherent(&error) => {
+                tx.write.undo_part(start)?;
+                tx.counters = counters;
+                Err(columns::refused(&error))
+            }
+            Err(ApplyError::Sql(error)) => return Err(error),
+            Err(ApplyError::Refused(error)) => {
+                tx.write.keep_part()?;
+                Err(error)
+            }
+            Ok(output) => {
+                tx.write.keep_part()?;
+                Ok(output)
+            }
+        });
+    }
+    Ok(())
 }
 
 fn apply(tx: &mut BatchTx<'_>, command: &BatchCommand) -> Result<CommandOutput, ApplyError> {
@@ -104,8 +236,8 @@ fn client_number(tx: &BatchTx<'_>, client: &ClientRef) -> Result<i64, StoreError
 }
 
 /// The new events among the results.
-pub(super) fn new_events(results: &[Result<CommandOutput, StoreError>]) -> Vec<SharedEvent> {
-    let new = |result: &Result<CommandOutput, StoreError>| match result {
+pub(super) fn new_events(results: &[CommandResult]) -> Vec<SharedEvent> {
+    let new = |result: &CommandResult| match result {
         Ok(CommandOutput::Appended(AppendOutcome::Stored(event))) => Some(event.clone()),
         _ => None,
     };
@@ -113,15 +245,24 @@ pub(super) fn new_events(results: &[Result<CommandOutput, StoreError>]) -> Vec<S
 }
 
 /// Replies after the commit.
-pub(super) fn reply(replies: impl Iterator<Item = CommandReply>, results: Vec<Result<CommandOutput, StoreError>>) {
+pub(super) fn reply(replies: impl Iterator<Item = CommandReply>, results: Vec<CommandResult>) {
     for (reply, result) in replies.zip(results) {
         reply.send(result);
     }
 }
 
 /// Replies when nothing was stored.
-pub(super) fn refuse(items: Vec<BatchItem>, error: &StoreError) {
+fn refuse(items: Vec<BatchItem>, error: &StoreError) {
     for item in items {
         item.reply.send(Err(error.clone()));
+    }
+}
+
+/// Replies to a command that has panicked.
+fn refuse_panicking(item: Option<BatchItem>, panicked: Panicked) {
+    if let Some(BatchItem { command, reply }) = item {
+        let client = command.client().map(tracing::field::display);
+        tracing::error!(client, "command refused because it panics: please report this as a bug");
+        reply.send(Err(panicked.into()));
     }
 }

@@ -102,6 +102,15 @@ impl BulkUpdate {
         }
     }
 
+    /// Whether only the leader begins it, by its own clock and bounds. A caller begins the others; what they do is decided by
+    /// the request, so that it may be done by any leader, and twice.
+    pub(super) fn belongs_to_leader(&self) -> bool {
+        match self {
+            Self::FailPending(_) | Self::MakeDue(_) | Self::RetryFailed(_) => false,
+            Self::Expire(_) | Self::EnforceLimit(_) => true,
+        }
+    }
+
     /// The deliveries that were given up since the last call.
     pub(super) fn take_given_up(&mut self) -> Option<(GivenUp, u64)> {
         let (reason, count) = match self {

@@ -1,7 +1,9 @@
 //! The commands of the writer thread and their replies. A command holds everything that its result depends on, apart from
 //! the database: the present time is part of it.
 
+pub(in crate::store::sqlite) mod codec;
 pub(in crate::store::sqlite) mod entry;
+pub(in crate::store::sqlite) mod entry_format;
 pub(in crate::store::sqlite) mod pending;
 
 use std::sync::mpsc::SyncSender;
@@ -12,8 +14,8 @@ use tokio::sync::oneshot;
 use self::entry::PlacedEntry;
 use super::bulk_update::BulkUpdate;
 use super::registry_change::RegistryChange;
-use crate::domain::{ClientRef, Timestamp};
-use crate::store::{AppendOutcome, AttemptRecord, NewEvent, Reject, StoreError};
+use crate::domain::{ClientId, ClientRef, Timestamp};
+use crate::store::{AppendOutcome, AttemptRecord, NewEvent, Reject, Retention, StoreError};
 
 /// Dropping it replies [`StoreError::Stopped`].
 pub(crate) type ReplySender<T> = oneshot::Sender<Result<T, StoreError>>;
@@ -39,8 +41,24 @@ pub(crate) enum WriterCommand {
     SliceRefused(StoreError),
     /// This node leads since this revision of the lease; `None` when another one does.
     Lead(Option<u64>),
+    /// These bounds apply from now on.
+    SetRetention(Box<Retention>, ReplySender<()>),
     /// Flushes and ends the thread.
     Close(ReplySender<()>),
+}
+
+impl WriterCommand {
+    /// Replies that it was not done. The others are no requests: nothing waits for a reply.
+    pub(crate) fn refuse(self, error: StoreError) {
+        match self {
+            Self::Batch(BatchItem { reply, .. }) | Self::BulkUpdate(_, reply) => reply.send(Err(error)),
+            Self::ChangeRegistry(_, reply) | Self::SetRetention(_, reply) | Self::Close(reply) => {
+                send(reply, Err(error))
+            }
+            Self::Prune(_, reply) => send(reply, Err(error)),
+            Self::RestartLog(_) | Self::CheckpointEnded | Self::Apply(_) | Self::SliceRefused(_) | Self::Lead(_) => {}
+        }
+    }
 }
 
 /// A command that shares a transaction.
@@ -84,6 +102,18 @@ impl BatchCommand {
             Self::RemoveReject { .. } | Self::RetryDelivery { .. } | Self::Probe => 0,
         }
     }
+
+    /// The client that it belongs to.
+    pub(crate) fn client(&self) -> Option<&ClientId> {
+        match self {
+            Self::Append(event) => Some(&event.client.id),
+            Self::AddReject { client, .. } | Self::RemoveReject { client, .. } | Self::RetryDelivery { client, .. } => {
+                Some(&client.id)
+            }
+            Self::RecordAttempt(record) => Some(&record.queue.client),
+            Self::Probe => None,
+        }
+    }
 }
 
 /// The result of a successful command.
@@ -118,6 +148,6 @@ impl CommandReply {
 }
 
 /// Sends a result. The receiver may be gone.
-pub(super) fn send<T>(reply: ReplySender<T>, result: Result<T, StoreError>) {
+pub(in crate::store::sqlite) fn send<T>(reply: ReplySender<T>, result: Result<T, StoreError>) {
     reply.send(result).ok();
 }

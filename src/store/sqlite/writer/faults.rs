@@ -2,6 +2,8 @@
 //! as a whole or not at all, and the writer works again after the fault. The faults are limits of the connection, which only
 //! the writer's owner can set.
 
+mod panics;
+
 use futures::FutureExt;
 use tokio::sync::oneshot;
 
@@ -18,16 +20,17 @@ use crate::store::{
     AppendOutcome, Backlog, DuplicateRule, Log, NewEvent, Outbox, RawRequest, Retention, Seal, StoreError,
 };
 
-/// Seals nothing.
+/// Seals nothing, and panics at a text that says so.
 struct PlainText;
 
 impl Seal for PlainText {
     fn seal(&self, text: &[u8], _: &[u8]) -> Vec<u8> {
+        assert!(!text.windows(5).any(|part| part == b"panic"), "a text that panics");
         text.to_vec()
     }
 
-    fn seal_with_nonce(&self, text: &[u8], _: &[u8], _: [u8; 12]) -> Vec<u8> {
-        text.to_vec()
+    fn seal_with_nonce(&self, text: &[u8], context: &[u8], _: [u8; 12]) -> Vec<u8> {
+        self.seal(text, context)
     }
 
     fn open(&self, sealed: &[u8], _: &[u8]) -> Result<Vec<u8>, String> {
@@ -92,28 +95,30 @@ fn add_notification(writer: &mut Writer) {
     change.apply(&mut writer.db, &writer.shared.registry, &PlainText, &|_| Ok(())).expect("a new notification");
 }
 
+fn new_event(number: usize) -> NewEvent {
+    let vendor_id = format!("job-{number}").parse().expect("a valid value");
+    NewEvent {
+        client: client_ref(),
+        vendor: Vendor::Ppj,
+        update: Update::new(vendor_id, Status::Completed),
+        labels: Default::default(),
+        raw: Some(RawRequest { method: "GET".into(), query: None, headers: Vec::new(), body: vec![1; 3_000].into() }),
+        duplicate_rule: DuplicateRule::SameKey(number.to_string()),
+        destinations: None,
+        now: Timestamp::from_millis(0),
+    }
+}
+
 /// Commits the appends of these documents in one batch; returns the sequences.
 fn append(writer: &mut Writer, numbers: std::ops::Range<usize>) -> Vec<Result<u64, StoreError>> {
+    append_all(writer, numbers.map(new_event))
+}
+
+fn append_all(writer: &mut Writer, events: impl Iterator<Item = NewEvent>) -> Vec<Result<u64, StoreError>> {
     let (mut items, mut results) = (Vec::new(), Vec::new());
-    for number in numbers {
-        let vendor_id = format!("job-{number}").parse().expect("a valid value");
+    for event in events {
         let (reply, result) = oneshot::channel();
         results.push(result);
-        let event = NewEvent {
-            client: client_ref(),
-            vendor: Vendor::Ppj,
-            update: Update::new(vendor_id, Status::Completed),
-            labels: Default::default(),
-            raw: Some(RawRequest {
-                method: "GET".into(),
-                query: None,
-                headers: Vec::new(),
-                body: vec![1; 3_000].into(),
-            }),
-            duplicate_rule: DuplicateRule::SameKey(number.to_string()),
-            destinations: None,
-            now: Timestamp::from_millis(0),
-        };
         items.push(BatchItem { command: BatchCommand::Append(Box::new(event)), reply: CommandReply::Appended(reply) });
     }
     writer.commit(items, 0);

@@ -12,11 +12,12 @@ use super::give_up::{ExpirySweep, LimitSweep};
 use super::slice::{Slice, SliceResult};
 use crate::domain::Timestamp;
 use crate::store::sqlite::OnGivenUp;
+use crate::store::sqlite::panics::contain;
 use crate::store::sqlite::registry_cache::RegistryCache;
 use crate::store::sqlite::retention::excess::Excess;
 use crate::store::sqlite::retention::{Prune, SliceBudget, erase, free_pages};
 use crate::store::sqlite::tables::columns;
-use crate::store::sqlite::tables::write_tx::HistoryChange;
+use crate::store::sqlite::tables::write_tx::{HistoryChange, TxError};
 use crate::store::{Retention, StoreError};
 
 /// The queues of background work, each in order of arrival. Bulk updates come first, because a caller waits for them; then
@@ -110,7 +111,10 @@ impl Jobs {
         for job in self.pruning.drain(..) {
             send(job.reply, Ok(0));
         }
-        self.bulk_updates.retain(|job| job.reply.is_some());
+        // The next leader begins these, and completes the removal of notifications. What a caller has begun goes on here, also
+        // after the reply.
+        let is_resumed = |job: &BulkJob| job.reply.is_none() && matches!(job.update, BulkUpdate::FailPending(_));
+        self.bulk_updates.retain(|job| !job.update.belongs_to_leader() && !is_resumed(job));
     }
 
     fn leads(&self) -> bool {
@@ -154,6 +158,27 @@ impl Jobs {
     pub(super) fn check_histories(&mut self, changes: &[HistoryChange], bounds: &Retention) {
         if self.leads() {
             self.excess.note(changes, bounds);
+        }
+    }
+
+    /// Looks at all histories again, with other bounds. After an error, a history is looked at when it grows.
+    pub(super) fn bounds_changed(&mut self, db: &Connection, cache: &RegistryCache, bounds: &Retention) {
+        if !self.leads() {
+            return;
+        }
+        match Excess::load(db, bounds) {
+            Ok(excess) => self.excess = excess,
+            Err(error) => tracing::warn!(%error, "cannot apply the changed bounds to the stored events yet"),
+        }
+        for client in cache.numbers() {
+            self.excess.add(client);
+        }
+    }
+
+    /// Removes what exceeds the bounds in a client's history, if anything does.
+    pub(super) fn check_history(&mut self, client: i64) {
+        if self.leads() {
+            self.excess.add(client);
         }
     }
 
@@ -310,7 +335,8 @@ impl Jobs {
         if !self.returning {
             return true;
         }
-        let result = free_pages::return_slice(db, budget);
+        let result = contain("a slice that returns free pages", || free_pages::return_slice(db, budget));
+        let result = result.map_err(TxError::from).and_then(|result| Ok(result?));
         if let Err(error) = &result {
             tracing::warn!(%error, "cannot return free pages of the database yet; retrying after the next pruning");
         }

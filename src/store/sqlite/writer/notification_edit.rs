@@ -6,11 +6,16 @@ use rusqlite::{Connection, ErrorCode, TransactionBehavior, params};
 use serde::{Deserialize, Serialize};
 
 use super::bulk_update::RemovedNotification;
-use crate::domain::{ClientRef, NOTIFICATIONS_PER_CLIENT, Notification, NotificationState, Timestamp};
+use crate::domain::{
+    ClientId, ClientLimit, ClientLimits, ClientRef, Endpoint, NOTIFICATIONS_PER_CLIENT, Notification, NotificationName,
+    NotificationState, QueueKey, Timestamp,
+};
+use crate::store::sqlite::panics::contain;
 use crate::store::sqlite::registry_cache::{ClientTargets, RegistryCache};
 use crate::store::sqlite::tables::columns;
 use crate::store::sqlite::tables::registry::{self, NotificationRow};
-use crate::store::{Seal, StoreError};
+use crate::store::sqlite::tables::write_tx::TxError;
+use crate::store::{ReceiverChange, Seal, StoreError};
 
 /// A change of one client's notifications. They are sealed by the writer, because a change may affect two of them and must
 /// not restore an older version of the other one.
@@ -50,12 +55,15 @@ impl NotificationEdit {
     ) -> Result<Option<RemovedNotification>, StoreError> {
         let targets = cache.targets(client).ok_or(StoreError::NotFound("client"))?;
         let mut notifications = targets.notifications.to_vec();
-        let removed = self.edit(targets.number, &mut notifications)?;
+        let removed = self.edit(&targets, &mut notifications)?;
         save(db, seal, &targets, &mut notifications, removed.as_ref(), before_commit).map_err(|error| {
-            match error.sqlite_error_code() {
+            match error {
                 // The id of a removed notification whose deliveries are not dead yet. The same on every node.
-                Some(ErrorCode::ConstraintViolation) => StoreError::Conflict("a notification of this id".to_owned()),
-                _ => columns::unavailable(&error),
+                TxError::Sql(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
+                    StoreError::Conflict("a notification of this id".to_owned())
+                }
+                TxError::Sql(error) => columns::refused(&error),
+                error => error.into(),
             }
         })?;
         if let Some(entry) = cache.write().clients.get_mut(&client.id) {
@@ -64,10 +72,22 @@ impl NotificationEdit {
         Ok(removed)
     }
 
+    pub(super) fn receiver_change(&self, client: &ClientId) -> Option<ReceiverChange> {
+        let queue =
+            |name: NotificationName| QueueKey { client: client.clone(), endpoint: Endpoint::Notification(name) };
+        match self {
+            Self::Add(_) => None,
+            Self::Update { before: known, .. } | Self::SetState { known, .. } => {
+                Some(ReceiverChange::Changed(queue(known.name.clone())))
+            }
+            Self::Remove { name, .. } => Some(ReceiverChange::Removed(queue(name.parse().ok()?))),
+        }
+    }
+
     /// Edits the list. A new notification has number 0 until it is saved.
     fn edit(
         self,
-        client: i64,
+        targets: &ClientTargets,
         notifications: &mut Vec<NotificationRow>,
     ) -> Result<Option<RemovedNotification>, StoreError> {
         match self {
@@ -77,9 +97,7 @@ impl NotificationEdit {
                 if notifications.iter().any(is_taken) {
                     return Err(StoreError::Conflict(format!("the notification {}", new.name)));
                 }
-                if notifications.len() >= NOTIFICATIONS_PER_CLIENT {
-                    return Err(StoreError::TooMany("five notifications"));
-                }
+                check_room(notifications.len(), &targets.limits)?;
                 clear_previous_default(&new, notifications);
                 notifications.push(NotificationRow { number: 0, notification: Arc::new(new) });
             }
@@ -104,10 +122,21 @@ impl NotificationEdit {
             Self::Remove { name, now } => {
                 let position = notifications.iter().position(|row| row.notification.name.as_str() == name);
                 let number = notifications.remove(position.ok_or(UNKNOWN_NOTIFICATION)?).number;
-                return Ok(Some(RemovedNotification { client, number, time: now }));
+                return Ok(Some(RemovedNotification { client: targets.number, number, time: now }));
             }
         }
         Ok(None)
+    }
+}
+
+/// Fails if a client with this many notifications cannot have another one.
+fn check_room(present: usize, limits: &ClientLimits) -> Result<(), StoreError> {
+    match limits.notifications {
+        Some(limit) if present as u64 >= u64::from(limit.get()) => {
+            Err(StoreError::ClientLimit { limit: ClientLimit::Notifications, value: limit.get().into() })
+        }
+        None if present >= NOTIFICATIONS_PER_CLIENT => Err(StoreError::TooMany("five notifications")),
+        _ => Ok(()),
     }
 }
 
@@ -134,8 +163,22 @@ fn save(
     notifications: &mut [NotificationRow],
     removed: Option<&RemovedNotification>,
     before_commit: BeforeCommit<'_>,
-) -> rusqlite::Result<()> {
+) -> Result<(), TxError> {
     let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    contain("a change of notifications", || {
+        write(&transaction, seal, targets, notifications, removed).and_then(|()| before_commit(&transaction))
+    })??;
+    Ok(transaction.commit()?)
+}
+
+/// Writes the rows of [`save`].
+fn write(
+    db: &Connection,
+    seal: &dyn Seal,
+    targets: &ClientTargets,
+    notifications: &mut [NotificationRow],
+    removed: Option<&RemovedNotification>,
+) -> rusqlite::Result<()> {
     let is_unchanged = |row: &NotificationRow| {
         targets.notifications.iter().any(|old| Arc::ptr_eq(&old.notification, &row.notification))
     };
@@ -143,16 +186,15 @@ fn save(
         let sealed = registry::seal_notification(seal, &targets.client, &row.notification);
         if row.number > 0 {
             let sql = "UPDATE notification SET definition = ?2 WHERE number = ?1";
-            transaction.execute(sql, params![row.number, sealed])?;
+            db.execute(sql, params![row.number, sealed])?;
         } else {
             let sql = "INSERT INTO notification (client, id, definition) VALUES (?1, ?2, ?3)";
-            transaction.execute(sql, params![targets.number, row.notification.id, sealed])?;
-            row.number = transaction.last_insert_rowid();
+            db.execute(sql, params![targets.number, row.notification.id, sealed])?;
+            row.number = db.last_insert_rowid();
         }
     }
     if let Some(removed) = removed {
-        removed.mark(&transaction)?;
+        removed.mark(db)?;
     }
-    before_commit(&transaction)?;
-    transaction.commit()
+    Ok(())
 }

@@ -7,10 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use super::bulk_update::RemovedNotification;
 use super::notification_edit::{BeforeCommit, NotificationEdit};
-use crate::domain::{Client, ClientId, ClientRef, Hook};
+use crate::domain::{Client, ClientId, ClientLimits, ClientRef, Hook};
+use crate::store::sqlite::panics::contain;
 use crate::store::sqlite::registry_cache::{CachedClient, RegistryCache};
-use crate::store::sqlite::tables::columns;
-use crate::store::{Seal, StoreError};
+use crate::store::sqlite::tables::{columns, registry};
+use crate::store::{ReceiverChange, Seal, StoreError};
 
 /// A change of the registry. When the writer applies it, another client may have the id of the client that it is for: then
 /// the client is not found.
@@ -23,6 +24,14 @@ pub(crate) enum RegistryChange {
     UpdateHook { client: ClientRef, change: Box<HookUpdate>, sealed: Vec<u8> },
     RemoveHook { client: ClientRef, id: String },
     Notifications { client: ClientRef, change: Box<NotificationEdit> },
+    SetLimits { client: ClientRef, change: Box<LimitsUpdate> },
+}
+
+/// Compare and swap of a client's limits.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct LimitsUpdate {
+    pub(crate) before: ClientLimits,
+    pub(crate) after: ClientLimits,
 }
 
 /// Compare and swap of a hook. Both versions have the same id and key.
@@ -43,14 +52,16 @@ enum ChangedClient<'a> {
 /// Background work that a change leaves.
 pub(crate) enum RemainingWork {
     None,
-    /// The rows of a removed client, by its number.
-    EraseClient(i64),
+    /// The rows of a removed client, by its number. A later client may have its id.
+    EraseClient(i64, ClientRef),
     /// The pending deliveries of a removed notification.
     FailPending(RemovedNotification),
+    /// What exceeds the new limits in the history of the client with this number.
+    PruneHistory(i64),
 }
 
 impl RegistryChange {
-    /// Applies the change; `before_commit` belongs to its transaction.
+    /// Applies the change; `before_commit` belongs to its transaction. After a panic in the transaction nothing has changed.
     pub(super) fn apply(
         self,
         db: &mut Connection,
@@ -63,19 +74,35 @@ impl RegistryChange {
             return Ok(removed.map_or(RemainingWork::None, RemainingWork::FailPending));
         }
         let client = self.check(cache)?;
+        let removed = self.removed_client(cache);
         let transaction =
             db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(|e| columns::unavailable(&e))?;
-        let number = self
-            .write(&transaction, client)
-            .and_then(|number| before_commit(&transaction).map(|()| number))
+        let write = || self.write(&transaction, client).and_then(|number| before_commit(&transaction).map(|()| number));
+        let number = contain("a change of the registry", write)?
             .and_then(|number| transaction.commit().map(|()| number))
-            .map_err(|e| columns::unavailable(&e))?;
-        let remaining = match self {
-            Self::RemoveClient { .. } => RemainingWork::EraseClient(number),
+            .map_err(|e| columns::refused(&e))?;
+        let remaining = match (&self, removed) {
+            (_, Some(removed)) => RemainingWork::EraseClient(number, removed),
+            (Self::SetLimits { .. }, None) => RemainingWork::PruneHistory(number),
             _ => RemainingWork::None,
         };
         self.update_cache(cache, number);
         Ok(remaining)
+    }
+
+    /// What the delivery worker must be told if another node was asked for the change.
+    pub(super) fn receiver_change(&self) -> Option<ReceiverChange> {
+        match self {
+            Self::RemoveClient { id } => Some(ReceiverChange::ClientRemoved(id.clone())),
+            Self::Notifications { client, change } => change.receiver_change(&client.id),
+            _ => None,
+        }
+    }
+
+    /// The client that the change removes.
+    fn removed_client(&self, cache: &RegistryCache) -> Option<ClientRef> {
+        let Self::RemoveClient { id } = self else { return None };
+        cache.read().clients.get(id).map(|entry| entry.client.reference())
     }
 
     /// The client, if the change can be applied.
@@ -112,6 +139,11 @@ impl RegistryChange {
             }
             Self::RemoveHook { client, id } => with_hook(find(client)?, id)?,
             Self::Notifications { client, .. } => find(client)?.number,
+            Self::SetLimits { client, change } => {
+                let entry = find(client)?;
+                same_version(entry.limits == change.before, "client's limits")?;
+                entry.number
+            }
         };
         Ok(ChangedClient::Stored(number))
     }
@@ -147,6 +179,7 @@ impl RegistryChange {
             Self::RemoveHook { id, .. } => {
                 db.execute("DELETE FROM hook WHERE client = ?1 AND id = ?2", params![number, id])?;
             }
+            Self::SetLimits { change, .. } => registry::write_limits(db, number, &change.after)?,
             Self::AddClient { .. } | Self::Notifications { .. } => {}
         }
         Ok(number)
@@ -159,10 +192,14 @@ impl RegistryChange {
             Self::AddClient { client, .. } => {
                 let id = client.id.clone();
                 entries.ids.insert(number, id.clone());
-                entries.clients.insert(
-                    id,
-                    CachedClient { number, client: Arc::new(client), hooks: Vec::new(), notifications: Arc::default() },
-                );
+                let added = CachedClient {
+                    number,
+                    client: Arc::new(client),
+                    limits: ClientLimits::default(),
+                    hooks: Vec::new(),
+                    notifications: Arc::default(),
+                };
+                entries.clients.insert(id, added);
             }
             Self::UpdateClient { after, .. } => {
                 if let Some(entry) = entries.clients.get_mut(&after.id) {
@@ -194,6 +231,11 @@ impl RegistryChange {
                     for hook in entry.hooks.extract_if(.., |hook| hook.id == id) {
                         entries.hooks_by_key.remove(hook.key.expose());
                     }
+                }
+            }
+            Self::SetLimits { client, change } => {
+                if let Some(entry) = entries.clients.get_mut(&client.id) {
+                    entry.limits = change.after;
                 }
             }
             Self::Notifications { .. } => {}

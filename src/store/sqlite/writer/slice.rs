@@ -46,6 +46,15 @@ impl Slice {
         }
     }
 
+    /// Whether it is done only while the node that proposes it leads. A slice of an earlier leader would give up or remove rows
+    /// by a clock and bounds that no longer count.
+    pub(super) fn belongs_to_leader(&self) -> bool {
+        match self {
+            Self::Bulk(update) => update.belongs_to_leader(),
+            Self::Excess(_) | Self::Erase(_) | Self::Prune(_) => true,
+        }
+    }
+
     /// Does the slice.
     pub(crate) fn run(
         mut self,

@@ -5,13 +5,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use proptest::prelude::{Strategy, any, prop, prop_assert_eq, proptest};
+use proptest::prelude::{Just, Strategy, any, prop, prop_assert_eq, proptest};
 use proptest::prop_oneof;
 use proptest::test_runner::TestCaseError;
 
 use super::super::frame::encode;
 use super::super::{Fields, Filter, Framing, Hub, HubOptions, Lagged, MAX_BYTES_PER_RING, Subscription, WriteBuffer};
-use super::{client, now, text};
+use super::{client, now, reference, text};
 use crate::domain::{DocumentId, Epoch, Event, EventId, SharedEvent, Status};
 
 const CLIENTS: [&str; 3] = ["a", "b", "c"];
@@ -43,6 +43,7 @@ enum Step {
     Unsubscribe {
         follower: usize,
     },
+    EvictOld,
 }
 
 fn document(index: usize) -> DocumentId {
@@ -71,12 +72,15 @@ fn step() -> impl Strategy<Value = Step> {
         }),
         6 => (any::<usize>(), 1..600usize).prop_map(|(follower, max_bytes)| Step::Collect { follower, max_bytes }),
         1 => any::<usize>().prop_map(|follower| Step::Unsubscribe { follower }),
+        1 => Just(Step::EvictOld),
     ]
 }
 
 /// What the ring of a client with followers may hold: the events above the floor.
 struct RingModel {
     floor: u64,
+    /// The newest event when old events were last evicted.
+    newest_before: u64,
     followers: usize,
 }
 
@@ -118,9 +122,10 @@ impl Model {
             Step::Publish(events) => self.publish(&events),
             Step::Subscribe { client: index, position, filter, chunked, gini } => {
                 let position = self.head() * u64::from(position) / u64::from(u8::MAX);
-                let subscription = self.hub.subscribe(&client(CLIENTS[index]), now()).expect("room");
+                let subscription = self.hub.subscribe(&reference(CLIENTS[index]), None, now()).expect("room");
                 let floor = self.head();
-                self.rings.entry(index).or_insert(RingModel { floor, followers: 0 }).followers += 1;
+                let new = RingModel { floor, newest_before: floor, followers: 0 };
+                self.rings.entry(index).or_insert(new).followers += 1;
                 self.followers.push(FollowerModel {
                     subscription,
                     client: index,
@@ -139,6 +144,15 @@ impl Model {
                 ring.followers -= 1;
                 if ring.followers == 0 {
                     self.rings.remove(&client);
+                }
+            }
+            Step::EvictOld => {
+                self.hub.evict_old();
+                for index in 0..CLIENTS.len() {
+                    let newest = self.newest(index);
+                    let Some(ring) = self.rings.get_mut(&index) else { continue };
+                    ring.floor = ring.floor.max(ring.newest_before);
+                    ring.newest_before = ring.newest_before.max(newest);
                 }
             }
             Step::Collect { .. } | Step::Unsubscribe { .. } => {}

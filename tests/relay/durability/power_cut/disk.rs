@@ -4,7 +4,6 @@
 use std::ffi::OsString;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::OnceLock;
 
 use fastrand::Rng;
@@ -13,6 +12,7 @@ use tempfile::TempDir;
 use super::DATABASE;
 use super::journal::{self, Change};
 use super::storage::Storage;
+use crate::harness::preload::PreloadLibrary;
 
 /// The index of the write-ahead log, which is mapped into memory.
 const MAPPED_FILE: &str = "docrelay.db-shm";
@@ -184,22 +184,8 @@ impl Disk {
     }
 }
 
-/// The library, built once for each run of the tests. The system's compiler also builds SQLite for the relay.
+/// The library, built once for each run of the tests.
 fn library() -> &'static Path {
-    static LIBRARY: OnceLock<(TempDir, PathBuf)> = OnceLock::new();
-    let (_, path) = LIBRARY.get_or_init(|| {
-        let directory = tempfile::Builder::new().prefix("preload-").tempdir_in(env!("CARGO_TARGET_TMPDIR"));
-        let directory = directory.expect("a directory for the library");
-        let path = directory.path().join("preload.so");
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/relay/durability/power_cut/preload.c");
-        let compiler = std::env::var_os("CC").unwrap_or_else(|| "cc".into());
-        let output = Command::new(compiler)
-            .args(["-shared", "-fPIC", "-O1", "-Wall", "-Wextra", "-Werror", "-o"])
-            .args([&path, &source])
-            .output()
-            .expect("a C compiler");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        (directory, path)
-    });
-    path
+    static LIBRARY: OnceLock<PreloadLibrary> = OnceLock::new();
+    &LIBRARY.get_or_init(|| PreloadLibrary::build("tests/relay/durability/power_cut/preload.c")).path
 }

@@ -16,7 +16,9 @@ use crate::store::Retention;
 use crate::store::sqlite::check::check;
 use crate::store::sqlite::writer::bulk_update::BulkUpdate;
 use crate::store::sqlite::writer::command::BatchCommand;
-use crate::store::sqlite::writer::command::entry::{Codec, EntryBody};
+use crate::store::sqlite::writer::command::codec::Codec;
+use crate::store::sqlite::writer::command::entry::EntryBody;
+use crate::store::sqlite::writer::command::entry_format::ENTRY_FORMATS;
 use crate::store::sqlite::writer::notification_edit::NotificationEdit;
 use crate::store::sqlite::writer::registry_change::RegistryChange;
 use crate::store::sqlite::writer::slice::Slice;
@@ -35,6 +37,7 @@ async fn lead(directory: &Path, journal: &MemoryJournal, seed: u64) -> String {
             let count = commands.rng.below(8);
             join_all((0..=count).map(|_| commands.next(&node.store)).collect::<Vec<_>>()).await;
         }
+        node.comparisons.propose(revision);
         // Waits for the background work.
         node.store.maintenance.prune(commands.now).await.expect("pruned");
         node.close().await;
@@ -64,7 +67,7 @@ async fn follow(directory: &Path, epoch: u64, entries: Vec<Bytes>, mut rng: Rng,
 
 /// What the entries do.
 fn kinds(entries: &[Bytes]) -> BTreeSet<&'static str> {
-    let codec = Codec { seal: Arc::new(OpenSeal), journal: 7 };
+    let codec = Codec { seal: Arc::new(OpenSeal), journal: 7, formats: ENTRY_FORMATS };
     let bodies =
         (1..).zip(entries).map(|(position, entry)| codec.decode(position, entry).expect("an entry").entry.body);
     bodies.flat_map(|body| kinds_of(&body)).collect()
@@ -92,6 +95,7 @@ fn kinds_of(body: &EntryBody) -> Vec<&'static str> {
     match body {
         EntryBody::Batch { commands, .. } => commands.iter().map(command).collect(),
         EntryBody::Slice(entry) => vec![slice(&entry.slice)],
+        EntryBody::Comparison { .. } => vec!["comparison"],
         EntryBody::Registry(change) => vec![match &**change {
             RegistryChange::AddClient { .. } => "add client",
             RegistryChange::UpdateClient { .. } => "update client",
@@ -99,6 +103,7 @@ fn kinds_of(body: &EntryBody) -> Vec<&'static str> {
             RegistryChange::AddHook { .. } => "add hook",
             RegistryChange::UpdateHook { .. } => "update hook",
             RegistryChange::RemoveHook { .. } => "remove hook",
+            RegistryChange::SetLimits { .. } => "set limits",
             RegistryChange::Notifications { change, .. } => match **change {
                 NotificationEdit::Add(_) => "add notification",
                 NotificationEdit::Update { .. } => "update notification",
@@ -110,7 +115,7 @@ fn kinds_of(body: &EntryBody) -> Vec<&'static str> {
 }
 
 /// All of them but the probe, which changes nothing and is no entry.
-const KINDS: usize = 23;
+const KINDS: usize = 25;
 
 /// Each entry twice: the second time directly after the first, or a few entries later.
 fn doubled(entries: &[Bytes]) -> Vec<Bytes> {

@@ -67,6 +67,12 @@ impl MemoryJournal {
         self.shared.entries.send_modify(|entries| entries.push(payload));
     }
 
+    /// Waits until the journal has at least so many entries.
+    pub(super) async fn entries_are(&self, count: usize) {
+        // The sender is part of this journal.
+        self.shared.entries.subscribe().wait_for(|entries| entries.len() >= count).await.ok();
+    }
+
     pub(super) fn answer_next(&self, answers: impl IntoIterator<Item = Answer>) {
         self.lock().answers.extend(answers);
     }
@@ -153,6 +159,11 @@ impl Journal for MemoryJournal {
 
     fn remove_snapshot(&self, _: SnapshotInfo) -> JournalFuture<()> {
         unsupported()
+    }
+
+    fn record(&self, key: String) -> JournalFuture<Option<Record>> {
+        let found = self.lock().records.iter().rev().find(|record| record.key == key).cloned();
+        Box::pin(async move { Ok(found) })
     }
 
     fn put_record(&self, key: String, value: Bytes, _: Option<u64>) -> JournalFuture<u64> {

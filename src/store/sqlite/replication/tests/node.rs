@@ -5,12 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::Connection;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::memory_journal::MemoryJournal;
+use crate::store::sqlite::comparison::ComparisonHandle;
 use crate::store::sqlite::offline::digest;
 use crate::store::sqlite::replication::ReplicationOptions;
-use crate::store::sqlite::replication::{LeadershipHandle, ReplicatedStore};
+use crate::store::sqlite::replication::{LATEST_ENTRY_FORMAT, LeadershipHandle, ReplicatedStore};
+use crate::store::sqlite::writer::command::entry_format::{ENTRY_FORMATS, EntryFormat};
 use crate::store::sqlite::{DatabaseLock, SqliteOptions, SqliteStore};
 use crate::store::{Retention, Seal, Store};
 
@@ -83,23 +86,34 @@ pub(super) async fn directories(count: usize) -> (Vec<tempfile::TempDir>, u64) {
 pub(super) struct Node {
     pub(super) store: Store,
     pub(super) leadership: LeadershipHandle,
+    pub(super) comparisons: ComparisonHandle,
+    pub(super) format: watch::Sender<u8>,
     path: PathBuf,
     tasks: JoinSet<()>,
 }
 
 impl Node {
-    #[expect(clippy::disallowed_methods, reason = "the test runs the tasks that the application runs")]
+    /// With the formats of this program, of which the latest is in use.
     pub(super) fn open(options: SqliteOptions, journal: &MemoryJournal) -> Self {
+        let node = Self::open_with(options, journal, ENTRY_FORMATS);
+        node.format.send_replace(LATEST_ENTRY_FORMAT);
+        node
+    }
+
+    /// With a program that has these formats of entries, of which the first is in use.
+    #[expect(clippy::disallowed_methods, reason = "the test runs the tasks that the application runs")]
+    pub(super) fn open_with(options: SqliteOptions, journal: &MemoryJournal, formats: &'static [EntryFormat]) -> Self {
         let path = options.path.clone();
-        let replication = ReplicationOptions { journal: Arc::new(journal.clone()), seal: Arc::new(OpenSeal) };
+        let replication = ReplicationOptions::new(Arc::new(journal.clone()), Arc::new(OpenSeal));
+        let replication = ReplicationOptions { formats, ..replication };
         let lock = DatabaseLock::acquire(&path).expect("an unused database");
         let opened = SqliteStore::open_replicated(lock, options, replication).expect("a database of this journal");
-        let ReplicatedStore { store, tasks, leadership, .. } = opened;
+        let ReplicatedStore { store, tasks, leadership, format, comparisons, .. } = opened;
         let mut running = JoinSet::new();
         for (name, task) in tasks {
             running.spawn(async move { task.await.unwrap_or_else(|error| panic!("{name}: {error}")) });
         }
-        Self { store, leadership, path, tasks: running }
+        Self { store, leadership, format, comparisons, path, tasks: running }
     }
 
     /// Waits until everything in the journal is applied.

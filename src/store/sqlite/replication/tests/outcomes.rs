@@ -6,19 +6,15 @@ use std::time::Duration;
 use futures::future::{BoxFuture, join_all};
 use tokio::time::timeout;
 
+use super::items::{client, event, hook};
 use super::memory_journal::{Answer, MemoryJournal};
 use super::node::{Node, directories, options, small_bounds};
 use super::random_commands::Rng;
-use crate::domain::{Client, ClientRef, Hook, Secret, Status, Timestamp, Update, Vendor, Verify};
-use crate::store::{AppendOutcome, DuplicateRule, NewEvent, PageLimit, Retention, Store, StoreError};
+use crate::domain::ClientRef;
+use crate::store::{AppendOutcome, PageLimit, Retention, Store, StoreError};
 
 const SEEDS: u64 = 3;
 const ROUNDS: u64 = 25;
-
-fn client() -> Client {
-    let created = Timestamp::from_millis(1_800_000_000_000);
-    Client { id: "a".parse().expect("an id"), created, secret: Secret::new("s"), previous: None }
-}
 
 fn large_bounds() -> Retention {
     Retention {
@@ -27,33 +23,6 @@ fn large_bounds() -> Retention {
         max_total_bytes: 1 << 40,
         max_event_age: Duration::MAX,
         ..small_bounds()
-    }
-}
-
-fn event(name: &str) -> NewEvent {
-    NewEvent {
-        client: client().reference(),
-        vendor: Vendor::Ppj,
-        update: Update::new(name.parse().expect("an identifier"), Status::Completed),
-        labels: Default::default(),
-        raw: None,
-        duplicate_rule: DuplicateRule::SameKey(name.to_owned()),
-        destinations: None,
-        now: client().created,
-    }
-}
-
-fn hook(name: &str) -> Hook {
-    Hook {
-        id: name.to_owned(),
-        key: Secret::new(name),
-        vendor: Vendor::Ppj,
-        name: None,
-        labels: Default::default(),
-        label_cookies: Vec::new(),
-        verify: Verify::None {},
-        mapping: None,
-        created: client().created,
     }
 }
 
@@ -137,4 +106,35 @@ async fn closed_store_refuses_and_proposes_nothing() {
     assert!(matches!(store.log.append(event("late")).await, Err(StoreError::Stopped)));
     assert!(matches!(store.maintenance.probe().await, Err(StoreError::Stopped)));
     assert_eq!(journal.payloads().len(), before);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn store_that_cannot_apply_replies_and_proposes_nothing_until_it_can() {
+    let (directories, epoch) = directories(1).await;
+    let journal = MemoryJournal::new(epoch);
+    let node = Node::open(options(directories[0].path(), large_bounds()), &journal);
+    let store = node.store.clone();
+    store.registry.add_client(client()).await.expect("added");
+    // As with a full disk, the writer cannot commit.
+    let other = rusqlite::Connection::open(directories[0].path().join("docrelay.db")).expect("opened");
+    other.execute_batch("BEGIN IMMEDIATE").expect("the write lock");
+    let waited = timeout(Duration::from_secs(30), store.log.append(event("first"))).await.expect("a reply");
+    assert!(matches!(waited, Err(StoreError::Unavailable(_))), "{waited:?}");
+    let proposed = journal.payloads().len();
+    let refused = timeout(Duration::from_secs(1), store.log.append(event("second"))).await.expect("a reply at once");
+    assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
+    let probed = timeout(Duration::from_secs(1), store.maintenance.probe()).await.expect("a reply at once");
+    assert!(matches!(probed, Err(StoreError::Unavailable(_))), "{probed:?}");
+    assert_eq!(journal.payloads().len(), proposed, "nothing is proposed that this node could not acknowledge");
+    other.execute_batch("ROLLBACK").expect("the lock is released");
+    let catching_up = async {
+        while store.maintenance.catch_up().await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(Duration::from_secs(30), catching_up).await.expect("the node catches up");
+    assert_eq!(names(&store, &client().reference()).await, ["first"], "what is in the journal is applied");
+    let repeated = store.log.append(event("first")).await.expect("accepted");
+    assert!(matches!(repeated, AppendOutcome::Duplicate { .. }), "{repeated:?}");
+    store.log.append(event("second")).await.expect("accepted");
 }

@@ -1,13 +1,15 @@
 //! Random commands of every kind that changes the store, through the ports.
 
+use std::num::{NonZeroU32, NonZeroU64};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
 use serde_json::json;
 
 use crate::domain::{
-    Callback, Client, ClientRef, Credential, Destinations, Disposition, Endpoint, Format, Hook, Notification,
-    NotificationState, QueueKey, RetiredSecret, Secret, Status, Timestamp, Update, Vendor, VendorError, Verify,
+    Callback, Client, ClientLimits, ClientRef, Credential, Destinations, Disposition, Endpoint, Format, Hook,
+    Notification, NotificationState, QueueKey, RetiredSecret, Secret, Status, Timestamp, Update, Vendor, VendorError,
+    Verify,
 };
 use crate::store::{
     Attempt, AttemptRecord, DeliveryQuery, DuplicateRule, NewEvent, RawRequest, Reject, Store, StoreError,
@@ -75,7 +77,7 @@ impl RandomCommands {
             self.now = self.now.minus(Duration::from_secs(self.rng.below(100_000)));
         }
         let store = store.clone();
-        match self.rng.below(32) {
+        match self.rng.below(33) {
             0..10 => self.append(store),
             10 => self.add_reject(store),
             11 => self.remove_reject(store),
@@ -89,6 +91,7 @@ impl RandomCommands {
             20..24 => self.change_client(store),
             24..27 => self.change_hook(store),
             27..31 => self.change_notification(store),
+            31 => self.change_limits(store),
             _ => Box::pin(async move { check(store.maintenance.probe().await) }),
         }
     }
@@ -235,6 +238,20 @@ impl RandomCommands {
                 }
                 (Some(_), _) => check(store.registry.add_client(added).await),
             }
+        })
+    }
+
+    fn change_limits(&mut self, store: Store) -> Running {
+        let client = self.client(&store);
+        let after = ClientLimits {
+            events_per_second: self.rng.maybe(NonZeroU32::MIN),
+            followers: self.rng.maybe(NonZeroU32::MAX),
+            stored_bytes: self.rng.one_of(&[None, NonZeroU64::new(5_000), NonZeroU64::new(80_000)]),
+            notifications: self.rng.one_of(&[None, NonZeroU32::new(1), NonZeroU32::new(9)]),
+        };
+        Box::pin(async move {
+            let before = store.registry.client_limits(&client);
+            check(store.registry.set_client_limits(&client, before, after).await);
         })
     }
 

@@ -11,6 +11,7 @@ use rusqlite::Connection;
 use tokio::sync::mpsc::WeakSender;
 
 use super::{CheckpointState, RESTART_PAGES, checkpoint};
+use crate::store::sqlite::panics::contain;
 use crate::store::sqlite::writer::command::WriterCommand;
 
 /// Pages that are left to the writer at most: they take it 5 to 10 ms, 1 000 pages twice that.
@@ -46,7 +47,9 @@ impl CheckpointThread {
     pub(super) fn run(self) {
         let (mut failing, mut pause) = (false, None);
         while self.wait(pause) {
-            let outcome = self.checkpoint_rounds();
+            // After a panic it is tried again, as after an error: it has no transaction open, and no state but the lock.
+            let outcome = contain("a checkpoint", || self.checkpoint_rounds());
+            let outcome = outcome.unwrap_or_else(|panicked| Err(panicked.into()));
             if let (Err(error), false) = (&outcome, failing) {
                 tracing::warn!(%error, "checkpoint failed; retrying");
             }
@@ -100,6 +103,7 @@ impl CheckpointThread {
             drop(guard);
             self.file.sync_data()?;
             let progress = checkpoint(&self.db, "NOOP")?;
+            tracing::debug!(pages = progress.pages, done = progress.done, "pages of the write-ahead log copied");
             if progress.backlog() >= MAX_WRITER_PAGES && progress.done <= before.done && progress.pages >= before.pages
             {
                 return Ok(Outcome::Blocked);

@@ -1,5 +1,5 @@
 //! What connects the writer with the cluster: the proposals of this node whose entries were not applied yet, with those who
-//! wait for them, and the channel of its slices.
+//! wait for them, whether entries can be applied at present, and the channel of its slices.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, watch};
 use super::entry::SliceEntry;
 use super::{CommandReply, ReplySender};
 use crate::store::StoreError;
+use crate::store::sqlite::comparison::DigestThread;
 
 /// What the writer needs of the cluster.
 pub(crate) struct WriterReplication {
@@ -20,6 +21,7 @@ pub(crate) struct WriterReplication {
     pub(crate) slices: mpsc::Sender<Box<SliceEntry>>,
     /// The position of the last applied entry.
     pub(crate) applied: watch::Sender<u64>,
+    pub(crate) digests: DigestThread,
 }
 
 /// Who waits for an entry.
@@ -29,6 +31,8 @@ pub(crate) enum Waiting {
     Registry(ReplySender<()>),
     /// The writer's background work.
     Slice,
+    /// Nothing waits for a comparison mark.
+    Comparison,
 }
 
 impl Waiting {
@@ -39,18 +43,42 @@ impl Waiting {
             // The receiver may be gone.
             Self::Registry(reply) => drop(reply.send(Err(error.clone()))),
             Self::Slice => return true,
+            Self::Comparison => {}
         }
         false
     }
 }
 
-/// The proposals by their counter.
+/// The proposals of this node.
 #[derive(Default)]
-pub(crate) struct Pending(Mutex<BTreeMap<i64, Waiting>>);
+pub(crate) struct Pending {
+    /// By their counter.
+    waiting: Mutex<BTreeMap<i64, Waiting>>,
+    /// Why the writer cannot apply entries, such as a full disk; `None` normally.
+    failure: watch::Sender<Option<StoreError>>,
+}
 
 impl Pending {
     pub(crate) fn insert(&self, counter: i64, waiting: Waiting) {
         self.lock().insert(counter, waiting);
+    }
+
+    /// Gives all proposals up.
+    pub(crate) fn remove_all(&self) -> Vec<Waiting> {
+        std::mem::take(&mut *self.lock()).into_values().collect()
+    }
+
+    /// Why this node proposes nothing at present: its writer cannot apply entries.
+    pub(crate) fn failure(&self) -> Option<StoreError> {
+        self.failure.borrow().clone()
+    }
+
+    pub(crate) fn set_failure(&self, failure: Option<StoreError>) {
+        self.failure.send_replace(failure);
+    }
+
+    pub(crate) fn failures(&self) -> watch::Receiver<Option<StoreError>> {
+        self.failure.subscribe()
     }
 
     /// Whether the entry can still be applied.
@@ -73,6 +101,6 @@ impl Pending {
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<i64, Waiting>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

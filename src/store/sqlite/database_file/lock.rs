@@ -3,13 +3,14 @@
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
-use super::{OpenError, open_private};
+use super::open_private;
+use crate::store::sqlite::OpenError;
 
 /// The right to use a database file, until it is dropped: a lock of a file beside it. SQLite holds its own locks only during
 /// transactions.
 pub struct DatabaseLock {
-    pub(super) file: File,
-    pub(super) path: PathBuf,
+    pub(in crate::store::sqlite) file: File,
+    pub(in crate::store::sqlite) path: PathBuf,
 }
 
 impl DatabaseLock {

@@ -11,12 +11,12 @@ use std::time::UNIX_EPOCH;
 use rusqlite::{Connection, TransactionBehavior, params};
 use serde::{Deserialize, Serialize};
 
-use super::OpenError;
-use super::tables::{columns, identity, schema};
 use crate::domain::Epoch;
+use crate::store::sqlite::OpenError;
+use crate::store::sqlite::tables::{columns, identity, schema};
 
 /// The marker of one database.
-pub(super) struct RunMarker {
+pub(in crate::store::sqlite) struct RunMarker {
     database: PathBuf,
 }
 
@@ -33,7 +33,7 @@ struct RunRecord {
 }
 
 impl RunMarker {
-    pub(super) fn new(database: &Path) -> Self {
+    pub(in crate::store::sqlite) fn new(database: &Path) -> Self {
         Self { database: database.to_owned() }
     }
 
@@ -42,7 +42,7 @@ impl RunMarker {
     ///
     /// # Errors
     /// `Unusable` when the database cannot be read.
-    pub(super) fn adopt_version_1(&self, db: &Connection) -> Result<(), OpenError> {
+    pub(in crate::store::sqlite) fn adopt_version_1(&self, db: &Connection) -> Result<(), OpenError> {
         let number = |name: &str| db.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
         let is_version_1 = number("application_id").and_then(|id| Ok((id, number("user_version")?)));
         let is_version_1 = is_version_1.map_err(|e| OpenError::sql(&self.database, &e))? == (schema::APPLICATION_ID, 1);
@@ -58,7 +58,7 @@ impl RunMarker {
     ///
     /// # Errors
     /// `Unusable` when the database cannot be read, or is a copy and the new epoch cannot be stored.
-    pub(super) fn start(&self, db: &mut Connection) -> Result<(), OpenError> {
+    pub(in crate::store::sqlite) fn start(&self, db: &mut Connection) -> Result<(), OpenError> {
         let present = self.record(db).map_err(|e| OpenError::unusable(&self.database, e))?;
         let difference = match (self.read(), present.commits) {
             // A database that was just created has no marker.
@@ -67,14 +67,16 @@ impl RunMarker {
             (Some(last), _) => last.difference(&present),
         };
         if let Some(reason) = difference {
-            let epoch = change_epoch(db).map_err(|e| OpenError::unusable(&self.database, e))?;
+            let epoch = self.renew_epoch(db)?;
             tracing::warn!(
                 reason,
                 old_epoch = %Epoch::new(present.epoch),
                 new_epoch = %epoch,
                 "database is a copy, not the one that last ran here: new epoch, followers get a reset"
             );
-        } else if let Err(error) = count_start(db) {
+            return Ok(());
+        }
+        if let Err(error) = count_start(db) {
             // A full disk: reads are served, and the writer says when it accepts again.
             tracing::warn!(%error, "cannot count this start: a copy of the database may not be detected later");
         }
@@ -82,8 +84,18 @@ impl RunMarker {
         Ok(())
     }
 
+    /// Gives the log a new epoch, and writes the marker.
+    ///
+    /// # Errors
+    /// `Unusable` when the new epoch cannot be stored.
+    pub(in crate::store::sqlite) fn renew_epoch(&self, db: &mut Connection) -> Result<Epoch, OpenError> {
+        let epoch = change_epoch(db).map_err(|e| OpenError::unusable(&self.database, e))?;
+        self.write(db);
+        Ok(epoch)
+    }
+
     /// Writes the marker at the end of a run. After a crash, that of the start is in place.
-    pub(super) fn write(&self, db: &Connection) {
+    pub(in crate::store::sqlite) fn write(&self, db: &Connection) {
         let written = self.record(db).map_err(io::Error::other).and_then(|record| self.replace(&record));
         if let Err(error) = written {
             tracing::warn!(%error, "cannot write the marker of the database: the next start may change the epoch");
@@ -159,8 +171,8 @@ fn change_epoch(db: &mut Connection) -> Result<Epoch, Box<dyn std::error::Error>
 
 #[cfg(test)]
 mod tests {
-    use super::super::migrate::{MIGRATIONS, create_or_migrate};
     use super::*;
+    use crate::store::sqlite::migrate::{MIGRATIONS, create_or_migrate};
 
     fn epoch(db: &Connection) -> i64 {
         db.query_row("SELECT epoch FROM state", [], |row| row.get(0)).expect("a row")

@@ -1,4 +1,5 @@
-//! What the writer publishes after a commit: the batch to every tail of the log. Does not depend on SQL.
+//! What the writer publishes after a commit: the events, or the removal of a client, to every tail of the log. Does not depend
+//! on SQL.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -9,12 +10,12 @@ use futures::stream::BoxStream;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
-use crate::store::CommittedBatch;
+use crate::store::LogChange;
 
-/// Batches that a tail buffers. While a buffer is full the writer waits, and with it every sender.
-const BUFFERED_BATCHES: usize = 64;
+/// Changes that a tail buffers. While a buffer is full the writer waits, and with it every sender.
+const BUFFERED_CHANGES: usize = 64;
 
-/// The tails of a store: streams of every committed batch.
+/// The tails of a store: streams of every change of the log.
 #[derive(Default)]
 pub(super) struct Tails {
     tails: Mutex<Vec<Tail>>,
@@ -27,13 +28,13 @@ struct Tail {
     /// The head when it began. The writer sets the head before it pushes: a batch up to here was committed before the tail
     /// began and is not pushed to it.
     since: u64,
-    sender: mpsc::Sender<CommittedBatch>,
+    sender: mpsc::Sender<LogChange>,
 }
 
 impl Tails {
     /// A new tail; ends when the store closes.
-    pub(super) fn add(&self, head: &AtomicU64) -> BoxStream<'static, CommittedBatch> {
-        let (sender, receiver) = mpsc::channel(BUFFERED_BATCHES);
+    pub(super) fn add(&self, head: &AtomicU64) -> BoxStream<'static, LogChange> {
+        let (sender, receiver) = mpsc::channel(BUFFERED_CHANGES);
         let mut tails = self.tails.lock().unwrap_or_else(PoisonError::into_inner);
         if !self.closing.load(Ordering::Acquire) {
             // Read under the lock: batches of a later head are pushed to a list that contains this tail.
@@ -42,12 +43,15 @@ impl Tails {
         ReceiverStream::new(receiver).boxed()
     }
 
-    /// Sends a batch to every tail, in the order of the calls. Waits for tails with a full buffer.
-    pub(super) fn push(&self, batch: &CommittedBatch) {
+    /// Sends a change to every tail, in the order of the calls. Waits for tails with a full buffer.
+    pub(super) fn push(&self, change: &LogChange) {
         // A copy of the list, so that `add` does not wait for a full tail.
         let tails = self.tails.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let last = batch.events.last().map_or(0, |event| event.id.sequence);
-        let closed = tails.iter().filter(|tail| last > tail.since && !self.send(&tail.sender, batch)).count();
+        let is_new = |tail: &Tail| match change {
+            LogChange::Events(events) => events.last().is_some_and(|event| event.id.sequence > tail.since),
+            LogChange::ClientRemoved(_) => true,
+        };
+        let closed = tails.iter().filter(|tail| is_new(tail) && !self.send(&tail.sender, change)).count();
         if closed > 0 {
             self.tails.lock().unwrap_or_else(PoisonError::into_inner).retain(|tail| !tail.sender.is_closed());
         }
@@ -63,22 +67,22 @@ impl Tails {
         self.closing.load(Ordering::Acquire)
     }
 
-    /// Ends every tail after its buffered batches.
+    /// Ends every tail after its buffered changes.
     pub(super) fn end(&self) {
         self.close();
         self.tails.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// False when the tail was dropped.
-    fn send(&self, sender: &mpsc::Sender<CommittedBatch>, batch: &CommittedBatch) -> bool {
-        let mut batch = batch.clone();
+    fn send(&self, sender: &mpsc::Sender<LogChange>, change: &LogChange) -> bool {
+        let mut change = change.clone();
         loop {
-            match sender.try_send(batch) {
+            match sender.try_send(change) {
                 Ok(()) => return true,
                 Err(mpsc::error::TrySendError::Closed(_)) => return false,
                 // A reader that has stopped must not block the closing; it can read the log later.
                 Err(mpsc::error::TrySendError::Full(_)) if self.closing.load(Ordering::Acquire) => return true,
-                Err(mpsc::error::TrySendError::Full(back)) => batch = back,
+                Err(mpsc::error::TrySendError::Full(back)) => change = back,
             }
             // The writer is a plain thread, and the channel's blocking send cannot be interrupted by the closing.
             std::thread::sleep(Duration::from_millis(1));

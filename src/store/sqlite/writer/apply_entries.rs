@@ -1,30 +1,41 @@
 //! Applies the entries of the journal. Each entry is applied once, in the journal's order, in the transaction that stores its
-//! position. A disk error stops the applying, and the writer tries again: a node may be behind, but never skips.
+//! position. A disk error or a panic stops the applying, and the writer tries again: a node may be behind, but never skips. An
+//! error that the entry itself causes is the same on every node: its command is refused, and the nodes go on.
+
+mod comparison;
+mod registry;
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::batch::{self, apply_all, new_events};
+use super::batch::{self, CommandResult, apply_all, apply_each, new_events};
 use super::batch_context::{BatchContext, BatchTx};
+use super::command::BatchCommand;
 use super::command::entry::{EntryBody, EntrySeal, PlacedEntry, SliceEntry};
 use super::command::pending::Waiting;
-use super::command::{BatchCommand, CommandOutput, ReplySender, send};
-use super::registry_change::{RegistryChange, RemainingWork};
 use super::{MAX_BATCH_BYTES, MAX_BATCH_COMMANDS, Writer};
 use crate::domain::SharedEvent;
 use crate::store::sqlite::CommitReport;
+use crate::store::sqlite::panics::contain;
 use crate::store::sqlite::retention::SliceBudget;
 use crate::store::sqlite::tables::columns;
 use crate::store::sqlite::tables::identity::LogCounters;
 use crate::store::sqlite::tables::journal::{self, JournalMark, ProposalKey};
-use crate::store::sqlite::tables::write_tx::{Committed, WriteTx};
-use crate::store::{CommittedBatch, StoreError};
+use crate::store::sqlite::tables::write_tx::{Committed, TxError, WriteTx};
+use crate::store::{LogChange, StoreError};
 
 /// Time until an entry is tried again that could not be applied.
 const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 
+/// How long senders wait for entries of this node that are in the journal and cannot be applied here. Then they are told that
+/// the store is unavailable, as when the broker does not answer: a vendor repeats, and the repetition is a duplicate.
+const REPLY_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// The results of a batch entry's commands; `None` for an entry that was applied before.
-type EntryResults = Option<Vec<Result<CommandOutput, StoreError>>>;
+type EntryResults = Option<Vec<CommandResult>>;
+
+/// How the commands of an entry are applied.
+type Applier = fn(&mut BatchTx<'_>, &[BatchCommand], &mut Vec<CommandResult>) -> rusqlite::Result<()>;
 
 /// What a transaction over several batch entries has changed.
 struct AppliedBatches {
@@ -35,14 +46,46 @@ struct AppliedBatches {
 }
 
 impl Writer {
-    /// Applies the entries that wait. After a disk error it tries again until the store is closed.
+    /// Applies the entries that wait. After a disk error it tries again until the store is closed; meanwhile this node proposes
+    /// nothing.
     pub(super) fn apply_waiting(&mut self) {
+        let mut failing_since: Option<Instant> = None;
         while !self.entries.is_empty() {
-            if self.apply_first().is_err() {
-                if self.shared.tails.is_closing() {
-                    return;
+            match self.apply_first() {
+                Ok(()) => {
+                    if failing_since.take().is_some() {
+                        self.set_failure(None);
+                    }
                 }
-                std::thread::sleep(RETRY_INTERVAL);
+                Err(_) if self.shared.tails.is_closing() => return,
+                Err(error) => {
+                    let since = *failing_since.get_or_insert_with(Instant::now);
+                    self.set_failure(Some(error.clone()));
+                    if since.elapsed() >= REPLY_TIMEOUT {
+                        self.refuse_waiting(&error);
+                    }
+                    std::thread::sleep(RETRY_INTERVAL);
+                }
+            }
+        }
+    }
+
+    fn set_failure(&self, failure: Option<StoreError>) {
+        if let Some(replication) = &self.replication {
+            replication.pending.set_failure(failure);
+        }
+    }
+
+    /// Replies to all senders whose entries were not applied.
+    fn refuse_waiting(&mut self, error: &StoreError) {
+        let waiting = self.replication.as_ref().map(|replication| replication.pending.remove_all()).unwrap_or_default();
+        self.refuse_all(waiting, error);
+    }
+
+    fn refuse_all(&mut self, all: Vec<Waiting>, error: &StoreError) {
+        for waiting in all {
+            if waiting.refuse(error) {
+                self.jobs.finish(&self.db, &self.retention, Err(error.clone()));
             }
         }
     }
@@ -51,10 +94,11 @@ impl Writer {
     pub(in crate::store::sqlite) fn apply_first(&mut self) -> Result<(), StoreError> {
         let Some(first) = self.entries.front() else { return Ok(()) };
         let applied = match &first.entry.body {
-            EntryBody::Batch { .. } => self.apply_batches().map_err(|error| columns::unavailable(&error)),
+            EntryBody::Batch { .. } => self.apply_batches().map_err(StoreError::from),
             EntryBody::Registry(change) => self.apply_registry(first.entry.key, (**change).clone()),
-            EntryBody::Slice(slice) => {
-                self.apply_slice(first.entry.key, (**slice).clone()).map_err(|error| columns::unavailable(&error))
+            EntryBody::Slice(slice) => self.apply_slice(first.entry.key, (**slice).clone()).map_err(StoreError::from),
+            EntryBody::Comparison { fence } => {
+                self.apply_comparison(first.entry.key, *fence).map_err(|error| columns::unavailable(&error))
             }
         };
         self.log_change(applied.as_ref().err());
@@ -62,7 +106,7 @@ impl Writer {
     }
 
     /// Applies the batches at the front, as many as fit into one transaction.
-    fn apply_batches(&mut self) -> rusqlite::Result<()> {
+    fn apply_batches(&mut self) -> Result<(), TxError> {
         let started = Instant::now();
         let (mut commands, mut bytes, mut count) = (0, 0_usize, 0);
         for placed in &self.entries {
@@ -74,7 +118,15 @@ impl Writer {
             bytes += batch.iter().map(BatchCommand::weight).sum::<usize>();
             count += 1;
         }
-        let applied = self.commit_batches(count)?;
+        let applied = match self.commit_batches(count, apply_all_of) {
+            // Alone, so that the result does not depend on the entries that happen to share the transaction, and that those
+            // before one that panics are applied.
+            Err(error) if error.is_inherent() || (count > 1 && matches!(error, TxError::Panicked(_))) => {
+                count = 1;
+                self.commit_first()?
+            }
+            applied => applied?,
+        };
         self.counters = applied.counters;
         self.mark = applied.mark;
         self.shared.head.store(columns::unsigned(self.counters.head), Ordering::Release);
@@ -101,13 +153,27 @@ impl Writer {
             committed: true,
         });
         if !events.is_empty() {
-            self.shared.tails.push(&CommittedBatch { events });
+            self.shared.tails.push(&LogChange::Events(events));
         }
         Ok(())
     }
 
+    /// Applies the first entry without those of its commands that SQLite refuses, or refuses all of them.
+    fn commit_first(&mut self) -> Result<AppliedBatches, TxError> {
+        let applied = match self.commit_batches(1, apply_each) {
+            Err(error) if error.is_inherent() => self.commit_batches(1, refuse_each)?,
+            applied => applied?,
+        };
+        for result in applied.results.iter().flatten().flatten() {
+            if let Err(error @ StoreError::Inapplicable(_)) = result {
+                tracing::error!(position = applied.mark.position, %error, "command of the journal is refused on every node");
+            }
+        }
+        Ok(applied)
+    }
+
     /// One transaction over the first entries.
-    fn commit_batches(&mut self, count: usize) -> rusqlite::Result<AppliedBatches> {
+    fn commit_batches(&mut self, count: usize, apply: Applier) -> Result<AppliedBatches, TxError> {
         let mut mark = self.mark;
         let seals: Vec<EntrySeal<'_>> = (self.entries.iter().take(count))
             .map(|placed| EntrySeal { seal: &*self.seal, salt: placed.entry.salt })
@@ -124,17 +190,22 @@ impl Writer {
             context: context(&self.retention, &*self.seal),
         };
         let mut results = Vec::with_capacity(count);
-        for (placed, seal) in self.entries.iter().take(count).zip(&seals) {
-            let EntryBody::Batch { commands, bounds } = &placed.entry.body else { continue };
-            mark.position = placed.position;
-            if journal::is_applied(tx.db(), placed.entry.key)? {
-                results.push(None);
-                continue;
+        contain("a batch of entries", || -> rusqlite::Result<()> {
+            for (placed, seal) in self.entries.iter().take(count).zip(&seals) {
+                let EntryBody::Batch { commands, bounds } = &placed.entry.body else { continue };
+                mark.position = placed.position;
+                if journal::is_applied(tx.db(), placed.entry.key)? {
+                    results.push(None);
+                    continue;
+                }
+                tx.context = context(bounds.as_deref().unwrap_or(&self.retention), seal);
+                let mut outputs = Vec::with_capacity(commands.len());
+                apply(&mut tx, commands, &mut outputs)?;
+                results.push(Some(outputs));
+                journal::set_applied(tx.db(), placed.entry.key, placed.position)?;
             }
-            tx.context = context(bounds.as_deref().unwrap_or(&self.retention), seal);
-            results.push(Some(apply_all(&mut tx, commands.iter())?));
-            journal::set_applied(tx.db(), placed.entry.key, placed.position)?;
-        }
+            Ok(())
+        })??;
         if tx.counters != self.counters {
             tx.counters.save(tx.db())?;
         }
@@ -143,68 +214,30 @@ impl Writer {
         Ok(AppliedBatches { results, counters, mark, committed: tx.write.commit()? })
     }
 
-    /// Applies the registry change at the front.
-    fn apply_registry(&mut self, key: ProposalKey, change: RegistryChange) -> Result<(), StoreError> {
-        let Some((mark, salt)) = self.front_mark() else { return Ok(()) };
-        let sql = |error: rusqlite::Error| columns::unavailable(&error);
-        if journal::is_applied(&self.db, key).map_err(sql)? {
-            return self.skip(key, mark).map_err(sql);
-        }
-        let seal = EntrySeal { seal: &*self.seal, salt };
-        let save = |db: &rusqlite::Connection| {
-            journal::set_applied(db, key, mark.position)?;
-            journal::save(db, mark)
-        };
-        match change.apply(&mut self.db, &self.shared.registry, &seal, &save) {
-            // A disk error, which only this node has.
-            Err(error @ StoreError::Unavailable(_)) => Err(error),
-            // Refused: the same on every node.
-            Err(error) => {
-                self.store_position(key, mark).map_err(sql)?;
-                self.applied_registry(key, mark, Err(error));
-                Ok(())
-            }
-            Ok(remaining) => {
-                self.applied_registry(key, mark, Ok(remaining));
-                Ok(())
-            }
-        }
-    }
-
-    fn applied_registry(&mut self, key: ProposalKey, mark: JournalMark, result: Result<RemainingWork, StoreError>) {
-        let reply = match self.applied(key, mark) {
-            Some(Waiting::Registry(reply)) => Some(reply),
-            _ => None,
-        };
-        self.finish_registry(result, reply);
-    }
-
-    fn finish_registry(&mut self, result: Result<RemainingWork, StoreError>, reply: Option<ReplySender<()>>) {
-        let done = match result {
-            Ok(RemainingWork::EraseClient(number)) => {
-                self.jobs.erase_client(number);
-                Ok(())
-            }
-            Ok(RemainingWork::FailPending(removed)) => {
-                // On the node that was asked to; the leader completes what a dead node has begun.
-                if let Some(reply) = reply {
-                    self.jobs.fail_pending(removed, reply);
-                }
-                return;
-            }
-            Ok(RemainingWork::None) => Ok(()),
-            Err(error) => Err(error),
-        };
-        if let Some(reply) = reply {
-            send(reply, done);
-        }
-    }
-
     /// Applies the slice at the front.
-    fn apply_slice(&mut self, key: ProposalKey, entry: SliceEntry) -> rusqlite::Result<()> {
+    fn apply_slice(&mut self, key: ProposalKey, entry: SliceEntry) -> Result<(), TxError> {
+        let fence = entry.fence;
+        match self.run_entry(key, entry) {
+            Err(TxError::Sql(error)) if columns::is_inherent(&error) => Ok(self.refuse_slice(key, fence, &error)?),
+            applied => applied,
+        }
+    }
+
+    fn refuse_slice(&mut self, key: ProposalKey, fence: u64, error: &rusqlite::Error) -> rusqlite::Result<()> {
+        let Some((mut mark, _)) = self.front_mark() else { return Ok(()) };
+        mark.fence = mark.fence.max(fence);
+        self.store_position(key, mark)?;
+        tracing::error!(position = mark.position, %error, "background work of the journal is refused on every node");
+        if let Some(Waiting::Slice) = self.applied(key, mark) {
+            self.jobs.finish(&self.db, &self.retention, Err(columns::refused(error)));
+        }
+        Ok(())
+    }
+
+    fn run_entry(&mut self, key: ProposalKey, entry: SliceEntry) -> Result<(), TxError> {
         let Some((mut mark, _)) = self.front_mark() else { return Ok(()) };
         if journal::is_applied(&self.db, key)? {
-            return self.skip(key, mark);
+            return Ok(self.skip(key, mark)?);
         }
         let SliceEntry { slice, bounds, work, fence } = entry;
         let is_fenced = fence > 0 && fence < mark.fence;
@@ -213,7 +246,7 @@ impl Writer {
         let mut tx = WriteTx::begin(&mut self.db)?;
         let result = match is_fenced {
             true => None,
-            false => Some(slice.run(&mut tx, &bounds, SliceBudget::work(work))?),
+            false => Some(contain("a slice", || slice.run(&mut tx, &bounds, SliceBudget::work(work)))??),
         };
         journal::set_applied(&tx.db, key, mark.position)?;
         journal::save(&tx.db, mark)?;
@@ -266,12 +299,7 @@ impl Writer {
             return None;
         }
         let (own, lost) = replication.pending.take(key.counter);
-        let error = StoreError::Unavailable("the broker has lost the entry".to_owned());
-        for waiting in lost {
-            if waiting.refuse(&error) {
-                self.jobs.finish(&self.db, &self.retention, Err(error.clone()));
-            }
-        }
+        self.refuse_all(lost, &StoreError::Unavailable("the broker has lost the entry".to_owned()));
         own
     }
 
@@ -280,4 +308,24 @@ impl Writer {
             replication.applied.send_replace(self.mark.position);
         }
     }
+}
+
+/// Refuses the commands of an entry whose transaction cannot be committed.
+fn refuse_each(
+    _: &mut BatchTx<'_>,
+    commands: &[BatchCommand],
+    results: &mut Vec<CommandResult>,
+) -> rusqlite::Result<()> {
+    let error = || StoreError::Inapplicable("its entry cannot be committed".to_owned());
+    results.extend(commands.iter().map(|_| Err(error())));
+    Ok(())
+}
+
+/// All commands of an entry, without a way to undo a part of them.
+fn apply_all_of(
+    tx: &mut BatchTx<'_>,
+    commands: &[BatchCommand],
+    results: &mut Vec<CommandResult>,
+) -> rusqlite::Result<()> {
+    apply_all(tx, commands.iter(), results)
 }

@@ -1,0 +1,43 @@
+//! Nodes that start while the brokers are not up, or at the same moment as others.
+
+use std::time::Duration;
+
+use crate::harness::{TestCluster, delay};
+
+/// Machines that get power again together do not start their programs in an order.
+const BROKERS_LATER: Duration = Duration::from_secs(2);
+
+#[test]
+fn node_that_starts_before_its_brokers_waits_for_them() {
+    let Some(mut cluster) = TestCluster::brokers_only() else { return };
+    cluster.add_node();
+    assert!(cluster.nodes[0].stop().success());
+    cluster.brokers.servers.iter_mut().for_each(|server| server.kill());
+    let TestCluster { nodes, brokers, .. } = &mut cluster;
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            delay(BROKERS_LATER);
+            brokers.servers.iter_mut().for_each(|server| server.start());
+        });
+        nodes[0].restart();
+    });
+    assert!(nodes[0].output().contains("cannot join the cluster yet"), "{}", nodes[0].output());
+}
+
+#[test]
+fn new_nodes_that_start_at_once_all_become_active() {
+    let Some(mut cluster) = TestCluster::brokers_only() else { return };
+    let mut nodes: Vec<_> = (0..3).map(|_| cluster.new_node()).collect();
+    std::thread::scope(|scope| {
+        for node in &mut nodes {
+            scope.spawn(|| node.restart());
+        }
+    });
+    cluster.nodes = nodes;
+    cluster.wait_until_active();
+    assert_eq!(cluster.status(0)["members"].as_array().map(Vec::len), Some(3));
+    let seals: Vec<_> =
+        cluster.nodes.iter().map(|node| std::fs::read(node.data_dir().join("seal.key")).unwrap()).collect();
+    assert!(seals.iter().all(|seal| *seal == seals[0]), "the nodes must have one sealing key");
+    cluster.assert_equal_digests();
+}

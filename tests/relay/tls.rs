@@ -1,0 +1,5 @@
+//! The public address with TLS: handshakes, followers, and certificates that are replaced.
+
+mod certificates;
+mod followers;
+mod handshakes;
