@@ -3,7 +3,7 @@
 # skips these tests with a visible line where it cannot.
 
 .DEFAULT_GOAL := help
-.PHONY: help run cluster check test checks tools relay-tests other-tests chaos mutants bench clusterbench mixed bundle toolchain
+.PHONY: help run cluster check test checks tools relay-tests other-tests isolation-tests chaos mutants bench clusterbench mixed bundle toolchain
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 BENCH_TARGET := $(TARGET)/bench
@@ -36,6 +36,7 @@ test: toolchain ## everything that must hold; installs what it needs (tests/setu
 	$(SIDE_BY_SIDE) tools checks
 	cargo test --locked --no-run
 	$(SIDE_BY_SIDE) relay-tests other-tests
+	$(MAKE) isolation-tests
 
 # clippy and rustdoc only check the tree, the tests build it: all in the dev profile, so that the C libraries are compiled
 # once.
@@ -53,7 +54,11 @@ tools:
 	tests/setup/with-tools.sh tests/javascript/check.sh
 
 relay-tests:
-	tests/setup/with-tools.sh env RUST_TEST_THREADS=4 cargo test --locked --test relay
+	tests/setup/with-tools.sh env RUST_TEST_THREADS=4 cargo test --locked --test relay -- --skip isolation::
+
+# They compare times, and other tests beside them would be measured too.
+isolation-tests:
+	env RUST_TEST_THREADS=1 cargo test --locked --test relay isolation::
 
 other-tests:
 	tests/setup/with-tools.sh env RUST_TEST_THREADS=3 cargo test --locked --no-fail-fast --lib --bins $(OTHER_TESTS:%=--test %)

@@ -1,7 +1,6 @@
 //! Acknowledged events survive crashes, power cuts and failing disks, and a shutdown completes what is running.
 
 mod crash;
-mod isolation;
 mod load;
 mod log_output;
 mod power_cut;

@@ -23,7 +23,6 @@ pub(crate) mod receiver;
 mod relay;
 pub(crate) mod request;
 pub(crate) mod response;
-pub(crate) mod second_client;
 pub(crate) mod service_manager;
 pub(crate) mod signature;
 pub(crate) mod sse;

@@ -18,6 +18,7 @@ mod guides;
 mod harness;
 mod hooks;
 mod http2;
+mod isolation;
 mod limits;
 mod metrics;
 mod notifications;

@@ -1,16 +1,13 @@
 //! A log that cannot be written: its lines are dropped and counted, and the relay goes on.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::process::Stdio;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 
 use crate::harness::client::TestClient;
 use crate::harness::connection::Connection;
 use crate::harness::request::Request;
 use crate::harness::response::{assert_problem, stored_event_id};
-use crate::harness::second_client::{Memory, SecondClient};
 use crate::harness::vendor_bodies::GINI_COMPLETED;
 use crate::harness::{TestRelay, spawn_thread, wait_until};
 
@@ -61,42 +58,6 @@ fn stalled_stderr_reader_delays_neither_webhooks_nor_streams() {
     assert!(relay.metric(DROPPED_LINES) > 1000, "{}", relay.metric(DROPPED_LINES));
     assert_eq!(relay.stop().code(), Some(0), "the relay stops although its log does not");
     drop(reader);
-}
-
-#[test]
-fn log_reader_that_stops_delays_no_second_client() {
-    let (mut reader, writer) = io::pipe().expect("a pipe");
-    let config = [("log_level", "debug"), ("allow_private_endpoints", "127.0.0.0/8")];
-    let mut relay = TestRelay::with_stderr(&config, Stdio::from(writer));
-    let (stalled, ended) = (Arc::new(Mutex::new(())), Arc::new(AtomicBool::new(false)));
-    let reading = stalled.clone();
-    let log_reader = spawn_thread("log reader", move || {
-        let mut lines = vec![0; 64 << 10];
-        while reader.read(&mut lines).is_ok_and(|read| read > 0) {
-            drop(reading.lock().expect("no panic"));
-        }
-    });
-    {
-        let second = SecondClient::new(&relay);
-        // Before and during: only the reader of the log makes the difference.
-        let (to, end) = (relay.listen, ended.clone());
-        let requests = spawn_thread("requests", move || {
-            let mut connection = Connection::open(to);
-            while !end.load(Ordering::Relaxed) {
-                assert_problem(&connection.send(&Request::get("/nothing")), 404);
-            }
-        });
-        let before = second.measure_before();
-        let lock = stalled.lock().expect("no panic");
-        wait_until("a line is dropped", || relay.metric(DROPPED_LINES) > 0);
-        let during = second.measure_during();
-        drop(lock);
-        ended.store(true, Ordering::Relaxed);
-        requests.join().expect("all requests had their response");
-        second.assert_undisturbed(&before, &during, Memory { peak: 24 << 20, after: 24 << 20 });
-    }
-    assert_eq!(relay.stop().code(), Some(0));
-    log_reader.join().expect("the end of the log");
 }
 
 #[test]

@@ -271,6 +271,16 @@ pub(crate) mod frames {
         [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(), frame(SETTINGS, 0, 0, &[])].concat()
     }
 
+    /// Requests that are reset at once.
+    pub(crate) fn rapid_resets(count: u32) -> Vec<u8> {
+        let flags = END_HEADERS | END_STREAM;
+        let pair = |stream| {
+            let head = frame(HEADERS, flags, stream, GET_ROOT);
+            [head, frame(RST_STREAM, 0, stream, &[0, 0, 0, 8])].concat()
+        };
+        (0..count).flat_map(|number| pair(2 * number + 1)).collect()
+    }
+
     /// The frame of a request for the events of a client.
     pub(crate) fn follow(stream: u32, token: &str) -> Vec<u8> {
         let path = format!("/events/client?token={token}");

@@ -1,7 +1,5 @@
-//! Floods of frames that carry no request: they end their own connection, and delay no other client.
+//! Floods of frames that carry no request: they end their own connection.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::harness::TestRelay;
@@ -9,33 +7,13 @@ use crate::harness::connection::Connection;
 use crate::harness::fixture::Fixture;
 use crate::harness::http2::frames;
 use crate::harness::request::Request;
-use crate::harness::second_client::{Memory, SecondClient};
-
-/// Requests that are reset at once.
-fn rapid_resets(count: u32) -> Vec<u8> {
-    let flags = frames::END_HEADERS | frames::END_STREAM;
-    let pair = |stream| {
-        let head = frames::frame(frames::HEADERS, flags, stream, frames::GET_ROOT);
-        [head, frames::frame(frames::RST_STREAM, 0, stream, &[0, 0, 0, 8])].concat()
-    };
-    (0..count).flat_map(|number| pair(2 * number + 1)).collect()
-}
-
-/// Ends the flood when dropped, also by a failed assertion.
-struct FloodEnd<'a>(&'a AtomicBool);
-
-impl Drop for FloodEnd<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
 
 #[test]
 fn flood_of_each_kind_ends_its_connection() {
     let relay = TestRelay::start();
     let repeat = |frame: Vec<u8>| frame.repeat(20_000);
     for (kind, flood) in [
-        ("rapid reset", rapid_resets(20_000)),
+        ("rapid reset", frames::rapid_resets(20_000)),
         ("settings", repeat(frames::frame(frames::SETTINGS, 0, 0, &[]))),
         ("pings", repeat(frames::frame(frames::PING, 0, 0, &[0; 8]))),
         ("empty data", {
@@ -72,27 +50,4 @@ fn control_frames_end_a_connection_with_an_open_stream_within_two_seconds() {
         assert!(started.elapsed() < Duration::from_secs(2), "{kind}: {:?}", started.elapsed());
         fixture.relay.wait_for_metric("docrelay_followers", 0);
     }
-}
-
-#[test]
-fn rapid_resets_delay_no_second_client() {
-    let relay = TestRelay::allowing_loopback_endpoints();
-    let second = SecondClient::new(&relay);
-    let before = second.measure_before();
-    let (is_over, connections) = (AtomicBool::new(false), AtomicUsize::new(0));
-    let flood = [frames::opening(), rapid_resets(5000)].concat();
-    let during = thread::scope(|scope| {
-        scope.spawn(|| {
-            while !is_over.load(Ordering::Relaxed) {
-                let mut connection = Connection::open(relay.listen);
-                connection.try_write(&flood).ok();
-                assert!(connection.is_closed_by_peer());
-                connections.fetch_add(1, Ordering::Relaxed);
-            }
-        });
-        let _end = FloodEnd(&is_over);
-        second.measure_during()
-    });
-    assert!(connections.load(Ordering::Relaxed) > 10, "the relay ends connections");
-    second.assert_undisturbed(&before, &during, Memory { peak: 32 << 20, after: 16 << 20 });
 }

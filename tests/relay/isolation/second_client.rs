@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::client::TestClient;
-use super::connection::Connection;
-use super::receiver::{Receiver, Reply};
-use super::request::Request;
-use super::{TestRelay, delay, wait_until};
+use crate::harness::client::TestClient;
+use crate::harness::connection::Connection;
+use crate::harness::receiver::{Receiver, Reply};
+use crate::harness::request::Request;
+use crate::harness::{TestRelay, delay, wait_until};
 
 /// Webhooks per second.
 const RATE: u32 = 150;
@@ -31,7 +31,7 @@ type Times = Arc<Mutex<Vec<Duration>>>;
 type Figure = fn(&Window) -> Duration;
 
 /// The client. The relay must allow endpoints on the loopback interface.
-pub(crate) struct SecondClient<'a> {
+pub(super) struct SecondClient<'a> {
     relay: &'a TestRelay,
     load: Load,
     control: Load,
@@ -58,7 +58,7 @@ struct Window {
 /// Several windows of both relays, in pairs at the same time. Their medians count: other load on the machine spoils some
 /// windows, trouble in the relay slows all of them.
 #[derive(Debug)]
-pub(crate) struct Rounds {
+pub(super) struct Rounds {
     relay: Vec<Window>,
     control: Vec<Window>,
     /// The largest memory of the relay at the end of a window.
@@ -67,7 +67,7 @@ pub(crate) struct Rounds {
 
 impl<'a> SecondClient<'a> {
     #[track_caller]
-    pub(crate) fn new(relay: &'a TestRelay) -> Self {
+    pub(super) fn new(relay: &'a TestRelay) -> Self {
         thread::scope(|scope| {
             let control = scope.spawn(|| {
                 let relay = TestRelay::allowing_loopback_endpoints();
@@ -81,12 +81,12 @@ impl<'a> SecondClient<'a> {
     }
 
     #[track_caller]
-    pub(crate) fn measure_before(&self) -> Rounds {
+    pub(super) fn measure_before(&self) -> Rounds {
         self.measure(ROUNDS_BEFORE)
     }
 
     #[track_caller]
-    pub(crate) fn measure_during(&self) -> Rounds {
+    pub(super) fn measure_during(&self) -> Rounds {
         self.measure(ROUNDS_DURING)
     }
 
@@ -108,7 +108,7 @@ impl<'a> SecondClient<'a> {
 
     /// Compares the rounds before and during the trouble. Its memory may be `peak` bytes more, of which `after` stay.
     #[track_caller]
-    pub(crate) fn assert_undisturbed(self, before: &Rounds, during: &Rounds, memory: Memory) {
+    pub(super) fn assert_undisturbed(self, before: &Rounds, during: &Rounds, memory: Memory) {
         let resident = self.relay.resident_bytes();
         let (lowest, highest) = (before.resident, during.resident.max(resident));
         let mebibytes = |bytes: usize| bytes >> 20;
@@ -189,9 +189,9 @@ impl Load {
 
 /// How many bytes more than before the trouble the relay may take.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Memory {
-    pub(crate) peak: usize,
-    pub(crate) after: usize,
+pub(super) struct Memory {
+    pub(super) peak: usize,
+    pub(super) after: usize,
 }
 
 fn p99(times: &mut [Duration]) -> Duration {
