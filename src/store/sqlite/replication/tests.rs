@@ -6,6 +6,7 @@ mod determinism;
 mod disk_errors;
 mod entry_formats;
 mod fences;
+mod in_flight;
 mod inapplicable;
 mod items;
 mod memory_journal;
