@@ -16,6 +16,10 @@ use serde::{Deserialize, Serialize};
 /// The largest payload of an entry. Together with its headers it fits into a message of 1 MiB.
 pub const MAX_PAYLOAD_BYTES: usize = 1024 * 1024 - 4096;
 
+/// The largest request, head and body, of which the event fits into an entry: an entry has the request and what was read from
+/// it, and up to 28 KiB of other fields.
+pub const MAX_REQUEST_BYTES: usize = 496 << 10;
+
 /// The future that a method of the port returns.
 pub type JournalFuture<T> = BoxFuture<'static, Result<T, JournalError>>;
 

@@ -56,7 +56,8 @@ pub(super) struct Proposer {
 type Published = Option<(i64, StoreError)>;
 
 /// The entries that are being published.
-type EntriesInFlight = FuturesUnordered<BoxFuture<'static, Published>>;
+type EntriesInFlight = FuturesUnordered<Publishing>;
+type Publishing = BoxFuture<'static, Published>;
 
 impl Proposer {
     /// Runs until the store is closed. The end of the journal shows in `feed`.
@@ -148,7 +149,7 @@ impl Proposer {
         while in_flight.len() < max_in_flight {
             let Some(entry) = waiting.next_entry() else { return };
             in_flight.extend(match entry {
-                NextEntry::Batch(batch) => self.propose_batch(counter, batch).await,
+                NextEntry::Batch(batch) => self.propose_batch(counter, batch, waiting),
                 NextEntry::Registry(change, reply) => {
                     self.propose(counter, EntryBody::Registry(change), Waiting::Registry(reply)).await
                 }
@@ -174,38 +175,59 @@ impl Proposer {
         Ok(())
     }
 
-    async fn propose_batch(&self, counter: &mut i64, batch: Batch) -> Option<BoxFuture<'static, Published>> {
-        let Batch { commands, replies, .. } = batch;
-        let adds_reject = commands.iter().any(|command| matches!(command, BatchCommand::AddReject { .. }));
+    /// Proposes commands in one entry. If they do not fit into one, they wait again in two parts: only a command that does not
+    /// fit alone is refused.
+    fn propose_batch(&self, counter: &mut i64, batch: Batch, waiting: &mut ProposalQueue) -> Option<Publishing> {
+        let adds_reject = batch.commands.iter().any(|command| matches!(command, BatchCommand::AddReject { .. }));
         let bounds = adds_reject.then(|| Box::new(self.retention.load().as_ref().clone()));
-        self.propose(counter, EntryBody::Batch { commands, bounds }, Waiting::Batch(replies)).await
+        let body = EntryBody::Batch { commands: batch.commands, bounds };
+        let mut entry = self.entry(counter, body);
+        match (self.encode(&mut entry), entry.body) {
+            (Ok(payload), _) => Some(self.publishing(entry.key, Waiting::Batch(batch.replies), payload)),
+            (Err(StoreError::TooLarge { .. }), EntryBody::Batch { commands, .. }) if commands.len() > 1 => {
+                waiting.split(commands, batch.replies);
+                None
+            }
+            (Err(error), _) => {
+                batch.replies.into_iter().for_each(|reply| reply.send(Err(error.clone())));
+                None
+            }
+        }
     }
 
-    /// Encodes an entry; the returned future publishes it when it is polled.
-    async fn propose(
-        &self,
-        counter: &mut i64,
-        body: EntryBody,
-        waiting: Waiting,
-    ) -> Option<BoxFuture<'static, Published>> {
+    /// Proposes an entry that cannot be split.
+    async fn propose(&self, counter: &mut i64, body: EntryBody, waiting: Waiting) -> Option<Publishing> {
+        let mut entry = self.entry(counter, body);
+        match self.encode(&mut entry) {
+            Ok(payload) => return Some(self.publishing(entry.key, waiting, payload)),
+            Err(error) if waiting.refuse(&error) => self.refuse_slice(error).await,
+            Err(_) => {}
+        }
+        None
+    }
+
+    /// The next entry of this node.
+    fn entry(&self, counter: &mut i64, body: EntryBody) -> Entry {
         *counter += 1;
         let key = ProposalKey { proposer: self.proposer, counter: *counter };
+        Entry { key, salt: [0; 32], body }
+    }
+
+    /// The payload of an entry, which gets its salt.
+    fn encode(&self, entry: &mut Entry) -> Result<Bytes, StoreError> {
+        getrandom::fill(&mut entry.salt).map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        let payload = self.codec.encode(*self.format.borrow(), entry).map_err(StoreError::Unavailable)?;
+        let bytes = payload.len();
+        if bytes > MAX_PAYLOAD_BYTES {
+            return Err(StoreError::TooLarge { bytes, max_bytes: MAX_PAYLOAD_BYTES });
+        }
+        Ok(payload)
+    }
+
+    /// Publishes an entry when it is polled.
+    fn publishing(&self, key: ProposalKey, waiting: Waiting, payload: Bytes) -> Publishing {
         self.pending.insert(key.counter, waiting);
-        let mut salt = [0; 32];
-        let encoded = getrandom::fill(&mut salt)
-            .map_err(|error| error.to_string())
-            .and_then(|()| self.codec.encode(*self.format.borrow(), &Entry { key, salt, body }));
-        let refused = match encoded {
-            Ok(payload) if payload.len() <= MAX_PAYLOAD_BYTES => {
-                return Some(Box::pin(publish(self.journal.clone(), self.pending.clone(), key, payload)));
-            }
-            Ok(payload) => {
-                format!("an entry of the journal has {} bytes, and the broker takes {MAX_PAYLOAD_BYTES}", payload.len())
-            }
-            Err(reason) => reason,
-        };
-        self.give_up(key.counter, &StoreError::Unavailable(refused)).await;
-        None
+        Box::pin(publish(self.journal.clone(), self.pending.clone(), key, payload))
     }
 
     /// Replies that a proposal was not applied.

@@ -9,6 +9,7 @@ mod fences;
 mod in_flight;
 mod inapplicable;
 mod items;
+mod large_entries;
 mod memory_journal;
 mod node;
 mod outcomes;

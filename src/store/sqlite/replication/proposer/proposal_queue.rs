@@ -9,7 +9,7 @@ use crate::store::sqlite::writer::registry_change::RegistryChange;
 /// Commands of one entry, and of the queue.
 const MAX_COMMANDS: usize = 512;
 
-/// Bytes of requests in one entry, about: the broker takes messages up to 1 MiB.
+/// Weight of the commands of one entry, unless a single one weighs more: the broker takes messages up to 1 MiB.
 const MAX_BYTES: usize = 640 << 10;
 
 /// See the module's documentation. While it is full no more commands are taken, and their senders wait.
@@ -18,6 +18,8 @@ pub(super) struct ProposalQueue {
     proposals: VecDeque<Proposal>,
     /// Weight of the commands.
     bytes: usize,
+    /// Parts of an entry that was too large for the broker, the next one last. They come before the proposals.
+    parts: Vec<Batch>,
 }
 
 /// A command that becomes an entry, or a part of one.
@@ -54,15 +56,25 @@ impl ProposalQueue {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.proposals.is_empty()
+        self.proposals.is_empty() && self.parts.is_empty()
     }
 
     pub(super) fn is_full(&self) -> bool {
         self.room() == 0 || self.bytes >= MAX_BYTES
     }
 
+    /// Takes the commands of an entry that is too large back, to propose them as two.
+    pub(super) fn split(&mut self, mut commands: Vec<BatchCommand>, mut replies: Vec<CommandReply>) {
+        let half = commands.len() / 2;
+        let second = Batch { commands: commands.split_off(half), replies: replies.split_off(half), bytes: 0 };
+        self.parts.extend([second, Batch { commands, replies, bytes: 0 }]);
+    }
+
     /// Takes the commands of the next entry.
     pub(super) fn next_entry(&mut self) -> Option<NextEntry> {
+        if let Some(part) = self.parts.pop() {
+            return Some(NextEntry::Batch(part));
+        }
         let mut batch = Batch::default();
         while let Some(proposal) = self.proposals.pop_front() {
             let weight = proposal.weight();
@@ -85,7 +97,11 @@ impl ProposalQueue {
 
     /// Replies to all senders that nothing was proposed.
     pub(super) fn refuse(&mut self, error: &StoreError) {
-        for proposal in std::mem::take(self).proposals {
+        let Self { proposals, parts, .. } = std::mem::take(self);
+        for reply in parts.into_iter().rev().flat_map(|part| part.replies) {
+            reply.send(Err(error.clone()));
+        }
+        for proposal in proposals {
             match proposal {
                 Proposal::Command(item) => item.reply.send(Err(error.clone())),
                 Proposal::Registry(_, reply) => send(reply, Err(error.clone())),
