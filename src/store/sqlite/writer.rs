@@ -263,7 +263,7 @@ impl Writer {
             WriterCommand::BulkUpdate(update, reply) => self.jobs.update(update, reply),
             WriterCommand::Prune(now, reply) => {
                 // Only whole jobs are added. The reply is dropped with the panic; the next pass is tried in its turn.
-                contain("the begin of pruning", || self.jobs.prune(&self.db, &self.shared.registry, now, reply)).ok();
+                contain("the begin of pruning", || self.jobs.prune(&self.db, now, reply)).ok();
             }
             WriterCommand::RestartLog(done) => {
                 let is_restarted = self.checkpointer.restart(&self.db);

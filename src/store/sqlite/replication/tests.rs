@@ -14,3 +14,4 @@ mod memory_journal;
 mod node;
 mod outcomes;
 mod random_commands;
+mod slice_size;

@@ -84,7 +84,7 @@ async fn panicking_slice_ends_its_job_and_a_later_pass_completes_it() {
     assert!(append(&mut writer, 3..4).iter().all(Result::is_ok));
     damage(&writer, 0);
     let (reply, mut pruned) = oneshot::channel();
-    writer.jobs.prune(&writer.db, &writer.shared.registry, Timestamp::from_millis(0), reply);
+    writer.jobs.prune(&writer.db, Timestamp::from_millis(0), reply);
     while !writer.jobs.is_empty() {
         writer.round(Vec::new(), 0, 0);
     }
