@@ -32,6 +32,7 @@ pub use value::{AllowedOrigins, LogFormat};
 use crate::auth::{IssuerOptions, QueryToken};
 use crate::domain::Secret;
 use crate::http::transport::tls::TlsFiles;
+use crate::journal::MAX_REQUEST_BYTES;
 use reload::SetValues;
 use sources::Sources;
 
@@ -320,6 +321,9 @@ impl Config {
         let below_file_limit = u64::try_from(self.max_connections).is_ok_and(|n| n < open_files);
         let names_proxies = !self.proxy_protocol || !self.trusted_proxies.is_empty();
         let max_body_bytes = self.max_body_bytes as u64;
+        // An entry of the journal carries a whole request.
+        let request_bytes = self.max_body_bytes.saturating_add(self.max_header_bytes);
+        let fits_into_entry = self.cluster.is_none() || request_bytes <= MAX_REQUEST_BYTES;
         let conditions = [
             ("admin_listen", addresses_differ, "different from listen"),
             ("max_connections", below_file_limit, "fewer than the open-file limit allows (raise it: ulimit -n)"),
@@ -335,6 +339,11 @@ impl Config {
                 "fewer than max_connections, so that connections remain for vendors",
             ),
             ("max_followers_per_client", self.max_followers_per_client <= self.max_followers, "at most max_followers"),
+            (
+                "max_body_bytes",
+                fits_into_entry,
+                "at most 496KiB less max_header_bytes in a cluster, because a request must fit into an entry of the journal",
+            ),
             ("history_bytes", self.history_bytes >= max_body_bytes, "at least max_body_bytes"),
             ("history_bytes_total", self.history_bytes_total >= max_body_bytes, "at least max_body_bytes"),
             ("rejects_bytes", self.rejects_bytes >= max_body_bytes, "at least max_body_bytes"),

@@ -16,6 +16,10 @@ use serde::{Deserialize, Serialize};
 /// The largest payload of an entry. Together with its headers it fits into a message of 1 MiB.
 pub const MAX_PAYLOAD_BYTES: usize = 1024 * 1024 - 4096;
 
+/// The largest request, head and body, of which the event fits into an entry: an entry has the request and what was read from
+/// it, and up to 28 KiB of other fields.
+pub const MAX_REQUEST_BYTES: usize = 496 << 10;
+
 /// The future that a method of the port returns.
 pub type JournalFuture<T> = BoxFuture<'static, Result<T, JournalError>>;
 
@@ -52,6 +56,21 @@ pub struct JournalIdentity {
     pub epoch: u64,
     /// Random; another one after the journal was re-created.
     pub id: u64,
+}
+
+impl JournalIdentity {
+    /// That of a journal that is to be made.
+    ///
+    /// # Errors
+    /// The system's random source failed.
+    pub fn draw(epoch: u64) -> Result<Self, getrandom::Error> {
+        Ok(Self { epoch, id: id_of(getrandom::u64()?) })
+    }
+}
+
+/// An id that a database can store: it has signed integers, and 0 stands for no journal.
+fn id_of(random: u64) -> u64 {
+    (random >> 1).max(1)
 }
 
 /// An entry as it stands in the journal.
@@ -181,4 +200,16 @@ pub trait Journal: Send + Sync {
     /// # Errors
     /// `Replaced`.
     fn records(&self) -> BoxStream<'static, Result<Record, JournalError>>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn restarted_node_recognises_journal_with_high_random_id() {
+        for random in [0, 1, 1 << 63, u64::MAX] {
+            assert!((1..=i64::MAX.unsigned_abs()).contains(&id_of(random)), "{random}");
+        }
+    }
 }

@@ -55,6 +55,14 @@ pub enum StoreError {
     /// The change cannot be applied, and never can: an error of the program. Nothing else is affected.
     #[error("the store cannot apply it: {0}")]
     Inapplicable(String),
+    /// It does not fit into an entry of the cluster's journal. Nothing else is affected.
+    #[error("it has {bytes} bytes in the cluster's journal, and {max_bytes} is the maximum: send less at once")]
+    TooLarge {
+        /// The bytes of its entry.
+        bytes: usize,
+        /// The maximum.
+        max_bytes: usize,
+    },
     /// The store is closed or is being closed.
     #[error("the store is stopped")]
     Stopped,

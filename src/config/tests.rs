@@ -186,11 +186,22 @@ fn contradicting_limits_are_refused() {
             "max_connections = 100\nmax_connections_per_address = 101\n",
             "relay.toml:2: max_connections_per_address must be at most max_connections",
         ),
+        (
+            "max_body_bytes = \"481KiB\"\ncluster = \"nats://a.internal\"\ncluster_key_file = \"key\"\n",
+            "relay.toml:1: max_body_bytes must be at most 496KiB less max_header_bytes in a cluster",
+        ),
         ("rejects_bytes = \"1KiB\"\n", "relay.toml:1: rejects_bytes must be at least max_body_bytes"),
         ("admin_listen = \"127.0.0.1:8080\"\n", "relay.toml:1: admin_listen must be different from listen"),
     ] {
         let message = load(&[], &[], Some(file)).expect_err(file);
         assert!(message.starts_with(line), "{message}");
+    }
+    assert_eq!(MAX_REQUEST_BYTES, 496 << 10, "as the message says");
+    for good in [
+        "max_body_bytes = \"8MiB\"\n",
+        "max_body_bytes = \"480KiB\"\ncluster = \"nats://a.internal\"\ncluster_key_file = \"key\"\n",
+    ] {
+        load(&[], &[], Some(good)).expect(good);
     }
     let config = load(&[], &[], Some("max_connections = 100\n")).expect("the others follow");
     assert_eq!((config.max_followers, config.max_followers_per_client), (90, 90));

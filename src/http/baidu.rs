@@ -215,6 +215,9 @@ impl From<StoreError> for BceError {
                 let message = "the request cannot be stored: see the log of the relay";
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError", message)
             }
+            StoreError::TooLarge { .. } => {
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, "EntityTooLarge", error.to_string())
+            }
             StoreError::Conflict(_) => {
                 let message = "there is a notification of this name already";
                 Self::new(StatusCode::BAD_REQUEST, "DocExceptions.DuplicateNotification", message)

@@ -191,6 +191,7 @@ impl From<StoreError> for Problem {
                 tracing::error!(%error, "request cannot be stored");
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "the request cannot be stored: see the log of the relay")
             }
+            StoreError::TooLarge { .. } => Self::new(StatusCode::PAYLOAD_TOO_LARGE, error.to_string()),
             StoreError::Conflict(_) | StoreError::TooMany(_) => Self::new(StatusCode::CONFLICT, error.to_string()),
             StoreError::ClientLimit { limit, .. } => Self::too_many(limit.as_str(), error.to_string()),
             StoreError::NotFound(_) => Self::new(StatusCode::NOT_FOUND, error.to_string()),

@@ -1,6 +1,7 @@
 //! Removal of rows, slice by slice: what exceeds the retention, and everything of removed clients. A slice ends after a short
 //! time. A slice of pruning also does as much as was written before it, so that pruning keeps up with the load.
 
+pub(super) mod client_pass;
 pub(super) mod erase;
 pub(super) mod excess;
 mod expired_rows;
@@ -11,6 +12,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 
+use self::client_pass::{ClientPass, next_registered};
 use self::expired_rows::{ClientRows, ROWS_PER_STEP, RemovedRows};
 use super::tables::rejects::{self, PruneRejects};
 use crate::domain::Timestamp;
@@ -78,8 +80,7 @@ impl SliceBudget {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Prune {
     now: Timestamp,
-    /// Numbers of the remaining clients; the last one is being pruned.
-    clients: Vec<i64>,
+    clients: ClientPass,
     step: Step,
     /// Events removed by the last slice.
     #[serde(skip)]
@@ -90,6 +91,8 @@ pub(crate) struct Prune {
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 enum Step {
     DuplicateKeys,
+    /// The events of the next client. With a list of clients, `Events` is: the present client is the next one.
+    NextClient,
     Events,
     /// Documents with a larger number.
     Documents(i64),
@@ -98,8 +101,8 @@ enum Step {
 }
 
 impl Prune {
-    pub(crate) fn new(now: Timestamp, clients: Vec<i64>) -> Self {
-        Self { now, clients, step: Step::DuplicateKeys, removed_events: 0 }
+    pub(crate) fn new(now: Timestamp) -> Self {
+        Self { now, clients: ClientPass::new(), step: Step::DuplicateKeys, removed_events: 0 }
     }
 
     /// The number of events that the last slice has removed.
@@ -125,14 +128,21 @@ impl Prune {
         if let Step::DuplicateKeys = self.step {
             let removed = expired_rows::prune_duplicate_keys(db, self.now)?;
             if removed == 0 {
-                self.step = Step::Events;
+                self.begin_client();
             }
             return Ok(Some(removed));
         }
-        let Some(client) = self.clients.last().copied() else { return Ok(None) };
+        let client = match self.step {
+            Step::NextClient => {
+                self.step = Step::Events;
+                self.clients.advance(|after| next_registered(db, after))?
+            }
+            _ => self.clients.present(),
+        };
+        let Some(client) = client else { return Ok(None) };
         let rows = ClientRows { db, client, bounds, now: self.now };
         match self.step {
-            Step::DuplicateKeys => Ok(Some(0)),
+            Step::DuplicateKeys | Step::NextClient => Ok(Some(0)),
             Step::Events => {
                 let removed = rows.prune_events()?;
                 self.removed_events += removed.rows as u64;
@@ -157,12 +167,19 @@ impl Prune {
             Step::Deliveries => {
                 let removed = rows.prune_deliveries()?;
                 if removed.rows == 0 {
-                    self.clients.pop();
-                    self.step = Step::Events;
+                    self.clients.complete();
+                    self.begin_client();
                 }
                 Ok(Some(work_of(&removed)))
             }
         }
+    }
+
+    fn begin_client(&mut self) {
+        self.step = match self.clients {
+            ClientPass::Listed(_) => Step::Events,
+            ClientPass::Cursor(_) => Step::NextClient,
+        };
     }
 }
 

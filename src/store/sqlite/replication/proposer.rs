@@ -1,6 +1,8 @@
 //! Makes entries of the commands and publishes them, a few at a time and in order. Other commands are passed on to the
 //! writer; what they change, the writer proposes slice by slice.
 
+mod proposal_queue;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +13,7 @@ use futures::stream::FuturesUnordered;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 
+use self::proposal_queue::{Batch, NextEntry, Proposal, ProposalQueue};
 use crate::domain::Reloadable;
 use crate::journal::{Journal, JournalError, MAX_PAYLOAD_BYTES};
 use crate::store::sqlite::tables::journal::ProposalKey;
@@ -18,12 +21,12 @@ use crate::store::sqlite::writer::command::codec::Codec;
 use crate::store::sqlite::writer::command::entry::{Entry, EntryBody, SliceEntry};
 use crate::store::sqlite::writer::command::entry_format::EntryContent;
 use crate::store::sqlite::writer::command::pending::{Pending, Waiting};
-use crate::store::sqlite::writer::command::{BatchCommand, BatchItem, CommandReply, WriterCommand, send};
+use crate::store::sqlite::writer::command::{BatchCommand, WriterCommand, send};
 use crate::store::{Retention, StoreError};
 
 /// Entries that are published and not yet acknowledged, at most. Commands that come while one is under way collect and share
 /// the next entry, which costs the brokers and all nodes less than several small ones.
-const ENTRIES_IN_FLIGHT: usize = 4;
+pub(super) const ENTRIES_IN_FLIGHT: usize = 4;
 
 /// Time from an entry to the next one, unless that is full: at 1 000 webhooks a second brokers and nodes need a sixth less CPU time
 /// than without it, at the same latency.
@@ -31,12 +34,6 @@ const MIN_INTERVAL: Duration = Duration::from_millis(3);
 
 /// Commands wait no longer than this for the entry before theirs: the broker may be slow, or its answer lost.
 const MAX_WAIT: Duration = Duration::from_millis(20);
-
-/// Commands of one entry.
-const MAX_COMMANDS: usize = 512;
-
-/// Bytes of requests in one entry, about: the broker takes messages up to 1 MiB.
-const MAX_BYTES: usize = 640 << 10;
 
 /// How long an entry is published again while its outcome is unknown. Then the senders are told that the store is unavailable;
 /// a vendor repeats, and the repetition is a duplicate if the entry was stored after all.
@@ -58,6 +55,10 @@ pub(super) struct Proposer {
 /// The end of a proposal that will not be applied; `None` once it is in the journal.
 type Published = Option<(i64, StoreError)>;
 
+/// The entries that are being published.
+type EntriesInFlight = FuturesUnordered<Publishing>;
+type Publishing = BoxFuture<'static, Published>;
+
 impl Proposer {
     /// Runs until the store is closed. The end of the journal shows in `feed`.
     pub(super) async fn run(
@@ -66,9 +67,11 @@ impl Proposer {
         mut slices: mpsc::Receiver<Box<SliceEntry>>,
         mut comparisons: mpsc::Receiver<u64>,
     ) {
-        let mut in_flight: FuturesUnordered<BoxFuture<'static, Published>> = FuturesUnordered::new();
-        let mut waiting = Collected::default();
+        let mut in_flight: EntriesInFlight = FuturesUnordered::new();
+        let (mut received, mut waiting) = (Vec::new(), ProposalQueue::default());
         let mut last_proposal = Instant::now();
+        // Commands are left that were due when the last entries were proposed.
+        let mut is_overdue = false;
         let mut counter = 0;
         loop {
             let may_propose = in_flight.len() < ENTRIES_IN_FLIGHT;
@@ -91,69 +94,67 @@ impl Proposer {
                     let body = EntryBody::Comparison { fence };
                     in_flight.extend(self.propose(&mut counter, body, Waiting::Comparison).await);
                 }
-                received = queue.recv_many(&mut waiting.commands, room), if may_collect => {
-                    if received == 0 {
+                count = queue.recv_many(&mut received, room), if may_collect => {
+                    if count == 0 {
                         return;
                     }
-                    waiting.note_last(received);
+                    for command in received.drain(..) {
+                        if self.collect(command, &mut waiting).await.is_err() {
+                            return;
+                        }
+                    }
                 }
                 () = sleep_until(due), if may_propose && !waiting.is_empty() => {}
             }
-            let is_due = in_flight.len() < ENTRIES_IN_FLIGHT
-                && (waiting.is_full() || last_proposal.elapsed() >= pause(&in_flight));
-            if waiting.is_urgent || (is_due && !waiting.is_empty()) {
-                last_proposal = Instant::now();
-                let proposed = self.propose_all(&mut counter, &mut in_flight, std::mem::take(&mut waiting)).await;
-                if proposed.is_err() {
-                    return;
-                }
+            if let Some(error) = self.pending.failure() {
+                // The other nodes would apply them, and the senders would get no reply.
+                waiting.refuse(&error);
             }
+            let is_due = is_overdue || waiting.is_full() || last_proposal.elapsed() >= pause(&in_flight);
+            // One is left for background work that waits: under load it would never get one.
+            let slots = ENTRIES_IN_FLIGHT - usize::from(!slices.is_empty() || !comparisons.is_empty());
+            if is_due && !waiting.is_empty() && in_flight.len() < slots {
+                last_proposal = Instant::now();
+                self.propose_due(&mut counter, &mut in_flight, slots, &mut waiting).await;
+            }
+            is_overdue = is_due && !waiting.is_empty();
         }
     }
 
-    /// Proposes commands in their order, in as few entries as possible. Fails when the store is closed.
-    async fn propose_all(
+    /// Adds a command to the waiting ones, or passes on what is for the writer itself, which must not wait for the broker. Fails
+    /// when the store is closed.
+    async fn collect(&self, command: WriterCommand, waiting: &mut ProposalQueue) -> Result<(), StoreError> {
+        match command {
+            WriterCommand::Batch(item) => match self.check(EntryContent::Command(&item.command)) {
+                Ok(()) => waiting.push(Proposal::Command(item)),
+                Err(error) => item.reply.send(Err(error)),
+            },
+            WriterCommand::ChangeRegistry(change, reply) => match self.check(EntryContent::Registry(&change)) {
+                Ok(()) => waiting.push(Proposal::Registry(change, reply)),
+                Err(error) => send(reply, Err(error)),
+            },
+            other => self.pass_on(other).await?,
+        }
+        Ok(())
+    }
+
+    /// Proposes the waiting commands in their order, in as few entries as possible, until so many are in flight.
+    async fn propose_due(
         &self,
         counter: &mut i64,
-        in_flight: &mut FuturesUnordered<BoxFuture<'static, Published>>,
-        collected: Collected,
-    ) -> Result<(), StoreError> {
-        let failure = self.pending.failure();
-        let mut batch = Batch::default();
-        for command in collected.commands {
-            // The other nodes would apply it, and the sender would get no reply.
-            if let Some(error) = &failure {
-                command.refuse(error.clone());
-                continue;
-            }
-            match command {
-                WriterCommand::Batch(item) => {
-                    if let Err(error) = self.check(EntryContent::Command(&item.command)) {
-                        item.reply.send(Err(error));
-                        continue;
-                    }
-                    if batch.bytes + item.command.weight() > MAX_BYTES {
-                        in_flight.extend(self.propose_batch(counter, &mut batch).await);
-                    }
-                    batch.push(item);
+        in_flight: &mut EntriesInFlight,
+        max_in_flight: usize,
+        waiting: &mut ProposalQueue,
+    ) {
+        while in_flight.len() < max_in_flight {
+            let Some(entry) = waiting.next_entry() else { return };
+            in_flight.extend(match entry {
+                NextEntry::Batch(batch) => self.propose_batch(counter, batch, waiting),
+                NextEntry::Registry(change, reply) => {
+                    self.propose(counter, EntryBody::Registry(change), Waiting::Registry(reply)).await
                 }
-                WriterCommand::ChangeRegistry(change, reply) => {
-                    if let Err(error) = self.check(EntryContent::Registry(&change)) {
-                        send(reply, Err(error));
-                        continue;
-                    }
-                    in_flight.extend(self.propose_batch(counter, &mut batch).await);
-                    let body = EntryBody::Registry(change);
-                    in_flight.extend(self.propose(counter, body, Waiting::Registry(reply)).await);
-                }
-                other => {
-                    in_flight.extend(self.propose_batch(counter, &mut batch).await);
-                    self.pass_on(other).await?;
-                }
-            }
+            });
         }
-        in_flight.extend(self.propose_batch(counter, &mut batch).await);
-        Ok(())
     }
 
     /// Passes a command on to the writer, or refuses it when the writer cannot apply entries and takes no command. Fails
@@ -161,53 +162,72 @@ impl Proposer {
     async fn pass_on(&self, command: WriterCommand) -> Result<(), StoreError> {
         let mut failures = self.pending.failures();
         tokio::select! {
-            permit = self.writer.reserve() => {
-                permit.map_err(|_| StoreError::Stopped)?.send(command);
-            }
+            biased;
             Ok(failure) = failures.wait_for(Option::is_some) => {
                 if let Some(error) = &*failure {
                     command.refuse(error.clone());
                 }
             }
+            permit = self.writer.reserve() => {
+                permit.map_err(|_| StoreError::Stopped)?.send(command);
+            }
         }
         Ok(())
     }
 
-    async fn propose_batch(&self, counter: &mut i64, batch: &mut Batch) -> Option<BoxFuture<'static, Published>> {
-        let Batch { commands, replies, .. } = std::mem::take(batch);
-        if commands.is_empty() {
-            return None;
-        }
-        let adds_reject = commands.iter().any(|command| matches!(command, BatchCommand::AddReject { .. }));
+    /// Proposes commands in one entry. If they do not fit into one, they wait again in two parts: only a command that does not
+    /// fit alone is refused.
+    fn propose_batch(&self, counter: &mut i64, batch: Batch, waiting: &mut ProposalQueue) -> Option<Publishing> {
+        let adds_reject = batch.commands.iter().any(|command| matches!(command, BatchCommand::AddReject { .. }));
         let bounds = adds_reject.then(|| Box::new(self.retention.load().as_ref().clone()));
-        self.propose(counter, EntryBody::Batch { commands, bounds }, Waiting::Batch(replies)).await
+        let body = EntryBody::Batch { commands: batch.commands, bounds };
+        let mut entry = self.entry(counter, body);
+        match (self.encode(&mut entry), entry.body) {
+            (Ok(payload), _) => Some(self.publishing(entry.key, Waiting::Batch(batch.replies), payload)),
+            (Err(StoreError::TooLarge { .. }), EntryBody::Batch { commands, .. }) if commands.len() > 1 => {
+                waiting.split(commands, batch.replies);
+                None
+            }
+            (Err(error), _) => {
+                batch.replies.into_iter().for_each(|reply| reply.send(Err(error.clone())));
+                None
+            }
+        }
     }
 
-    /// Encodes an entry; the returned future publishes it when it is polled.
-    async fn propose(
-        &self,
-        counter: &mut i64,
-        body: EntryBody,
-        waiting: Waiting,
-    ) -> Option<BoxFuture<'static, Published>> {
+    /// Proposes an entry that cannot be split.
+    async fn propose(&self, counter: &mut i64, body: EntryBody, waiting: Waiting) -> Option<Publishing> {
+        let mut entry = self.entry(counter, body);
+        match self.encode(&mut entry) {
+            Ok(payload) => return Some(self.publishing(entry.key, waiting, payload)),
+            Err(error) if waiting.refuse(&error) => self.refuse_slice(error).await,
+            Err(_) => {}
+        }
+        None
+    }
+
+    /// The next entry of this node.
+    fn entry(&self, counter: &mut i64, body: EntryBody) -> Entry {
         *counter += 1;
         let key = ProposalKey { proposer: self.proposer, counter: *counter };
+        Entry { key, salt: [0; 32], body }
+    }
+
+    /// The payload of an entry, which gets its salt.
+    fn encode(&self, entry: &mut Entry) -> Result<Bytes, StoreError> {
+        getrandom::fill(&mut entry.salt).map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        let payload = self.codec.encode(*self.format.borrow(), entry).map_err(StoreError::Unavailable)?;
+        let bytes = payload.len();
+        if bytes > MAX_PAYLOAD_BYTES {
+            return Err(StoreError::TooLarge { bytes, max_bytes: MAX_PAYLOAD_BYTES });
+        }
+        Ok(payload)
+    }
+
+    /// Publishes an entry when it is polled.
+    fn publishing(&self, key: ProposalKey, waiting: Waiting, payload: Bytes) -> Publishing {
         self.pending.insert(key.counter, waiting);
-        let mut salt = [0; 32];
-        let encoded = getrandom::fill(&mut salt)
-            .map_err(|error| error.to_string())
-            .and_then(|()| self.codec.encode(*self.format.borrow(), &Entry { key, salt, body }));
-        let refused = match encoded {
-            Ok(payload) if payload.len() <= MAX_PAYLOAD_BYTES => {
-                return Some(Box::pin(publish(self.journal.clone(), self.pending.clone(), key, payload)));
-            }
-            Ok(payload) => {
-                format!("an entry of the journal has {} bytes, and the broker takes {MAX_PAYLOAD_BYTES}", payload.len())
-            }
-            Err(reason) => reason,
-        };
-        self.give_up(key.counter, &StoreError::Unavailable(refused)).await;
-        None
+        Box::pin(publish(self.journal.clone(), self.pending.clone(), key, payload))
     }
 
     /// Replies that a proposal was not applied.
@@ -230,7 +250,7 @@ impl Proposer {
 }
 
 /// How long after the last proposal commands are proposed that do not fill an entry.
-fn pause(in_flight: &FuturesUnordered<BoxFuture<'static, Published>>) -> Duration {
+fn pause(in_flight: &EntriesInFlight) -> Duration {
     if in_flight.is_empty() { MIN_INTERVAL } else { MAX_WAIT }
 }
 
@@ -258,56 +278,5 @@ async fn publish(journal: Arc<dyn Journal>, pending: Arc<Pending>, key: Proposal
                 sleep(Duration::from_millis(50)).await;
             }
         }
-    }
-}
-
-/// Commands that wait to be proposed.
-#[derive(Default)]
-struct Collected {
-    commands: Vec<WriterCommand>,
-    bytes: usize,
-    /// One is for the writer itself, which must not wait for the broker.
-    is_urgent: bool,
-}
-
-impl Collected {
-    /// How many more fit into an entry.
-    fn room(&self) -> usize {
-        MAX_COMMANDS - self.commands.len()
-    }
-
-    fn is_empty(&self) -> bool {
-        self.commands.is_empty()
-    }
-
-    fn is_full(&self) -> bool {
-        self.room() == 0 || self.bytes >= MAX_BYTES
-    }
-
-    /// Counts the commands that were added last.
-    fn note_last(&mut self, added: usize) {
-        for command in self.commands.iter().rev().take(added) {
-            match command {
-                WriterCommand::Batch(item) => self.bytes += item.command.weight(),
-                WriterCommand::ChangeRegistry(..) => {}
-                _ => self.is_urgent = true,
-            }
-        }
-    }
-}
-
-/// Commands that share the next entry.
-#[derive(Default)]
-struct Batch {
-    commands: Vec<BatchCommand>,
-    replies: Vec<CommandReply>,
-    bytes: usize,
-}
-
-impl Batch {
-    fn push(&mut self, item: BatchItem) {
-        self.bytes += item.command.weight();
-        self.commands.push(item.command);
-        self.replies.push(item.reply);
     }
 }

@@ -5,6 +5,7 @@ pub(in crate::store::sqlite) mod codec;
 pub(in crate::store::sqlite) mod entry;
 pub(in crate::store::sqlite) mod entry_format;
 pub(in crate::store::sqlite) mod pending;
+mod weight;
 
 use std::sync::mpsc::SyncSender;
 
@@ -89,18 +90,9 @@ pub(crate) enum BatchCommand {
 }
 
 impl BatchCommand {
-    /// Bytes that it writes, about.
+    /// Bytes that it writes, and those of an entry that carries it, about.
     pub(crate) fn weight(&self) -> usize {
-        match self {
-            Self::Append(event) => {
-                let labels: usize = event.labels.iter().map(|(name, value)| name.len() + value.len()).sum();
-                let title = event.update.title.as_ref().map_or(0, String::len);
-                labels + title + event.raw.as_ref().map_or(0, |raw| raw.body.len())
-            }
-            Self::AddReject { reject, .. } => reject.raw.body.len(),
-            Self::RecordAttempt(record) => record.attempt.as_ref().map_or(0, |attempt| attempt.response_body.len()),
-            Self::RemoveReject { .. } | Self::RetryDelivery { .. } | Self::Probe => 0,
-        }
+        weight::of(self)
     }
 
     /// The client that it belongs to.

@@ -176,7 +176,7 @@ fn full_disk_refuses_whole_batch_and_wastes_no_sequence() {
     let full = full.expect("it fills up");
     // Pruning works on a full disk and frees space.
     let (reply, mut pruned) = oneshot::channel();
-    writer.jobs.prune(&writer.db, &writer.shared.registry, Timestamp::from_millis(0), reply);
+    writer.jobs.prune(&writer.db, Timestamp::from_millis(0), reply);
     while !writer.jobs.is_empty() {
         writer.background(super::SliceBudget::after_batch(0, 0));
     }

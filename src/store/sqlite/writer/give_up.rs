@@ -8,6 +8,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{ClientId, QueueKey, Target, Timestamp};
+use crate::store::sqlite::retention::client_pass::{ClientPass, next_with_deliveries};
 use crate::store::sqlite::tables::document_fifo::{self, DEAD, DocumentFifo, PENDING, Settlement, TargetRow};
 use crate::store::sqlite::tables::write_tx::{ClientPending, WriteTx};
 use crate::store::sqlite::tables::{columns, deliveries};
@@ -27,9 +28,8 @@ const MAX_SKEW: Duration = Duration::from_secs(24 * 3600);
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct ExpirySweep {
     now: Timestamp,
-    /// Numbers of the clients with pending deliveries; the last one is being read.
-    clients: Vec<i64>,
-    /// Within the client: the notification, and the last id that was read.
+    clients: ClientPass,
+    /// Within the present client: the notification, and the last id that was read. Without a notification, a client begins.
     position: Position,
     given_up: u64,
 }
@@ -63,26 +63,26 @@ struct PendingRow {
 }
 
 impl ExpirySweep {
-    pub(super) fn new(db: &Connection, now: Timestamp) -> rusqlite::Result<Self> {
-        let clients = db
-            .prepare_cached("SELECT client FROM usage WHERE pending > 0")?
-            .query_map([], |row| row.get(0))?
-            .collect::<rusqlite::Result<_>>()?;
-        Ok(Self { now, clients, position: Position::default(), given_up: 0 })
+    pub(super) fn new(now: Timestamp) -> Self {
+        Self { now, clients: ClientPass::new(), position: Position::default(), given_up: 0 }
     }
 
     /// One slice; true at the end.
     pub(super) fn slice(&mut self, tx: &mut WriteTx<'_>, bounds: &Retention) -> rusqlite::Result<bool> {
         let mut work = 0;
         while work < DELIVERIES_PER_SLICE {
-            let Some(client) = self.clients.last().copied() else { return Ok(true) };
+            let client = match self.position.notification {
+                Some(_) => self.clients.present(),
+                None => self.clients.advance(|after| next_with_deliveries(&tx.db, after))?,
+            };
+            let Some(client) = client else { return Ok(true) };
             work += WORK_PER_CLIENT;
             let notification = match self.position.notification {
                 Some(notification) => notification,
                 None => match next_notification(&tx.db, client, -1)? {
                     Some(notification) => notification,
                     None => {
-                        self.clients.pop();
+                        self.clients.complete();
                         continue;
                     }
                 },
@@ -98,7 +98,7 @@ impl ExpirySweep {
             }
             self.position = Position { notification: next_notification(&tx.db, client, notification)?, after: 0 };
             if self.position.notification.is_none() {
-                self.clients.pop();
+                self.clients.complete();
             }
         }
         Ok(false)

@@ -209,12 +209,15 @@ impl Jobs {
 
     /// Gives up expired deliveries and prunes all clients, then replies with the number of events that were removed since
     /// the last reply. Resumes the work that a disk error has stopped.
-    pub(super) fn prune(&mut self, db: &Connection, cache: &RegistryCache, now: Timestamp, reply: ReplySender<u64>) {
+    pub(super) fn prune(&mut self, db: &Connection, now: Timestamp, reply: ReplySender<u64>) {
         if !self.leads() {
             return send(reply, Ok(0));
         }
-        match self.resume(db).and_then(|()| self.expire_pending(db, now)) {
-            Ok(()) => self.pruning.push_back(PruneJob { prune: Prune::new(now, cache.numbers()), reply }),
+        match self.resume(db) {
+            Ok(()) => {
+                self.expire_pending(now);
+                self.pruning.push_back(PruneJob { prune: Prune::new(now), reply });
+            }
             Err(error) => send(reply, Err(columns::unavailable(&error))),
         }
     }
@@ -230,12 +233,11 @@ impl Jobs {
         Ok(())
     }
 
-    fn expire_pending(&mut self, db: &Connection, now: Timestamp) -> rusqlite::Result<()> {
+    fn expire_pending(&mut self, now: Timestamp) {
         if !self.bulk_updates.iter().any(|job| matches!(job.update, BulkUpdate::Expire(_))) {
-            let update = BulkUpdate::Expire(ExpirySweep::new(db, now)?);
+            let update = BulkUpdate::Expire(ExpirySweep::new(now));
             self.bulk_updates.push_back(BulkJob { update, reply: None });
         }
-        Ok(())
     }
 
     /// The next slice, or `None` if nothing but the return of free pages is left. Its result must be passed to

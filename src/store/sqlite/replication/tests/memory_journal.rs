@@ -7,11 +7,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use crate::journal::{
     Journal, JournalEntry, JournalError, JournalFuture, JournalIdentity, JournalRange, Record, SnapshotInfo,
 };
+
+/// The id of every journal in memory.
+pub(super) const JOURNAL_ID: u64 = 7;
 
 /// The answer to a call of `publish`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +41,10 @@ pub(super) struct MemoryJournal {
 struct Shared {
     entries: watch::Sender<Vec<Bytes>>,
     state: Mutex<State>,
+    /// One permit for each call of `publish` that may be answered.
+    answerable: Semaphore,
+    /// Calls of `publish` that are not answered.
+    in_flight: watch::Sender<usize>,
 }
 
 #[derive(Default)]
@@ -50,12 +57,41 @@ struct State {
     late: Vec<(String, Bytes)>,
     /// Records with their revisions.
     records: Vec<Record>,
+    /// Calls of `publish` that waited for their answers at the same time, at most.
+    max_in_flight: usize,
 }
 
 impl MemoryJournal {
     pub(super) fn new(epoch: u64) -> Self {
-        let shared = Shared { entries: watch::channel(Vec::new()).0, state: Mutex::default() };
-        Self { identity: JournalIdentity { epoch, id: 7 }, shared: Arc::new(shared) }
+        Self::with_permits(epoch, Semaphore::MAX_PERMITS)
+    }
+
+    /// A journal that answers no call of `publish` before [`Self::answer_held`].
+    pub(super) fn held(epoch: u64) -> Self {
+        Self::with_permits(epoch, 0)
+    }
+
+    fn with_permits(epoch: u64, permits: usize) -> Self {
+        let answerable = Semaphore::new(permits);
+        let (entries, in_flight) = (watch::channel(Vec::new()).0, watch::channel(0).0);
+        let shared = Shared { entries, state: Mutex::default(), answerable, in_flight };
+        Self { identity: JournalIdentity { epoch, id: JOURNAL_ID }, shared: Arc::new(shared) }
+    }
+
+    /// Answers so many calls, in the order in which they were made.
+    pub(super) fn answer_held(&self, count: usize) {
+        self.shared.answerable.add_permits(count);
+    }
+
+    /// Waits until at least so many calls of `publish` wait for their answers.
+    pub(super) async fn in_flight_are(&self, count: usize) {
+        // The sender is part of this journal.
+        self.shared.in_flight.subscribe().wait_for(|in_flight| *in_flight >= count).await.ok();
+    }
+
+    /// How many calls of `publish` have waited for their answers at the same time.
+    pub(super) fn max_in_flight(&self) -> usize {
+        self.lock().max_in_flight
     }
 
     pub(super) fn payloads(&self) -> Vec<Bytes> {
@@ -121,7 +157,16 @@ impl Journal for MemoryJournal {
 
     fn publish(&self, id: String, payload: Bytes) -> JournalFuture<u64> {
         let journal = self.clone();
-        Box::pin(async move { journal.answer(id, payload) })
+        Box::pin(async move {
+            journal.shared.in_flight.send_modify(|in_flight| {
+                *in_flight += 1;
+                let mut state = journal.lock();
+                state.max_in_flight = state.max_in_flight.max(*in_flight);
+            });
+            journal.shared.answerable.acquire().await.expect("an open journal").forget();
+            journal.shared.in_flight.send_modify(|in_flight| *in_flight -= 1);
+            journal.answer(id, payload)
+        })
     }
 
     fn entries(&self, after: u64) -> BoxStream<'static, Result<JournalEntry, JournalError>> {

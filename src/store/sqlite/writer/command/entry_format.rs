@@ -3,6 +3,7 @@
 
 use super::BatchCommand;
 use super::entry::Entry;
+use crate::store::sqlite::writer::bulk_update::BulkUpdate;
 use crate::store::sqlite::writer::registry_change::RegistryChange;
 use crate::store::sqlite::writer::slice::Slice;
 
@@ -20,7 +21,7 @@ pub(crate) struct EntryFormat {
 
 /// Something that an entry carries.
 #[derive(Clone, Copy)]
-#[allow(dead_code, reason = "no format lacks a command or a slice yet")]
+#[allow(dead_code, reason = "no format lacks a command yet")]
 pub(crate) enum EntryContent<'a> {
     Command(&'a BatchCommand),
     Registry(&'a RegistryChange),
@@ -40,9 +41,18 @@ pub(crate) const ENTRY_FORMATS: &[EntryFormat] = &[
     EntryFormat {
         lacks: |content| match content {
             EntryContent::Registry(RegistryChange::SetLimits { .. }) => Some("change of a client's limits"),
-            _ => None,
+            content => passes_over_clients(content),
         },
         ..NAMED
     },
-    EntryFormat { version: 2, ..NAMED },
+    EntryFormat { version: 2, lacks: passes_over_clients, ..NAMED },
+    EntryFormat { version: 3, ..NAMED },
 ];
+
+/// Before format 3 the slices of these passes listed all clients that were left, and grew with their number.
+fn passes_over_clients(content: EntryContent<'_>) -> Option<&'static str> {
+    match content {
+        EntryContent::Slice(Slice::Prune(_) | Slice::Bulk(BulkUpdate::Expire(_))) => Some("pruning with a cursor"),
+        _ => None,
+    }
+}
