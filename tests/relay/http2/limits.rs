@@ -1,5 +1,6 @@
 //! The limits of requests on HTTP/2: streams at once, heads, bodies, idle connections.
 
+use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use crate::harness::connection::{Connection, ReadOutcome};
@@ -90,24 +91,59 @@ fn more_than_100_headers_get_431_as_on_http_1() {
     }
 }
 
-#[test]
-fn requests_beyond_the_bound_of_all_connections_are_refused_and_each_connection_keeps_one() {
-    let relay = TestRelay::with_config(&[("max_connections", "4"), ("max_followers", "1")]);
-    let mut flood = Connection::open(relay.listen);
-    // Requests whose bodies do not come: one of the connection, the four of all connections, and two more.
+const RUNNING: &str = "docrelay_http2_requests_running";
+const REFUSED: &str = "docrelay_http2_requests_refused_total{reason=\"requests\"}";
+const REFUSED_OF_ADDRESS: &str = "docrelay_http2_requests_refused_total{reason=\"requests_per_address\"}";
+
+/// Opens a connection from 127.0.0.`host` with this number of requests whose bodies do not come.
+fn pending_requests(relay: &TestRelay, host: u8, count: u32) -> Connection {
+    let mut connection = Connection::open_from(Ipv4Addr::new(127, 0, 0, host), relay.listen);
     let request = |stream| frames::frame(frames::HEADERS, frames::END_HEADERS, stream, frames::POST_OAUTH_TOKEN);
-    flood.write([frames::opening(), (0..7).flat_map(|number| request(2 * number + 1)).collect()].concat());
+    connection.write([frames::opening(), (0..count).flat_map(|number| request(2 * number + 1)).collect()].concat());
+    connection
+}
+
+/// Reads until this number of the first ten streams is refused.
+#[track_caller]
+fn read_refusals(connection: &mut Connection, expected: usize) {
     let refused: Vec<_> =
-        (0..7).map(|number| frames::frame(frames::RST_STREAM, 0, 2 * number + 1, &[0, 0, 0, 7])).collect();
+        (0..10).map(|number| frames::frame(frames::RST_STREAM, 0, 2 * number + 1, &[0, 0, 0, 7])).collect();
     let mut read = Vec::new();
     let count = |read: &[u8]| read.windows(refused[0].len()).filter(|bytes| refused.iter().any(|f| f == bytes)).count();
-    while count(&read) < 2 {
-        let ReadOutcome::Bytes(bytes) = flood.read(TIMEOUT) else { panic!("no stream is refused: {read:?}") };
+    while count(&read) < expected {
+        let ReadOutcome::Bytes(bytes) = connection.read(TIMEOUT) else { panic!("only {} are refused", count(&read)) };
         read.extend(bytes);
     }
-    assert_eq!(count(&read), 2, "{read:?}");
+    assert_eq!(count(&read), expected);
+}
+
+#[test]
+fn requests_beyond_the_bound_of_all_connections_are_refused_and_each_connection_keeps_one() {
+    let relay = TestRelay::with_config(&[("max_connections", "8"), ("max_followers", "1")]);
+    // Of each address, one request of the connection and half of those of all connections.
+    let _held: Vec<Connection> = [1, 2].into_iter().map(|host| pending_requests(&relay, host, 5)).collect();
+    relay.wait_for_metric(RUNNING, 8);
+    let mut third = pending_requests(&relay, 3, 4);
+    read_refusals(&mut third, 3);
+    assert_eq!((relay.metric(REFUSED), relay.metric(REFUSED_OF_ADDRESS)), (3, 0));
     let mut other = Http2Connection::open(relay.listen);
     for _ in 0..3 {
         assert_eq!(other.send(&Request::get(PAGE)).status, 200, "its own request");
     }
+    relay.wait_for_output("HTTP/2 request refused: too many in flight");
+}
+
+#[test]
+fn address_with_half_of_the_requests_leaves_the_others_to_other_addresses() {
+    let relay = TestRelay::with_config(&[("max_connections", "8"), ("max_followers", "1")]);
+    let first = pending_requests(&relay, 1, 5);
+    relay.wait_for_metric(RUNNING, 4);
+    let mut second = pending_requests(&relay, 1, 5);
+    read_refusals(&mut second, 4);
+    assert_eq!((relay.metric(RUNNING), relay.metric(REFUSED_OF_ADDRESS)), (4, 4));
+    let _other = pending_requests(&relay, 2, 5);
+    relay.wait_for_metric(RUNNING, 8);
+    assert_eq!((relay.metric(REFUSED), relay.metric(REFUSED_OF_ADDRESS)), (0, 4));
+    drop(first);
+    relay.wait_for_metric(RUNNING, 4);
 }
