@@ -64,7 +64,7 @@ other-tests:
 	tests/setup/with-tools.sh env RUST_TEST_THREADS=3 cargo test --locked --no-fail-fast --lib --bins $(OTHER_TESTS:%=--test %)
 
 # The seed is printed. SEED=number repeats its choices, SECONDS=number changes the length.
-chaos: ## random faults of the nodes and brokers of a cluster under load (half an hour)
+chaos: ## random faults of the nodes, brokers and links of a cluster under load (half an hour)
 	DOCRELAY_CHAOS_SECONDS=$(or $(SECONDS),1800) $(if $(SEED),DOCRELAY_CHAOS_SEED=$(SEED)) \
 		tests/setup/with-tools.sh cargo test --locked --test cluster random_faults -- --nocapture
 

@@ -266,7 +266,7 @@ async fn run(
     deliveries.spawn(run_named("deliveries", worker.run(stop_deliveries.clone())));
     // The admin address has no streams: these workers are never run.
     let no_workers = StreamWorkers::new(1, servers.write_timeout.clone()).0;
-    let admin_server = server(&stop_rest, no_workers, servers.admin(), None);
+    let admin_server = server(&stop_rest, no_workers, servers.admin(metrics), None);
     rest.spawn(run_named("admin server", admin_server.run(private, admin_service)));
     if let Some(tls) = tls {
         rest.spawn(run_named("TLS reloader", tls.clone().run(stop_rest.clone())));

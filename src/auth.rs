@@ -22,7 +22,7 @@ pub use files::KeyError;
 pub use grant::{AuthError, Grant, IssuerIndex, KeyStatus, Scope, Scopes, Ticket, TooManyDocuments, UnknownScope};
 pub use issue::{ISSUER, NewTicket, expires_in};
 pub use issuers::{
-    ClaimPath, IssuerKeyError, IssuerOptions, IssuerReplacement, Issuers, KEY_SET_TIMEOUT, KeySetClient,
+    ClaimPath, ClaimRules, IssuerKeyError, IssuerOptions, IssuerReplacement, Issuers, KEY_SET_TIMEOUT, KeySetClient,
     KeySetDocument, KeySetUnavailable, KeySource, MAX_KEY_SET_BYTES, ScopeMapping, SignatureAlgorithm,
     UnknownAlgorithm,
 };

@@ -18,7 +18,8 @@ pub use prometheus_client::metrics::histogram::Histogram;
 
 pub use exposition::ExpositionFormat;
 pub use label::{
-    DeliveryGivenUp, DeliveryOutcome, Disconnect, IngestOutcome, Label, ReloadOutcome, Reset, StreamRefusal,
+    DeliveryGivenUp, DeliveryOutcome, Disconnect, Http2Refusal, IngestOutcome, Label, ReloadOutcome, Reset,
+    StreamRefusal,
 };
 pub use registry::{Counters, MetricDescription};
 
@@ -68,6 +69,9 @@ pub struct MetricSet {
     pub key_set_fetches: Counter,
     pub key_set_failures: Counter,
     pub connections_refused: Counter,
+    /// Held with [`GaugeGuard`].
+    pub http2_requests_running: Gauge,
+    pub http2_requests_refused: Counters<Http2Refusal>,
     pub token_checks_refused: Counter,
     pub log_lines_dropped: Counter,
     pub slow_responses: Counter,
@@ -152,6 +156,14 @@ impl Metrics {
             connections_refused: registry.counter(
                 "connections_refused",
                 "Connections closed at once, because their address had too many of them",
+            ),
+            http2_requests_running: registry.gauge(
+                "http2_requests_running",
+                "HTTP/2 requests in flight beside one of each connection, streams excluded",
+            ),
+            http2_requests_refused: registry.counters(
+                "http2_requests_refused",
+                "HTTP/2 requests refused because too many were in flight, by reason",
             ),
             token_checks_refused: registry.counter(
                 "token_checks_refused",
@@ -345,6 +357,7 @@ mod tests {
         distinct::<DeliveryOutcome>();
         distinct::<Disconnect>();
         distinct::<StreamRefusal>();
+        distinct::<Http2Refusal>();
         distinct::<Reset>();
         distinct::<ReloadOutcome>();
     }

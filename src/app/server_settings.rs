@@ -9,7 +9,7 @@ use crate::http::Origins;
 use crate::http::remote_address::connections::AddressConnections;
 use crate::http::remote_address::trusted_proxies::TrustedProxies;
 use crate::http::transport::connection::ConnectionLimits;
-use crate::http::transport::server::{Permits, ServerOptions};
+use crate::http::transport::server::{Http2Requests, Permits, ServerOptions};
 use crate::metrics::Metrics;
 
 /// Limit of the admin address: enough for probes, a scraper and some operators.
@@ -19,7 +19,7 @@ const MAX_ADMIN_CONNECTIONS: usize = 64;
 #[derive(Clone)]
 pub(super) struct ServerSettings {
     permits: Permits,
-    http2_requests: Permits,
+    http2_requests: Http2Requests,
     addresses: AddressConnections,
     /// Of connections that are accepted from now on.
     connection: Reloadable<ConnectionLimits>,
@@ -40,7 +40,7 @@ impl ServerSettings {
         Self {
             permits: Permits::new(config.max_connections),
             // As many as HTTP/1 can have.
-            http2_requests: Permits::new(config.max_connections),
+            http2_requests: Http2Requests::new(config.max_connections, trusted_proxies.clone(), metrics.clone()),
             addresses: AddressConnections::new(config.max_connections_per_address, trusted_proxies.clone(), refused),
             connection: Reloadable::new(connection_limits(config)),
             write_timeout: Reloadable::new(config.write_timeout),
@@ -69,10 +69,10 @@ impl ServerSettings {
     }
 
     /// The admin address has connection permits of its own, so that a flood of one address cannot lock out the other.
-    pub(super) fn admin(&self) -> ServerOptions {
+    pub(super) fn admin(&self, metrics: &Metrics) -> ServerOptions {
         ServerOptions {
             permits: Permits::new(MAX_ADMIN_CONNECTIONS),
-            http2_requests: Permits::new(MAX_ADMIN_CONNECTIONS),
+            http2_requests: Http2Requests::without_shares(MAX_ADMIN_CONNECTIONS, metrics.clone()),
             addresses: AddressConnections::unlimited(),
             proxy_protocol: None,
             connection: self.connection.clone(),

@@ -2,6 +2,7 @@
 //! issuer alone, and of its claims. Knows neither the registry of clients nor HTTP; `key_set_refresh` fetches key sets through
 //! a port.
 
+mod claim_rules;
 mod jwk;
 mod key_file;
 mod key_set;
@@ -18,18 +19,18 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use futures::future::{join_all, pending};
 use jsonwebtoken::{Algorithm, Header};
-use serde::de::DeserializeOwned;
-use serde_json::Value;
 use tokio::sync::watch;
 
-use super::claims::{self, Audience, NumericDate};
-use super::grant::{AuthError, IssuerIndex, KeyStatus, Scopes};
-use crate::domain::{ClientId, Reloadable, Timestamp};
+use super::claims;
+use super::grant::{AuthError, IssuerIndex, KeyStatus};
+use crate::domain::{Reloadable, Timestamp};
 use crate::metrics::Metrics;
 
+pub(super) use claim_rules::ForeignClaims;
+pub use claim_rules::{ClaimPath, ClaimRules, ScopeMapping};
 pub use key_file::IssuerKeyError;
 pub use key_set_refresh::{KEY_SET_TIMEOUT, KeySetClient, KeySetDocument, KeySetUnavailable, MAX_KEY_SET_BYTES};
-pub use options::{ClaimPath, IssuerOptions, KeySource, ScopeMapping, SignatureAlgorithm, UnknownAlgorithm};
+pub use options::{IssuerOptions, KeySource, SignatureAlgorithm, UnknownAlgorithm};
 pub use replacement::IssuerReplacement;
 
 use key_set::{IssuerKeys, KeyCandidates};
@@ -48,24 +49,29 @@ pub struct Issuers {
     changed: Arc<watch::Sender<()>>,
 }
 
+/// An issuer with one source of keys. A reload that changes the source makes another one.
 struct Issuer {
     /// Distinct among the present issuers.
     index: IssuerIndex,
-    options: IssuerOptions,
+    name: String,
+    source: KeySource,
     accepted: Vec<Algorithm>,
-    keys: RwLock<Arc<IssuerKeys>>,
+    present: RwLock<Arc<IssuerState>>,
     /// For a key set with an address.
     refresh: Option<KeySetRefresh>,
 }
 
-/// What the token of a foreign issuer says, verified. Its client may be unknown.
+/// What tokens of an issuer are checked with. A token is checked with one state, so that its key is retired if the rules change
+/// meanwhile.
+struct IssuerState {
+    rules: ClaimRules,
+    keys: IssuerKeys,
+}
+
+/// What the token of a foreign issuer says, verified.
 pub(super) struct ForeignToken {
-    pub(super) client: ClientId,
-    /// `iat`, which issuers may omit.
-    pub(super) issued: Option<Timestamp>,
-    pub(super) scopes: Scopes,
+    pub(super) claims: ForeignClaims,
     pub(super) key: KeyStatus,
-    pub(super) expires: Timestamp,
 }
 
 impl Issuers {
@@ -85,12 +91,12 @@ impl Issuers {
 
     /// `iss` of each issuer.
     pub fn names(&self) -> Vec<String> {
-        self.all.read(|all| all.iter().map(|issuer| issuer.options.issuer.clone()).collect())
+        self.all.read(|all| all.iter().map(|issuer| issuer.name.clone()).collect())
     }
 
     /// The issuer of this name.
     pub(super) fn find(&self, name: &str) -> Option<IssuerIndex> {
-        let find = |all: &Vec<Arc<Issuer>>| all.iter().find(|issuer| issuer.options.issuer == name).map(|i| i.index);
+        let find = |all: &Vec<Arc<Issuer>>| all.iter().find(|issuer| issuer.name == name).map(|i| i.index);
         self.all.read(find)
     }
 
@@ -114,8 +120,8 @@ impl Issuers {
         if header.typ.as_ref().is_some_and(|typ| !TOKEN_TYPES.contains(&typ.to_ascii_lowercase().as_str())) {
             return Err(AuthError::Malformed);
         }
-        let keys = issuer.keys();
-        let candidates = match keys.candidates(header.kid.as_deref(), header.alg) {
+        let present = issuer.present();
+        let candidates = match present.keys.candidates(header.kid.as_deref(), header.alg) {
             KeyCandidates::Keys(candidates) => candidates,
             KeyCandidates::UnknownKid if issuer.refresh.is_some() => return Err(AuthError::UnknownIssuerKey(index)),
             KeyCandidates::UnknownKid | KeyCandidates::Ambiguous => return Err(AuthError::UnknownKey),
@@ -130,7 +136,7 @@ impl Issuers {
             }
         }
         let (claims, key) = verified?;
-        issuer.read_claims(&claims, key, now)
+        Ok(ForeignToken { claims: present.rules.read(&issuer.name, &claims, now)?, key })
     }
 
     /// Fetches the key set of this issuer, or waits for a fetch that is already running. Returns false at once if
@@ -156,7 +162,7 @@ impl Issuers {
                 Ok(Some(keys)) => retired |= issuer.replace_keys(keys),
                 Ok(None) => {}
                 Err(error) => {
-                    let issuer = &issuer.options.issuer;
+                    let issuer = &issuer.name;
                     tracing::warn!(%error, issuer, "cannot read the keys of an issuer again: the known ones stay valid");
                 }
             }
@@ -195,82 +201,56 @@ impl Issuers {
 
 impl Issuer {
     fn new(index: IssuerIndex, options: IssuerOptions) -> Self {
-        let refresh = match &options.keys {
-            KeySource::KeySet(url) => Some(KeySetRefresh::new(&options.issuer, url)),
+        let IssuerOptions { issuer: name, keys: source, algorithms, claims: rules } = options;
+        let refresh = match &source {
+            KeySource::KeySet(url) => Some(KeySetRefresh::new(&name, url)),
             KeySource::PublicKeys(_) | KeySource::Secret(_) => None,
         };
-        let accepted = options.algorithms.iter().map(|algorithm| algorithm.0).collect();
-        Self { index, options, accepted, keys: RwLock::default(), refresh }
+        let present = RwLock::new(Arc::new(IssuerState { rules, keys: IssuerKeys::default() }));
+        Self { index, name, source, accepted: accepted(&algorithms), present, refresh }
     }
 
-    /// Where its keys come from, for the log.
-    fn source(&self) -> &'static str {
-        match &self.options.keys {
-            KeySource::PublicKeys(_) => "key_file",
-            KeySource::Secret(_) => "secret_file",
-            KeySource::KeySet(_) => "jwks_url",
-        }
+    /// Whether its keys are those of an issuer with these options.
+    fn has_keys_of(&self, options: &IssuerOptions) -> bool {
+        let IssuerOptions { issuer, keys, algorithms, claims: _ } = options;
+        self.name == *issuer && self.source == *keys && self.accepted == accepted(algorithms)
     }
 
     /// `None` for a key set with an address.
     fn read_files(&self) -> Result<Option<IssuerKeys>, IssuerKeyError> {
-        match &self.options.keys {
+        match &self.source {
             KeySource::PublicKeys(path) => key_file::read_public_keys(path, &self.accepted).map(Some),
             KeySource::Secret(path) => key_file::read_secret(path, &self.accepted).map(Some),
             KeySource::KeySet(_) => Ok(None),
         }
     }
 
-    fn keys(&self) -> Arc<IssuerKeys> {
-        self.keys.read().unwrap_or_else(PoisonError::into_inner).clone()
+    fn present(&self) -> Arc<IssuerState> {
+        self.present.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Returns whether a key was retired.
     fn replace_keys(&self, mut keys: IssuerKeys) -> bool {
-        let mut current = self.keys.write().unwrap_or_else(PoisonError::into_inner);
-        let retired = keys.succeed(&current);
-        *current = Arc::new(keys);
+        let mut present = self.present.write().unwrap_or_else(PoisonError::into_inner);
+        let retired = keys.succeed(&present.keys);
+        *present = Arc::new(IssuerState { rules: present.rules.clone(), keys });
         retired
     }
 
-    /// Checks the claims of a token whose signature is verified.
-    fn read_claims(&self, claims: &Value, key: KeyStatus, now: Timestamp) -> Result<ForeignToken, AuthError> {
-        let options = &self.options;
-        if required::<String>(claims, "iss")? != options.issuer {
-            return Err(AuthError::Issuer);
+    /// Puts these rules in place of different ones, with the same keys. They are retired for the tokens that were checked before,
+    /// which may not be valid with the new rules. Returns whether a key was retired.
+    fn replace_rules(&self, rules: &ClaimRules) -> bool {
+        let mut present = self.present.write().unwrap_or_else(PoisonError::into_inner);
+        if present.rules == *rules {
+            return false;
         }
-        if !required::<Audience>(claims, "aud")?.includes(&options.audience) {
-            return Err(AuthError::Audience);
-        }
-        let NumericDate(expires) = required(claims, "exp")?;
-        if now >= expires {
-            return Err(AuthError::Expired);
-        }
-        if optional::<NumericDate>(claims, "nbf")?.is_some_and(|nbf| now < nbf.0) {
-            return Err(AuthError::NotYetValid);
-        }
-        let issued = optional::<NumericDate>(claims, "iat")?.map(|iat| iat.0);
-        let client = options.client_claim.find(claims).and_then(Value::as_str).ok_or(AuthError::Malformed)?;
-        // Names that cannot be a client's are common: an issuer may have users besides.
-        let client = client.parse().map_err(|_| AuthError::UnknownClient)?;
-        let scopes = match options.scope_claim.find(claims) {
-            None => None,
-            Some(Value::String(words)) => options.scopes.granted(words.split(' ')),
-            Some(Value::Array(words)) if words.iter().all(Value::is_string) => {
-                options.scopes.granted(words.iter().filter_map(Value::as_str))
-            }
-            Some(_) => return Err(AuthError::Malformed),
-        };
-        let scopes = scopes.ok_or(AuthError::Scope)?;
-        Ok(ForeignToken { client, issued, scopes, key, expires })
+        let before = present.clone();
+        *present = Arc::new(IssuerState { rules: rules.clone(), keys: before.keys.renewed() });
+        // After the new state is in place: a token whose key is found retired is checked again.
+        before.keys.retire()
     }
 }
 
-fn required<T: DeserializeOwned>(claims: &Value, name: &str) -> Result<T, AuthError> {
-    optional(claims, name)?.ok_or(AuthError::Malformed)
-}
-
-fn optional<T: DeserializeOwned>(claims: &Value, name: &str) -> Result<Option<T>, AuthError> {
-    let claim = claims.get(name).cloned();
-    claim.map(serde_json::from_value).transpose().map_err(|_| AuthError::Malformed)
+fn accepted(algorithms: &[SignatureAlgorithm]) -> Vec<Algorithm> {
+    algorithms.iter().map(|algorithm| algorithm.0).collect()
 }

@@ -17,7 +17,7 @@ use super::claims::{self, Audience, NumericDate};
 use super::files::KeyError;
 use super::grant::{AuthError, Grant, IssuerIndex, Scope, Scopes, Ticket};
 use super::issue::{ISSUER, TICKET_USE};
-use super::issuers::{ForeignToken, Issuers};
+use super::issuers::{ForeignClaims, ForeignToken, Issuers};
 use super::keys::Keys;
 use crate::domain::{ClientId, ClientRef, Timestamp};
 use crate::store::Registry;
@@ -193,7 +193,8 @@ impl Authenticator {
 
     /// A token of a foreign issuer belongs to the present client of its name, if it was not issued before its creation.
     fn grant_of(&self, token: ForeignToken) -> Result<Grant, AuthError> {
-        let ForeignToken { client, issued, scopes, key, expires } = token;
+        let ForeignToken { claims, key } = token;
+        let ForeignClaims { client, issued, scopes, expires } = claims;
         let present = self.inner.registry.client(&client).ok_or(AuthError::UnknownClient)?;
         let is_older = issued.is_some_and(|issued| issued.seconds() < present.created.seconds());
         let client = if is_older { Err(AuthError::UnknownClient) } else { Ok(present.reference()) }?;

@@ -8,7 +8,7 @@ use super::error::ConfigError;
 use super::sources::Sources;
 use super::tables::ConfigTable;
 use super::value;
-use crate::auth::{ClaimPath, ISSUER, IssuerOptions, KeySource, ScopeMapping, Scopes, SignatureAlgorithm};
+use crate::auth::{ClaimPath, ClaimRules, ISSUER, IssuerOptions, KeySource, ScopeMapping, Scopes, SignatureAlgorithm};
 
 const NAMES: [&str; 9] = [
     "issuer",
@@ -47,12 +47,14 @@ fn issuer(table: &ConfigTable) -> Result<IssuerOptions, ConfigError> {
     };
     Ok(IssuerOptions {
         issuer: name.ok_or_else(|| table.error("issuer", "given: the `iss` of its tokens"))?,
-        audience: audience.ok_or_else(|| table.error("audience", "given: the `aud` of its tokens"))?,
         algorithms: algorithms(table, &keys)?,
         keys,
-        client_claim: claim("client_claim", "sub")?,
-        scope_claim: claim("scope_claim", "scope")?,
-        scopes: scopes(table)?,
+        claims: ClaimRules {
+            audience: audience.ok_or_else(|| table.error("audience", "given: the `aud` of its tokens"))?,
+            client_claim: claim("client_claim", "sub")?,
+            scope_claim: claim("scope_claim", "scope")?,
+            scopes: scopes(table)?,
+        },
     })
 }
 
@@ -140,22 +142,26 @@ mod tests {
         std::fs::write(&path, file).expect("written");
         let first = IssuerOptions {
             issuer: "https://a.example".to_owned(),
-            audience: "relay".to_owned(),
             keys: KeySource::PublicKeys("a.pem".into()),
             algorithms: ["RS256", "PS256"].map(|name| name.parse().expect("known")).to_vec(),
-            client_claim: ClaimPath::new("sub"),
-            scope_claim: ClaimPath::new("scope"),
-            scopes: ScopeMapping::default(),
+            claims: ClaimRules {
+                audience: "relay".to_owned(),
+                client_claim: ClaimPath::new("sub"),
+                scope_claim: ClaimPath::new("scope"),
+                scopes: ScopeMapping::default(),
+            },
         };
         let mapping = vec![("admin".to_owned(), Scopes::ALL), ("read:events".to_owned(), Scope::Events.into())];
         let second = IssuerOptions {
             issuer: "b".to_owned(),
             keys: KeySource::KeySet("https://b.example/keys?x=1".to_owned()),
             algorithms: Vec::new(),
-            client_claim: ClaimPath::new("azp"),
-            scope_claim: ClaimPath::new("/realm_access/roles"),
-            scopes: ScopeMapping::new(mapping),
-            ..first.clone()
+            claims: ClaimRules {
+                audience: "relay".to_owned(),
+                client_claim: ClaimPath::new("azp"),
+                scope_claim: ClaimPath::new("/realm_access/roles"),
+                scopes: ScopeMapping::new(mapping),
+            },
         };
         assert_eq!(Config::check(&path).expect("good").issuers, [first, second]);
 

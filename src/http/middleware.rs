@@ -216,7 +216,7 @@ mod tests {
     use super::*;
     use crate::http::remote_address::connections::AddressConnections;
     use crate::http::transport::connection::ConnectionLimits;
-    use crate::http::transport::server::{Permits, Server, ServerOptions, listen};
+    use crate::http::transport::server::{Http2Requests, Permits, Server, ServerOptions, listen};
     use crate::http::transport::workers::StreamWorkers;
 
     /// The relay accepts one connection at a time, so a permit that is not released ends the test.
@@ -238,7 +238,7 @@ mod tests {
         let server = Server {
             options: ServerOptions {
                 permits: Permits::new(1),
-                http2_requests: Permits::new(1),
+                http2_requests: Http2Requests::without_shares(1, metrics.clone()),
                 addresses: AddressConnections::unlimited(),
                 proxy_protocol: None,
                 connection,

@@ -1,8 +1,10 @@
 //! The addresses that requests come from: the true one behind trusted proxies, and what an address may do: how many
-//! connections it may open, and how many tokens it may fail with.
+//! connections it may open, how many requests it may have on HTTP/2, and how many tokens it may fail with.
 
+pub(in crate::http) mod address_counts;
 pub mod connections;
 pub mod failed_tokens;
+pub(in crate::http) mod refusal_log;
 pub mod trusted_proxies;
 
 use std::net::{IpAddr, Ipv4Addr};

@@ -4,6 +4,7 @@ mod acceptor;
 pub mod connection;
 mod frame_scanner;
 mod http2;
+mod http2_requests;
 mod hyper_io;
 mod negotiation;
 mod request_deadline;

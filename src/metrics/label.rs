@@ -233,6 +233,27 @@ impl Label for StreamRefusal {
     }
 }
 
+/// Reason for refusing a request on HTTP/2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Http2Refusal {
+    /// The relay has as many requests as it may have.
+    Requests,
+    /// Their address has its share of them.
+    RequestsPerAddress,
+}
+
+impl Label for Http2Refusal {
+    const NAME: &'static str = "reason";
+    const ALL: &'static [Self] = &[Self::Requests, Self::RequestsPerAddress];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Requests => "requests",
+            Self::RequestsPerAddress => "requests_per_address",
+        }
+    }
+}
+
 /// Reason for a `reset`: at the start of a stream, or later, for a follower that lags behind the retained events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reset {

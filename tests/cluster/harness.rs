@@ -42,6 +42,7 @@ pub(crate) mod request;
 #[path = "../relay/harness/response.rs"]
 pub(crate) mod response;
 pub(crate) mod slot;
+pub(crate) mod source_addresses;
 #[path = "../relay/harness/sse.rs"]
 pub(crate) mod sse;
 #[path = "../relay/harness/tool.rs"]

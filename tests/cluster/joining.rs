@@ -1,7 +1,5 @@
 //! A node that joins a cluster that has data and traffic.
 
-use std::time::Duration;
-
 use crate::harness::bucket::Bucket;
 use crate::harness::client::TestClient;
 use crate::harness::cluster::document;
@@ -13,7 +11,7 @@ use crate::trimming::random_text;
 #[test]
 fn fourth_node_joins_under_load_with_equal_digest() {
     let Some(mut cluster) = TestCluster::start() else { return };
-    let options = LoadOptions { publishers: 4, followers: 2, pause: Duration::from_millis(20), seed: 4 };
+    let options = LoadOptions { publishers: 4, followers: 2, ..LoadOptions::with_seed(4) };
     let load = Load::start(&cluster, options);
     load.wait_for_acknowledged(200);
     cluster.add_node();

@@ -1,5 +1,7 @@
-//! A load over all nodes of a cluster: publishers that repeat until they are answered, followers that move from node to node
-//! with `Last-Event-ID`, and an endpoint of deliveries.
+//! The load of one client over all nodes of a cluster: publishers that repeat until they are answered, followers that move from
+//! node to node with `Last-Event-ID`, and an endpoint of deliveries.
+
+pub(crate) mod endpoint;
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
@@ -12,12 +14,14 @@ use serde_json::Value;
 
 use crate::harness::attempt::{Stream, try_send};
 use crate::harness::client::TestClient;
-use crate::harness::cluster::{document, webhook};
-use crate::harness::receiver::{Receiver, Reply};
+use crate::harness::cluster::{document, status_webhook};
+use crate::harness::receiver::Receiver;
 use crate::harness::request::Request;
 use crate::harness::sse::Block;
 use crate::harness::{TestCluster, delay, spawn_thread, wait_until};
-use crate::history::{Acknowledged, History, Seen};
+use crate::history::deliveries::{AttemptEnd, DeliveryAttempt};
+use crate::history::{Acknowledged, History, STATUSES, Seen, change};
+use endpoint::{EndpointPace, attempt};
 
 /// How long one attempt to post waits: longer than a node takes to give up.
 const POST_TIMEOUT: Duration = Duration::from_secs(15);
@@ -31,6 +35,11 @@ const SETTLE_TIMEOUT: Duration = Duration::from_secs(90);
 /// The size of a load.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct LoadOptions {
+    /// Distinct among the loads of a cluster.
+    pub(crate) client: usize,
+    /// The times of attempts count from here.
+    pub(crate) started: Instant,
+    pub(crate) endpoint: EndpointPace,
     pub(crate) publishers: usize,
     pub(crate) followers: usize,
     /// Longest pause of a publisher between two events.
@@ -38,42 +47,46 @@ pub(crate) struct LoadOptions {
     pub(crate) seed: u64,
 }
 
+impl LoadOptions {
+    /// A small load of one client.
+    pub(crate) fn with_seed(seed: u64) -> Self {
+        let (started, pause) = (Instant::now(), Duration::from_millis(20));
+        Self { client: 0, started, endpoint: EndpointPace::Prompt, publishers: 1, followers: 1, pause, seed }
+    }
+}
+
 /// A running load.
 pub(crate) struct Load {
     shared: Arc<Shared>,
     publishers: Vec<JoinHandle<(Vec<Acknowledged>, Option<String>)>>,
     followers: Vec<JoinHandle<Vec<Seen>>>,
-    _receiver: Receiver,
+    receiver: Receiver,
+    started: Instant,
 }
 
 struct Shared {
+    client: usize,
     addresses: Mutex<Vec<SocketAddr>>,
     hook: String,
     token: String,
     pause: Duration,
     acknowledged: AtomicUsize,
     is_ending: AtomicBool,
-    /// Set when the last publisher has ended: the documents that every follower must receive.
+    /// Set when the last publisher has ended: the changes that every follower must receive.
     expected: OnceLock<HashSet<String>>,
-    delivered: Arc<Mutex<HashSet<String>>>,
 }
 
 impl Load {
     /// Creates a client with a hook and a notification on node 0, and begins.
     #[track_caller]
     pub(crate) fn start(cluster: &TestCluster, options: LoadOptions) -> Self {
-        let delivered: Arc<Mutex<HashSet<String>>> = Arc::default();
-        let arrived = delivered.clone();
-        let receiver = Receiver::start(move |received, _| {
-            let id = received.json()["documentId"].as_str().map(str::to_owned);
-            arrived.lock().expect("a set").extend(id);
-            Reply::status(200)
-        });
-        let client = TestClient::new(&cluster.nodes[0], "load");
+        let receiver = Receiver::start(move |_, number| options.endpoint.answer(options.seed, number));
+        let client = TestClient::new(&cluster.nodes[0], &format!("load-{}", options.client));
         client.add_default_notification("gini", &receiver.url("/"));
         let hook = client.add_unverified_hook("gini");
         cluster.wait_until_caught_up();
         let shared = Arc::new(Shared {
+            client: options.client,
             addresses: Mutex::new(cluster.addresses()),
             hook: hook.path,
             token: client.token.clone(),
@@ -81,7 +94,6 @@ impl Load {
             acknowledged: AtomicUsize::new(0),
             is_ending: AtomicBool::new(false),
             expected: OnceLock::new(),
-            delivered,
         });
         let random = |number: usize| fastrand::Rng::with_seed(options.seed ^ (number as u64).wrapping_mul(0x9e37_79b9));
         let publisher = |number: usize| {
@@ -96,7 +108,8 @@ impl Load {
             publishers: (0..options.publishers).map(publisher).collect(),
             followers: (0..options.followers).map(follower).collect(),
             shared: shared.clone(),
-            _receiver: receiver,
+            receiver,
+            started: options.started,
         }
     }
 
@@ -121,15 +134,23 @@ impl Load {
             history.acknowledged.extend(acknowledged);
             history.unanswered.extend(unanswered);
         }
-        let expected: HashSet<String> = history.acknowledged.iter().map(|event| event.document.clone()).collect();
+        let expected: HashSet<String> = history.acknowledged.iter().map(|event| event.change.clone()).collect();
         self.shared.expected.set(expected.clone()).expect("set once");
         history.followers = self.followers.into_iter().map(|follower| follower.join().expect("a follower")).collect();
+        let origin = self.receiver.started() - self.started;
         let deadline = Instant::now() + SETTLE_TIMEOUT;
-        while !expected.is_subset(&self.shared.delivered.lock().expect("a set")) && Instant::now() < deadline {
-            delay(Duration::from_millis(50));
+        loop {
+            let received = self.receiver.received();
+            let attempts: Vec<_> = received.iter().filter_map(|received| attempt(received, origin)).collect();
+            let accepted = attempts.iter().filter(|attempt| attempt.end == AttemptEnd::Accepted);
+            let accepted: HashSet<String> = accepted.map(DeliveryAttempt::change).collect();
+            let is_complete = expected.is_subset(&accepted) && attempts.len() == received.len();
+            if is_complete || Instant::now() >= deadline {
+                history.attempts = Some(attempts);
+                return history;
+            }
+            delay(Duration::from_millis(250));
         }
-        history.delivered = self.shared.delivered.lock().expect("a set").clone();
-        history
     }
 
     /// Ends the load. Nothing was lost, repeated or out of order.
@@ -151,12 +172,13 @@ impl Shared {
     }
 }
 
-/// Posts one event after the other, each until it is acknowledged. Returns the document without an answer, too.
+/// Posts one event after the other, each until it is acknowledged. Returns the change without an answer, too.
 fn publish(shared: &Shared, number: usize, mut random: fastrand::Rng) -> (Vec<Acknowledged>, Option<String>) {
     let mut acknowledged: Vec<Acknowledged> = Vec::new();
     while !shared.is_ending.load(Ordering::Relaxed) {
-        let id = document(number + 1, acknowledged.len());
-        let request = webhook(&shared.hook, &id);
+        let id = document(100 * shared.client + number + 1, acknowledged.len() / STATUSES.len());
+        let status = STATUSES[acknowledged.len() % STATUSES.len()];
+        let (request, change) = (status_webhook(&shared.hook, &id, status), change(&id, status));
         let deadline = Instant::now() + SETTLE_TIMEOUT;
         let event_id = loop {
             let (_, address) = shared.choose(&mut random);
@@ -167,21 +189,21 @@ fn publish(shared: &Shared, number: usize, mut random: fastrand::Rng) -> (Vec<Ac
                 Some(_) => panic!("{response:?}"),
             }
             if Instant::now() >= deadline {
-                return (acknowledged, Some(id));
+                return (acknowledged, Some(change));
             }
             delay(Duration::from_millis(random.u64(20..200)));
         };
         let event_id = event_id.expect("the event id");
-        acknowledged.push(Acknowledged { publisher: number, document: id, event_id });
+        acknowledged.push(Acknowledged { publisher: number, change, event_id });
         shared.acknowledged.fetch_add(1, Ordering::Relaxed);
         delay(shared.pause.mul_f64(random.f64()));
     }
     (acknowledged, None)
 }
 
-/// Follows from the earliest event on, on one node after the other, until all expected documents have arrived.
+/// Follows from the earliest event on, on one node after the other, until all expected changes have arrived.
 fn follow(shared: &Shared, number: usize, mut random: fastrand::Rng) -> Vec<Seen> {
-    let (mut seen, mut documents, mut position) = (Vec::new(), HashSet::new(), "earliest".to_owned());
+    let (mut seen, mut changes, mut position) = (Vec::new(), HashSet::new(), "earliest".to_owned());
     let mut deadline = None;
     loop {
         let (node, address) = shared.choose(&mut random);
@@ -192,7 +214,7 @@ fn follow(shared: &Shared, number: usize, mut random: fastrand::Rng) -> Vec<Seen
             for block in blocks {
                 position = block.id.clone().unwrap_or(position);
                 if let Some(event) = event(block, node) {
-                    documents.insert(event.document.clone());
+                    changes.insert(event.change.clone());
                     seen.push(event);
                 }
             }
@@ -202,7 +224,7 @@ fn follow(shared: &Shared, number: usize, mut random: fastrand::Rng) -> Vec<Seen
         }
         if let Some(expected) = shared.expected.get() {
             let deadline = *deadline.get_or_insert_with(|| Instant::now() + SETTLE_TIMEOUT);
-            if expected.is_subset(&documents) || Instant::now() >= deadline {
+            if expected.is_subset(&changes) || Instant::now() >= deadline {
                 return seen;
             }
         }
@@ -214,6 +236,9 @@ fn follow(shared: &Shared, number: usize, mut random: fastrand::Rng) -> Vec<Seen
 pub(crate) fn event(block: Block, node: usize) -> Option<Seen> {
     let (name, data) = (block.event.unwrap_or_else(|| "message".to_owned()), block.data?);
     let json: Value = serde_json::from_str(&data).unwrap_or_default();
-    let document = json["documentId"].as_str().map_or(data, str::to_owned);
-    Some(Seen { name, event_id: block.id.unwrap_or_default(), document, node })
+    let change = match (json["documentId"].as_str(), json["status"].as_str()) {
+        (Some(document), Some(status)) => change(document, status),
+        _ => data,
+    };
+    Some(Seen { name, event_id: block.id.unwrap_or_default(), change, node })
 }

@@ -11,7 +11,7 @@ use crate::load::{Load, LoadOptions};
 #[test]
 fn sigkill_of_node_under_load_loses_and_repeats_nothing() {
     let Some(mut cluster) = TestCluster::start() else { return };
-    let options = LoadOptions { publishers: 4, followers: 3, pause: Duration::from_millis(20), seed: 2 };
+    let options = LoadOptions { publishers: 4, followers: 3, ..LoadOptions::with_seed(2) };
     let load = Load::start(&cluster, options);
     for node in 0..3 {
         load.wait_for_acknowledged(100);

@@ -12,7 +12,7 @@ use crate::harness::attempt::{Stream, try_send};
 use crate::harness::cluster::{document, webhook};
 use crate::harness::request::Request;
 use crate::harness::{delay, spawn_thread, wait_until};
-use crate::history::{Acknowledged, Seen};
+use crate::history::{Acknowledged, Seen, change};
 use crate::load::event;
 
 /// How long a vendor waits for a response.
@@ -149,7 +149,7 @@ fn publish(shared: &Shared, number: usize) -> Vec<Acknowledged> {
             delay(PAUSE);
         };
         let event_id = event_id.expect("the event id");
-        acknowledged.push(Acknowledged { publisher, document: id, event_id });
+        acknowledged.push(Acknowledged { publisher, change: change(&id, "COMPLETED"), event_id });
         shared.acknowledged.fetch_add(1, Ordering::SeqCst);
         delay(PAUSE.mul_f64(fastrand::f64()));
     }
@@ -157,7 +157,7 @@ fn publish(shared: &Shared, number: usize) -> Vec<Acknowledged> {
 }
 
 fn follow(shared: &Shared) -> Vec<Seen> {
-    let (mut seen, mut documents, mut position) = (Vec::new(), HashSet::new(), "earliest".to_owned());
+    let (mut seen, mut changes, mut position) = (Vec::new(), HashSet::new(), "earliest".to_owned());
     let (mut lost_at, mut deadline) = (None, None);
     loop {
         let request = Request::get("/events/client").bearer(&shared.target.token).header("Last-Event-ID", &position);
@@ -174,13 +174,13 @@ fn follow(shared: &Shared) -> Vec<Seen> {
             for block in blocks {
                 position = block.id.clone().unwrap_or(position);
                 if let Some(event) = event(block, 0) {
-                    documents.insert(event.document.clone());
+                    changes.insert(event.change.clone());
                     seen.push(event);
                 }
             }
             if let Some(expected) = shared.expected.get() {
                 let deadline = *deadline.get_or_insert_with(|| Instant::now() + SETTLE_TIMEOUT);
-                if expected.is_subset(&documents) || Instant::now() >= deadline {
+                if expected.is_subset(&changes) || Instant::now() >= deadline {
                     return seen;
                 }
             }

@@ -85,7 +85,7 @@ fn streams_of_removed_client_end_on_every_node_before_events_of_its_successor() 
 #[test]
 fn followers_that_change_nodes_miss_and_repeat_nothing() {
     let Some(mut cluster) = TestCluster::start() else { return };
-    let options = LoadOptions { publishers: 3, followers: 3, pause: Duration::from_millis(20), seed: 1 };
+    let options = LoadOptions { publishers: 3, followers: 3, ..LoadOptions::with_seed(1) };
     let load = Load::start(&cluster, options);
     load.wait_for_acknowledged(300);
     load.assert_complete();

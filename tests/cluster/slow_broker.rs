@@ -15,7 +15,7 @@ const WATCHED: Duration = Duration::from_secs(8);
 fn slow_network_to_brokers_loses_nothing_and_ends_no_lease() {
     let Some((mut cluster, links)) = TestCluster::start_with_links() else { return };
     cluster.wait_until_active();
-    let options = LoadOptions { publishers: 6, followers: 3, pause: Duration::from_millis(20), seed: 3 };
+    let options = LoadOptions { publishers: 6, followers: 3, ..LoadOptions::with_seed(3) };
     let load = Load::start(&cluster, options);
     load.wait_for_acknowledged(30);
     links.iter().for_each(|links| links.delay(DELAY));

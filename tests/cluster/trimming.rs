@@ -59,7 +59,8 @@ fn halted_node_behind_the_trimmed_journal_rebuilds_itself_and_its_followers_resu
         node.restart();
         cluster.nodes.push(node);
     }
-    let options = LoadOptions { publishers: 2, followers: 3, pause: Duration::from_millis(50), seed: 7 };
+    let pause = Duration::from_millis(50);
+    let options = LoadOptions { publishers: 2, followers: 3, pause, ..LoadOptions::with_seed(7) };
     let load = Load::start(&cluster, options);
     load.wait_for_acknowledged(50);
     let halted = 2;

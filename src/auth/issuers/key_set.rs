@@ -3,6 +3,7 @@
 use jsonwebtoken::Algorithm;
 
 use super::verification_key::VerificationKey;
+use crate::auth::grant::KeyStatus;
 
 /// Signatures that are checked for one token at most.
 pub(super) const MAX_CANDIDATES: usize = 8;
@@ -52,6 +53,17 @@ impl IssuerKeys {
             count if has_ids || count > MAX_CANDIDATES => KeyCandidates::Ambiguous,
             _ => KeyCandidates::Keys(fitting),
         }
+    }
+
+    /// The same keys, none of which is retired.
+    pub(super) fn renewed(&self) -> Self {
+        let renew = |key: &VerificationKey| VerificationKey { status: KeyStatus::default(), ..key.clone() };
+        Self { keys: self.keys.iter().map(renew).collect() }
+    }
+
+    /// Retires all keys. Returns whether there are any.
+    pub(super) fn retire(&self) -> bool {
+        self.keys.iter().map(|key| key.status.retire()).count() > 0
     }
 
     /// Keeps the status of keys that were in the set before, and retires those that are no longer in it. Returns whether any

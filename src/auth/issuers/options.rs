@@ -4,25 +4,19 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use jsonwebtoken::{Algorithm, AlgorithmFamily};
-use serde_json::Value;
 
-use crate::auth::grant::{Scope, Scopes};
+use super::claim_rules::ClaimRules;
 
-/// One issuer whose tokens are accepted besides the relay's own.
+/// One issuer whose tokens are accepted besides the relay's own. The first three fields say which signatures are valid; while they
+/// are the same, the keys stay known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IssuerOptions {
     /// `iss` of its tokens, compared byte for byte.
     pub issuer: String,
-    /// What `aud` of its tokens is or includes.
-    pub audience: String,
     pub keys: KeySource,
     /// Of the tokens that are accepted. Empty: all that a key of its type can verify.
     pub algorithms: Vec<SignatureAlgorithm>,
-    /// The claim that names the client.
-    pub client_claim: ClaimPath,
-    /// The claim with the scopes: words separated by spaces, or an array of words.
-    pub scope_claim: ClaimPath,
-    pub scopes: ScopeMapping,
+    pub claims: ClaimRules,
 }
 
 /// Where the keys of an issuer come from.
@@ -34,6 +28,17 @@ pub enum KeySource {
     Secret(PathBuf),
     /// The address of a JWK set.
     KeySet(String),
+}
+
+impl KeySource {
+    /// The key of the configuration that gives it, for the log.
+    pub(super) fn key(&self) -> &'static str {
+        match self {
+            Self::PublicKeys(_) => "key_file",
+            Self::Secret(_) => "secret_file",
+            Self::KeySet(_) => "jwks_url",
+        }
+    }
 }
 
 /// An algorithm of RFC 7518 or RFC 8037 that the relay verifies.
@@ -57,42 +62,5 @@ impl FromStr for SignatureAlgorithm {
 
     fn from_str(name: &str) -> Result<Self, UnknownAlgorithm> {
         name.parse().map(Self).map_err(|_| UnknownAlgorithm)
-    }
-}
-
-/// The name of a claim; with a leading `/`, a JSON Pointer into the claims, such as `/realm_access/roles`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClaimPath(String);
-
-impl ClaimPath {
-    pub fn new(name: &str) -> Self {
-        Self(name.to_owned())
-    }
-
-    pub(super) fn find<'a>(&self, claims: &'a Value) -> Option<&'a Value> {
-        if self.0.starts_with('/') { claims.pointer(&self.0) } else { claims.get(&self.0) }
-    }
-}
-
-/// The scopes that an issuer's names grant. Names that are not listed grant nothing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ScopeMapping(Vec<(String, Scopes)>);
-
-impl Default for ScopeMapping {
-    /// Every scope by its own name.
-    fn default() -> Self {
-        Self(Scope::ALL.into_iter().map(|scope| (scope.as_str().to_owned(), scope.into())).collect())
-    }
-}
-
-impl ScopeMapping {
-    pub fn new(names: Vec<(String, Scopes)>) -> Self {
-        Self(names)
-    }
-
-    /// The scopes of these names; `None` if they grant none.
-    pub(super) fn granted<'a>(&self, names: impl Iterator<Item = &'a str>) -> Option<Scopes> {
-        let of = |name: &str| self.0.iter().find(|(known, _)| known == name).map(|(_, scopes)| *scopes);
-        names.filter_map(of).reduce(Scopes::union)
     }
 }

@@ -5,6 +5,7 @@ mod confusions;
 mod fetches;
 mod key_files;
 mod key_sets;
+mod replacements;
 
 use std::sync::LazyLock;
 
@@ -17,7 +18,7 @@ use aws_lc_rs::signature::{
 use data_encoding::BASE64;
 use jsonwebtoken::EncodingKey;
 use jsonwebtoken::jwk::Jwk;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 
@@ -120,11 +121,12 @@ fn changed(changes: Value) -> Value {
 }
 
 fn options(keys: KeySource) -> IssuerOptions {
-    IssuerOptions {
-        issuer: ISSUER.to_owned(),
+    IssuerOptions { issuer: ISSUER.to_owned(), keys, algorithms: Vec::new(), claims: rules() }
+}
+
+fn rules() -> ClaimRules {
+    ClaimRules {
         audience: AUDIENCE.to_owned(),
-        keys,
-        algorithms: Vec::new(),
         client_claim: ClaimPath::new("sub"),
         scope_claim: ClaimPath::new("scope"),
         scopes: ScopeMapping::default(),
@@ -158,7 +160,7 @@ fn check_at(issuers: &Issuers, token: &str, now: i64) -> Result<ForeignToken, Au
 #[track_caller]
 fn assert_accepted(issuers: &Issuers, token: &str) {
     let checked = check_at(issuers, token, NOW);
-    assert_eq!(checked.map(|token| token.client.to_string()), Ok("acme".to_owned()));
+    assert_eq!(checked.map(|token| token.claims.client.to_string()), Ok("acme".to_owned()));
 }
 
 #[track_caller]
@@ -172,7 +174,7 @@ fn keys_of_each_type_verify_from_set_and_from_file() {
         let token = key.token("k", json!({}));
         let issuers = with_keys(options_of_set(), vec![key.jwk("k")]);
         assert_accepted(&issuers, &token);
-        let verified = check_at(&issuers, &token, NOW).expect("good");
+        let verified = check_at(&issuers, &token, NOW).expect("good").claims;
         assert_eq!((verified.expires, verified.issued), (at(NOW + 60), Some(at(NOW))));
         assert_eq!(verified.scopes, crate::auth::Scope::Events.into());
 

@@ -22,7 +22,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::http::transport::ConnectionPermit;
-use crate::http::transport::acceptor::permits::Permits;
+use crate::http::transport::http2_requests::Http2Requests;
 use crate::http::transport::hyper_io::{HyperIo, WriteTimeouts};
 use crate::http::transport::request_deadline::{Exchange, ExchangeBody, Exchanges, RequestDeadline, RequestTimeouts};
 use crate::http::transport::socket::Socket;
@@ -74,7 +74,7 @@ pub(in crate::http) struct Connection {
     pub(in crate::http) stop: CancellationToken,
     pub(in crate::http) slow_responses: Counter,
     /// For requests beside others of the same connection.
-    pub(in crate::http) http2_requests: Permits,
+    pub(in crate::http) http2_requests: Http2Requests,
     /// When its peer could first send a request.
     pub(in crate::http) opened: Instant,
 }

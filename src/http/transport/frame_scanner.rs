@@ -193,4 +193,13 @@ mod tests {
             assert_eq!(flooded_after(kind, flags, payload, Duration::ZERO), None, "frames of type {kind}");
         }
     }
+
+    #[test]
+    fn page_that_is_closed_may_reset_all_its_streams_twice() {
+        let now = Instant::now();
+        let mut scanner = FrameScanner::new(Arc::default(), 1000, now);
+        scanner.scan(PREFACE, now).expect("the preface");
+        let is_flood: Vec<bool> = (0..=2000).map(|_| scanner.scan(&frame(3, 0, 4), now).is_err()).collect();
+        assert_eq!(is_flood.iter().position(|is_flood| *is_flood), Some(2000));
+    }
 }

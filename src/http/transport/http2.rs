@@ -2,7 +2,6 @@
 //! that the peer's flow control admits. The limits of HTTP/1 hold for each stream, and those of the connection are below.
 
 mod exchange;
-mod requests;
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
@@ -25,6 +24,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::http::transport::connection::{BoxError, Connection, ConnectionLimits, Peer};
 use crate::http::transport::frame_scanner::{ConnectionHealth, FrameScanner};
+use crate::http::transport::http2_requests::ConnectionRequests;
 use crate::http::transport::hyper_io::HyperIo;
 use crate::http::transport::request_deadline::{Exchange, ExchangeBody, Exchanges, RequestDeadline, RequestTimeouts};
 use crate::http::transport::socket::Socket;
@@ -34,7 +34,6 @@ use crate::http::transport::takeover::Takeover;
 use crate::http::transport::workers::{DetachedStream, StreamWorkers};
 use crate::stream::hub::Framing;
 use exchange::{ExchangeControl, ExchangeExecutor, PieceBody};
-use requests::ConnectionRequests;
 
 /// Bytes of request bodies that a stream and a connection may have on the way. They bound what a client that floods bodies can
 /// make the relay buffer.
@@ -80,7 +79,7 @@ where
         exchanges: exchanges.clone(),
         close_timer: None,
     };
-    let requests = ConnectionRequests::new(http2_requests);
+    let requests = ConnectionRequests::new(peer.ip(), http2_requests);
     let responder =
         Responder { peer: Peer(peer), response_timeout: limits.response_timeout, workers, health, requests };
     let respond = service_fn(move |request: Request<Incoming>| {
@@ -211,7 +210,7 @@ impl Responder {
         B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<BoxError>,
     {
-        let request_permit = self.requests.admit().ok_or(h2::Reason::REFUSED_STREAM)?;
+        let request_permit = self.requests.admit(request.headers()).ok_or(h2::Reason::REFUSED_STREAM)?;
         let control = ExchangeControl::current();
         let piece_body = |body: HandlerBody| Either::Left(PieceBody::new(body, request_permit));
         if request.headers().len() > MAX_HEADERS {

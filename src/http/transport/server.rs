@@ -24,6 +24,7 @@ use crate::http::transport::workers::StreamWorkers;
 use crate::metrics::Metrics;
 
 pub use crate::http::transport::acceptor::permits::Permits;
+pub use crate::http::transport::http2_requests::Http2Requests;
 
 /// The usual backlog of 128 lets a reconnect storm fall to some hundred connects a second.
 const LISTEN_BACKLOG: u32 = 4096;
@@ -34,7 +35,7 @@ pub struct ServerOptions {
     /// Open connections; the next one waits in the kernel's queue.
     pub permits: Permits,
     /// Requests of HTTP/2 in flight over all connections, beyond one of each connection; the next one is refused.
-    pub http2_requests: Permits,
+    pub http2_requests: Http2Requests,
     pub addresses: AddressConnections,
     /// Their connections begin with a header of the PROXY protocol; `None` if no connection does.
     pub proxy_protocol: Option<TrustedProxies>,

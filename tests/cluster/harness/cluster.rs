@@ -66,11 +66,19 @@ impl TestCluster {
 
     /// Three nodes that serve, each with paths of its own to the brokers.
     pub(crate) fn start_with_links() -> Option<(Self, Vec<BrokerLinks>)> {
+        Self::start_configured_with_links(|_, _| {})
+    }
+
+    /// The same; `configure` gets the number of each node before its first start.
+    pub(crate) fn start_configured_with_links(
+        configure: impl Fn(usize, &mut TestRelay),
+    ) -> Option<(Self, Vec<BrokerLinks>)> {
         let mut cluster = Self::over(|program| Brokers::cluster_without_gossip(program, 3))?;
         let links: Vec<BrokerLinks> = (0..3).map(|_| BrokerLinks::to(&cluster.brokers)).collect();
-        for links in &links {
+        for (number, links) in links.iter().enumerate() {
             let mut node = cluster.new_node();
             node.set_config("cluster", &links.urls());
+            configure(number, &mut node);
             node.restart();
             cluster.nodes.push(node);
         }
@@ -238,9 +246,14 @@ pub(crate) fn refusal(output: &CommandOutput) -> String {
     output.stderr.trim_end().to_owned()
 }
 
-/// A Gini webhook of a document.
+/// A Gini webhook of a document that is complete.
 pub(crate) fn webhook(hook: &str, document: &str) -> Request {
-    Request::post(hook).json(&format!(r#"{{"documentId":"{document}","status":"COMPLETED"}}"#))
+    status_webhook(hook, document, "COMPLETED")
+}
+
+/// A Gini webhook of a document with this status.
+pub(crate) fn status_webhook(hook: &str, document: &str, status: &str) -> Request {
+    Request::post(hook).json(&format!(r#"{{"documentId":"{document}","status":"{status}"}}"#))
 }
 
 /// The document id of a number in a series.

@@ -39,6 +39,11 @@ impl BrokerLinks {
         self.change(|path| path.is_cut = false);
     }
 
+    /// From now on nothing passes to this broker, and nothing from it.
+    pub(crate) fn cut_one(&self, broker: usize) {
+        self.0[broker].shared.change(|path| path.is_cut = true);
+    }
+
     /// Every byte takes this long, in each direction.
     pub(crate) fn delay(&self, delay: Duration) {
         self.change(|path| path.delay = delay);

@@ -1,7 +1,7 @@
 //! Tokens of foreign issuers on a running relay. This file: an issuer with a server for its key set, and what its tokens can do.
 
 mod configuration;
-mod key_servers;
+pub(crate) mod key_servers;
 mod metadata;
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};

@@ -266,6 +266,28 @@ pub(crate) mod frames {
         [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
     }
 
+    /// A frame that the relay has sent.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub(crate) struct Frame {
+        pub(crate) kind: u8,
+        pub(crate) flags: u8,
+        pub(crate) stream: u32,
+        pub(crate) payload: Vec<u8>,
+    }
+
+    /// The complete frames at the beginning of these bytes.
+    pub(crate) fn parse(mut bytes: &[u8]) -> Vec<Frame> {
+        let mut frames = Vec::new();
+        while let Some(([high, middle, low, kind, flags, a, b, c, d], rest)) = bytes.split_first_chunk() {
+            let length = u32::from_be_bytes([0, *high, *middle, *low]) as usize;
+            let Some((payload, rest)) = rest.split_at_checked(length) else { break };
+            let stream = u32::from_be_bytes([*a, *b, *c, *d]);
+            frames.push(Frame { kind: *kind, flags: *flags, stream, payload: payload.to_vec() });
+            bytes = rest;
+        }
+        frames
+    }
+
     /// The preface of a client and its empty settings.
     pub(crate) fn opening() -> Vec<u8> {
         [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(), frame(SETTINGS, 0, 0, &[])].concat()

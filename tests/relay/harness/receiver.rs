@@ -1,8 +1,8 @@
 //! An endpoint for deliveries: a small HTTP/1.1 server that records requests and answers as the test decides. It shares no
 //! code with the relay.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
@@ -17,12 +17,26 @@ use super::{TIMEOUT, delay, spawn_thread};
 pub(crate) struct Received {
     /// Time since the receiver started.
     pub(crate) at: Duration,
+    /// When the response was about to be written, or the peer had closed the connection; `None` before.
+    #[allow(dead_code, reason = "the tests of a cluster read it")]
+    pub(crate) ended: Option<Ended>,
+    #[allow(dead_code, reason = "the tests of a cluster read it")]
+    pub(crate) peer: IpAddr,
     pub(crate) method: String,
     /// Path and query.
     pub(crate) target: String,
     /// Names in lower case.
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
+}
+
+/// The end of a request.
+#[derive(Debug, Clone, Copy)]
+#[allow(dead_code, reason = "the tests of a cluster read it")]
+pub(crate) struct Ended {
+    pub(crate) at: Duration,
+    /// The status of the response; `None` if the peer did not wait for it.
+    pub(crate) status: Option<u16>,
 }
 
 impl Received {
@@ -127,6 +141,12 @@ impl Receiver {
         format!("http://{}{path}", self.address)
     }
 
+    /// When the receiver started.
+    #[allow(dead_code, reason = "the tests of a cluster use it")]
+    pub(crate) fn started(&self) -> Instant {
+        self.log.started
+    }
+
     /// The requests so far.
     pub(crate) fn received(&self) -> Vec<Received> {
         self.log.received.lock().expect("the list").clone()
@@ -183,7 +203,8 @@ fn serve(stream: &TcpStream, log: &Log, respond: &impl Fn(&Received, usize) -> R
     let length = headers.iter().find(|(name, _)| name == "content-length").map_or(Some(0), |(_, n)| n.parse().ok())?;
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
-    let received = Received { at: log.started.elapsed(), method, target, headers, body };
+    let peer = stream.peer_addr().ok()?.ip();
+    let received = Received { at: log.started.elapsed(), ended: None, peer, method, target, headers, body };
     let before = {
         let mut all = log.received.lock().expect("the list");
         all.push(received.clone());
@@ -191,8 +212,32 @@ fn serve(stream: &TcpStream, log: &Log, respond: &impl Fn(&Received, usize) -> R
     };
     let reply = respond(&received, before);
     log.grown.notify_all();
-    delay(reply.after);
-    let Reply { status, headers, body, .. } = reply;
+    let Reply { status, headers, body, after } = reply;
     let response = format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\n{headers}\r\n{body}", body.len());
-    (&*stream).write_all(response.as_bytes()).ok()
+    let is_closed = peer_closes_within(stream, after);
+    // Before the response is written: the peer may send its next request as soon as it has it.
+    let at = log.started.elapsed();
+    let written = if is_closed { None } else { (&*stream).write_all(response.as_bytes()).ok() };
+    let ended = Ended { at, status: written.map(|()| status) };
+    log.received.lock().expect("the list")[before].ended = Some(ended);
+    written
+}
+
+/// Waits this long, or until the peer closes the connection. Returns whether it does.
+fn peer_closes_within(stream: &TcpStream, time: Duration) -> bool {
+    if time.is_zero() {
+        return false;
+    }
+    let deadline = Instant::now() + time;
+    stream.set_read_timeout(Some(time)).expect("a socket option");
+    let is_closed = match stream.peek(&mut [0]) {
+        Ok(0) => true,
+        Ok(_) => false,
+        Err(error) => !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut),
+    };
+    stream.set_read_timeout(None).expect("a socket option");
+    if !is_closed {
+        delay(deadline.saturating_duration_since(Instant::now()));
+    }
+    is_closed
 }

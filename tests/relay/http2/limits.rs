@@ -1,14 +1,19 @@
 //! The limits of requests on HTTP/2: streams at once, heads, bodies, idle connections.
 
+use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use crate::harness::connection::{Connection, ReadOutcome};
 use crate::harness::fixture::Fixture;
-use crate::harness::http2::{Http2Connection, frames};
+use crate::harness::http2::Http2Connection;
+use crate::harness::http2::frames::{self, Frame};
 use crate::harness::request::Request;
 use crate::harness::{TIMEOUT, TestRelay, wait_until};
 
 const PAGE: &str = "/.well-known/jwks.json";
+
+/// The error code of `RST_STREAM` (RFC 9113, 7).
+const REFUSED_STREAM: [u8; 4] = [0, 0, 0, 7];
 
 #[test]
 fn streams_per_connection_are_bounded_and_followers_count() {
@@ -22,17 +27,41 @@ fn streams_per_connection_are_bounded_and_followers_count() {
     connection.read_to_end(&mut third).expect("an orderly end");
     assert!(third.raw().contains("retry: "), "{:?}", third.raw());
     assert_eq!(fixture.relay.metric("docrelay_followers"), 2);
-    // Streams beyond the bound are refused one by one: the others go on.
-    let mut raw = Connection::open(fixture.relay.listen);
-    let mut flood = frames::opening();
-    for stream in 0..10 {
-        // Without the end of the request, so that all are open at once.
-        flood.extend(frames::frame(frames::HEADERS, frames::END_HEADERS, 2 * stream + 1, frames::GET_ROOT));
-    }
-    raw.write(flood);
-    let started = Instant::now();
-    assert_eq!(connection.send(&Request::get(PAGE)).status, 200);
-    assert!(started.elapsed() < Duration::from_secs(5));
+}
+
+// RFC 9113, 5.1.2: a stream beyond the bound is a stream error, and 8.7: REFUSED_STREAM says that nothing was processed.
+#[test]
+fn streams_beyond_the_bound_of_their_connection_are_refused_alone() {
+    let fixture = Fixture::with_config(&[("max_concurrent_streams", "3")]);
+    let mut connection = pending_requests(&fixture.relay, 1, 10);
+    let refused = |streams: &[u32]| -> Vec<Frame> {
+        let reset = |stream: &u32| Frame {
+            kind: frames::RST_STREAM,
+            flags: 0,
+            stream: *stream,
+            payload: REFUSED_STREAM.into(),
+        };
+        streams.iter().map(reset).collect()
+    };
+    let resets = |read: &[Frame]| -> Vec<Frame> {
+        read.iter().filter(|frame| frame.kind == frames::RST_STREAM).cloned().collect()
+    };
+    let read = read_frames(&mut connection, |read| resets(read).len() == 7);
+    assert_eq!(resets(&read), refused(&[7, 9, 11, 13, 15, 17, 19]));
+    // The bound is reached: one request of the connection, and two of those of all connections.
+    assert_eq!(fixture.relay.metric(RUNNING), 2);
+    let head = |stream| frames::frame(frames::HEADERS, frames::END_HEADERS, stream, frames::POST_OAUTH_TOKEN);
+    connection.write(head(21));
+    let read = read_frames(&mut connection, |read| !resets(read).is_empty());
+    assert_eq!(resets(&read), refused(&[21]));
+    assert_eq!(fixture.relay.metric(RUNNING), 2);
+    // The others go on, and one that ends makes room for another one.
+    connection.write(frames::frame(frames::DATA, frames::END_STREAM, 3, b"grant_type=x"));
+    let is_answer = |frame: &Frame| frame.stream == 3 && frame.flags & frames::END_STREAM != 0;
+    read_frames(&mut connection, |read| read.iter().any(is_answer));
+    connection.write([head(23), frames::frame(frames::DATA, frames::END_STREAM, 23, b"grant_type=x")].concat());
+    let read = read_frames(&mut connection, |read| read.iter().any(|frame| frame.stream == 23));
+    assert!(resets(&read).is_empty(), "{read:?}");
 }
 
 #[test]
@@ -42,8 +71,11 @@ fn late_head_ends_the_connection_beside_an_open_stream() {
     connection.write(frames::opening());
     connection.write(frames::follow(1, &fixture.token));
     fixture.relay.wait_for_metric("docrelay_followers", 1);
+    let started = Instant::now();
     connection.write(frames::frame(frames::HEADERS, frames::END_STREAM, 3, b"\x82"));
     assert!(connection.is_closed_by_peer());
+    // A ping that is not answered would end it, too, after more than a minute.
+    assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
     fixture.relay.wait_for_metric("docrelay_followers", 0);
 }
 
@@ -90,24 +122,70 @@ fn more_than_100_headers_get_431_as_on_http_1() {
     }
 }
 
+const RUNNING: &str = "docrelay_http2_requests_running";
+const REFUSED: &str = "docrelay_http2_requests_refused_total{reason=\"requests\"}";
+const REFUSED_OF_ADDRESS: &str = "docrelay_http2_requests_refused_total{reason=\"requests_per_address\"}";
+
+/// Opens a connection from 127.0.0.`host` with this number of requests whose bodies do not come.
+fn pending_requests(relay: &TestRelay, host: u8, count: u32) -> Connection {
+    let mut connection = Connection::open_from(Ipv4Addr::new(127, 0, 0, host), relay.listen);
+    let request = |stream| frames::frame(frames::HEADERS, frames::END_HEADERS, stream, frames::POST_OAUTH_TOKEN);
+    connection.write([frames::opening(), (0..count).flat_map(|number| request(2 * number + 1)).collect()].concat());
+    connection
+}
+
+/// Reads the next frames until they satisfy the condition.
+#[track_caller]
+fn read_frames(connection: &mut Connection, is_enough: impl Fn(&[Frame]) -> bool) -> Vec<Frame> {
+    let mut bytes = Vec::new();
+    loop {
+        let read = frames::parse(&bytes);
+        if is_enough(&read) {
+            return read;
+        }
+        match connection.read(TIMEOUT) {
+            ReadOutcome::Bytes(more) => bytes.extend(more),
+            other => panic!("{other:?} after {read:?}"),
+        }
+    }
+}
+
+/// Reads until this number of streams is refused.
+#[track_caller]
+fn read_refusals(connection: &mut Connection, expected: usize) {
+    let is_refusal = |frame: &&Frame| frame.kind == frames::RST_STREAM && frame.payload == REFUSED_STREAM;
+    let count = |read: &[Frame]| read.iter().filter(is_refusal).count();
+    let read = read_frames(connection, |read| count(read) >= expected);
+    assert_eq!(count(&read), expected, "{read:?}");
+}
+
 #[test]
 fn requests_beyond_the_bound_of_all_connections_are_refused_and_each_connection_keeps_one() {
-    let relay = TestRelay::with_config(&[("max_connections", "4"), ("max_followers", "1")]);
-    let mut flood = Connection::open(relay.listen);
-    // Requests whose bodies do not come: one of the connection, the four of all connections, and two more.
-    let request = |stream| frames::frame(frames::HEADERS, frames::END_HEADERS, stream, frames::POST_OAUTH_TOKEN);
-    flood.write([frames::opening(), (0..7).flat_map(|number| request(2 * number + 1)).collect()].concat());
-    let refused: Vec<_> =
-        (0..7).map(|number| frames::frame(frames::RST_STREAM, 0, 2 * number + 1, &[0, 0, 0, 7])).collect();
-    let mut read = Vec::new();
-    let count = |read: &[u8]| read.windows(refused[0].len()).filter(|bytes| refused.iter().any(|f| f == bytes)).count();
-    while count(&read) < 2 {
-        let ReadOutcome::Bytes(bytes) = flood.read(TIMEOUT) else { panic!("no stream is refused: {read:?}") };
-        read.extend(bytes);
-    }
-    assert_eq!(count(&read), 2, "{read:?}");
+    let relay = TestRelay::with_config(&[("max_connections", "8"), ("max_followers", "1")]);
+    // Of each address, one request of the connection and half of those of all connections.
+    let _held: Vec<Connection> = [1, 2].into_iter().map(|host| pending_requests(&relay, host, 5)).collect();
+    relay.wait_for_metric(RUNNING, 8);
+    let mut third = pending_requests(&relay, 3, 4);
+    read_refusals(&mut third, 3);
+    assert_eq!((relay.metric(REFUSED), relay.metric(REFUSED_OF_ADDRESS)), (3, 0));
     let mut other = Http2Connection::open(relay.listen);
     for _ in 0..3 {
         assert_eq!(other.send(&Request::get(PAGE)).status, 200, "its own request");
     }
+    relay.wait_for_output("HTTP/2 request refused: too many in flight");
+}
+
+#[test]
+fn address_with_half_of_the_requests_leaves_the_others_to_other_addresses() {
+    let relay = TestRelay::with_config(&[("max_connections", "8"), ("max_followers", "1")]);
+    let first = pending_requests(&relay, 1, 5);
+    relay.wait_for_metric(RUNNING, 4);
+    let mut second = pending_requests(&relay, 1, 5);
+    read_refusals(&mut second, 4);
+    assert_eq!((relay.metric(RUNNING), relay.metric(REFUSED_OF_ADDRESS)), (4, 4));
+    let _other = pending_requests(&relay, 2, 5);
+    relay.wait_for_metric(RUNNING, 8);
+    assert_eq!((relay.metric(REFUSED), relay.metric(REFUSED_OF_ADDRESS)), (0, 4));
+    drop(first);
+    relay.wait_for_metric(RUNNING, 4);
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use super::ConfiguredRelay;
+use crate::auth::issuers::key_servers::changing;
 use crate::auth::issuers::{IssuerKey, key_set, serving, stream_error};
 use crate::harness::receiver::Reply;
 use crate::harness::request::Request;
@@ -61,6 +62,40 @@ fn changed_audience_applies_to_tokens_that_were_accepted_before() {
     assert_eq!((status(&before), status(&after)), (200, 401));
     configured.reload(&issuer(&server.url("/keys"), "other"));
     assert_eq!((status(&before), status(&after)), (401, 200));
+}
+
+#[test]
+fn changed_table_keeps_the_key_set_while_its_server_fails() {
+    let (key, other_key) = (IssuerKey::new("one"), IssuerKey::new("two"));
+    let (server, reply) = changing(Reply { body: key_set(&[&key]), ..Reply::status(200) });
+    let other_server = serving(Reply { body: key_set(&[&other_key]), ..Reply::status(200) });
+    let other_name = "https://other.example";
+    let other_table = format!(
+        "[[issuers]]\nissuer = \"{other_name}\"\naudience = \"relay\"\njwks_url = \"{}\"\n",
+        other_server.url("/keys")
+    );
+    let tables = |address: &str, rest: &str| format!("{}{rest}{other_table}", issuer(&server.url(address), "relay"));
+    let configured = ConfiguredRelay::start(&tables("/keys", ""));
+    let acme = configured.client();
+    let (token, other) = (key.token(&json!({})), other_key.token(&json!({"iss": other_name})));
+    let (mut stream, mut other_stream) = (configured.relay.follow(&token), configured.relay.follow(&other));
+    let status = |path: &str, token: &str| configured.relay.send(&Request::get(path).bearer(token)).status;
+    assert_eq!((status("/documents", &token), status("/documents", &other)), (200, 200));
+
+    *reply.lock().expect("a reply") = Reply::status(500);
+    configured.reload(&tables("/keys", "scopes = { \"openid\" = \"events\" }\n"));
+    let end = stream.read_to_end();
+    assert!(end.iter().any(|block| block.data.as_deref() == Some("auth_failed")), "{end:?}");
+    assert!(configured.relay.follow(&token).head.is_chunked(), "the new mapping grants events");
+    assert_eq!(status("/hooks", &token), 403, "and not manage");
+    assert_eq!(configured.relay.metric("docrelay_key_set_fetches_total"), 2, "one for each issuer");
+    let hook = acme.add_unverified_hook("gini");
+    let id = acme.post_gini(&hook.path, "6ba7b810-9dad-11d1-80b4-00c04fd430c8", "COMPLETED");
+    assert_eq!(other_stream.next_event().id, id, "streams of the other issuer go on");
+
+    configured.reload(&tables("/moved", ""));
+    assert_eq!(status("/documents", &token), 401, "keys of another address");
+    assert_eq!(status("/documents", &other), 200);
 }
 
 #[test]

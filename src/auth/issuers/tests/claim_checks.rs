@@ -3,12 +3,13 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::auth::Scope;
+use crate::auth::{Scope, Scopes};
 
-fn scopes_of(options: IssuerOptions, claims: Value) -> Result<String, AuthError> {
+fn scopes_of(rules: ClaimRules, claims: Value) -> Result<String, AuthError> {
+    let options = IssuerOptions { claims: rules, ..options_of_set() };
     let key = TestKey::ed25519();
     let issuers = with_keys(options, vec![key.jwk("k")]);
-    check_at(&issuers, &key.token("k", claims), NOW).map(|token| token.scopes.to_string())
+    check_at(&issuers, &key.token("k", claims), NOW).map(|token| token.claims.scopes.to_string())
 }
 
 // Rule 29: issuer, audience, algorithm and key are checked.
@@ -40,7 +41,7 @@ fn issuer_audience_and_expiry_of_foreign_token_are_required() {
 
 #[test]
 fn unknown_scopes_grant_nothing_and_known_ones_by_name() {
-    let scopes = |scope: Value| scopes_of(options_of_set(), json!({ "scope": scope }));
+    let scopes = |scope: Value| scopes_of(rules(), json!({ "scope": scope }));
     assert_eq!(scopes(json!("openid events profile")), Ok("events".to_owned()));
     assert_eq!(scopes(json!(["manage", "events", "admin"])), Ok("events manage".to_owned()));
     for none in [json!("openid"), json!(""), json!("Events"), json!([]), json!(["events manage"]), Value::Null] {
@@ -54,7 +55,7 @@ fn unknown_scopes_grant_nothing_and_known_ones_by_name() {
 #[test]
 fn scope_mapping_replaces_names_of_scopes() {
     let mapping = vec![("read:events".to_owned(), Scope::Events.into()), ("admin".to_owned(), Scopes::ALL)];
-    let mapped = IssuerOptions { scopes: ScopeMapping::new(mapping), ..options_of_set() };
+    let mapped = ClaimRules { scopes: ScopeMapping::new(mapping), ..rules() };
     let scopes = |scope: &str| scopes_of(mapped.clone(), json!({ "scope": scope }));
     assert_eq!(scopes("openid read:events"), Ok("events".to_owned()));
     assert_eq!(scopes("admin"), Ok("events manage".to_owned()));
@@ -65,11 +66,11 @@ fn scope_mapping_replaces_names_of_scopes() {
 fn client_and_scopes_are_read_from_configured_claims() {
     let key = TestKey::ed25519();
     let client_claim = ClaimPath::new("https://issuer.example/client");
-    let nested = IssuerOptions { client_claim, scope_claim: ClaimPath::new("/access/roles"), ..options_of_set() };
-    let issuers = with_keys(nested, vec![key.jwk("k")]);
+    let nested = ClaimRules { client_claim, scope_claim: ClaimPath::new("/access/roles"), ..rules() };
+    let issuers = with_keys(IssuerOptions { claims: nested, ..options_of_set() }, vec![key.jwk("k")]);
     let roles = json!({"roles": ["manage"]});
     let claims = json!({"https://issuer.example/client": "other", "access": roles, "scope": null});
-    let token = check_at(&issuers, &key.token("k", claims), NOW).expect("good");
+    let token = check_at(&issuers, &key.token("k", claims), NOW).expect("good").claims;
     assert_eq!((token.client.as_str(), token.scopes), ("other", Scope::Manage.into()));
     let claims = json!({"access": roles});
     assert_denied(&issuers, &key.token("k", claims), AuthError::Malformed);

@@ -26,7 +26,7 @@ impl Permits {
     }
 
     /// The number of permits that may be held.
-    pub(super) fn max(&self) -> usize {
+    pub(in crate::http) fn max(&self) -> usize {
         self.bound().max
     }
 

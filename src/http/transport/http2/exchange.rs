@@ -10,11 +10,11 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::rt::Executor;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::http::transport::http2_requests::RequestPermit;
 use crate::http::transport::stream_channel::MAX_PIECE_BYTES;
 use crate::metrics::Counter;
 
@@ -93,12 +93,12 @@ pub(in crate::http) struct PieceBody<B> {
     body: B,
     /// What follows the piece that was returned last.
     rest: Bytes,
-    _permit: OwnedSemaphorePermit,
+    _permit: RequestPermit,
 }
 
 impl<B> PieceBody<B> {
     /// `permit` is that of the request.
-    pub(in crate::http) fn new(body: B, permit: OwnedSemaphorePermit) -> Self {
+    pub(in crate::http) fn new(body: B, permit: RequestPermit) -> Self {
         Self { body, rest: Bytes::new(), _permit: permit }
     }
 }

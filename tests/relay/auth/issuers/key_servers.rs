@@ -19,7 +19,7 @@ fn status(relay: &TestRelay, token: &str) -> u16 {
 }
 
 /// A server whose response the test replaces.
-fn changing(first: Reply) -> (Receiver, Arc<Mutex<Reply>>) {
+pub(crate) fn changing(first: Reply) -> (Receiver, Arc<Mutex<Reply>>) {
     let reply = Arc::new(Mutex::new(first));
     let shared = reply.clone();
     (Receiver::start(move |_, _| shared.lock().expect("a reply").clone()), reply)
