@@ -81,6 +81,7 @@ pub struct MetricSet {
     pub cluster_comparisons: Counter,
     pub cluster_rebuilds: Counter,
     pub cluster_snapshot_failures: Counter,
+    pub cluster_refused_changes: Counter,
     events_in: Family<[Pair; 2], Counter>,
     http_responses: Family<[(&'static str, u16); 1], Counter>,
     registry: Registry,
@@ -184,6 +185,10 @@ impl Metrics {
             cluster_snapshot_failures: registry.counter(
                 "cluster_snapshot_failures",
                 "Snapshots of the cluster that this node could not make or store",
+            ),
+            cluster_refused_changes: registry.counter(
+                "cluster_refused_changes",
+                "Changes in the journal that this node has not made, because each attempt fails or panics in the same way",
             ),
             registry: registry.registry,
             entries: registry.entries,

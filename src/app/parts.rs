@@ -107,6 +107,7 @@ pub(super) fn store_options(
             metrics.append_batch_size.observe(report.commands as f64);
             metrics.append_seconds.observe(report.duration.as_secs_f64());
         }
+        metrics.cluster_refused_changes.inc_by(report.refused as u64);
         metrics.wal_bytes.set(i64::try_from(report.wal_bytes).unwrap_or(i64::MAX));
         metrics.wal_over_limit.set(i64::from(report.wal_over_limit));
     };

@@ -50,7 +50,7 @@ use self::threads::Threads;
 use self::writer::checkpoint::Checkpointer;
 use self::writer::command::WriterCommand;
 use self::writer::jobs::{Jobs, Leadership};
-use self::writer::{MAX_QUEUED_COMMANDS, MAX_QUEUED_ENTRIES, Writer};
+use self::writer::{MAX_QUEUED_COMMANDS, MAX_QUEUED_ENTRIES, RepeatedPanics, Writer};
 use crate::domain::Reloadable;
 use crate::journal::JournalIdentity;
 use crate::store::{GivenUp, Retention, Seal, Store};
@@ -79,6 +79,8 @@ pub struct CommitReport {
     pub wal_over_limit: bool,
     /// Whether it was committed.
     pub committed: bool,
+    /// Changes in the journal that were not made, because they fail or panic on every node.
+    pub refused: usize,
 }
 
 /// How to open the store.
@@ -382,6 +384,7 @@ fn prepare(
         pause_until: Instant::now(),
         replication,
         entries: VecDeque::new(),
+        panics: RepeatedPanics::default(),
         mark,
         lock: lock.file,
     };

@@ -7,6 +7,7 @@ mod apply_entries;
 mod batch;
 mod batch_context;
 pub(super) mod bulk_update;
+mod change_error;
 mod channel_timeout;
 pub(super) mod checkpoint;
 pub(super) mod command;
@@ -29,6 +30,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use tokio::sync::mpsc;
 
+pub(super) use self::apply_entries::RepeatedPanics;
 use self::channel_timeout::receive_until;
 use self::checkpoint::{Checkpointer, LogSize};
 use self::command::entry::{PlacedEntry, SliceEntry};
@@ -92,6 +94,8 @@ pub(super) struct Writer {
     pub(super) replication: Option<WriterReplication>,
     /// Entries of the journal that wait to be applied.
     pub(super) entries: VecDeque<PlacedEntry>,
+    /// The panics of the first of them.
+    pub(super) panics: RepeatedPanics,
     /// The journal and the last entry that was applied.
     pub(super) mark: JournalMark,
     /// Held while the file is open for writing.
@@ -187,6 +191,7 @@ impl Writer {
             wal_bytes: size.bytes,
             wal_over_limit: size.is_over_limit,
             committed,
+            refused: 0,
         });
     }
 
@@ -295,7 +300,7 @@ impl Writer {
 
     fn change_registry(&mut self, change: RegistryChange, reply: ReplySender<()>) {
         let changed = change.apply(&mut self.db, &self.shared.registry, &*self.seal, &|_| Ok(()));
-        self.finish_registry(changed, Some(reply));
+        self.finish_registry(changed.map_err(StoreError::from), Some(reply));
     }
 
     /// Begins what a change leaves to be done, and replies. On a node, `reply` is missing if no request waits here.

@@ -14,4 +14,5 @@ mod memory_journal;
 mod node;
 mod outcomes;
 mod random_commands;
+mod repeated_panics;
 mod slice_size;

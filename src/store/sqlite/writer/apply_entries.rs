@@ -1,13 +1,16 @@
 //! Applies the entries of the journal. Each entry is applied once, in the journal's order, in the transaction that stores its
 //! position. A disk error or a panic stops the applying, and the writer tries again: a node may be behind, but never skips. An
-//! error that the entry itself causes is the same on every node: its command is refused, and the nodes go on.
+//! error that the entry itself causes is the same on every node: its command is refused, and the nodes go on. So is a command
+//! that panics again and again.
 
 mod comparison;
 mod registry;
+mod repeated_panics;
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+pub(in crate::store::sqlite) use self::repeated_panics::RepeatedPanics;
 use super::batch::{self, CommandResult, apply_all, apply_each, new_events};
 use super::batch_context::{BatchContext, BatchTx};
 use super::command::BatchCommand;
@@ -16,7 +19,7 @@ use super::command::pending::Waiting;
 use super::{MAX_BATCH_BYTES, MAX_BATCH_COMMANDS, Writer};
 use crate::domain::SharedEvent;
 use crate::store::sqlite::CommitReport;
-use crate::store::sqlite::panics::contain;
+use crate::store::sqlite::panics::{Panicked, contain};
 use crate::store::sqlite::retention::SliceBudget;
 use crate::store::sqlite::tables::columns;
 use crate::store::sqlite::tables::identity::LogCounters;
@@ -33,9 +36,6 @@ const REPLY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The results of a batch entry's commands; `None` for an entry that was applied before.
 type EntryResults = Option<Vec<CommandResult>>;
-
-/// How the commands of an entry are applied.
-type Applier = fn(&mut BatchTx<'_>, &[BatchCommand], &mut Vec<CommandResult>) -> rusqlite::Result<()>;
 
 /// What a transaction over several batch entries has changed.
 struct AppliedBatches {
@@ -121,7 +121,7 @@ impl Writer {
         let applied = match self.commit_batches(count, apply_all_of) {
             // Alone, so that the result does not depend on the entries that happen to share the transaction, and that those
             // before one that panics are applied.
-            Err(error) if error.is_inherent() || (count > 1 && matches!(error, TxError::Panicked(_))) => {
+            Err(error) if error.is_inherent() || matches!(error, TxError::Panicked(_)) => {
                 count = 1;
                 self.commit_first()?
             }
@@ -133,8 +133,10 @@ impl Writer {
         self.note_committed(applied.committed, self.counters.time);
         let entries: Vec<PlacedEntry> = self.entries.drain(..count).collect();
         let mut events: Vec<SharedEvent> = Vec::new();
+        let mut refused = 0;
         for (placed, results) in entries.into_iter().zip(applied.results) {
             let Some(results) = results else { continue };
+            refused += results.iter().filter(|result| matches!(result, Err(StoreError::Inapplicable(_)))).count();
             events.extend(new_events(&results));
             if let Some(Waiting::Batch(replies)) = self.take_waiting(placed.entry.key) {
                 batch::reply(replies.into_iter(), results);
@@ -144,6 +146,7 @@ impl Writer {
         let size = self.check_log();
         self.last_command = Instant::now();
         self.report(CommitReport {
+            refused,
             commands,
             events: events.len(),
             duration: started.elapsed(),
@@ -158,22 +161,33 @@ impl Writer {
         Ok(())
     }
 
-    /// Applies the first entry without those of its commands that SQLite refuses, or refuses all of them.
+    /// Applies the first entry without those of its commands that SQLite refuses or that panic repeatedly, or refuses all of them.
     fn commit_first(&mut self) -> Result<AppliedBatches, TxError> {
-        let applied = match self.commit_batches(1, apply_each) {
+        let position = self.entries.front().map_or(0, |placed| placed.position);
+        let mut panics = std::mem::take(&mut self.panics);
+        let applied = self.commit_batches(1, |tx, commands, results| {
+            let panicked = apply_each(tx, commands, results)?;
+            Ok(panics.check(position, panicked)?)
+        });
+        self.panics = panics;
+        let applied = match applied {
             Err(error) if error.is_inherent() => self.commit_batches(1, refuse_each)?,
             applied => applied?,
         };
         for result in applied.results.iter().flatten().flatten() {
             if let Err(error @ StoreError::Inapplicable(_)) = result {
-                tracing::error!(position = applied.mark.position, %error, "command of the journal is refused on every node");
+                tracing::error!(position, %error, "command of the journal is refused, as on every node");
             }
         }
         Ok(applied)
     }
 
     /// One transaction over the first entries.
-    fn commit_batches(&mut self, count: usize, apply: Applier) -> Result<AppliedBatches, TxError> {
+    fn commit_batches(
+        &mut self,
+        count: usize,
+        mut apply: impl FnMut(&mut BatchTx<'_>, &[BatchCommand], &mut Vec<CommandResult>) -> Result<(), TxError>,
+    ) -> Result<AppliedBatches, TxError> {
         let mut mark = self.mark;
         let seals: Vec<EntrySeal<'_>> = (self.entries.iter().take(count))
             .map(|placed| EntrySeal { seal: &*self.seal, salt: placed.entry.salt })
@@ -190,7 +204,7 @@ impl Writer {
             context: context(&self.retention, &*self.seal),
         };
         let mut results = Vec::with_capacity(count);
-        contain("a batch of entries", || -> rusqlite::Result<()> {
+        contain("a batch of entries", || -> Result<(), TxError> {
             for (placed, seal) in self.entries.iter().take(count).zip(&seals) {
                 let EntryBody::Batch { commands, bounds } = &placed.entry.body else { continue };
                 mark.position = placed.position;
@@ -218,20 +232,50 @@ impl Writer {
     fn apply_slice(&mut self, key: ProposalKey, entry: SliceEntry) -> Result<(), TxError> {
         let fence = entry.fence;
         match self.run_entry(key, entry) {
-            Err(TxError::Sql(error)) if columns::is_inherent(&error) => Ok(self.refuse_slice(key, fence, &error)?),
+            Err(TxError::Sql(error)) if columns::is_inherent(&error) => {
+                Ok(self.refuse_slice(key, fence, columns::refused(&error))?)
+            }
+            Err(TxError::Panicked(panicked)) => {
+                let error = self.check_panic(panicked)?;
+                Ok(self.refuse_slice(key, fence, error)?)
+            }
             applied => applied,
         }
     }
 
-    fn refuse_slice(&mut self, key: ProposalKey, fence: u64, error: &rusqlite::Error) -> rusqlite::Result<()> {
+    /// The error with which the entry at the front is refused, after it has panicked repeatedly.
+    fn check_panic(&mut self, panicked: Panicked) -> Result<StoreError, Panicked> {
+        let error = StoreError::Inapplicable(panicked.to_string());
+        let position = self.entries.front().map_or(0, |placed| placed.position);
+        self.panics.check(position, [(0, panicked)].into())?;
+        Ok(error)
+    }
+
+    fn refuse_slice(&mut self, key: ProposalKey, fence: u64, error: StoreError) -> rusqlite::Result<()> {
         let Some((mut mark, _)) = self.front_mark() else { return Ok(()) };
         mark.fence = mark.fence.max(fence);
         self.store_position(key, mark)?;
-        tracing::error!(position = mark.position, %error, "background work of the journal is refused on every node");
+        tracing::error!(position = mark.position, %error, "background work of the journal is refused, as on every node");
+        self.report_refused();
         if let Some(Waiting::Slice) = self.applied(key, mark) {
-            self.jobs.finish(&self.db, &self.retention, Err(columns::refused(error)));
+            self.jobs.finish(&self.db, &self.retention, Err(error));
         }
         Ok(())
+    }
+
+    /// Reports that an entry without commands of a batch was refused.
+    fn report_refused(&mut self) {
+        let size = self.check_log();
+        self.report(CommitReport {
+            commands: 0,
+            events: 0,
+            duration: Duration::ZERO,
+            queued: 0,
+            wal_bytes: size.bytes,
+            wal_over_limit: size.is_over_limit,
+            committed: true,
+            refused: 1,
+        });
     }
 
     fn run_entry(&mut self, key: ProposalKey, entry: SliceEntry) -> Result<(), TxError> {
@@ -315,7 +359,7 @@ fn refuse_each(
     _: &mut BatchTx<'_>,
     commands: &[BatchCommand],
     results: &mut Vec<CommandResult>,
-) -> rusqlite::Result<()> {
+) -> Result<(), TxError> {
     let error = || StoreError::Inapplicable("its entry cannot be committed".to_owned());
     results.extend(commands.iter().map(|_| Err(error())));
     Ok(())
@@ -326,6 +370,6 @@ fn apply_all_of(
     tx: &mut BatchTx<'_>,
     commands: &[BatchCommand],
     results: &mut Vec<CommandResult>,
-) -> rusqlite::Result<()> {
-    apply_all(tx, commands.iter(), results)
+) -> Result<(), TxError> {
+    Ok(apply_all(tx, commands.iter(), results)?)
 }

@@ -2,6 +2,7 @@
 //! alone: the commands before it and those after it get transactions without it. Whatever follows a commit is not
 //! contained: after a panic there the memory could lag behind the database, so it ends the thread.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
@@ -68,6 +69,7 @@ impl Writer {
                 wal_bytes: 0,
                 wal_over_limit: false,
                 committed: result.is_ok(),
+                refused: 0,
             };
             let mut rest = Vec::new();
             match result {
@@ -162,8 +164,9 @@ pub(super) fn apply_all<'a>(
     Ok(())
 }
 
-/// Applies commands, each on its own: one that SQLite refuses has written nothing, and the others are applied. Slower than
-/// [`apply_all`], with the same result if no command fails.
+/// Applies commands, each on its own: one that SQLite refuses or that panics has written nothing, and the others are applied.
+/// Slower than [`apply_all`], with the same result if no command fails. Returns the panics by the place of their commands, which
+/// are refused.
 ///
 /// # Errors
 /// An error of this machine: the transaction must not be committed.
@@ -171,27 +174,34 @@ pub(super) fn apply_each(
     tx: &mut BatchTx<'_>,
     commands: &[BatchCommand],
     results: &mut Vec<CommandResult>,
-) -> rusqlite::Result<()> {
-    for command in commands {
+) -> rusqlite::Result<BTreeMap<usize, Panicked>> {
+    let mut panics = BTreeMap::new();
+    for (index, command) in commands.iter().enumerate() {
         let (start, counters) = (tx.write.begin_part()?, tx.counters);
-        results.push(match apply(tx, command) {
-            Err(ApplyError::Sql(error)) if columns::is_inherent(&error) => {
-                tx.write.undo_part(start)?;
-                tx.counters = counters;
-                Err(columns::refused(&error))
-            }
-            Err(ApplyError::Sql(error)) => return Err(error),
-            Err(ApplyError::Refused(error)) => {
+        let refused = match contain("a command of an entry", || apply(tx, command)) {
+            Ok(Err(ApplyError::Sql(error))) if columns::is_inherent(&error) => columns::refused(&error),
+            Ok(Err(ApplyError::Sql(error))) => return Err(error),
+            Ok(Err(ApplyError::Refused(error))) => {
                 tx.write.keep_part()?;
-                Err(error)
+                results.push(Err(error));
+                continue;
             }
-            Ok(output) => {
+            Ok(Ok(output)) => {
                 tx.write.keep_part()?;
-                Ok(output)
+                results.push(Ok(output));
+                continue;
             }
-        });
+            Err(panicked) => {
+                let error = StoreError::Inapplicable(panicked.to_string());
+                panics.insert(index, panicked);
+                error
+            }
+        };
+        tx.write.undo_part(start)?;
+        tx.counters = counters;
+        results.push(Err(refused));
     }
-    Ok(())
+    Ok(panics)
 }
 
 fn apply(tx: &mut BatchTx<'_>, command: &BatchCommand) -> Result<CommandOutput, ApplyError> {

@@ -6,6 +6,7 @@ use rusqlite::{Connection, ErrorCode, TransactionBehavior, params};
 use serde::{Deserialize, Serialize};
 
 use super::bulk_update::RemovedNotification;
+use super::change_error::ChangeError;
 use crate::domain::{
     ClientId, ClientLimit, ClientLimits, ClientRef, Endpoint, NOTIFICATIONS_PER_CLIENT, Notification, NotificationName,
     NotificationState, QueueKey, Timestamp,
@@ -52,7 +53,7 @@ impl NotificationEdit {
         seal: &dyn Seal,
         client: &ClientRef,
         before_commit: BeforeCommit<'_>,
-    ) -> Result<Option<RemovedNotification>, StoreError> {
+    ) -> Result<Option<RemovedNotification>, ChangeError> {
         let targets = cache.targets(client).ok_or(StoreError::NotFound("client"))?;
         let mut notifications = targets.notifications.to_vec();
         let removed = self.edit(&targets, &mut notifications)?;
@@ -60,10 +61,10 @@ impl NotificationEdit {
             match error {
                 // The id of a removed notification whose deliveries are not dead yet. The same on every node.
                 TxError::Sql(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
-                    StoreError::Conflict("a notification of this id".to_owned())
+                    StoreError::Conflict("a notification of this id".to_owned()).into()
                 }
-                TxError::Sql(error) => columns::refused(&error),
-                error => error.into(),
+                TxError::Sql(error) => ChangeError::Refused(columns::refused(&error)),
+                TxError::Panicked(panicked) => ChangeError::Panicked(panicked),
             }
         })?;
         if let Some(entry) = cache.write().clients.get_mut(&client.id) {

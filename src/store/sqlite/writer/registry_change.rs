@@ -6,6 +6,7 @@ use rusqlite::{Connection, TransactionBehavior, params};
 use serde::{Deserialize, Serialize};
 
 use super::bulk_update::RemovedNotification;
+use super::change_error::ChangeError;
 use super::notification_edit::{BeforeCommit, NotificationEdit};
 use crate::domain::{Client, ClientId, ClientLimits, ClientRef, Hook};
 use crate::store::sqlite::panics::contain;
@@ -68,7 +69,7 @@ impl RegistryChange {
         cache: &RegistryCache,
         seal: &dyn Seal,
         before_commit: BeforeCommit<'_>,
-    ) -> Result<RemainingWork, StoreError> {
+    ) -> Result<RemainingWork, ChangeError> {
         if let Self::Notifications { client, change } = self {
             let removed = change.apply(db, cache, seal, &client, before_commit)?;
             return Ok(removed.map_or(RemainingWork::None, RemainingWork::FailPending));

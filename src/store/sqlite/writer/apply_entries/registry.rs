@@ -4,6 +4,7 @@ use super::Writer;
 use crate::store::StoreError;
 use crate::store::sqlite::tables::columns;
 use crate::store::sqlite::tables::journal::{self, JournalMark, ProposalKey};
+use crate::store::sqlite::writer::change_error::ChangeError;
 use crate::store::sqlite::writer::command::ReplySender;
 use crate::store::sqlite::writer::command::entry::EntrySeal;
 use crate::store::sqlite::writer::command::pending::Waiting;
@@ -23,12 +24,22 @@ impl Writer {
             journal::set_applied(db, key, mark.position)?;
             journal::save(db, mark)
         };
-        match change.apply(&mut self.db, &self.shared.registry, &seal, &save) {
+        let changed = match change.apply(&mut self.db, &self.shared.registry, &seal, &save) {
+            Err(ChangeError::Panicked(panicked)) => Err(self.check_panic(panicked)?),
+            Err(ChangeError::Refused(error)) => Err(error),
+            Ok(remaining) => Ok(remaining),
+        };
+        match changed {
             // An error of this machine.
             Err(error @ StoreError::Unavailable(_)) => Err(error),
             // Refused: the same on every node.
             Err(error) => {
                 self.store_position(key, mark).map_err(sql)?;
+                if let StoreError::Inapplicable(_) = &error {
+                    let position = mark.position;
+                    tracing::error!(position, %error, "registry change of the journal is refused, as on every node");
+                    self.report_refused();
+                }
                 let reply = self.applied_registry(key, mark);
                 self.finish_registry(Err(error), reply);
                 Ok(())

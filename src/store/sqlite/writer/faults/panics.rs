@@ -5,6 +5,7 @@ use tokio::sync::oneshot;
 use super::{PlainText, add_notification, append, append_all, client_ref, new_event, writer};
 use crate::domain::{Callback, Destinations, Format, Timestamp};
 use crate::store::sqlite::writer::Writer;
+use crate::store::sqlite::writer::change_error::ChangeError;
 use crate::store::sqlite::writer::notification_edit::NotificationEdit;
 use crate::store::sqlite::writer::registry_change::RegistryChange;
 use crate::store::{Log, NewEvent, Outbox, StoreError};
@@ -104,7 +105,7 @@ fn panicking_change_of_notifications_changes_nothing() {
     let edit = NotificationEdit::Update { before: (*before).clone(), after };
     let change = RegistryChange::Notifications { client: client_ref(), change: Box::new(edit) };
     let result = change.apply(&mut writer.db, &writer.shared.registry, &PlainText, &|_| Ok(()));
-    assert!(matches!(result, Err(StoreError::Unavailable(_))));
+    assert!(matches!(result, Err(ChangeError::Panicked(_))));
     assert_eq!(targets(&writer)[0].notification.endpoint, before.endpoint);
     assert!(writer.db.is_autocommit(), "no transaction is open");
 }
