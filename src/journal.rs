@@ -58,6 +58,21 @@ pub struct JournalIdentity {
     pub id: u64,
 }
 
+impl JournalIdentity {
+    /// That of a journal that is to be made.
+    ///
+    /// # Errors
+    /// The system's random source failed.
+    pub fn draw(epoch: u64) -> Result<Self, getrandom::Error> {
+        Ok(Self { epoch, id: id_of(getrandom::u64()?) })
+    }
+}
+
+/// An id that a database can store: it has signed integers, and 0 stands for no journal.
+fn id_of(random: u64) -> u64 {
+    (random >> 1).max(1)
+}
+
 /// An entry as it stands in the journal.
 #[derive(Debug, Clone)]
 pub struct JournalEntry {
@@ -185,4 +200,16 @@ pub trait Journal: Send + Sync {
     /// # Errors
     /// `Replaced`.
     fn records(&self) -> BoxStream<'static, Result<Record, JournalError>>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn restarted_node_recognises_journal_with_high_random_id() {
+        for random in [0, 1, 1 << 63, u64::MAX] {
+            assert!((1..=i64::MAX.unsigned_abs()).contains(&id_of(random)), "{random}");
+        }
+    }
 }

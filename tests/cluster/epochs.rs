@@ -6,7 +6,7 @@ use std::process::Command;
 
 use crate::harness::TestCluster;
 use crate::harness::client::TestClient;
-use crate::harness::cluster::{check, document};
+use crate::harness::cluster::{check, document, refused_start};
 
 /// Copies a directory with everything in it, and the file times.
 fn copy_directory(from: &Path, to: &Path) {
@@ -81,4 +81,33 @@ fn followers_of_a_lost_journal_get_a_reset_after_founding_again() {
     for id in &lost {
         assert_eq!(node.follow_from(&token, id).next_event().name, "reset");
     }
+}
+
+#[test]
+fn copy_from_before_the_founding_is_refused_by_the_cluster() {
+    let Some(mut cluster) = TestCluster::brokers_only() else { return };
+    let mut relay = cluster.new_node();
+    relay.set_config("cluster", "none");
+    relay.restart();
+    let client = TestClient::new(&relay, "acme");
+    let (id, token) = (client.id.clone(), client.token.clone());
+    let hook = client.add_unverified_hook("gini").path;
+    client.post_gini(&hook, &document(0, 0), "COMPLETED");
+    relay.stop();
+    let mut copy = cluster.new_node();
+    copy_directory(&relay.data_dir(), &copy.data_dir());
+    // What the copy lacks is in no entry of the journal.
+    relay.restart();
+    let client = TestClient::with_token(&relay, &id, token.clone());
+    let ids: Vec<String> = (1..3).map(|number| client.post_gini(&hook, &document(0, number), "COMPLETED")).collect();
+    relay.stop();
+    cluster.configure(&mut relay);
+    relay.restart();
+    cluster.nodes.push(relay);
+
+    let refused = refused_start(&mut copy);
+    assert!(refused.contains("does not belong") && refused.contains("empty --data"), "{refused}");
+    cluster.add_node();
+    assert_eq!(cluster.nodes[1].follow_from(&token, "earliest").event_ids(3)[1..], ids);
+    cluster.assert_equal_digests();
 }

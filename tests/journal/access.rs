@@ -9,7 +9,7 @@ use docrelay::journal::jetstream::{JetStream, JetStreamOptions};
 use docrelay::journal::{Journal, JournalError};
 
 use crate::harness::brokers::{Broker, Brokers};
-use crate::harness::{EPOCH, TIMEOUT, create, nats_server, options, publish_until_stored};
+use crate::harness::{EPOCH, TIMEOUT, create, identity, nats_server, options, publish_until_stored};
 
 async fn failure(options: JetStreamOptions) -> String {
     match JetStream::connect(options).await {
@@ -118,7 +118,7 @@ async fn too_few_servers_and_missing_jetstream_are_explained() {
     let why = failure(options(vec![format!("relay:secret@{}", without_jetstream.address())], 1)).await;
     assert!(why.contains("JetStream is not enabled"), "{why}");
     let pair = Brokers::cluster(&program, 2);
-    let created = JetStream::connect(options(pair.urls(), 3)).await.unwrap().create(EPOCH).await.map(drop);
+    let created = JetStream::connect(options(pair.urls(), 3)).await.unwrap().create(identity(EPOCH)).await.map(drop);
     assert!(
         matches!(&created, Err(JournalError::Unavailable(why)) if why.contains("fewer servers than replicas")),
         "{created:?}"
@@ -136,7 +136,7 @@ async fn journal_larger_than_the_storage_of_the_servers_is_explained() {
         let why = loop {
             let connected = JetStream::connect(large.clone()).await;
             let created = match connected {
-                Ok(connected) => connected.create(EPOCH).await.map(drop),
+                Ok(connected) => connected.create(identity(EPOCH)).await.map(drop),
                 Err(error) => Err(error),
             };
             match created {

@@ -7,7 +7,7 @@ use futures::StreamExt;
 use futures::future::join_all;
 
 use crate::harness::brokers::{Broker, Brokers};
-use crate::harness::{EPOCH, Entries, TIMEOUT, create, nats_server, open, options, publish_until_stored};
+use crate::harness::{EPOCH, Entries, TIMEOUT, create, identity, nats_server, open, options, publish_until_stored};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pipelined_entries_keep_their_order_and_occur_once() {
@@ -89,11 +89,11 @@ async fn deleted_and_remade_journal_is_replaced() {
     let (mut entries, mut records) = (Entries::after(&journal, 0), journal.records());
     assert_eq!(entries.texts(0, 1).await, ["old"]);
     let connected = JetStream::connect(options(vec![broker.url()], 1)).await.unwrap();
-    assert!(matches!(connected.create(EPOCH).await.map(drop), Err(JournalError::Conflict)));
+    assert!(matches!(connected.create(identity(EPOCH)).await.map(drop), Err(JournalError::Conflict)));
     let client = async_nats::connect(broker.url()).await.unwrap();
     async_nats::jetstream::new(client).delete_stream("relays_journal").await.unwrap();
     assert!(connected.find().await.unwrap().is_none());
-    let successor = connected.create(EPOCH + 1).await.unwrap();
+    let successor = connected.create(identity(EPOCH + 1)).await.unwrap();
     assert_ne!(successor.identity().id, journal.identity().id);
     assert!(matches!(journal.publish("new".into(), Bytes::from_static(b"new")).await, Err(JournalError::Replaced)));
     assert!(matches!(journal.range().await, Err(JournalError::Replaced)));

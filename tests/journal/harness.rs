@@ -14,7 +14,7 @@ mod wait;
 
 use bytes::Bytes;
 use docrelay::journal::jetstream::{JetStream, JetStreamOptions};
-use docrelay::journal::{Journal, JournalEntry, JournalError};
+use docrelay::journal::{Journal, JournalEntry, JournalError, JournalIdentity};
 use futures::StreamExt;
 use futures::stream::BoxStream;
 
@@ -49,8 +49,13 @@ async fn find_or_create(options: JetStreamOptions) -> Result<JetStream, JournalE
     let connected = JetStream::connect(options).await?;
     match connected.find().await? {
         Some(journal) => Ok(journal),
-        None => connected.create(EPOCH).await,
+        None => connected.create(identity(EPOCH)).await,
     }
+}
+
+/// The identity of a new journal.
+pub(crate) fn identity(epoch: u64) -> JournalIdentity {
+    JournalIdentity::draw(epoch).expect("a random number")
 }
 
 /// Opens the journal that [`create`] has made, on a connection of its own.

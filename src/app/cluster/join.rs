@@ -63,17 +63,30 @@ pub(super) async fn found(
         let _lock = locked(directory)?;
         snapshot::describe(&directory.database())?
     };
-    if let Some(DatabaseState { journal: Some(_), .. }) = state {
+    let is_repeated = state.is_some_and(|state| state.is_founding);
+    if let Some(DatabaseState { journal: Some(_), is_founding: false, .. }) = state {
         bail!(
             "the cluster has no journal any more, and this node's database belongs to it: restore the NATS servers' data, or \
              start one node with docrelay serve without --cluster once and then found a new cluster with it"
         );
     }
-    // Opened once without the cluster: creates or migrates the file, and gives a copy its own epoch.
-    let store = SqliteStore::open(options()?)?;
-    store.maintenance.close().await;
-    let epoch = snapshot::prepare_founding(&locked(directory)?)?;
-    let journal = match broker.create(epoch).await {
+    if !is_repeated {
+        // Opened once without the cluster: creates or migrates the file, and gives a copy its own epoch.
+        let store = SqliteStore::open(options()?)?;
+        store.maintenance.close().await;
+    }
+    let identity = snapshot::begin_founding(&locked(directory)?)?;
+    let created = broker.create(identity).await;
+    let may_exist = match &created {
+        Ok(_) | Err(JournalError::Unknown(_)) => true,
+        Err(JournalError::Conflict) => false,
+        // An earlier attempt may have made it all the same.
+        Err(_) => is_repeated,
+    };
+    if !may_exist {
+        snapshot::cancel_founding(&locked(directory)?)?;
+    }
+    let journal = match created {
         Ok(journal) => journal,
         Err(JournalError::Conflict) if !before.has_database => {
             before.restore(directory, &locked(directory)?)?;
@@ -84,11 +97,12 @@ pub(super) async fn found(
         ),
         Err(error) => return Err(error).context("cannot found the cluster"),
     };
-    tracing::info!(epoch = format!("{epoch:x}"), "cluster is founded with the data of this node");
+    tracing::info!(epoch = format!("{:x}", identity.epoch), "cluster is founded with the data of this node");
     // Whatever an earlier cluster has said of the data.
     RebuildMarker::clear(directory)?;
     let cluster = Cluster { journal, key: key.clone(), directory: directory.clone(), origin: None };
     secrets::publish(&cluster).await?;
+    snapshot::complete_founding(&locked(directory)?, identity)?;
     snapshots::make(&cluster).await?;
     Ok(Some(cluster.journal))
 }
@@ -102,6 +116,12 @@ pub(super) async fn restore(cluster: &Cluster, before: DirectoryBefore) -> anyho
     let marker = RebuildMarker::read(&cluster.directory)?;
     match snapshot::describe(&database)? {
         None => {}
+        // The founder was interrupted, perhaps before it shared its keys. The leader makes the first snapshot if it is missing.
+        Some(DatabaseState { journal: Some((id, _)), is_founding: true, .. }) if id == identity.id => {
+            secrets::publish(cluster).await?;
+            snapshot::complete_founding(&lock, identity)?;
+            return Ok(None);
+        }
         Some(DatabaseState { journal: Some((id, position)), .. }) if id == identity.id => {
             match continuity::compare(async || cluster.journal.range().await, position).await? {
                 Continuity::Continued if marker.is_none() => return Ok(None),
@@ -114,17 +134,11 @@ pub(super) async fn restore(cluster: &Cluster, before: DirectoryBefore) -> anyho
                 ),
             }
         }
-        // The founder was interrupted before it opened the database as a node, perhaps before it shared its keys. The leader
-        // makes the first snapshot if it is missing.
-        Some(DatabaseState { journal: None, epoch }) if epoch == identity.epoch => {
-            secrets::publish(cluster).await?;
-            return Ok(None);
-        }
         // An earlier attempt of this start has made it, without an answer of the brokers.
-        Some(DatabaseState { journal: None, .. }) if !before.has_database => {
+        Some(state) if !before.has_database && (state.journal.is_none() || state.is_founding) => {
             before.restore(&cluster.directory, &lock)?
         }
-        Some(DatabaseState { journal, epoch }) => {
+        Some(DatabaseState { journal, epoch, .. }) => {
             tracing::warn!(?journal, epoch, expected = ?identity, "database does not belong to the cluster's journal");
             return Err(OpenError::OtherJournal(database).into());
         }

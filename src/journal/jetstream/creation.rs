@@ -67,17 +67,19 @@ impl Connected {
         Ok(Some(JetStream::new(self.connection.clone(), identity, snapshots)))
     }
 
-    /// Makes the journal of this name.
+    /// Makes the journal of this name. May be repeated with the same identity.
     ///
     /// # Errors
-    /// `Conflict`: there is one. `Unusable`: the broker has no room for it. `Unavailable`. `Unknown`: it may have been made;
-    /// call [`find`](Self::find).
-    pub async fn create(&self, epoch: u64) -> Result<JetStream, JournalError> {
-        if self.connection.find_stream().await?.is_some() {
+    /// `Conflict`: there is one with another identity. `Unusable`: the broker has no room for it. `Unavailable`. `Unknown`: it
+    /// may have been made.
+    pub async fn create(&self, identity: JournalIdentity) -> Result<JetStream, JournalError> {
+        if let Some(info) = self.connection.find_stream().await? {
+            // An earlier call has made it, without an answer.
+            if self.connection.identity(&info).ok() == Some(identity) {
+                return self.find().await?.ok_or(JournalError::Replaced);
+            }
             return Err(JournalError::Conflict);
         }
-        let random = |error| JournalError::Unavailable(format!("no random number for the journal's id: {error}"));
-        let identity = JournalIdentity { epoch, id: journal_id(getrandom::u64().map_err(random)?) };
         let made = self.create_all(identity).await;
         if matches!(made, Err(JournalError::Conflict | JournalError::Unavailable(_) | JournalError::Unusable(_))) {
             self.remove_buckets(identity).await;
@@ -148,11 +150,6 @@ impl Connected {
     }
 }
 
-/// An id that a database can store: it has signed integers, and 0 stands for no journal.
-fn journal_id(random: u64) -> u64 {
-    (random >> 1).max(1)
-}
-
 /// The broker's own error below those of the client, if there is one.
 fn broker_error(error: &(dyn std::error::Error + 'static)) -> JournalError {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
@@ -167,16 +164,4 @@ fn broker_error(error: &(dyn std::error::Error + 'static)) -> JournalError {
         cause = inner.source();
     }
     JournalError::Unavailable(error.to_string())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn restarted_node_recognises_journal_with_high_random_id() {
-        for random in [0, 1, 1 << 63, u64::MAX] {
-            assert!((1..=i64::MAX.unsigned_abs()).contains(&journal_id(random)), "{random}");
-        }
-    }
 }

@@ -18,7 +18,6 @@ use tokio::sync::{mpsc, watch};
 pub(super) use self::catch_up::CatchUp;
 use self::proposer::Proposer;
 use super::comparison::{ComparisonHandle, Comparisons};
-use super::tables::identity;
 use super::tables::journal::JournalMark;
 use super::writer::command::WriterCommand;
 use super::writer::command::codec::Codec;
@@ -111,17 +110,15 @@ impl LeadershipHandle {
     }
 }
 
-/// The journal's mark in the database; attaches a database that belongs to no journal yet and has the journal's epoch.
+/// The journal's mark in the database.
+///
+/// # Errors
+/// [`OpenError::OtherJournal`]: also of a database with the journal's epoch that belongs to none. It may be a copy from before
+/// the founding, and lack events that are in no entry.
 pub(super) fn mark_of(db: &Connection, path: &Path, journal: JournalIdentity) -> Result<JournalMark, OpenError> {
     let sql = |e: rusqlite::Error| OpenError::sql(path, &e);
-    let (identity, _) = identity::load(db).map_err(sql)?;
     match tables::journal::load(db).map_err(sql)? {
         Some(mark) if mark.journal == journal.id => Ok(mark),
-        None if identity.epoch.number() == journal.epoch => {
-            let mark = JournalMark { journal: journal.id, position: 0, fence: 0 };
-            tables::journal::attach(db, mark).map_err(sql)?;
-            Ok(mark)
-        }
         _ => Err(OpenError::OtherJournal(path.to_owned())),
     }
 }

@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, OpenFlags, params};
 
 use super::digest;
+use crate::journal::JournalIdentity;
 use crate::store::sqlite::database_file::run_marker::RunMarker;
 use crate::store::sqlite::migrate::MIGRATIONS;
+use crate::store::sqlite::tables::journal::JournalMark;
 use crate::store::sqlite::tables::{columns, identity, journal, schema};
 use crate::store::sqlite::{DatabaseLock, OpenError};
 
@@ -33,6 +35,8 @@ pub struct DatabaseState {
     pub epoch: u64,
     /// The journal that it belongs to and the position of the last applied entry; `None` if it belongs to none.
     pub journal: Option<(u64, u64)>,
+    /// Whether it was about to found the cluster of this journal, which may not have been made.
+    pub is_founding: bool,
 }
 
 /// Copies a database, also one that is in use, into a new file. Blocks for as long as it takes to read the database twice.
@@ -82,24 +86,59 @@ pub fn describe(path: &Path) -> Result<Option<DatabaseState>, OpenError> {
     // A version before that of clusters has no such table.
     let mark = if found < FIRST_CLUSTER_VERSION { None } else { journal::load(&db).map_err(sql)? };
     let journal = mark.filter(|mark| !mark.has_left()).map(|mark| (mark.journal, mark.position));
-    Ok(Some(DatabaseState { epoch: identity.epoch.number(), journal }))
+    let is_founding = journal.is_some() && journal::is_founding(&db).map_err(sql)?;
+    Ok(Some(DatabaseState { epoch: identity.epoch.number(), journal, is_founding }))
 }
 
-/// Prepares a database to found a cluster; returns the epoch of its log. One that has left a cluster gets a new epoch: events
-/// of that cluster that it had not applied are gone, and their ids will be those of other events.
+/// Prepares a database to found a cluster; returns the identity of the journal that is to be made. The database has its id
+/// before the broker does: a copy that was made earlier does not. One that has left a cluster gets a new epoch: events of that
+/// cluster that it had not applied are gone, and their ids will be those of other events.
 ///
 /// # Errors
 /// `Unusable`.
-pub fn prepare_founding(lock: &DatabaseLock) -> Result<u64, OpenError> {
+pub fn begin_founding(lock: &DatabaseLock) -> Result<JournalIdentity, OpenError> {
     let sql = |error: rusqlite::Error| OpenError::sql(&lock.path, &error);
-    let mut db = Connection::open(&lock.path).map_err(sql)?;
-    schema::tune_writer(&db).map_err(sql)?;
-    if journal::load(&db).map_err(sql)?.is_some_and(|mark| mark.has_left()) {
+    let mut db = founding_connection(lock)?;
+    let mark = journal::load(&db).map_err(sql)?;
+    if mark.is_some_and(|mark| mark.has_left()) {
         let epoch = RunMarker::new(&lock.path).renew_epoch(&mut db)?;
         tracing::warn!(new_epoch = %epoch, "database has left a cluster and may lack its last events: new epoch, followers get a reset");
     }
-    journal::detach(&db).map_err(sql)?;
-    Ok(identity::load(&db).map_err(sql)?.0.epoch.number())
+    let epoch = identity::load(&db).map_err(sql)?.0.epoch.number();
+    // An earlier attempt may have made it.
+    if let Some(mark) = mark
+        && journal::is_founding(&db).map_err(sql)?
+    {
+        return Ok(JournalIdentity { epoch, id: mark.journal });
+    }
+    let identity = JournalIdentity::draw(epoch).map_err(|error| OpenError::unusable(&lock.path, error))?;
+    journal::begin_founding(&db, identity.id).map_err(sql)?;
+    Ok(identity)
+}
+
+/// The journal has been made, and belongs to the database.
+///
+/// # Errors
+/// `Unusable`.
+pub fn complete_founding(lock: &DatabaseLock, identity: JournalIdentity) -> Result<(), OpenError> {
+    let mark = JournalMark { journal: identity.id, position: 0, fence: 0 };
+    journal::attach(&founding_connection(lock)?, mark).map_err(|error| OpenError::sql(&lock.path, &error))
+}
+
+/// The journal has not been made: the database is again one that never was in a cluster.
+///
+/// # Errors
+/// `Unusable`.
+pub fn cancel_founding(lock: &DatabaseLock) -> Result<(), OpenError> {
+    journal::detach(&founding_connection(lock)?).map_err(|error| OpenError::sql(&lock.path, &error))
+}
+
+/// Flushes each commit.
+fn founding_connection(lock: &DatabaseLock) -> Result<Connection, OpenError> {
+    let sql = |error: rusqlite::Error| OpenError::sql(&lock.path, &error);
+    let db = Connection::open(&lock.path).map_err(sql)?;
+    schema::tune_writer(&db).map_err(sql)?;
+    Ok(db)
 }
 
 /// Removes a database with the files beside it, so that a snapshot can replace it. The caller holds the lock.
@@ -136,5 +175,24 @@ mod tests {
         db.pragma_update(None, "user_version", later).expect("a setting");
         let refused = describe(&path).expect_err("refused");
         assert!(matches!(refused, OpenError::Newer { found, .. } if found == i64::from(later)), "{refused}");
+    }
+
+    #[test]
+    fn repeated_founding_keeps_the_journal_id_until_it_is_cancelled() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let lock = DatabaseLock::acquire(&directory.path().join("docrelay.db")).expect("an unused database");
+        let mut db = Connection::open(&lock.path).expect("a connection");
+        create_or_migrate(&mut db, &lock.path, &MIGRATIONS).expect("a database");
+        let state = || describe(&lock.path).expect("readable").expect("a database");
+        let identity = begin_founding(&lock).expect("begun");
+        assert_eq!((state().journal, state().is_founding), (Some((identity.id, 0)), true));
+        assert_eq!(begin_founding(&lock).expect("repeated"), identity);
+        cancel_founding(&lock).expect("cancelled");
+        assert_eq!((state().journal, state().is_founding), (None, false));
+        let second = begin_founding(&lock).expect("begun");
+        assert_eq!(second.epoch, identity.epoch);
+        assert_ne!(second.id, identity.id);
+        complete_founding(&lock, second).expect("completed");
+        assert_eq!((state().journal, state().is_founding), (Some((second.id, 0)), false));
     }
 }

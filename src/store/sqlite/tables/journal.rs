@@ -66,6 +66,24 @@ impl JournalMark {
     }
 }
 
+/// The position in a database that founds a cluster: the broker may not have the journal yet.
+const FOUNDING: i64 = -1;
+
+/// Makes the database belong to a journal that is about to be made.
+pub(crate) fn begin_founding(db: &Connection, journal: u64) -> rusqlite::Result<()> {
+    db.execute(
+        "INSERT OR REPLACE INTO journal (id, journal, position, fence) VALUES (1, ?1, ?2, 0)",
+        [id_to_column(journal), FOUNDING],
+    )?;
+    db.execute_batch("DELETE FROM proposer;")
+}
+
+/// Whether the database belongs to a journal that may not have been made.
+pub(crate) fn is_founding(db: &Connection) -> rusqlite::Result<bool> {
+    db.query_row("SELECT count(*) FROM journal WHERE position = ?1", [FOUNDING], |row| row.get::<_, i64>(0))
+        .map(|count| count > 0)
+}
+
 /// Makes the database leave its cluster. What it stores from now on is in no journal.
 pub(crate) fn leave(db: &Connection) -> rusqlite::Result<()> {
     attach(db, JournalMark { journal: LEFT, position: 0, fence: 0 })?;

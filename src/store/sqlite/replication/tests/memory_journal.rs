@@ -13,6 +13,9 @@ use crate::journal::{
     Journal, JournalEntry, JournalError, JournalFuture, JournalIdentity, JournalRange, Record, SnapshotInfo,
 };
 
+/// The id of every journal in memory.
+pub(super) const JOURNAL_ID: u64 = 7;
+
 /// The answer to a call of `publish`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
@@ -72,7 +75,7 @@ impl MemoryJournal {
         let answerable = Semaphore::new(permits);
         let (entries, in_flight) = (watch::channel(Vec::new()).0, watch::channel(0).0);
         let shared = Shared { entries, state: Mutex::default(), answerable, in_flight };
-        Self { identity: JournalIdentity { epoch, id: 7 }, shared: Arc::new(shared) }
+        Self { identity: JournalIdentity { epoch, id: JOURNAL_ID }, shared: Arc::new(shared) }
     }
 
     /// Answers so many calls, in the order in which they were made.

@@ -9,11 +9,12 @@ use tokio::sync::watch;
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::timeout;
 
-use super::memory_journal::MemoryJournal;
+use super::memory_journal::{JOURNAL_ID, MemoryJournal};
 use crate::store::sqlite::comparison::ComparisonHandle;
 use crate::store::sqlite::offline::digest;
 use crate::store::sqlite::replication::ReplicationOptions;
 use crate::store::sqlite::replication::{LATEST_ENTRY_FORMAT, LeadershipHandle, ReplicatedStore};
+use crate::store::sqlite::tables::journal::{self, JournalMark};
 use crate::store::sqlite::writer::command::entry_format::{ENTRY_FORMATS, EntryFormat};
 use crate::store::sqlite::{DatabaseLock, SqliteOptions, SqliteStore};
 use crate::store::{Retention, Seal, Store};
@@ -77,6 +78,8 @@ pub(super) async fn directories(count: usize) -> (Vec<tempfile::TempDir>, u64) {
     let store = SqliteStore::open(first).expect("a new database");
     let epoch = store.log.epoch().number();
     store.maintenance.close().await;
+    let mark = JournalMark { journal: JOURNAL_ID, position: 0, fence: 0 };
+    journal::attach(&Connection::open(&path).expect("a database"), mark).expect("a database of the journal");
     for directory in &all[1..] {
         std::fs::copy(&path, directory.path().join("docrelay.db")).expect("a copy");
     }
