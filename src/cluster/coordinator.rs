@@ -127,7 +127,7 @@ impl Coordinator {
             ClusterEvent::CaughtUp { generation, is_complete } => self.caught_up(generation, is_complete, now),
             ClusterEvent::Stop => {
                 self.is_leaving = true;
-                self.writes.hurry(&RecordValue::Leader(None).key());
+                self.writes.clear_delay(&RecordValue::Leader(None).key());
             }
         }
         self.end_leases(now);
@@ -182,7 +182,7 @@ impl Coordinator {
             }
             RecordValue::Membership(value) => {
                 if self.membership.observe(revision, value, now) {
-                    self.writes.hurry(&RecordValue::Membership(None).key());
+                    self.writes.clear_delay(&RecordValue::Membership(None).key());
                 }
             }
             RecordValue::Leader(value) => self.observe_leader(value, revision, now),

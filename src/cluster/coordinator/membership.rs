@@ -27,15 +27,15 @@ impl Coordinator {
         self.lease.reset();
         self.leader_lease.reset();
         let key = self.own_key();
-        self.writes.hurry(&key);
+        self.writes.clear_delay(&key);
     }
 
     /// Rewrites the own record when it is time, or when it has something new to say.
     pub(super) fn renew_membership(&mut self, now: Instant) {
         let key = self.own_key();
-        let news = (self.handover.adopted, self.handover.is_drained());
-        let has_news = news != self.announced && self.lease.is_valid(&self.options.timing, now);
-        if self.is_failing || self.writes.is_under_way(&key) || !(has_news || self.writes.may_begin(&key, now)) {
+        let announcement = (self.handover.adopted, self.handover.is_drained());
+        let has_changed = announcement != self.announced && self.lease.is_valid(&self.options.timing, now);
+        if self.is_failing || self.writes.is_under_way(&key) || !(has_changed || self.writes.may_begin(&key, now)) {
             return;
         }
         let Some(expected) = self.expected_own_revision(now) else { return };
@@ -46,11 +46,11 @@ impl Coordinator {
             address: self.options.address.clone(),
             version: self.options.version.clone(),
             position: self.position,
-            adopted: news.0,
-            drained: news.1,
+            adopted: announcement.0,
+            drained: announcement.1,
             formats: self.options.formats,
         };
-        self.announced = news;
+        self.announced = announcement;
         self.lease.begin(beat, now);
         self.write(RecordValue::Member(self.options.id.clone(), Some(record)), expected, beat);
     }

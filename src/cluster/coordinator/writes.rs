@@ -31,7 +31,7 @@ impl Writes {
     }
 
     /// Lets the next write begin at once when none is under way.
-    pub(super) fn hurry(&mut self, key: &str) {
+    pub(super) fn clear_delay(&mut self, key: &str) {
         if !self.is_under_way(key) {
             self.records.remove(key);
         }

@@ -1,6 +1,6 @@
 //! The store as a node of a cluster: what changes it becomes an entry of the journal first, and every node applies the
 //! entries in the journal's order. `proposer` makes entries of the commands, `feed` passes the journal's entries to the writer,
-//! which applies them (`writer/apply_entries`) and replies to those who wait for one of its own.
+//! which applies them (`writer/apply_entries`) and replies to the senders of its own.
 
 mod catch_up;
 mod feed;

@@ -327,7 +327,7 @@ impl Writer {
         Ok(())
     }
 
-    /// The entry at the front is applied. Returns who waits for it.
+    /// The entry at the front is applied. Returns the receivers of its results.
     fn applied(&mut self, key: ProposalKey, mark: JournalMark) -> Option<Waiting> {
         self.entries.pop_front();
         self.mark = mark;
@@ -336,7 +336,7 @@ impl Writer {
         waiting
     }
 
-    /// Who waits for this entry, if it is one of this node's. Earlier proposals of this node will not be applied any more.
+    /// The receivers of this entry's results, if it is one of this node's. Earlier proposals of this node will not be applied any more.
     fn take_waiting(&mut self, key: ProposalKey) -> Option<Waiting> {
         let replication = self.replication.as_ref()?;
         if key.proposer != replication.proposer {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use rusqlite::Connection;
+use tokio::task::yield_now;
 use tokio::time::timeout;
 
 use super::items::{client, event};
@@ -69,6 +70,19 @@ fn notification(path: &str) -> Notification {
     }
 }
 
+/// Repeats a request until it is answered for good: while the node tries an entry that panics, it takes no others.
+async fn answer<T>(request: impl AsyncFn() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    let repeating = async {
+        loop {
+            match request().await {
+                Err(StoreError::Unavailable(_)) => yield_now().await,
+                answer => return answer,
+            }
+        }
+    };
+    timeout(LIMIT, repeating).await.expect("an answer")
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn command_that_panics_repeatedly_is_refused_and_nodes_go_on() {
     let (directories, epoch) = directories(3).await;
@@ -79,18 +93,22 @@ async fn command_that_panics_repeatedly_is_refused_and_nodes_go_on() {
     node.store.registry.add_client(client()).await.expect("added");
     let paths = ["a", "panic", "b", "panic", "c"];
     let events = paths.iter().enumerate().map(|(number, path)| event_for(path, &number.to_string()));
-    let replies = join_all(events.map(|event| node.store.log.append(event)));
-    for (path, reply) in paths.iter().zip(timeout(LIMIT, replies).await.expect("a reply for each event")) {
-        match reply {
+    let answers = join_all(events.map(|event| {
+        let log = &node.store.log;
+        answer(async move || log.append(event.clone()).await)
+    }));
+    for (path, answer) in paths.iter().zip(answers.await) {
+        match answer {
             Ok(_) => assert_ne!(*path, "panic"),
             Err(error) => assert!(*path == "panic" && matches!(error, StoreError::Inapplicable(_)), "{path}: {error}"),
         }
     }
     assert_eq!(node.store.log.head(), 3, "a refused event uses no sequence");
-    let added = timeout(LIMIT, node.store.registry.add_notification(&owner, notification("panic")));
-    assert!(matches!(added.await, Ok(Err(StoreError::Inapplicable(_)))));
-    node.catch_up().await;
-    node.store.registry.add_notification(&owner, notification("good")).await.expect("added");
+    let add = async |path: &str| {
+        answer(async || node.store.registry.add_notification(&owner, notification(path)).await).await
+    };
+    assert!(matches!(add("panic").await, Err(StoreError::Inapplicable(_))));
+    add("good").await.expect("added");
     assert_eq!(refused.load(Ordering::Relaxed), 3, "what was refused is reported");
 
     let expected = node.digest().await;
@@ -125,7 +143,7 @@ async fn slice_that_panics_repeatedly_ends_its_job_and_nodes_go_on() {
     timeout(LIMIT, node.store.maintenance.prune(now)).await.expect("an end of the pass").ok();
     assert_eq!(refused.load(Ordering::Relaxed), 1);
     assert_eq!(node.store.outbox.backlog().await.expect("a number").pending, 1, "the slice is rolled back");
-    timeout(LIMIT, node.store.log.append(event_for("b", "next"))).await.expect("a reply").expect("stored");
+    answer(async || node.store.log.append(event_for("b", "next")).await).await.expect("stored");
     let other = Node::open(panicking(directories[1].path(), &refused), &journal);
     assert_eq!(other.digest().await, node.digest().await);
 }

@@ -1,5 +1,5 @@
-//! What connects the writer with the cluster: the proposals of this node whose entries were not applied yet, with those who
-//! wait for them, whether entries can be applied at present, and the channel of its slices.
+//! What connects the writer with the cluster: the proposals of this node whose entries were not applied yet, with the receivers
+//! of their results, whether entries can be applied at present, and the channel of its slices.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,7 +24,7 @@ pub(crate) struct WriterReplication {
     pub(crate) digests: DigestThread,
 }
 
-/// Who waits for an entry.
+/// The receivers of an entry's results.
 pub(crate) enum Waiting {
     /// One for each command of a batch.
     Batch(Vec<CommandReply>),
@@ -91,7 +91,7 @@ impl Pending {
         self.lock().remove(&counter)
     }
 
-    /// Who waits for the entry with this counter, and for earlier ones: those can no longer be applied.
+    /// The receivers of the entry with this counter, and those of earlier entries, which can no longer be applied.
     pub(crate) fn take(&self, counter: i64) -> (Option<Waiting>, Vec<Waiting>) {
         let mut all = self.lock();
         let later = all.split_off(&counter.saturating_add(1));
