@@ -1,10 +1,10 @@
 //! What an administrator of the brokers can read of the data, and what happens if one changes it.
 
-use crate::harness::TestCluster;
 use crate::harness::bucket::Bucket;
 use crate::harness::client::TestClient;
 use crate::harness::cluster::{document, refused_start};
 use crate::harness::request::Request;
+use crate::harness::{TestCluster, wait_until};
 
 const TITLE: &str = "confidential agreement with Example Ltd";
 
@@ -34,7 +34,12 @@ fn snapshot_on_the_broker_reveals_nothing_and_is_refused_when_changed() {
     cluster.nodes.push(relay);
 
     let bucket = Bucket::find(&cluster.brokers, "OBJ");
-    let objects = bucket.objects();
+    // The broker that answers may be a follower, which learns a little later of the snapshot.
+    let mut objects = Vec::new();
+    wait_until("the broker lists the snapshot", || {
+        objects = bucket.objects();
+        !objects.is_empty()
+    });
     let [snapshot] = &objects[..] else { panic!("{} snapshots", objects.len()) };
     for text in [TITLE, "SQLite format 3"] {
         assert!(!contains(&readable(&snapshot.bytes), text), "the broker can read {text:?}");
