@@ -246,14 +246,9 @@ pub(crate) fn refusal(output: &CommandOutput) -> String {
     output.stderr.trim_end().to_owned()
 }
 
-/// A Gini webhook of a document that is complete.
+/// A Gini webhook of a document.
 pub(crate) fn webhook(hook: &str, document: &str) -> Request {
-    status_webhook(hook, document, "COMPLETED")
-}
-
-/// A Gini webhook of a document with this status.
-pub(crate) fn status_webhook(hook: &str, document: &str, status: &str) -> Request {
-    Request::post(hook).json(&format!(r#"{{"documentId":"{document}","status":"{status}"}}"#))
+    Request::post(hook).json(&format!(r#"{{"documentId":"{document}","status":"COMPLETED"}}"#))
 }
 
 /// The document id of a number in a series.
