@@ -38,19 +38,16 @@ fn random_faults_of_nodes_and_brokers_lose_nothing() {
     let (seconds, seed) = (number(SECONDS).unwrap_or(60), number(SEED).unwrap_or_else(|| fastrand::u64(..1 << 32)));
     eprintln!("chaos for {seconds} s: repeat with {SEED}={seed}");
     let log = FaultLog::new(Instant::now());
-    let load = |client: usize| {
-        let options = LoadOptions {
-            client,
-            started: log.started,
-            endpoint: EndpointPace::Varying,
-            publishers: 2,
-            followers: 2,
-            pause: Duration::from_millis(80),
-            seed: seed ^ ((client as u64 + 1) << 32),
-        };
-        Load::start(&cluster, options)
+    let options = |client: usize| LoadOptions {
+        client,
+        started: log.started,
+        endpoint: EndpointPace::Varying,
+        publishers: 2,
+        followers: 2,
+        pause: Duration::from_millis(80),
+        seed: seed ^ ((client as u64 + 1) << 32),
     };
-    let loads: Vec<Load> = (0..CLIENTS).map(load).collect();
+    let loads = Load::start_all(&cluster, (0..CLIENTS).map(options));
     let until = Instant::now() + Duration::from_secs(seconds);
     let random = |part: u64| fastrand::Rng::with_seed(seed ^ part);
     let TestCluster { nodes, brokers, .. } = &mut cluster;

@@ -76,20 +76,31 @@ struct Shared {
     expected: OnceLock<HashSet<String>>,
 }
 
-impl Load {
-    /// Creates a client with a hook and a notification on node 0, and begins.
+/// A client whose load has not begun.
+struct LoadClient {
+    options: LoadOptions,
+    receiver: Receiver,
+    hook: String,
+    token: String,
+}
+
+impl LoadClient {
     #[track_caller]
-    pub(crate) fn start(cluster: &TestCluster, options: LoadOptions) -> Self {
+    fn create(cluster: &TestCluster, options: LoadOptions) -> Self {
         let receiver = Receiver::start(move |_, number| options.endpoint.answer(options.seed, number));
         let client = TestClient::new(&cluster.nodes[0], &format!("load-{}", options.client));
         client.add_default_notification("gini", &receiver.url("/"));
-        let hook = client.add_unverified_hook("zoffice");
-        cluster.wait_until_caught_up();
+        let hook = client.add_unverified_hook("zoffice").path;
+        Self { options, receiver, hook, token: client.token }
+    }
+
+    fn begin(self, cluster: &TestCluster) -> Load {
+        let Self { options, receiver, hook, token } = self;
         let shared = Arc::new(Shared {
             client: options.client,
             addresses: Mutex::new(cluster.addresses()),
-            hook: hook.path,
-            token: client.token.clone(),
+            hook,
+            token,
             pause: options.pause,
             acknowledged: AtomicUsize::new(0),
             is_ending: AtomicBool::new(false),
@@ -104,13 +115,31 @@ impl Load {
             let (shared, random) = (shared.clone(), random(1000 + number));
             spawn_thread("follower", move || follow(&shared, number, random))
         };
-        Self {
+        Load {
             publishers: (0..options.publishers).map(publisher).collect(),
             followers: (0..options.followers).map(follower).collect(),
             shared: shared.clone(),
             receiver,
             started: options.started,
         }
+    }
+}
+
+impl Load {
+    /// Creates a client with a hook and a notification on node 0, and begins.
+    #[track_caller]
+    pub(crate) fn start(cluster: &TestCluster, options: LoadOptions) -> Self {
+        let client = LoadClient::create(cluster, options);
+        cluster.wait_until_caught_up();
+        client.begin(cluster)
+    }
+
+    /// The same with several clients. They begin together: under load the nodes are never all at one position.
+    #[track_caller]
+    pub(crate) fn start_all(cluster: &TestCluster, options: impl Iterator<Item = LoadOptions>) -> Vec<Self> {
+        let clients: Vec<LoadClient> = options.map(|options| LoadClient::create(cluster, options)).collect();
+        cluster.wait_until_caught_up();
+        clients.into_iter().map(|client| client.begin(cluster)).collect()
     }
 
     /// Publishers and followers use this node from now on, too.
