@@ -2,6 +2,8 @@
 //! node to node with `Last-Event-ID`, and an endpoint of deliveries.
 
 pub(crate) mod endpoint;
+mod follower;
+mod publisher;
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
@@ -10,24 +12,13 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
-
-use crate::harness::attempt::{Stream, try_send};
 use crate::harness::client::TestClient;
-use crate::harness::cluster::document;
 use crate::harness::receiver::Receiver;
-use crate::harness::request::Request;
-use crate::harness::sse::Block;
 use crate::harness::{TestCluster, delay, spawn_thread, wait_until};
 use crate::history::deliveries::{AttemptEnd, DeliveryAttempt};
-use crate::history::{Acknowledged, History, STATUSES, Seen, change};
+use crate::history::{Acknowledged, History, Seen};
 use endpoint::{EndpointPace, attempt};
-
-/// How long one attempt to post waits: longer than a node takes to give up.
-const POST_TIMEOUT: Duration = Duration::from_secs(15);
-
-/// How long an attempt to open a stream waits. A halted node does not answer.
-const OPEN_TIMEOUT: Duration = Duration::from_secs(3);
+pub(crate) use follower::event;
 
 /// How long publishers repeat, followers read on, and deliveries may arrive after the last fault.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(90);
@@ -109,11 +100,11 @@ impl LoadClient {
         let random = |number: usize| fastrand::Rng::with_seed(options.seed ^ (number as u64).wrapping_mul(0x9e37_79b9));
         let publisher = |number: usize| {
             let (shared, random) = (shared.clone(), random(number));
-            spawn_thread("publisher", move || publish(&shared, number, random))
+            spawn_thread("publisher", move || publisher::publish(&shared, number, random))
         };
         let follower = |number: usize| {
             let (shared, random) = (shared.clone(), random(1000 + number));
-            spawn_thread("follower", move || follow(&shared, number, random))
+            spawn_thread("follower", move || follower::follow(&shared, number, random))
         };
         Load {
             publishers: (0..options.publishers).map(publisher).collect(),
@@ -199,82 +190,4 @@ impl Shared {
         let node = random.usize(..addresses.len());
         (node, addresses[node])
     }
-}
-
-/// The webhook of a document's status. A repetition is a duplicate whatever the document's status is by then, unlike those of
-/// vendors whose webhooks have no identifier: a halted node may read the first one late.
-fn webhook(hook: &str, document: &str, step: usize) -> Request {
-    let code = ["TaskHandingNotify", "TaskSuccessNotify", "TaskFailNotify"][step];
-    Request::post(hook).json(&format!(r#"{{"taskId":"{document}","code":"{code}","detail":null}}"#))
-}
-
-/// Posts one event after the other, each until it is acknowledged. Returns the change without an answer, too.
-fn publish(shared: &Shared, number: usize, mut random: fastrand::Rng) -> (Vec<Acknowledged>, Option<String>) {
-    let mut acknowledged: Vec<Acknowledged> = Vec::new();
-    while !shared.is_ending.load(Ordering::Relaxed) {
-        let id = document(100 * shared.client + number + 1, acknowledged.len() / STATUSES.len());
-        let step = acknowledged.len() % STATUSES.len();
-        let (request, change) = (webhook(&shared.hook, &id, step), change(&id, STATUSES[step]));
-        let deadline = Instant::now() + SETTLE_TIMEOUT;
-        let event_id = loop {
-            let (_, address) = shared.choose(&mut random);
-            let response = try_send(address, &request, POST_TIMEOUT);
-            match response.as_ref().map(|response| response.status) {
-                Some(200) => break response.expect("a response").header("docrelay-event-id").map(str::to_owned),
-                Some(503) | None => {}
-                Some(_) => panic!("{response:?}"),
-            }
-            if Instant::now() >= deadline {
-                return (acknowledged, Some(change));
-            }
-            delay(Duration::from_millis(random.u64(20..200)));
-        };
-        let event_id = event_id.expect("the event id");
-        acknowledged.push(Acknowledged { publisher: number, change, event_id });
-        shared.acknowledged.fetch_add(1, Ordering::Relaxed);
-        delay(shared.pause.mul_f64(random.f64()));
-    }
-    (acknowledged, None)
-}
-
-/// Follows from the earliest event on, on one node after the other, until all expected changes have arrived.
-fn follow(shared: &Shared, number: usize, mut random: fastrand::Rng) -> Vec<Seen> {
-    let (mut seen, mut changes, mut position) = (Vec::new(), HashSet::new(), "earliest".to_owned());
-    let mut deadline = None;
-    loop {
-        let (node, address) = shared.choose(&mut random);
-        let request = Request::get("/events/client").bearer(&shared.token).header("Last-Event-ID", &position);
-        let leave_at = Instant::now() + Duration::from_millis(random.u64(200..3_000));
-        let mut stream = Stream::try_open(address, &request, OPEN_TIMEOUT);
-        while let Some(blocks) = stream.as_mut().and_then(|stream| stream.next(Duration::from_millis(100))) {
-            for block in blocks {
-                position = block.id.clone().unwrap_or(position);
-                if let Some(event) = event(block, node) {
-                    changes.insert(event.change.clone());
-                    seen.push(event);
-                }
-            }
-            if Instant::now() >= leave_at {
-                break;
-            }
-        }
-        if let Some(expected) = shared.expected.get() {
-            let deadline = *deadline.get_or_insert_with(|| Instant::now() + SETTLE_TIMEOUT);
-            if expected.is_subset(&changes) || Instant::now() >= deadline {
-                return seen;
-            }
-        }
-        delay(Duration::from_millis(random.u64(5..50) + number as u64));
-    }
-}
-
-/// What a block of a stream says; `None` for a block without data.
-pub(crate) fn event(block: Block, node: usize) -> Option<Seen> {
-    let (name, data) = (block.event.unwrap_or_else(|| "message".to_owned()), block.data?);
-    let json: Value = serde_json::from_str(&data).unwrap_or_default();
-    let change = match (json["documentId"].as_str(), json["status"].as_str()) {
-        (Some(document), Some(status)) => change(document, status),
-        _ => data,
-    };
-    Some(Seen { name, event_id: block.id.unwrap_or_default(), change, node })
 }
