@@ -115,7 +115,7 @@ pub struct Retention {
     pub max_pending_age: Duration,
     /// Maximum number of pending deliveries. The oldest ones beyond it are given up.
     pub max_pending: u64,
-    /// Maximum bytes of the events and requests of pending deliveries.
+    /// Maximum bytes of the events, requests and attempts of pending deliveries.
     pub max_pending_bytes: u64,
     /// Maximum age of a delivered or dead delivery, counted from its last change of state.
     pub max_delivery_age: Duration,

@@ -231,7 +231,7 @@ pub const KEYS: &[Key] = &[
     Key::plain(
         "pending_deliveries_bytes",
         "1GiB",
-        "Maximum size of their events and requests per client; the oldest become dead letters",
+        "Maximum size of their events, requests and attempts per client; the oldest become dead letters",
     ),
     Key::plain("deliveries_age", "7d", "Maximum age of delivered and dead deliveries with their attempts"),
     Key::plain(

@@ -25,6 +25,7 @@ mod reseal;
 mod routing;
 mod sqlite;
 mod threads;
+mod usage;
 
 /// Makes a test of each function of the contract. Only a macro can make items with names.
 macro_rules! tests_of {
@@ -149,7 +150,7 @@ macro_rules! test_store {
                 }
                 deliveries {
                     attempts_keep_order_and_truncate_responses
-                    delivery_list_and_attempts_are_cut_by_bytes
+                    delivery_list_is_cut_by_bytes
                     deliveries_are_filtered_and_listed_newest_first
                     manual_retry_restarts_schedule_in_document_order
                     retry_failed_requeues_deliveries_failed_since
@@ -157,6 +158,7 @@ macro_rules! test_store {
                     delivery_outlives_its_pruned_event
                     delivery_is_given_up_at_the_end_of_its_schedule
                     oldest_pending_deliveries_are_given_up_beyond_the_limits
+                    attempts_of_pending_deliveries_are_bounded
                 }
                 rejects {
                     reject_is_stored_completely_and_survives_reopen

@@ -235,6 +235,21 @@ pub(crate) const CLIENT_LIMITS: &str = "
     ALTER TABLE usage ADD COLUMN max_bytes INTEGER;
 ";
 
+/// Keeps the first and the last 19 attempts of each delivery, and counts those of pending deliveries.
+pub(crate) const ATTEMPT_BOUNDS: &str = "
+    DELETE FROM attempt WHERE number > 1
+        AND number <= (SELECT max(number) FROM attempt AS other WHERE other.delivery = attempt.delivery) - 19;
+    UPDATE delivery SET bytes =
+        (SELECT sum(octet_length(answer) + octet_length(coalesce(reason, ''))) FROM attempt WHERE attempt.delivery = delivery.id)
+        WHERE (SELECT max(number) FROM attempt WHERE attempt.delivery = delivery.id) > 20;
+    -- The sum of `size` and `bytes` over the pending deliveries, no longer of `size` alone.
+    UPDATE usage SET
+        pending_bytes = (SELECT coalesce(sum(size + bytes), 0) FROM delivery
+            WHERE delivery.client = usage.client AND state = 0),
+        settled_bytes = (SELECT coalesce(sum(bytes), 0) FROM delivery
+            WHERE delivery.client = usage.client AND state <> 0);
+";
+
 /// Settings of the writer's connection. No memory map: a disk error would then be a signal that ends the process. The
 /// write-ahead log is emptied by the checkpointer, never inside a commit.
 pub(crate) fn tune_writer(db: &Connection) -> rusqlite::Result<()> {

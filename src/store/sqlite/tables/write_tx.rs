@@ -91,7 +91,7 @@ pub(crate) struct Committed {
     pub(crate) ready: BTreeSet<QueueKey>,
     /// The history of each client whose usage has changed.
     pub(crate) histories: Vec<HistoryChange>,
-    /// Clients that have more pending deliveries than before.
+    /// Clients that have more pending deliveries than before, or more bytes of them.
     pub(crate) grown: Vec<ClientPending>,
 }
 
@@ -110,7 +110,7 @@ pub(crate) struct HistoryChange {
     pub(crate) added_bytes: i64,
 }
 
-/// The pending deliveries of a client and the bytes of their events with the requests.
+/// The pending deliveries of a client, and the bytes of their events with the requests and of their attempts.
 pub(crate) struct ClientPending {
     pub(crate) client: i64,
     pub(crate) number: i64,
@@ -174,11 +174,16 @@ impl UsageChanges {
         changes.pending_bytes += size;
     }
 
+    /// The bytes of a pending delivery's attempts grew by `bytes`, or shrank if that is negative.
+    pub(crate) fn attempts_grew(&mut self, client: i64, bytes: i64) {
+        self.0.entry(client).or_default().pending_bytes += bytes;
+    }
+
     /// A pending delivery is now delivered or dead.
     pub(crate) fn delivery_settled(&mut self, client: i64, delivery: &SettledDelivery) {
         let changes = self.0.entry(client).or_default();
         changes.pending -= 1;
-        changes.pending_bytes -= delivery.size;
+        changes.pending_bytes -= delivery.size + delivery.bytes;
         changes.settled += 1;
         changes.attempt_bytes += delivery.bytes;
     }
@@ -187,7 +192,7 @@ impl UsageChanges {
     pub(crate) fn delivery_requeued(&mut self, client: i64, delivery: SettledDelivery) {
         let changes = self.0.entry(client).or_default();
         changes.pending += 1;
-        changes.pending_bytes += delivery.size;
+        changes.pending_bytes += delivery.size + delivery.bytes;
         changes.settled -= 1;
         changes.attempt_bytes -= delivery.bytes;
     }
@@ -222,7 +227,7 @@ impl UsageChanges {
             let Some((history, after)) = after else { continue };
             let added_bytes = event_bytes.saturating_add(*document_bytes).max(0);
             saved.histories.push(HistoryChange { client, history, added_bytes });
-            if *pending > 0 {
+            if *pending > 0 || *pending_bytes > 0 {
                 saved.grown.push(after);
             }
         }

@@ -86,7 +86,7 @@ pub(super) fn record_attempt(
     let pending = document_fifo::pending(&tx.db, &queue, id)?.ok_or(UNKNOWN_DELIVERY)?;
     let mut bytes = pending.bytes;
     if let Some(attempt) = &record.attempt {
-        bytes += deliveries::insert_attempt(&tx.db, id, attempt)?;
+        bytes += deliveries::insert_attempt(tx, client, id, attempt)?;
     }
     let state = match record.disposition {
         Disposition::Retry(next) => return Ok(document_fifo::set_retry(&tx.db, client, id, bytes, next)?),

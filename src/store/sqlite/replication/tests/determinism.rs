@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures::future::join_all;
 
 use super::memory_journal::MemoryJournal;
-use super::node::{Node, OpenSeal, digest_of, directories, dump, options, small_bounds};
+use super::node::{Node, OpenSeal, digest_of, directories, dump, options, small_bounds, usage_differences};
 use super::random_commands::{RandomCommands, Rng};
 use crate::store::Retention;
 use crate::store::sqlite::check::check;
@@ -146,6 +146,7 @@ async fn same_entries_make_equal_databases_in_any_grouping() {
         let path = directories[1].path().join("docrelay.db");
         let report = check(&path, &OpenSeal).expect("a sound database");
         assert_eq!((report.position, report.digest), (entries.len() as u64, digest_of(&path)), "seed {seed}");
+        assert_eq!(usage_differences(&path), [""; 0], "seed {seed}");
     }
     assert_eq!(found.len(), KINDS, "the commands were {found:?}");
 }
