@@ -100,11 +100,14 @@ pub struct Retention {
     pub max_event_age: Duration,
     /// Maximum number of events.
     pub max_events: u64,
-    /// Maximum bytes of events with their raw requests, and of titles and identifiers of documents.
+    /// Maximum bytes of events with their raw requests, and of documents with their titles, identifiers and callbacks.
     pub max_event_bytes: u64,
     /// Maximum bytes of all clients together: events, documents, rejects and attempts. The oldest events of the largest client
     /// are removed first.
     pub max_total_bytes: u64,
+    /// Maximum number of deduplication keys. Entries of a cluster's journal that were made before this bound have none.
+    #[serde(default = "unbounded")]
+    pub max_duplicate_keys: u64,
     /// Maximum age of a reject.
     pub max_reject_age: Duration,
     /// Maximum number of rejects.
@@ -123,6 +126,10 @@ pub struct Retention {
     pub max_deliveries: u64,
     /// Maximum bytes of the attempts of delivered and dead deliveries.
     pub max_attempt_bytes: u64,
+}
+
+fn unbounded() -> u64 {
+    u64::MAX
 }
 
 impl Retention {

@@ -179,7 +179,7 @@ pub const KEYS: &[Key] = &[
     Key::plain(
         "event_rate_per_client",
         "50000",
-        "Maximum requests per second to all hooks of a client; further requests get 429",
+        "Maximum requests per second to all hooks of a client, and registrations of documents; further requests get 429",
     ),
     Key::plain("history_age", "30d", "Maximum age of events; older events are pruned and cannot be replayed"),
     Key::plain(

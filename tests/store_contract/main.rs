@@ -6,6 +6,7 @@
 
 mod append;
 mod bench;
+mod bounds;
 mod client_limits;
 mod copies;
 mod deduplication;
@@ -57,6 +58,12 @@ macro_rules! test_store {
                     append_for_unknown_client_is_refused
                     hostile_text_is_stored_unchanged
                 }
+                bounds {
+                    history_bounds_hold_without_pruning_pass
+                    largest_client_is_pruned_beyond_total_bytes
+                    titles_count_in_history_bytes
+                    callbacks_and_rows_of_documents_count_in_history_bytes
+                }
                 client_limits {
                     limits_of_a_client_survive_reopen_and_secret_rotation
                     concurrent_change_of_limits_is_a_conflict
@@ -66,6 +73,7 @@ macro_rules! test_store {
                 }
                 deduplication {
                     deduplication_key_expires_after_thirty_days
+                    oldest_deduplication_keys_are_pruned_by_number
                     deduplication_key_survives_reopen
                     concurrent_duplicates_store_one_event
                     same_status_without_key_is_a_duplicate
@@ -89,9 +97,6 @@ macro_rules! test_store {
                     events_with_future_time_are_pruned_with_their_successors
                     slow_clock_prunes_no_newer_events
                     prune_completes_under_constant_load
-                    history_bounds_hold_without_pruning_pass
-                    largest_client_is_pruned_beyond_total_bytes
-                    titles_count_in_history_bytes
                 }
                 documents {
                     document_state_follows_its_last_event

@@ -87,7 +87,7 @@ pub(crate) struct Prune {
     removed_events: u64,
 }
 
-/// The rows to prune next. Deduplication keys are pruned before events, events before their documents.
+/// The rows to prune next. Old deduplication keys are pruned before events, events before their documents.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 enum Step {
     DuplicateKeys,
@@ -97,6 +97,7 @@ enum Step {
     /// Documents with a larger number.
     Documents(i64),
     Rejects,
+    /// Delivered and dead deliveries, then deduplication keys beyond their number.
     Deliveries,
 }
 
@@ -165,7 +166,10 @@ impl Prune {
                 Ok(Some(removed))
             }
             Step::Deliveries => {
-                let removed = rows.prune_deliveries()?;
+                let mut removed = rows.prune_deliveries()?;
+                if removed.rows == 0 {
+                    removed = rows.prune_duplicate_keys()?;
+                }
                 if removed.rows == 0 {
                     self.clients.complete();
                     self.begin_client();

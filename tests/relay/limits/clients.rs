@@ -94,6 +94,23 @@ fn webhooks_beyond_the_rate_of_their_client_get_429() {
 }
 
 #[test]
+fn registrations_beyond_the_rate_of_their_client_get_429() {
+    let relay = TestRelay::start();
+    let (acme, other) = (TestClient::new(&relay, "acme"), TestClient::new(&relay, "other"));
+    set(&relay, "acme", &json!({"eventsPerSecond": 1}));
+    let register = |client: &TestClient, number: usize| {
+        let body = json!({"vendor": "gini", "vendorId": format!("d-{number}")}).to_string();
+        relay.send(&Request::post("/documents").bearer(&client.token).json(&body))
+    };
+    let limited = (0..200).map(|number| register(&acme, number)).find(|response| response.status != 201);
+    let limited = limited.expect("a refusal");
+    let detail = assert_problem(&limited, 429);
+    assert!(detail.contains("eventsPerSecond"), "{detail}");
+    assert_eq!((&limited.json()["limit"], limited.header("retry-after")), (&"eventsPerSecond".into(), Some("1")));
+    (0..20).for_each(|number| assert_eq!(register(&other, number).status, 201));
+}
+
+#[test]
 fn common_event_rate_bounds_every_client() {
     let relay = TestRelay::with_config(&[("event_rate_per_client", "1")]);
     let acme = TestClient::new(&relay, "acme");

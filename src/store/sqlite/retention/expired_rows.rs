@@ -12,7 +12,7 @@ use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
 use crate::domain::Timestamp;
 use crate::store::sqlite::tables::write_tx::{HistoryUsage, Usage, UsageChanges};
-use crate::store::sqlite::tables::{columns, identity};
+use crate::store::sqlite::tables::{columns, documents, identity};
 use crate::store::{DUPLICATE_WINDOW, Retention};
 
 /// Rows of a table that one step reads or deletes, at most.
@@ -51,7 +51,7 @@ struct DocumentToPrune {
     number: i64,
     updated: Timestamp,
     has_destinations: bool,
-    /// Bytes of title and identifier.
+    /// Bytes of the document and its callback.
     bytes: i64,
     /// Whether its latest event is retained.
     has_events: bool,
@@ -87,12 +87,14 @@ impl ClientRows<'_> {
         let end = if reads_all { i64::MAX } else { identity::first_number(cutoff) };
         let read: Vec<DocumentToPrune> = db
             .prepare_cached(
-                "SELECT id, updated, routed, octet_length(coalesce(title, '')) + octet_length(vendor_id),
+                "SELECT id, updated, routed, ?5 + octet_length(coalesce(title, '')) + octet_length(vendor_id)
+                 + iif(routed, (SELECT octet_length(coalesce(target, '')) + octet_length(coalesce(callback, ''))
+                    FROM route WHERE route.client = document.client AND route.document = document.id), 0),
                  EXISTS (SELECT 1 FROM event WHERE event.client = document.client AND event.seq = document.last_seq)
                  FROM document
                  WHERE client = ?1 AND id > ?2 AND id < ?3 ORDER BY id LIMIT ?4",
             )?
-            .query_map(params![client, after, end, columns::size(ROWS_PER_STEP)], |row| {
+            .query_map(params![client, after, end, columns::size(ROWS_PER_STEP), documents::ROW_BYTES], |row| {
                 Ok(DocumentToPrune {
                     number: row.get(0)?,
                     updated: columns::time(row, 1)?,
@@ -119,6 +121,29 @@ impl ClientRows<'_> {
         }
         changes.save(db)?;
         Ok(ReadRows { rows: read.len(), last: read.last().map(|document| document.number) })
+    }
+
+    /// Removes the oldest deduplication keys beyond the bound on their number.
+    pub(super) fn prune_duplicate_keys(&self) -> rusqlite::Result<RemovedRows> {
+        let (db, client) = (self.db, self.client);
+        let number: Option<i64> = db
+            .prepare_cached("SELECT duplicate_keys FROM usage WHERE client = ?1")?
+            .query_row([client], |row| row.get(0))
+            .optional()?;
+        let excess = number.unwrap_or(0).saturating_sub(columns::signed(self.bounds.max_duplicate_keys));
+        if excess <= 0 {
+            return Ok(RemovedRows::default());
+        }
+        let rows = db
+            .prepare_cached(
+                "DELETE FROM dedup WHERE seq IN
+                 (SELECT seq FROM dedup INDEXED BY dedup_client WHERE client = ?1 ORDER BY seq LIMIT ?2)",
+            )?
+            .execute([client, excess.min(columns::size(ROWS_PER_STEP))])?;
+        let mut changes = UsageChanges::default();
+        changes.duplicate_keys_changed(client, -columns::size(rows));
+        changes.save(db)?;
+        Ok(RemovedRows { rows, bytes: 0 })
     }
 
     /// Removes delivered and dead deliveries beyond the bounds, in the order in which they were settled.
@@ -213,7 +238,14 @@ pub(super) fn prune_duplicate_keys(db: &Connection, now: Timestamp) -> rusqlite:
         last = Some(seq);
     }
     let Some(last) = last else { return Ok(0) };
-    db.prepare_cached("DELETE FROM dedup WHERE seq <= ?1")?.execute([last])
+    let mut changes = UsageChanges::default();
+    let mut statement = db.prepare_cached("DELETE FROM dedup WHERE seq <= ?1 RETURNING client")?;
+    let clients: Vec<i64> = statement.query_map([last], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+    for client in &clients {
+        changes.duplicate_keys_changed(*client, -1);
+    }
+    changes.save(db)?;
+    Ok(clients.len())
 }
 
 /// Statements that return the sequence and the time of a row; `?1` is the client, `?2` a sequence.

@@ -250,6 +250,19 @@ pub(crate) const ATTEMPT_BOUNDS: &str = "
             WHERE delivery.client = usage.client AND state <> 0);
 ";
 
+/// Counts the rows of documents and their callbacks, and the deduplication keys of each client.
+pub(crate) const DOCUMENT_ROWS: &str = "
+    UPDATE usage SET document_bytes =
+        (SELECT coalesce(sum(200 + octet_length(coalesce(title, '')) + octet_length(vendor_id)), 0)
+            FROM document WHERE document.client = usage.client)
+        + (SELECT coalesce(sum(octet_length(coalesce(target, '')) + octet_length(coalesce(callback, ''))), 0)
+            FROM route WHERE route.client = usage.client);
+    -- Finds the oldest keys of a client. Its keys grow with time, so that a new one touches the same page as the last.
+    CREATE INDEX dedup_client ON dedup (client, seq);
+    ALTER TABLE usage ADD COLUMN duplicate_keys INTEGER NOT NULL DEFAULT 0;
+    UPDATE usage SET duplicate_keys = (SELECT count(*) FROM dedup WHERE dedup.client = usage.client);
+";
+
 /// Settings of the writer's connection. No memory map: a disk error would then be a signal that ends the process. The
 /// write-ahead log is emptied by the checkpointer, never inside a commit.
 pub(crate) fn tune_writer(db: &Connection) -> rusqlite::Result<()> {

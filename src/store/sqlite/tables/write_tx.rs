@@ -153,6 +153,7 @@ struct ClientChanges {
     pending_bytes: i64,
     settled: i64,
     attempt_bytes: i64,
+    duplicate_keys: i64,
 }
 
 impl UsageChanges {
@@ -162,9 +163,14 @@ impl UsageChanges {
         changes.event_bytes = changes.event_bytes.saturating_add(bytes);
     }
 
-    /// The text of a document grew by `bytes`, or shrank if that is negative.
+    /// The bytes of a document or its callback grew by `bytes`, or shrank if that is negative.
     pub(crate) fn document_changed(&mut self, client: i64, bytes: i64) {
         self.0.entry(client).or_default().document_bytes += bytes;
+    }
+
+    /// Deduplication keys were added, or removed if `number` is negative.
+    pub(crate) fn duplicate_keys_changed(&mut self, client: i64, number: i64) {
+        self.0.entry(client).or_default().duplicate_keys += number;
     }
 
     /// `size` are the bytes of its event with the request.
@@ -208,16 +214,34 @@ impl UsageChanges {
     pub(crate) fn save(&self, db: &Connection) -> rusqlite::Result<SavedUsage> {
         let mut update = db.prepare_cached(
             "UPDATE usage SET events = events + ?2, bytes = bytes + ?3, pending = pending + ?4, settled = settled + ?5,
-             settled_bytes = settled_bytes + ?6, document_bytes = document_bytes + ?7, pending_bytes = pending_bytes + ?8
+             settled_bytes = settled_bytes + ?6, document_bytes = document_bytes + ?7, pending_bytes = pending_bytes + ?8,
+             duplicate_keys = duplicate_keys + ?9
              WHERE client = ?1 RETURNING events, bytes, document_bytes, max_bytes, pending, pending_bytes",
         )?;
         let mut saved = SavedUsage { histories: Vec::with_capacity(self.0.len()), grown: Vec::new() };
         for (client, changes) in &self.0 {
-            let ClientChanges { events, event_bytes, document_bytes, pending, pending_bytes, settled, attempt_bytes } =
-                changes;
+            let ClientChanges {
+                events,
+                event_bytes,
+                document_bytes,
+                pending,
+                pending_bytes,
+                settled,
+                attempt_bytes,
+                duplicate_keys,
+            } = changes;
             let client = *client;
-            let values =
-                params![client, events, event_bytes, pending, settled, attempt_bytes, document_bytes, pending_bytes];
+            let values = params![
+                client,
+                events,
+                event_bytes,
+                pending,
+                settled,
+                attempt_bytes,
+                document_bytes,
+                pending_bytes,
+                duplicate_keys
+            ];
             let after = update
                 .query_row(values, |row| {
                     let pending = ClientPending { client, number: row.get(4)?, bytes: row.get(5)? };
@@ -241,7 +265,7 @@ pub(crate) struct HistoryUsage {
     pub(crate) events: i64,
     /// Bytes of the events with their requests.
     pub(crate) event_bytes: i64,
-    /// Bytes of the titles and identifiers of its documents, which outlive their events.
+    /// Bytes of its documents with their titles and callbacks, which outlive their events.
     pub(crate) document_bytes: i64,
     /// The client's own bound of all bytes; `None` for the default.
     max_bytes: Option<i64>,

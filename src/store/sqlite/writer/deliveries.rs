@@ -134,14 +134,16 @@ pub(super) fn retry(tx: &mut WriteTx<'_>, targets: &ClientTargets, id: u64, now:
 }
 
 fn set_destinations(
-    tx: &BatchTx<'_>,
+    tx: &mut BatchTx<'_>,
     targets: &ClientTargets,
     event: &NewEvent,
     document: &DocumentRow,
 ) -> rusqlite::Result<()> {
     let Some(destinations) = &event.destinations else { return Ok(()) };
     let key = DestinationsKey { client: targets.number, owner: &targets.client, document: document.number };
-    destinations::set(tx.db(), tx.context.seal, key, destinations)
+    let growth = destinations::set(tx.db(), tx.context.seal, key, destinations)?;
+    tx.write.usage.document_changed(targets.number, growth);
+    Ok(())
 }
 
 /// A destination of an event.

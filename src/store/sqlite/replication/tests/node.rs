@@ -45,6 +45,7 @@ pub(super) fn small_bounds() -> Retention {
         max_events: 25,
         max_event_bytes: 60_000,
         max_total_bytes: 90_000,
+        max_duplicate_keys: 9,
         max_reject_age: Duration::from_secs(10 * 24 * 3600),
         max_rejects: 10,
         max_reject_bytes: 20_000,
