@@ -102,8 +102,8 @@ pub struct Retention {
     pub max_events: u64,
     /// Maximum bytes of events with their raw requests, and of documents with their titles, identifiers and callbacks.
     pub max_event_bytes: u64,
-    /// Maximum bytes of all clients together: events, documents, rejects and attempts. The oldest events of the largest client
-    /// are removed first.
+    /// Maximum bytes of all clients together: events, documents, rejects and the attempts of settled deliveries. The
+    /// client that stores most loses the oldest rows of the kind that it has most of.
     pub max_total_bytes: u64,
     /// Maximum number of deduplication keys. Entries of a cluster's journal that were made before this bound have none.
     #[serde(default = "unbounded")]

@@ -85,3 +85,51 @@ pub(crate) async fn callbacks_and_rows_of_documents_count_in_history_bytes(facto
     assert!((50..70).contains(&callbacks), "{callbacks} callbacks of about 4 kB");
     assert!((1_000..1_300).contains(&rows), "{rows} rows of about 200 bytes");
 }
+
+pub(crate) async fn deliveries_and_rejects_beyond_total_bytes_are_removed_before_foreign_events(
+    factory: impl StoreFactory,
+) {
+    let bounds = Retention { max_total_bytes: 1_000_000, ..retention() };
+    let store = store_with(&factory, bounds, &["deliveries", "rejects", "events"]).await;
+    for number in 0..20 {
+        let new_event = new_document("events", number);
+        stored(&store, NewEvent { raw: Some(raw(&"x".repeat(10_000))), ..new_event }).await;
+    }
+    store.registry.add_notification(&id("deliveries"), default_notification("main", Format::Gini)).await.unwrap();
+    let main = notification_queue("deliveries", "main");
+    for number in 0..100 {
+        stored(&store, new_document("deliveries", number)).await;
+    }
+    for (time, delivery) in (0..).zip(due(&store, &main, at(0)).await) {
+        let failed = Attempt { response_body: vec![b'x'; 16 << 10].into(), ..attempt(at(time), 500) };
+        let dead = record(&main, delivery, Some(failed), Disposition::Dead, at(time));
+        store.outbox.record_attempt(dead).await.unwrap();
+    }
+    let settled = async || {
+        store.maintenance.probe().await.unwrap();
+        store.maintenance.probe().await.unwrap();
+        let query = DeliveryQuery { limit: 1_000, ..DeliveryQuery::default() };
+        let mut count = 0;
+        let mut page = store.outbox.deliveries(&id("deliveries"), query.clone()).await.unwrap();
+        loop {
+            count += page.items.len();
+            let Some(next) = page.next else { return count };
+            page = store
+                .outbox
+                .deliveries(&id("deliveries"), DeliveryQuery { before: Some(next), ..query.clone() })
+                .await
+                .unwrap();
+        }
+    };
+    let left = settled().await;
+    assert!((40..50).contains(&left), "{left} deliveries of about 16 kB");
+    for number in 0..100 {
+        let large = Reject { raw: raw(&"x".repeat(20_000)), ..reject(number) };
+        store.rejects.add(&id("rejects"), large).await.unwrap();
+    }
+    let (deliveries, rejects) = (settled().await, store.rejects.list(&id("rejects"), 1_000, None).await.unwrap());
+    assert!((17..30).contains(&deliveries), "{deliveries} deliveries of about 16 kB");
+    assert!((15..30).contains(&rejects.items.len()), "{} rejects of about 20 kB", rejects.items.len());
+    assert_eq!(sequences(&store, "events").await.len(), 20, "this client is the smallest");
+    assert_eq!(sequences(&store, "deliveries").await.len(), 100, "its deliveries are larger than its events");
+}

@@ -6,6 +6,7 @@ pub(super) mod erase;
 pub(super) mod excess;
 mod expired_rows;
 pub(super) mod free_pages;
+mod total;
 
 use std::time::{Duration, Instant};
 

@@ -3,18 +3,15 @@
 
 use std::collections::BTreeSet;
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 
 use super::expired_rows::{RemovedRows, remove_oldest_events};
+use super::total::{headroom_after, reduce_total, total_bytes};
 use super::{SliceBudget, WORK_PER_STEP, work_of};
 use crate::store::Retention;
 use crate::store::sqlite::tables::columns;
 use crate::store::sqlite::tables::write_tx::HistoryChange;
-
-/// When the bytes of all clients exceed their bound, they are reduced by this share of it. Each reduction looks for the
-/// largest client, so they must not be frequent.
-const SHARE_FREED: i64 = 64;
 
 /// The histories that exceed their bounds.
 #[derive(Default)]
@@ -86,7 +83,7 @@ impl Excess {
 pub(crate) enum ExcessSlice {
     /// The oldest events of the client with this number.
     Client(i64),
-    /// The oldest events of the largest client.
+    /// The oldest rows of the largest client.
     Total {
         /// Whether a slice before has begun with it.
         is_reducing: bool,
@@ -98,13 +95,20 @@ pub(crate) struct ExcessResult {
     /// Events that were removed.
     pub(crate) events: u64,
     /// Whether the client is within its bounds.
-    is_complete: bool,
+    pub(super) is_complete: bool,
     /// Of [`ExcessSlice::Total`]: the new headroom when nothing is left to do.
-    headroom: Option<i64>,
+    pub(super) headroom: Option<i64>,
+}
+
+impl ExcessResult {
+    /// Nothing was removed, and nothing is left to do.
+    pub(super) fn complete() -> Self {
+        Self { events: 0, is_complete: true, headroom: None }
+    }
 }
 
 impl ExcessSlice {
-    /// Removes events of one client.
+    /// Removes rows of one client.
     pub(crate) fn run(
         &self,
         db: &Connection,
@@ -114,70 +118,27 @@ impl ExcessSlice {
         match self {
             Self::Client(client) => {
                 let step = || remove_oldest_events(db, *client, |history, _, _| Ok(history.exceeds(bounds)));
-                let (events, is_complete) = steps(step, budget)?;
-                Ok(ExcessResult { events, is_complete, headroom: None })
+                let (events, is_complete) = removal_steps(step, budget)?;
+                Ok(ExcessResult { events, is_complete, ..ExcessResult::complete() })
             }
             Self::Total { is_reducing } => reduce_total(db, bounds, budget, *is_reducing),
         }
     }
 }
 
-/// Removes the oldest events of the largest client.
-fn reduce_total(
-    db: &Connection,
-    bounds: &Retention,
-    budget: SliceBudget,
-    is_reducing: bool,
-) -> rusqlite::Result<ExcessResult> {
-    let limit = columns::signed(bounds.max_total_bytes);
-    let total = total_bytes(db)?;
-    let mut excess = total - if is_reducing { limit - headroom_after(bounds) } else { limit };
-    let largest = db
-        .prepare_cached("SELECT client FROM usage WHERE events > 0 ORDER BY bytes DESC, client LIMIT 1")?
-        .query_row([], |row| row.get(0))
-        .optional()?;
-    let (Some(client), true) = (largest, excess > 0) else {
-        // Without events there is nothing to remove here.
-        let headroom = if excess > 0 { headroom_after(bounds) } else { limit - total };
-        return Ok(ExcessResult { events: 0, is_complete: true, headroom: Some(headroom) });
-    };
-    let step = || {
-        let mut before = None;
-        let removed = remove_oldest_events(db, client, |history, _, _| {
-            let freed = *before.get_or_insert(history.event_bytes) - history.event_bytes;
-            Ok(freed < excess)
-        })?;
-        excess -= i64::try_from(removed.bytes).unwrap_or(i64::MAX);
-        Ok(removed)
-    };
-    let (events, _) = steps(step, budget)?;
-    Ok(ExcessResult { events, is_complete: false, headroom: None })
-}
-
-/// The bytes below the bound on all clients after a reduction.
-fn headroom_after(bounds: &Retention) -> i64 {
-    columns::signed(bounds.max_total_bytes) / SHARE_FREED
-}
-
-/// Steps for the time and the work of one slice; returns the number of removed events, and whether none is left to remove.
-fn steps(
+/// Steps for the time and the work of one slice; returns the number of removed rows, and whether none is left to remove.
+pub(super) fn removal_steps(
     mut step: impl FnMut() -> rusqlite::Result<RemovedRows>,
     budget: SliceBudget,
 ) -> rusqlite::Result<(u64, bool)> {
-    let (mut events, mut done) = (0, 0);
+    let (mut rows, mut done) = (0, 0);
     while budget.allows(done) {
         let removed = step()?;
         if removed.rows == 0 {
-            return Ok((events, true));
+            return Ok((rows, true));
         }
-        events += removed.rows as u64;
+        rows += removed.rows as u64;
         done += work_of(&removed) + WORK_PER_STEP;
     }
-    Ok((events, false))
-}
-
-/// The bytes of all clients that count in a bound.
-fn total_bytes(db: &Connection) -> rusqlite::Result<i64> {
-    db.prepare_cached("SELECT coalesce(sum(bytes + document_bytes + reject_bytes + settled_bytes), 0) FROM usage")?
-        .query_row([], |row| row.get(0))
+    Ok((rows, false))
 }

@@ -24,6 +24,11 @@ pub(super) const BYTES_PER_STEP: i64 = 1 << 20;
 /// How far ahead of the present a plausible time may lie.
 const MAX_SKEW: Duration = Duration::from_secs(24 * 3600);
 
+/// A present time at which no row is too old.
+pub(super) fn earliest_time() -> Timestamp {
+    Timestamp::from_millis(0)
+}
+
 /// The rows of one client.
 pub(super) struct ClientRows<'a> {
     pub(super) db: &'a Connection,
@@ -40,21 +45,23 @@ pub(super) struct RemovedRows {
 }
 
 /// Rows that a step has read.
+#[derive(Default)]
 pub(super) struct ReadRows {
     pub(super) rows: usize,
+    pub(super) removed: usize,
     /// Number of the last one; `None` at the end of the table.
     pub(super) last: Option<i64>,
 }
 
 /// What decides whether a document is removed.
-struct DocumentToPrune {
+pub(super) struct DocumentToPrune {
     number: i64,
     updated: Timestamp,
     has_destinations: bool,
     /// Bytes of the document and its callback.
     bytes: i64,
     /// Whether its latest event is retained.
-    has_events: bool,
+    pub(super) has_events: bool,
 }
 
 impl ClientRows<'_> {
@@ -82,9 +89,24 @@ impl ClientRows<'_> {
         let cutoff = self.now.minus(self.bounds.max_event_age.max(DUPLICATE_WINDOW));
         let newest: i64 = db.prepare_cached("SELECT document FROM state")?.query_row([], |row| row.get(0))?;
         let is_ahead = newest > identity::first_number(latest_plausible(self.now));
-        let Some(mut usage) = HistoryUsage::of(db, client)? else { return Ok(ReadRows { rows: 0, last: None }) };
+        let Some(usage) = HistoryUsage::of(db, client)? else { return Ok(ReadRows::default()) };
         let reads_all = is_ahead || usage.documents_exceed(self.bounds);
         let end = if reads_all { i64::MAX } else { identity::first_number(cutoff) };
+        self.remove_documents(after, end, |usage, document| {
+            document.updated < cutoff || !document.has_events && usage.documents_exceed(self.bounds)
+        })
+    }
+
+    /// Reads documents with numbers between these, and removes those for which `is_removed` says so: it gets what is left of
+    /// the history.
+    pub(super) fn remove_documents(
+        &self,
+        after: i64,
+        end: i64,
+        is_removed: impl Fn(&HistoryUsage, &DocumentToPrune) -> bool,
+    ) -> rusqlite::Result<ReadRows> {
+        let (db, client) = (self.db, self.client);
+        let Some(mut usage) = HistoryUsage::of(db, client)? else { return Ok(ReadRows::default()) };
         let read: Vec<DocumentToPrune> = db
             .prepare_cached(
                 "SELECT id, updated, routed, ?5 + octet_length(coalesce(title, '')) + octet_length(vendor_id)
@@ -104,12 +126,12 @@ impl ClientRows<'_> {
                 })
             })?
             .collect::<rusqlite::Result<_>>()?;
-        let mut changes = UsageChanges::default();
+        let (mut changes, mut removed) = (UsageChanges::default(), 0);
         for document in &read {
-            let is_excess = !document.has_events && usage.documents_exceed(self.bounds);
-            if document.updated >= cutoff && !is_excess {
+            if !is_removed(&usage, document) {
                 continue;
             }
+            removed += 1;
             if document.has_destinations {
                 db.prepare_cached("DELETE FROM route WHERE client = ?1 AND document = ?2")?
                     .execute([client, document.number])?;
@@ -120,7 +142,7 @@ impl ClientRows<'_> {
             usage.document_bytes -= document.bytes;
         }
         changes.save(db)?;
-        Ok(ReadRows { rows: read.len(), last: read.last().map(|document| document.number) })
+        Ok(ReadRows { rows: read.len(), removed, last: read.last().map(|document| document.number) })
     }
 
     /// Removes the oldest deduplication keys beyond the bound on their number.

@@ -21,7 +21,7 @@ pub(crate) fn insert(
     reject: &Reject,
 ) -> rusqlite::Result<Option<u64>> {
     let raw = &reject.raw;
-    let bytes = columns::request_bytes(raw).saturating_add(columns::size(reject.reason.len()));
+    let bytes = stored_bytes(reject);
     let Some(displaced) = displaced_unverified(db, client, bounds, reject.verified, bytes)? else { return Ok(None) };
     for id in displaced {
         delete(db, client, id)?;
@@ -47,6 +47,11 @@ pub(crate) fn insert(
     // Everything beyond the bounds is removed now: at most as many rows as the bound on their number.
     prune(db, bounds, &PruneRejects { client, now: reject.time, keep: Some(id), max_rows: usize::MAX })?;
     Ok(Some(columns::unsigned(id)))
+}
+
+/// The bytes that a reject occupies, which count in the bounds.
+pub(crate) fn stored_bytes(reject: &Reject) -> i64 {
+    columns::request_bytes(&reject.raw).saturating_add(columns::size(reject.reason.len()))
 }
 
 /// The oldest unverified rejects that must make room for a new reject of this size; `None` if the new one is unverified and

@@ -154,6 +154,8 @@ struct ClientChanges {
     settled: i64,
     attempt_bytes: i64,
     duplicate_keys: i64,
+    /// Of rejects, whose own statements count them.
+    added_reject_bytes: i64,
 }
 
 impl UsageChanges {
@@ -166,6 +168,11 @@ impl UsageChanges {
     /// The bytes of a document or its callback grew by `bytes`, or shrank if that is negative.
     pub(crate) fn document_changed(&mut self, client: i64, bytes: i64) {
         self.0.entry(client).or_default().document_bytes += bytes;
+    }
+
+    /// A reject was added, and counted in the usage.
+    pub(crate) fn reject_added(&mut self, client: i64, bytes: i64) {
+        self.0.entry(client).or_default().added_reject_bytes += bytes;
     }
 
     /// Deduplication keys were added, or removed if `number` is negative.
@@ -229,6 +236,7 @@ impl UsageChanges {
                 settled,
                 attempt_bytes,
                 duplicate_keys,
+                added_reject_bytes,
             } = changes;
             let client = *client;
             let values = params![
@@ -249,7 +257,8 @@ impl UsageChanges {
                 })
                 .optional()?;
             let Some((history, after)) = after else { continue };
-            let added_bytes = event_bytes.saturating_add(*document_bytes).max(0);
+            let kinds = [event_bytes, document_bytes, attempt_bytes, added_reject_bytes];
+            let added_bytes = kinds.into_iter().fold(0_i64, |sum, bytes| sum.saturating_add((*bytes).max(0)));
             saved.histories.push(HistoryChange { client, history, added_bytes });
             if *pending > 0 || *pending_bytes > 0 {
                 saved.grown.push(after);
