@@ -190,13 +190,13 @@ pub const KEYS: &[Key] = &[
     Key::plain(
         "history_bytes",
         "4GiB",
-        "Maximum size of the events of a client, raw requests and titles of documents included; the oldest are pruned first",
+        "Maximum size of the events of a client, raw requests and documents with their callbacks included; the oldest are pruned first",
     ),
     Key::plain(
         "history_bytes_total",
         "32GiB",
-        "Maximum size of the events, documents, rejects and delivery attempts of all clients; the oldest events of the \
-         largest client are pruned first",
+        "Maximum size of the events, documents, rejects and delivery attempts of all clients; the client with most bytes \
+         loses the oldest of what it has most of",
     ),
     Key::plain("rejects_age", "30d", "Maximum age of rejects"),
     Key::plain("rejects_per_client", "1000", "Maximum number of rejects of a client; the oldest are pruned first"),

@@ -133,3 +133,42 @@ pub(crate) async fn deliveries_and_rejects_beyond_total_bytes_are_removed_before
     assert_eq!(sequences(&store, "events").await.len(), 20, "this client is the smallest");
     assert_eq!(sequences(&store, "deliveries").await.len(), 100, "its deliveries are larger than its events");
 }
+
+pub(crate) async fn delivery_bounds_hold_without_pruning_pass(factory: impl StoreFactory) {
+    let bounds = Retention { max_deliveries: 50, max_attempt_bytes: 100_000, ..retention() };
+    let store = store_with(&factory, bounds, &["many", "large"]).await;
+    for (client, bytes, expected) in [("many", 100, 50), ("large", 10_000, 9)] {
+        store.registry.add_notification(&id(client), default_notification("main", Format::Gini)).await.unwrap();
+        let main = notification_queue(client, "main");
+        for number in 0..150 {
+            stored(&store, new_document(client, number)).await;
+        }
+        for (time, delivery) in (0..).zip(due(&store, &main, at(0)).await) {
+            let failed = Attempt { response_body: vec![b'x'; bytes].into(), ..attempt(at(time), 500) };
+            let dead = record(&main, delivery, Some(failed), Disposition::Dead, at(time));
+            store.outbox.record_attempt(dead).await.unwrap();
+        }
+        // The slice after a batch has ended before the next one.
+        store.maintenance.probe().await.unwrap();
+        store.maintenance.probe().await.unwrap();
+        let query = DeliveryQuery { limit: 1_000, ..DeliveryQuery::default() };
+        let left = store.outbox.deliveries(&id(client), query).await.unwrap();
+        assert_eq!((left.items.len(), left.next), (expected, None), "{client}");
+    }
+}
+
+pub(crate) async fn document_bounds_hold_without_pruning_pass(factory: impl StoreFactory) {
+    let bounds = Retention { max_events: 5, max_event_bytes: 400_000, ..retention() };
+    let store = store_with(&factory, bounds, &["a"]).await;
+    for number in 0..500 {
+        let mut new_event = new_document("a", number);
+        new_event.update.title = Some("t".repeat(800));
+        stored(&store, new_event).await;
+    }
+    store.maintenance.probe().await.unwrap();
+    store.maintenance.probe().await.unwrap();
+    let query = DocumentQuery { limit: 1_000, ..DocumentQuery::default() };
+    let left = store.log.documents(&id("a"), query).await.unwrap().documents.len();
+    // A quarter of the bytes, and a sixteenth of that which may be added before documents are looked at again.
+    assert!((90..125).contains(&left), "{left} documents of about 1 kB");
+}

@@ -1,23 +1,34 @@
 //! The bounds of the history while events arrive: every batch is followed by a slice that removes as much as it has added
 //! beyond them. The age of events is left to the periodic pass.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 
-use super::expired_rows::{RemovedRows, remove_oldest_events};
+use super::expired_rows::{ClientRows, ReadRows, RemovedRows, earliest_time, remove_oldest_events};
 use super::total::{headroom_after, reduce_total, total_bytes};
 use super::{SliceBudget, WORK_PER_STEP, work_of};
 use crate::store::Retention;
 use crate::store::sqlite::tables::columns;
-use crate::store::sqlite::tables::write_tx::HistoryChange;
+use crate::store::sqlite::tables::write_tx::{HistoryChange, HistoryUsage};
+
+/// The documents of a client are read again when they have grown by this part of their share. Reading them all for each new
+/// one would be slow where most of them have events.
+const DOCUMENT_GROWTH: i64 = 16;
 
 /// The histories that exceed their bounds.
 #[derive(Default)]
 pub(crate) struct Excess {
-    /// Numbers of the clients that exceed a bound of their own.
+    /// Numbers of the clients whose events exceed a bound of their own.
     clients: BTreeSet<i64>,
+    /// Those whose delivered and dead deliveries do.
+    deliveries: BTreeSet<i64>,
+    /// Those whose documents do, each with the number of the last document that was read.
+    documents: BTreeMap<i64, i64>,
+    /// The bytes of documents that were left of a client after all were read. Documents with events stay, so they may exceed
+    /// their share.
+    documents_left: BTreeMap<i64, i64>,
     /// Bytes that all clients may add before their sum is computed again; an estimate on the safe side, because what is
     /// removed is not added to it.
     headroom: i64,
@@ -27,7 +38,8 @@ pub(crate) struct Excess {
 
 impl Excess {
     pub(crate) fn is_empty(&self) -> bool {
-        self.clients.is_empty() && self.headroom >= 0 && !self.is_reducing
+        let has_clients = !self.clients.is_empty() || !self.deliveries.is_empty() || !self.documents.is_empty();
+        !has_clients && self.headroom >= 0 && !self.is_reducing
     }
 
     /// Starts with the sum of what is stored.
@@ -43,19 +55,46 @@ impl Excess {
             if change.history.exceeds(bounds) {
                 self.clients.insert(change.client);
             }
+            if change.settled.exceeds(bounds.max_deliveries, bounds.max_attempt_bytes) {
+                self.deliveries.insert(change.client);
+            }
+            if change.history.documents_exceed(bounds) && self.may_remove_documents(change, bounds) {
+                self.documents.entry(change.client).or_insert(0);
+            }
         }
+    }
+
+    /// Whether to read the documents of a client: not again until they have grown by a part of their share.
+    fn may_remove_documents(&self, change: &HistoryChange, bounds: &Retention) -> bool {
+        let growth = change.history.document_share(bounds) / DOCUMENT_GROWTH;
+        self.documents_left.get(&change.client).is_none_or(|left| change.history.document_bytes > left + growth)
     }
 
     /// A client may exceed its bounds.
     pub(crate) fn add(&mut self, client: i64) {
         self.clients.insert(client);
+        self.deliveries.insert(client);
+        self.documents.insert(client, 0);
+    }
+
+    /// A client was removed.
+    pub(crate) fn remove(&mut self, client: i64) {
+        self.clients.remove(&client);
+        self.deliveries.remove(&client);
+        self.documents.remove(&client);
+        self.documents_left.remove(&client);
     }
 
     /// The slice to do next.
     pub(crate) fn next(&self) -> ExcessSlice {
-        match self.clients.first() {
-            Some(client) => ExcessSlice::Client(*client),
-            None => ExcessSlice::Total { is_reducing: self.is_reducing },
+        if let Some(client) = self.clients.first() {
+            ExcessSlice::Client(*client)
+        } else if let Some(client) = self.deliveries.first() {
+            ExcessSlice::Deliveries(*client)
+        } else if let Some((client, after)) = self.documents.first_key_value() {
+            ExcessSlice::Documents { client: *client, after: *after }
+        } else {
+            ExcessSlice::Total { is_reducing: self.is_reducing }
         }
     }
 
@@ -65,7 +104,19 @@ impl Excess {
             (ExcessSlice::Client(client), _) if result.is_complete => {
                 self.clients.remove(client);
             }
-            (ExcessSlice::Client(_), _) => {}
+            (ExcessSlice::Deliveries(client), _) if result.is_complete => {
+                self.deliveries.remove(client);
+            }
+            (ExcessSlice::Client(_) | ExcessSlice::Deliveries(_), _) => {}
+            (ExcessSlice::Documents { client, .. }, _) => match result.documents {
+                DocumentProgress::After(number) => {
+                    self.documents.insert(*client, number);
+                }
+                DocumentProgress::Complete { bytes_left } => {
+                    self.documents.remove(client);
+                    self.documents_left.insert(*client, bytes_left);
+                }
+            },
             (ExcessSlice::Total { .. }, Some(headroom)) => (self.headroom, self.is_reducing) = (headroom, false),
             (ExcessSlice::Total { .. }, None) => self.is_reducing = true,
         }
@@ -74,6 +125,8 @@ impl Excess {
     /// After an error: the next batch begins again.
     pub(crate) fn give_up(&mut self, bounds: &Retention) {
         self.clients.clear();
+        self.deliveries.clear();
+        self.documents.clear();
         (self.headroom, self.is_reducing) = (headroom_after(bounds), false);
     }
 }
@@ -83,6 +136,14 @@ impl Excess {
 pub(crate) enum ExcessSlice {
     /// The oldest events of the client with this number.
     Client(i64),
+    /// Its delivered and dead deliveries that were settled first.
+    Deliveries(i64),
+    /// Its oldest documents whose events were pruned.
+    Documents {
+        client: i64,
+        /// The number of the last document that was read.
+        after: i64,
+    },
     /// The oldest rows of the largest client.
     Total {
         /// Whether a slice before has begun with it.
@@ -98,12 +159,26 @@ pub(crate) struct ExcessResult {
     pub(super) is_complete: bool,
     /// Of [`ExcessSlice::Total`]: the new headroom when nothing is left to do.
     pub(super) headroom: Option<i64>,
+    /// Of [`ExcessSlice::Documents`].
+    pub(super) documents: DocumentProgress,
+}
+
+/// How far the documents of a client were read.
+#[derive(Clone, Copy)]
+pub(super) enum DocumentProgress {
+    /// Through this number.
+    After(i64),
+    Complete {
+        /// Bytes of the documents that are left.
+        bytes_left: i64,
+    },
 }
 
 impl ExcessResult {
     /// Nothing was removed, and nothing is left to do.
     pub(super) fn complete() -> Self {
-        Self { events: 0, is_complete: true, headroom: None }
+        let documents = DocumentProgress::Complete { bytes_left: 0 };
+        Self { events: 0, is_complete: true, headroom: None, documents }
     }
 }
 
@@ -121,9 +196,38 @@ impl ExcessSlice {
                 let (events, is_complete) = removal_steps(step, budget)?;
                 Ok(ExcessResult { events, is_complete, ..ExcessResult::complete() })
             }
+            Self::Deliveries(client) => {
+                let rows = ClientRows { db, client: *client, bounds, now: earliest_time() };
+                let (_, is_complete) = removal_steps(|| rows.prune_deliveries(), budget)?;
+                Ok(ExcessResult { is_complete, ..ExcessResult::complete() })
+            }
+            Self::Documents { client, after } => {
+                let rows = ClientRows { db, client: *client, bounds, now: earliest_time() };
+                let documents = remove_documents(&rows, *after, budget)?;
+                Ok(ExcessResult { documents, ..ExcessResult::complete() })
+            }
             Self::Total { is_reducing } => reduce_total(db, bounds, budget, *is_reducing),
         }
     }
+}
+
+/// Removes documents for the time and the work of one slice, until the others are within their share.
+fn remove_documents(rows: &ClientRows<'_>, mut after: i64, budget: SliceBudget) -> rusqlite::Result<DocumentProgress> {
+    let mut done = 0;
+    while budget.allows(done) {
+        let history = HistoryUsage::of(rows.db, rows.client)?.filter(|history| history.documents_exceed(rows.bounds));
+        let read = match history {
+            Some(_) => rows.prune_documents(after)?,
+            None => ReadRows::default(),
+        };
+        let Some(last) = read.last else {
+            let bytes_left = HistoryUsage::of(rows.db, rows.client)?.map_or(0, |history| history.document_bytes);
+            return Ok(DocumentProgress::Complete { bytes_left });
+        };
+        after = last;
+        done += read.rows + WORK_PER_STEP;
+    }
+    Ok(DocumentProgress::After(after))
 }
 
 /// Steps for the time and the work of one slice; returns the number of removed rows, and whether none is left to remove.

@@ -184,8 +184,7 @@ impl ClientRows<'_> {
             && let Some(row) = rows.next()?
         {
             let (id, settled, bytes): (i64, _, i64) = (row.get(0)?, columns::time(row, 1)?, row.get(2)?);
-            let too_much = usage.number > columns::signed(bounds.max_deliveries)
-                || usage.bytes > columns::signed(bounds.max_attempt_bytes);
+            let too_much = usage.exceeds(bounds.max_deliveries, bounds.max_attempt_bytes);
             if !too_much && settled >= cutoff {
                 break;
             }

@@ -106,6 +106,8 @@ pub(crate) struct HistoryChange {
     /// The client's number.
     pub(crate) client: i64,
     pub(crate) history: HistoryUsage,
+    /// Delivered and dead deliveries and the bytes of their attempts.
+    pub(crate) settled: Usage,
     /// Bytes that the transaction has added.
     pub(crate) added_bytes: i64,
 }
@@ -223,7 +225,8 @@ impl UsageChanges {
             "UPDATE usage SET events = events + ?2, bytes = bytes + ?3, pending = pending + ?4, settled = settled + ?5,
              settled_bytes = settled_bytes + ?6, document_bytes = document_bytes + ?7, pending_bytes = pending_bytes + ?8,
              duplicate_keys = duplicate_keys + ?9
-             WHERE client = ?1 RETURNING events, bytes, document_bytes, max_bytes, pending, pending_bytes",
+             WHERE client = ?1 RETURNING events, bytes, document_bytes, max_bytes, pending, pending_bytes,
+             settled, settled_bytes",
         )?;
         let mut saved = SavedUsage { histories: Vec::with_capacity(self.0.len()), grown: Vec::new() };
         for (client, changes) in &self.0 {
@@ -253,13 +256,14 @@ impl UsageChanges {
             let after = update
                 .query_row(values, |row| {
                     let pending = ClientPending { client, number: row.get(4)?, bytes: row.get(5)? };
-                    Ok((HistoryUsage::read(row)?, pending))
+                    let settled = Usage { number: row.get(6)?, bytes: row.get(7)? };
+                    Ok((HistoryUsage::read(row)?, settled, pending))
                 })
                 .optional()?;
-            let Some((history, after)) = after else { continue };
+            let Some((history, settled, after)) = after else { continue };
             let kinds = [event_bytes, document_bytes, attempt_bytes, added_reject_bytes];
             let added_bytes = kinds.into_iter().fold(0_i64, |sum, bytes| sum.saturating_add((*bytes).max(0)));
-            saved.histories.push(HistoryChange { client, history, added_bytes });
+            saved.histories.push(HistoryChange { client, history, settled, added_bytes });
             if *pending > 0 || *pending_bytes > 0 {
                 saved.grown.push(after);
             }
@@ -311,7 +315,7 @@ impl HistoryUsage {
 
     /// The part of a client's bytes that documents without events may use: otherwise the titles of a month could leave no
     /// place for events.
-    fn document_share(&self, bounds: &Retention) -> i64 {
+    pub(crate) fn document_share(&self, bounds: &Retention) -> i64 {
         self.byte_bound(bounds) / 4
     }
 }
@@ -327,6 +331,10 @@ impl Usage {
     /// Delivered and dead deliveries of a client and the bytes of their attempts; `None` when it was removed.
     pub(crate) fn of_settled_deliveries(db: &Connection, client: i64) -> rusqlite::Result<Option<Self>> {
         Self::read(db, "SELECT settled, settled_bytes FROM usage WHERE client = ?1", client)
+    }
+
+    pub(crate) fn exceeds(&self, max_number: u64, max_bytes: u64) -> bool {
+        self.number > columns::signed(max_number) || self.bytes > columns::signed(max_bytes)
     }
 
     /// Rejects of a client; `None` when it was removed.
