@@ -208,3 +208,25 @@ fn limit_command_works_online_and_offline() {
     let unknown = relay.cli(&["client", "limit", "unknown", "--followers", "7"]);
     assert_eq!((unknown.status.code(), unknown.stderr.lines().count()), (Some(1), 1), "{unknown:?}");
 }
+
+#[test]
+fn follower_list_has_pages() {
+    let relay = TestRelay::start();
+    let acme = TestClient::new(&relay, "acme");
+    let _followers: Vec<_> = (0..5).map(|_| relay.follow(&acme.token)).collect();
+    let ids = |page: &serde_json::Value| -> Vec<String> {
+        let followers = page["followers"].as_array().expect("a list").iter();
+        followers.map(|follower| follower["id"].as_str().expect("an id").to_owned()).collect()
+    };
+    let all = relay.admin("GET", "/admin/followers").json();
+    assert_eq!((ids(&all).len(), all.get("next")), (5, None));
+    let (mut found, mut cursor) = (Vec::new(), String::new());
+    for size in [2, 2, 1] {
+        let page = relay.admin("GET", &format!("/admin/followers?limit=2{cursor}")).json();
+        assert_eq!(ids(&page).len(), size);
+        found.extend(ids(&page));
+        cursor = format!("&cursor={}", page["next"].as_str().unwrap_or_default());
+    }
+    assert_eq!((found, cursor.as_str()), (ids(&all), "&cursor="));
+    assert_problem(&relay.admin("GET", "/admin/followers?cursor=7"), 400);
+}
