@@ -192,3 +192,20 @@ impl Prune {
 fn work_of(removed: &RemovedRows) -> usize {
     removed.rows + removed.bytes / BYTES_PER_WORK
 }
+
+/// Steps for the time and the work of one slice; returns the number of removed rows, and whether none is left to remove.
+fn removal_steps(
+    mut step: impl FnMut() -> rusqlite::Result<RemovedRows>,
+    budget: SliceBudget,
+) -> rusqlite::Result<(u64, bool)> {
+    let (mut rows, mut done) = (0, 0);
+    while budget.allows(done) {
+        let removed = step()?;
+        if removed.rows == 0 {
+            return Ok((rows, true));
+        }
+        rows += removed.rows as u64;
+        done += work_of(&removed) + WORK_PER_STEP;
+    }
+    Ok((rows, false))
+}

@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 
-use super::expired_rows::{ClientRows, ReadRows, RemovedRows, earliest_time, remove_oldest_events};
-use super::total::{headroom_after, reduce_total, total_bytes};
-use super::{SliceBudget, WORK_PER_STEP, work_of};
+use super::expired_rows::{ClientRows, ReadRows, earliest_time, remove_oldest_events};
+use super::total::{TotalReduction, headroom_after, reduce_total, total_bytes};
+use super::{SliceBudget, WORK_PER_STEP, removal_steps};
 use crate::store::Retention;
 use crate::store::sqlite::tables::columns;
 use crate::store::sqlite::tables::write_tx::{HistoryChange, HistoryUsage};
@@ -156,16 +156,16 @@ pub(crate) struct ExcessResult {
     /// Events that were removed.
     pub(crate) events: u64,
     /// Whether the client is within its bounds.
-    pub(super) is_complete: bool,
+    is_complete: bool,
     /// Of [`ExcessSlice::Total`]: the new headroom when nothing is left to do.
-    pub(super) headroom: Option<i64>,
+    headroom: Option<i64>,
     /// Of [`ExcessSlice::Documents`].
-    pub(super) documents: DocumentProgress,
+    documents: DocumentProgress,
 }
 
 /// How far the documents of a client were read.
 #[derive(Clone, Copy)]
-pub(super) enum DocumentProgress {
+enum DocumentProgress {
     /// Through this number.
     After(i64),
     Complete {
@@ -176,7 +176,7 @@ pub(super) enum DocumentProgress {
 
 impl ExcessResult {
     /// Nothing was removed, and nothing is left to do.
-    pub(super) fn complete() -> Self {
+    fn complete() -> Self {
         let documents = DocumentProgress::Complete { bytes_left: 0 };
         Self { events: 0, is_complete: true, headroom: None, documents }
     }
@@ -206,7 +206,10 @@ impl ExcessSlice {
                 let documents = remove_documents(&rows, *after, budget)?;
                 Ok(ExcessResult { documents, ..ExcessResult::complete() })
             }
-            Self::Total { is_reducing } => reduce_total(db, bounds, budget, *is_reducing),
+            Self::Total { is_reducing } => {
+                let TotalReduction { events, headroom } = reduce_total(db, bounds, budget, *is_reducing)?;
+                Ok(ExcessResult { events, headroom, ..ExcessResult::complete() })
+            }
         }
     }
 }
@@ -228,21 +231,4 @@ fn remove_documents(rows: &ClientRows<'_>, mut after: i64, budget: SliceBudget) 
         done += read.rows + WORK_PER_STEP;
     }
     Ok(DocumentProgress::After(after))
-}
-
-/// Steps for the time and the work of one slice; returns the number of removed rows, and whether none is left to remove.
-pub(super) fn removal_steps(
-    mut step: impl FnMut() -> rusqlite::Result<RemovedRows>,
-    budget: SliceBudget,
-) -> rusqlite::Result<(u64, bool)> {
-    let (mut rows, mut done) = (0, 0);
-    while budget.allows(done) {
-        let removed = step()?;
-        if removed.rows == 0 {
-            return Ok((rows, true));
-        }
-        rows += removed.rows as u64;
-        done += work_of(&removed) + WORK_PER_STEP;
-    }
-    Ok((rows, false))
 }

@@ -3,9 +3,8 @@
 
 use rusqlite::{Connection, OptionalExtension};
 
-use super::excess::{ExcessResult, removal_steps};
-use super::expired_rows::{ClientRows, ROWS_PER_STEP, RemovedRows, earliest_time, remove_oldest_events};
-use super::{SliceBudget, WORK_PER_STEP};
+use super::expired_rows::{ClientRows, RemovedRows, earliest_time, remove_oldest_events};
+use super::{SliceBudget, WORK_PER_STEP, removal_steps};
 use crate::store::Retention;
 use crate::store::sqlite::tables::columns;
 use crate::store::sqlite::tables::rejects::{self, PruneRejects};
@@ -13,6 +12,9 @@ use crate::store::sqlite::tables::rejects::{self, PruneRejects};
 /// When the bytes of all clients exceed their bound, they are reduced by this share of it. Each reduction looks for the
 /// largest client, so they must not be frequent.
 const SHARE_FREED: i64 = 64;
+
+/// Rejects that a step removes: each may be as large as a request.
+const REJECTS_PER_STEP: usize = 8;
 
 /// What counts in the bound, in the order of the columns.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -31,18 +33,26 @@ struct LargestClient {
     bytes: [(Kind, i64); 4],
 }
 
+/// What a slice has done.
+pub(super) struct TotalReduction {
+    /// Events that were removed.
+    pub(super) events: u64,
+    /// Bytes that may be added when nothing is left to do; otherwise `None`.
+    pub(super) headroom: Option<i64>,
+}
+
 /// Removes rows of the largest client.
 pub(super) fn reduce_total(
     db: &Connection,
     bounds: &Retention,
     budget: SliceBudget,
     is_reducing: bool,
-) -> rusqlite::Result<ExcessResult> {
+) -> rusqlite::Result<TotalReduction> {
     let limit = columns::signed(bounds.max_total_bytes);
     let total = total_bytes(db)?;
     let excess = total - if is_reducing { limit - headroom_after(bounds) } else { limit };
     if excess <= 0 {
-        return Ok(ExcessResult { headroom: Some(limit - total), ..ExcessResult::complete() });
+        return Ok(TotalReduction { events: 0, headroom: Some(limit - total) });
     }
     if let Some(largest) = largest_client(db)? {
         for (kind, bytes) in largest.bytes.into_iter().filter(|(_, bytes)| *bytes > 0) {
@@ -50,12 +60,12 @@ pub(super) fn reduce_total(
             let (removed, _) = removal_steps(|| reduction.step(kind), budget)?;
             if removed > 0 {
                 let events = if kind == Kind::Events { removed } else { 0 };
-                return Ok(ExcessResult { events, is_complete: false, headroom: None, ..ExcessResult::complete() });
+                return Ok(TotalReduction { events, headroom: None });
             }
         }
     }
     // Nothing can be removed.
-    Ok(ExcessResult { headroom: Some(headroom_after(bounds)), ..ExcessResult::complete() })
+    Ok(TotalReduction { events: 0, headroom: Some(headroom_after(bounds)) })
 }
 
 /// The bytes below the bound on all clients after a reduction.
@@ -108,7 +118,7 @@ impl Reduction<'_> {
             Kind::Documents => self.remove_documents(),
             Kind::Rejects => {
                 let bounds = Retention { max_reject_bytes: columns::unsigned(kept_bytes), ..bounds.clone() };
-                let prune = PruneRejects { client, now: earliest_time(), keep: None, max_rows: ROWS_PER_STEP };
+                let prune = PruneRejects { client, now: earliest_time(), keep: None, max_rows: REJECTS_PER_STEP };
                 Ok(RemovedRows { rows: rejects::prune(db, &bounds, &prune)?, bytes: 0 })
             }
             Kind::Deliveries => {
