@@ -11,7 +11,7 @@ use crate::factory::{DAY, SqliteFiles, at, id, new_document, record, retention, 
 use crate::outbox::{attempt, default_notification, due, notification_queue};
 
 /// The counters that a recount contradicts.
-fn differences(path: &Path) -> Vec<(String, String, i64, i64)> {
+pub(crate) fn differences(path: &Path) -> Vec<(String, String, i64, i64)> {
     let db = Connection::open(path).unwrap();
     let mut statement = db.prepare(include_str!("../fixtures/usage_differences.sql")).unwrap();
     let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))).unwrap();
