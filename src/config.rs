@@ -133,7 +133,7 @@ pub struct Config {
     pub delivery_memory: usize,
     /// Maximum number of pending deliveries of a client.
     pub pending_deliveries_per_client: u64,
-    /// Maximum size of their events and requests per client in bytes.
+    /// Maximum size of their events, requests and attempts per client in bytes.
     pub pending_deliveries_bytes: u64,
     /// Maximum age of delivered and dead deliveries.
     pub deliveries_age: Duration,

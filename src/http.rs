@@ -25,7 +25,7 @@ use futures::future::BoxFuture;
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 
 use crate::auth::{AdminToken, AuthError, Authenticator, Grant, Keys, QueryToken, Scope, bearer, find_token};
-use crate::domain::{Reloadable, Timestamp};
+use crate::domain::{ClientRef, Reloadable, Timestamp};
 use crate::ingest::Ingest;
 use crate::manage::{Clients, Deliveries, Documents, Hooks, Notifications, Rejects};
 use crate::metrics::Metrics;
@@ -246,6 +246,15 @@ impl Context {
         }
         tracing::warn!(request_id = %request.id.0, "admin token rejected");
         Err(Problem::invalid_token("this is not the admin token"))
+    }
+
+    /// Counts a webhook or a registration of a client.
+    ///
+    /// # Errors
+    /// `429` beyond the client's own limit or the default.
+    fn count_event(&self, client: &ClientRef) -> Result<(), Problem> {
+        let (own, default) = (self.clients.limits(client).events_per_second, self.limits.get().event_rate_per_client);
+        if self.event_rates.allows(&client.id, own, default) { Ok(()) } else { Err(Problem::event_rate_exceeded()) }
     }
 
     fn body_limits(&self) -> BodyLimits {

@@ -92,19 +92,22 @@ pub type StoreFuture<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
 /// How long a duplicate is recognized, and the minimum time for which a document without events is kept.
 pub const DUPLICATE_WINDOW: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// How much is kept. Each limit but one applies per client; the oldest items are removed first. Number and bytes of events are
-/// limited after every batch, everything else by [`Maintenance::prune`].
+/// How much is kept. Each limit but one applies per client; the oldest items are removed first. Number and bytes of events,
+/// settled deliveries and documents are limited after every batch, everything else by [`Maintenance::prune`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Retention {
     /// Maximum age of an event.
     pub max_event_age: Duration,
     /// Maximum number of events.
     pub max_events: u64,
-    /// Maximum bytes of events with their raw requests, and of titles and identifiers of documents.
+    /// Maximum bytes of events with their raw requests, and of documents with their titles, identifiers and callbacks.
     pub max_event_bytes: u64,
-    /// Maximum bytes of all clients together: events, documents, rejects and attempts. The oldest events of the largest client
-    /// are removed first.
+    /// Maximum bytes of all clients together: events, documents, rejects and the attempts of settled deliveries. The
+    /// client that stores most loses the oldest rows of the kind that it has most of.
     pub max_total_bytes: u64,
+    /// Maximum number of deduplication keys. Entries of a cluster's journal that were made before this bound have none.
+    #[serde(default = "unbounded")]
+    pub max_duplicate_keys: u64,
     /// Maximum age of a reject.
     pub max_reject_age: Duration,
     /// Maximum number of rejects.
@@ -115,7 +118,7 @@ pub struct Retention {
     pub max_pending_age: Duration,
     /// Maximum number of pending deliveries. The oldest ones beyond it are given up.
     pub max_pending: u64,
-    /// Maximum bytes of the events and requests of pending deliveries.
+    /// Maximum bytes of the events, requests and attempts of pending deliveries.
     pub max_pending_bytes: u64,
     /// Maximum age of a delivered or dead delivery, counted from its last change of state.
     pub max_delivery_age: Duration,
@@ -123,6 +126,10 @@ pub struct Retention {
     pub max_deliveries: u64,
     /// Maximum bytes of the attempts of delivered and dead deliveries.
     pub max_attempt_bytes: u64,
+}
+
+fn unbounded() -> u64 {
+    u64::MAX
 }
 
 impl Retention {

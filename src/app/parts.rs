@@ -176,6 +176,9 @@ pub(super) fn http_client_options(config: &Config) -> HttpClientOptions {
     }
 }
 
+/// A vendor may repeat a message after its event was pruned, so a client has more deduplication keys than events.
+const DUPLICATE_KEYS_PER_EVENT: u64 = 2;
+
 /// What the store keeps.
 pub(super) fn retention(config: &Config) -> Retention {
     Retention {
@@ -183,6 +186,7 @@ pub(super) fn retention(config: &Config) -> Retention {
         max_events: config.history_events_per_client,
         max_event_bytes: config.history_bytes,
         max_total_bytes: config.history_bytes_total,
+        max_duplicate_keys: config.history_events_per_client.saturating_mul(DUPLICATE_KEYS_PER_EVENT),
         max_reject_age: config.rejects_age,
         max_rejects: config.rejects_per_client,
         max_reject_bytes: config.rejects_bytes,

@@ -221,8 +221,14 @@ pub(super) fn print_list(
     path: impl Into<String>,
     member: &str,
 ) -> anyhow::Result<()> {
-    let response = with_session(config, async |s| s.as_client(client, ApiRequest::get(path)).await)?;
-    print_items(&response, member)
+    let path = path.into();
+    let mut target = path.clone();
+    loop {
+        let page = with_session(config, async |s| s.as_client(client, ApiRequest::get(target.as_str())).await)?;
+        print_items(&page, member)?;
+        let Some(next) = page["next"].as_str() else { return Ok(()) };
+        target = format!("{path}?cursor={next}");
+    }
 }
 
 /// Prints the items of the array `member`, one per line.

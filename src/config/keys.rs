@@ -179,7 +179,7 @@ pub const KEYS: &[Key] = &[
     Key::plain(
         "event_rate_per_client",
         "50000",
-        "Maximum requests per second to all hooks of a client; further requests get 429",
+        "Maximum requests per second to all hooks of a client, and registrations of documents; further requests get 429",
     ),
     Key::plain("history_age", "30d", "Maximum age of events; older events are pruned and cannot be replayed"),
     Key::plain(
@@ -190,13 +190,13 @@ pub const KEYS: &[Key] = &[
     Key::plain(
         "history_bytes",
         "4GiB",
-        "Maximum size of the events of a client, raw requests and titles of documents included; the oldest are pruned first",
+        "Maximum size of the events of a client, raw requests and documents with their callbacks included; the oldest are pruned first",
     ),
     Key::plain(
         "history_bytes_total",
         "32GiB",
-        "Maximum size of the events, documents, rejects and delivery attempts of all clients; the oldest events of the \
-         largest client are pruned first",
+        "Maximum size of the events, documents, rejects and delivery attempts of all clients; the client with most bytes \
+         loses the oldest of what it has most of",
     ),
     Key::plain("rejects_age", "30d", "Maximum age of rejects"),
     Key::plain("rejects_per_client", "1000", "Maximum number of rejects of a client; the oldest are pruned first"),
@@ -231,7 +231,7 @@ pub const KEYS: &[Key] = &[
     Key::plain(
         "pending_deliveries_bytes",
         "1GiB",
-        "Maximum size of their events and requests per client; the oldest become dead letters",
+        "Maximum size of their events, requests and attempts per client; the oldest become dead letters",
     ),
     Key::plain("deliveries_age", "7d", "Maximum age of delivered and dead deliveries with their attempts"),
     Key::plain(

@@ -3,8 +3,12 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
+use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
+
 use super::request::Request;
 use super::response::Problem;
+use crate::store::MAX_LIST_BYTES;
 
 /// How many items a page has.
 #[derive(Clone, Copy)]
@@ -37,6 +41,33 @@ pub(super) struct PageRequest {
 impl PageRequest {
     pub(super) fn parse(request: &Request, size: PageSize) -> Result<Self, Problem> {
         Ok(Self { limit: size.requested(request)?, cursor: optional_number(request, "cursor")? })
+    }
+}
+
+/// Items of a list that is in memory, cut as a page of the store is.
+pub(super) struct MemoryPage<T> {
+    /// The items as JSON.
+    pub(super) items: Vec<Box<RawValue>>,
+    /// The last item if others follow.
+    pub(super) last: Option<T>,
+}
+
+impl<T> MemoryPage<T> {
+    /// The first `limit` items, or fewer if they have more bytes than a page. `json` makes the JSON of an item.
+    pub(super) fn cut<J: Serialize>(items: impl Iterator<Item = T>, limit: usize, json: impl Fn(&T) -> J) -> Self {
+        let (mut page, mut bytes) = (Self { items: Vec::new(), last: None }, 0);
+        let mut last = None;
+        for item in items {
+            if page.items.len() >= limit.max(1) || bytes > MAX_LIST_BYTES {
+                page.last = last;
+                break;
+            }
+            let value = to_raw_value(&json(&item)).unwrap_or_else(|_| RawValue::NULL.to_owned());
+            bytes += value.get().len();
+            page.items.push(value);
+            last = Some(item);
+        }
+        page
     }
 }
 

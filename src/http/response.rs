@@ -91,10 +91,10 @@ impl Problem {
         Self { limit: Some(limit), ..Self::new(StatusCode::TOO_MANY_REQUESTS, detail) }
     }
 
-    /// `429` for a client whose hooks are called too often.
+    /// `429` for a client with too many webhooks and registrations of documents.
     pub(super) fn event_rate_exceeded() -> Self {
         let limit = ClientLimit::EventsPerSecond.as_str();
-        Self::too_many(limit, format!("the hooks of this client are called too often: {limit}"))
+        Self::too_many(limit, format!("this client gets webhooks and registers documents too often: {limit}"))
             .with_header("retry-after", "1")
     }
 

@@ -14,6 +14,9 @@ use crate::vendor;
 
 const HOOKS_PER_CLIENT: usize = 1000;
 
+/// Bytes of the JSON of a hook. All hooks are in memory.
+const MAX_HOOK_BYTES: usize = 16 << 10;
+
 /// The body of `POST /hooks`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -184,7 +187,15 @@ fn validate(new: &NewHook) -> Result<(), String> {
             return Err("labels: a value has at most 256 characters".into());
         }
     }
-    vendor::check_settings(new.vendor, &new.verify, new.mapping.as_ref(), &new.label_cookies)
+    vendor::check_settings(new.vendor, &new.verify, new.mapping.as_ref(), &new.label_cookies)?;
+    // Strings, maps and enums always have a JSON form.
+    let bytes = serde_json::to_vec(new).map_or(0, |json| json.len());
+    if bytes > MAX_HOOK_BYTES {
+        return Err(format!(
+            "a hook has at most {MAX_HOOK_BYTES} bytes, and this one has {bytes}: use fewer statuses or labels"
+        ));
+    }
+    Ok(())
 }
 
 fn validate_text(field: &str, value: &str, max_chars: usize) -> Result<(), String> {

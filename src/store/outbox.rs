@@ -130,7 +130,7 @@ pub struct Delivery {
     pub created: Timestamp,
     /// Time of the next attempt; `None` unless it is pending and the head of its document's FIFO.
     pub due: Option<Timestamp>,
-    /// The latest attempts of about [`MAX_LIST_BYTES`](super::MAX_LIST_BYTES), oldest first.
+    /// The first attempt and the latest 19, oldest first.
     pub attempts: Vec<Attempt>,
 }
 

@@ -95,6 +95,7 @@ fn open_store_with(path: std::path::PathBuf, seal: Arc<dyn Seal>) -> Store {
         max_events: 1_000,
         max_event_bytes: 1 << 30,
         max_total_bytes: 1 << 30,
+        max_duplicate_keys: 1 << 40,
         max_reject_age: Duration::from_secs(1),
         max_rejects: 1,
         max_reject_bytes: 1,

@@ -58,6 +58,7 @@ impl Fixture {
             max_events: 10_000_000,
             max_event_bytes: 1 << 40,
             max_total_bytes: u64::MAX,
+            max_duplicate_keys: 1 << 40,
             max_reject_age: Duration::from_secs(1),
             max_rejects: 1,
             max_reject_bytes: 1,

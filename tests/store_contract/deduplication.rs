@@ -25,6 +25,24 @@ pub(crate) async fn deduplication_key_expires_after_thirty_days(factory: impl St
     assert_eq!(duplicate_of(&store, again).await, second.id.sequence, "the period starts again");
 }
 
+pub(crate) async fn oldest_deduplication_keys_are_pruned_by_number(factory: impl StoreFactory) {
+    let bounds = Retention { max_duplicate_keys: 100, ..retention() };
+    let store = store_with(&factory, bounds, &["a", "b"]).await;
+    let message = |client: &str, key: u64| keyed(client, "x", Status::Completed, &key.to_string());
+    stored(&store, message("b", 0)).await;
+    let mut last = 0;
+    for key in 0..300 {
+        last = stored(&store, message("a", key)).await.id.sequence;
+    }
+    store.maintenance.prune(at(0)).await.unwrap();
+    assert_eq!(duplicate_of(&store, message("a", 299)).await, last);
+    assert_eq!(duplicate_of(&store, message("a", 200)).await, last - 99);
+    duplicate_of(&store, message("b", 0)).await;
+    stored(&store, message("a", 199)).await;
+    store.maintenance.prune(at(0)).await.unwrap();
+    stored(&store, message("a", 200)).await;
+}
+
 pub(crate) async fn deduplication_key_survives_reopen(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["a"]).await;
     let first = stored(&store, keyed("a", "x", Status::Completed, "k")).await;

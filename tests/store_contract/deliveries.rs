@@ -22,27 +22,56 @@ async fn one(store: &Store, number: u64) -> Delivery {
     store.outbox.delivery(&id("a"), number).await.unwrap().unwrap()
 }
 
-/// Retries by hand do not limit the number of attempts.
-pub(crate) async fn delivery_list_and_attempts_are_cut_by_bytes(factory: impl StoreFactory) {
+pub(crate) async fn delivery_list_is_cut_by_bytes(factory: impl StoreFactory) {
     let store = store_with_main(&factory).await;
     let main = notification_queue("a", "main");
-    for (number, attempts) in [100, 50, 50].into_iter().enumerate() {
+    for number in 0..5 {
         stored(&store, new_document("a", number)).await;
         let delivery = due(&store, &main, at(0)).await[0];
-        for time in 1..=attempts {
+        for time in 1..=20 {
             let large = Attempt { response_body: vec![b'x'; 16 << 10].into(), ..attempt(at(time), 500) };
-            let last = time == attempts;
-            let disposition = if last { Disposition::Dead } else { Disposition::Retry(at(0)) };
+            let disposition = if time == 20 { Disposition::Dead } else { Disposition::Retry(at(0)) };
             store.outbox.record_attempt(record(&main, delivery, Some(large), disposition, at(time))).await.unwrap();
         }
     }
     let query = DeliveryQuery { limit: 100, ..DeliveryQuery::default() };
     let first = store.outbox.deliveries(&id("a"), query.clone()).await.unwrap();
     let second = store.outbox.deliveries(&id("a"), DeliveryQuery { before: first.next, ..query }).await.unwrap();
-    assert_eq!((first.items.len(), second.items.len(), second.next), (2, 1, None));
-    let attempts = &second.items[0].attempts;
-    assert!((60..70).contains(&attempts.len()), "{}", attempts.len());
-    assert!(attempts.is_sorted_by_key(|attempt| attempt.time) && attempts.last().unwrap().time == at(100));
+    assert_eq!((first.items.len(), second.items.len(), second.next), (4, 1, None));
+}
+
+pub(crate) async fn attempts_of_pending_deliveries_are_bounded(factory: impl StoreFactory) {
+    const RETRIES: u64 = 1_000;
+    let bounds = Retention { max_pending_bytes: 700_000, ..retention() };
+    let store = store_with(&factory, bounds, &["a"]).await;
+    store.registry.add_notification(&id("a"), default_notification("main", Format::Gini)).await.unwrap();
+    let main = notification_queue("a", "main");
+    stored(&store, new_document("a", 0)).await;
+    let retried = due(&store, &main, at(0)).await[0];
+    let fail = async |delivery: u64, time: u64| {
+        let large = Attempt { response_body: vec![b'x'; 16 << 10].into(), ..attempt(at(time), 500) };
+        let disposition = Disposition::Retry(at(time));
+        store.outbox.record_attempt(record(&main, delivery, Some(large), disposition, at(time))).await.unwrap();
+    };
+    for time in 1..=RETRIES {
+        fail(retried, time).await;
+        store.outbox.retry(&id("a"), retried, at(time)).await.unwrap();
+    }
+    let times: Vec<_> = one(&store, retried).await.attempts.iter().map(|attempt| attempt.time).collect();
+    let kept: Vec<_> = [1].into_iter().chain(RETRIES - 18..=RETRIES).map(at).collect();
+    assert_eq!(times, kept, "the first and the latest");
+    // Two deliveries with 20 attempts of 16 KiB fit into the bound, three do not.
+    for number in 1..3 {
+        stored(&store, new_document("a", number)).await;
+        let delivery = numbers(&store, DeliveryQuery::default()).await[0];
+        for time in 1..=20 {
+            fail(delivery, time).await;
+        }
+        store.maintenance.prune(at(RETRIES)).await.unwrap();
+        let pending = DeliveryQuery { state: Some(DeliveryState::Pending), ..DeliveryQuery::default() };
+        assert_eq!(numbers(&store, pending).await.len(), 2, "{number}");
+    }
+    assert!(reason(&store, retried).await.starts_with("given up: the client has too many pending deliveries"));
 }
 
 pub(crate) async fn attempts_keep_order_and_truncate_responses(factory: impl StoreFactory) {

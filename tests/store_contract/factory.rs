@@ -84,6 +84,7 @@ pub(crate) fn retention() -> Retention {
         max_events: 10_000_000,
         max_event_bytes: 100 << 30,
         max_total_bytes: 200 << 30,
+        max_duplicate_keys: 1 << 40,
         max_reject_age: Duration::from_secs(7 * 24 * 3600),
         max_rejects: 1_000,
         max_reject_bytes: 64 << 20,

@@ -6,6 +6,7 @@
 
 mod append;
 mod bench;
+mod bounds;
 mod client_limits;
 mod copies;
 mod deduplication;
@@ -25,6 +26,7 @@ mod reseal;
 mod routing;
 mod sqlite;
 mod threads;
+mod usage;
 
 /// Makes a test of each function of the contract. Only a macro can make items with names.
 macro_rules! tests_of {
@@ -56,6 +58,15 @@ macro_rules! test_store {
                     append_for_unknown_client_is_refused
                     hostile_text_is_stored_unchanged
                 }
+                bounds {
+                    history_bounds_hold_without_pruning_pass
+                    largest_client_is_pruned_beyond_total_bytes
+                    titles_count_in_history_bytes
+                    callbacks_and_rows_of_documents_count_in_history_bytes
+                    deliveries_and_rejects_beyond_total_bytes_are_removed_before_foreign_events
+                    delivery_bounds_hold_without_pruning_pass
+                    document_bounds_hold_without_pruning_pass
+                }
                 client_limits {
                     limits_of_a_client_survive_reopen_and_secret_rotation
                     concurrent_change_of_limits_is_a_conflict
@@ -65,6 +76,7 @@ macro_rules! test_store {
                 }
                 deduplication {
                     deduplication_key_expires_after_thirty_days
+                    oldest_deduplication_keys_are_pruned_by_number
                     deduplication_key_survives_reopen
                     concurrent_duplicates_store_one_event
                     same_status_without_key_is_a_duplicate
@@ -88,9 +100,6 @@ macro_rules! test_store {
                     events_with_future_time_are_pruned_with_their_successors
                     slow_clock_prunes_no_newer_events
                     prune_completes_under_constant_load
-                    history_bounds_hold_without_pruning_pass
-                    largest_client_is_pruned_beyond_total_bytes
-                    titles_count_in_history_bytes
                 }
                 documents {
                     document_state_follows_its_last_event
@@ -149,7 +158,7 @@ macro_rules! test_store {
                 }
                 deliveries {
                     attempts_keep_order_and_truncate_responses
-                    delivery_list_and_attempts_are_cut_by_bytes
+                    delivery_list_is_cut_by_bytes
                     deliveries_are_filtered_and_listed_newest_first
                     manual_retry_restarts_schedule_in_document_order
                     retry_failed_requeues_deliveries_failed_since
@@ -157,6 +166,7 @@ macro_rules! test_store {
                     delivery_outlives_its_pruned_event
                     delivery_is_given_up_at_the_end_of_its_schedule
                     oldest_pending_deliveries_are_given_up_beyond_the_limits
+                    attempts_of_pending_deliveries_are_bounded
                 }
                 rejects {
                     reject_is_stored_completely_and_survives_reopen

@@ -153,6 +153,17 @@ async fn version_1_deliveries_are_found_and_continued() {
 }
 
 #[tokio::test]
+async fn usage_of_migrated_database_is_exact() {
+    let files = SqliteFiles::new();
+    open(&files).maintenance.close().await;
+    let db = rusqlite::Connection::open(files.path()).unwrap();
+    let sum = "SELECT sum(settled_bytes > 0), sum(document_bytes > 0), sum(duplicate_keys > 0) FROM usage";
+    let counted: [i64; 3] = db.query_row(sum, [], |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?])).unwrap();
+    assert!(counted.iter().all(|clients| *clients > 0), "{counted:?}");
+    assert_eq!(crate::usage::differences(&files.path()), []);
+}
+
+#[tokio::test]
 async fn migrated_database_without_marker_changes_the_epoch() {
     let files = SqliteFiles::new();
     let store = open(&files);

@@ -99,6 +99,11 @@ struct ModelDelivery {
     settled: Option<Timestamp>,
 }
 
+/// Without pruning.
+fn bounds() -> Retention {
+    Retention { max_delivery_age: Duration::MAX, ..retention() }
+}
+
 struct Model {
     store: Store,
     now: Timestamp,
@@ -111,8 +116,7 @@ struct Model {
 
 impl Model {
     async fn new(files: &SqliteFiles) -> Self {
-        let bounds = Retention { max_deliveries: MAX_SETTLED, max_delivery_age: Duration::MAX, ..retention() };
-        let store = store_with(files, bounds, &["a"]).await;
+        let store = store_with(files, bounds(), &["a"]).await;
         store.registry.add_notification(&id("a"), notification(0)).await.unwrap();
         Self { store, now: at(0), generation: 0, events: 0, deliveries: Vec::new(), in_flight: BTreeMap::new() }
     }
@@ -308,7 +312,11 @@ impl Model {
 
     /// Removes delivered and dead deliveries only, down to the bound.
     async fn prune(&mut self) {
+        // Otherwise they would be removed after every batch, at a moment that the model does not know.
+        let tight = Retention { max_deliveries: MAX_SETTLED, ..bounds() };
+        self.store.maintenance.set_retention(tight).await.unwrap();
         self.store.maintenance.prune(self.now).await.unwrap();
+        self.store.maintenance.set_retention(bounds()).await.unwrap();
         let kept: BTreeSet<u64> = self.listed().await.iter().map(|d| d.id).collect();
         let settled = self.deliveries.iter().filter(|d| d.state != DeliveryState::Pending).count() as u64;
         self.deliveries.retain(|d| d.state == DeliveryState::Pending || kept.contains(&d.id));

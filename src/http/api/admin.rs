@@ -1,18 +1,22 @@
 //! The admin address: probes, metrics, clients, followers.
 
+use std::cmp::Reverse;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use crate::domain::{Client, ClientId, ClientLimits, Timestamp};
-use crate::http::pagination::{PageSize, optional_parameter};
+use crate::http::pagination::{MemoryPage, PageSize, optional_parameter};
 use crate::http::request::Request;
 use crate::http::response::{self, HandlerResult, Problem};
 use crate::http::{Context, ReloadError, content_negotiation};
 use crate::manage::{ClientWithSecret, LimitsChange, Nullable};
 use crate::metrics::ExpositionFormat;
+use crate::stream::hub::FollowerInfo;
 
 /// At most 400 bytes each, so that a page is far below the bound on the bytes of pages.
 const CLIENT_PAGE_SIZE: PageSize = PageSize { default: 1000, max: 1000 };
@@ -199,8 +203,32 @@ fn client_id(request: &Request) -> Result<ClientId, Problem> {
     request.path_parameter.parse().map_err(|_| Problem::not_found("client"))
 }
 
-/// `GET /admin/followers`, the largest lag first.
-pub(in crate::http) async fn list_followers(context: Arc<Context>, _: Request) -> HandlerResult {
+const FOLLOWER_PAGE_SIZE: PageSize = PageSize { default: 1000, max: 1000 };
+
+/// Where a page of followers begins: after this lag, and after this number among followers with that lag.
+struct FollowerCursor {
+    lag: u64,
+    number: u64,
+}
+
+impl FromStr for FollowerCursor {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let parse = |(lag, number): (&str, &str)| Some(Self { lag: lag.parse().ok()?, number: number.parse().ok()? });
+        text.split_once('-').and_then(parse).ok_or("the `next` of the previous page")
+    }
+}
+
+impl FollowerCursor {
+    fn is_before(&self, follower: &FollowerInfo) -> bool {
+        (Reverse(self.lag), self.number) < (Reverse(follower.lag), follower.number)
+    }
+}
+
+/// `GET /admin/followers`, the largest lag first. A follower whose lag changes between two pages may be on both of them, or on
+/// neither.
+pub(in crate::http) async fn list_followers(context: Arc<Context>, request: Request) -> HandlerResult {
     #[derive(Serialize)]
     struct FollowerJson {
         id: String,
@@ -211,19 +239,23 @@ pub(in crate::http) async fn list_followers(context: Arc<Context>, _: Request) -
     }
     #[derive(Serialize)]
     struct FollowerList {
-        followers: Vec<FollowerJson>,
+        followers: Vec<Box<RawValue>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        next: Option<String>,
     }
+    let limit = FOLLOWER_PAGE_SIZE.requested(&request)?;
+    let cursor: Option<FollowerCursor> = optional_parameter(&request, "cursor")?;
     let followers = context.hub.list().into_iter();
-    let followers = followers
-        .map(|f| FollowerJson {
-            id: f.number.to_string(),
-            client: f.client,
-            since: f.since,
-            lag: f.lag,
-            bytes: f.bytes,
-        })
-        .collect();
-    Ok(response::json(StatusCode::OK, &FollowerList { followers }))
+    let rest = followers.filter(|follower| cursor.as_ref().is_none_or(|cursor| cursor.is_before(follower)));
+    let page = MemoryPage::cut(rest, limit, |f| FollowerJson {
+        id: f.number.to_string(),
+        client: f.client.clone(),
+        since: f.since,
+        lag: f.lag,
+        bytes: f.bytes,
+    });
+    let next = page.last.map(|last| format!("{}-{}", last.lag, last.number));
+    Ok(response::json(StatusCode::OK, &FollowerList { followers: page.items, next }))
 }
 
 /// `DELETE /admin/followers/{id}`

@@ -42,6 +42,7 @@ pub(in crate::http) async fn register(context: Arc<Context>, mut request: Reques
         vendor_id: &'a VendorId,
         event_id: EventId,
     }
+    context.count_event(&grant.client)?;
     let body: RegistrationJson = request.read_json(context.body_limits()).await?;
     let RegistrationJson { vendor, vendor_id, title, notification, callback } = body;
     let vendor_id: VendorId = vendor_id.parse().map_err(|e| Problem::bad_request(format!("vendorId: {e}")))?;

@@ -6,10 +6,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::StatusCode;
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 use crate::auth::Grant;
 use crate::domain::{Hook, Mapping, PpjEdition, Timestamp, Vendor, Verify};
 use crate::http::Context;
+use crate::http::pagination::{MemoryPage, PageSize, optional_parameter};
 use crate::http::request::Request;
 use crate::http::response::{self, HandlerResult, Problem};
 use crate::manage::{HookChange, NewHook};
@@ -69,15 +71,29 @@ impl<'a> HookJson<'a> {
     }
 }
 
-/// `GET /hooks`, oldest first.
-pub(in crate::http) async fn list(context: Arc<Context>, _: Request, grant: Grant) -> HandlerResult {
+const PAGE_SIZE: PageSize = PageSize { default: 1000, max: 1000 };
+
+/// `GET /hooks`, oldest first. The cursor is the id of the last hook of the page before.
+pub(in crate::http) async fn list(context: Arc<Context>, request: Request, grant: Grant) -> HandlerResult {
     #[derive(Serialize)]
     struct HookList<'a> {
-        hooks: Vec<HookJson<'a>>,
+        hooks: Vec<Box<RawValue>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        next: Option<&'a str>,
     }
-    let hooks = context.hooks.list(&grant.client);
-    let hooks = hooks.iter().map(|hook| HookJson::new(hook, &context)).collect();
-    Ok(response::json(StatusCode::OK, &HookList { hooks }))
+    let limit = PAGE_SIZE.requested(&request)?;
+    let cursor: Option<String> = optional_parameter(&request, "cursor")?;
+    let all = context.hooks.list(&grant.client);
+    let start = match cursor {
+        None => 0,
+        Some(id) => {
+            let last = all.iter().position(|hook| hook.id == id);
+            last.ok_or_else(|| Problem::bad_request("cursor: this hook was removed: begin with the first page"))? + 1
+        }
+    };
+    let page = MemoryPage::cut(all[start..].iter(), limit, |hook| HookJson::new(hook, &context));
+    let next = page.last.map(|hook| hook.id.as_str());
+    Ok(response::json(StatusCode::OK, &HookList { hooks: page.items, next }))
 }
 
 /// `POST /hooks`

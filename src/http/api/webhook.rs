@@ -43,10 +43,7 @@ async fn process(context: &Context, request: &mut Request, client: &ClientRef, h
         let problem = Problem::too_many("hook_rate", "this hook is called too often");
         return Err((IngestOutcome::RateLimited, problem.with_header("retry-after", "1")));
     }
-    let own_rate = context.clients.limits(client).events_per_second;
-    if !context.event_rates.allows(&client.id, own_rate, limits.event_rate_per_client) {
-        return Err((IngestOutcome::RateLimited, Problem::event_rate_exceeded()));
-    }
+    context.count_event(client).map_err(|problem| (IngestOutcome::RateLimited, problem))?;
     if request.header(SENDER_HEADER).is_some_and(|sent| sent == sender_id(context.ingest.epoch(), &client.id)) {
         let reason = "this is an event of this relay and this client: a notification leads back to a hook of its own";
         return Err((IngestOutcome::Looped, Problem::new(StatusCode::LOOP_DETECTED, reason)));

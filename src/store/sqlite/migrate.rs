@@ -19,12 +19,14 @@ pub(super) struct Migration {
 }
 
 /// All steps in order; the first one creates the tables of version 1. A released step is never changed.
-pub(super) const MIGRATIONS: [Migration; 5] = [
+pub(super) const MIGRATIONS: [Migration; 7] = [
     Migration { description: "tables of docrelay 0.1", sql: schema::VERSION_1 },
     Migration { description: "bounds of pending deliveries, queues per origin", sql: schema::DELIVERY_BOUNDS },
     Migration { description: "the bytes of documents count in the history", sql: schema::DOCUMENT_BYTES },
     Migration { description: "the position in a cluster's journal", sql: schema::JOURNAL },
     Migration { description: "limits of single clients", sql: schema::CLIENT_LIMITS },
+    Migration { description: "attempts of pending deliveries count and are bounded", sql: schema::ATTEMPT_BOUNDS },
+    Migration { description: "rows of documents, callbacks and deduplication keys count", sql: schema::DOCUMENT_ROWS },
 ];
 
 /// A database up to this size is copied before it is migrated: a copy takes seconds. For a larger one the operator's own

@@ -6,6 +6,7 @@ pub(super) mod erase;
 pub(super) mod excess;
 mod expired_rows;
 pub(super) mod free_pages;
+mod total;
 
 use std::time::{Duration, Instant};
 
@@ -87,7 +88,7 @@ pub(crate) struct Prune {
     removed_events: u64,
 }
 
-/// The rows to prune next. Deduplication keys are pruned before events, events before their documents.
+/// The rows to prune next. Old deduplication keys are pruned before events, events before their documents.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 enum Step {
     DuplicateKeys,
@@ -97,6 +98,7 @@ enum Step {
     /// Documents with a larger number.
     Documents(i64),
     Rejects,
+    /// Delivered and dead deliveries, then deduplication keys beyond their number.
     Deliveries,
 }
 
@@ -165,7 +167,10 @@ impl Prune {
                 Ok(Some(removed))
             }
             Step::Deliveries => {
-                let removed = rows.prune_deliveries()?;
+                let mut removed = rows.prune_deliveries()?;
+                if removed.rows == 0 {
+                    removed = rows.prune_duplicate_keys()?;
+                }
                 if removed.rows == 0 {
                     self.clients.complete();
                     self.begin_client();
@@ -186,4 +191,21 @@ impl Prune {
 /// The work of a step that has removed these rows.
 fn work_of(removed: &RemovedRows) -> usize {
     removed.rows + removed.bytes / BYTES_PER_WORK
+}
+
+/// Steps for the time and the work of one slice; returns the number of removed rows, and whether none is left to remove.
+fn removal_steps(
+    mut step: impl FnMut() -> rusqlite::Result<RemovedRows>,
+    budget: SliceBudget,
+) -> rusqlite::Result<(u64, bool)> {
+    let (mut rows, mut done) = (0, 0);
+    while budget.allows(done) {
+        let removed = step()?;
+        if removed.rows == 0 {
+            return Ok((rows, true));
+        }
+        rows += removed.rows as u64;
+        done += work_of(&removed) + WORK_PER_STEP;
+    }
+    Ok((rows, false))
 }

@@ -14,10 +14,22 @@ export class HooksPage {
   }
 
   async load() {
-    const { hooks } = await this.#session.request("/hooks");
+    const hooks = await loadHooks(this.#session);
     const content = hooks.length > 0 ? element("ul", { class: "cards" }, hooks.map(hookCard)) : noHooks();
     this.#container.replaceChildren(pageHeader("hooks", "hooksHelp"), content);
   }
+}
+
+/** All hooks, from as many pages as they have. */
+export async function loadHooks(session) {
+  const hooks = [];
+  let path = "/hooks";
+  while (path) {
+    const page = await session.request(path);
+    hooks.push(...page.hooks);
+    path = page.next && `/hooks?cursor=${page.next}`;
+  }
+  return hooks;
 }
 
 /** The name of a hook in texts and menus. */

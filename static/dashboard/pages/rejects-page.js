@@ -6,7 +6,7 @@ import { errorText } from "../ui/error-text.js";
 import { text } from "../ui/i18n.js";
 import { requestText } from "../ui/request-text.js";
 import { exactTime, timeElement } from "../ui/time.js";
-import { hookName } from "./hooks-page.js";
+import { hookName, loadHooks } from "./hooks-page.js";
 
 export class RejectsPage {
   #container;
@@ -21,7 +21,7 @@ export class RejectsPage {
   }
 
   async load() {
-    const [page, { hooks }] = await Promise.all([this.#session.request("/rejects"), this.#session.request("/hooks")]);
+    const [page, hooks] = await Promise.all([this.#session.request("/rejects"), loadHooks(this.#session)]);
     this.#hooks = hooks;
     this.#list = element("ul", { class: "cards" }, this.#cards(page));
     this.#message = element("p", { role: "status" });

@@ -90,3 +90,53 @@ fn identifiers_and_settings_beyond_their_bounds_are_refused() {
         assert_problem(&acme.post("/hooks", &refused.to_string()), 400);
     }
 }
+
+/// A hook whose definition has about this many bytes.
+fn hook_of(bytes: usize) -> String {
+    let entries = bytes / 250;
+    let statuses: serde_json::Map<_, _> =
+        (0..entries).map(|n| (format!("{n:03}{}", "s".repeat(230)), json!("PENDING"))).collect();
+    json!({ "vendor": "generic", "mapping": { "vendorId": "/a", "status": "/b", "statuses": statuses } }).to_string()
+}
+
+#[test]
+fn hook_definition_beyond_16_kib_is_refused() {
+    let relay = TestRelay::start();
+    let acme = TestClient::new(&relay, "acme");
+    let hook = acme.add_hook(&hook_of(15_000));
+    for response in [
+        acme.post("/hooks", &hook_of(17_000)),
+        acme.send(Request::new("PATCH", &format!("/hooks/{}", hook.id)).json(&hook_of(17_000).replacen(
+            r#""vendor":"generic""#,
+            r#""name":"x""#,
+            1,
+        ))),
+    ] {
+        let detail = assert_problem(&response, 400);
+        assert!(detail.starts_with("a hook has at most 16384 bytes"), "{detail}");
+    }
+}
+
+#[test]
+fn hook_list_is_cut_by_limit_and_bytes() {
+    let relay = TestRelay::start();
+    let acme = TestClient::new(&relay, "acme");
+    let ids: Vec<String> = (0..80).map(|_| acme.add_hook(&hook_of(15_000)).id).collect();
+    for (limit, sizes) in [("", [70, 10].as_slice()), ("limit=30&", &[30, 30, 20])] {
+        let (mut found, mut cursor) = (Vec::new(), String::new());
+        for (number, size) in sizes.iter().enumerate() {
+            let page = acme.get(&format!("/hooks?{limit}{cursor}"));
+            assert!(page.text().len() < (1 << 20) + (1 << 16), "{}", page.text().len());
+            let page = page.json();
+            let hooks = page["hooks"].as_array().expect("a list");
+            assert!(hooks.len().abs_diff(*size) <= if limit.is_empty() { 5 } else { 0 }, "{} of {size}", hooks.len());
+            found.extend(hooks.iter().map(|hook| hook["id"].as_str().expect("an id").to_owned()));
+            assert_eq!(page.as_object().expect("an object").contains_key("next"), number + 1 < sizes.len());
+            cursor = format!("cursor={}", page["next"].as_str().unwrap_or_default());
+        }
+        assert_eq!(found, ids, "{limit}");
+    }
+    assert_problem(&acme.get("/hooks?cursor=unknown"), 400);
+    let other = TestClient::new(&relay, "other");
+    assert_eq!(other.get("/hooks").text(), r#"{"hooks":[]}"#);
+}

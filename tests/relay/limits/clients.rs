@@ -94,6 +94,23 @@ fn webhooks_beyond_the_rate_of_their_client_get_429() {
 }
 
 #[test]
+fn registrations_beyond_the_rate_of_their_client_get_429() {
+    let relay = TestRelay::start();
+    let (acme, other) = (TestClient::new(&relay, "acme"), TestClient::new(&relay, "other"));
+    set(&relay, "acme", &json!({"eventsPerSecond": 1}));
+    let register = |client: &TestClient, number: usize| {
+        let body = json!({"vendor": "gini", "vendorId": format!("d-{number}")}).to_string();
+        relay.send(&Request::post("/documents").bearer(&client.token).json(&body))
+    };
+    let limited = (0..200).map(|number| register(&acme, number)).find(|response| response.status != 201);
+    let limited = limited.expect("a refusal");
+    let detail = assert_problem(&limited, 429);
+    assert!(detail.contains("eventsPerSecond"), "{detail}");
+    assert_eq!((&limited.json()["limit"], limited.header("retry-after")), (&"eventsPerSecond".into(), Some("1")));
+    (0..20).for_each(|number| assert_eq!(register(&other, number).status, 201));
+}
+
+#[test]
 fn common_event_rate_bounds_every_client() {
     let relay = TestRelay::with_config(&[("event_rate_per_client", "1")]);
     let acme = TestClient::new(&relay, "acme");
@@ -190,4 +207,26 @@ fn limit_command_works_online_and_offline() {
     assert_eq!(usage.status.code(), Some(2), "{usage:?}");
     let unknown = relay.cli(&["client", "limit", "unknown", "--followers", "7"]);
     assert_eq!((unknown.status.code(), unknown.stderr.lines().count()), (Some(1), 1), "{unknown:?}");
+}
+
+#[test]
+fn follower_list_has_pages() {
+    let relay = TestRelay::start();
+    let acme = TestClient::new(&relay, "acme");
+    let _followers: Vec<_> = (0..5).map(|_| relay.follow(&acme.token)).collect();
+    let ids = |page: &serde_json::Value| -> Vec<String> {
+        let followers = page["followers"].as_array().expect("a list").iter();
+        followers.map(|follower| follower["id"].as_str().expect("an id").to_owned()).collect()
+    };
+    let all = relay.admin("GET", "/admin/followers").json();
+    assert_eq!((ids(&all).len(), all.get("next")), (5, None));
+    let (mut found, mut cursor) = (Vec::new(), String::new());
+    for size in [2, 2, 1] {
+        let page = relay.admin("GET", &format!("/admin/followers?limit=2{cursor}")).json();
+        assert_eq!(ids(&page).len(), size);
+        found.extend(ids(&page));
+        cursor = format!("&cursor={}", page["next"].as_str().unwrap_or_default());
+    }
+    assert_eq!((found, cursor.as_str()), (ids(&all), "&cursor="));
+    assert_problem(&relay.admin("GET", "/admin/followers?cursor=7"), 400);
 }

@@ -12,8 +12,7 @@ pub(crate) fn removed_clients(db: &Connection) -> rusqlite::Result<Vec<i64>> {
     db.prepare("SELECT id FROM client WHERE name IS NULL")?.query_map([], |row| row.get(0))?.collect()
 }
 
-/// Deletes one slice of a removed client's rows; true when no row is left. Deduplication keys of events that were pruned
-/// before stay for their 30 days: digests that match nothing, because the client's number is never used again.
+/// Deletes one slice of a removed client's rows; true when no row is left.
 pub(crate) fn slice(db: &Connection, client: i64, budget: SliceBudget) -> rusqlite::Result<bool> {
     let mut done = 0;
     loop {
@@ -56,6 +55,8 @@ fn step(db: &Connection, client: i64) -> rusqlite::Result<bool> {
         return Ok(true);
     }
     for statement in [
+        "DELETE FROM dedup WHERE seq IN
+         (SELECT seq FROM dedup INDEXED BY dedup_client WHERE client = ?1 ORDER BY seq LIMIT ?2)",
         "DELETE FROM route WHERE client = ?1 AND document IN
          (SELECT document FROM route WHERE client = ?1 ORDER BY document LIMIT ?2)",
         "DELETE FROM document WHERE client = ?1 AND id IN

@@ -1,26 +1,34 @@
 //! The bounds of the history while events arrive: every batch is followed by a slice that removes as much as it has added
 //! beyond them. The age of events is left to the periodic pass.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 
-use super::expired_rows::{RemovedRows, remove_oldest_events};
-use super::{SliceBudget, WORK_PER_STEP, work_of};
+use super::expired_rows::{ClientRows, ReadRows, earliest_time, remove_oldest_events};
+use super::total::{TotalReduction, headroom_after, reduce_total, total_bytes};
+use super::{SliceBudget, WORK_PER_STEP, removal_steps};
 use crate::store::Retention;
 use crate::store::sqlite::tables::columns;
-use crate::store::sqlite::tables::write_tx::HistoryChange;
+use crate::store::sqlite::tables::write_tx::{HistoryChange, HistoryUsage};
 
-/// When the bytes of all clients exceed their bound, they are reduced by this share of it. Each reduction looks for the
-/// largest client, so they must not be frequent.
-const SHARE_FREED: i64 = 64;
+/// The documents of a client are read again when they have grown by this part of their share. Reading them all for each new
+/// one would be slow where most of them have events.
+const DOCUMENT_GROWTH: i64 = 16;
 
 /// The histories that exceed their bounds.
 #[derive(Default)]
 pub(crate) struct Excess {
-    /// Numbers of the clients that exceed a bound of their own.
+    /// Numbers of the clients whose events exceed a bound of their own.
     clients: BTreeSet<i64>,
+    /// Those whose delivered and dead deliveries do.
+    deliveries: BTreeSet<i64>,
+    /// Those whose documents do, each with the number of the last document that was read.
+    documents: BTreeMap<i64, i64>,
+    /// The bytes of documents that were left of a client after all were read. Documents with events stay, so they may exceed
+    /// their share.
+    documents_left: BTreeMap<i64, i64>,
     /// Bytes that all clients may add before their sum is computed again; an estimate on the safe side, because what is
     /// removed is not added to it.
     headroom: i64,
@@ -30,7 +38,8 @@ pub(crate) struct Excess {
 
 impl Excess {
     pub(crate) fn is_empty(&self) -> bool {
-        self.clients.is_empty() && self.headroom >= 0 && !self.is_reducing
+        let has_clients = !self.clients.is_empty() || !self.deliveries.is_empty() || !self.documents.is_empty();
+        !has_clients && self.headroom >= 0 && !self.is_reducing
     }
 
     /// Starts with the sum of what is stored.
@@ -46,19 +55,46 @@ impl Excess {
             if change.history.exceeds(bounds) {
                 self.clients.insert(change.client);
             }
+            if change.settled.exceeds(bounds.max_deliveries, bounds.max_attempt_bytes) {
+                self.deliveries.insert(change.client);
+            }
+            if change.history.documents_exceed(bounds) && self.may_remove_documents(change, bounds) {
+                self.documents.entry(change.client).or_insert(0);
+            }
         }
+    }
+
+    /// Whether to read the documents of a client: not again until they have grown by a part of their share.
+    fn may_remove_documents(&self, change: &HistoryChange, bounds: &Retention) -> bool {
+        let growth = change.history.document_share(bounds) / DOCUMENT_GROWTH;
+        self.documents_left.get(&change.client).is_none_or(|left| change.history.document_bytes > left + growth)
     }
 
     /// A client may exceed its bounds.
     pub(crate) fn add(&mut self, client: i64) {
         self.clients.insert(client);
+        self.deliveries.insert(client);
+        self.documents.insert(client, 0);
+    }
+
+    /// A client was removed.
+    pub(crate) fn remove(&mut self, client: i64) {
+        self.clients.remove(&client);
+        self.deliveries.remove(&client);
+        self.documents.remove(&client);
+        self.documents_left.remove(&client);
     }
 
     /// The slice to do next.
     pub(crate) fn next(&self) -> ExcessSlice {
-        match self.clients.first() {
-            Some(client) => ExcessSlice::Client(*client),
-            None => ExcessSlice::Total { is_reducing: self.is_reducing },
+        if let Some(client) = self.clients.first() {
+            ExcessSlice::Client(*client)
+        } else if let Some(client) = self.deliveries.first() {
+            ExcessSlice::Deliveries(*client)
+        } else if let Some((client, after)) = self.documents.first_key_value() {
+            ExcessSlice::Documents { client: *client, after: *after }
+        } else {
+            ExcessSlice::Total { is_reducing: self.is_reducing }
         }
     }
 
@@ -68,7 +104,19 @@ impl Excess {
             (ExcessSlice::Client(client), _) if result.is_complete => {
                 self.clients.remove(client);
             }
-            (ExcessSlice::Client(_), _) => {}
+            (ExcessSlice::Deliveries(client), _) if result.is_complete => {
+                self.deliveries.remove(client);
+            }
+            (ExcessSlice::Client(_) | ExcessSlice::Deliveries(_), _) => {}
+            (ExcessSlice::Documents { client, .. }, _) => match result.documents {
+                DocumentProgress::After(number) => {
+                    self.documents.insert(*client, number);
+                }
+                DocumentProgress::Complete { bytes_left } => {
+                    self.documents.remove(client);
+                    self.documents_left.insert(*client, bytes_left);
+                }
+            },
             (ExcessSlice::Total { .. }, Some(headroom)) => (self.headroom, self.is_reducing) = (headroom, false),
             (ExcessSlice::Total { .. }, None) => self.is_reducing = true,
         }
@@ -77,6 +125,8 @@ impl Excess {
     /// After an error: the next batch begins again.
     pub(crate) fn give_up(&mut self, bounds: &Retention) {
         self.clients.clear();
+        self.deliveries.clear();
+        self.documents.clear();
         (self.headroom, self.is_reducing) = (headroom_after(bounds), false);
     }
 }
@@ -86,7 +136,15 @@ impl Excess {
 pub(crate) enum ExcessSlice {
     /// The oldest events of the client with this number.
     Client(i64),
-    /// The oldest events of the largest client.
+    /// Its delivered and dead deliveries that were settled first.
+    Deliveries(i64),
+    /// Its oldest documents whose events were pruned.
+    Documents {
+        client: i64,
+        /// The number of the last document that was read.
+        after: i64,
+    },
+    /// The oldest rows of the largest client.
     Total {
         /// Whether a slice before has begun with it.
         is_reducing: bool,
@@ -101,10 +159,31 @@ pub(crate) struct ExcessResult {
     is_complete: bool,
     /// Of [`ExcessSlice::Total`]: the new headroom when nothing is left to do.
     headroom: Option<i64>,
+    /// Of [`ExcessSlice::Documents`].
+    documents: DocumentProgress,
+}
+
+/// How far the documents of a client were read.
+#[derive(Clone, Copy)]
+enum DocumentProgress {
+    /// Through this number.
+    After(i64),
+    Complete {
+        /// Bytes of the documents that are left.
+        bytes_left: i64,
+    },
+}
+
+impl ExcessResult {
+    /// Nothing was removed, and nothing is left to do.
+    fn complete() -> Self {
+        let documents = DocumentProgress::Complete { bytes_left: 0 };
+        Self { events: 0, is_complete: true, headroom: None, documents }
+    }
 }
 
 impl ExcessSlice {
-    /// Removes events of one client.
+    /// Removes rows of one client.
     pub(crate) fn run(
         &self,
         db: &Connection,
@@ -114,70 +193,42 @@ impl ExcessSlice {
         match self {
             Self::Client(client) => {
                 let step = || remove_oldest_events(db, *client, |history, _, _| Ok(history.exceeds(bounds)));
-                let (events, is_complete) = steps(step, budget)?;
-                Ok(ExcessResult { events, is_complete, headroom: None })
+                let (events, is_complete) = removal_steps(step, budget)?;
+                Ok(ExcessResult { events, is_complete, ..ExcessResult::complete() })
             }
-            Self::Total { is_reducing } => reduce_total(db, bounds, budget, *is_reducing),
+            Self::Deliveries(client) => {
+                let rows = ClientRows { db, client: *client, bounds, now: earliest_time() };
+                let (_, is_complete) = removal_steps(|| rows.prune_deliveries(), budget)?;
+                Ok(ExcessResult { is_complete, ..ExcessResult::complete() })
+            }
+            Self::Documents { client, after } => {
+                let rows = ClientRows { db, client: *client, bounds, now: earliest_time() };
+                let documents = remove_documents(&rows, *after, budget)?;
+                Ok(ExcessResult { documents, ..ExcessResult::complete() })
+            }
+            Self::Total { is_reducing } => {
+                let TotalReduction { events, headroom } = reduce_total(db, bounds, budget, *is_reducing)?;
+                Ok(ExcessResult { events, headroom, ..ExcessResult::complete() })
+            }
         }
     }
 }
 
-/// Removes the oldest events of the largest client.
-fn reduce_total(
-    db: &Connection,
-    bounds: &Retention,
-    budget: SliceBudget,
-    is_reducing: bool,
-) -> rusqlite::Result<ExcessResult> {
-    let limit = columns::signed(bounds.max_total_bytes);
-    let total = total_bytes(db)?;
-    let mut excess = total - if is_reducing { limit - headroom_after(bounds) } else { limit };
-    let largest = db
-        .prepare_cached("SELECT client FROM usage WHERE events > 0 ORDER BY bytes DESC, client LIMIT 1")?
-        .query_row([], |row| row.get(0))
-        .optional()?;
-    let (Some(client), true) = (largest, excess > 0) else {
-        // Without events there is nothing to remove here.
-        let headroom = if excess > 0 { headroom_after(bounds) } else { limit - total };
-        return Ok(ExcessResult { events: 0, is_complete: true, headroom: Some(headroom) });
-    };
-    let step = || {
-        let mut before = None;
-        let removed = remove_oldest_events(db, client, |history, _, _| {
-            let freed = *before.get_or_insert(history.event_bytes) - history.event_bytes;
-            Ok(freed < excess)
-        })?;
-        excess -= i64::try_from(removed.bytes).unwrap_or(i64::MAX);
-        Ok(removed)
-    };
-    let (events, _) = steps(step, budget)?;
-    Ok(ExcessResult { events, is_complete: false, headroom: None })
-}
-
-/// The bytes below the bound on all clients after a reduction.
-fn headroom_after(bounds: &Retention) -> i64 {
-    columns::signed(bounds.max_total_bytes) / SHARE_FREED
-}
-
-/// Steps for the time and the work of one slice; returns the number of removed events, and whether none is left to remove.
-fn steps(
-    mut step: impl FnMut() -> rusqlite::Result<RemovedRows>,
-    budget: SliceBudget,
-) -> rusqlite::Result<(u64, bool)> {
-    let (mut events, mut done) = (0, 0);
+/// Removes documents for the time and the work of one slice, until the others are within their share.
+fn remove_documents(rows: &ClientRows<'_>, mut after: i64, budget: SliceBudget) -> rusqlite::Result<DocumentProgress> {
+    let mut done = 0;
     while budget.allows(done) {
-        let removed = step()?;
-        if removed.rows == 0 {
-            return Ok((events, true));
-        }
-        events += removed.rows as u64;
-        done += work_of(&removed) + WORK_PER_STEP;
+        let history = HistoryUsage::of(rows.db, rows.client)?.filter(|history| history.documents_exceed(rows.bounds));
+        let read = match history {
+            Some(_) => rows.prune_documents(after)?,
+            None => ReadRows::default(),
+        };
+        let Some(last) = read.last else {
+            let bytes_left = HistoryUsage::of(rows.db, rows.client)?.map_or(0, |history| history.document_bytes);
+            return Ok(DocumentProgress::Complete { bytes_left });
+        };
+        after = last;
+        done += read.rows + WORK_PER_STEP;
     }
-    Ok((events, false))
-}
-
-/// The bytes of all clients that count in a bound.
-fn total_bytes(db: &Connection) -> rusqlite::Result<i64> {
-    db.prepare_cached("SELECT coalesce(sum(bytes + document_bytes + reject_bytes + settled_bytes), 0) FROM usage")?
-        .query_row([], |row| row.get(0))
+    Ok(DocumentProgress::After(after))
 }

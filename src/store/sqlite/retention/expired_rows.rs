@@ -12,7 +12,7 @@ use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
 use crate::domain::Timestamp;
 use crate::store::sqlite::tables::write_tx::{HistoryUsage, Usage, UsageChanges};
-use crate::store::sqlite::tables::{columns, identity};
+use crate::store::sqlite::tables::{columns, documents, identity};
 use crate::store::{DUPLICATE_WINDOW, Retention};
 
 /// Rows of a table that one step reads or deletes, at most.
@@ -23,6 +23,11 @@ pub(super) const BYTES_PER_STEP: i64 = 1 << 20;
 
 /// How far ahead of the present a plausible time may lie.
 const MAX_SKEW: Duration = Duration::from_secs(24 * 3600);
+
+/// A present time at which no row is too old.
+pub(super) fn earliest_time() -> Timestamp {
+    Timestamp::from_millis(0)
+}
 
 /// The rows of one client.
 pub(super) struct ClientRows<'a> {
@@ -40,21 +45,23 @@ pub(super) struct RemovedRows {
 }
 
 /// Rows that a step has read.
+#[derive(Default)]
 pub(super) struct ReadRows {
     pub(super) rows: usize,
+    pub(super) removed: usize,
     /// Number of the last one; `None` at the end of the table.
     pub(super) last: Option<i64>,
 }
 
 /// What decides whether a document is removed.
-struct DocumentToPrune {
+pub(super) struct DocumentToPrune {
     number: i64,
     updated: Timestamp,
     has_destinations: bool,
-    /// Bytes of title and identifier.
+    /// Bytes of the document and its callback.
     bytes: i64,
     /// Whether its latest event is retained.
-    has_events: bool,
+    pub(super) has_events: bool,
 }
 
 impl ClientRows<'_> {
@@ -82,17 +89,34 @@ impl ClientRows<'_> {
         let cutoff = self.now.minus(self.bounds.max_event_age.max(DUPLICATE_WINDOW));
         let newest: i64 = db.prepare_cached("SELECT document FROM state")?.query_row([], |row| row.get(0))?;
         let is_ahead = newest > identity::first_number(latest_plausible(self.now));
-        let Some(mut usage) = HistoryUsage::of(db, client)? else { return Ok(ReadRows { rows: 0, last: None }) };
+        let Some(usage) = HistoryUsage::of(db, client)? else { return Ok(ReadRows::default()) };
         let reads_all = is_ahead || usage.documents_exceed(self.bounds);
         let end = if reads_all { i64::MAX } else { identity::first_number(cutoff) };
+        self.remove_documents(after, end, |usage, document| {
+            document.updated < cutoff || !document.has_events && usage.documents_exceed(self.bounds)
+        })
+    }
+
+    /// Reads documents with numbers between these, and removes those for which `is_removed` says so: it gets what is left of
+    /// the history.
+    pub(super) fn remove_documents(
+        &self,
+        after: i64,
+        end: i64,
+        is_removed: impl Fn(&HistoryUsage, &DocumentToPrune) -> bool,
+    ) -> rusqlite::Result<ReadRows> {
+        let (db, client) = (self.db, self.client);
+        let Some(mut usage) = HistoryUsage::of(db, client)? else { return Ok(ReadRows::default()) };
         let read: Vec<DocumentToPrune> = db
             .prepare_cached(
-                "SELECT id, updated, routed, octet_length(coalesce(title, '')) + octet_length(vendor_id),
+                "SELECT id, updated, routed, ?5 + octet_length(coalesce(title, '')) + octet_length(vendor_id)
+                 + iif(routed, (SELECT octet_length(coalesce(target, '')) + octet_length(coalesce(callback, ''))
+                    FROM route WHERE route.client = document.client AND route.document = document.id), 0),
                  EXISTS (SELECT 1 FROM event WHERE event.client = document.client AND event.seq = document.last_seq)
                  FROM document
                  WHERE client = ?1 AND id > ?2 AND id < ?3 ORDER BY id LIMIT ?4",
             )?
-            .query_map(params![client, after, end, columns::size(ROWS_PER_STEP)], |row| {
+            .query_map(params![client, after, end, columns::size(ROWS_PER_STEP), documents::ROW_BYTES], |row| {
                 Ok(DocumentToPrune {
                     number: row.get(0)?,
                     updated: columns::time(row, 1)?,
@@ -102,12 +126,12 @@ impl ClientRows<'_> {
                 })
             })?
             .collect::<rusqlite::Result<_>>()?;
-        let mut changes = UsageChanges::default();
+        let (mut changes, mut removed) = (UsageChanges::default(), 0);
         for document in &read {
-            let is_excess = !document.has_events && usage.documents_exceed(self.bounds);
-            if document.updated >= cutoff && !is_excess {
+            if !is_removed(&usage, document) {
                 continue;
             }
+            removed += 1;
             if document.has_destinations {
                 db.prepare_cached("DELETE FROM route WHERE client = ?1 AND document = ?2")?
                     .execute([client, document.number])?;
@@ -118,7 +142,30 @@ impl ClientRows<'_> {
             usage.document_bytes -= document.bytes;
         }
         changes.save(db)?;
-        Ok(ReadRows { rows: read.len(), last: read.last().map(|document| document.number) })
+        Ok(ReadRows { rows: read.len(), removed, last: read.last().map(|document| document.number) })
+    }
+
+    /// Removes the oldest deduplication keys beyond the bound on their number.
+    pub(super) fn prune_duplicate_keys(&self) -> rusqlite::Result<RemovedRows> {
+        let (db, client) = (self.db, self.client);
+        let number: Option<i64> = db
+            .prepare_cached("SELECT duplicate_keys FROM usage WHERE client = ?1")?
+            .query_row([client], |row| row.get(0))
+            .optional()?;
+        let excess = number.unwrap_or(0).saturating_sub(columns::signed(self.bounds.max_duplicate_keys));
+        if excess <= 0 {
+            return Ok(RemovedRows::default());
+        }
+        let rows = db
+            .prepare_cached(
+                "DELETE FROM dedup WHERE seq IN
+                 (SELECT seq FROM dedup INDEXED BY dedup_client WHERE client = ?1 ORDER BY seq LIMIT ?2)",
+            )?
+            .execute([client, excess.min(columns::size(ROWS_PER_STEP))])?;
+        let mut changes = UsageChanges::default();
+        changes.duplicate_keys_changed(client, -columns::size(rows));
+        changes.save(db)?;
+        Ok(RemovedRows { rows, bytes: 0 })
     }
 
     /// Removes delivered and dead deliveries beyond the bounds, in the order in which they were settled.
@@ -137,8 +184,7 @@ impl ClientRows<'_> {
             && let Some(row) = rows.next()?
         {
             let (id, settled, bytes): (i64, _, i64) = (row.get(0)?, columns::time(row, 1)?, row.get(2)?);
-            let too_much = usage.number > columns::signed(bounds.max_deliveries)
-                || usage.bytes > columns::signed(bounds.max_attempt_bytes);
+            let too_much = usage.exceeds(bounds.max_deliveries, bounds.max_attempt_bytes);
             if !too_much && settled >= cutoff {
                 break;
             }
@@ -213,7 +259,14 @@ pub(super) fn prune_duplicate_keys(db: &Connection, now: Timestamp) -> rusqlite:
         last = Some(seq);
     }
     let Some(last) = last else { return Ok(0) };
-    db.prepare_cached("DELETE FROM dedup WHERE seq <= ?1")?.execute([last])
+    let mut changes = UsageChanges::default();
+    let mut statement = db.prepare_cached("DELETE FROM dedup WHERE seq <= ?1 RETURNING client")?;
+    let clients: Vec<i64> = statement.query_map([last], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+    for client in &clients {
+        changes.duplicate_keys_changed(*client, -1);
+    }
+    changes.save(db)?;
+    Ok(clients.len())
 }
 
 /// Statements that return the sequence and the time of a row; `?1` is the client, `?2` a sequence.

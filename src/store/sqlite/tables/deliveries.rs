@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use super::write_tx::WriteTx;
 use super::{columns, document_fifo};
 use crate::domain::{Epoch, EventId, NotificationName, Target, Timestamp};
 use crate::store::{Attempt, Delivery, DeliveryQuery, DeliveryState, ListPage, MAX_LIST_BYTES};
@@ -12,22 +13,50 @@ use crate::store::{Attempt, Delivery, DeliveryQuery, DeliveryState, ListPage, MA
 /// Bytes of a response's body that are stored.
 const MAX_BODY_BYTES: usize = 16 << 10;
 
-/// Stores an attempt after the earlier ones of its delivery; returns the bytes that it occupies.
-pub(crate) fn insert_attempt(db: &Connection, delivery: i64, attempt: &Attempt) -> rusqlite::Result<i64> {
+/// Attempts of a delivery that are kept beside the first one: the latest. Retries by hand do not limit their number, and
+/// `ATTEMPT_BOUNDS` in `schema` keeps the same ones of an older database.
+const MAX_LATEST_ATTEMPTS: i64 = 19;
+
+/// Stores an attempt of a pending delivery after the earlier ones, and removes those that are no longer kept; returns by how
+/// much the bytes of its attempts grow, which is negative if a larger one was removed.
+pub(crate) fn insert_attempt(
+    tx: &mut WriteTx<'_>,
+    client: i64,
+    delivery: i64,
+    attempt: &Attempt,
+) -> rusqlite::Result<i64> {
     let body = &attempt.response_body[..attempt.response_body.len().min(MAX_BODY_BYTES)];
-    db.prepare_cached(
-        "INSERT INTO attempt (delivery, number, time, took, status, answer, reason)
-         SELECT ?1, coalesce(max(number), 0) + 1, ?2, ?3, ?4, ?5, ?6 FROM attempt WHERE delivery = ?1",
-    )?
-    .execute(params![
+    let values = params![
         delivery,
         attempt.time.millis(),
         i64::try_from(attempt.duration.as_millis()).unwrap_or(i64::MAX),
         attempt.status,
         body,
         attempt.error,
-    ])?;
-    Ok(columns::size(body.len() + attempt.error.as_ref().map_or(0, String::len)))
+    ];
+    let number: i64 = tx
+        .db
+        .prepare_cached(
+            "INSERT INTO attempt (delivery, number, time, took, status, answer, reason)
+             SELECT ?1, coalesce(max(number), 0) + 1, ?2, ?3, ?4, ?5, ?6 FROM attempt WHERE delivery = ?1
+             RETURNING number",
+        )?
+        .query_row(values, |row| row.get(0))?;
+    let mut growth = columns::size(body.len() + attempt.error.as_ref().map_or(0, String::len));
+    let last_removed = number - MAX_LATEST_ATTEMPTS;
+    if last_removed > 1 {
+        let removed: Vec<i64> = tx
+            .db
+            .prepare_cached(
+                "DELETE FROM attempt WHERE delivery = ?1 AND number > 1 AND number <= ?2
+                 RETURNING octet_length(answer) + octet_length(coalesce(reason, ''))",
+            )?
+            .query_map([delivery, last_removed], |row| row.get(0))?
+            .collect::<rusqlite::Result<_>>()?;
+        growth -= removed.iter().sum::<i64>();
+    }
+    tx.usage.attempts_grew(client, growth);
+    Ok(growth)
 }
 
 /// A page, newest first.
@@ -140,7 +169,7 @@ fn read(db: &Connection, epoch: Epoch, row: &Row<'_>) -> rusqlite::Result<Delive
     let id: i64 = row.get(0)?;
     let target = Target::from_key(row.get_ref(3)?.as_str()?)
         .map_err(|e| rusqlite::Error::FromSqlConversionFailure(3, rusqlite::types::Type::Text, Box::new(e)))?;
-    let attempts = latest_attempts(db, id)?;
+    let attempts = attempts(db, id)?;
     let due: Option<i64> = row.get(6)?;
     Ok(Delivery {
         id: columns::unsigned(id),
@@ -154,27 +183,17 @@ fn read(db: &Connection, epoch: Epoch, row: &Row<'_>) -> rusqlite::Result<Delive
     })
 }
 
-/// The latest attempts within the bytes of a page, oldest first. Retries by hand do not limit their number.
-fn latest_attempts(db: &Connection, delivery: i64) -> rusqlite::Result<Vec<Attempt>> {
-    let mut statement = db.prepare_cached(
-        "SELECT time, took, status, answer, reason FROM attempt WHERE delivery = ?1 ORDER BY number DESC",
-    )?;
-    let mut rows = statement.query([delivery])?;
-    let (mut attempts, mut bytes) = (Vec::new(), 0);
-    while bytes <= MAX_LIST_BYTES
-        && let Some(row) = rows.next()?
-    {
-        let attempt = Attempt {
-            time: columns::time(row, 0)?,
-            duration: Duration::from_millis(columns::unsigned(row.get(1)?)),
-            status: row.get(2)?,
-            response_body: columns::blob(row, 3)?,
-            error: row.get(4)?,
-        };
-        // An attempt without a response has a size, too.
-        bytes += attempt_bytes(&attempt) + size_of::<Attempt>();
-        attempts.push(attempt);
-    }
-    attempts.reverse();
-    Ok(attempts)
+/// The kept attempts, oldest first.
+fn attempts(db: &Connection, delivery: i64) -> rusqlite::Result<Vec<Attempt>> {
+    db.prepare_cached("SELECT time, took, status, answer, reason FROM attempt WHERE delivery = ?1 ORDER BY number")?
+        .query_map([delivery], |row| {
+            Ok(Attempt {
+                time: columns::time(row, 0)?,
+                duration: Duration::from_millis(columns::unsigned(row.get(1)?)),
+                status: row.get(2)?,
+                response_body: columns::blob(row, 3)?,
+                error: row.get(4)?,
+            })
+        })?
+        .collect()
 }

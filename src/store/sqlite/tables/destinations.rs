@@ -40,41 +40,51 @@ pub(crate) fn get(db: &Connection, client: i64, document: i64) -> rusqlite::Resu
     Ok(destinations.unwrap_or_default())
 }
 
-/// Sets the fields that `destinations` has; the others stay as they are.
+/// Sets the fields that `destinations` has; the others stay as they are. Returns by how much the bytes of the callback grow.
 pub(crate) fn set(
     db: &Connection,
     seal: &dyn Seal,
     key: DestinationsKey<'_>,
     destinations: &Destinations,
-) -> rusqlite::Result<()> {
+) -> rusqlite::Result<i64> {
     if *destinations == Destinations::default() {
-        return Ok(());
+        return Ok(0);
     }
+    let before: Option<i64> = db
+        .prepare_cached(
+            "SELECT octet_length(coalesce(target, '')) + octet_length(coalesce(callback, '')) FROM route
+             WHERE client = ?1 AND document = ?2",
+        )?
+        .query_row([key.client, key.document], |row| row.get(0))
+        .optional()?;
     let callback = destinations.callback.as_ref().map(|callback| {
         // Strings and enums always have a JSON form; an empty text could not be opened and counts as no callback.
         seal.seal(&serde_json::to_vec(callback).unwrap_or_default(), context(key).as_bytes())
     });
     let target = destinations.callback.as_ref().and_then(Target::of).map(|target| target.key());
     let format = destinations.callback.as_ref().map(|callback| callback.format.as_str());
-    db.prepare_cached(
-        "INSERT INTO route (client, document, notification, target, format, callback) VALUES (?1,?2,?3,?4,?5,?6)
-         ON CONFLICT (client, document) DO UPDATE SET
-             notification = coalesce(excluded.notification, notification),
-             target = iif(excluded.callback IS NULL, target, excluded.target),
-             format = coalesce(excluded.format, format),
-             callback = coalesce(excluded.callback, callback)",
-    )?
-    .execute(params![
+    let values = params![
         key.client,
         key.document,
         destinations.notification.as_ref().map(|n| n.as_str()),
         target,
         format,
         callback
-    ])?;
+    ];
+    let after: i64 = db
+        .prepare_cached(
+            "INSERT INTO route (client, document, notification, target, format, callback) VALUES (?1,?2,?3,?4,?5,?6)
+         ON CONFLICT (client, document) DO UPDATE SET
+             notification = coalesce(excluded.notification, notification),
+             target = iif(excluded.callback IS NULL, target, excluded.target),
+             format = coalesce(excluded.format, format),
+             callback = coalesce(excluded.callback, callback)
+         RETURNING octet_length(coalesce(target, '')) + octet_length(coalesce(callback, ''))",
+        )?
+        .query_row(values, |row| row.get(0))?;
     db.prepare_cached("UPDATE document SET routed = 1 WHERE client = ?1 AND id = ?2 AND routed = 0")?
         .execute([key.client, key.document])?;
-    Ok(())
+    Ok(after - before.unwrap_or(0))
 }
 
 /// The present callback of a document, if its deliveries go to the queue of this target.

@@ -103,10 +103,13 @@ pub(crate) struct DocumentUpdate<'a> {
     pub(crate) last_seq: i64,
 }
 
-/// The bytes of a document's title and identifier, which count in the bounds of the history. `DOCUMENT_BYTES` in `schema` and
+/// About what a document occupies besides its texts, in its row and in the index.
+pub(crate) const ROW_BYTES: i64 = 200;
+
+/// The bytes of a document without its destinations, which count in the bounds of the history. `DOCUMENT_ROWS` in `schema` and
 /// the statement of pruning compute the same.
-pub(crate) fn text_bytes(title: Option<&str>, vendor_id: &VendorId) -> i64 {
-    columns::size(title.map_or(0, str::len) + vendor_id.as_str().len())
+pub(crate) fn stored_bytes(title: Option<&str>, vendor_id: &VendorId) -> i64 {
+    ROW_BYTES + columns::size(title.map_or(0, str::len) + vendor_id.as_str().len())
 }
 
 /// The constant part of a new document.

@@ -21,7 +21,7 @@ pub(crate) fn insert(
     reject: &Reject,
 ) -> rusqlite::Result<Option<u64>> {
     let raw = &reject.raw;
-    let bytes = columns::request_bytes(raw).saturating_add(columns::size(reject.reason.len()));
+    let bytes = stored_bytes(reject);
     let Some(displaced) = displaced_unverified(db, client, bounds, reject.verified, bytes)? else { return Ok(None) };
     for id in displaced {
         delete(db, client, id)?;
@@ -49,6 +49,11 @@ pub(crate) fn insert(
     Ok(Some(columns::unsigned(id)))
 }
 
+/// The bytes that a reject occupies, which count in the bounds.
+pub(crate) fn stored_bytes(reject: &Reject) -> i64 {
+    columns::request_bytes(&reject.raw).saturating_add(columns::size(reject.reason.len()))
+}
+
 /// The oldest unverified rejects that must make room for a new reject of this size; `None` if the new one is unverified and
 /// does not fit without removing verified ones.
 fn displaced_unverified(
@@ -61,10 +66,7 @@ fn displaced_unverified(
     let Some(mut all) = Usage::of_rejects(db, client)? else { return Ok(Some(Vec::new())) };
     all.number += 1;
     all.bytes += bytes;
-    let exceeds = |usage: &Usage, number: u64, bytes: u64| {
-        usage.number > columns::signed(number) || usage.bytes > columns::signed(bytes)
-    };
-    if is_verified && !exceeds(&all, bounds.max_rejects, bounds.max_reject_bytes) {
+    if is_verified && !all.exceeds(bounds.max_rejects, bounds.max_reject_bytes) {
         return Ok(Some(Vec::new()));
     }
     // The length of the body is in the row's header: the body itself is not read.
@@ -82,8 +84,8 @@ fn displaced_unverified(
     };
     let (max_number, max_bytes) = bounds.unverified_rejects();
     let mut displaced = Vec::new();
-    while exceeds(&all, bounds.max_rejects, bounds.max_reject_bytes)
-        || !is_verified && exceeds(&unverified, max_number, max_bytes)
+    while all.exceeds(bounds.max_rejects, bounds.max_reject_bytes)
+        || !is_verified && unverified.exceeds(max_number, max_bytes)
     {
         let Some((id, size)) = kept.next() else { return Ok(is_verified.then_some(displaced)) };
         displaced.push(id);
@@ -116,8 +118,7 @@ pub(crate) fn prune(db: &Connection, bounds: &Retention, prune: &PruneRejects) -
         && let Some(row) = rows.next()?
     {
         let (id, time, bytes) = (row.get::<_, i64>(0)?, columns::time(row, 1)?, row.get::<_, i64>(2)?);
-        let too_much = usage.number > columns::signed(bounds.max_rejects)
-            || usage.bytes > columns::signed(bounds.max_reject_bytes);
+        let too_much = usage.exceeds(bounds.max_rejects, bounds.max_reject_bytes);
         if prune.keep == Some(id) || !(too_much || time < cutoff) {
             break;
         }

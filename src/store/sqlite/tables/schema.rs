@@ -235,6 +235,34 @@ pub(crate) const CLIENT_LIMITS: &str = "
     ALTER TABLE usage ADD COLUMN max_bytes INTEGER;
 ";
 
+/// Keeps the first and the last 19 attempts of each delivery, and counts those of pending deliveries.
+pub(crate) const ATTEMPT_BOUNDS: &str = "
+    DELETE FROM attempt WHERE number > 1
+        AND number <= (SELECT max(number) FROM attempt AS other WHERE other.delivery = attempt.delivery) - 19;
+    UPDATE delivery SET bytes =
+        (SELECT sum(octet_length(answer) + octet_length(coalesce(reason, ''))) FROM attempt WHERE attempt.delivery = delivery.id)
+        WHERE (SELECT max(number) FROM attempt WHERE attempt.delivery = delivery.id) > 20;
+    -- The sum of `size` and `bytes` over the pending deliveries, no longer of `size` alone.
+    UPDATE usage SET
+        pending_bytes = (SELECT coalesce(sum(size + bytes), 0) FROM delivery
+            WHERE delivery.client = usage.client AND state = 0),
+        settled_bytes = (SELECT coalesce(sum(bytes), 0) FROM delivery
+            WHERE delivery.client = usage.client AND state <> 0);
+";
+
+/// Counts the rows of documents and their callbacks, and the deduplication keys of each client.
+pub(crate) const DOCUMENT_ROWS: &str = "
+    UPDATE usage SET document_bytes =
+        (SELECT coalesce(sum(200 + octet_length(coalesce(title, '')) + octet_length(vendor_id)), 0)
+            FROM document WHERE document.client = usage.client)
+        + (SELECT coalesce(sum(octet_length(coalesce(target, '')) + octet_length(coalesce(callback, ''))), 0)
+            FROM route WHERE route.client = usage.client);
+    -- Finds the oldest keys of a client. Its keys grow with time, so that a new one touches the same page as the last.
+    CREATE INDEX dedup_client ON dedup (client, seq);
+    ALTER TABLE usage ADD COLUMN duplicate_keys INTEGER NOT NULL DEFAULT 0;
+    UPDATE usage SET duplicate_keys = (SELECT count(*) FROM dedup WHERE dedup.client = usage.client);
+";
+
 /// Settings of the writer's connection. No memory map: a disk error would then be a signal that ends the process. The
 /// write-ahead log is emptied by the checkpointer, never inside a commit.
 pub(crate) fn tune_writer(db: &Connection) -> rusqlite::Result<()> {

@@ -91,7 +91,7 @@ pub(crate) struct Committed {
     pub(crate) ready: BTreeSet<QueueKey>,
     /// The history of each client whose usage has changed.
     pub(crate) histories: Vec<HistoryChange>,
-    /// Clients that have more pending deliveries than before.
+    /// Clients that have more pending deliveries than before, or more bytes of them.
     pub(crate) grown: Vec<ClientPending>,
 }
 
@@ -106,11 +106,13 @@ pub(crate) struct HistoryChange {
     /// The client's number.
     pub(crate) client: i64,
     pub(crate) history: HistoryUsage,
+    /// Delivered and dead deliveries and the bytes of their attempts.
+    pub(crate) settled: Usage,
     /// Bytes that the transaction has added.
     pub(crate) added_bytes: i64,
 }
 
-/// The pending deliveries of a client and the bytes of their events with the requests.
+/// The pending deliveries of a client, and the bytes of their events with the requests and of their attempts.
 pub(crate) struct ClientPending {
     pub(crate) client: i64,
     pub(crate) number: i64,
@@ -153,6 +155,9 @@ struct ClientChanges {
     pending_bytes: i64,
     settled: i64,
     attempt_bytes: i64,
+    duplicate_keys: i64,
+    /// Of rejects, whose own statements count them.
+    added_reject_bytes: i64,
 }
 
 impl UsageChanges {
@@ -162,9 +167,19 @@ impl UsageChanges {
         changes.event_bytes = changes.event_bytes.saturating_add(bytes);
     }
 
-    /// The text of a document grew by `bytes`, or shrank if that is negative.
+    /// The bytes of a document or its callback grew by `bytes`, or shrank if that is negative.
     pub(crate) fn document_changed(&mut self, client: i64, bytes: i64) {
         self.0.entry(client).or_default().document_bytes += bytes;
+    }
+
+    /// A reject was added, and counted in the usage.
+    pub(crate) fn reject_added(&mut self, client: i64, bytes: i64) {
+        self.0.entry(client).or_default().added_reject_bytes += bytes;
+    }
+
+    /// Deduplication keys were added, or removed if `number` is negative.
+    pub(crate) fn duplicate_keys_changed(&mut self, client: i64, number: i64) {
+        self.0.entry(client).or_default().duplicate_keys += number;
     }
 
     /// `size` are the bytes of its event with the request.
@@ -174,11 +189,16 @@ impl UsageChanges {
         changes.pending_bytes += size;
     }
 
+    /// The bytes of a pending delivery's attempts grew by `bytes`, or shrank if that is negative.
+    pub(crate) fn attempts_grew(&mut self, client: i64, bytes: i64) {
+        self.0.entry(client).or_default().pending_bytes += bytes;
+    }
+
     /// A pending delivery is now delivered or dead.
     pub(crate) fn delivery_settled(&mut self, client: i64, delivery: &SettledDelivery) {
         let changes = self.0.entry(client).or_default();
         changes.pending -= 1;
-        changes.pending_bytes -= delivery.size;
+        changes.pending_bytes -= delivery.size + delivery.bytes;
         changes.settled += 1;
         changes.attempt_bytes += delivery.bytes;
     }
@@ -187,7 +207,7 @@ impl UsageChanges {
     pub(crate) fn delivery_requeued(&mut self, client: i64, delivery: SettledDelivery) {
         let changes = self.0.entry(client).or_default();
         changes.pending += 1;
-        changes.pending_bytes += delivery.size;
+        changes.pending_bytes += delivery.size + delivery.bytes;
         changes.settled -= 1;
         changes.attempt_bytes -= delivery.bytes;
     }
@@ -203,26 +223,48 @@ impl UsageChanges {
     pub(crate) fn save(&self, db: &Connection) -> rusqlite::Result<SavedUsage> {
         let mut update = db.prepare_cached(
             "UPDATE usage SET events = events + ?2, bytes = bytes + ?3, pending = pending + ?4, settled = settled + ?5,
-             settled_bytes = settled_bytes + ?6, document_bytes = document_bytes + ?7, pending_bytes = pending_bytes + ?8
-             WHERE client = ?1 RETURNING events, bytes, document_bytes, max_bytes, pending, pending_bytes",
+             settled_bytes = settled_bytes + ?6, document_bytes = document_bytes + ?7, pending_bytes = pending_bytes + ?8,
+             duplicate_keys = duplicate_keys + ?9
+             WHERE client = ?1 RETURNING events, bytes, document_bytes, max_bytes, pending, pending_bytes,
+             settled, settled_bytes",
         )?;
         let mut saved = SavedUsage { histories: Vec::with_capacity(self.0.len()), grown: Vec::new() };
         for (client, changes) in &self.0 {
-            let ClientChanges { events, event_bytes, document_bytes, pending, pending_bytes, settled, attempt_bytes } =
-                changes;
+            let ClientChanges {
+                events,
+                event_bytes,
+                document_bytes,
+                pending,
+                pending_bytes,
+                settled,
+                attempt_bytes,
+                duplicate_keys,
+                added_reject_bytes,
+            } = changes;
             let client = *client;
-            let values =
-                params![client, events, event_bytes, pending, settled, attempt_bytes, document_bytes, pending_bytes];
+            let values = params![
+                client,
+                events,
+                event_bytes,
+                pending,
+                settled,
+                attempt_bytes,
+                document_bytes,
+                pending_bytes,
+                duplicate_keys
+            ];
             let after = update
                 .query_row(values, |row| {
                     let pending = ClientPending { client, number: row.get(4)?, bytes: row.get(5)? };
-                    Ok((HistoryUsage::read(row)?, pending))
+                    let settled = Usage { number: row.get(6)?, bytes: row.get(7)? };
+                    Ok((HistoryUsage::read(row)?, settled, pending))
                 })
                 .optional()?;
-            let Some((history, after)) = after else { continue };
-            let added_bytes = event_bytes.saturating_add(*document_bytes).max(0);
-            saved.histories.push(HistoryChange { client, history, added_bytes });
-            if *pending > 0 {
+            let Some((history, settled, after)) = after else { continue };
+            let kinds = [event_bytes, document_bytes, attempt_bytes, added_reject_bytes];
+            let added_bytes = kinds.into_iter().fold(0_i64, |sum, bytes| sum.saturating_add((*bytes).max(0)));
+            saved.histories.push(HistoryChange { client, history, settled, added_bytes });
+            if *pending > 0 || *pending_bytes > 0 {
                 saved.grown.push(after);
             }
         }
@@ -236,7 +278,7 @@ pub(crate) struct HistoryUsage {
     pub(crate) events: i64,
     /// Bytes of the events with their requests.
     pub(crate) event_bytes: i64,
-    /// Bytes of the titles and identifiers of its documents, which outlive their events.
+    /// Bytes of its documents with their titles and callbacks, which outlive their events.
     pub(crate) document_bytes: i64,
     /// The client's own bound of all bytes; `None` for the default.
     max_bytes: Option<i64>,
@@ -273,7 +315,7 @@ impl HistoryUsage {
 
     /// The part of a client's bytes that documents without events may use: otherwise the titles of a month could leave no
     /// place for events.
-    fn document_share(&self, bounds: &Retention) -> i64 {
+    pub(crate) fn document_share(&self, bounds: &Retention) -> i64 {
         self.byte_bound(bounds) / 4
     }
 }
@@ -289,6 +331,10 @@ impl Usage {
     /// Delivered and dead deliveries of a client and the bytes of their attempts; `None` when it was removed.
     pub(crate) fn of_settled_deliveries(db: &Connection, client: i64) -> rusqlite::Result<Option<Self>> {
         Self::read(db, "SELECT settled, settled_bytes FROM usage WHERE client = ?1", client)
+    }
+
+    pub(crate) fn exceeds(&self, max_number: u64, max_bytes: u64) -> bool {
+        self.number > columns::signed(max_number) || self.bytes > columns::signed(max_bytes)
     }
 
     /// Rejects of a client; `None` when it was removed.

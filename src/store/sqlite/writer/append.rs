@@ -22,13 +22,13 @@ pub(super) fn append(
     event: &NewEvent,
 ) -> rusqlite::Result<AppendOutcome> {
     let client = targets.number;
-    let (key, known) = match deduplication::check(tx.db(), client, event)? {
+    let (key, known) = match deduplication::check(&mut tx.write, client, event)? {
         Deduplication::Duplicate(duplicate) => return append_duplicate(tx, targets, event, &duplicate),
         Deduplication::New { key, document } => (key, document),
     };
     let is_new = known.is_none();
-    let text_before =
-        known.as_ref().map_or(0, |known| documents::text_bytes(known.title.as_deref(), &event.update.vendor_id));
+    let bytes_before =
+        known.as_ref().map_or(0, |known| documents::stored_bytes(known.title.as_deref(), &event.update.vendor_id));
     let mut document = known.map_or_else(|| new_document(tx, client, event), Ok)?;
     let previous = document.last_seq;
     let sequence = tx.counters.head.saturating_add(1);
@@ -61,7 +61,7 @@ pub(super) fn append(
     };
     events::insert(tx.db(), &row)?;
     if let Some(key) = &key {
-        deduplication::insert_key(tx.db(), &KeyRow { sequence, time, client, document: document.number, key })?;
+        deduplication::insert_key(&mut tx.write, &KeyRow { sequence, time, client, document: document.number, key })?;
     }
     let update =
         DocumentUpdate { number: document.number, status: event.update.status, title, time, last_seq: sequence };
@@ -74,8 +74,8 @@ pub(super) fn append(
     (document.status, document.last_seq) = (event.update.status, sequence);
     deliveries::enqueue(tx, targets, event, LatestEvent { document: &document, size: bytes })?;
     tx.write.usage.event_added(client, bytes);
-    let text = documents::text_bytes(title, &event.update.vendor_id);
-    tx.write.usage.document_changed(client, text - text_before);
+    let bytes_after = documents::stored_bytes(title, &event.update.vendor_id);
+    tx.write.usage.document_changed(client, bytes_after - bytes_before);
     tx.counters.head = sequence;
     tx.counters.time = time;
     Ok(AppendOutcome::Stored(Arc::new(Event {

@@ -213,7 +213,9 @@ fn apply(tx: &mut BatchTx<'_>, command: &BatchCommand) -> Result<CommandOutput, 
         BatchCommand::AddReject { client, reject } => {
             let client = client_number(tx, client)?;
             let added = rejects::insert(tx.db(), client, tx.context.retention, reject)?;
-            CommandOutput::Number(added.ok_or(StoreError::TooMany("unverified rejects"))?)
+            let id = added.ok_or(StoreError::TooMany("unverified rejects"))?;
+            tx.write.usage.reject_added(client, rejects::stored_bytes(reject));
+            CommandOutput::Number(id)
         }
         BatchCommand::RemoveReject { client, id } => {
             let client = client_number(tx, client)?;

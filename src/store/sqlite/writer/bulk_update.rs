@@ -145,7 +145,7 @@ fn fail_pending(tx: &mut WriteTx<'_>, removed: RemovedNotification) -> rusqlite:
         })?
         .collect::<rusqlite::Result<_>>()?;
     for (id, bytes) in &pending {
-        let bytes = bytes + deliveries::insert_attempt(&tx.db, *id, &last)?;
+        let bytes = bytes + deliveries::insert_attempt(tx, client, *id, &last)?;
         document_fifo::settle(tx, &Settlement { client, id: *id, state: DEAD, bytes, now })?;
     }
     if pending.len() == DELIVERIES_PER_SLICE {

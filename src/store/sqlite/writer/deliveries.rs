@@ -86,7 +86,7 @@ pub(super) fn record_attempt(
     let pending = document_fifo::pending(&tx.db, &queue, id)?.ok_or(UNKNOWN_DELIVERY)?;
     let mut bytes = pending.bytes;
     if let Some(attempt) = &record.attempt {
-        bytes += deliveries::insert_attempt(&tx.db, id, attempt)?;
+        bytes += deliveries::insert_attempt(tx, client, id, attempt)?;
     }
     let state = match record.disposition {
         Disposition::Retry(next) => return Ok(document_fifo::set_retry(&tx.db, client, id, bytes, next)?),
@@ -134,14 +134,16 @@ pub(super) fn retry(tx: &mut WriteTx<'_>, targets: &ClientTargets, id: u64, now:
 }
 
 fn set_destinations(
-    tx: &BatchTx<'_>,
+    tx: &mut BatchTx<'_>,
     targets: &ClientTargets,
     event: &NewEvent,
     document: &DocumentRow,
 ) -> rusqlite::Result<()> {
     let Some(destinations) = &event.destinations else { return Ok(()) };
     let key = DestinationsKey { client: targets.number, owner: &targets.client, document: document.number };
-    destinations::set(tx.db(), tx.context.seal, key, destinations)
+    let growth = destinations::set(tx.db(), tx.context.seal, key, destinations)?;
+    tx.write.usage.document_changed(targets.number, growth);
+    Ok(())
 }
 
 /// A destination of an event.

@@ -51,6 +51,7 @@ fn writer(directory: &tempfile::TempDir) -> (Writer, SqliteStore) {
             max_events: 10,
             max_event_bytes: u64::MAX,
             max_total_bytes: u64::MAX,
+            max_duplicate_keys: 1 << 40,
             max_reject_age: std::time::Duration::MAX,
             max_rejects: u64::MAX,
             max_reject_bytes: u64::MAX,

@@ -145,7 +145,7 @@ impl LimitSweep {
             }
             give_up(tx, &row, GivenUp::OverLimit, self.now)?;
             usage.number -= 1;
-            usage.bytes -= row.size;
+            usage.bytes -= row.size + row.bytes;
             self.given_up += 1;
         }
         // Without rows the counters are wrong, and the next slice would find the same.
@@ -189,8 +189,9 @@ fn pending(db: &Connection, client: i64, notification: i64, after: i64) -> rusql
 fn give_up(tx: &mut WriteTx<'_>, row: &PendingRow, reason: GivenUp, now: Timestamp) -> rusqlite::Result<()> {
     let error = Some(reason.as_str().to_owned());
     let last = Attempt { time: now, duration: Duration::ZERO, status: None, response_body: Bytes::new(), error };
-    let bytes = row.bytes + deliveries::insert_attempt(&tx.db, row.id, &last)?;
-    document_fifo::settle(tx, &Settlement { client: row.target.client, id: row.id, state: DEAD, bytes, now })?;
+    let client = row.target.client;
+    let bytes = row.bytes + deliveries::insert_attempt(tx, client, row.id, &last)?;
+    document_fifo::settle(tx, &Settlement { client, id: row.id, state: DEAD, bytes, now })?;
     let fifo = DocumentFifo { target: &row.target, document: row.document };
     if row.is_head
         && fifo.release_head(&tx.db, now)?

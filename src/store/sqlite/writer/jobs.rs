@@ -185,6 +185,7 @@ impl Jobs {
     /// Erases the rows of a removed client.
     pub(super) fn erase_client(&mut self, number: i64) {
         if self.leads() {
+            self.excess.remove(number);
             self.erasing.push_back(number);
         }
     }

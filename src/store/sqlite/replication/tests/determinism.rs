@@ -10,10 +10,11 @@ use bytes::Bytes;
 use futures::future::join_all;
 
 use super::memory_journal::MemoryJournal;
-use super::node::{Node, OpenSeal, digest_of, directories, dump, options, small_bounds};
+use super::node::{Node, OpenSeal, digest_of, directories, dump, options, small_bounds, usage_differences};
 use super::random_commands::{RandomCommands, Rng};
 use crate::store::Retention;
 use crate::store::sqlite::check::check;
+use crate::store::sqlite::retention::excess::ExcessSlice;
 use crate::store::sqlite::writer::bulk_update::BulkUpdate;
 use crate::store::sqlite::writer::command::BatchCommand;
 use crate::store::sqlite::writer::command::codec::Codec;
@@ -88,7 +89,10 @@ fn kinds_of(body: &EntryBody) -> Vec<&'static str> {
         Slice::Bulk(BulkUpdate::RetryFailed(_)) => "retry failed",
         Slice::Bulk(BulkUpdate::Expire(_)) => "expire",
         Slice::Bulk(BulkUpdate::EnforceLimit(_)) => "enforce limit",
-        Slice::Excess(_) => "excess",
+        Slice::Excess(ExcessSlice::Client(_)) => "excess events",
+        Slice::Excess(ExcessSlice::Deliveries(_)) => "excess deliveries",
+        Slice::Excess(ExcessSlice::Documents { .. }) => "excess documents",
+        Slice::Excess(ExcessSlice::Total { .. }) => "excess of all clients",
         Slice::Erase(_) => "erase",
         Slice::Prune(_) => "prune",
     };
@@ -115,7 +119,7 @@ fn kinds_of(body: &EntryBody) -> Vec<&'static str> {
 }
 
 /// All of them but the probe, which changes nothing and is no entry.
-const KINDS: usize = 25;
+const KINDS: usize = 28;
 
 /// Each entry twice: the second time directly after the first, or a few entries later.
 fn doubled(entries: &[Bytes]) -> Vec<Bytes> {
@@ -146,6 +150,7 @@ async fn same_entries_make_equal_databases_in_any_grouping() {
         let path = directories[1].path().join("docrelay.db");
         let report = check(&path, &OpenSeal).expect("a sound database");
         assert_eq!((report.position, report.digest), (entries.len() as u64, digest_of(&path)), "seed {seed}");
+        assert_eq!(usage_differences(&path), [""; 0], "seed {seed}");
     }
     assert_eq!(found.len(), KINDS, "the commands were {found:?}");
 }

@@ -45,6 +45,7 @@ pub(super) fn small_bounds() -> Retention {
         max_events: 25,
         max_event_bytes: 60_000,
         max_total_bytes: 90_000,
+        max_duplicate_keys: 9,
         max_reject_age: Duration::from_secs(10 * 24 * 3600),
         max_rejects: 10,
         max_reject_bytes: 20_000,
@@ -151,6 +152,19 @@ impl Node {
 pub(super) fn digest_of(path: &Path) -> String {
     let mut db = Connection::open(path).expect("a database");
     digest::of_contents(&db.transaction().expect("a transaction")).expect("a digest")
+}
+
+/// The usage counters that a recount of the rows contradicts.
+pub(super) fn usage_differences(path: &Path) -> Vec<String> {
+    let db = Connection::open(path).expect("a database");
+    let sql = include_str!("../../../../../tests/fixtures/usage_differences.sql");
+    let mut statement = db.prepare(sql).expect("a statement");
+    let rows = statement.query_map([], |row| {
+        let (client, counter): (String, String) = (row.get(0)?, row.get(1)?);
+        let (stored, counted): (i64, i64) = (row.get(2)?, row.get(3)?);
+        Ok(format!("{client}: {counter} is {stored}, not {counted}"))
+    });
+    rows.expect("rows").collect::<Result<_, _>>().expect("differences")
 }
 
 /// All rows of all tables as text, to show where two databases differ.
