@@ -8,6 +8,7 @@ mod endpoints;
 mod floods;
 mod log_output;
 mod second_client;
+mod storm;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
