@@ -72,6 +72,8 @@ pub struct ServeOptions<'a> {
     pub config: ProcessConfig,
     pub sockets: PassedSockets,
     pub metrics: Metrics,
+    /// Cancelled when the thread of the log ends.
+    pub log_ended: CancellationToken,
     pub on_listening: OnListening<'a>,
 }
 
@@ -81,7 +83,7 @@ pub struct ServeOptions<'a> {
 /// # Errors
 /// The relay cannot start, or one of its tasks ended on its own.
 pub async fn serve(options: ServeOptions<'_>) -> anyhow::Result<()> {
-    let ServeOptions { config: process_config, sockets, metrics, on_listening } = options;
+    let ServeOptions { config: process_config, sockets, metrics, log_ended, on_listening } = options;
     tasks::ignore_file_size_signal()?;
     let mut signals = Signals::catch()?;
     let hangup = Arc::new(Mutex::new(tasks::hangups()?));
@@ -103,6 +105,7 @@ pub async fn serve(options: ServeOptions<'_>) -> anyhow::Result<()> {
             sockets: &sockets,
             hangup: &hangup,
             metrics: &metrics,
+            log_ended: &log_ended,
             on_listening,
             tls: tls.as_ref(),
         };
@@ -140,6 +143,7 @@ struct Process<'a> {
     /// Receives SIGHUP, also while no relay of this process listens.
     hangup: &'a Arc<Mutex<Signal>>,
     metrics: &'a Metrics,
+    log_ended: &'a CancellationToken,
     on_listening: OnListening<'a>,
     /// The TLS configuration of the public address.
     tls: Option<&'a Tls>,
@@ -257,6 +261,8 @@ async fn run(
     let admin_service = RequestMiddleware::new(http::Address::Admin.filter(&context), no_origins, metrics.clone());
 
     let mut public_task = JoinSet::new();
+    // Without this handle the end of the public server would end the stream threads, and one of these would be reported.
+    let kept_workers = stream_workers.clone();
     let public_server = server(&stop_public, stream_workers, servers.public(), tls);
     public_task.spawn(public_server.run(public, public_service));
     let worker = match ownership {
@@ -294,11 +300,13 @@ async fn run(
         fault = next_fault(&mut faults) => { tracing::warn!(%fault, "relay stopping"); end_of(fault, rebuild) }
         Some(name) = threads.ended.recv() => unexpected(name.to_owned()),
         Some(name) = store_thread_ended.recv() => unexpected(format!("thread {name}")),
+        () = process.log_ended.cancelled() => unexpected("log thread".to_owned()),
         Some(_) = public_task.join_next() => unexpected("public server".to_owned()),
         Some(_) = deliveries.join_next() => unexpected("deliveries".to_owned()),
         Some(name) = rest.join_next() => unexpected(name.unwrap_or("panicked task").to_owned()),
         Some(outcome) = background.join_next() => { outcome??; unexpected("background task".to_owned()) }
     };
+    drop(kept_workers);
     background.abort_all();
     directory.remove_address_file();
     let shutdown = Shutdown {

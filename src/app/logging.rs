@@ -14,6 +14,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
 use anyhow::Context;
+use tokio_util::sync::CancellationToken;
 use tracing::Level;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -34,11 +35,17 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// A logger is installed already, or the thread cannot be started.
-pub fn start(format: LogFormat, level: Level, dropped_lines: Counter) -> anyhow::Result<(LogLevel, LogFlush)> {
+pub fn start(format: LogFormat, level: Level, dropped_lines: Counter) -> anyhow::Result<Logging> {
     let (log, writer) = LogQueue::new(dropped_lines);
+    let thread_ended = CancellationToken::new();
+    let end_signal = thread_ended.clone().drop_guard();
     std::thread::Builder::new()
         .name("log".to_owned())
-        .spawn(move || writer.run(io::stderr()))
+        .spawn(move || {
+            // Dropped after the last write, also while a panic unwinds.
+            let _end_signal = end_signal;
+            writer.run(io::stderr());
+        })
         .context("cannot start the thread of the log")?;
     let flush = LogFlush(log.clone());
     let subscriber = tracing_subscriber::fmt()
@@ -61,7 +68,16 @@ pub fn start(format: LogFormat, level: Level, dropped_lines: Counter) -> anyhow:
     };
     installed.context("cannot initialize logging")?;
     std::panic::set_hook(Box::new(log_panic));
-    Ok((level, flush))
+    Ok(Logging { level, flush, thread_ended })
+}
+
+/// The handles of the log.
+pub struct Logging {
+    pub level: LogLevel,
+    pub flush: LogFlush,
+    /// Cancelled when the thread of the log ends, which it does by a panic only. Lines are dropped from then on, so the relay
+    /// must stop. A reader of standard error that has stopped does not end the thread.
+    pub thread_ended: CancellationToken,
 }
 
 /// The lowest level that is logged. Cheap to clone.

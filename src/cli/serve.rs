@@ -15,16 +15,17 @@ pub(super) fn run(source: ConfigSource, config: Config) -> anyhow::Result<()> {
     // First of all, while there is one thread.
     let sockets = PassedSockets::from_environment()?;
     let metrics = Metrics::new(env!("CARGO_PKG_VERSION"));
-    let (log_level, _flush_log) =
-        logging::start(config.log_format, config.log_level, metrics.log_lines_dropped.clone())?;
+    let logging = logging::start(config.log_format, config.log_level, metrics.log_lines_dropped.clone())?;
+    let (log_ended, _flush_log) = (logging.thread_ended, logging.flush);
     for name in unknown_variables(std::env::vars().map(|(name, _)| name)) {
         tracing::warn!(name, "unknown environment variable has no effect");
     }
     let with_demo = config.demo;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let on_listening = |listening| -> BoxFuture<'static, _> { Box::pin(started(listening, with_demo)) };
-    let config = ProcessConfig::new(source, config, log_level);
-    let result = runtime.block_on(app::serve(ServeOptions { config, sockets, metrics, on_listening: &on_listening }));
+    let config = ProcessConfig::new(source, config, logging.level);
+    let options = ServeOptions { config, sockets, metrics, log_ended, on_listening: &on_listening };
+    let result = runtime.block_on(app::serve(options));
     // Does not wait for blocking reads that are still running.
     runtime.shutdown_background();
     result

@@ -71,8 +71,12 @@ impl Clients {
     /// # Errors
     /// [`StoreError::Conflict`] if the id is taken.
     pub async fn add(&self, id: ClientId, now: Timestamp) -> Result<ClientWithSecret, ClientError> {
-        let client = Client { id, created: now, secret: generate_secret()?, previous: None };
+        let mut client = Client { id, created: now, secret: generate_secret()?, previous: None };
         self.registry.add_client(client.clone()).await?;
+        // The store may have chosen a later time.
+        if let Some(added) = self.registry.client(&client.id) {
+            client.created = added.created;
+        }
         Ok(ClientWithSecret { client, previous_valid_until: None })
     }
 

@@ -1,5 +1,6 @@
-//! Panics where a test asks for them: in an attempt, in a command of the writer, in a read, in a checkpoint. They are caused
-//! through what the relay is given: the HTTP client, the cipher, the log. The relay itself has no code for them.
+//! Panics where a test asks for them: in an attempt, in a command of the writer, in a read, in a checkpoint, in a stream. They
+//! are caused through what the relay is given: the HTTP client, the cipher, the relay's log, the store. The relay itself has no
+//! code for them.
 
 use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,6 +18,7 @@ pub(crate) enum Trouble {
     Commands,
     Reads,
     Checkpoints,
+    Streams,
 }
 
 /// Part of what only the troubled clients store.

@@ -12,6 +12,7 @@ mod commands;
 mod faults;
 mod queue_ownership;
 mod second_client;
+mod streams;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -21,6 +21,7 @@ use tokio::sync::Barrier;
 use tokio_util::sync::CancellationToken;
 
 use crate::faults::{self, Faults, FaultySeal, MARK, Trouble};
+use crate::streams::{StreamClient, StreamServer};
 use crate::{SERIAL, add_client, append, client, new_event, open_store_with};
 
 /// Each has an endpoint of its own: after ten panics of its attempts the circuit breaker opens.
@@ -161,8 +162,8 @@ impl Relay {
     }
 
     /// Stores events of the second client and waits until they are delivered. Each troubled client gets a tenth as many
-    /// meanwhile.
-    async fn window(&self) -> Window {
+    /// meanwhile, and opens a stream with each if there is a server.
+    async fn window(&self, streams: Option<&StreamClient>) -> Window {
         self.endpoints.delivered.lock().expect("times").clear();
         let mut webhooks = Vec::new();
         let mut interval = tokio::time::interval(INTERVAL);
@@ -180,6 +181,10 @@ impl Relay {
             for _ in 0..EVENTS_PER_WINDOW / 10 {
                 interval.tick().await;
                 self.store_troubled().await;
+                if let Some(streams) = streams {
+                    let clients: Vec<_> = (0..TROUBLED_CLIENTS).map(troubled).collect();
+                    join_all(clients.iter().map(|client| streams.follow(client))).await;
+                }
             }
         };
         tokio::join!(second, troubled);
@@ -191,21 +196,32 @@ impl Relay {
     }
 
     /// Measures all windows, each together with the other relay, and closes the store.
-    async fn measure(self, trouble: Option<Trouble>, fills_log: bool, both: &Barrier) -> Windows {
+    async fn measure(self, trouble: Option<Trouble>, load: Load, both: &Barrier) -> Windows {
         let options = DeliveryOptions { concurrency: 64, memory_bytes: 1 << 20 };
         let handle = DeliveryHandle::new(self.store.clone(), self.endpoints.clone(), options, Metrics::new("test"));
         let stop = CancellationToken::new();
+        let server = match load {
+            Load::Streams => Some(StreamServer::new(&self.store, &self.faults, handle.clone()).await),
+            Load::Events | Load::FullLog => None,
+        };
+        let streams = server.as_ref().map(StreamServer::client);
+        let streams = streams.as_ref();
+        let serving = async {
+            if let Some(server) = server {
+                server.run(stop.clone()).await;
+            }
+        };
         let worker = DeliveryWorker::new(handle).run(stop.clone());
         let measuring = async {
             // Caches fill.
-            self.window().await;
+            self.window(streams).await;
             let mut before = Vec::new();
             for _ in 0..WINDOWS_BEFORE {
                 both.wait().await;
-                before.push(self.window().await);
+                before.push(self.window(streams).await);
             }
             self.faults.set(trouble);
-            if fills_log {
+            if load == Load::FullLog {
                 self.fill_log().await;
                 // It is tried again, after pauses that become longer.
                 let mut interval = tokio::time::interval(INTERVAL);
@@ -216,15 +232,15 @@ impl Relay {
             let mut during = Vec::new();
             for _ in 0..WINDOWS_DURING {
                 both.wait().await;
-                during.push(self.window().await);
+                during.push(self.window(streams).await);
             }
             self.faults.set(None);
             both.wait().await;
-            let after = self.window().await;
+            let after = self.window(streams).await;
             stop.cancel();
             Windows { before, during, after }
         };
-        let ((), windows) = tokio::join!(worker, measuring);
+        let ((), (), windows) = tokio::join!(worker, serving, measuring);
         self.store.maintenance.close().await;
         windows
     }
@@ -232,6 +248,16 @@ impl Relay {
 
 fn troubled(number: usize) -> ClientRef {
     client(&format!("{MARK}-{number}"))
+}
+
+/// What both relays do besides the events of their clients.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Load {
+    Events,
+    /// They fill the write-ahead log.
+    FullLog,
+    /// They serve streams of the troubled clients.
+    Streams,
 }
 
 /// What one relay has measured.
@@ -256,7 +282,12 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
 /// Measures a relay with the trouble beside one without, and compares them.
 fn assert_undisturbed(trouble: Trouble, min_panics: usize) {
     let _serial = SERIAL.blocking_lock();
-    let fills_log = trouble == Trouble::Checkpoints;
+    let load = match trouble {
+        Trouble::Checkpoints => Load::FullLog,
+        Trouble::Streams => Load::Streams,
+        Trouble::Attempts | Trouble::Commands | Trouble::Reads => Load::Events,
+    };
+    let fills_log = load == Load::FullLog;
     let beside = block_on(async {
         let relay = Relay::open().await;
         if fills_log {
@@ -276,8 +307,8 @@ fn assert_undisturbed(trouble: Trouble, min_panics: usize) {
     });
     let (faults, both) = (beside.faults.clone(), Barrier::new(2));
     let (beside, without) = thread::scope(|scope| {
-        let control = scope.spawn(|| block_on(without.measure(None, fills_log, &both)));
-        let beside = block_on(beside.measure(Some(trouble), fills_log, &both));
+        let control = scope.spawn(|| block_on(without.measure(None, load, &both)));
+        let beside = block_on(beside.measure(Some(trouble), load, &both));
         (beside, control.join().expect("the relay without trouble"))
     });
     let panics = faults.panics();
@@ -327,4 +358,10 @@ fn panicking_reads_delay_no_second_client() {
 #[test]
 fn panicking_checkpoints_delay_no_second_client() {
     assert_undisturbed(Trouble::Checkpoints, 5);
+}
+
+// Rule 26: a panic releases its permit.
+#[test]
+fn panicking_streams_delay_no_second_client() {
+    assert_undisturbed(Trouble::Streams, 5 * TROUBLED_CLIENTS);
 }

@@ -32,5 +32,6 @@ pub(crate) mod tool;
 pub(crate) mod vendor_bodies;
 mod wait;
 
+pub(crate) use process::resident_bytes;
 pub(crate) use relay::TestRelay;
 pub(crate) use wait::{TIMEOUT, delay, spawn_thread, wait_until};

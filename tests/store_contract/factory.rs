@@ -109,6 +109,17 @@ pub(crate) fn id(name: &str) -> ClientRef {
     client(name).reference()
 }
 
+/// Adds a removed client again at the time of [`id`], which the store does not give again before the former rows are erased.
+pub(crate) async fn recreate(store: &Store, name: &str) {
+    loop {
+        store.registry.add_client(client(name)).await.unwrap();
+        if store.registry.client(&id(name).id).unwrap().created == id(name).created {
+            return;
+        }
+        store.registry.remove_client(&id(name).id).await.unwrap();
+    }
+}
+
 pub(crate) fn client(name: &str) -> Client {
     Client {
         id: name.parse().unwrap(),

@@ -7,7 +7,7 @@ use docrelay::domain::{
 use docrelay::store::{DeliveryQuery, DeliveryState, Store, StoreError};
 
 use crate::factory::{
-    StoreFactory, at, client, id, keyed, new_document, record, retention, store_with, stored, unkeyed,
+    StoreFactory, at, id, keyed, new_document, record, recreate, retention, store_with, stored, unkeyed,
 };
 use crate::outbox::{default_notification, due, due_events, notification_queue, page, settle, store_with_main};
 use crate::routing::{origin, registration, route_to_callback};
@@ -202,7 +202,7 @@ pub(crate) async fn removed_client_leaves_no_delivery(factory: impl StoreFactory
         assert!(matches!(refused, Err(StoreError::NotFound("client"))), "{refused:?}");
     }
     assert_eq!(store.outbox.backlog().await.unwrap().pending, 0);
-    store.registry.add_client(client("a")).await.unwrap();
+    recreate(&store, "a").await;
     assert!(notifications_of(&store, "a").is_empty());
     assert!(due(&store, &main, at(0)).await.is_empty());
     store.registry.add_notification(&id("a"), default_notification("main", Format::Gini)).await.unwrap();

@@ -154,7 +154,7 @@ pub(crate) async fn removed_client_disappears_at_once_with_its_data(factory: imp
     assert_eq!(store.log.head(), head);
 
     // A new client of the same name inherits nothing.
-    store.registry.add_client(client("a")).await.unwrap();
+    crate::factory::recreate(&store, "a").await;
     assert!(sequences(&store, "a").await.is_empty());
     assert!(ids(&store, "a").is_empty());
     assert!(store.log.document(&id("a"), event.document).await.unwrap().is_none());

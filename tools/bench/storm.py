@@ -3,7 +3,8 @@
 
 Every limit of the relay is at its default. Each token is one that the relay has never verified. The followers come from many
 addresses of the loopback interface, and each has a connection. The figures are the time until all streams are open, the time of
-one connect, from its first packet to the first position of its stream, and that of a webhook before and during the storm."""
+one connect, from its first packet to the first position of its stream, that of a webhook before and during the storm, and how many connections
+met a full listen queue, on the whole machine."""
 
 import concurrent.futures
 import json
@@ -17,7 +18,8 @@ import peers
 
 CLIENTS = 1000
 KINDS = {"plain": ("h1", "h1"), "tls": ("h1-tls", "h1-tls"), "http2": ("h2-tls", "h1-tls")}
-COLUMNS = ["storm", "open", "refused, cut or failed", "all open after", "connect p50", "p99", "max", "webhooks p99 before", "during"]
+COLUMNS = ["storm", "open", "refused, cut or failed", "all open after", "connect p50", "p99", "max", "webhooks p99 before", "during",
+           "listen overflows"]
 
 
 def meter(bench, name, hooks, options):
@@ -27,6 +29,12 @@ def meter(bench, name, hooks, options):
             swarm.line()
             return json.loads(swarm.line())
     return concurrent.futures.ThreadPoolExecutor(1).submit(run)
+
+
+def listen_overflows():
+    with open("/proc/net/netstat") as counters:
+        names, values = [line.split() for line in counters if line.startswith("TcpExt:")]
+    return int(values[names.index("ListenOverflows")])
 
 
 def storm(bench, kind, round_number):
@@ -46,7 +54,7 @@ def storm(bench, kind, round_number):
         hooks, common = [(CLIENTS, prepared[-1][0])], {"webhooks": f"{webhook}:{relay.address}", **({"ca": ca} if ca else {})}
         webhooks = {**common, "rate": bench.options.rate}
         before = meter(bench, "before", hooks, {**webhooks, "seconds": 10}).result()
-        cpu = relay.cpu_seconds()
+        cpu, overflows = relay.cpu_seconds(), listen_overflows()
         during = meter(bench, "during", hooks, {**webhooks, "seconds": 4})
         # Its connections are open when the storm begins, as those of vendors and proxies are.
         time.sleep(1)
@@ -54,14 +62,14 @@ def storm(bench, kind, round_number):
         with crowd.Swarm(bench, "storm", followers, hooks, options) as swarm:
             swarm.line()
             found = json.loads(swarm.line())
-        during = during.result()
+        during, overflows = during.result(), listen_overflows() - overflows
         harness.log(f"  {kind}: {found}, {relay.cpu_seconds() - cpu:.1f} s of CPU time; webhooks before: {before}, during: {during}")
     failed = found["followers"] - found["most_open"] + found["reconnects"] + sum(found["faults"].values())
     connects = found["connects"]
     refused = {status for run in (found, before, during) for status in run["statuses"] if status != "200"}
     row = [f"{len(followers)} {kind}", found["most_open"], failed, f"{found['open_seconds']:.2f} s",
            *(f"{connects[key]:.0f} ms" for key in ("p50_ms", "p99_ms", "max_ms")),
-           *(f"{run['webhooks']['p99_ms']:.1f} ms" for run in (before, during))]
+           *(f"{run['webhooks']['p99_ms']:.1f} ms" for run in (before, during)), overflows]
     return [str(cell) for cell in row], not failed and not refused
 
 

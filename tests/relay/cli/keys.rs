@@ -33,9 +33,11 @@ fn error_of(relay: &TestRelay, arguments: &[&str]) -> String {
 
 #[test]
 fn rotated_and_retired_signing_keys_take_effect_without_restart() {
-    let relay = TestRelay::start();
+    // An idle stream would notice the retirement with its next idle line.
+    let relay = TestRelay::with_config(&[("idle_interval", "1h")]);
     relay.add_client("acme");
     let old_token = relay.token("acme");
+    let mut old_stream = relay.follow(&old_token);
     let old = listed(&relay).remove(0);
     assert_eq!(old["signs"], true);
     let old_kid = string_at(&old, "kid");
@@ -55,6 +57,9 @@ fn rotated_and_retired_signing_keys_take_effect_without_restart() {
         assert!(Instant::now() < deadline, "{:?}", published(&relay));
         delay(Duration::from_millis(100));
     }
+    let end = old_stream.read_to_end().pop().expect("a last block");
+    assert_eq!((end.event.as_deref(), end.data.as_deref()), (Some("error"), Some("auth_failed")), "{end:?}");
+    assert_eq!(relay.metric("docrelay_disconnects_total{reason=\"revoked\"}"), 1);
     assert_problem(&relay.send(&Request::get("/documents").bearer(&old_token)), 401);
     let new_token = relay.token("acme");
     assert_eq!(relay.send(&Request::get("/documents").bearer(&new_token)).status, 200);

@@ -4,6 +4,7 @@
 //! `POWER_CUTS` sets the number of cuts of the largest test, on which the others depend. `POWER_CUT_SEED` repeats a run as
 //! far as its timing allows; each test prints its seed when it fails.
 
+mod changes;
 mod disk;
 mod first_start;
 mod journal;
@@ -13,8 +14,10 @@ mod recovered;
 mod seal_rotation;
 mod storage;
 
+use std::thread;
 use std::time::{Duration, Instant};
 
+use changes::Changes;
 use disk::Disk;
 
 use super::load::{Acknowledged, Load, Progress, all_events};
@@ -57,6 +60,8 @@ struct Machine {
     token: String,
     hook: String,
     acknowledged: Acknowledged,
+    /// Other acknowledged changes, if a test makes them.
+    changes: Option<Changes>,
     pending: Vec<String>,
     round: usize,
     /// Additional bytes of each webhook.
@@ -76,6 +81,8 @@ struct Tally {
     unflushed_changes: usize,
     /// Events that a follower has seen before a cut.
     streamed: usize,
+    /// Acknowledged states of other objects before the cuts.
+    changes: usize,
 }
 
 /// The number of cuts of the largest test.
@@ -108,7 +115,20 @@ impl Machine {
             (acme.token.clone(), acme.add_unverified_hook("gini").path)
         };
         let (acknowledged, pending, tally) = (Acknowledged::default(), Vec::new(), Tally::default());
-        Self { relay, disk, token, hook, acknowledged, pending, round: 0, padding: 0, tally }
+        Self { relay, disk, token, hook, acknowledged, changes: None, pending, round: 0, padding: 0, tally }
+    }
+
+    /// Starts a relay whose other objects change beside the webhooks.
+    #[track_caller]
+    fn with_changes() -> Self {
+        let mut machine = Self::start(&[("allow_private_endpoints", "127.0.0.0/8")]);
+        machine.changes = Some(Changes::new(&machine.acme()));
+        machine
+    }
+
+    /// The client of the webhooks.
+    fn acme(&self) -> TestClient<'_> {
+        TestClient::with_token(&self.relay, "acme", self.token.clone())
     }
 
     /// Sends webhooks until the relay dies, cuts the power, and starts it again. Some of the starts are cut as well.
@@ -150,8 +170,9 @@ impl Machine {
             padding: self.padding,
             pending: std::mem::take(&mut self.pending),
         };
+        let changes = self.changes.as_ref().map(|changes| changes.sender(&self.relay, &self.token, self.round));
         let relay = &mut self.relay;
-        let result = load.run(|progress| {
+        let kill = |progress: &Progress| {
             match death {
                 Death::Responses(count) => progress.wait_until(|responses| responses >= count),
                 Death::LogRestart => wait_for_log_restart(relay, progress),
@@ -161,7 +182,15 @@ impl Machine {
                 Death::Stop => assert_eq!(relay.stop().code(), Some(0)),
                 _ => relay.kill_unless_exited(),
             }
+        };
+        let (result, changes) = thread::scope(|scope| {
+            let changing = changes.map(|sender| scope.spawn(|| sender.run()));
+            (load.run(kill), changing.map(|thread| thread.join().expect("a sender that ends with its connection")))
         });
+        if let (Some(all), Some(changes)) = (&mut self.changes, changes) {
+            self.tally.changes += changes.len();
+            all.add(changes);
+        }
         if let Death::Stop = death {
             self.disk.assert_recorded();
         }
@@ -192,6 +221,10 @@ impl Machine {
         let list = self.relay.send(&Request::get("/documents").bearer(&self.token));
         if list.status != 200 {
             return Err(format!("the token is refused, so its key or its client is lost: {}", list.text()));
+        }
+        let lost = self.changes.as_ref().map(|changes| changes.lost(&self.relay, &self.token));
+        if let Some(lost) = lost.into_iter().flatten().next() {
+            return Err(lost);
         }
         self.acknowledged.check(all_events(&self.relay, &self.token))
     }
@@ -235,7 +268,7 @@ fn streamed(mut follower: Follower) -> Vec<(String, String)> {
 
 #[test]
 fn power_cuts_under_load_lose_nothing_acknowledged() {
-    let (started, mut machine) = (Instant::now(), Machine::start(&[]));
+    let (started, mut machine) = (Instant::now(), Machine::with_changes());
     for round in 0..cuts() {
         let rng = &mut machine.disk.rng;
         let death = match round % 5 {
@@ -247,6 +280,7 @@ fn power_cuts_under_load_lose_nothing_acknowledged() {
     }
     machine.report(started);
     assert!(machine.acknowledged.len() > 10 * cuts() && machine.tally.streamed > 10 * cuts());
+    assert!(machine.tally.changes > cuts(), "{:?}", machine.tally);
 }
 
 #[test]
@@ -279,8 +313,7 @@ fn power_cuts_during_deliveries_lose_no_delivery() {
     let started = Instant::now();
     let receiver = Receiver::start(|_, _| Reply { after: Duration::from_millis(2), ..Reply::status(200) });
     let mut machine = Machine::start(&[("allow_private_endpoints", "127.0.0.0/8")]);
-    TestClient::with_token(&machine.relay, "acme", machine.token.clone())
-        .add_default_notification("standard", &receiver.url("/"));
+    machine.acme().add_default_notification("standard", &receiver.url("/"));
     for _ in 0..cuts().div_ceil(5) {
         let changes = machine.disk.rng.usize(1..1_500);
         machine.cut_under_load(Death::Change(changes)).unwrap_or_else(|error| panic!("{error}"));
@@ -290,7 +323,7 @@ fn power_cuts_during_deliveries_lose_no_delivery() {
             all.iter().filter_map(|request| request.header("webhook-id")).collect();
         machine.acknowledged.ids().all(|id| seen.contains(format!("msg_{}", id.replace('.', "_")).as_str()))
     });
-    let acme = TestClient::with_token(&machine.relay, "acme", machine.token.clone());
+    let acme = machine.acme();
     acme.wait_for_deliveries("state=pending", |pending| pending.is_empty());
     assert!(acme.deliveries("state=dead").is_empty());
     machine.report(started);

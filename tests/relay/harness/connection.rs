@@ -138,6 +138,30 @@ impl Connection {
         if request.method == "HEAD" { self.read_head() } else { self.read_response() }
     }
 
+    /// Sends a request to a relay that may be killed meanwhile; `None` when the connection ends before the response is complete.
+    #[track_caller]
+    pub(crate) fn try_send(&mut self, request: &Request) -> Option<Response> {
+        self.try_write(request.bytes()).ok()?;
+        let mut read = Vec::new();
+        loop {
+            match self.read(TIMEOUT) {
+                ReadOutcome::Bytes(bytes) => read.extend(bytes),
+                ReadOutcome::Closed | ReadOutcome::TimedOut => return None,
+            }
+            let Some(end) = read.windows(4).position(|four| four == b"\r\n\r\n") else { continue };
+            let mut response = Response::from_head(&read[..end]);
+            let mut chunks = ChunkDecoder::default();
+            response.body = match response.is_chunked() {
+                true => chunks.decode(&read[end + 4..]),
+                false => read[end + 4..].to_vec(),
+            };
+            let length = response.header("content-length").map(|length| length.parse().expect("a length"));
+            if chunks.ended || response.status == 204 || length == Some(response.body.len()) {
+                return Some(response);
+            }
+        }
+    }
+
     #[track_caller]
     pub(crate) fn write(&mut self, bytes: impl AsRef<[u8]>) {
         self.try_write(bytes).expect("a connection that accepts bytes");

@@ -44,6 +44,15 @@ impl RelayProcess {
     }
 }
 
+/// Resident memory of a running process in bytes.
+#[track_caller]
+pub(crate) fn resident_bytes(process: Pid) -> usize {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", process.as_raw_nonzero()));
+    let status = status.expect("the status of the process");
+    let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")).expect("VmRSS");
+    line.trim().parse::<usize>().expect("a number") * 1024
+}
+
 /// Standard output and standard error of all runs of a relay. Threads read the pipes, so that they never fill up.
 #[derive(Default)]
 pub(super) struct OutputLog {

@@ -17,7 +17,7 @@ use super::command::docrelay;
 use super::connection::Connection;
 use super::follower::Follower;
 use super::port::free_port;
-use super::process::{OutputLog, RelayProcess, RuntimeFile};
+use super::process::{OutputLog, RelayProcess, RuntimeFile, resident_bytes};
 use super::request::Request;
 use super::response::Response;
 
@@ -119,10 +119,7 @@ impl TestRelay {
     /// Resident memory of the relay in bytes.
     #[track_caller]
     pub(crate) fn resident_bytes(&self) -> usize {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid().as_raw_nonzero()));
-        let status = status.expect("the status of the process");
-        let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")).expect("VmRSS");
-        line.trim().parse::<usize>().expect("a number") * 1024
+        resident_bytes(self.pid())
     }
 
     /// Everything that the relay has written to its standard output and error, over all its runs.

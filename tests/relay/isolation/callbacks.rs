@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::{Memory, SecondClient, assert_in_some_attempt};
+use super::{Memory, SecondClient, assert_in_some_attempt, assert_memory};
 use crate::harness::TestRelay;
 use crate::harness::client::TestClient;
 use crate::harness::connection::Connection;
@@ -59,7 +59,7 @@ fn callbacks_to_a_silent_receiver_cost_little_memory_and_no_start_time() {
         eprintln!(
             "{CALLBACKS} callbacks: memory +{grown} B, metrics {scraped:?}, restart {ready:?}, then {restarted} B"
         );
-        assert!(grown < 128 << 20, "memory grew by {grown} bytes");
+        assert_memory("with the callbacks", before, before + grown, 128 << 20);
         assert!(ready < Duration::from_secs(2), "ready after {ready:?}");
     });
 }

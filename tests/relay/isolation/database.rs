@@ -12,7 +12,7 @@ use super::{Memory, SecondClient, assert_in_some_attempt};
 use crate::harness::client::TestClient;
 use crate::harness::connection::Connection;
 use crate::harness::request::Request;
-use crate::harness::{TestRelay, delay};
+use crate::harness::{TestRelay, delay, wait_until};
 
 const SENDERS: usize = 8;
 
@@ -55,6 +55,33 @@ fn foreign_reader_of_database_delays_no_second_client() {
         drop(reader);
         second.assert_undisturbed(&before, &during, Memory { peak: 96 << 20, after: 96 << 20 });
     });
+}
+
+/// Above the bound of the write-ahead log, 256 MiB, with rows of [`LOG_ROW_BYTES`].
+const LOG_ROWS: usize = 1_100;
+const LOG_ROW_BYTES: usize = 250_000;
+
+#[test]
+fn log_that_a_reader_makes_too_long_is_shown_until_the_reader_ends() {
+    let relay = TestRelay::start();
+    let acme = TestClient::new(&relay, "acme");
+    let readiness = || {
+        let ready = relay.send_admin(&Request::get("/readyz"));
+        assert_eq!(ready.status, 200, "webhooks are accepted: {ready:?}");
+        ready.text().to_owned()
+    };
+    let reader = open(&relay);
+    reader.execute_batch("BEGIN; SELECT count(*) FROM event;").expect("a snapshot");
+    assert_eq!((readiness().as_str(), relay.metric("docrelay_wal_over_limit")), ("ok\n", 0));
+    fill(&acme, LOG_ROWS, LOG_ROW_BYTES);
+    let warned = readiness();
+    let warning = warned.strip_prefix("ok\nwarning: ").expect(&warned);
+    assert!(warning.contains("another program reads the database") && warning.ends_with('\n'), "{warning}");
+    assert_eq!(relay.metric("docrelay_wal_over_limit"), 1);
+    drop(reader);
+    // The checkpoint is tried again after a pause.
+    wait_until("the warning ends", || readiness() == "ok\n");
+    relay.wait_for_metric("docrelay_wal_over_limit", 0);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::{Memory, SecondClient, assert_in_some_attempt};
+use super::{Memory, SecondClient, assert_in_some_attempt, assert_memory};
 use crate::harness::connection::Connection;
 use crate::harness::delay;
 use crate::harness::fixture::{Fixture, document_id};
@@ -58,7 +58,7 @@ fn slow_readers_of_large_document_lists_cost_bounded_memory() {
             .collect();
         let grown = peak.saturating_sub(before);
         eprintln!("{} slow readers of {DOCUMENTS} documents: {} KiB more", readers.len(), grown >> 10);
-        assert!(grown < 64 << 20, "grew by {} KiB from {} KiB", grown >> 10, before >> 10);
+        assert_memory("with slow readers", before, peak, 64 << 20);
         let (listen, ended) = (fixture.relay.listen, AtomicBool::new(false));
         let during = thread::scope(|scope| {
             scope.spawn(|| {

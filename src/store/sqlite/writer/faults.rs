@@ -38,12 +38,12 @@ impl Seal for PlainText {
     }
 }
 
-fn client_ref() -> ClientRef {
+pub(super) fn client_ref() -> ClientRef {
     ClientRef { id: "a".parse().expect("a valid value"), created: Timestamp::from_millis(0) }
 }
 
 /// A writer without its thread, and a client in its database.
-fn writer(directory: &tempfile::TempDir) -> (Writer, SqliteStore) {
+pub(super) fn writer(directory: &tempfile::TempDir) -> (Writer, SqliteStore) {
     let options = SqliteOptions {
         path: directory.path().join("docrelay.db"),
         retention: Retention {

@@ -1,6 +1,10 @@
 //! Changes of the registry, applied by the writer: first the tables, then, after the commit, the memory.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
+use std::time::Duration;
 
 use rusqlite::{Connection, TransactionBehavior, params};
 use serde::{Deserialize, Serialize};
@@ -8,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::bulk_update::RemovedNotification;
 use super::change_error::ChangeError;
 use super::notification_edit::{BeforeCommit, NotificationEdit};
-use crate::domain::{Client, ClientId, ClientLimits, ClientRef, Hook};
+use crate::domain::{Client, ClientId, ClientLimits, ClientRef, Hook, Timestamp};
 use crate::store::sqlite::panics::contain;
 use crate::store::sqlite::registry_cache::{CachedClient, RegistryCache};
 use crate::store::sqlite::tables::{columns, registry};
@@ -64,7 +68,7 @@ pub(crate) enum RemainingWork {
 impl RegistryChange {
     /// Applies the change; `before_commit` belongs to its transaction. After a panic in the transaction nothing has changed.
     pub(super) fn apply(
-        self,
+        mut self,
         db: &mut Connection,
         cache: &RegistryCache,
         seal: &dyn Seal,
@@ -73,6 +77,14 @@ impl RegistryChange {
         if let Self::Notifications { client, change } = self {
             let removed = change.apply(db, cache, seal, &client, before_commit)?;
             return Ok(removed.map_or(RemainingWork::None, RemainingWork::FailPending));
+        }
+        if let Self::AddClient { client, sealed } = &mut self {
+            let created = unused_time(db, client.created).map_err(|e| columns::unavailable(&e))?;
+            if created != client.created {
+                client.created = created;
+                // The time is part of what is sealed.
+                *sealed = contain("the secrets of a client", || registry::seal_client(seal, client))?;
+            }
         }
         let client = self.check(cache)?;
         let removed = self.removed_client(cache);
@@ -242,6 +254,22 @@ impl RegistryChange {
             Self::Notifications { .. } => {}
         }
     }
+}
+
+/// The first millisecond from `created` on that no removed client has whose rows are being erased: its name is not known any
+/// more. A client of the same name and time would get its requests and tokens. The clock does not prevent that: a step back can
+/// repeat a time. Depends on the database only, so it is the same on all nodes of a cluster.
+fn unused_time(db: &Connection, mut created: Timestamp) -> rusqlite::Result<Timestamp> {
+    let mut taken = db.prepare_cached("SELECT 1 FROM client WHERE name IS NULL AND created = ?1")?;
+    while taken.exists([created.millis()])? {
+        let next = created.plus(Duration::from_millis(1));
+        // There is a latest time.
+        if next == created {
+            break;
+        }
+        created = next;
+    }
+    Ok(created)
 }
 
 /// Inserts a client; returns its number.
