@@ -246,17 +246,31 @@ class Erasing(Trouble):
     def begin(self):
         self.relay.admin("DELETE", "/admin/clients/bench")
 
-    def is_erased(self):
+    def is_over(self):
         with sqlite3.connect(f"file:{self.relay.directory}/docrelay.db?mode=ro", uri=True) as db:
             return not db.execute("SELECT 1 FROM client WHERE name IS NULL").fetchall()
 
     def end(self):
-        if self.is_erased():
-            raise peers.Failed("the client was erased before the measurement ended")
-        while not self.is_erased():
+        if self.is_over():
+            raise peers.Failed("the removal was over before the measurement ended")
+        while not self.is_over():
             time.sleep(0.5)
+
+
+class Pruning(Erasing):
+    title = "the limit of a client with 1 000 000 events is lowered to 1 MiB: the others are pruned"
+
+    def begin(self):
+        self.relay.command("client", "limit", "bench", "--stored-bytes", str(1 << 20))
+        # Beyond its limit, a client is pruned when an event is stored.
+        self.send(self.relay.hook, senders=1, events=1)
+
+    def is_over(self):
+        with sqlite3.connect(f"file:{self.relay.directory}/docrelay.db?mode=ro", uri=True) as db:
+            return db.execute("SELECT count(*) FROM event").fetchone()[0] < ERASED_EVENTS // 10
 
 
 ALL = {"none": Trouble, "stalled-log": StalledLog, "closed-log": ClosedLog, "name-server": HangingNameServer,
        "silent-host": SilentHost, "large-lists": LargeLists,
-       "large-lists-at-full-speed": LargeListsAtFullSpeed, "foreign-reader": ForeignReader, "erasing": Erasing}
+       "large-lists-at-full-speed": LargeListsAtFullSpeed, "foreign-reader": ForeignReader, "erasing": Erasing,
+       "pruning": Pruning}
