@@ -165,10 +165,16 @@ pub(crate) async fn document_bounds_hold_without_pruning_pass(factory: impl Stor
         new_event.update.title = Some("t".repeat(800));
         stored(&store, new_event).await;
     }
-    store.maintenance.probe().await.unwrap();
-    store.maintenance.probe().await.unwrap();
-    let query = DocumentQuery { limit: 1_000, ..DocumentQuery::default() };
-    let left = store.log.documents(&id("a"), query).await.unwrap().documents.len();
+    let query = || DocumentQuery { limit: 1_000, ..DocumentQuery::default() };
+    let mut left = usize::MAX;
+    // Slices are bounded in time: on a busy machine it takes more of them.
+    for _ in 0..1_000 {
+        store.maintenance.probe().await.unwrap();
+        left = store.log.documents(&id("a"), query()).await.unwrap().documents.len();
+        if left < 125 {
+            break;
+        }
+    }
     // A quarter of the bytes, and a sixteenth of that which may be added before documents are looked at again.
     assert!((90..125).contains(&left), "{left} documents of about 1 kB");
 }
