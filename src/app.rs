@@ -281,9 +281,7 @@ async fn run(
     let refreshing = refresh_key_sets(issuers, Arc::new(http_client), metrics.clone(), hub.clone(), stop_rest.clone());
     rest.spawn(run_named("refresh of key sets", refreshing));
     rest.spawn(run_named("dispatcher", dispatch(hub.clone(), metrics.clone(), tail)));
-    let is_cluster = config.cluster.is_some();
-    let keeping = housekeeping(store.clone(), context, metrics.clone(), is_cluster, stop_rest.clone());
-    rest.spawn(run_named("housekeeping", keeping));
+    rest.spawn(run_named("housekeeping", housekeeping(store.clone(), context, metrics.clone(), stop_rest.clone())));
 
     directory.write_address_file(&address)?;
     tracing::info!(listen = %address.listen, admin = %address.admin, data = %config.data.display(), "relay is listening");

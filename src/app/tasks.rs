@@ -122,15 +122,8 @@ pub(super) async fn run_named(name: &'static str, task: impl Future<Output = ()>
 }
 
 /// Applies retention to the log and removes unused rate limiters, periodically until `stop`. Retention may have to wait for a
-/// reader of the database; nothing else waits for it. In a cluster it begins an interval later: the nodes that start at once agree
-/// first on what their entries can carry.
-pub(super) async fn housekeeping(
-    store: Store,
-    context: Arc<http::Context>,
-    metrics: Metrics,
-    is_cluster: bool,
-    stop: CancellationToken,
-) {
+/// reader of the database; nothing else waits for it.
+pub(super) async fn housekeeping(store: Store, context: Arc<http::Context>, metrics: Metrics, stop: CancellationToken) {
     let sweeping = async {
         let mut tick = tokio::time::interval(HOUSEKEEPING_INTERVAL);
         loop {
@@ -139,8 +132,7 @@ pub(super) async fn housekeeping(
         }
     };
     let pruning = async {
-        let delay = if is_cluster { HOUSEKEEPING_INTERVAL } else { Duration::ZERO };
-        let mut tick = tokio::time::interval_at(Instant::now() + delay, HOUSEKEEPING_INTERVAL);
+        let mut tick = tokio::time::interval(HOUSEKEEPING_INTERVAL);
         loop {
             tick.tick().await;
             match store.maintenance.prune(Timestamp::now()).await {
