@@ -220,7 +220,7 @@ impl SqliteStore {
         let threads = Threads { on_end: options.on_thread_end.clone() };
         let Prepared { writer, commands, store, .. } = prepare(lock, options, None)?;
         threads
-            .spawn("store-writer".into(), move || writer.run(commands))
+            .spawn("store-writer".into(), move |end| writer.run(commands, end))
             .map_err(|e| OpenError::unusable(&path, e))?;
         Ok(store.ports())
     }
@@ -241,7 +241,7 @@ impl SqliteStore {
             return Err(OpenError::unusable(&path, "it was opened without its journal"));
         };
         threads
-            .spawn("store-writer".into(), move || writer.run(commands))
+            .spawn("store-writer".into(), move |end| writer.run(commands, end))
             .map_err(|e| OpenError::unusable(&path, e))?;
         let leadership = replication::LeadershipHandle::new(store.control.clone());
         Ok(ReplicatedStore { store: store.ports(), tasks, leadership, progress, format, comparisons })

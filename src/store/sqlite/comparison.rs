@@ -90,7 +90,7 @@ impl DigestThread {
         let (sender, digests) = watch::channel(None);
         let is_busy = Arc::<AtomicBool>::default();
         let busy = is_busy.clone();
-        let thread = threads.spawn("store-digest".into(), move || run(&received, &busy, &sender))?;
+        let thread = threads.spawn("store-digest".into(), move |_end| run(&received, &busy, &sender))?;
         let (proposals, proposed) = mpsc::channel(1);
         let is_enabled = Arc::<AtomicBool>::default();
         let handle = ComparisonHandle { proposals, is_enabled: is_enabled.clone(), digests };

@@ -35,7 +35,7 @@ impl Readers {
         let (alive, running) = watch::channel(());
         for number in 0..readers {
             let (mut reader, jobs, alive) = (ReaderConnection::new(path.to_owned()), jobs.clone(), alive.clone());
-            threads.spawn(format!("store-reader-{number}"), move || {
+            threads.spawn(format!("store-reader-{number}"), move |_end| {
                 while let Some(job) = next(&jobs) {
                     job(&mut reader);
                 }

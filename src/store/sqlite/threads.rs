@@ -16,19 +16,20 @@ pub(super) struct Threads {
 }
 
 impl Threads {
-    /// Starts a thread. The end is reported after `work` has returned or panicked.
-    pub(super) fn spawn(&self, name: String, work: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+    /// Starts a thread. Its end is reported when `work` drops the signal, also while a panic unwinds. Where other threads end
+    /// because of it, it must be dropped before what they wait for: the thread that is reported first is the cause.
+    pub(super) fn spawn(
+        &self,
+        name: String,
+        work: impl FnOnce(EndSignal) + Send + 'static,
+    ) -> io::Result<JoinHandle<()>> {
         let signal = EndSignal { name: name.clone(), on_end: self.on_end.clone() };
-        Builder::new().name(name).spawn(move || {
-            // Dropped after `work`, also while a panic unwinds.
-            let _signal = signal;
-            work();
-        })
+        Builder::new().name(name).spawn(move || work(signal))
     }
 }
 
 /// Reports the end of its thread when it is dropped.
-struct EndSignal {
+pub(super) struct EndSignal {
     name: String,
     on_end: Option<OnThreadEnd>,
 }

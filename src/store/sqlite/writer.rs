@@ -45,6 +45,7 @@ use super::retention::SliceBudget;
 use super::tables::identity::{LogCounters, LogIdentity};
 use super::tables::journal::JournalMark;
 use super::tables::write_tx::{Committed, TxError, WriteTx};
+use super::threads::EndSignal;
 use super::{CommitReport, OnCommit, Shared};
 use crate::domain::Timestamp;
 use crate::store::{LogChange, Retention, Seal, StoreError};
@@ -103,8 +104,9 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Works until a `Close` command, or until all handles are dropped.
-    pub(super) fn run(mut self, mut queue: mpsc::Receiver<WriterCommand>) {
+    /// Works until a `Close` command, or until all handles are dropped. A panic drops `_end`, the last parameter, first: the
+    /// checkpoint thread ends with this one.
+    pub(super) fn run(mut self, mut queue: mpsc::Receiver<WriterCommand>, _end: EndSignal) {
         let mut commands = Vec::with_capacity(MAX_BATCH_COMMANDS);
         let mut closing = None;
         while closing.is_none() && self.gather(&mut queue, &mut commands) {

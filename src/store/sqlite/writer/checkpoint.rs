@@ -118,7 +118,7 @@ impl Checkpointer {
         let (shared, file) = (Arc::<CheckpointState>::default(), Arc::new(file));
         let (wake, wake_requests) = sync_channel(1);
         let thread = CheckpointThread { db, shared: shared.clone(), file: file.clone(), wake_requests, queue };
-        let thread = threads.spawn("store-checkpoint".into(), move || thread.run())?;
+        let thread = threads.spawn("store-checkpoint".into(), move |_end| thread.run())?;
         let flusher = flushes_log.then(|| LogFlusher::start(path, threads)).transpose()?;
         let progress = Progress { busy: false, pages: 0, done: 0 };
         Ok(Self { wake: Some(wake), thread: Some(thread), shared, _file: file, progress, reported: false, flusher })

@@ -29,7 +29,7 @@ impl LogFlusher {
         log.push("-wal");
         let log = File::options().write(true).open(log)?;
         let (wake, requests) = sync_channel(1);
-        let thread = threads.spawn("store-log-flush".into(), move || {
+        let thread = threads.spawn("store-log-flush".into(), move |_end| {
             while requests.recv().is_ok() {
                 // A failure shows in the next checkpoint, which flushes the log itself.
                 log.sync_data().ok();
