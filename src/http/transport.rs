@@ -17,10 +17,41 @@ pub mod tls;
 pub mod workers;
 mod write_loop;
 
+use std::convert::Infallible;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use hyper::body::Incoming;
 use tokio::sync::OwnedSemaphorePermit;
+use tower_service::Service;
 
 use crate::http::remote_address::connections::AddressPermit;
+use crate::http::transport::connection::BoxError;
 use crate::metrics::{GaugeGuard, Metrics};
+
+/// What a server serves: responds to every request, also to one that fails. Each connection has a clone.
+pub trait HttpService<B>:
+    Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send + 'static>
+    + Clone
+    + Send
+    + Unpin
+    + 'static
+{
+}
+
+impl<S, B> HttpService<B> for S where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send + 'static>
+        + Clone
+        + Send
+        + Unpin
+        + 'static
+{
+}
+
+/// The body of a response.
+pub trait ResponseBytes: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static {}
+
+impl<B> ResponseBytes for B where B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static {}
 
 /// The permit of one connection, held from its accept until its socket is closed: in hyper, and after the take-over.
 /// Counts the connection; dropping it makes room for the next one.

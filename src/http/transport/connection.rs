@@ -21,13 +21,13 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::http::transport::ConnectionPermit;
 use crate::http::transport::http2_requests::Http2Requests;
 use crate::http::transport::hyper_io::{HyperIo, WriteTimeouts};
 use crate::http::transport::request_deadline::{Exchange, ExchangeBody, Exchanges, RequestDeadline, RequestTimeouts};
 use crate::http::transport::socket::Socket;
 use crate::http::transport::takeover::{OpeningBody, Takeover};
 use crate::http::transport::workers::StreamWorkers;
+use crate::http::transport::{ConnectionPermit, HttpService, ResponseBytes};
 use crate::metrics::Counter;
 use crate::stream::hub::Framing;
 use stop::ConnectionStop;
@@ -83,14 +83,8 @@ impl Connection {
     /// Serves the connection until it ends or is taken over.
     pub(in crate::http) async fn serve<S, B>(self, socket: Socket, service: S)
     where
-        S: tower_service::Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
-            + Clone
-            + Send
-            + Unpin
-            + 'static,
-        S::Future: Send + 'static,
-        B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
-        B::Error: Into<BoxError>,
+        S: HttpService<B>,
+        B: ResponseBytes,
     {
         let Self { peer, permit, limits, workers, stop, slow_responses, opened, .. } = self;
         let takeover = Takeover::default();
@@ -158,9 +152,8 @@ async fn respond<S, B>(
     stop: CancellationToken,
 ) -> Result<Response<ResponseBody>, Infallible>
 where
-    S: tower_service::Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
-    B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
-    B::Error: Into<BoxError>,
+    S: HttpService<B>,
+    B: ResponseBytes,
 {
     // HTTP/1.0 has no chunks: its streams end with the connection.
     let framing = match request.version() {

@@ -32,6 +32,7 @@ use crate::http::transport::stream_channel::{ChannelParts, StreamBody, channel};
 use crate::http::transport::stream_sink::DetachedSink;
 use crate::http::transport::takeover::Takeover;
 use crate::http::transport::workers::{DetachedStream, StreamWorkers};
+use crate::http::transport::{HttpService, ResponseBytes};
 use crate::stream::hub::Framing;
 use exchange::{ExchangeControl, ExchangeExecutor, PieceBody};
 
@@ -60,10 +61,8 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Serves the connection until it ends. `tasks` runs its exchanges.
 pub(in crate::http) async fn serve<S, B>(connection: Connection, mut socket: Socket, tasks: TaskTracker, service: S)
 where
-    S: tower_service::Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Send + 'static,
-    B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
-    B::Error: Into<BoxError>,
+    S: HttpService<B>,
+    B: ResponseBytes,
 {
     let Connection { peer, permit, limits, workers, stop, slow_responses, http2_requests, opened } = connection;
     let health = Arc::new(ConnectionHealth::default());
@@ -206,9 +205,8 @@ impl Responder {
         exchange: Exchange,
     ) -> Result<Response<Http2ResponseBody>, h2::Error>
     where
-        S: tower_service::Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
-        B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
-        B::Error: Into<BoxError>,
+        S: HttpService<B>,
+        B: ResponseBytes,
     {
         let request_permit = self.requests.admit(request.headers()).ok_or(h2::Reason::REFUSED_STREAM)?;
         let control = ExchangeControl::current();

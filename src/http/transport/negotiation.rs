@@ -4,12 +4,9 @@
 
 mod proxy_header;
 
-use std::convert::Infallible;
 use std::io;
 
 use bytes::BytesMut;
-use http::{Request, Response};
-use hyper::body::Incoming;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
@@ -22,6 +19,7 @@ use crate::http::transport::frame_scanner::PREFACE;
 use crate::http::transport::http2;
 use crate::http::transport::socket::Socket;
 use crate::http::transport::tls::{HTTP2, Tls};
+use crate::http::transport::{HttpService, ResponseBytes};
 use crate::metrics::Counter;
 use proxy_header::ProxyHeaderError;
 
@@ -54,14 +52,8 @@ impl Negotiation {
     /// Serves the connection until it ends or is taken over.
     pub(in crate::http) async fn serve<S, B>(self, service: S)
     where
-        S: tower_service::Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
-            + Clone
-            + Send
-            + Unpin
-            + 'static,
-        S::Future: Send + 'static,
-        B: http_body::Body<Data = bytes::Bytes> + Send + Unpin + 'static,
-        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+        S: HttpService<B>,
+        B: ResponseBytes,
     {
         let Self { mut socket, mut connection, proxied, failed_proxy_headers, tls, failed_handshakes, tasks } = self;
         set_socket_options(&socket, connection.limits.write_timeout);

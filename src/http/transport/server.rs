@@ -1,12 +1,9 @@
 //! A server over one listener: one task for each accepted connection, and an ordered stop. warp's own server has neither a
 //! header time-out nor a limit, so its routes are served from here as a plain service.
 
-use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 
-use http::{Request, Response};
-use hyper::body::Incoming;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -15,12 +12,12 @@ use tokio_util::task::TaskTracker;
 use crate::domain::Reloadable;
 use crate::http::remote_address::connections::AddressConnections;
 use crate::http::remote_address::trusted_proxies::TrustedProxies;
-use crate::http::transport::ConnectionPermit;
 use crate::http::transport::acceptor::{AcceptedConnection, Acceptor};
 use crate::http::transport::connection::{Connection, ConnectionLimits};
 use crate::http::transport::negotiation::Negotiation;
 use crate::http::transport::tls::Tls;
 use crate::http::transport::workers::StreamWorkers;
+use crate::http::transport::{ConnectionPermit, HttpService, ResponseBytes};
 use crate::metrics::Metrics;
 
 pub use crate::http::transport::acceptor::permits::Permits;
@@ -72,14 +69,8 @@ impl Server {
     /// waited for: they end with the hub. Also ends if the thread that accepts cannot be started or ends early.
     pub async fn run<S, B>(self, listener: TcpListener, service: S)
     where
-        S: tower_service::Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
-            + Clone
-            + Send
-            + Unpin
-            + 'static,
-        S::Future: Send + 'static,
-        B: http_body::Body<Data = bytes::Bytes> + Send + Unpin + 'static,
-        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+        S: HttpService<B>,
+        B: ResponseBytes,
     {
         let ServerOptions { permits, http2_requests, addresses, proxy_protocol, connection: limits } = self.options;
         let mut accepted = match Acceptor::start(listener, permits, addresses.clone(), self.stop.clone()) {
