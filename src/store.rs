@@ -105,8 +105,7 @@ pub struct Retention {
     /// Maximum bytes of all clients together: events, documents, rejects and the attempts of settled deliveries. The
     /// client that stores most loses the oldest rows of the kind that it has most of.
     pub max_total_bytes: u64,
-    /// Maximum number of deduplication keys. Entries of a cluster's journal that were made before this bound have none.
-    #[serde(default = "unbounded")]
+    /// Maximum number of deduplication keys.
     pub max_duplicate_keys: u64,
     /// Maximum age of a reject.
     pub max_reject_age: Duration,
@@ -126,10 +125,6 @@ pub struct Retention {
     pub max_deliveries: u64,
     /// Maximum bytes of the attempts of delivered and dead deliveries.
     pub max_attempt_bytes: u64,
-}
-
-fn unbounded() -> u64 {
-    u64::MAX
 }
 
 impl Retention {

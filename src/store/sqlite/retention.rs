@@ -92,7 +92,7 @@ pub(crate) struct Prune {
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 enum Step {
     DuplicateKeys,
-    /// The events of the next client. With a list of clients, `Events` is: the present client is the next one.
+    /// The next client becomes the present one.
     NextClient,
     Events,
     /// Documents with a larger number.
@@ -104,7 +104,7 @@ enum Step {
 
 impl Prune {
     pub(crate) fn new(now: Timestamp) -> Self {
-        Self { now, clients: ClientPass::new(), step: Step::DuplicateKeys, removed_events: 0 }
+        Self { now, clients: ClientPass::default(), step: Step::DuplicateKeys, removed_events: 0 }
     }
 
     /// The number of events that the last slice has removed.
@@ -127,24 +127,20 @@ impl Prune {
 
     /// One step; returns the work done, `None` at the end of the pass.
     fn step(&mut self, db: &Connection, bounds: &Retention) -> rusqlite::Result<Option<usize>> {
-        if let Step::DuplicateKeys = self.step {
-            let removed = expired_rows::prune_duplicate_keys(db, self.now)?;
-            if removed == 0 {
-                self.begin_client();
-            }
-            return Ok(Some(removed));
-        }
-        let client = match self.step {
-            Step::NextClient => {
-                self.step = Step::Events;
-                self.clients.advance(|after| next_registered(db, after))?
-            }
-            _ => self.clients.present(),
-        };
-        let Some(client) = client else { return Ok(None) };
+        let client = self.clients.present();
         let rows = ClientRows { db, client, bounds, now: self.now };
         match self.step {
-            Step::DuplicateKeys | Step::NextClient => Ok(Some(0)),
+            Step::DuplicateKeys => {
+                let removed = expired_rows::prune_duplicate_keys(db, self.now)?;
+                if removed == 0 {
+                    self.step = Step::NextClient;
+                }
+                Ok(Some(removed))
+            }
+            Step::NextClient => {
+                self.step = Step::Events;
+                Ok(self.clients.advance(|after| next_registered(db, after))?.map(|_| 0))
+            }
             Step::Events => {
                 let removed = rows.prune_events()?;
                 self.removed_events += removed.rows as u64;
@@ -172,19 +168,11 @@ impl Prune {
                     removed = rows.prune_duplicate_keys()?;
                 }
                 if removed.rows == 0 {
-                    self.clients.complete();
-                    self.begin_client();
+                    self.step = Step::NextClient;
                 }
                 Ok(Some(work_of(&removed)))
             }
         }
-    }
-
-    fn begin_client(&mut self) {
-        self.step = match self.clients {
-            ClientPass::Listed(_) => Step::Events,
-            ClientPass::Cursor(_) => Step::NextClient,
-        };
     }
 }
 

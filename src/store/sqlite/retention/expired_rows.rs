@@ -97,8 +97,8 @@ impl ClientRows<'_> {
         })
     }
 
-    /// Reads documents with numbers between these, and removes those for which `is_removed` says so: it gets what is left of
-    /// the history.
+    /// Reads documents with numbers between these, and removes those for which `is_removed` returns true. It gets what is left
+    /// of the history.
     pub(super) fn remove_documents(
         &self,
         after: i64,

@@ -1,4 +1,4 @@
-//! Why a change of the registry was not made: a panic is told from an error, because it may be one of this machine.
+//! Why a change of the registry was not made. A panic is a case of its own: only this machine may have caused it.
 
 use crate::store::StoreError;
 use crate::store::sqlite::panics::Panicked;

@@ -64,29 +64,21 @@ struct PendingRow {
 
 impl ExpirySweep {
     pub(super) fn new(now: Timestamp) -> Self {
-        Self { now, clients: ClientPass::new(), position: Position::default(), given_up: 0 }
+        Self { now, clients: ClientPass::default(), position: Position::default(), given_up: 0 }
     }
 
     /// One slice; true at the end.
     pub(super) fn slice(&mut self, tx: &mut WriteTx<'_>, bounds: &Retention) -> rusqlite::Result<bool> {
         let mut work = 0;
         while work < DELIVERIES_PER_SLICE {
-            let client = match self.position.notification {
-                Some(_) => self.clients.present(),
-                None => self.clients.advance(|after| next_with_deliveries(&tx.db, after))?,
-            };
-            let Some(client) = client else { return Ok(true) };
             work += WORK_PER_CLIENT;
-            let notification = match self.position.notification {
-                Some(notification) => notification,
-                None => match next_notification(&tx.db, client, -1)? {
-                    Some(notification) => notification,
-                    None => {
-                        self.clients.complete();
-                        continue;
-                    }
-                },
+            let Some(notification) = self.position.notification else {
+                let next = self.clients.advance(|after| next_with_deliveries(&tx.db, after))?;
+                let Some(client) = next else { return Ok(true) };
+                self.position = Position { notification: next_notification(&tx.db, client, -1)?, after: 0 };
+                continue;
             };
+            let client = self.clients.present();
             let rows = pending(&tx.db, client, notification, self.position.after)?;
             work += rows.len();
             let is_last = rows.len() < DELIVERIES_PER_SLICE;
@@ -97,9 +89,6 @@ impl ExpirySweep {
                 continue;
             }
             self.position = Position { notification: next_notification(&tx.db, client, notification)?, after: 0 };
-            if self.position.notification.is_none() {
-                self.clients.complete();
-            }
         }
         Ok(false)
     }

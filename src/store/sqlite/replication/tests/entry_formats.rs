@@ -1,11 +1,10 @@
-//! Entries are proposed in the format that all nodes read: a made-up one beside the first, and those of the program.
+//! Entries are proposed in the format that all nodes read: a made-up one beside the first.
 
 use std::sync::Arc;
 
 use super::items::{client, hook};
 use super::memory_journal::MemoryJournal;
 use super::node::{Node, OpenSeal, directories, options, small_bounds};
-use crate::domain::ClientLimits;
 use crate::store::StoreError;
 use crate::store::sqlite::writer::command::codec::Codec;
 use crate::store::sqlite::writer::command::entry_format::{ENTRY_FORMATS, EntryContent, EntryFormat};
@@ -46,25 +45,5 @@ async fn entries_are_proposed_in_the_format_of_the_cluster() {
     let error = present.decode(2, &payloads[1]).map(drop).expect_err("a later format").to_string();
     assert!(error.contains("entry 2 has a later format: upgrade docrelay"), "{error}");
     let other = Node::open_with(options(directories[1].path(), small_bounds()), &journal, TWO_FORMATS);
-    assert_eq!(other.digest().await, node.digest().await);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn limits_of_clients_wait_until_all_nodes_read_the_second_format() {
-    let (directories, epoch) = directories(2).await;
-    let journal = MemoryJournal::new(epoch);
-    let node = Node::open_with(options(directories[0].path(), small_bounds()), &journal, ENTRY_FORMATS);
-    let (registry, owner) = (&node.store.registry, client().reference());
-    registry.add_client(client()).await.expect("added");
-    let limits = ClientLimits { followers: std::num::NonZeroU32::new(7), ..ClientLimits::default() };
-    let set = || registry.set_client_limits(&owner, ClientLimits::default(), limits);
-    let refused = set().await.expect_err("a program of the first format would not apply it").to_string();
-    assert!(refused.contains("entry format 1 has no change of a client's limits"), "{refused}");
-    assert_eq!(registry.client_limits(&owner), ClientLimits::default());
-    node.format.send_replace(2);
-    set().await.expect("set");
-    let other = Node::open(options(directories[1].path(), small_bounds()), &journal);
-    other.catch_up().await;
-    assert_eq!(other.store.registry.client_limits(&owner), limits);
     assert_eq!(other.digest().await, node.digest().await);
 }

@@ -3,8 +3,6 @@
 
 use super::BatchCommand;
 use super::entry::Entry;
-use crate::store::sqlite::retention::excess::ExcessSlice;
-use crate::store::sqlite::writer::bulk_update::BulkUpdate;
 use crate::store::sqlite::writer::registry_change::RegistryChange;
 use crate::store::sqlite::writer::slice::Slice;
 
@@ -37,34 +35,5 @@ const NAMED: EntryFormat = EntryFormat {
     unpack: |packed| rmp_serde::from_slice(packed).map_err(|error| error.to_string()),
 };
 
-/// The formats of this program, earliest first.
-pub(crate) const ENTRY_FORMATS: &[EntryFormat] = &[
-    EntryFormat {
-        lacks: |content| match content {
-            EntryContent::Registry(RegistryChange::SetLimits { .. }) => Some("change of a client's limits"),
-            content => passes_over_clients(content),
-        },
-        ..NAMED
-    },
-    EntryFormat { version: 2, lacks: passes_over_clients, ..NAMED },
-    EntryFormat { version: 3, lacks: bounds_of_other_rows, ..NAMED },
-    EntryFormat { version: 4, ..NAMED },
-];
-
-/// Before format 3 the slices of these passes listed all clients that were left, and grew with their number.
-fn passes_over_clients(content: EntryContent<'_>) -> Option<&'static str> {
-    match content {
-        EntryContent::Slice(Slice::Prune(_) | Slice::Bulk(BulkUpdate::Expire(_))) => Some("pruning with a cursor"),
-        content => bounds_of_other_rows(content),
-    }
-}
-
-/// Before format 4 only events were removed between two passes of pruning.
-fn bounds_of_other_rows(content: EntryContent<'_>) -> Option<&'static str> {
-    match content {
-        EntryContent::Slice(Slice::Excess(ExcessSlice::Deliveries(_) | ExcessSlice::Documents { .. })) => {
-            Some("removal of deliveries and documents between two passes of pruning")
-        }
-        _ => None,
-    }
-}
+/// The formats of this program, earliest first. No release has had another one.
+pub(crate) const ENTRY_FORMATS: &[EntryFormat] = &[NAMED];
