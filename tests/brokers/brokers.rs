@@ -144,6 +144,16 @@ impl Drop for Broker {
 }
 
 impl Brokers {
+    /// All servers start again with empty disks.
+    pub(crate) fn lose_data(&mut self) {
+        for server in &mut self.servers {
+            server.kill();
+            std::fs::remove_dir_all(server.store()).expect("the store of a server");
+        }
+        self.servers.iter_mut().for_each(|server| server.start());
+        self.servers.iter().for_each(|server| server.wait_until_healthy());
+    }
+
     /// A cluster whose servers are named `n0`, `n1` and so on.
     #[track_caller]
     pub(crate) fn cluster(program: &str, size: usize) -> Self {

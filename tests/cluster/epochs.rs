@@ -61,14 +61,7 @@ fn followers_of_a_lost_journal_get_a_reset_after_founding_again() {
     let lost: Vec<String> = (1..3).map(|number| client.post_gini(&hook, &document(0, number), "COMPLETED")).collect();
     let mut node = cluster.nodes.remove(1);
     cluster.nodes[0].kill();
-    for server in &mut cluster.brokers.servers {
-        server.kill();
-        std::fs::remove_dir_all(server.store()).unwrap();
-    }
-    for server in &mut cluster.brokers.servers {
-        server.start();
-    }
-    cluster.brokers.servers.iter().for_each(|server| server.wait_until_healthy());
+    cluster.brokers.lose_data();
 
     node.set_config("cluster", "none");
     node.restart();

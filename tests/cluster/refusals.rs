@@ -45,7 +45,7 @@ fn node_of_deleted_journal_is_refused() {
     let hook = client.add_unverified_hook("gini").path;
     client.post_gini(&hook, &document(0, 0), "COMPLETED");
     cluster.nodes.iter_mut().for_each(|node| assert!(node.stop().success()));
-    lose_all_data(&mut cluster);
+    cluster.brokers.lose_data();
     let refused = refused_start(&mut cluster.nodes[1]);
     assert!(refused.contains("no journal any more"), "{refused}");
     // Another cluster on the same brokers.
@@ -86,25 +86,13 @@ fn running_node_of_deleted_journal_stops_with_one_sentence() {
     let Some(mut cluster) = TestCluster::brokers_only() else { return };
     cluster.add_node();
     cluster.add_node();
-    lose_all_data(&mut cluster);
+    cluster.brokers.lose_data();
     for node in &mut cluster.nodes {
         assert!(!node.wait().success(), "{}", node.output());
         let (output, sentence) = (node.output(), "the cluster's journal was deleted or re-created");
         let last = output.lines().last().unwrap_or_default();
         assert!(last.contains(sentence) && last.contains("docs/CLUSTER.md"), "{last}");
     }
-}
-
-/// The brokers start again with empty disks.
-fn lose_all_data(cluster: &mut TestCluster) {
-    for server in &mut cluster.brokers.servers {
-        server.kill();
-        std::fs::remove_dir_all(server.store()).unwrap();
-    }
-    for server in &mut cluster.brokers.servers {
-        server.start();
-    }
-    cluster.brokers.servers.iter().for_each(|server| server.wait_until_healthy());
 }
 
 /// Copies a directory of each broker while none of them runs.

@@ -68,6 +68,8 @@ fn reload_reports_changed_keys_and_those_that_need_a_restart() {
     assert_eq!(configured.reload("hook_rate = 100\n"), json!({"changed": [], "needsRestart": ["log_format"]}));
     let report = configured.reload("hook_rate = 7\nlog_format = \"json\"\npublic_url = \"https://a.example\"\n");
     assert_eq!(report, json!({"changed": ["hook_rate"], "needsRestart": ["public_url", "log_format"]}));
+    // By another thread, a little after the response.
+    configured.relay.wait_for_output("keys=\"public_url,log_format\"");
     let output = configured.relay.output();
     let warned =
         output.lines().find(|line| line.contains("changed settings need a restart") && line.contains("public_url"));
