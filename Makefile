@@ -6,8 +6,7 @@
 .PHONY: help run cluster check test checks tools relay-tests other-tests isolation-tests chaos mutants bench clusterbench mixed bundle toolchain
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
-BENCH_TARGET := $(TARGET)/bench
-BENCH_OPTIONS := --relay $(TARGET)/release/docrelay --tools $(BENCH_TARGET)/release $(if $(BASELINE),--baseline $(BASELINE))
+BENCH_OPTIONS := --relay $(TARGET)/release/docrelay --tools $(TARGET)/release $(if $(BASELINE),--baseline $(BASELINE))
 
 # One suite per folder of tests with a main.rs.
 OTHER_TESTS := $(filter-out relay,$(patsubst tests/%/main.rs,%,$(wildcard tests/*/main.rs)))
@@ -24,9 +23,9 @@ cluster: ## the same as a cluster: three NATS servers, three nodes and HAProxy, 
 	exec tools/cluster/start.sh $(TARGET)/release/docrelay
 
 check: toolchain ## the quick look before a commit: format, lints, the rules for the source tree
-	cargo fmt --check
-	cargo clippy --all-targets --locked -- -D warnings
-	cargo test --locked --test source_tree
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo test --workspace --locked --test source_tree
 
 # Two jobs at a time, each with its output in one piece. Most tests wait for a relay, a browser, a broker or a clock, so there
 # are more at once than cores.
@@ -34,19 +33,16 @@ SIDE_BY_SIDE := $(MAKE) --jobs=2 --output-sync=target --keep-going
 
 test: toolchain ## everything that must hold; installs what it needs (tests/setup)
 	$(SIDE_BY_SIDE) tools checks
-	cargo test --locked --no-run
+	cargo test --workspace --locked --no-run
 	$(SIDE_BY_SIDE) relay-tests other-tests
 	$(MAKE) isolation-tests
 
 # clippy and rustdoc only check the tree, the tests build it: all in the dev profile, so that the C libraries are compiled
 # once.
 checks: toolchain
-	cargo fmt --check
-	cargo clippy --all-targets --locked -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --locked
-	cargo fmt --check --manifest-path tools/bench/Cargo.toml
-	cargo clippy --all-targets --locked --manifest-path tools/bench/Cargo.toml --target-dir $(BENCH_TARGET) -- -D warnings
-	cargo test --locked --manifest-path tools/bench/Cargo.toml --target-dir $(BENCH_TARGET)
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
 
 # What is downloaded or installed, and the checks that need nothing else.
 tools:
@@ -54,19 +50,19 @@ tools:
 	tests/setup/with-tools.sh tests/javascript/check.sh
 
 relay-tests:
-	tests/setup/with-tools.sh env RUST_TEST_THREADS=4 cargo test --locked --test relay -- --skip isolation::
+	tests/setup/with-tools.sh env RUST_TEST_THREADS=4 cargo test --workspace --locked --test relay -- --skip isolation::
 
 # They compare times, and other tests beside them would be measured too.
 isolation-tests:
-	env RUST_TEST_THREADS=1 cargo test --locked --test relay isolation::
+	env RUST_TEST_THREADS=1 cargo test --workspace --locked --test relay isolation::
 
 other-tests:
-	tests/setup/with-tools.sh env RUST_TEST_THREADS=3 cargo test --locked --no-fail-fast --lib --bins $(OTHER_TESTS:%=--test %)
+	tests/setup/with-tools.sh env RUST_TEST_THREADS=3 cargo test --workspace --locked --no-fail-fast --lib --bins $(OTHER_TESTS:%=--test %)
 
 # The seed is printed. SEED=number repeats its choices, SECONDS=number changes the length.
 chaos: ## random faults of the nodes, brokers and links of a cluster under load (half an hour)
 	DOCRELAY_CHAOS_SECONDS=$(or $(SECONDS),1800) $(if $(SEED),DOCRELAY_CHAOS_SEED=$(SEED)) \
-		tests/setup/with-tools.sh cargo test --locked --test cluster random_faults -- --nocapture
+		tests/setup/with-tools.sh cargo test --workspace --locked --test cluster random_faults -- --nocapture
 
 # ONLY=7,12 selects rules. MUTANTS=directory keeps what was built for the next run. Needs Python 3.11.
 mutants: ## break each rule of tests/rules/rules.toml once, and expect its test to fail (half an hour)
@@ -78,23 +74,20 @@ bundle: ## write static/dist after a change of the modules in static; needs Node
 # BASELINE=path/to/docrelay measures an older binary in turn with this one, and adds the ratios.
 bench: ## speed compared with nginx and nchan, or with BASELINE=an/older/docrelay (ten minutes, a quiet machine)
 	tests/setup/nchan.sh
-	cargo build --release --locked
-	cargo build --release --locked --manifest-path tools/bench/Cargo.toml --target-dir $(BENCH_TARGET)
+	cargo build --workspace --release --locked
 	tools/bench/fanout.py $(BENCH_OPTIONS)
 	tools/bench/webhooks.py $(BENCH_OPTIONS)
 	tools/bench/deliveries.py $(BENCH_OPTIONS)
 
 clusterbench: ## speed of a cluster of three nodes and three NATS servers on this machine, beside a single relay (ten minutes)
-	cargo build --release --locked
-	cargo build --release --locked --manifest-path tools/bench/Cargo.toml --target-dir $(BENCH_TARGET)
+	cargo build --workspace --release --locked
 	tools/bench/cluster.py $(BENCH_OPTIONS) --nats-server $$(tests/setup/nats.sh)
 
 # MINUTES=number changes the length. The storm and the comparison over TLS take three minutes and ten.
 mixed: ## ten thousand followers beside hostile peers, a storm of new followers, and TLS compared with nginx and nchan (half an hour)
 	tests/setup/nchan.sh
 	tests/setup/proxies.sh
-	cargo build --release --locked
-	cargo build --release --locked --manifest-path tools/bench/Cargo.toml --target-dir $(BENCH_TARGET)
+	cargo build --workspace --release --locked
 	tools/bench/mixed.py $(BENCH_OPTIONS) --minutes $(or $(MINUTES),10)
 	tools/bench/storm.py $(BENCH_OPTIONS)
 	tools/bench/fanout.py $(BENCH_OPTIONS) --tls

@@ -22,11 +22,9 @@ if ! find_deny; then
     find_deny
 fi
 
-"$deny" --locked check licenses bans sources
-# The load generators need only some of the allowed licences.
-"$deny" --locked --config .deny.toml --manifest-path tools/bench/Cargo.toml check --allow license-not-encountered licenses bans sources
+"$deny" --locked --workspace check licenses bans sources
 if output=$(GIT_TERMINAL_PROMPT=0 timeout 60 "$deny" --locked fetch db 2>&1); then
-    "$deny" --locked check advisories
+    "$deny" --locked --workspace check advisories
 else
     echo "SKIPPED: advisories: the RustSec database cannot be fetched" \
         "($(echo "$output" | grep -m1 -o 'fatal: .*' || echo 'no response within 60 s'))"

@@ -53,7 +53,7 @@ fn walk(root: &Path, inside: &str, paths: &mut Vec<String>) {
         let path = format!("{inside}{}", entry.file_name().to_string_lossy());
         if entry.file_type().expect("a file type").is_file() {
             paths.push(path);
-        } else if !["target", "data", "data-cluster", ".git", "tools/bench/target"].contains(&path.as_str()) {
+        } else if !["target", "data", "data-cluster", ".git"].contains(&path.as_str()) {
             walk(root, &format!("{path}/"), paths);
         }
     }
