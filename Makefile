@@ -3,13 +3,18 @@
 # skips these tests with a visible line where it cannot.
 
 .DEFAULT_GOAL := help
-.PHONY: help run cluster check test checks tools relay-tests other-tests isolation-tests chaos mutants bench clusterbench mixed bundle toolchain
+.PHONY: help run cluster check test checks tools relay-tests cluster-tests other-tests isolation-tests chaos mutants bench clusterbench mixed bundle toolchain
+
+# Nothing is built twice in continuous integration.
+ifdef CI
+export CARGO_INCREMENTAL := 0
+endif
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 BENCH_OPTIONS := --relay $(TARGET)/release/docrelay --tools $(TARGET)/release $(if $(BASELINE),--baseline $(BASELINE))
 
 # One suite per folder of tests with a main.rs.
-OTHER_TESTS := $(filter-out relay,$(patsubst tests/%/main.rs,%,$(wildcard tests/*/main.rs)))
+OTHER_TESTS := $(filter-out relay cluster,$(patsubst tests/%/main.rs,%,$(wildcard tests/*/main.rs)))
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
@@ -27,14 +32,14 @@ check: toolchain ## the quick look before a commit: format, lints, the rules for
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cargo test --workspace --locked --test source_tree
 
-# Two jobs at a time, each with its output in one piece. Most tests wait for a relay, a browser, a broker or a clock, so there
+# Jobs side by side, each with its output in one piece. Most tests wait for a relay, a browser, a broker or a clock, so there
 # are more at once than cores.
-SIDE_BY_SIDE := $(MAKE) --jobs=2 --output-sync=target --keep-going
+SIDE_BY_SIDE := $(MAKE) --jobs=3 --output-sync=target --keep-going
 
 test: toolchain ## everything that must hold; installs what it needs (tests/setup)
 	$(SIDE_BY_SIDE) tools checks
 	cargo test --workspace --locked --no-run
-	$(SIDE_BY_SIDE) relay-tests other-tests
+	$(SIDE_BY_SIDE) relay-tests cluster-tests other-tests
 	$(MAKE) isolation-tests
 
 # clippy and rustdoc only check the tree, the tests build it: all in the dev profile, so that the C libraries are compiled
@@ -56,8 +61,11 @@ relay-tests:
 isolation-tests:
 	env RUST_TEST_THREADS=1 cargo test --workspace --locked --test relay isolation::
 
+cluster-tests:
+	tests/setup/with-tools.sh env RUST_TEST_THREADS=3 cargo test --workspace --locked --test cluster
+
 other-tests:
-	tests/setup/with-tools.sh env RUST_TEST_THREADS=3 cargo test --workspace --locked --no-fail-fast --lib --bins $(OTHER_TESTS:%=--test %)
+	tests/setup/with-tools.sh env RUST_TEST_THREADS=2 cargo test --workspace --locked --no-fail-fast --lib --bins $(OTHER_TESTS:%=--test %)
 
 # The seed is printed. SEED=number repeats its choices, SECONDS=number changes the length.
 chaos: ## random faults of the nodes, brokers and links of a cluster under load (half an hour)

@@ -1,6 +1,8 @@
 //! `docrelay doctor`: checks whether a relay responds at a URL, and whether a proxy on the way buffers, changes or cuts
 //! its streams. Sends the requests and orders the checks; the checks themselves are in the files of `doctor/`.
+//! `--broker` checks the NATS servers of a cluster.
 
+mod broker;
 mod checks;
 mod report;
 mod stream_timing;
@@ -11,7 +13,7 @@ mod token_claims;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::{anyhow, ensure};
 use reqwest::header::HeaderMap;
 use reqwest::{Client, ClientBuilder, Response, Url};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -22,20 +24,29 @@ use self::token_claims::{TokenClaims, TokenPlace};
 use super::io::{TOKEN_VARIABLE, read_secret};
 use crate::domain::Timestamp;
 
-/// Diagnose the connection to a relay: proxies that buffer, compress, change or cut its streams.
+/// Diagnose the connection to a relay: proxies that buffer, compress, change or cut its streams; and the NATS servers of a cluster.
 ///
 /// Prints one line per check: ok, warn or fail, and the remedy. The token comes from the environment variable
 /// DOCRELAY_TOKEN, from --token-file, or from the URL. The exit code is 1 if a check fails.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct DoctorArgs {
     /// URL of the relay or of its stream: https://relay.example or https://relay.example/events/client
-    url: String,
+    #[arg(required_unless_present = "broker")]
+    url: Option<String>,
+    /// Monitoring address of a NATS server, such as http://host:8222: checks whether it flushes each write; once per server
+    #[arg(long, value_name = "URL", value_parser = http_url)]
+    broker: Vec<Url>,
     /// File that contains the token; - is the standard input
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
     /// How long to watch the idle stream, from 1s to 1h; 40s is enough for two keepalives
     #[arg(long, value_name = "TIME", default_value = "40s", value_parser = idle)]
     idle: Duration,
+}
+
+fn http_url(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).ok().filter(|u| matches!(u.scheme(), "http" | "https"));
+    url.ok_or_else(|| "must begin with http:// or https://".to_owned())
 }
 
 fn idle(text: &str) -> Result<Duration, String> {
@@ -70,11 +81,16 @@ const DISABLE_BUFFERING: &str = "disable that (proxy_buffering off, in nginx)";
 
 /// Prints the findings; an error if a check failed.
 pub(super) async fn run(args: DoctorArgs) -> anyhow::Result<()> {
-    let token = read_secret("token", args.token_file.as_deref(), TOKEN_VARIABLE)?;
-    let doctor = Doctor::new(&args, token, WAIT_LIMITS)?;
     let mut out = std::io::stdout();
     let mut report = DoctorReport::new(&mut out);
-    doctor.examine(&mut report).await?;
+    let client = super::http_client(|client: ClientBuilder| client.connect_timeout(WAIT_LIMITS.response))?;
+    for address in &args.broker {
+        report.add(broker::flushing(&client, address, WAIT_LIMITS.response).await)?;
+    }
+    if let Some(url) = &args.url {
+        let token = read_secret("token", args.token_file.as_deref(), TOKEN_VARIABLE)?;
+        Doctor::new(url, args.idle, client, token, WAIT_LIMITS)?.examine(&mut report).await?;
+    }
     match report.failed() {
         0 => Ok(()),
         1 => anyhow::bail!("1 check failed"),
@@ -111,15 +127,19 @@ struct ShortResponse {
 }
 
 impl Doctor {
-    fn new(args: &DoctorArgs, token: Option<String>, limits: WaitLimits) -> anyhow::Result<Self> {
-        let url = Url::parse(&args.url).ok().filter(|u| matches!(u.scheme(), "http" | "https"));
-        let mut url = url.context("the URL of the relay must begin with http:// or https://")?;
+    fn new(
+        url: &str,
+        idle: Duration,
+        client: Client,
+        token: Option<String>,
+        limits: WaitLimits,
+    ) -> anyhow::Result<Self> {
+        let mut url = http_url(url).map_err(|e| anyhow!("the URL of the relay {e}"))?;
         ensure!(url.username().is_empty() && url.password().is_none(), "the URL must not contain a password");
         if !url.path().ends_with("/events/client") {
             url.set_path(&format!("{}/events/client", url.path().trim_end_matches('/')));
         }
-        let client = super::http_client(|client: ClientBuilder| client.connect_timeout(limits.response))?;
-        Ok(Self { client, url, token, idle: args.idle, limits })
+        Ok(Self { client, url, token, idle, limits })
     }
 
     async fn examine(&self, report: &mut DoctorReport<'_>) -> std::io::Result<()> {

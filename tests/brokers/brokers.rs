@@ -73,6 +73,10 @@ impl Broker {
     }
 
     /// Directory of the stored streams. It may be copied or replaced while the server does not run.
+    pub(crate) fn monitoring_url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.monitoring_port)
+    }
+
     pub(crate) fn store(&self) -> &Path {
         &self.store
     }

@@ -1,5 +1,6 @@
 //! Nodes that start while the brokers are not up, or at the same moment as others.
 
+use std::process::Command;
 use std::time::Duration;
 
 use crate::harness::{TestCluster, delay};
@@ -40,4 +41,16 @@ fn new_nodes_that_start_at_once_all_become_active() {
         cluster.nodes.iter().map(|node| std::fs::read(node.data_dir().join("seal.key")).unwrap()).collect();
     assert!(seals.iter().all(|seal| *seal == seals[0]), "the nodes must have one sealing key");
     cluster.assert_equal_digests();
+}
+
+#[test]
+fn doctor_sees_that_brokers_flush_each_write() {
+    let Some(cluster) = TestCluster::brokers_only() else { return };
+    let addresses = cluster.brokers.servers.iter().map(|server| server.monitoring_url());
+    let arguments: Vec<String> = addresses.flat_map(|address| ["--broker".to_owned(), address]).collect();
+    let output = Command::new(env!("CARGO_BIN_EXE_docrelay")).arg("doctor").args(arguments).output().unwrap();
+    let (report, lines) = (String::from_utf8(output.stdout).unwrap(), cluster.brokers.servers.len());
+    assert!(output.status.success(), "{report}");
+    assert_eq!(report.matches("ok    NATS server n").count(), lines, "{report}");
+    assert_eq!(report.matches("flushes each write").count(), lines, "{report}");
 }

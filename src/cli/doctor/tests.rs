@@ -21,6 +21,11 @@ fn parse(line: &[&str]) -> Result<DoctorArgs, clap::Error> {
     Command::try_parse_from(["doctor"].iter().chain(line)).map(|c| c.args)
 }
 
+fn new_doctor(args: &DoctorArgs, token: Option<&str>) -> anyhow::Result<Doctor> {
+    let client = crate::cli::http_client(|client| client)?;
+    Doctor::new(args.url.as_deref().expect("a URL"), args.idle, client, token.map(str::to_owned), WAIT_LIMITS)
+}
+
 /// Long enough for a busy machine, short enough for a test.
 const WAIT_LIMITS: WaitLimits = WaitLimits {
     response: Duration::from_millis(2000),
@@ -85,7 +90,7 @@ async fn serve(listener: TcpListener, scripts: Vec<Script>) {
 async fn findings(url: impl Fn(&str) -> String, token: Option<&str>, scripts: Vec<Script>) -> String {
     let (listener, base) = bind().await;
     let args = parse(&[&url(&base), "--idle", "1s"]).expect("flags");
-    let doctor = Doctor::new(&args, token.map(str::to_owned), WAIT_LIMITS).expect("set up");
+    let doctor = new_doctor(&args, token).expect("set up");
     let mut out = Vec::new();
     let mut report = DoctorReport::new(&mut out);
     tokio::select! {
@@ -253,7 +258,9 @@ fn idle_time_has_bounds_and_url_is_validated() {
         assert_eq!(parse(&["http://h", "--idle", idle]).is_ok(), good, "{idle}");
     }
     for bad in ["h", "ftp://h", "http://u:p@h/"] {
-        assert!(Doctor::new(&parse(&[bad]).expect("flags"), None, WAIT_LIMITS).is_err(), "{bad}");
+        assert!(new_doctor(&parse(&[bad]).expect("flags"), None).is_err(), "{bad}");
     }
+    assert!(parse(&[]).is_err() && parse(&["--broker", "n1:8222"]).is_err());
+    assert!(parse(&["--broker", "http://n1:8222", "--broker", "http://n2:8222"]).is_ok());
     assert!(parse(&["http://h", "--token", "t"]).is_err());
 }
