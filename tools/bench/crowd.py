@@ -46,7 +46,7 @@ class Api:
         with open(os.path.join(relay.directory, "admin.token")) as f:
             self.admin_token = f.read().strip()
         self.admin = http.client.HTTPConnection(self.addresses["admin"], timeout=60)
-        listen = self.addresses["listen"]
+        listen = relay.address
         if ca:
             self.public = http.client.HTTPSConnection(listen, timeout=60, context=ssl.create_default_context(cafile=ca))
         else:

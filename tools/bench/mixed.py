@@ -6,9 +6,10 @@ have ten followers each, so 500 webhooks/s are 5 000 deliveries/s. A third of th
 HTTP/2 over TLS with a connection each, and a third plain HTTP/1.1 to an HAProxy, which forwards it to the relay over TLS: an
 address of the relay has TLS or not. The hostile peers have a client of their own. They are slow lorises, stalled handshakes,
 readers that stop, malformed requests, forged tokens, abrupt ends and floods of resets; tools/bench/src/bin/hostile has them.
+Each minute a hundred followers of that client lose their network.
 
 Fails if a response has a status of 5xx, an event is lost, repeated or foreign, a stream is cut, the 99th percentile of delivery is
-100 ms or more, or the memory after the first minute grows by more than a tenth."""
+100 ms or more, a connection without a network stays open, or the memory after the first minute grows by more than a tenth."""
 
 import json
 import os
@@ -20,6 +21,7 @@ import time
 
 import crowd
 import harness
+import lost_network
 import peers
 
 CLIENTS = 1000
@@ -101,7 +103,8 @@ def measure(bench):
     options = bench.options
     files = crowd.certificate(bench.directory)
     seconds = round(options.minutes * 60)
-    with peers.DefaultRelay(bench.binaries[0][1], bench.path("data"), settings=crowd.tls_settings(files)) as relay, \
+    with peers.DefaultRelay(bench.binaries[0][1], bench.path("data"), settings=crowd.tls_settings(files), listen="0.0.0.0:0") as relay, \
+            lost_network.LostNetwork(int(relay.address.rsplit(":")[-1]), relay.token) as lost, \
             HaProxy(bench.directory, relay.address, files[0]) as haproxy:
         harness.log("preparing the clients")
         prepared = crowd.prepare(relay, files[0], CLIENTS, 1)
@@ -121,6 +124,7 @@ def measure(bench):
             begin, cpu = time.monotonic(), relay.cpu_seconds()
             memory = Memory(relay)
             memory.start()
+            lost.start()
             hostile = subprocess.Popen(
                 [os.path.join(options.tools, "hostile"), "--address", relay.address, "--seconds", str(max(seconds - 2, 1)),
                  "--token", relay.token, "--hook", relay.hook, "--ca", files[0]], stdout=subprocess.PIPE, text=True)
@@ -131,16 +135,18 @@ def measure(bench):
                 if hostile.poll() is None:
                     hostile.kill()
             memory.stopped.set()
+            lost.stopped.set()
+            lost.join()
             cpu = (relay.cpu_seconds() - cpu) / (time.monotonic() - begin)
         responses = by_label(relay, "http_responses", "status")
         ends = by_label(relay, "disconnects", "reason")
         closed = {name: metric(relay, f"docrelay_{name}_total") for name in
                   ("stream_refusals", "connections_refused", "token_checks_refused", "slow_responses",
                    "tls_handshake_failures", "log_lines_dropped", "rejects", "rejects_refused")}
-    report(options, found, attacks, responses, ends, closed, memory, cpu)
+    report(options, found, attacks, responses, ends, closed, memory, cpu, lost)
 
 
-def report(options, found, attacks, responses, ends, closed, memory, cpu):
+def report(options, found, attacks, responses, ends, closed, memory, cpu, lost):
     """Prints what was found. Ends the program with status 1 if a condition does not hold."""
     after = memory.samples[59:] or memory.samples[-1:]
     first, last = after[0], max(after[-10:])
@@ -159,6 +165,9 @@ def report(options, found, attacks, responses, ends, closed, memory, cpu):
          f"{found['open']} of {found['followers']} open, {found['reconnects']} reconnects {found['faults'] or ''}"),
         (f"99 % of the deliveries within {MAX_P99_MS} ms", delivery["p99_ms"] < MAX_P99_MS,
          f"p50 {delivery['p50_ms']} ms, p99 {delivery['p99_ms']} ms, max {delivery['max_ms']} ms"),
+        (f"followers that lost their network end within {lost_network.LIMIT} s", lost.ends and not lost.left and not lost.failure,
+         f"{lost.opened} lost it, the last of a hundred ended after {max(lost.ends, default=0):.0f} s, {lost.left} open after that "
+         f"{lost.failure or ''}"),
         ("memory flat after the first minute", last <= first * (1 + MAX_GROWTH),
          f"{first / 2**20:.0f} MiB after {min(60, len(memory.samples))} s, {last / 2**20:.0f} MiB at the end, "
          f"{max(memory.samples) / 2**20:.0f} MiB at most"),

@@ -159,11 +159,11 @@ class Nchan(Peer):
 
 class Relay(Peer):
     """docrelay with one client `bench` and one hook of the vendor `gini`. A directory that exists is used again.
-    `stderr` replaces the file of the log."""
+    `stderr` replaces the file of the log, `listen` the public address."""
 
     COMMON_SETTINGS = RELAY_SETTINGS
 
-    def __init__(self, binary, directory, name="docrelay", settings=(), stderr=None):
+    def __init__(self, binary, directory, name="docrelay", settings=(), stderr=None, listen="127.0.0.1:0"):
         self.binary, self.directory = binary, directory
         first = not os.path.exists(directory)
         os.makedirs(directory, exist_ok=True)
@@ -172,7 +172,7 @@ class Relay(Peer):
         addresses = os.path.join(directory, "relay.json")
         log = open(directory.rstrip("/") + ".log", "a")
         process = subprocess.Popen(
-            [binary, "serve", "--data", directory, "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"],
+            [binary, "serve", "--data", directory, "--listen", listen, "--admin-listen", "127.0.0.1:0"],
             stdout=log, stderr=log if stderr is None else stderr, env=self.environment)
         super().__init__(name, process)
 
@@ -183,7 +183,7 @@ class Relay(Peer):
                     found = json.load(f)
             except (OSError, ValueError):
                 return None
-            return found["listen"] if found["pid"] == process.pid else None
+            return found["listen"].replace("0.0.0.0", "127.0.0.1") if found["pid"] == process.pid else None
 
         try:
             self.address = wait_for(f"{name} (see {log.name})", 60, listening, process)
