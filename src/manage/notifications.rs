@@ -8,7 +8,8 @@ use std::sync::Arc;
 use super::MAX_CHANGE_ATTEMPTS;
 use crate::delivery::{DeliveryHandle, TestError};
 use crate::domain::{
-    ClientRef, Destinations, Endpoint, Format, Notification, NotificationName, NotificationState, QueueKey, Timestamp,
+    ClientRef, Destinations, Format, Notification, NotificationName, NotificationState, QueueKey, QueueTarget,
+    Timestamp,
 };
 use crate::store::{Attempt, Registry, StoreError};
 
@@ -230,5 +231,5 @@ impl Notifications {
 }
 
 fn queue(client: &ClientRef, name: &NotificationName) -> QueueKey {
-    QueueKey { client: client.id.clone(), endpoint: Endpoint::Notification(name.clone()) }
+    QueueKey { client: client.id.clone(), target: QueueTarget::Notification(name.clone()) }
 }
