@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use super::{JetStreamOptions, address, failure};
 use crate::journal::{JournalError, JournalIdentity, JournalRange};
 
-/// Of a publish and of most requests.
+/// How long a publish, and most requests, wait for the broker's response.
 pub(super) const ACK_TIMEOUT: Duration = Duration::from_secs(5);
 const STATE_TIMEOUT: Duration = Duration::from_secs(2);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -23,7 +23,7 @@ const PING_INTERVAL: Duration = Duration::from_secs(2);
 const MAX_RECONNECT_DELAY: Duration = Duration::from_secs(1);
 /// A journal counts as deleted if it is missing in two answers that are this far apart.
 const CONFIRM_MISSING_AFTER: Duration = Duration::from_millis(500);
-/// Replicas answer the leader every second.
+/// A replica that the leader has not heard for this long counts as offline: replicas answer every second.
 const REPLICA_SILENCE: Duration = Duration::from_secs(4);
 
 /// The body of a request without options: an empty JSON object.

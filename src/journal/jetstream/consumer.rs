@@ -15,14 +15,15 @@ use super::failure;
 use crate::journal::JournalError;
 
 const HEARTBEAT: Duration = Duration::from_secs(1);
-/// Without a message or a heartbeat.
+/// A consumer that gets neither a message nor a heartbeat for this long is closed.
 const SILENCE: Duration = Duration::from_secs(3);
 const OPEN_TIMEOUT: Duration = Duration::from_secs(3);
-/// After which the broker forgets a consumer whose owner is gone.
+/// The broker removes a consumer that has had no subscriber for this long.
 const INACTIVE: Duration = Duration::from_secs(10);
-/// Sequence of the last message that the broker has sent to this consumer; in heartbeats.
+/// Header of a heartbeat: the sequence of the last message that the broker has sent to this consumer.
 const LAST_CONSUMER: &str = "Nats-Last-Consumer";
-/// In heartbeats while the broker waits for an answer to its flow control.
+/// Header of a heartbeat while the broker waits for a response to its flow control message; the value is the subject to respond
+/// to.
 const STALLED: &str = "Nats-Consumer-Stalled";
 
 /// What a consumer gets.
@@ -36,7 +37,7 @@ pub(super) struct MessageConsumer {
     connection: BrokerConnection,
     connections: watch::Receiver<u64>,
     messages: Subscriber,
-    /// Of the last message.
+    /// The broker's number of the last message for this consumer.
     consumer_sequence: u64,
     /// How many messages the stream had for this consumer when it was opened.
     pub(super) initially_pending: u64,

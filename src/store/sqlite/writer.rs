@@ -77,7 +77,7 @@ pub(super) struct Writer {
     pub(super) db: Connection,
     pub(super) shared: Arc<Shared>,
     pub(super) identity: LogIdentity,
-    /// As committed.
+    /// The counters of the last commit.
     pub(super) counters: LogCounters,
     pub(super) retention: Retention,
     pub(super) jobs: Jobs,

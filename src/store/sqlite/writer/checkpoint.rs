@@ -70,7 +70,7 @@ pub(crate) struct Checkpointer {
     progress: Progress,
     /// Whether it was logged that a reader prevents the restart.
     reported: bool,
-    /// On a node of a cluster.
+    /// `None` without a cluster.
     flusher: Option<LogFlusher>,
 }
 

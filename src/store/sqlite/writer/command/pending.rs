@@ -52,7 +52,7 @@ impl Waiting {
 /// The proposals of this node.
 #[derive(Default)]
 pub(crate) struct Pending {
-    /// By their counter.
+    /// The proposals that are not applied yet, by counter.
     waiting: Mutex<BTreeMap<i64, Waiting>>,
     /// Why the writer cannot apply entries, such as a full disk; `None` normally.
     failure: watch::Sender<Option<StoreError>>,
