@@ -101,7 +101,7 @@ impl Writer {
                 self.apply_comparison(first.entry.key, *fence).map_err(|error| columns::unavailable(&error))
             }
         };
-        self.log_change(applied.as_ref().err());
+        self.log_availability(applied.as_ref().err());
         applied
     }
 
@@ -143,7 +143,7 @@ impl Writer {
             }
         }
         self.publish_position();
-        let size = self.check_log();
+        let size = self.check_wal();
         self.last_command = Instant::now();
         self.report(CommitReport {
             refused,
@@ -265,7 +265,7 @@ impl Writer {
 
     /// Reports that an entry without commands of a batch was refused.
     fn report_refused(&mut self) {
-        let size = self.check_log();
+        let size = self.check_wal();
         self.report(CommitReport {
             commands: 0,
             events: 0,
