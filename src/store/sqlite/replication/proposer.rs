@@ -35,8 +35,8 @@ const MIN_INTERVAL: Duration = Duration::from_millis(3);
 /// Commands wait no longer than this for the entry before theirs: the broker may be slow, or its answer lost.
 const MAX_WAIT: Duration = Duration::from_millis(20);
 
-/// How long an entry is published again while its outcome is unknown. Then the senders are told that the store is unavailable;
-/// a vendor repeats, and the repetition is a duplicate if the entry was stored after all.
+/// How long an entry is published again while its outcome is unknown. Then its commands fail with
+/// `Unavailable`; a vendor sends the webhook again, which is a duplicate if the entry was stored after all.
 const UNKNOWN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// See the module's documentation.

@@ -30,8 +30,8 @@ use crate::store::{LogChange, StoreError};
 /// Time until an entry is tried again that could not be applied.
 const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 
-/// How long senders wait for entries of this node that are in the journal and cannot be applied here. Then they are told that
-/// the store is unavailable, as when the broker does not answer: a vendor repeats, and the repetition is a duplicate.
+/// How long the commands of this node wait for entries that are in the journal and cannot be applied here. Then they fail with
+/// `Unavailable`, as when the broker does not respond: a vendor sends the webhook again, which is a duplicate.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The results of a batch entry's commands; `None` for an entry that was applied before.

@@ -36,7 +36,7 @@ pub(crate) enum Waiting {
 }
 
 impl Waiting {
-    /// Replies that nothing was applied. True if the writer's background work must be told.
+    /// Replies that nothing was applied. True if the writer has to end a slice of its background work.
     pub(crate) fn refuse(self, error: &StoreError) -> bool {
         match self {
             Self::Batch(replies) => replies.into_iter().for_each(|reply| reply.send(Err(error.clone()))),
