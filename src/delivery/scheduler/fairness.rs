@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn changed_limits_count_what_is_in_use() {
+    fn changed_limits_count_permits_in_use() {
         let mut limits = ConcurrencyLimits::new(LIMITS);
         let clients = ["a", "b", "c", "d"].map(client);
         clients.iter().for_each(|client| assert!(limits.acquire(client, First, 9)));

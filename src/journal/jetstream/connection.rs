@@ -24,7 +24,7 @@ const MAX_RECONNECT_DELAY: Duration = Duration::from_secs(1);
 /// A journal counts as deleted if it is missing in two answers that are this far apart.
 const CONFIRM_MISSING_AFTER: Duration = Duration::from_millis(500);
 /// A replica that the leader has not heard for this long counts as offline: replicas answer every second.
-const REPLICA_SILENCE: Duration = Duration::from_secs(4);
+const REPLICA_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// The body of a request without options: an empty JSON object.
 const NO_OPTIONS: &BTreeMap<String, String> = &BTreeMap::new();
@@ -217,7 +217,7 @@ fn has_quorum(cluster: &ClusterInfo, replicas: usize) -> bool {
     }
     // A peer that the leader has never heard from is `active` for no time, and not current.
     let is_reached =
-        |peer: &&PeerInfo| !peer.offline && peer.active < REPLICA_SILENCE && (peer.current || !peer.active.is_zero());
+        |peer: &&PeerInfo| !peer.offline && peer.active < REPLICA_TIMEOUT && (peer.current || !peer.active.is_zero());
     let reached = cluster.replicas.iter().filter(is_reached).count();
     (reached + 1) * 2 > replicas.max(cluster.replicas.len() + 1)
 }
