@@ -129,7 +129,7 @@ pub async fn serve(options: ServeOptions<'_>) -> anyhow::Result<()> {
 
 /// How a relay has stopped.
 enum RunEnd {
-    /// By a signal.
+    /// A signal has stopped it.
     Stopped,
     /// Its database must be replaced. It has listened on these addresses.
     Rebuild { listen: SocketAddr, admin_listen: SocketAddr },

@@ -16,7 +16,7 @@ mod time;
 
 pub use client::{Client, ClientId, ClientRef, Secret};
 pub use client_limits::{ClientLimit, ClientLimits};
-pub use delivery::{Disposition, Endpoint, QueueKey, Target};
+pub use delivery::{Disposition, QueueKey, QueueTarget, Target};
 pub use destinations::{Callback, Destinations, MAX_ENDPOINT_CHARS, check_endpoint};
 pub use document::{DocumentId, InvalidId, Status, UnknownName, Vendor, VendorId};
 pub use event::{Epoch, Event, EventId, EventJson, SharedEvent, Update, VendorError};

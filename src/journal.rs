@@ -78,7 +78,7 @@ fn id_of(random: u64) -> u64 {
 pub struct JournalEntry {
     /// Positions grow by one, beginning at 1.
     pub position: u64,
-    /// As published.
+    /// The bytes that were published.
     pub payload: Bytes,
 }
 

@@ -127,7 +127,7 @@ impl Metrics {
             ring_bytes: registry.gauge("ring_bytes", "Bytes of recent events in memory for followers"),
             rejects: registry.counter("rejects", "Requests stored as rejects"),
             rejects_refused: registry
-                .counter("rejects_refused", "Unverified requests not stored, because of the rate or for want of room"),
+                .counter("rejects_refused", "Unverified requests not stored, because of the rate limit or the bound of rejects"),
             delivery_attempts: registry.counters("delivery_attempts", "Delivery attempts, by outcome"),
             delivery_seconds: registry.histogram(
                 "delivery_seconds",

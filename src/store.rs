@@ -1,6 +1,6 @@
-//! The ports of the store: log, registry, rejects, outbox, maintenance. Use cases know only these; `store/sqlite` implements them, and
-//! one contract suite (`tests/store_contract`) runs against every implementation. This file holds what the ports share, and
-//! what a store is given: the retention limits and the cipher.
+//! The ports of the store: log, registry, rejects, outbox, maintenance. Use cases know only these; `store/sqlite/ports`
+//! implements them, and one contract suite (`tests/store_contract`) runs against every implementation. This file holds what the
+//! ports share, and what a store is given: the retention limits and the cipher.
 
 #![warn(missing_docs)]
 

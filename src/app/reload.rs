@@ -31,7 +31,7 @@ const MAX_WAITING_REQUESTS: usize = 8;
 #[derive(Clone)]
 pub struct ProcessConfig {
     source: ConfigSource,
-    /// With the settings that the last reload has applied.
+    /// The configuration with the settings that the last reload has applied.
     running: Reloadable<Config>,
     log_level: LogLevel,
 }

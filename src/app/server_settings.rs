@@ -21,9 +21,9 @@ pub(super) struct ServerSettings {
     permits: Permits,
     http2_requests: Http2Requests,
     addresses: AddressConnections,
-    /// Of connections that are accepted from now on.
+    /// Connections that are accepted from now on have these limits.
     connection: Reloadable<ConnectionLimits>,
-    /// Of streams that begin from now on.
+    /// Streams that begin from now on have this time-out.
     pub(super) write_timeout: Reloadable<Duration>,
     /// The origins of the public address.
     pub(super) origins: Reloadable<Origins>,

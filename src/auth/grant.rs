@@ -175,7 +175,7 @@ pub struct Grant {
     /// The client that the token was issued to, not a later one of its id.
     pub client: ClientRef,
     pub scopes: Scopes,
-    /// Of the key that has signed the token.
+    /// The status of the key that has signed the token.
     pub key: KeyStatus,
     /// The first instant at which the token is invalid.
     pub expires: Timestamp,

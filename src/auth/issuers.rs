@@ -57,7 +57,7 @@ struct Issuer {
     source: KeySource,
     accepted: Vec<Algorithm>,
     present: RwLock<Arc<IssuerState>>,
-    /// For a key set with an address.
+    /// `None` if the keys come from a file.
     refresh: Option<KeySetRefresh>,
 }
 

@@ -33,7 +33,7 @@ impl StreamSealer {
     /// Seals what is written to the result. `context` names the content: it opens with the same context only.
     ///
     /// # Errors
-    /// Those of `output`, and of the system's random source.
+    /// Any error of `output`, or of the system's random source.
     pub fn seal<W: Write>(&self, mut output: W, context: &[u8]) -> io::Result<SealingWriter<W>> {
         let mut salt = [0; SALT_BYTES];
         getrandom::fill(&mut salt).map_err(io::Error::other)?;
@@ -46,7 +46,7 @@ impl StreamSealer {
     /// Opens what [`StreamSealer::seal`] has written.
     ///
     /// # Errors
-    /// Those of `input`; `InvalidData` as in [`OpeningReader`].
+    /// Any error of `input`; `InvalidData` as in [`OpeningReader`].
     pub fn open<R: Read>(&self, input: R, context: &[u8]) -> io::Result<OpeningReader<R>> {
         let mut input = BufReader::new(input);
         let mut header = [0; 1 + SALT_BYTES];
@@ -90,7 +90,7 @@ impl<W: Write> SealingWriter<W> {
     /// Writes the end.
     ///
     /// # Errors
-    /// Those of the output.
+    /// Any error of the output.
     pub fn finish(mut self) -> io::Result<W> {
         self.write_chunk(true)?;
         Ok(self.output)

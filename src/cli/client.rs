@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::io::print;
-use super::session::{ApiRequest, Session, print_items, with_session};
+use super::session::{ApiRequest, Caller, with_session};
 use crate::auth::{Scopes, UnknownScope};
 use crate::config::{Config, Flags};
 use crate::domain::{ClientId, Timestamp};
@@ -67,7 +67,9 @@ impl ClientCommand {
                 let request = ApiRequest::post("/admin/clients", Some(body));
                 print(&with_session(config, async |s| s.as_admin(request).await)?.to_string())
             }
-            Self::List { .. } => with_session(config, print_clients),
+            Self::List { .. } => with_session(config, async |session| {
+                session.pages(Caller::Admin, "/admin/clients", "clients").print().await
+            }),
             Self::Remove { id, .. } => {
                 let request = ApiRequest::delete(format!("/admin/clients/{id}"));
                 with_session(config, async |s| s.as_admin(request).await).map(|_| ())
@@ -122,19 +124,6 @@ fn limit(text: &str) -> Result<Value, &'static str> {
     match text {
         "default" => Ok(Value::Null),
         number => number.parse::<u64>().map(Value::from).map_err(|_| "a whole number, or default"),
-    }
-}
-
-/// Prints the clients page by page, so that the memory does not depend on their number.
-async fn print_clients(session: &Session) -> anyhow::Result<()> {
-    let mut path = "/admin/clients".to_owned();
-    loop {
-        let page = session.as_admin(ApiRequest::get(path)).await?;
-        print_items(&page, "clients")?;
-        match page["next"].as_str() {
-            Some(next) => path = format!("/admin/clients?cursor={next}"),
-            None => return Ok(()),
-        }
     }
 }
 

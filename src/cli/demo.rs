@@ -14,10 +14,10 @@ use crate::domain::{ClientId, ClientRef, Hook, Status, Timestamp, Update, Vendor
 use crate::manage::{Hooks, NewHook};
 use crate::vendor::{self, OutgoingEvent};
 
-/// Between two webhooks.
+/// Time between two webhooks.
 const INTERVAL: Duration = Duration::from_secs(3);
 
-/// Between two webhooks of the first round, so that each vendor appears soon after the start.
+/// Time between two webhooks of the first round, so that each vendor appears soon after the start.
 const FIRST_ROUND_INTERVAL: Duration = Duration::from_millis(200);
 
 /// The lifetime of the printed token.

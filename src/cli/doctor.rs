@@ -62,7 +62,7 @@ struct WaitLimits {
     response: Duration,
     /// For the first byte of a stream, beyond what a short response takes.
     network_delay: Duration,
-    /// Between two bytes of an open stream.
+    /// The longest time between two bytes of an open stream.
     keepalive_gap: Duration,
 }
 

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::io::{HOOK_SECRET_VARIABLE, read_secret};
-use super::session::{ApiRequest, print_list, print_response, with_session};
+use super::session::{ApiRequest, Caller, print_response, with_session};
 use crate::config::{Config, Flags};
 use crate::domain::{ClientId, Mapping, Vendor, Verify};
 use crate::manage::NewHook;
@@ -117,7 +117,9 @@ impl HookCommand {
                 let new = serde_json::to_value(add.new_hook()?)?;
                 print_response(config, &add.client, ApiRequest::post("/hooks", Some(new)))
             }
-            Self::List(list) => print_list(config, &list.client, "/hooks", "hooks"),
+            Self::List(list) => with_session(config, async |session| {
+                session.pages(Caller::Client(&list.client), "/hooks", "hooks").print().await
+            }),
             Self::Remove(remove) => {
                 let request = ApiRequest::delete(format!("/hooks/{}", remove.id));
                 with_session(config, async |s| s.as_client(&remove.client, request).await).map(|_| ())

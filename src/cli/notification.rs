@@ -3,11 +3,11 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{bail, ensure};
 use serde_json::{Map, Value, json};
 
 use super::io::{print, read_secret};
-use super::session::{ApiRequest, print_list, print_response, with_session};
+use super::session::{ApiRequest, Caller, print_response, with_session};
 use crate::config::{Config, Flags};
 use crate::domain::{ClientId, Format, NotificationName};
 use crate::store::DeliveryState;
@@ -97,7 +97,9 @@ impl NotificationCommand {
                 let request = ApiRequest::post(NOTIFICATIONS, Some(add.body()?));
                 print_response(config, &add.client, request)
             }
-            Self::List(list) => print_list(config, &list.client, NOTIFICATIONS, "notifications"),
+            Self::List(list) => with_session(config, async |session| {
+                session.pages(Caller::Client(&list.client), NOTIFICATIONS, "notifications").print().await
+            }),
             Self::Test(test) => test.run(config),
         }
     }
@@ -215,20 +217,19 @@ impl DeliveryCommand {
 impl ListDeliveries {
     /// Prints up to `limit` deliveries. A page of the API is also cut by its size.
     fn run(&self, config: &Config) -> anyhow::Result<()> {
-        let deliveries = with_session(config, async |session| {
-            let mut deliveries: Vec<Value> = Vec::new();
-            let mut page_path = self.path();
-            loop {
-                let page = session.as_client(&self.client, ApiRequest::get(page_path)).await?;
-                let items = page["deliveries"].as_array().context("the response of the relay has no deliveries")?;
-                deliveries.extend(items.iter().cloned());
-                match page["next"].as_str().filter(|_| deliveries.len() < usize::from(self.limit)) {
-                    Some(next) => page_path = format!("{}&cursor={next}", self.path()),
-                    None => return Ok(deliveries),
-                }
+        let (path, limit) = (self.path(), usize::from(self.limit));
+        with_session(config, async |session| {
+            let mut pages = session.pages(Caller::Client(&self.client), &path, "deliveries");
+            let mut printed = 0;
+            while printed < limit
+                && let Some(deliveries) = pages.next().await?
+            {
+                let deliveries = &deliveries[..deliveries.len().min(limit - printed)];
+                deliveries.iter().try_for_each(|delivery| print(&delivery.to_string()))?;
+                printed += deliveries.len();
             }
-        })?;
-        deliveries.iter().take(self.limit.into()).try_for_each(|delivery| print(&delivery.to_string()))
+            Ok(())
+        })
     }
 
     fn path(&self) -> String {

@@ -18,7 +18,7 @@ use crate::vendor::{
     render_standard,
 };
 
-/// As long as PPJ waits; the other vendors wait less.
+/// PPJ waits this long for a response; the other vendors wait less.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How much of a response is read and printed; the limit for responses to deliveries is the same.

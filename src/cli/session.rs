@@ -49,6 +49,13 @@ impl ApiRequest {
     }
 }
 
+/// Whose token a request has.
+#[derive(Clone, Copy)]
+pub(super) enum Caller<'a> {
+    Admin,
+    Client(&'a ClientId),
+}
+
 /// The relay of a data directory, as the commands see it.
 pub(super) struct Session {
     relay: Relay,
@@ -149,6 +156,11 @@ impl Session {
         json_of(status, &body)
     }
 
+    /// The pages of the list at `path`, which may have a query. `member` is the array in each response.
+    pub(super) fn pages<'a>(&'a self, caller: Caller<'a>, path: &'a str, member: &'a str) -> Pages<'a> {
+        Pages { session: self, caller, path, member, next: Some(path.to_owned()) }
+    }
+
     /// The client of this id. Fails if there is none; the error names the command that adds it.
     pub(super) async fn require_client(&self, client: &ClientId) -> anyhow::Result<ClientRef> {
         let request = ApiRequest::get(format!("/admin/clients/{client}"));
@@ -214,25 +226,54 @@ pub(super) fn print_response(config: &Config, client: &ClientId, request: ApiReq
     print(&response.to_string())
 }
 
-/// Prints the items of the array `member` in the response to a request with a token of the client, one per line.
-pub(super) fn print_list(
-    config: &Config,
-    client: &ClientId,
-    path: impl Into<String>,
-    member: &str,
-) -> anyhow::Result<()> {
-    let path = path.into();
-    let mut target = path.clone();
-    loop {
-        let page = with_session(config, async |s| s.as_client(client, ApiRequest::get(target.as_str())).await)?;
-        print_items(&page, member)?;
-        let Some(next) = page["next"].as_str() else { return Ok(()) };
-        target = format!("{path}?cursor={next}");
+/// The pages of a list of the API. Only one page is in memory at a time.
+pub(super) struct Pages<'a> {
+    session: &'a Session,
+    caller: Caller<'a>,
+    path: &'a str,
+    member: &'a str,
+    /// Where the next page is; `None` after the last one.
+    next: Option<String>,
+}
+
+impl Pages<'_> {
+    /// The items of the next page; `None` after the last page.
+    pub(super) async fn next(&mut self) -> anyhow::Result<Option<Vec<Value>>> {
+        let Some(path) = self.next.take() else { return Ok(None) };
+        let request = ApiRequest::get(path);
+        let mut page = match self.caller {
+            Caller::Admin => self.session.as_admin(request).await?,
+            Caller::Client(client) => self.session.as_client(client, request).await?,
+        };
+        self.next = page["next"].as_str().map(|cursor| path_of_page(self.path, cursor));
+        match page.get_mut(self.member).map(Value::take) {
+            Some(Value::Array(items)) => Ok(Some(items)),
+            _ => bail!("the response of the relay has no {}", self.member),
+        }
+    }
+
+    /// Prints all items, one per line.
+    pub(super) async fn print(mut self) -> anyhow::Result<()> {
+        while let Some(items) = self.next().await? {
+            items.iter().try_for_each(|item| print(&item.to_string()))?;
+        }
+        Ok(())
     }
 }
 
-/// Prints the items of the array `member`, one per line.
-pub(super) fn print_items(response: &Value, member: &str) -> anyhow::Result<()> {
-    let items = response[member].as_array().with_context(|| format!("the response of the relay has no {member}"))?;
-    items.iter().try_for_each(|item| print(&item.to_string()))
+/// The path of the page at a cursor; `path` may have a query.
+fn path_of_page(path: &str, cursor: &str) -> String {
+    let separator = if path.contains('?') { '&' } else { '?' };
+    format!("{path}{separator}cursor={cursor}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cursor_is_added_to_path_with_and_without_query() {
+        assert_eq!(path_of_page("/hooks", "7"), "/hooks?cursor=7");
+        assert_eq!(path_of_page("/deliveries?limit=2&state=dead", "7"), "/deliveries?limit=2&state=dead&cursor=7");
+    }
 }

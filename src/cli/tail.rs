@@ -20,7 +20,7 @@ use crate::domain::EventId;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// For the response to the request for the end of the log.
+/// How long the response to the request for the end of the log may take.
 const LOG_END_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A stream without a byte for this long is dead: a relay sends a keepalive every 15 seconds by default.

@@ -50,9 +50,9 @@ pub trait ComparedStore: Send {
 /// This node's database differs from those of the others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Divergence {
-    /// After which entry.
+    /// Position of the mark at which the digests differ.
     pub position: u64,
-    /// Of this node; `None` if its database is damaged.
+    /// The digest of this node; `None` if its database is damaged.
     pub digest: Option<String>,
     /// The digest that is right.
     pub expected: String,
@@ -79,7 +79,7 @@ pub struct Comparison {
     status: watch::Receiver<ClusterStatus>,
     leadership: watch::Receiver<Option<u64>>,
     reports: Reports,
-    /// While this node leads with this fence.
+    /// The fence of this node's leadership and its schedule; `None` while another node leads.
     schedule: Option<(u64, Schedule)>,
     results: watch::Sender<LastComparisons>,
     /// The latest position at which the databases differ and none is known to be right.
@@ -89,7 +89,7 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    /// Of a node that has not compared anything yet.
+    /// A node begins without comparisons.
     pub fn new(node: &ClusterNode, journal: Arc<dyn Journal>) -> Self {
         let (status, leadership) = (node.status(), node.leadership());
         let node = status.borrow().node.clone();

@@ -1,5 +1,5 @@
 //! Decides what a node writes into the records, whether it leads, and which queues it owns. A pure state machine: the driver
-//! passes each event with its time and executes the returned actions. Why it is safe is said in [`crate::cluster`].
+//! passes each event with its time and executes the returned actions. See [`crate::cluster`] for why it is safe.
 
 mod event;
 mod formats;

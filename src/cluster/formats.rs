@@ -32,7 +32,7 @@ pub(super) const FIRST_ENTRY_FORMAT: u8 = 1;
 /// The schema version of the first program with clusters.
 const FIRST_SCHEMA: u32 = 4;
 
-/// Of a record that does not say it.
+/// The formats of a node whose record does not name them.
 impl Default for NodeFormats {
     fn default() -> Self {
         Self { entry_format: FIRST_ENTRY_FORMAT, schema: FIRST_SCHEMA }

@@ -89,14 +89,14 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::domain::Endpoint;
+    use crate::domain::QueueTarget;
 
     #[test]
     fn queue_is_owned_until_lease_end_only() {
         let node: NodeId = "n1".parse().unwrap();
         let owned = OwnedQueues::new(node.clone());
-        let endpoint = Endpoint::Notification("main".parse().unwrap());
-        let queue = QueueKey { client: "acme".parse().unwrap(), endpoint };
+        let target = QueueTarget::Notification("main".parse().unwrap());
+        let queue = QueueKey { client: "acme".parse().unwrap(), target };
         let holding = Holding { node: node.clone(), memberships: vec![Arc::from([node])] };
         owned.extend(Some(Instant::now() + Duration::from_secs(60)));
         assert!(!owned.owns(&queue), "no membership");

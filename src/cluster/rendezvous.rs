@@ -10,15 +10,15 @@ const FNV_PRIME: u64 = 0x0000_0100_0000_01b3;
 
 /// The owner of a queue among these nodes; `None` if there are none. The order of the nodes has no influence.
 pub(super) fn owner<'a>(queue: &QueueKey, nodes: impl IntoIterator<Item = &'a NodeId>) -> Option<&'a NodeId> {
-    let (client, endpoint) = (queue.client.to_string(), queue.endpoint.key());
-    nodes.into_iter().max_by_key(|node| (score(node.as_str(), &client, &endpoint), *node))
+    let (client, target) = (queue.client.to_string(), queue.target.key());
+    nodes.into_iter().max_by_key(|node| (score(node.as_str(), &client, &target), *node))
 }
 
-/// FNV-1a (64 bit) over the node, the client and the endpoint's key, each ended by a zero byte, and then the finalizer of
+/// FNV-1a (64 bit) over the node, the client and the target's key, each ended by a zero byte, and then the finalizer of
 /// MurmurHash3, without which similar names have similar values.
-fn score(node: &str, client: &str, endpoint: &str) -> u64 {
+fn score(node: &str, client: &str, target: &str) -> u64 {
     let mut hash = FNV_OFFSET;
-    for byte in [node, client, endpoint].iter().flat_map(|text| text.bytes().chain([0])) {
+    for byte in [node, client, target].iter().flat_map(|text| text.bytes().chain([0])) {
         hash = (hash ^ u64::from(byte)).wrapping_mul(FNV_PRIME);
     }
     hash ^= hash >> 33;
@@ -33,11 +33,11 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::domain::Endpoint;
+    use crate::domain::QueueTarget;
 
     fn queue(number: usize) -> QueueKey {
-        let endpoint = Endpoint::Notification(format!("n{}", number % 7).parse().unwrap());
-        QueueKey { client: format!("client-{number}").parse().unwrap(), endpoint }
+        let target = QueueTarget::Notification(format!("n{}", number % 7).parse().unwrap());
+        QueueKey { client: format!("client-{number}").parse().unwrap(), target }
     }
 
     fn nodes(names: &[&str]) -> Vec<NodeId> {

@@ -138,7 +138,7 @@ impl DeliveryHandle {
     /// Disables a notification whose endpoint responded 410. Returns `false` if the notification was changed meanwhile:
     /// then its endpoint may be another one.
     async fn disable(&self, client: &ClientRef, queue: &QueueKey, notification: &Notification) -> bool {
-        let target = queue.endpoint.key();
+        let target = queue.target.key();
         match self.store.registry.set_notification_state(client, notification, NotificationState::Disabled).await {
             Ok(()) => tracing::warn!(%client, target, status = 410, "notification disabled: its endpoint is gone"),
             Err(StoreError::Conflict(_)) => return false,
@@ -233,7 +233,7 @@ fn attempt_without_request(error: String, now: Timestamp) -> Attempt {
 /// Logs the outcome of an attempt. Never logs the endpoint's URL: it may contain a token.
 pub(super) fn log_outcome(record: &AttemptRecord, metrics: &Metrics) {
     let Some(attempt) = &record.attempt else { return };
-    let (client, target, delivery) = (&record.queue.client, record.queue.endpoint.key(), record.delivery);
+    let (client, target, delivery) = (&record.queue.client, record.queue.target.key(), record.delivery);
     let (duration_ms, status) = (attempt.duration.as_millis(), attempt.status);
     let reason = attempt.error.as_deref().unwrap_or_default();
     match record.disposition {

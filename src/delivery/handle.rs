@@ -10,7 +10,7 @@ use super::endpoint_checks::EndpointChecks;
 use super::in_flight::InFlight;
 use super::scheduler::{SchedulerCommand, SchedulerLimits};
 use super::{ForbiddenEndpoint, HttpClient, HttpError, HttpExchange};
-use crate::domain::{ClientId, ClientRef, Endpoint, NotificationName, QueueKey, Timestamp};
+use crate::domain::{ClientId, ClientRef, NotificationName, QueueKey, QueueTarget, Timestamp};
 use crate::metrics::Metrics;
 use crate::store::{Store, StoreError};
 use crate::vendor::OutgoingRequest;
@@ -103,7 +103,7 @@ impl DeliveryHandle {
         since: Timestamp,
         now: Timestamp,
     ) -> Result<u64, StoreError> {
-        let queue = QueueKey { client: client.id.clone(), endpoint: Endpoint::Notification(name.clone()) };
+        let queue = QueueKey { client: client.id.clone(), target: QueueTarget::Notification(name.clone()) };
         self.commands.send(SchedulerCommand::Reset(queue)).await;
         self.store.outbox.retry_failed(client, name, since, now).await
     }
@@ -116,19 +116,19 @@ impl DeliveryHandle {
     pub async fn retry(
         &self,
         client: &ClientRef,
-        endpoint: Endpoint,
+        target: QueueTarget,
         id: u64,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         // First: an attempt in flight may fail after the store was changed, and must not overwrite it.
-        let queue = QueueKey { client: client.id.clone(), endpoint };
+        let queue = QueueKey { client: client.id.clone(), target };
         self.commands.send(SchedulerCommand::RetryNow(queue, id)).await;
         self.store.outbox.retry(client, id, now).await
     }
 
     /// Cancels all requests in flight to a removed notification and waits until they have ended.
     pub async fn cancel_queue(&self, client: &ClientId, name: &NotificationName) {
-        let queue = QueueKey { client: client.clone(), endpoint: Endpoint::Notification(name.clone()) };
+        let queue = QueueKey { client: client.clone(), target: QueueTarget::Notification(name.clone()) };
         self.commands.send(SchedulerCommand::QueueRemoved(queue.clone())).await;
         self.in_flight.cancel(&queue).await;
     }

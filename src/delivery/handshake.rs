@@ -11,8 +11,8 @@ use super::receiver::Receiver;
 use super::{DeliveryHandle, HttpResponse};
 use crate::auth::generate_secret;
 use crate::domain::{
-    ClientRef, DocumentId, Endpoint, EventJson, Notification, NotificationState, QueueKey, Status, Timestamp, Vendor,
-    VendorId,
+    ClientRef, DocumentId, EventJson, Notification, NotificationState, QueueKey, QueueTarget, Status, Timestamp,
+    Vendor, VendorId,
 };
 use crate::store::{Attempt, StoreError};
 use crate::vendor::{self, OutgoingEvent};
@@ -45,7 +45,8 @@ impl DeliveryHandle {
         let secrets = notification.signing_secrets(now);
         let request = vendor::handshake_request(&notification.endpoint, nonce.expose(), &secrets, now)
             .map_err(|e| e.to_string())?;
-        let queue = QueueKey { client: client.id.clone(), endpoint: Endpoint::Notification(notification.name.clone()) };
+        let queue =
+            QueueKey { client: client.id.clone(), target: QueueTarget::Notification(notification.name.clone()) };
         let exchange = self.call(&queue, request).await;
         let HttpResponse { status, body, .. } = exchange.result.map_err(|error| error.to_string())?;
         if !(200..=299).contains(&status) {
@@ -79,7 +80,8 @@ impl DeliveryHandle {
         notification: Arc<Notification>,
         now: Timestamp,
     ) -> Result<Attempt, TestError> {
-        let queue = QueueKey { client: client.id.clone(), endpoint: Endpoint::Notification(notification.name.clone()) };
+        let queue =
+            QueueKey { client: client.id.clone(), target: QueueTarget::Notification(notification.name.clone()) };
         let receiver = Receiver::Notification(notification);
         if let Some(notification) = receiver.unverified() {
             self.handshake(client, notification, now).await.map_err(TestError::Unverified)?;

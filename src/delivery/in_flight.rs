@@ -108,11 +108,11 @@ mod tests {
     use futures::FutureExt;
 
     use super::*;
-    use crate::domain::Endpoint;
+    use crate::domain::QueueTarget;
 
     fn queue(client: &str) -> QueueKey {
-        let endpoint = Endpoint::Notification("main".parse().expect("a name"));
-        QueueKey { client: client.parse().expect("a client id"), endpoint }
+        let target = QueueTarget::Notification("main".parse().expect("a name"));
+        QueueKey { client: client.parse().expect("a client id"), target }
     }
 
     #[tokio::test]

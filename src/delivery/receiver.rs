@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::DeliveryHandle;
 use crate::domain::{
-    Callback, ClientRef, Credential, Endpoint, Format, Notification, NotificationState, QueueKey, Secret, Target,
+    Callback, ClientRef, Credential, Format, Notification, NotificationState, QueueKey, QueueTarget, Secret, Target,
     Timestamp,
 };
 use crate::store::DeliveryContent;
@@ -68,15 +68,17 @@ impl DeliveryHandle {
     /// Whether the queue has a receiver now.
     pub(super) fn is_registered(&self, queue: &QueueKey) -> bool {
         let Some(client) = self.present_client(queue) else { return false };
-        match &queue.endpoint {
-            Endpoint::Notification(name) => self.store.registry.notifications(&client).iter().any(|n| n.name == *name),
-            Endpoint::Origin(_) => true,
+        match &queue.target {
+            QueueTarget::Notification(name) => {
+                self.store.registry.notifications(&client).iter().any(|n| n.name == *name)
+            }
+            QueueTarget::Origin(_) => true,
         }
     }
 
     /// Whether the queue's endpoint has not passed PPJ's handshake yet.
     pub(super) fn is_unverified(&self, queue: &QueueKey) -> bool {
-        let Endpoint::Notification(name) = &queue.endpoint else { return false };
+        let QueueTarget::Notification(name) = &queue.target else { return false };
         let Some(client) = self.present_client(queue) else { return false };
         let all = self.store.registry.notifications(&client);
         all.iter().any(|n| n.name == *name && n.format == Format::Ppj && n.state == NotificationState::Unverified)

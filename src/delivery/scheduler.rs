@@ -29,7 +29,7 @@ pub(super) use event::{
 };
 
 /// How long the health of an endpoint is remembered while none of its deliveries is due.
-const HEALTH_MEMORY: Duration = Duration::from_secs(600);
+const HEALTH_TTL: Duration = Duration::from_secs(600);
 
 /// See the module's documentation.
 #[derive(Debug)]
@@ -271,7 +271,7 @@ impl Scheduler {
             return;
         }
         if queue.is_idle() {
-            let forget_at = *queue.forget_at.get_or_insert(now.instant + HEALTH_MEMORY);
+            let forget_at = *queue.forget_at.get_or_insert(now.instant + HEALTH_TTL);
             if queue.expects_due && queue.health.is_impaired() && forget_at > now.instant {
                 self.set_alarm(key, forget_at);
                 self.report_breaker(key);

@@ -284,23 +284,23 @@ impl DeliveryWorker {
     }
 
     fn report_breaker(&mut self, queue: QueueKey, state: BreakerState) {
-        let (client, endpoint) = (&queue.client, queue.endpoint.key());
+        let (client, target) = (&queue.client, queue.target.key());
         let gauge = match state {
             BreakerState::Closed => {
-                tracing::info!(%client, endpoint, "circuit breaker closed");
+                tracing::info!(%client, target, "circuit breaker closed");
                 self.breaker_gauges.remove(&queue);
                 return;
             }
             BreakerState::HalfOpen => {
-                tracing::debug!(%client, endpoint, "circuit breaker half-open");
+                tracing::debug!(%client, target, "circuit breaker half-open");
                 &self.handle.metrics.endpoints_half_open
             }
             BreakerState::Open { until } => {
                 let open_ms = until.saturating_duration_since(Instant::now().into_std()).as_millis();
                 // A failed half-open probe opens the breaker again; this is logged at debug level.
                 match self.breaker_gauges.contains_key(&queue) {
-                    false => tracing::info!(%client, endpoint, open_ms, "circuit breaker open"),
-                    true => tracing::debug!(%client, endpoint, open_ms, "circuit breaker open again"),
+                    false => tracing::info!(%client, target, open_ms, "circuit breaker open"),
+                    true => tracing::debug!(%client, target, open_ms, "circuit breaker open again"),
                 }
                 &self.handle.metrics.endpoints_open
             }

@@ -1,4 +1,4 @@
-//! Deliveries: the target of a delivery, the endpoint and queue it belongs to, and its state after an attempt.
+//! Deliveries: the target of a delivery, the queue it belongs to, and its state after an attempt.
 
 use std::sync::Arc;
 
@@ -45,11 +45,11 @@ impl Target {
         }
     }
 
-    /// The endpoint whose queue holds the deliveries to this target.
-    pub fn endpoint(&self) -> Endpoint {
+    /// The target of the queue that holds the deliveries to this target.
+    pub fn queue_target(&self) -> QueueTarget {
         match self {
-            Target::Notification(name) => Endpoint::Notification(name.clone()),
-            Target::Callback { origin, .. } => Endpoint::Origin(origin.clone()),
+            Target::Notification(name) => QueueTarget::Notification(name.clone()),
+            Target::Callback { origin, .. } => QueueTarget::Origin(origin.clone()),
         }
     }
 
@@ -63,37 +63,37 @@ impl Target {
     }
 }
 
-/// What a delivery queue delivers to. Callback addresses usually hold a document's id in path or query, so all of them at
-/// one origin are one endpoint: one queue, one health.
+/// The target of a delivery queue. Callback addresses usually hold a document's id in path or query, so all of them at one
+/// origin are one target: one queue, one circuit breaker.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub enum Endpoint {
+pub enum QueueTarget {
     /// A notification.
     Notification(NotificationName),
     /// Callbacks to one origin: scheme, host and port.
     Origin(Arc<str>),
 }
 
-impl Endpoint {
+impl QueueTarget {
     /// The text form: the notification's name, or `@origin`. No name begins with `@`.
     pub fn key(&self) -> String {
         match self {
-            Endpoint::Notification(name) => name.as_str().to_owned(),
-            Endpoint::Origin(origin) => format!("@{origin}"),
+            QueueTarget::Notification(name) => name.as_str().to_owned(),
+            QueueTarget::Origin(origin) => format!("@{origin}"),
         }
     }
 
-    /// Parses [`Endpoint::key`].
+    /// Parses [`QueueTarget::key`].
     pub fn from_key(key: &str) -> Result<Self, InvalidName> {
         match key.strip_prefix('@') {
             Some("") => Err(InvalidName),
-            Some(origin) => Ok(Endpoint::Origin(origin.into())),
-            None => key.parse().map(Endpoint::Notification),
+            Some(origin) => Ok(QueueTarget::Origin(origin.into())),
+            None => key.parse().map(QueueTarget::Notification),
         }
     }
 }
 
-impl TryFrom<String> for Endpoint {
+impl TryFrom<String> for QueueTarget {
     type Error = InvalidName;
 
     fn try_from(key: String) -> Result<Self, InvalidName> {
@@ -101,19 +101,19 @@ impl TryFrom<String> for Endpoint {
     }
 }
 
-impl From<Endpoint> for String {
-    fn from(endpoint: Endpoint) -> Self {
-        endpoint.key()
+impl From<QueueTarget> for String {
+    fn from(target: QueueTarget) -> Self {
+        target.key()
     }
 }
 
-/// Names a delivery queue: the deliveries of one client to one endpoint. A slow endpoint delays its own queue only.
+/// Names a delivery queue: the deliveries of one client to one target. A slow endpoint delays its own queue only.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct QueueKey {
     /// The owner of the deliveries.
     pub client: ClientId,
-    /// Their receiver.
-    pub endpoint: Endpoint,
+    /// Their target.
+    pub target: QueueTarget,
 }
 
 /// The state of a delivery after an attempt.
@@ -143,9 +143,9 @@ mod tests {
             assert_eq!(Target::from_key(&target.key()), Ok(target));
         }
         let second = Target::of(&callback("https://app.example.com:8443/x?y=2")).expect("absolute");
-        assert_eq!(second.endpoint(), origin.endpoint(), "addresses of one origin share a queue");
-        for endpoint in [named.endpoint(), second.endpoint()] {
-            assert_eq!(Endpoint::from_key(&endpoint.key()), Ok(endpoint));
+        assert_eq!(second.queue_target(), origin.queue_target(), "addresses of one origin share a queue");
+        for target in [named.queue_target(), second.queue_target()] {
+            assert_eq!(QueueTarget::from_key(&target.key()), Ok(target));
         }
         assert_eq!(Target::of(&callback("/x")), None);
         assert_eq!(Target::of(&callback("mailto:a@b")), None);

@@ -194,7 +194,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_two_keys_of_gini_come_first_and_line_breaks_are_escaped() {
+    fn gini_keys_come_first_and_line_breaks_are_escaped() {
         let vendor_id: VendorId = "8v9iSKnj".parse().expect("good");
         let draft = EventJson {
             document_id: "626626a0-749f-11e2-bfd6-000000000000".parse().expect("good"),

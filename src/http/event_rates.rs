@@ -28,7 +28,7 @@ impl OwnRate {
 }
 
 impl EventRates {
-    /// With the default limit in events per second.
+    /// `default` is the limit of clients without an own one, in events per second.
     pub(super) fn new(default: NonZeroU32) -> Self {
         Self { common: KeyedRates::new(default), own: Mutex::default() }
     }

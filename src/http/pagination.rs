@@ -13,7 +13,7 @@ use crate::store::MAX_LIST_BYTES;
 /// How many items a page has.
 #[derive(Clone, Copy)]
 pub(super) struct PageSize {
-    /// Without `limit`.
+    /// Items of a page without the parameter `limit`.
     pub(super) default: usize,
     /// A larger `limit` counts as this.
     pub(super) max: usize,

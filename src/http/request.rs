@@ -62,7 +62,7 @@ struct Body {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct BodyLimits {
     pub(super) max_bytes: usize,
-    /// From the first read to the last byte.
+    /// The longest time from the first read to the last byte.
     pub(super) timeout: Duration,
 }
 

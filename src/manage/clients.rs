@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{LimitsChange, MAX_CHANGE_ATTEMPTS};
+use super::{ChangeAttempt, LimitsChange, change_item};
 use crate::auth::{KeyError, PREVIOUS_SECRET_TTL, generate_secret, rotate_secret};
 use crate::delivery::DeliveryHandle;
 use crate::domain::{Client, ClientId, ClientLimits, ClientRef, Timestamp};
@@ -85,20 +85,14 @@ impl Clients {
     /// # Errors
     /// [`StoreError::NotFound`] if there is no such client.
     pub async fn rotate_secret(&self, id: &ClientId, now: Timestamp) -> Result<ClientWithSecret, ClientError> {
-        // Optimistic concurrency: of two rotations at the same time, one replaces the secret of the other.
-        for _ in 0..MAX_CHANGE_ATTEMPTS {
+        // Of two rotations at the same time, one replaces the secret of the other.
+        let client = change_item("client", || async {
             let known = self.registry.client(id).ok_or(StoreError::NotFound("client"))?;
             let client = rotate_secret(&known, generate_secret()?, now);
-            match self.registry.update_client(&known, client.clone()).await {
-                Err(StoreError::Conflict(_)) => {}
-                outcome => {
-                    outcome?;
-                    let previous_valid_until = Some(now.plus(PREVIOUS_SECRET_TTL));
-                    return Ok(ClientWithSecret { client, previous_valid_until });
-                }
-            }
-        }
-        Err(StoreError::Unavailable("other requests keep changing the client".to_owned()).into())
+            let outcome = self.registry.update_client(&known, client.clone()).await;
+            Ok::<_, ClientError>(ChangeAttempt::new(outcome, client)?)
+        });
+        Ok(ClientWithSecret { client: client.await?, previous_valid_until: Some(now.plus(PREVIOUS_SECRET_TTL)) })
     }
 
     /// The limits of a client; the defaults for an unknown one.
@@ -117,20 +111,16 @@ impl Clients {
         change: LimitsChange,
         min_stored_bytes: u64,
     ) -> Result<Arc<Client>, ClientError> {
-        for _ in 0..MAX_CHANGE_ATTEMPTS {
+        let changed = change_item("client", || async {
             let client = self.registry.client(id).ok_or(StoreError::NotFound("client"))?;
             let before = self.registry.client_limits(&client.reference());
             let after = change.applied_to(before, min_stored_bytes).map_err(ClientError::Invalid)?;
-            match self.registry.set_client_limits(&client.reference(), before, after).await {
-                Err(StoreError::Conflict(_)) => {}
-                outcome => {
-                    outcome?;
-                    tracing::info!(client = %id, limits = ?after, "limits of a client changed");
-                    return Ok(client);
-                }
-            }
-        }
-        Err(StoreError::Unavailable("other requests keep changing the client".to_owned()).into())
+            let outcome = self.registry.set_client_limits(&client.reference(), before, after).await;
+            Ok::<_, ClientError>(ChangeAttempt::new(outcome, (client, after))?)
+        });
+        let (client, limits) = changed.await?;
+        tracing::info!(client = %id, ?limits, "limits of a client changed");
+        Ok(client)
     }
 
     /// Removes a client with everything it owns. Its streams end, its hooks stop, its deliveries in flight are cancelled.
@@ -147,6 +137,9 @@ impl Clients {
             self.hub.revoke(&client.reference());
         }
         self.delivery.cancel_client(id).await;
+        // Tokens, streams and deliveries tell clients of the same id apart by their times of creation, in milliseconds. The store
+        // gives no time to a new client that a removed one has whose rows it still erases. It does not remember the time of an
+        // erased one, which only a client of the same millisecond could get: the removal is acknowledged in a later one.
         tokio::time::sleep(Duration::from_millis(1)).await;
         tracing::info!(client = %id, "client removed");
         Ok(())

@@ -56,7 +56,7 @@ impl Deliveries {
         {
             return Err(StoreError::NotFound("notification"));
         }
-        self.delivery.retry(client, known.target.endpoint(), id, now).await?;
+        self.delivery.retry(client, known.target.queue_target(), id, now).await?;
         self.get(client, id).await
     }
 

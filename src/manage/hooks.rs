@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::MAX_CHANGE_ATTEMPTS;
+use super::{ChangeAttempt, change_item};
 use crate::auth::{KeyError, generate_secret};
 use crate::domain::{ClientRef, Hook, Mapping, Timestamp, Vendor, Verify};
 use crate::store::{Registry, StoreError};
@@ -139,16 +139,13 @@ impl Hooks {
     /// # Errors
     /// [`HookError::Invalid`], and [`StoreError::NotFound`] if the client has no such hook.
     pub async fn change(&self, client: &ClientRef, id: &str, change: HookChange) -> Result<Hook, HookError> {
-        // Optimistic concurrency: an update that meets a changed hook starts again from what is stored.
-        for _ in 0..MAX_CHANGE_ATTEMPTS {
+        let changed = change_item("hook", || async {
             let known = self.get(client, id)?;
             let hook = apply_change(&known, change.clone())?;
-            match self.registry.update_hook(client, &known, hook.clone()).await {
-                Err(StoreError::Conflict(_)) => {}
-                outcome => return Ok(outcome.map(|()| hook)?),
-            }
-        }
-        Err(StoreError::Unavailable("other requests keep changing the hook".to_owned()).into())
+            let outcome = self.registry.update_hook(client, &known, hook.clone()).await;
+            Ok(ChangeAttempt::new(outcome, hook)?)
+        });
+        changed.await
     }
 
     /// Removes a hook. Calls to its URL are answered `404` from then on.

@@ -5,10 +5,11 @@ mod validation;
 
 use std::sync::Arc;
 
-use super::MAX_CHANGE_ATTEMPTS;
+use super::{ChangeAttempt, change_item};
 use crate::delivery::{DeliveryHandle, TestError};
 use crate::domain::{
-    ClientRef, Destinations, Endpoint, Format, Notification, NotificationName, NotificationState, QueueKey, Timestamp,
+    ClientRef, Destinations, Format, Notification, NotificationName, NotificationState, QueueKey, QueueTarget,
+    Timestamp,
 };
 use crate::store::{Attempt, Registry, StoreError};
 
@@ -88,23 +89,18 @@ impl Notifications {
         change: NotificationChange,
         now: Timestamp,
     ) -> Result<Notification, NotificationError> {
-        // Optimistic concurrency: an update that meets a changed notification starts again from what is stored.
-        for _ in 0..MAX_CHANGE_ATTEMPTS {
+        let changed = change_item("notification", || async {
             let known = self.get(client, name)?;
             let notification = validation::apply_change(&known, change.clone(), now)?;
             if notification.endpoint != known.endpoint {
                 self.check_endpoint(client, &notification.endpoint, "endpoint").await?;
             }
-            match self.registry.update_notification(client, &known, notification.clone()).await {
-                Err(StoreError::Conflict(_)) => {}
-                outcome => {
-                    outcome?;
-                    self.delivery.reset(&queue(client, name), now).await?;
-                    return Ok(self.verify_if_needed(client, notification, now).await);
-                }
-            }
-        }
-        Err(StoreError::Unavailable("other requests keep changing the notification".to_owned()).into())
+            let outcome = self.registry.update_notification(client, &known, notification.clone()).await;
+            Ok::<_, NotificationError>(ChangeAttempt::new(outcome, notification)?)
+        });
+        let notification = changed.await?;
+        self.delivery.reset(&queue(client, name), now).await?;
+        Ok(self.verify_if_needed(client, notification, now).await)
     }
 
     /// Removes a notification. Its pending deliveries become dead, and its attempts in flight are cancelled.
@@ -230,5 +226,5 @@ impl Notifications {
 }
 
 fn queue(client: &ClientRef, name: &NotificationName) -> QueueKey {
-    QueueKey { client: client.id.clone(), endpoint: Endpoint::Notification(name.clone()) }
+    QueueKey { client: client.id.clone(), target: QueueTarget::Notification(name.clone()) }
 }

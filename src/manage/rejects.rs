@@ -24,7 +24,7 @@ pub enum ReplayError {
 /// What to replay, and how.
 #[derive(Debug)]
 pub struct Replay<'a> {
-    /// Of the reject.
+    /// The reject's id.
     pub id: u64,
     /// The hook that reads it; the one that received it by default.
     pub hook: Option<&'a str>,

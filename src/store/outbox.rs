@@ -169,8 +169,8 @@ pub struct Backlog {
     pub oldest_due: Option<Timestamp>,
 }
 
-/// The outbox: one delivery queue for each client and endpoint. Inside a queue the deliveries of one document to one target
-/// form a FIFO, of which only the head has a due time. Deliveries are added by [`Log::append`](super::Log::append) alone.
+/// The outbox: the delivery queues of all clients. Inside a queue the deliveries of one document to one target form a FIFO,
+/// of which only the head has a due time. Deliveries are added by [`Log::append`](super::Log::append) alone.
 pub trait Outbox: Send + Sync {
     /// Waits until queues have changed in which deliveries are pending, and returns some of them. A queue changes with a
     /// new delivery, with a new head of a document's FIFO, with a retry by hand, and with [`Outbox::wake_due`]. A changed

@@ -31,7 +31,7 @@ use tokio::sync::mpsc;
 use self::comparison::DigestThread;
 pub use self::database_file::lock::DatabaseLock;
 use self::database_file::run_marker::RunMarker;
-use self::database_file::{flush_log, open_private};
+use self::database_file::{flush_wal, open_private};
 use self::migrate::MIGRATIONS;
 pub use self::offline::reseal::{ResealReport, reseal};
 pub use self::offline::{check, snapshot};
@@ -298,7 +298,7 @@ fn open_database(
         let reason = "its file system has no shared memory, which the write-ahead log needs";
         return Err(OpenError::unusable(path, reason));
     }
-    flush_log(path).map_err(|e| OpenError::unusable(path, e))?;
+    flush_wal(path).map_err(|e| OpenError::unusable(path, e))?;
     let mark = match journal {
         // The journal tells what the database lacks, also a restored one. The marker is for the time after the cluster.
         Some(journal) => {

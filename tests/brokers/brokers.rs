@@ -24,7 +24,7 @@ pub(crate) struct Broker {
     config: PathBuf,
     store: PathBuf,
     process: Option<Child>,
-    /// Of a single server.
+    /// The directory of a single server; the servers of a cluster share one.
     _directory: Option<TempDir>,
 }
 

@@ -40,14 +40,14 @@ pub(crate) struct Seen {
 /// A complete run of one client.
 #[derive(Debug, Default)]
 pub(crate) struct History {
-    /// Of each publisher in its order.
+    /// Acknowledged changes; those of each publisher are in its order.
     pub(crate) acknowledged: Vec<Acknowledged>,
     /// Changes that were posted without an answer until the end.
     pub(crate) unanswered: Vec<String>,
     pub(crate) followers: Vec<Vec<Seen>>,
     /// `None` without a notification.
     pub(crate) attempts: Option<Vec<DeliveryAttempt>>,
-    /// Of the whole run.
+    /// All faults of the run.
     pub(crate) faults: Vec<Fault>,
 }
 

@@ -133,13 +133,14 @@ fn tests_named_in_documents_exist() {
     for path in String::from_utf8_lossy(&listed.stdout).lines().filter(|path| path.ends_with(".rs")) {
         sources += &read(path);
     }
-    let text = read("docs/ARCHITECTURE.md");
-    // A name of at least four words is the name of a test.
-    let marks = code_marks(&text).into_iter();
-    let names: Vec<_> = marks.filter(|m| m.matches('_').count() >= 3 && !m.contains(['/', ':', ' ', '('])).collect();
-    assert!(names.len() > 10, "docs/ARCHITECTURE.md names the tests of its invariants");
-    let gone: Vec<_> = names.iter().filter(|name| !sources.contains(name.as_str())).collect();
-    assert!(gone.is_empty(), "no such test: {gone:?}");
+    // A name of at least four words is the name of a test or of a setting.
+    let is_name = |mark: &String| mark.matches('_').count() >= 3 && !mark.contains(['/', ':', ' ', '(']);
+    for document in ["docs/ARCHITECTURE.md", "docs/SECURITY.md"] {
+        let names: Vec<_> = code_marks(&read(document)).into_iter().filter(is_name).collect();
+        assert!(names.len() > 10, "{document} names the tests of its invariants");
+        let gone: Vec<_> = names.iter().filter(|name| !sources.contains(name.as_str())).collect();
+        assert!(gone.is_empty(), "{document}: no such test: {gone:?}");
+    }
 }
 
 /// The rows of the table of bounds, without its head and the rows that begin a group.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use docrelay::cluster::{
     ClusterNode, ClusterStatus, LocalStore, NodeFormats, NodeOptions, OwnedQueues, OwnershipPhase, Timing,
 };
-use docrelay::domain::{Endpoint, QueueKey};
+use docrelay::domain::{QueueKey, QueueTarget};
 use docrelay::journal::Journal;
 use docrelay::journal::jetstream::JetStream;
 use futures::future::{BoxFuture, FutureExt};
@@ -108,8 +108,8 @@ impl Drop for Node {
 }
 
 fn queue(number: usize) -> QueueKey {
-    let endpoint = Endpoint::Notification("main".parse().unwrap());
-    QueueKey { client: format!("client-{number}").parse().unwrap(), endpoint }
+    let target = QueueTarget::Notification("main".parse().unwrap());
+    QueueKey { client: format!("client-{number}").parse().unwrap(), target }
 }
 
 /// Waits for a condition of the nodes, which holds no later than `limit`. At no time does a queue have two owners.

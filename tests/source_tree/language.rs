@@ -1,4 +1,5 @@
-//! Comments and documents are plain technical English: the turns below may occur in less than 1 % of their lines.
+//! Comments and documents are plain technical English: the turns below may occur in less than 1 % of their lines, and no
+//! doc comment begins as a fragment without a noun.
 
 use crate::SourceFile;
 
@@ -26,6 +27,9 @@ const TURNS: [&str; 20] = [
     "what is left of",
     "what became of",
 ];
+
+/// How a doc comment begins that names no thing, such as "Of the last message.": it says "The sequence of the last message."
+const FRAGMENTS: [&str; 3] = ["Of", "Those", "In a row"];
 
 /// The share of such lines that the tree may have, in percent.
 pub(crate) const MAX_PERCENT: f64 = 1.0;
@@ -58,6 +62,25 @@ fn has_turn(line: &str) -> bool {
     let words: Vec<&str> = words.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
     let text = format!(" {} ", words.join(" "));
     TURNS.iter().any(|turn| text.contains(&format!(" {turn} ")))
+}
+
+/// The doc comments, and the sections of them, that begin with a fragment: `file:line: the line`.
+pub(crate) fn fragments(file: &SourceFile) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut is_first = true;
+    for (at, line) in file.text.lines().enumerate() {
+        let line = line.trim_start();
+        let comment = line.strip_prefix("///").or_else(|| line.strip_prefix("//!")).map(str::trim_start);
+        let is_fragment = |comment: &str| {
+            let rest = FRAGMENTS.iter().find_map(|fragment| comment.strip_prefix(fragment));
+            rest.is_some_and(|rest| rest.starts_with([' ', '.', ',', ':', ';']))
+        };
+        if is_first && comment.is_some_and(is_fragment) {
+            found.push(format!("{}:{}: {line}", file.path, at + 1));
+        }
+        is_first = comment.is_none_or(|comment| comment.is_empty() || comment.starts_with('#'));
+    }
+    found
 }
 
 /// How a kind of file marks its comments: the beginning of a line, and the two ends of a block.
@@ -124,6 +147,17 @@ mod tests {
             format!("//! {}.\n/// Is\n// It is renewed.\n// and {} at the end\n", TURNS[0].to_uppercase(), TURNS[7]);
         assert_eq!(count("src/hub.rs", &text), (4, 2));
         assert_eq!(count("src/hub.rs", &format!("let x = \"{}\";\n", TURNS[1])), (0, 0), "not a comment");
+    }
+
+    #[test]
+    fn doc_comments_that_begin_with_a_fragment_are_found() {
+        let found = |text: &str| fragments(&SourceFile { path: "a.rs".into(), text: text.into() });
+        for begin in ["Of the last", "Those of it", "In a row", "In a row:"] {
+            assert_eq!(found(&format!("x,\n    /// {begin}.\ny")), [format!("a.rs:2: /// {begin}.")]);
+            assert_eq!(found(&format!("/// Opens it.\n///\n/// # Errors\n/// {begin}.\n")).len(), 1);
+            assert_eq!(found(&format!("/// One\n/// {begin}.\n// {begin}.\n")), [""; 0], "not at the beginning");
+        }
+        assert_eq!(found("//! Often.\n\n/// Thoseness of it.\n"), [""; 0]);
     }
 
     #[test]

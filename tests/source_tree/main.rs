@@ -115,6 +115,12 @@ fn comments_are_plain_technical_english() {
 }
 
 #[test]
+fn doc_comments_name_their_subject() {
+    let sources = tree().into_iter().filter(|file| file.path.ends_with(".rs"));
+    assert_none(&sources.flat_map(|file| language::fragments(&file)).collect::<Vec<_>>());
+}
+
+#[test]
 fn documents_are_plain_technical_english() {
     let prose = prose("lines of documents", |path| path.ends_with(".md"));
     assert!(prose.percent() < language::MAX_PERCENT, "\n{}\n", prose.found.join("\n"));

@@ -1,4 +1,4 @@
-//! Contract of appending: the event that an new_event becomes, and the order of events for every reader.
+//! Contract of appending: the event that a `NewEvent` becomes, and the order of events for every reader.
 
 use docrelay::domain::{DocumentId, EventId, Status, Vendor, VendorError};
 use docrelay::store::{AppendOutcome, LogChange, StoreError};

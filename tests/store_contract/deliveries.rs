@@ -95,8 +95,8 @@ pub(crate) async fn attempts_keep_order_and_truncate_responses(factory: impl Sto
     let cut = Attempt { response_body: long.response_body.slice(..16 << 10), ..long };
     assert_eq!(delivery.attempts, [cut, no_response]);
     assert_eq!(
-        (delivery.event, delivery.document, &delivery.target.endpoint()),
-        (event.id, event.document, &main.endpoint)
+        (delivery.event, delivery.document, &delivery.target.queue_target()),
+        (event.id, event.document, &main.target)
     );
     assert_eq!((delivery.state, delivery.created, delivery.due), (DeliveryState::Dead, at(0), None));
     assert!(store.outbox.delivery(&id("b"), number).await.unwrap().is_none(), "another client cannot read it");

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use docrelay::app::data::DataDirectory;
 use docrelay::domain::{
-    ClientLimits, ClientRef, Disposition, Endpoint, NotificationState, QueueKey, Secret, Status, Vendor,
+    ClientLimits, ClientRef, Disposition, NotificationState, QueueKey, QueueTarget, Secret, Status, Vendor,
 };
 use docrelay::store::sqlite::{SqliteOptions, SqliteStore};
 use docrelay::store::{AppendOutcome, DeliveryQuery, DeliveryState, DocumentQuery, DuplicateRule, NewEvent, Store};
@@ -123,7 +123,7 @@ async fn version_1_deliveries_are_found_and_continued() {
     assert_eq!(states(&store).await, before);
     let queues = store.outbox.ready().await.unwrap();
     assert_eq!(queues.len(), 2, "{queues:?}");
-    let slow = QueueKey { client: id("alpha").id, endpoint: Endpoint::Notification("slow".parse().unwrap()) };
+    let slow = QueueKey { client: id("alpha").id, target: QueueTarget::Notification("slow".parse().unwrap()) };
     let now = store.outbox.backlog().await.unwrap().oldest_due.unwrap().plus(std::time::Duration::from_secs(60));
     for queue in queues {
         let page = store.outbox.due(&queue, now, 10, Vec::new()).await.unwrap();

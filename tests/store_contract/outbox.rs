@@ -1,6 +1,8 @@
 //! Contract of due deliveries: their time and order, and the state after an attempt.
 
-use docrelay::domain::{Disposition, Endpoint, Format, Notification, NotificationState, QueueKey, Status, Timestamp};
+use docrelay::domain::{
+    Disposition, Format, Notification, NotificationState, QueueKey, QueueTarget, Status, Timestamp,
+};
 use docrelay::store::{Attempt, Backlog, DeliveryContent, DuePage, Store, StoreError};
 use futures::FutureExt;
 
@@ -25,7 +27,7 @@ pub(crate) fn default_notification(name: &str, format: Format) -> Notification {
 
 /// The delivery queue of a notification.
 pub(crate) fn notification_queue(client: &str, name: &str) -> QueueKey {
-    QueueKey { client: id(client).id, endpoint: Endpoint::Notification(name.parse().unwrap()) }
+    QueueKey { client: id(client).id, target: QueueTarget::Notification(name.parse().unwrap()) }
 }
 
 /// A store whose client `a` has the default notification `main` in the format `gini`.

@@ -183,8 +183,8 @@ impl Model {
 
     /// The id of the newest delivery of a queue.
     async fn newest_id(&self, queue: usize) -> u64 {
-        let endpoint = self.queue(queue).endpoint;
-        self.listed().await.into_iter().filter(|d| d.target.endpoint() == endpoint).map(|d| d.id).max().unwrap()
+        let target = self.queue(queue).target;
+        self.listed().await.into_iter().filter(|d| d.target.queue_target() == target).map(|d| d.id).max().unwrap()
     }
 
     async fn listed(&self) -> Vec<docrelay::store::Delivery> {

@@ -33,7 +33,7 @@ pub(crate) fn registration(vendor_id: &str, destinations: Destinations) -> NewEv
 
 /// The delivery queue of the callbacks to the origin of this URL.
 pub(crate) fn origin(client: &str, url: &str) -> QueueKey {
-    QueueKey { client: id(client).id, endpoint: Target::of(&callback(url, Format::Gini)).unwrap().endpoint() }
+    QueueKey { client: id(client).id, target: Target::of(&callback(url, Format::Gini)).unwrap().queue_target() }
 }
 
 async fn store_with_two(factory: &impl StoreFactory) -> Store {

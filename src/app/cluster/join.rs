@@ -98,7 +98,7 @@ pub(super) async fn found(
         Err(error) => return Err(error).context("cannot found the cluster"),
     };
     tracing::info!(epoch = format!("{:x}", identity.epoch), "cluster is founded with the data of this node");
-    // Whatever an earlier cluster has said of the data.
+    // A marker of an earlier cluster does not apply to the cluster that is founded with this data.
     RebuildMarker::clear(directory)?;
     let cluster = Cluster { journal, key: key.clone(), directory: directory.clone(), origin: None };
     secrets::publish(&cluster).await?;

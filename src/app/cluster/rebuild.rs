@@ -15,7 +15,7 @@ use crate::journal::{Journal, SnapshotInfo};
 /// The file `rebuild.json` of a data directory: its database is wrong.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct RebuildMarker {
-    /// At this position of the journal.
+    /// The position of the journal at which the database was found to be wrong.
     pub(super) position: u64,
     digest: Option<String>,
     expected: String,

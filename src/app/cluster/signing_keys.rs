@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::auth::files;
 
-/// Of removed keys. The name of the earliest one is dropped beyond it: all nodes have removed its file long since.
+/// Names of removed keys in the record. Beyond it the earliest name is dropped: all nodes have removed its file long since.
 const MAX_RETIRED: usize = 1000;
 
 /// The keys in the shared record.

@@ -1,4 +1,4 @@
-//! Snapshots that this node cannot make, such as without space on its disk. After some in a row it leaves the leadership to
+//! Snapshots that this node cannot make, such as without space on its disk. After [`MAX_FAILURES`] consecutive failures it leaves the leadership to
 //! another node for a while: without snapshots the journal is not trimmed, and when it is full no node accepts anything.
 
 use std::time::{Duration, Instant};
@@ -8,13 +8,13 @@ use tokio::sync::watch;
 use crate::journal::JournalError;
 use crate::metrics::Counter;
 
-/// In a row.
+/// Consecutive failures after which a node leaves the leadership to others.
 const MAX_FAILURES: u32 = 3;
 
 /// If no other node can make one either, each leads in turn.
 const ABSTENTION: Duration = Duration::from_secs(60);
 
-/// Until when a node leaves the leadership to others. All clones are the same.
+/// Until when a node leaves the leadership to others. Clones share it.
 #[derive(Clone)]
 pub(super) struct Abstention(watch::Sender<Option<Instant>>);
 

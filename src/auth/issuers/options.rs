@@ -14,7 +14,7 @@ pub struct IssuerOptions {
     /// `iss` of its tokens, compared byte for byte.
     pub issuer: String,
     pub keys: KeySource,
-    /// Of the tokens that are accepted. Empty: all that a key of its type can verify.
+    /// The algorithms of tokens that are accepted; if empty, all that a key of its type can verify.
     pub algorithms: Vec<SignatureAlgorithm>,
     pub claims: ClaimRules,
 }

@@ -43,7 +43,7 @@ pub(super) struct Reports {
 }
 
 impl Reports {
-    /// Those of this node are none yet.
+    /// No report of any node.
     pub(super) fn new(own: NodeId) -> Self {
         Self { nodes: BTreeMap::from([(own.clone(), VecDeque::new())]), own }
     }

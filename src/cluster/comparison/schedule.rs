@@ -20,7 +20,7 @@ const FIRST_RETRY: Duration = Duration::from_secs(5);
 pub(super) struct Schedule {
     /// Position and time of the last mark, or of the begin of the leadership.
     last: (u64, Instant),
-    /// Until the next mark for nodes that have started.
+    /// Time until the next mark for nodes that have started.
     retry: Duration,
 }
 

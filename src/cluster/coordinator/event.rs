@@ -31,7 +31,7 @@ pub(in crate::cluster) enum ClusterEvent {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::cluster) enum RecordOutcome {
-    /// With this revision.
+    /// The record is stored with this revision.
     Stored(u64),
     /// The record has another revision than expected.
     Conflict,

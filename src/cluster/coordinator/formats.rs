@@ -1,5 +1,5 @@
-//! The format in which entries are proposed, and whether this node may lead beside nodes with an earlier program. Why every node
-//! can read every entry is said in [`crate::cluster`].
+//! The format in which entries are proposed, and whether this node may lead beside nodes with an earlier program. See
+//! [`crate::cluster`] for why every node can read every entry.
 
 use std::time::Instant;
 

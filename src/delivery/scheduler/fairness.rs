@@ -186,7 +186,7 @@ impl ConcurrencyLimits {
 mod tests {
     use super::AttemptKind::{First, Retry};
     use super::*;
-    use crate::domain::Endpoint;
+    use crate::domain::QueueTarget;
 
     const LIMITS: SchedulerLimits = SchedulerLimits { permits: 8, queues: 64, content_bytes: 1 << 30 };
 
@@ -195,7 +195,7 @@ mod tests {
     }
 
     fn queue(client: &ClientId, name: &str) -> QueueKey {
-        QueueKey { client: client.clone(), endpoint: Endpoint::from_key(name).expect("endpoint key") }
+        QueueKey { client: client.clone(), target: QueueTarget::from_key(name).expect("target key") }
     }
 
     // Rule 27: retries are spread and endpoints isolated.
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn changed_limits_count_what_is_in_use() {
+    fn changed_limits_count_permits_in_use() {
         let mut limits = ConcurrencyLimits::new(LIMITS);
         let clients = ["a", "b", "c", "d"].map(client);
         clients.iter().for_each(|client| assert!(limits.acquire(client, First, 9)));

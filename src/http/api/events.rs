@@ -32,7 +32,7 @@ pub(in crate::http) async fn stream(context: Arc<Context>, request: Request) -> 
     let now = Timestamp::now();
     let grant = match authorize(&context, &request, now).await {
         Ok(grant) => grant,
-        Err(Refusal { reason, retry_after }) => {
+        Err(AuthorizeError { reason, retry_after }) => {
             context.metrics.stream_refusals.inc(reason);
             return Ok(match retry_after {
                 None => event_stream(control::refusal(reason.as_str())),
@@ -82,20 +82,20 @@ pub(in crate::http) async fn stream(context: Arc<Context>, request: Request) -> 
 }
 
 /// Why a stream is not opened.
-struct Refusal {
+struct AuthorizeError {
     reason: StreamRefusal,
     /// When to try again, if the client need not change anything.
     retry_after: Option<Duration>,
 }
 
-impl From<StreamRefusal> for Refusal {
+impl From<StreamRefusal> for AuthorizeError {
     fn from(reason: StreamRefusal) -> Self {
         Self { reason, retry_after: None }
     }
 }
 
 /// Checks in the order of the contract: a token is present, it is valid, the type is acceptable.
-async fn authorize(context: &Context, request: &Request, now: Timestamp) -> Result<Grant, Refusal> {
+async fn authorize(context: &Context, request: &Request, now: Timestamp) -> Result<Grant, AuthorizeError> {
     let header = request.headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
     let rule = context.limits.get().query_token;
     let query = request.query.as_deref().filter(|_| rule != QueryToken::Off);
@@ -108,9 +108,9 @@ async fn authorize(context: &Context, request: &Request, now: Timestamp) -> Resu
     let grant = checked.map_err(|error| {
         tracing::info!(request_id = %request.id.0, %error, "follower rejected: token not accepted");
         match error {
-            TokenRefusal::Denied(_) => Refusal::from(StreamRefusal::AuthFailed),
+            TokenRefusal::Denied(_) => AuthorizeError::from(StreamRefusal::AuthFailed),
             TokenRefusal::TooManyFailures(failures) => {
-                Refusal { reason: StreamRefusal::FailedTokens, retry_after: Some(failures.retry_after) }
+                AuthorizeError { reason: StreamRefusal::FailedTokens, retry_after: Some(failures.retry_after) }
             }
         }
     })?;

@@ -35,7 +35,7 @@ pub(in crate::http) struct AddressPermit {
 }
 
 impl AddressConnections {
-    /// Without a bound.
+    /// Admits any number of connections of an address.
     pub fn unlimited() -> Self {
         Self { shared: None }
     }

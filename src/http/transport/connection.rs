@@ -73,7 +73,7 @@ pub(in crate::http) struct Connection {
     /// Ends the connection after the request that is running.
     pub(in crate::http) stop: CancellationToken,
     pub(in crate::http) slow_responses: Counter,
-    /// For requests beside others of the same connection.
+    /// Limits the requests beside others of the same connection.
     pub(in crate::http) http2_requests: Http2Requests,
     /// When its peer could first send a request.
     pub(in crate::http) opened: Instant,

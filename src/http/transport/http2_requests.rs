@@ -39,7 +39,7 @@ struct AddressShares {
 
 /// Why a request is refused, for the log.
 #[derive(Debug, Clone, Copy)]
-struct Refused {
+struct AdmissionError {
     reason: Http2Refusal,
     limit: usize,
 }
@@ -68,12 +68,12 @@ impl Http2Requests {
 
 impl SharedRequests {
     /// A permit for a request of `peer` with these headers.
-    fn admit(&self, peer: IpAddr, headers: &HeaderMap) -> Result<RequestPermit, Refused> {
+    fn admit(&self, peer: IpAddr, headers: &HeaderMap) -> Result<RequestPermit, AdmissionError> {
         let share = match &self.shares {
             Some(shares) => shares.admit(peer, headers, self.max_per_address())?,
             None => None,
         };
-        let refused = || Refused { reason: Http2Refusal::Requests, limit: self.permits.max() };
+        let refused = || AdmissionError { reason: Http2Refusal::Requests, limit: self.permits.max() };
         let permit = self.permits.try_acquire().ok_or_else(refused)?;
         let counted = GaugeGuard::new(&self.metrics.http2_requests_running);
         Ok(RequestPermit { _permit: permit, _share: share, _counted: Some(counted) })
@@ -86,12 +86,12 @@ impl SharedRequests {
 
 impl AddressShares {
     /// Counts a request for its true address. A trusted proxy that names no address has no share: it carries many clients.
-    fn admit(&self, peer: IpAddr, headers: &HeaderMap, max: usize) -> Result<Option<AddressCount>, Refused> {
+    fn admit(&self, peer: IpAddr, headers: &HeaderMap, max: usize) -> Result<Option<AddressCount>, AdmissionError> {
         let address = self.trusted.resolve(peer, headers);
         if self.trusted.contains(address) {
             return Ok(None);
         }
-        let refused = Refused { reason: Http2Refusal::RequestsPerAddress, limit: max };
+        let refused = AdmissionError { reason: Http2Refusal::RequestsPerAddress, limit: max };
         self.counts.admit(address, max).map(Some).ok_or(refused)
     }
 }
@@ -127,7 +127,7 @@ impl ConnectionRequests {
         let SharedRequests { metrics, log, .. } = &*self.all.shared;
         match self.all.shared.admit(self.peer, headers) {
             Ok(permit) => Some(permit),
-            Err(Refused { reason, limit }) => {
+            Err(AdmissionError { reason, limit }) => {
                 metrics.http2_requests_refused.inc(reason);
                 if log.is_due(Instant::now()) {
                     let (peer, reason) = (self.peer, reason.as_str());

@@ -21,9 +21,9 @@ use crate::metrics::Counter;
 /// How slowly a peer may read.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::http) struct WriteTimeouts {
-    /// For any byte to be accepted.
+    /// How long the peer may accept no byte.
     pub(in crate::http) stall: Duration,
-    /// For a whole response, from its first byte until the kernel has all of it: a peer that reads a byte now and then
+    /// How long a whole response may take, from its first byte until the kernel has all of it: a peer that reads a byte now and then
     /// would keep the response in memory. `None` on HTTP/2, where responses are mixed.
     pub(in crate::http) response: Option<Duration>,
 }
@@ -58,7 +58,7 @@ impl HyperIo {
         Self { io, takeover, deadline, timeouts, slow_responses, health: None, response_started: None, timer: None }
     }
 
-    /// For a connection that hyper keeps to its end.
+    /// The I/O of a connection that hyper keeps to its end.
     pub(in crate::http) fn for_http2(socket: Socket, stall: Duration, health: Arc<ConnectionHealth>) -> Self {
         Self {
             io: TokioIo::new(socket),

@@ -17,9 +17,9 @@ use tokio::time::{Instant, Sleep, sleep_until};
 /// The timeouts of a connection that waits for a request.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::http) struct RequestTimeouts {
-    /// From the first byte of a request to the end of its head. For the first request, from the accept.
+    /// The longest time from the first byte of a request, or the accept for the first request, to the end of its head.
     pub(in crate::http) header: Duration,
-    /// Between two requests.
+    /// The longest idle time between two requests.
     pub(in crate::http) keep_alive: Duration,
 }
 

@@ -36,7 +36,7 @@ pub struct ServerOptions {
     pub addresses: AddressConnections,
     /// Their connections begin with a header of the PROXY protocol; `None` if no connection does.
     pub proxy_protocol: Option<TrustedProxies>,
-    /// Of connections that are accepted from now on.
+    /// Connections that are accepted from now on have these limits.
     pub connection: Reloadable<ConnectionLimits>,
 }
 

@@ -11,7 +11,7 @@ use crate::journal::JournalError;
 pub(super) struct ServerList {
     pub(super) addresses: Vec<ServerAddr>,
     pub(super) user: Option<UserPassword>,
-    /// For messages.
+    /// The addresses as log lines and errors show them.
     pub(super) text: String,
 }
 

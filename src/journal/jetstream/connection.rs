@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use super::{JetStreamOptions, address, failure};
 use crate::journal::{JournalError, JournalIdentity, JournalRange};
 
-/// Of a publish and of most requests.
+/// How long a publish, and most requests, wait for the broker's response.
 pub(super) const ACK_TIMEOUT: Duration = Duration::from_secs(5);
 const STATE_TIMEOUT: Duration = Duration::from_secs(2);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -23,8 +23,8 @@ const PING_INTERVAL: Duration = Duration::from_secs(2);
 const MAX_RECONNECT_DELAY: Duration = Duration::from_secs(1);
 /// A journal counts as deleted if it is missing in two answers that are this far apart.
 const CONFIRM_MISSING_AFTER: Duration = Duration::from_millis(500);
-/// Replicas answer the leader every second.
-const REPLICA_SILENCE: Duration = Duration::from_secs(4);
+/// A replica that the leader has not heard for this long counts as offline: replicas answer every second.
+const REPLICA_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// The body of a request without options: an empty JSON object.
 const NO_OPTIONS: &BTreeMap<String, String> = &BTreeMap::new();
@@ -217,7 +217,7 @@ fn has_quorum(cluster: &ClusterInfo, replicas: usize) -> bool {
     }
     // A peer that the leader has never heard from is `active` for no time, and not current.
     let is_reached =
-        |peer: &&PeerInfo| !peer.offline && peer.active < REPLICA_SILENCE && (peer.current || !peer.active.is_zero());
+        |peer: &&PeerInfo| !peer.offline && peer.active < REPLICA_TIMEOUT && (peer.current || !peer.active.is_zero());
     let reached = cluster.replicas.iter().filter(is_reached).count();
     (reached + 1) * 2 > replicas.max(cluster.replicas.len() + 1)
 }

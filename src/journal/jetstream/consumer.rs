@@ -1,5 +1,5 @@
 //! A consumer of one stream from some message on, that notices when messages are missing or when it has gone quiet: then it
-//! ends, and its owner opens another one. Never waits longer than [`SILENCE`] without a message or a heartbeat.
+//! ends, and its owner opens another one. Never waits longer than [`IDLE_TIMEOUT`] without a message or a heartbeat.
 
 use std::time::Duration;
 
@@ -15,15 +15,16 @@ use super::failure;
 use crate::journal::JournalError;
 
 const HEARTBEAT: Duration = Duration::from_secs(1);
-/// Without a message or a heartbeat.
-const SILENCE: Duration = Duration::from_secs(3);
+/// A consumer that gets neither a message nor a heartbeat for this long is closed.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(3);
 const OPEN_TIMEOUT: Duration = Duration::from_secs(3);
-/// After which the broker forgets a consumer whose owner is gone.
-const INACTIVE: Duration = Duration::from_secs(10);
-/// Sequence of the last message that the broker has sent to this consumer; in heartbeats.
-const LAST_CONSUMER: &str = "Nats-Last-Consumer";
-/// In heartbeats while the broker waits for an answer to its flow control.
-const STALLED: &str = "Nats-Consumer-Stalled";
+/// The broker removes a consumer that has had no subscriber for this long.
+const INACTIVE_THRESHOLD: Duration = Duration::from_secs(10);
+/// Header of a heartbeat: the sequence of the last message that the broker has sent to this consumer.
+const LAST_CONSUMER_HEADER: &str = "Nats-Last-Consumer";
+/// Header of a heartbeat while the broker waits for a response to its flow control message; the value is the subject to respond
+/// to.
+const STALLED_HEADER: &str = "Nats-Consumer-Stalled";
 
 /// What a consumer gets.
 pub(super) struct ConsumerStart {
@@ -36,7 +37,7 @@ pub(super) struct MessageConsumer {
     connection: BrokerConnection,
     connections: watch::Receiver<u64>,
     messages: Subscriber,
-    /// Of the last message.
+    /// The broker's number of the last message for this consumer.
     consumer_sequence: u64,
     /// How many messages the stream had for this consumer when it was opened.
     pub(super) initially_pending: u64,
@@ -67,7 +68,7 @@ impl MessageConsumer {
             filter_subject: start.subject,
             flow_control: true,
             idle_heartbeat: HEARTBEAT,
-            inactive_threshold: INACTIVE,
+            inactive_threshold: INACTIVE_THRESHOLD,
             num_replicas: 1,
             memory_storage: true,
             ..Default::default()
@@ -87,7 +88,7 @@ impl MessageConsumer {
     pub(super) async fn next(&mut self) -> Option<ConsumedMessage> {
         loop {
             let message = tokio::select! {
-                message = tokio::time::timeout(SILENCE, self.messages.next()) => message.ok()??,
+                message = tokio::time::timeout(IDLE_TIMEOUT, self.messages.next()) => message.ok()??,
                 // A consumer in memory does not survive a restart, and the broker does not say so.
                 _ = self.connections.changed() => return None,
             };
@@ -117,11 +118,11 @@ impl MessageConsumer {
     /// Answers flow control; `None` when the broker has sent more than has arrived.
     async fn heartbeat(&self, message: &async_nats::Message) -> Option<()> {
         let header = |name: &str| message.headers.as_ref().and_then(|headers| headers.get(name));
-        let stalled = header(STALLED).map(|subject| Subject::from(subject.as_str()));
+        let stalled = header(STALLED_HEADER).map(|subject| Subject::from(subject.as_str()));
         if let Some(subject) = message.reply.clone().or(stalled) {
             self.connection.client.publish(subject, Bytes::new()).await.ok()?;
         }
-        match header(LAST_CONSUMER).and_then(|last| last.as_str().parse::<u64>().ok()) {
+        match header(LAST_CONSUMER_HEADER).and_then(|last| last.as_str().parse::<u64>().ok()) {
             Some(last) if last > self.consumer_sequence => None,
             _ => Some(()),
         }

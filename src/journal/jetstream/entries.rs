@@ -26,11 +26,11 @@ struct EntryReader {
     /// The position of the last entry that was returned.
     last: u64,
     consumer: Option<MessageConsumer>,
-    /// In a row; each one doubles the delay.
+    /// Consecutive failures; each one doubles the delay.
     failures: u32,
-    /// In a row.
+    /// Consecutive consumers that have missed the next entry.
     gaps: u32,
-    /// Since when the journal ends before `last`.
+    /// When the reader first saw that the journal ends before `last`; `None` while it does not.
     behind_since: Option<Instant>,
 }
 

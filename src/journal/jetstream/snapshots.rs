@@ -14,7 +14,7 @@ use crate::journal::{JournalError, SnapshotInfo};
 
 /// The metadata of an object that holds its [`SnapshotInfo`] as JSON.
 const INFO_KEY: &str = "docrelay_snapshot";
-/// Of a download without a byte.
+/// A download that gets no byte for this long fails.
 const STALL_TIMEOUT: Duration = Duration::from_secs(15);
 const READ_BUFFER_BYTES: usize = 256 * 1024;
 

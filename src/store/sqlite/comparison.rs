@@ -71,7 +71,7 @@ pub(crate) struct DigestThread {
     /// Whether the thread has a point.
     is_busy: Arc<AtomicBool>,
     is_enabled: Arc<AtomicBool>,
-    /// Of the last point.
+    /// Set to cancel the digest of the last point.
     is_cancelled: Arc<AtomicBool>,
 }
 

@@ -11,12 +11,12 @@ use std::path::Path;
 /// Flushes the write-ahead log. A process that was killed between a commit and its flush leaves a commit that SQLite recovers,
 /// although only the cache of the kernel holds it. Its events are streamed and their duplicates acknowledged, without a commit
 /// that would flush them.
-pub(super) fn flush_log(path: &Path) -> io::Result<()> {
+pub(super) fn flush_wal(path: &Path) -> io::Result<()> {
     let mut name = path.as_os_str().to_owned();
     name.push("-wal");
     // SQLite holds no lock on this file, so it may be closed.
     match File::open(name) {
-        Ok(log) => log.sync_all()?,
+        Ok(wal) => wal.sync_all()?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error),
     }

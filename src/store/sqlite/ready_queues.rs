@@ -146,12 +146,12 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Endpoint;
+    use crate::domain::QueueTarget;
 
     fn keys(numbers: std::ops::Range<usize>) -> BTreeSet<QueueKey> {
         let client = "a".parse().expect("a client id");
-        let key = |number| Endpoint::Origin(format!("https://h{number:05}.example").into());
-        numbers.map(|number| QueueKey { client: std::clone::Clone::clone(&client), endpoint: key(number) }).collect()
+        let key = |number| QueueTarget::Origin(format!("https://h{number:05}.example").into());
+        numbers.map(|number| QueueKey { client: std::clone::Clone::clone(&client), target: key(number) }).collect()
     }
 
     fn idle() -> ReadyQueues {

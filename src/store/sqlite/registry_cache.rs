@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::tables::document_fifo::QueueRow;
 use super::tables::registry::{ClientRow, NotificationRow};
-use crate::domain::{Client, ClientId, ClientLimits, ClientRef, Endpoint, Hook, NotificationName, QueueKey};
+use crate::domain::{Client, ClientId, ClientLimits, ClientRef, Hook, NotificationName, QueueKey, QueueTarget};
 
 /// All clients with their hooks and notifications.
 #[derive(Default)]
@@ -57,25 +57,25 @@ impl ClientTargets {
         }
     }
 
-    /// The notification number of deliveries to this endpoint: 0 for callbacks, `None` for an unknown notification.
-    pub(super) fn notification_number(&self, endpoint: &Endpoint) -> Option<i64> {
-        match endpoint {
-            Endpoint::Notification(name) => self.notification(name).map(|row| row.number),
-            Endpoint::Origin(_) => Some(0),
+    /// The notification number of deliveries to this target: 0 for callbacks, `None` for an unknown notification.
+    pub(super) fn notification_number(&self, target: &QueueTarget) -> Option<i64> {
+        match target {
+            QueueTarget::Notification(name) => self.notification(name).map(|row| row.number),
+            QueueTarget::Origin(_) => Some(0),
         }
     }
 
     /// The rows of a queue; `None` for an unknown notification.
-    pub(super) fn queue_row(&self, endpoint: &Endpoint) -> Option<QueueRow> {
-        let notification = self.notification_number(endpoint)?;
-        Some(QueueRow { client: self.number, notification, queue: endpoint.key() })
+    pub(super) fn queue_row(&self, target: &QueueTarget) -> Option<QueueRow> {
+        let notification = self.notification_number(target)?;
+        Some(QueueRow { client: self.number, notification, queue: target.key() })
     }
 
     /// The queue of these rows; `None` for a removed notification.
     pub(super) fn queue_key(&self, row: &QueueRow) -> Option<QueueKey> {
-        let endpoint = Endpoint::from_key(&row.queue).ok()?;
-        let is_present = self.notification_number(&endpoint) == Some(row.notification);
-        is_present.then(|| QueueKey { client: self.client.id.clone(), endpoint })
+        let target = QueueTarget::from_key(&row.queue).ok()?;
+        let is_present = self.notification_number(&target) == Some(row.notification);
+        is_present.then(|| QueueKey { client: self.client.id.clone(), target })
     }
 }
 

@@ -32,7 +32,7 @@ use tokio::sync::mpsc;
 
 pub(super) use self::apply_entries::RepeatedPanics;
 use self::channel_timeout::receive_until;
-use self::checkpoint::{Checkpointer, LogSize};
+use self::checkpoint::{Checkpointer, WalSize};
 use self::command::entry::{PlacedEntry, SliceEntry};
 use self::command::pending::WriterReplication;
 use self::command::{BatchItem, ReplySender, WriterCommand, send};
@@ -77,7 +77,7 @@ pub(super) struct Writer {
     pub(super) db: Connection,
     pub(super) shared: Arc<Shared>,
     pub(super) identity: LogIdentity,
-    /// As committed.
+    /// The counters of the last commit.
     pub(super) counters: LogCounters,
     pub(super) retention: Retention,
     pub(super) jobs: Jobs,
@@ -177,12 +177,12 @@ impl Writer {
             Some(slice) => self.run_slice(slice, budget),
             None => self.jobs.return_pages(&mut self.db, budget),
         };
-        let size = self.check_log();
+        let size = self.check_wal();
         if !self.is_quiet() {
             self.pause_until = Instant::now() + started.elapsed() * PAUSE_FACTOR;
         }
         if self.jobs.is_empty() {
-            // The rest of the log, which also shortens the file by the pages that were freed at its end.
+            // The rest of the write-ahead log, which also shortens the file by the pages that were freed at its end.
             self.checkpointer.wake();
         }
         self.report(CommitReport {
@@ -245,7 +245,7 @@ impl Writer {
     }
 
     /// Checks the write-ahead log after a transaction.
-    fn check_log(&mut self) -> LogSize {
+    fn check_wal(&mut self) -> WalSize {
         let size = self.checkpointer.after_commit(&self.db);
         if self.checkpointer.is_held_by_reader()
             && let Some(replication) = &self.replication
@@ -272,14 +272,14 @@ impl Writer {
                 // Only whole jobs are added. The reply is dropped with the panic; the next pass is tried in its turn.
                 contain("the begin of pruning", || self.jobs.prune(&self.db, now, reply)).ok();
             }
-            WriterCommand::RestartLog(done) => {
+            WriterCommand::RestartWal(done) => {
                 let is_restarted = self.checkpointer.restart(&self.db);
-                self.check_log();
+                self.check_wal();
                 // The checkpoint thread waits for this, unless it is being stopped.
                 done.send(is_restarted).ok();
             }
             WriterCommand::CheckpointEnded => {
-                self.check_log();
+                self.check_wal();
             }
             WriterCommand::Apply(entries) => {
                 self.entries.extend(entries);

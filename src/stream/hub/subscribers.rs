@@ -207,7 +207,7 @@ struct ClientChannel {
 /// How many followers are admitted.
 #[derive(Debug, Clone, Copy)]
 pub struct FollowerLimits {
-    /// Of all clients.
+    /// Limit of the followers of all clients together.
     pub max_followers: usize,
     pub max_followers_per_client: usize,
 }

@@ -20,7 +20,7 @@ use crate::harness::{TestRelay, delay, resident_bytes, wait_until};
 
 /// Webhooks per second.
 const RATE: u32 = 150;
-/// Of one round. The 99th percentile is the second longest time.
+/// Events of one round. The 99th percentile is the second longest time.
 const EVENTS: usize = 100;
 const ROUNDS_BEFORE: usize = 3;
 const ROUNDS_DURING: usize = 5;

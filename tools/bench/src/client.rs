@@ -167,7 +167,7 @@ pub async fn exchange(io: &mut (impl Io + ?Sized), request: &[u8], buffer: &mut 
 ///
 /// # Errors
 ///
-/// Those of the future, and `TimedOut`.
+/// Any error of the future, or `TimedOut`.
 pub async fn within<T>(time: Duration, future: impl Future<Output = io::Result<T>>) -> io::Result<T> {
     tokio::time::timeout(time, future).await.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into()))
 }

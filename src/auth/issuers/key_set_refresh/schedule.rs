@@ -27,7 +27,7 @@ pub(super) struct RefreshSchedule {
     /// When an unknown key id has caused a fetch.
     last_request: Option<Instant>,
     last_success: Option<Instant>,
-    /// In a row.
+    /// Consecutive failed fetches.
     failures: usize,
 }
 

@@ -9,7 +9,7 @@ use crate::cluster::coordinator::{ClusterAction, ClusterEvent, Coordinator, Reco
 use crate::cluster::ownership::Holding;
 use crate::cluster::records::RecordValue;
 use crate::cluster::{NodeFormats, NodeOptions, Timing};
-use crate::domain::{Endpoint, OwnershipVersion, QueueKey};
+use crate::domain::{OwnershipVersion, QueueKey, QueueTarget};
 
 pub(super) const NODES: usize = 4;
 pub(super) const QUEUES: usize = 12;
@@ -92,7 +92,7 @@ impl Simulation {
     pub(super) fn new(seed: u64) -> Self {
         let queue = |number: usize| QueueKey {
             client: format!("client-{number}").parse().unwrap(),
-            endpoint: Endpoint::Notification("main".parse().unwrap()),
+            target: QueueTarget::Notification("main".parse().unwrap()),
         };
         Self {
             now_ms: 0,

@@ -4,7 +4,7 @@ use super::check;
 use super::text::Text;
 
 #[test]
-fn lost_queue_starts_nothing_and_records_what_is_in_flight() {
+fn lost_queue_starts_no_attempt_and_records_those_in_flight() {
     check(
         256,
         &[

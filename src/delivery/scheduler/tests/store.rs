@@ -20,7 +20,7 @@ pub(super) struct Row {
     pub(super) queue: usize,
     pub(super) document: u32,
     pub(super) state: RowState,
-    /// Of the pending deliveries of one document in one queue exactly one has a due time.
+    /// Exactly one of the pending deliveries of one document in one queue has a due time.
     pub(super) due: Option<Timestamp>,
     pub(super) failures: u32,
     pub(super) bytes: u64,
@@ -30,7 +30,7 @@ pub(super) struct Row {
 pub(super) enum RowState {
     Pending,
     Settled,
-    /// With its queue; an attempt of it is cancelled.
+    /// Removed with its queue; its attempt is cancelled.
     Removed,
 }
 

@@ -7,7 +7,7 @@ use crate::delivery::scheduler::{
     AttemptKind, BreakerState, DueSpan, LoadedPage, Now, Observation, Parallelism, Prefetched, Scheduler,
     SchedulerAction, SchedulerCommand, SchedulerEvent, SchedulerLimits, StoreFailure,
 };
-use crate::domain::{Disposition, Endpoint, QueueKey, Timestamp};
+use crate::domain::{Disposition, QueueKey, QueueTarget, Timestamp};
 
 /// A scheduler that reads events and writes actions as text.
 ///
@@ -177,12 +177,12 @@ impl Text {
 
 /// Parses `client/notification` or `client/@host`.
 pub(super) fn queue_key(name: &str) -> QueueKey {
-    let (client, endpoint) = name.split_once('/').expect("client/endpoint");
-    let endpoint = match endpoint.strip_prefix('@') {
-        Some(host) => Endpoint::Origin(format!("https://{host}.example").into()),
-        None => Endpoint::from_key(endpoint).expect("endpoint key"),
+    let (client, target) = name.split_once('/').expect("client/target");
+    let target = match target.strip_prefix('@') {
+        Some(host) => QueueTarget::Origin(format!("https://{host}.example").into()),
+        None => QueueTarget::from_key(target).expect("target key"),
     };
-    QueueKey { client: client.parse().expect("client id"), endpoint }
+    QueueKey { client: client.parse().expect("client id"), target }
 }
 
 fn duration(text: &str) -> Duration {

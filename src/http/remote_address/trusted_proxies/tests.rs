@@ -131,7 +131,7 @@ fn forwarded_of_a_sender_does_not_change_the_address_in_x_forwarded_for() {
 
 proptest! {
     #[test]
-    fn what_a_sender_writes_never_changes_its_address(forged in "[ -~]{0,60}", forged_element in "[ -~]{0,60}") {
+    fn forged_headers_of_a_sender_never_change_its_address(forged in "[ -~]{0,60}", forged_element in "[ -~]{0,60}") {
         prop_assert_eq!(by_list(&format!("{forged}, 203.0.113.9")), "203.0.113.9");
         prop_assert_eq!(by_list(&format!("{forged}, 203.0.113.9, 10.0.0.2")), "203.0.113.9");
         let appended = format!("{forged_element}, for=\"[2001:db8::9]:1\";proto=http;host=\"relay.test:80\"");

@@ -48,7 +48,7 @@ impl RunMarker {
         let is_version_1 = is_version_1.map_err(|e| OpenError::sql(&self.database, &e))? == (schema::APPLICATION_ID, 1);
         if is_version_1 && !self.path("run").exists() {
             // The marker must not count commits that a power cut can take back.
-            super::flush_log(&self.database).map_err(|e| OpenError::unusable(&self.database, e))?;
+            super::flush_wal(&self.database).map_err(|e| OpenError::unusable(&self.database, e))?;
             self.write(db);
         }
         Ok(())

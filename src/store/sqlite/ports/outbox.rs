@@ -5,7 +5,7 @@ use std::future::ready;
 use futures::future::BoxFuture;
 
 use super::UNKNOWN_CLIENT;
-use crate::domain::{ClientRef, DocumentId, Endpoint, NotificationName, QueueKey, Timestamp};
+use crate::domain::{ClientRef, DocumentId, NotificationName, QueueKey, QueueTarget, Timestamp};
 use crate::store::sqlite::SqliteStore;
 use crate::store::sqlite::ready_queues::{MAX_CHANGED, QUEUES_PER_PAGE, ReadyStep};
 use crate::store::sqlite::registry_cache::ClientTargets;
@@ -150,9 +150,9 @@ impl Outbox for SqliteStore {
         since: Timestamp,
         now: Timestamp,
     ) -> StoreFuture<'_, u64> {
-        let key = QueueKey { client: client.id.clone(), endpoint: Endpoint::Notification(name.clone()) };
+        let key = QueueKey { client: client.id.clone(), target: QueueTarget::Notification(name.clone()) };
         let targets = self.shared.registry.targets(client).ok_or(UNKNOWN_CLIENT);
-        let row = targets.and_then(|found| found.queue_row(&key.endpoint).ok_or(StoreError::NotFound("notification")));
+        let row = targets.and_then(|found| found.queue_row(&key.target).ok_or(StoreError::NotFound("notification")));
         match row {
             Ok(row) => {
                 let queue = QueueSweep { key, row, now };
@@ -183,7 +183,7 @@ impl SqliteStore {
     /// The client that has a queue's client id at present, and the queue's rows; `None` for an unknown notification.
     fn queue_row(&self, queue: &QueueKey) -> Result<(ClientTargets, Option<QueueRow>), StoreError> {
         let targets = self.shared.registry.present_targets(&queue.client).ok_or(UNKNOWN_CLIENT)?;
-        let row = targets.queue_row(&queue.endpoint);
+        let row = targets.queue_row(&queue.target);
         Ok((targets, row))
     }
 

@@ -19,9 +19,8 @@ use crate::journal::{Journal, JournalError, MAX_PAYLOAD_BYTES};
 use crate::store::sqlite::tables::journal::ProposalKey;
 use crate::store::sqlite::writer::command::codec::Codec;
 use crate::store::sqlite::writer::command::entry::{Entry, EntryBody, SliceEntry};
-use crate::store::sqlite::writer::command::entry_format::EntryContent;
 use crate::store::sqlite::writer::command::pending::{Pending, Waiting};
-use crate::store::sqlite::writer::command::{BatchCommand, WriterCommand, send};
+use crate::store::sqlite::writer::command::{BatchCommand, WriterCommand};
 use crate::store::{Retention, StoreError};
 
 /// Entries that are published and not yet acknowledged, at most. Commands that come while one is under way collect and share
@@ -35,8 +34,8 @@ const MIN_INTERVAL: Duration = Duration::from_millis(3);
 /// Commands wait no longer than this for the entry before theirs: the broker may be slow, or its answer lost.
 const MAX_WAIT: Duration = Duration::from_millis(20);
 
-/// How long an entry is published again while its outcome is unknown. Then the senders are told that the store is unavailable;
-/// a vendor repeats, and the repetition is a duplicate if the entry was stored after all.
+/// How long an entry is published again while its outcome is unknown. Then its commands fail with
+/// `Unavailable`; a vendor sends the webhook again, which is a duplicate if the entry was stored after all.
 const UNKNOWN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// See the module's documentation.
@@ -83,13 +82,10 @@ impl Proposer {
                 },
                 // Nothing is proposed for a store that is closed; dropping the commands replies `Stopped`.
                 () = self.writer.closed() => return,
-                Some(slice) = slices.recv(), if may_propose => match self.check(EntryContent::Slice(&slice.slice)) {
-                    Ok(()) => {
-                        let body = EntryBody::Slice(slice);
-                        in_flight.extend(self.propose(&mut counter, body, Waiting::Slice).await);
-                    }
-                    Err(error) => self.refuse_slice(error).await,
-                },
+                Some(slice) = slices.recv(), if may_propose => {
+                    let body = EntryBody::Slice(slice);
+                    in_flight.extend(self.propose(&mut counter, body, Waiting::Slice).await);
+                }
                 Some(fence) = comparisons.recv(), if may_propose => {
                     let body = EntryBody::Comparison { fence };
                     in_flight.extend(self.propose(&mut counter, body, Waiting::Comparison).await);
@@ -125,14 +121,8 @@ impl Proposer {
     /// when the store is closed.
     async fn collect(&self, command: WriterCommand, waiting: &mut ProposalQueue) -> Result<(), StoreError> {
         match command {
-            WriterCommand::Batch(item) => match self.check(EntryContent::Command(&item.command)) {
-                Ok(()) => waiting.push(Proposal::Command(item)),
-                Err(error) => item.reply.send(Err(error)),
-            },
-            WriterCommand::ChangeRegistry(change, reply) => match self.check(EntryContent::Registry(&change)) {
-                Ok(()) => waiting.push(Proposal::Registry(change, reply)),
-                Err(error) => send(reply, Err(error)),
-            },
+            WriterCommand::Batch(item) => waiting.push(Proposal::Command(item)),
+            WriterCommand::ChangeRegistry(change, reply) => waiting.push(Proposal::Registry(change, reply)),
             other => self.pass_on(other).await?,
         }
         Ok(())
@@ -241,11 +231,6 @@ impl Proposer {
     async fn refuse_slice(&self, error: StoreError) {
         // The writer is gone only when the store is closed.
         self.writer.send(WriterCommand::SliceRefused(error)).await.ok();
-    }
-
-    /// Whether the present format can carry this. It holds until the entry is encoded: formats never become earlier.
-    fn check(&self, content: EntryContent<'_>) -> Result<(), StoreError> {
-        self.codec.check(*self.format.borrow(), content)
     }
 }
 

@@ -22,9 +22,9 @@ const DOCUMENT_GROWTH: i64 = 16;
 pub(crate) struct Excess {
     /// Numbers of the clients whose events exceed a bound of their own.
     clients: BTreeSet<i64>,
-    /// Those whose delivered and dead deliveries do.
+    /// Numbers of the clients whose delivered and dead deliveries exceed a bound.
     deliveries: BTreeSet<i64>,
-    /// Those whose documents do, each with the number of the last document that was read.
+    /// Numbers of the clients whose documents exceed a bound, each with the number of the last document that was read.
     documents: BTreeMap<i64, i64>,
     /// The bytes of documents that were left of a client after all were read. Documents with events stay, so they may exceed
     /// their share.
@@ -157,16 +157,16 @@ pub(crate) struct ExcessResult {
     pub(crate) events: u64,
     /// Whether the client is within its bounds.
     is_complete: bool,
-    /// Of [`ExcessSlice::Total`]: the new headroom when nothing is left to do.
+    /// Set by [`ExcessSlice::Total`]: the new headroom when nothing is left to do.
     headroom: Option<i64>,
-    /// Of [`ExcessSlice::Documents`].
+    /// Set by [`ExcessSlice::Documents`].
     documents: DocumentProgress,
 }
 
 /// How far the documents of a client were read.
 #[derive(Clone, Copy)]
 enum DocumentProgress {
-    /// Through this number.
+    /// Up to and with the document of this number.
     After(i64),
     Complete {
         /// Bytes of the documents that are left.

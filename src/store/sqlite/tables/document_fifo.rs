@@ -33,7 +33,7 @@ pub(crate) struct QueueRow {
     pub(crate) client: i64,
     /// The notification's number; 0 for callbacks.
     pub(crate) notification: i64,
-    /// [`Endpoint::key`](crate::domain::Endpoint::key).
+    /// [`QueueTarget::key`](crate::domain::QueueTarget::key).
     pub(crate) queue: String,
 }
 

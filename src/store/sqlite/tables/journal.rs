@@ -20,7 +20,7 @@ pub(crate) struct JournalMark {
     pub(crate) fence: u64,
 }
 
-/// Who has proposed an entry.
+/// Identifies a proposal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ProposalKey {
     /// Random; another one for each start of a node.

@@ -9,7 +9,7 @@ use super::write_tx::Usage;
 use crate::domain::Timestamp;
 use crate::store::{ListPage, MAX_LIST_BYTES, Reject, Retention};
 
-/// Before the method of an unverified request.
+/// Stored before the method of an unverified request.
 const UNVERIFIED: char = '?';
 
 /// Inserts a reject and removes the oldest ones beyond the bounds, but not the new one. Returns its id; `None` if it is

@@ -156,7 +156,7 @@ struct ClientChanges {
     settled: i64,
     attempt_bytes: i64,
     duplicate_keys: i64,
-    /// Of rejects, whose own statements count them.
+    /// Bytes of added rejects. The statements of the rejects count them in the table; here they are for the bound of all bytes.
     added_reject_bytes: i64,
 }
 

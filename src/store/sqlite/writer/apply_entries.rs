@@ -30,8 +30,8 @@ use crate::store::{LogChange, StoreError};
 /// Time until an entry is tried again that could not be applied.
 const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 
-/// How long senders wait for entries of this node that are in the journal and cannot be applied here. Then they are told that
-/// the store is unavailable, as when the broker does not answer: a vendor repeats, and the repetition is a duplicate.
+/// How long the commands of this node wait for entries that are in the journal and cannot be applied here. Then they fail with
+/// `Unavailable`, as when the broker does not respond: a vendor sends the webhook again, which is a duplicate.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The results of a batch entry's commands; `None` for an entry that was applied before.
@@ -101,7 +101,7 @@ impl Writer {
                 self.apply_comparison(first.entry.key, *fence).map_err(|error| columns::unavailable(&error))
             }
         };
-        self.log_change(applied.as_ref().err());
+        self.log_availability(applied.as_ref().err());
         applied
     }
 
@@ -143,7 +143,7 @@ impl Writer {
             }
         }
         self.publish_position();
-        let size = self.check_log();
+        let size = self.check_wal();
         self.last_command = Instant::now();
         self.report(CommitReport {
             refused,
@@ -265,7 +265,7 @@ impl Writer {
 
     /// Reports that an entry without commands of a batch was refused.
     fn report_refused(&mut self) {
-        let size = self.check_log();
+        let size = self.check_wal();
         self.report(CommitReport {
             commands: 0,
             events: 0,

@@ -60,7 +60,7 @@ impl Writer {
                 retention: &self.retention,
                 seal: &*self.seal,
             };
-            let result = commit(&mut self.db, context, self.counters, &items);
+            let result = apply_and_commit(&mut self.db, context, self.counters, &items);
             let mut report = CommitReport {
                 commands: items.len(),
                 events: 0,
@@ -76,7 +76,7 @@ impl Writer {
                 Ok(committed) => report.events = self.publish(items, committed),
                 Err(BatchError::Sql(error)) => {
                     let error = columns::unavailable(&error);
-                    self.log_change(Some(&error));
+                    self.log_availability(Some(&error));
                     refuse(items, &error);
                 }
                 Err(BatchError::Panicked { index, panicked }) => {
@@ -86,7 +86,7 @@ impl Writer {
                     self.commit(items, queued);
                 }
             }
-            let size = self.check_log();
+            let size = self.check_wal();
             (report.wal_bytes, report.wal_over_limit) = (size.bytes, size.is_over_limit);
             self.report(report);
             items = rest;
@@ -95,7 +95,7 @@ impl Writer {
 
     /// Takes a committed batch over into memory, replies, and pushes the events to the tails. Returns their number.
     fn publish(&mut self, items: Vec<BatchItem>, committed: CommittedItems) -> usize {
-        self.log_change(None);
+        self.log_availability(None);
         self.counters = committed.counters;
         self.shared.head.store(columns::unsigned(self.counters.head), Ordering::Release);
         self.note_committed(committed.committed, self.counters.time);
@@ -109,7 +109,7 @@ impl Writer {
     }
 
     /// Logs when the store begins to refuse, and when it accepts again.
-    pub(super) fn log_change(&mut self, error: Option<&StoreError>) {
+    pub(super) fn log_availability(&mut self, error: Option<&StoreError>) {
         match (error, self.is_failing) {
             (Some(error), false) => {
                 tracing::error!(%error, "store cannot accept events: free the disk or make it writable")
@@ -125,7 +125,7 @@ impl Writer {
 ///
 /// # Errors
 /// After an error of SQLite or a panic nothing is stored.
-fn commit(
+fn apply_and_commit(
     db: &mut Connection,
     context: BatchContext<'_>,
     counters: LogCounters,

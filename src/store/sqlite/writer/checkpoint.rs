@@ -1,18 +1,18 @@
-//! Checkpoints of the write-ahead log, off the writer's path.
+//! Checkpoints of the write-ahead log (WAL), off the writer's path.
 //!
 //! A thread with its own connection copies most pages into the database while the writer goes on. It alone never reaches
-//! the end of the log, which would then grow without bound: when few pages are left, it asks the writer to copy these
-//! between two batches and to restart the log.
+//! the end of the WAL, which would then grow without bound: when few pages are left, it asks the writer to copy these
+//! between two batches and to restart the WAL.
 //!
-//! The log has a bound. Background work pauses while the log is long. If commands alone fill the log faster than the
+//! The WAL has a bound. Background work pauses while the WAL is long. If commands alone fill the WAL faster than the
 //! thread copies it, the writer completes the checkpoint itself. Only a reader of an old snapshot, such as another
-//! process that copies the database, can make the log longer: senders never wait for it, background work does.
+//! process that copies the database, can make the WAL longer: senders never wait for it, background work does.
 //!
-//! SQLite flushes the database only when a checkpoint reaches the end of the log. In the writer this would stop all
+//! SQLite flushes the database only when a checkpoint reaches the end of the WAL. In the writer this would stop all
 //! commands for 100 to 200 ms, so the thread flushes the file itself before it asks.
 
-mod log_flush;
 mod thread;
+mod wal_flush;
 
 use std::error::Error;
 use std::fs::File;
@@ -26,35 +26,35 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::mpsc::WeakSender;
 
-use self::log_flush::LogFlusher;
 use self::thread::CheckpointThread;
+use self::wal_flush::WalFlusher;
 use super::command::WriterCommand;
 use crate::store::sqlite::tables::schema::LOCK_TIMEOUT;
 use crate::store::sqlite::threads::Threads;
 
-/// Pages in the log before the thread starts a checkpoint. Smaller checkpoints write a page of a busy index more often,
+/// Pages in the WAL before the thread starts a checkpoint. Smaller checkpoints write a page of a busy index more often,
 /// larger ones occupy the disk for longer at a time.
 const MIN_CHECKPOINT_PAGES: u64 = 8_000;
 
-/// The same on a node of a cluster, which flushes the log beforehand: what a checkpoint flushes is the database, and the less
+/// The same on a node of a cluster, which flushes the WAL beforehand: what a checkpoint flushes is the database, and the less
 /// often, the fewer flushes of a NATS server on the same disk wait for it.
 const MIN_NODE_CHECKPOINT_PAGES: u64 = 15_000;
 
-/// Pages at which the log is restarted with the writer's help: 125 MiB.
+/// Pages at which the WAL is restarted with the writer's help: 125 MiB.
 const RESTART_PAGES: u64 = 32_000;
 
-/// Pages that background work lets the log grow to, and pages of them that are not in the database: 188 and 62 MiB.
+/// Pages that background work lets the WAL grow to, and pages of them that are not in the database: 188 and 62 MiB.
 const MAX_BACKGROUND_PAGES: u64 = 48_000;
 const MAX_BACKGROUND_BACKLOG: u64 = 16_000;
 
 /// Pages at which the writer completes the checkpoint itself, or reports the reader that prevents it: 256 MiB.
-const MAX_LOG_PAGES: u64 = 65_536;
+const MAX_WAL_PAGES: u64 = 65_536;
 
-/// How long the writer waits for readers of old snapshots when it restarts the log between two batches. The store's own
+/// How long the writer waits for readers of old snapshots when it restarts the WAL between two batches. The store's own
 /// reads take less.
 const RESTART_TIMEOUT: Duration = Duration::from_millis(20);
 
-/// Bytes of a page with the header of its frame in the log.
+/// Bytes of a page with the header of its frame in the WAL.
 const FRAME_BYTES: u64 = 4_096 + 24;
 
 /// The writer's handle of the thread.
@@ -66,12 +66,12 @@ pub(crate) struct Checkpointer {
     /// The database file, to flush it. POSIX drops a process's locks on a file when any descriptor of it is closed, and
     /// with them SQLite's: so one descriptor stays open until the connections are closed.
     _file: Arc<File>,
-    /// The log after the last transaction.
+    /// The WAL after the last transaction.
     progress: Progress,
     /// Whether it was logged that a reader prevents the restart.
     reported: bool,
-    /// On a node of a cluster.
-    flusher: Option<LogFlusher>,
+    /// `None` without a cluster.
+    flusher: Option<WalFlusher>,
 }
 
 /// What the writer and the thread share.
@@ -79,36 +79,36 @@ pub(crate) struct Checkpointer {
 struct CheckpointState {
     /// Held during a checkpoint: SQLite refuses a second one instead of letting it wait.
     checkpoint: Mutex<()>,
-    /// Set while a reader of an old snapshot prevents a checkpoint. Only a restart of the log by the writer, or a
+    /// Set while a reader of an old snapshot prevents a checkpoint. Only a restart of the WAL by the writer, or a
     /// checkpoint of the thread that makes progress, clears it.
     blocked: AtomicBool,
 }
 
 /// Whether background work may write.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum LogSpace {
+pub(crate) enum WalSpace {
     Free,
-    /// The log is long. The thread sends a command when it has copied it.
+    /// The WAL is long. The thread sends a command when it has copied it.
     Full,
-    /// The log is long, and a reader prevents that it becomes shorter.
+    /// The WAL is long, and a reader prevents that it becomes shorter.
     Blocked,
 }
 
-/// The size of the log, for metrics and readiness.
+/// The size of the WAL, for metrics and readiness.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct LogSize {
+pub(crate) struct WalSize {
     /// Bytes in use.
     pub(crate) bytes: u64,
-    /// Whether a reader of an old snapshot has made the log longer than its bound.
+    /// Whether a reader of an old snapshot has made the WAL longer than its bound.
     pub(crate) is_over_limit: bool,
 }
 
 impl Checkpointer {
-    /// Starts the thread. `file` is the database at `path`; with `flushes_log` the commits do not flush the log.
+    /// Starts the thread. `file` is the database at `path`; with `flushes_wal` the commits do not flush the WAL.
     pub(crate) fn start(
         path: &Path,
         file: File,
-        flushes_log: bool,
+        flushes_wal: bool,
         queue: WeakSender<WriterCommand>,
         threads: &Threads,
     ) -> Result<Self, Box<dyn Error>> {
@@ -119,21 +119,21 @@ impl Checkpointer {
         let (wake, wake_requests) = sync_channel(1);
         let thread = CheckpointThread { db, shared: shared.clone(), file: file.clone(), wake_requests, queue };
         let thread = threads.spawn("store-checkpoint".into(), move |_end| thread.run())?;
-        let flusher = flushes_log.then(|| LogFlusher::start(path, threads)).transpose()?;
+        let flusher = flushes_wal.then(|| WalFlusher::start(path, threads)).transpose()?;
         let progress = Progress { busy: false, pages: 0, done: 0 };
         Ok(Self { wake: Some(wake), thread: Some(thread), shared, _file: file, progress, reported: false, flusher })
     }
 
-    /// Checks the size of the log after a transaction, and starts or completes a checkpoint if it is due. Never waits for
+    /// Checks the size of the WAL after a transaction, and starts or completes a checkpoint if it is due. Never waits for
     /// a reader more than once.
-    pub(crate) fn after_commit(&mut self, db: &Connection) -> LogSize {
+    pub(crate) fn after_commit(&mut self, db: &Connection) -> WalSize {
         self.look(db);
         if let Some(flusher) = &mut self.flusher {
             flusher.note(self.progress.pages);
         }
         let min_pages = if self.flusher.is_some() { MIN_NODE_CHECKPOINT_PAGES } else { MIN_CHECKPOINT_PAGES };
         let blocked = self.shared.blocked.load(Ordering::Acquire);
-        if self.progress.pages > MAX_LOG_PAGES && !blocked {
+        if self.progress.pages > MAX_WAL_PAGES && !blocked {
             self.restart(db);
         } else if !blocked && (self.progress.backlog() > min_pages || self.progress.pages > RESTART_PAGES) {
             self.wake();
@@ -143,7 +143,7 @@ impl Checkpointer {
         size
     }
 
-    /// Starts a checkpoint of what is in the log, although it may be short.
+    /// Starts a checkpoint of what is in the WAL, although it may be short.
     pub(crate) fn wake(&self) {
         if self.progress.backlog() > 0
             && let Some(wake) = &self.wake
@@ -154,16 +154,16 @@ impl Checkpointer {
     }
 
     /// Whether background work may write, as of the last transaction.
-    pub(crate) fn space(&self) -> LogSpace {
+    pub(crate) fn space(&self) -> WalSpace {
         self.progress.space(self.shared.blocked.load(Ordering::Acquire))
     }
 
-    /// Whether a reader of an old snapshot has made the log so long that background work has to wait.
+    /// Whether a reader of an old snapshot has made the WAL so long that background work has to wait.
     pub(crate) fn is_held_by_reader(&self) -> bool {
         self.progress.pages > MAX_BACKGROUND_PAGES && self.shared.blocked.load(Ordering::Acquire)
     }
 
-    /// Completes a checkpoint and restarts the log; false when a reader of an old snapshot prevents it.
+    /// Completes a checkpoint and restarts the WAL; false when a reader of an old snapshot prevents it.
     pub(crate) fn restart(&mut self, db: &Connection) -> bool {
         let guard = self.shared.checkpoint.lock().unwrap_or_else(PoisonError::into_inner);
         let started = Instant::now();
@@ -185,7 +185,7 @@ impl Checkpointer {
         !is_busy
     }
 
-    /// Stops the thread and empties the log, so that the next start need not recover it.
+    /// Stops the thread and empties the WAL, so that the next start need not recover it.
     pub(crate) fn stop(&mut self, db: &Connection) {
         self.wake = None;
         if let Some(thread) = self.thread.take()
@@ -204,16 +204,16 @@ impl Checkpointer {
         }
     }
 
-    fn size(&self) -> LogSize {
+    fn size(&self) -> WalSize {
         let Progress { pages, done, .. } = self.progress;
-        // A log that was copied completely restarts with the next transaction.
+        // A WAL that was copied completely restarts with the next transaction.
         let used = if pages == done { 0 } else { pages };
-        let is_over_limit = pages > MAX_LOG_PAGES && self.shared.blocked.load(Ordering::Acquire);
-        LogSize { bytes: used * FRAME_BYTES, is_over_limit }
+        let is_over_limit = pages > MAX_WAL_PAGES && self.shared.blocked.load(Ordering::Acquire);
+        WalSize { bytes: used * FRAME_BYTES, is_over_limit }
     }
 
     /// Logs the begin and the end of the state that an operator has to end.
-    fn report(&mut self, size: LogSize) {
+    fn report(&mut self, size: WalSize) {
         if size.is_over_limit && !self.reported {
             tracing::error!(
                 wal_bytes = size.bytes,
@@ -233,9 +233,9 @@ impl Checkpointer {
 struct Progress {
     /// Another connection prevented its completion.
     busy: bool,
-    /// Pages in the log.
+    /// Pages in the WAL.
     pages: u64,
-    /// Pages of the log that are in the database.
+    /// Pages of the WAL that are in the database.
     done: u64,
 }
 
@@ -245,16 +245,16 @@ impl Progress {
         self.pages.saturating_sub(self.done)
     }
 
-    /// Whether background work may write. A long log that was copied completely is as good as an empty one: the next
+    /// Whether background work may write. A long WAL that was copied completely is as good as an empty one: the next
     /// transaction restarts it. Without that, work would wait for a command although nothing prevents it.
-    fn space(&self, is_blocked: bool) -> LogSpace {
+    fn space(&self, is_blocked: bool) -> WalSpace {
         let is_restarting = self.backlog() == 0 && !is_blocked;
         if is_restarting || self.pages <= MAX_BACKGROUND_PAGES && self.backlog() <= MAX_BACKGROUND_BACKLOG {
-            LogSpace::Free
+            WalSpace::Free
         } else if is_blocked {
-            LogSpace::Blocked
+            WalSpace::Blocked
         } else {
-            LogSpace::Full
+            WalSpace::Full
         }
     }
 }
@@ -282,12 +282,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn long_log_that_was_copied_does_not_stop_background_work() {
-        let log = |pages, done| Progress { busy: false, pages, done };
+    fn long_wal_that_was_copied_does_not_stop_background_work() {
+        let wal = |pages, done| Progress { busy: false, pages, done };
         let long = MAX_BACKGROUND_PAGES + 1;
-        assert_eq!(log(long, long).space(false), LogSpace::Free, "the next transaction restarts it");
-        assert_eq!(log(long, long).space(true), LogSpace::Blocked, "a reader prevents the restart");
-        assert_eq!(log(long, long - 1).space(false), LogSpace::Full);
-        assert_eq!(log(long - 1, long - 2).space(false), LogSpace::Free);
+        assert_eq!(wal(long, long).space(false), WalSpace::Free, "the next transaction restarts it");
+        assert_eq!(wal(long, long).space(true), WalSpace::Blocked, "a reader prevents the restart");
+        assert_eq!(wal(long, long - 1).space(false), WalSpace::Full);
+        assert_eq!(wal(long - 1, long - 2).space(false), WalSpace::Free);
     }
 }

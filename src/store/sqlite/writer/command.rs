@@ -33,7 +33,7 @@ pub(crate) enum WriterCommand {
     Prune(Timestamp, ReplySender<u64>),
     /// Completes a checkpoint of which only a few pages are left, and restarts the write-ahead log. The reply is false when
     /// a reader prevents it.
-    RestartLog(SyncSender<bool>),
+    RestartWal(SyncSender<bool>),
     /// A checkpoint has ended: background work may go on.
     CheckpointEnded,
     /// Entries of the journal, in its order.
@@ -57,7 +57,7 @@ impl WriterCommand {
                 send(reply, Err(error))
             }
             Self::Prune(_, reply) => send(reply, Err(error)),
-            Self::RestartLog(_) | Self::CheckpointEnded | Self::Apply(_) | Self::SliceRefused(_) | Self::Lead(_) => {}
+            Self::RestartWal(_) | Self::CheckpointEnded | Self::Apply(_) | Self::SliceRefused(_) | Self::Lead(_) => {}
         }
     }
 }

@@ -79,7 +79,7 @@ fn find_key(tx: &mut WriteTx<'_>, client: i64, key: &KeyDigest, now: Timestamp) 
 
 /// The key of a new event.
 pub(super) struct KeyRow<'a> {
-    /// Of the event.
+    /// The event's sequence.
     pub(super) sequence: i64,
     pub(super) time: Timestamp,
     pub(super) client: i64,

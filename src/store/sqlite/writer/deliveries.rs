@@ -81,7 +81,7 @@ pub(super) fn record_attempt(
     targets: &ClientTargets,
     record: &AttemptRecord,
 ) -> Result<(), ApplyError> {
-    let queue = targets.queue_row(&record.queue.endpoint).ok_or(UNKNOWN_DELIVERY)?;
+    let queue = targets.queue_row(&record.queue.target).ok_or(UNKNOWN_DELIVERY)?;
     let (client, id, now) = (targets.number, columns::signed(record.delivery), record.now);
     let pending = document_fifo::pending(&tx.db, &queue, id)?.ok_or(UNKNOWN_DELIVERY)?;
     let mut bytes = pending.bytes;
@@ -118,8 +118,8 @@ pub(super) fn retry(tx: &mut WriteTx<'_>, targets: &ClientTargets, id: u64, now:
     let (stored, document, state, delivery) = found.ok_or(UNKNOWN_DELIVERY)?;
     let target = Target::from_key(&stored.target).map_err(|_| UNKNOWN_DELIVERY)?;
     // A dead delivery of an earlier notification of this name goes to the present one: its owner asks for that.
-    let endpoint = target.endpoint();
-    let notification = targets.notification_number(&endpoint).ok_or(StoreError::NotFound("notification"))?;
+    let queue_target = target.queue_target();
+    let notification = targets.notification_number(&queue_target).ok_or(StoreError::NotFound("notification"))?;
     if state == PENDING {
         if stored.notification != notification {
             return Err(UNKNOWN_DELIVERY.into());
@@ -129,7 +129,7 @@ pub(super) fn retry(tx: &mut WriteTx<'_>, targets: &ClientTargets, id: u64, now:
         let target = TargetRow { notification, ..stored };
         DocumentFifo { target: &target, document }.requeue(tx, delivery, now)?;
     }
-    tx.mark_ready(QueueKey { client: targets.client.id.clone(), endpoint });
+    tx.mark_ready(QueueKey { client: targets.client.id.clone(), target: queue_target });
     Ok(())
 }
 
@@ -181,7 +181,7 @@ impl Destination {
         let new = NewDelivery { id, sequence: document.last_seq, size, document: document.uuid, now: event.now };
         DocumentFifo { target: &target, document: document.number }.push(&mut tx.write, &new)?;
         tx.counters.delivery = id;
-        tx.write.mark_ready(QueueKey { client: event.client.id.clone(), endpoint: self.target.endpoint() });
+        tx.write.mark_ready(QueueKey { client: event.client.id.clone(), target: self.target.queue_target() });
         Ok(())
     }
 }

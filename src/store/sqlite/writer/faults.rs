@@ -225,8 +225,8 @@ async fn removal_and_change_of_a_notification_are_answered_after_one_slice() {
     let pending = async || store.backlog().await.expect("a number").pending;
     let queue = |writer: &Writer| {
         let targets = writer.shared.registry.targets(&client_ref()).expect("the client");
-        let endpoint = crate::domain::Endpoint::Notification("main".parse().expect("a valid value"));
-        let row = targets.queue_row(&endpoint).expect("the notification");
+        let target = crate::domain::QueueTarget::Notification("main".parse().expect("a valid value"));
+        let row = targets.queue_row(&target).expect("the notification");
         let key = targets.queue_key(&row).expect("the notification");
         QueueSweep { key, row, now: Timestamp::from_millis(0) }
     };

@@ -197,6 +197,6 @@ fn queue_of(db: &Connection, target: &TargetRow) -> rusqlite::Result<Option<Queu
         .prepare_cached("SELECT name FROM client WHERE id = ?1 AND name IS NOT NULL")?
         .query_row([target.client], |row| columns::parsed(row, 0))
         .optional()?;
-    let endpoint = Target::from_key(&target.target).ok().map(|target| target.endpoint());
-    Ok(client.zip(endpoint).map(|(client, endpoint)| QueueKey { client, endpoint }))
+    let target = Target::from_key(&target.target).ok().map(|target| target.queue_target());
+    Ok(client.zip(target).map(|(client, target)| QueueKey { client, target }))
 }

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use rusqlite::Connection;
 
 use super::bulk_update::{BulkUpdate, RemovedNotification};
-use super::checkpoint::LogSpace;
+use super::checkpoint::WalSpace;
 use super::command::{CommandOutput, CommandReply, ReplySender, send};
 use super::give_up::{ExpirySweep, LimitSweep};
 use super::slice::{Slice, SliceResult};
@@ -144,13 +144,13 @@ impl Jobs {
         !self.bulk_updates.is_empty() || !self.excess.is_empty() || is_pruning
     }
 
-    /// Whether there is work that may be done with this space in the write-ahead log. A reader that blocks the log stops
+    /// Whether there is work that may be done with this space in the write-ahead log. A reader that blocks it stops
     /// all work but bulk updates, because a caller waits for them.
-    pub(super) fn can_run(&self, space: LogSpace) -> bool {
+    pub(super) fn can_run(&self, space: WalSpace) -> bool {
         match space {
-            LogSpace::Free => !self.is_empty(),
-            LogSpace::Full => false,
-            LogSpace::Blocked => !self.bulk_updates.is_empty(),
+            WalSpace::Free => !self.is_empty(),
+            WalSpace::Full => false,
+            WalSpace::Blocked => !self.bulk_updates.is_empty(),
         }
     }
 

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::bulk_update::RemovedNotification;
 use super::change_error::ChangeError;
 use crate::domain::{
-    ClientId, ClientLimit, ClientLimits, ClientRef, Endpoint, NOTIFICATIONS_PER_CLIENT, Notification, NotificationName,
-    NotificationState, QueueKey, Timestamp,
+    ClientId, ClientLimit, ClientLimits, ClientRef, NOTIFICATIONS_PER_CLIENT, Notification, NotificationName,
+    NotificationState, QueueKey, QueueTarget, Timestamp,
 };
 use crate::store::sqlite::panics::contain;
 use crate::store::sqlite::registry_cache::{ClientTargets, RegistryCache};
@@ -75,7 +75,7 @@ impl NotificationEdit {
 
     pub(super) fn receiver_change(&self, client: &ClientId) -> Option<ReceiverChange> {
         let queue =
-            |name: NotificationName| QueueKey { client: client.clone(), endpoint: Endpoint::Notification(name) };
+            |name: NotificationName| QueueKey { client: client.clone(), target: QueueTarget::Notification(name) };
         match self {
             Self::Add(_) => None,
             Self::Update { before: known, .. } | Self::SetState { known, .. } => {

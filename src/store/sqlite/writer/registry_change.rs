@@ -103,7 +103,7 @@ impl RegistryChange {
         Ok(remaining)
     }
 
-    /// What the delivery worker must be told if another node was asked for the change.
+    /// The change as the delivery worker has to know it if another node was asked for it; `None` if it concerns no receiver.
     pub(super) fn receiver_change(&self) -> Option<ReceiverChange> {
         match self {
             Self::RemoveClient { id } => Some(ReceiverChange::ClientRemoved(id.clone())),

@@ -33,7 +33,7 @@ pub(crate) struct SliceResult {
     pub(crate) removed_events: u64,
     /// Deliveries that were given up.
     pub(crate) given_up: Option<(GivenUp, u64)>,
-    /// Of [`Slice::Excess`].
+    /// Set by [`Slice::Excess`].
     pub(crate) excess: Option<ExcessResult>,
 }
 

@@ -11,7 +11,7 @@ use crate::harness::connection::Connection;
 use crate::harness::request::Request;
 use crate::harness::response::{Response, string_at};
 
-/// Of each kind of object, in one round at most. Of these, every fifth is not removed.
+/// Objects of each kind that one round creates. Every fifth of them is not removed.
 const MAX_OBJECTS: usize = 10;
 
 /// Fewer than a client may have.

@@ -39,7 +39,7 @@ fn interrupted_first_start_can_be_repeated() {
 }
 
 #[test]
-fn power_cut_after_killed_first_start_keeps_what_was_issued() {
+fn power_cut_after_killed_first_start_keeps_issued_tokens() {
     let (started, seed) = (Instant::now(), seed());
     let mut rng = fastrand::Rng::with_seed(seed);
     let mut change = 1;
@@ -82,7 +82,7 @@ fn power_cut_after_first_start_keeps_keys_and_admin_token() {
 }
 
 #[test]
-fn power_cut_after_commands_keeps_what_they_have_issued() {
+fn power_cut_after_commands_keeps_issued_secrets() {
     let seed = seed();
     for round in 0..5 {
         let (mut relay, mut disk) = empty(seed.wrapping_add(round));

@@ -7,7 +7,7 @@ use super::{DATABASE, Death, Machine, WRITE_AHEAD_LOG};
 /// Each cut keeps all unflushed bytes with a probability of about one third.
 const MAX_CUTS: usize = 30;
 
-/// Of changes. A few cuts lose one kind and not another, and each kind must be lost once.
+/// Cuts during changes. A few cuts lose one kind and not another, and each kind must be lost once.
 const MAX_CUTS_OF_CHANGES: usize = 300;
 
 /// The first error of the rounds in which the flushes of this file are ignored.

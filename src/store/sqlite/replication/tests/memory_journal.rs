@@ -1,4 +1,4 @@
-//! A journal in memory, which answers as it is told.
+//! A journal in memory, whose outcomes of `publish` a test sets.
 
 use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
@@ -16,18 +16,18 @@ use crate::journal::{
 /// The id of every journal in memory.
 pub(super) const JOURNAL_ID: u64 = 7;
 
-/// The answer to a call of `publish`.
+/// What a call of `publish` does, and what it returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
-    /// Stored, and said so.
+    /// Stored and acknowledged.
     Stored,
-    /// Stored, but the answer is lost.
+    /// Stored, but the acknowledgement is lost.
     UnknownStored,
-    /// Neither stored nor answered.
+    /// Neither stored nor acknowledged.
     UnknownLost,
-    /// Not answered, and stored after the next entry.
+    /// Not acknowledged, and stored after the next entry.
     UnknownLate,
-    /// Not stored, and said so.
+    /// Not stored; the call fails with an error that says so.
     Unavailable,
 }
 

@@ -7,8 +7,8 @@ use futures::future::BoxFuture;
 use serde_json::json;
 
 use crate::domain::{
-    Callback, Client, ClientLimits, ClientRef, Credential, Destinations, Disposition, Endpoint, Format, Hook,
-    Notification, NotificationState, QueueKey, RetiredSecret, Secret, Status, Timestamp, Update, Vendor, VendorError,
+    Callback, Client, ClientLimits, ClientRef, Credential, Destinations, Disposition, Format, Hook, Notification,
+    NotificationState, QueueKey, QueueTarget, RetiredSecret, Secret, Status, Timestamp, Update, Vendor, VendorError,
     Verify,
 };
 use crate::store::{
@@ -318,8 +318,8 @@ async fn delivery(store: &Store, client: &ClientRef, choice: u64) -> Option<(u64
     let items = store.outbox.deliveries(client, query).await.ok()?.items;
     let index = choice.checked_rem(items.len() as u64).and_then(|index| usize::try_from(index).ok())?;
     let found = &items[index];
-    let endpoint: Endpoint = found.target.endpoint();
-    Some((found.id, QueueKey { client: client.id.clone(), endpoint }))
+    let target: QueueTarget = found.target.queue_target();
+    Some((found.id, QueueKey { client: client.id.clone(), target }))
 }
 
 /// A command may be refused; the store must be available.

@@ -1,4 +1,4 @@
-//! The checkpoint thread: copies the log into the database while the writer goes on, and flushes the database.
+//! The checkpoint thread: copies the write-ahead log (WAL) into the database while the writer goes on, and flushes the database.
 
 use std::error::Error;
 use std::fs::File;
@@ -35,9 +35,9 @@ pub(super) struct CheckpointThread {
 
 /// What the rounds of checkpoints have achieved.
 enum Outcome {
-    /// The log is short.
+    /// The WAL is short.
     Short,
-    /// The log is long and nearly copied: the writer can restart it.
+    /// The WAL is long and nearly copied: the writer can restart it.
     Copied,
     /// A reader of an old snapshot prevents further copying.
     Blocked,
@@ -65,7 +65,7 @@ impl CheckpointThread {
                 }
                 Ok(Outcome::Copied) => {
                     let (reply, restarted) = sync_channel(1);
-                    if !self.send(WriterCommand::RestartLog(reply)) {
+                    if !self.send(WriterCommand::RestartWal(reply)) {
                         return;
                     }
                     // An error means that the writer stops; then the next wait ends, too.
@@ -94,7 +94,7 @@ impl CheckpointThread {
         self.queue.upgrade().is_some_and(|queue| queue.blocking_send(command).is_ok())
     }
 
-    /// Checkpoints once, and if the log is long until few pages are left.
+    /// Checkpoints once, and if the WAL is long until few pages are left.
     fn checkpoint_rounds(&self) -> Result<Outcome, Box<dyn Error>> {
         let mut before = checkpoint(&self.db, "NOOP")?;
         for _ in 0..MAX_ROUNDS {

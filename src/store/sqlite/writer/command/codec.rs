@@ -6,8 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::entry::{Entry, PlacedEntry};
-use super::entry_format::{EntryContent, EntryFormat};
-use crate::store::{Seal, StoreError};
+use super::entry_format::EntryFormat;
+use crate::store::Seal;
 
 /// The fastest level: the entries are small, and the bodies of webhooks compress well at any level.
 const COMPRESSION_LEVEL: i32 = 1;
@@ -37,20 +37,7 @@ pub(crate) struct Codec {
 }
 
 impl Codec {
-    /// Checks whether entries of this version can carry something.
-    ///
-    /// # Errors
-    /// `Unavailable` with a sentence for the sender.
-    pub(crate) fn check(&self, version: u8, content: EntryContent<'_>) -> Result<(), StoreError> {
-        match self.format(version).and_then(|format| (format.lacks)(content)) {
-            None => Ok(()),
-            Some(lacking) => Err(StoreError::Unavailable(format!(
-                "entry format {version} has no {lacking}, and the cluster uses it until docrelay is upgraded on all nodes"
-            ))),
-        }
-    }
-
-    /// The bytes of an entry in this version. Its content was checked.
+    /// The bytes of an entry in this version.
     ///
     /// # Errors
     /// The reason as a clause; no entry that this program makes has one.

@@ -13,7 +13,7 @@ use crate::store::{Retention, Seal};
 /// the result depends on besides the database.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Entry {
-    /// Who has proposed it.
+    /// The proposal that this entry was.
     #[serde(with = "key")]
     pub(crate) key: ProposalKey,
     /// Random: the nonces of sealed values are derived from it.

@@ -36,7 +36,7 @@ pub(crate) enum Waiting {
 }
 
 impl Waiting {
-    /// Replies that nothing was applied. True if the writer's background work must be told.
+    /// Replies that nothing was applied. True if the writer has to end a slice of its background work.
     pub(crate) fn refuse(self, error: &StoreError) -> bool {
         match self {
             Self::Batch(replies) => replies.into_iter().for_each(|reply| reply.send(Err(error.clone()))),
@@ -52,7 +52,7 @@ impl Waiting {
 /// The proposals of this node.
 #[derive(Default)]
 pub(crate) struct Pending {
-    /// By their counter.
+    /// The proposals that are not applied yet, by counter.
     waiting: Mutex<BTreeMap<i64, Waiting>>,
     /// Why the writer cannot apply entries, such as a full disk; `None` normally.
     failure: watch::Sender<Option<StoreError>>,

@@ -105,7 +105,7 @@ mod tests {
 
     use super::*;
     use crate::domain::{ClientId, ClientRef};
-    use crate::domain::{Disposition, Endpoint, Format, QueueKey, Secret, Status, Timestamp, Vendor};
+    use crate::domain::{Disposition, Format, QueueKey, QueueTarget, Secret, Status, Timestamp, Vendor};
 
     /// Bytes of the names of all fields, and of the parts whose size is fixed.
     const FIXED_BYTES: usize = 700;
@@ -161,7 +161,7 @@ mod tests {
             error: Some(text(length)),
         };
         let record = AttemptRecord {
-            queue: QueueKey { client: id, endpoint: Endpoint::Origin("https://a.example".into()) },
+            queue: QueueKey { client: id, target: QueueTarget::Origin("https://a.example".into()) },
             delivery: 1,
             attempt: Some(attempt),
             disposition: Disposition::Delivered,

@@ -1,5 +1,5 @@
-//! Flushes the write-ahead log of a node in small portions while it grows. A node's commits are not flushed, so a checkpoint
-//! would have to flush all of the log at once, and a NATS server on the same disk would wait with its own flushes until then:
+//! Flushes the write-ahead log (WAL) of a node in small portions while it grows. A node's commits are not flushed, so a checkpoint
+//! would have to flush all of the WAL at once, and a NATS server on the same disk would wait with its own flushes until then:
 //! 50 to 100 ms every two seconds at 1 000 webhooks a second.
 
 use std::fs::File;
@@ -14,31 +14,31 @@ use crate::store::sqlite::threads::Threads;
 const PORTION_PAGES: u64 = 512;
 
 /// The writer's handle of the thread that flushes.
-pub(super) struct LogFlusher {
+pub(super) struct WalFlusher {
     /// Wakes the thread; `None` stops it.
     wake: Option<SyncSender<()>>,
     thread: Option<JoinHandle<()>>,
-    /// Pages in the log when the thread was woken last.
+    /// Pages in the WAL when the thread was woken last.
     flushed: u64,
 }
 
-impl LogFlusher {
-    /// Starts the thread. The database at `path` has a log.
+impl WalFlusher {
+    /// Starts the thread. The database at `path` has a WAL.
     pub(super) fn start(path: &Path, threads: &Threads) -> io::Result<Self> {
-        let mut log = path.as_os_str().to_owned();
-        log.push("-wal");
-        let log = File::options().write(true).open(log)?;
+        let mut wal = path.as_os_str().to_owned();
+        wal.push("-wal");
+        let wal = File::options().write(true).open(wal)?;
         let (wake, requests) = sync_channel(1);
-        let thread = threads.spawn("store-log-flush".into(), move |_end| {
+        let thread = threads.spawn("store-wal-flush".into(), move |_end| {
             while requests.recv().is_ok() {
-                // A failure shows in the next checkpoint, which flushes the log itself.
-                log.sync_data().ok();
+                // A failure shows in the next checkpoint, which flushes the WAL itself.
+                wal.sync_data().ok();
             }
         })?;
         Ok(Self { wake: Some(wake), thread: Some(thread), flushed: 0 })
     }
 
-    /// Takes note of the log's length after a commit.
+    /// Takes note of the WAL's length after a commit.
     pub(super) fn note(&mut self, pages: u64) {
         let is_due = unflushed_pages(self.flushed, pages) >= PORTION_PAGES;
         // A full channel means that the thread is behind; the next commit asks again.
@@ -48,12 +48,12 @@ impl LogFlusher {
     }
 }
 
-/// Pages of the log that the last portion did not have. A shorter log has begun again after a checkpoint.
+/// Pages of the WAL that the last portion did not have. A shorter WAL has begun again after a checkpoint.
 fn unflushed_pages(flushed: u64, pages: u64) -> u64 {
     pages.checked_sub(flushed).unwrap_or(pages)
 }
 
-impl Drop for LogFlusher {
+impl Drop for WalFlusher {
     fn drop(&mut self) {
         self.wake = None;
         if let Some(thread) = self.thread.take() {
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn log_that_begins_again_is_flushed_from_its_begin() {
+    fn wal_that_begins_again_is_flushed_from_its_begin() {
         assert_eq!(unflushed_pages(700, 1_300), 600);
         assert_eq!(unflushed_pages(15_000, 40), 40);
     }
