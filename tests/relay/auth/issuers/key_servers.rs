@@ -48,6 +48,15 @@ fn stream_of_removed_key_ends_and_first_token_of_new_key_is_accepted() {
 }
 
 #[test]
+fn key_set_of_localhost_is_fetched_when_its_ipv4_range_is_open() {
+    let key = IssuerKey::new("one");
+    let server = serving(keys(&[&key]));
+    let relay = relay_with_address(&server.url("/keys").replace("127.0.0.1", "localhost"));
+    assert_eq!(status(&relay, &key.token(&json!({}))), 200);
+    assert_eq!(relay.metric("docrelay_key_set_failures_total"), 0);
+}
+
+#[test]
 fn failing_key_server_leaves_known_keys_valid() {
     let (key, unknown) = (IssuerKey::new("one"), IssuerKey::new("two"));
     let (server, reply) = changing(keys(&[&key]));
