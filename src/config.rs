@@ -77,7 +77,7 @@ pub struct Config {
     pub issuers: Vec<IssuerOptions>,
     /// The proxies that may name the address of a request.
     pub trusted_proxies: Vec<IpNet>,
-    /// Whether their connections begin with a header of the PROXY protocol.
+    /// Whether each of their connections begins with a header of the PROXY protocol.
     pub proxy_protocol: bool,
     /// Maximum number of open connections.
     pub max_connections: usize,

@@ -125,8 +125,8 @@ pub const KEYS: &[Key] = &[
     Key::plain(
         "proxy_protocol",
         "false",
-        "Whether connections of `trusted_proxies` begin with a header of the [PROXY protocol](#proxy-protocol), version 1 \
-         or 2; connections without one are then closed",
+        "Whether connections of `trusted_proxies` must begin with a header of the [PROXY protocol](#proxy-protocol), version 1 \
+         or 2; those without one are then closed. With `false`, a header of version 2 is read if there is one",
     ).needs_restart(),
     Key::derived(
         "issuers",
