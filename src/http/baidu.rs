@@ -120,7 +120,7 @@ pub(in crate::http) async fn authenticate(
         verified => verified,
     };
     verified.map_err(|denied| {
-        tracing::info!(request_id = %request.id.0, %denied, "signature verification failed");
+        tracing::info!(request_id = %request.id.0, address = request.logged_address(), %denied, "signature verification failed");
         if denied != BceSignatureError::RequestExpired {
             context.record_failure(request);
         }
@@ -164,7 +164,7 @@ async fn authenticate_token(
     now: Timestamp,
 ) -> Result<ClientRef, BceError> {
     let grant = context.check_request_token(request, token, now).await.map_err(|refusal| {
-        tracing::info!(request_id = %request.id.0, denied = %refusal, "token rejected");
+        tracing::info!(request_id = %request.id.0, address = request.logged_address(), denied = %refusal, "token rejected");
         match refusal {
             TokenRefusal::Denied(denied) => {
                 BceError::access_denied(StatusCode::UNAUTHORIZED, format!("the token was not accepted: {denied}"))
