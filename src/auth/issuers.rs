@@ -140,7 +140,7 @@ impl Issuers {
     }
 
     /// Fetches the key set of this issuer, or waits for a fetch that is already running. Returns false at once if
-    /// another token has caused a fetch less than 30 s ago.
+    /// other tokens have caused too many fetches lately.
     pub(super) async fn fetch_keys(&self, index: IssuerIndex) -> bool {
         match self.get(index).as_ref().and_then(|issuer| issuer.refresh.as_ref()) {
             Some(refresh) => refresh.fetch_for_unknown_kid().await,

@@ -109,7 +109,7 @@ impl Authenticator {
     }
 
     /// To be called after [`AuthError::UnknownIssuerKey`]: fetches the key set of this issuer. Returns whether to check the
-    /// token again; false at once if another token has caused a fetch less than 30 s ago.
+    /// token again; false at once if other tokens have caused too many fetches lately.
     pub async fn fetch_keys(&self, issuer: IssuerIndex) -> bool {
         self.inner.issuers.fetch_keys(issuer).await
     }
