@@ -152,7 +152,7 @@ pub const KEYS: &[Key] = &[
     ),
     Key::plain(
         "failed_tokens_per_address",
-        "600",
+        "30000",
         "Tokens and other credentials that an address may fail with in `failed_token_window`; further requests get 429",
     ),
     Key::plain("failed_token_window", "1m", "Time after which the failed tokens of an address are forgotten"),
