@@ -142,7 +142,8 @@ pub const KEYS: &[Key] = &[
     Key::plain(
         "max_concurrent_streams",
         "128",
-        "Maximum number of concurrent requests and event streams on an HTTP/2 connection; further ones are refused",
+        "Maximum number of concurrent requests and event streams on an HTTP/2 connection; further ones are refused, and a \
+         connection with more than 1024 refusals is closed",
     ),
     Key::derived(
         "max_connections_per_address",
