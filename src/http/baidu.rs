@@ -12,7 +12,7 @@ use crate::domain::{ClientId, ClientRef, Timestamp};
 use crate::http::Context;
 use crate::http::credential_checks::{TokenRefusal, TooManyFailures};
 use crate::http::request::{BodyError, Request, RequestId};
-use crate::http::response::{self, RETRY_AFTER};
+use crate::http::response::{self, RETRY_AFTER, resource_metadata};
 use crate::manage::NotificationError;
 use crate::store::StoreError;
 
@@ -168,7 +168,10 @@ async fn authenticate_token(
         match refusal {
             TokenRefusal::Denied(denied) => {
                 BceError::access_denied(StatusCode::UNAUTHORIZED, format!("the token was not accepted: {denied}"))
-                    .with_header("www-authenticate", "Bearer error=\"invalid_token\"")
+                    .with_header(
+                        "www-authenticate",
+                        format!("Bearer error=\"invalid_token\", {}", resource_metadata(&context.public_url)),
+                    )
             }
             TokenRefusal::TooManyFailures(failures) => failures.into(),
         }

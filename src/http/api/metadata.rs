@@ -36,9 +36,10 @@ pub(in crate::http) async fn protected_resource(context: Arc<Context>, _: Reques
     let foreign = context.auth.issuers();
     let foreign = foreign.iter().map(String::as_str).filter(|issuer| issuer.starts_with("https://"));
     let servers: Vec<&str> = std::iter::once(url.as_str()).chain(foreign).collect();
+    // A ticket in the query is no token that an authorization server issues.
     let methods: &[&str] = match context.limits.get().query_token {
-        QueryToken::Off => &["header"],
-        QueryToken::Any | QueryToken::Ticket => &["header", "query"],
+        QueryToken::Off | QueryToken::Ticket => &["header"],
+        QueryToken::Any => &["header", "query"],
     };
     Ok(public_json(&json!({
         "resource": url,

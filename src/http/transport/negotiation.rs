@@ -30,11 +30,6 @@ const HANDSHAKE_RECORD: u8 = 22;
 /// Usually the whole head of a request, so that hyper need not read again. Freed when hyper has it.
 const READ_AHEAD_BYTES: usize = 4096;
 
-/// For a client that speaks plain HTTP to an address with TLS.
-const PLAIN_HTTP_RESPONSE: &str = "HTTP/1.1 400 Bad Request\r\ncontent-type: application/problem+json\r\n\
-    content-length: 84\r\nconnection: close\r\n\r\n\
-    {\"title\":\"Bad Request\",\"status\":400,\"detail\":\"this address uses TLS: call https://\"}";
-
 /// A connection that was accepted, before its first byte.
 pub(in crate::http) struct Negotiation {
     pub(in crate::http) socket: TcpStream,
@@ -114,8 +109,10 @@ impl Negotiation {
             }
             Ok(DetectedProtocol::PlainHttp(mut socket)) => {
                 failed_handshakes.inc();
+                let request_id = format!("{:016x}", fastrand::u64(..));
+                tracing::info!(request_id, peer = %connection.peer, "plain HTTP request to an address with TLS refused");
                 // The response fits into the buffer of a new socket.
-                if socket.write_all(PLAIN_HTTP_RESPONSE.as_bytes()).await.is_ok() {
+                if socket.write_all(plain_http_response(&request_id).as_bytes()).await.is_ok() {
                     Socket::plain(socket).close(connection.limits.write_timeout, &connection.stop).await;
                 }
             }
@@ -161,6 +158,17 @@ async fn negotiate(socket: TcpStream, tls: Option<&Tls>, begun: &[u8]) -> io::Re
     let is_http2 = stream.get_ref().1.alpn_protocol() == Some(HTTP2);
     let socket = Socket::tls(stream);
     Ok(if is_http2 { DetectedProtocol::Http2(socket) } else { DetectedProtocol::Http1(socket) })
+}
+
+/// The problem for a client that speaks plain HTTP to an address with TLS: the request is not read.
+fn plain_http_response(request_id: &str) -> String {
+    let detail = "this address uses TLS: call https://";
+    let body = format!(r#"{{"title":"Bad Request","status":400,"detail":"{detail}","requestId":"{request_id}"}}"#);
+    format!(
+        "HTTP/1.1 400 Bad Request\r\ncontent-type: application/problem+json\r\ncontent-length: {}\r\n\
+         x-request-id: {request_id}\r\nconnection: close\r\n\r\n{body}",
+        body.len()
+    )
 }
 
 /// HTTP/2 by prior knowledge (RFC 9113, 3.3): the client begins with the preface, which is no request of HTTP/1.
