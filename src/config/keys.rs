@@ -147,7 +147,7 @@ pub const KEYS: &[Key] = &[
     ),
     Key::derived(
         "max_connections_per_address",
-        "half of `max_connections`, but at least 20000 (or all, if that is less)",
+        "half of `max_connections`, but at least 11000, or nine tenths if that is less; all below 1000",
         "Maximum number of connections of an address to the public address; further connections are closed. The networks \
          `/64` of IPv6 count as one address, those of `trusted_proxies` have no limit",
     ),
