@@ -12,7 +12,8 @@ use crate::http::Context;
 use crate::http::request::Request;
 use crate::http::response::{self, HandlerResult};
 
-/// `GET /.well-known/oauth-authorization-server`
+/// `GET /.well-known/oauth-authorization-server`, and `/.well-known/openid-configuration`, where libraries of OpenID Connect look for
+/// it (RFC 8414, 5). The relay has no users and issues no ID tokens.
 pub(in crate::http) async fn authorization_server(context: Arc<Context>, _: Request) -> HandlerResult {
     let url = &context.public_url;
     Ok(public_json(&json!({

@@ -31,7 +31,9 @@ fn metadata_is_made_from_public_url_and_names_issuers() {
         "service_documentation": "https://relay.example/below/docs",
         "protected_resources": [url],
     });
-    assert_eq!(get(&relay, "/.well-known/oauth-authorization-server"), server);
+    for name in ["oauth-authorization-server", "openid-configuration"] {
+        assert_eq!(get(&relay, &format!("/.well-known/{name}")), server, "{name}");
+    }
     let resource = json!({
         "resource": url,
         "authorization_servers": [url, "https://issuer.example"],
