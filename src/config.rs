@@ -43,8 +43,11 @@ const RESERVED_FILES: u64 = 256;
 const MAX_DEFAULT_CONNECTIONS: u64 = 200_000;
 
 /// The default limit of an address is not less, if `max_connections` allows: all followers that a client may have by default,
-/// and as many connections beside them.
-const MIN_DEFAULT_CONNECTIONS_PER_ADDRESS: usize = 20_000;
+/// and a tenth of them for its requests.
+const MIN_DEFAULT_CONNECTIONS_PER_ADDRESS: usize = 11_000;
+
+/// With fewer connections, an address may have all of them by default.
+const MIN_SHARED_CONNECTIONS: usize = 1_000;
 
 /// More concurrent attempts would only compete for the processor.
 const MAX_DEFAULT_DELIVERIES: usize = 1024;
@@ -77,7 +80,7 @@ pub struct Config {
     pub issuers: Vec<IssuerOptions>,
     /// The proxies that may name the address of a request.
     pub trusted_proxies: Vec<IpNet>,
-    /// Whether their connections begin with a header of the PROXY protocol.
+    /// Whether each of their connections begins with a header of the PROXY protocol.
     pub proxy_protocol: bool,
     /// Maximum number of open connections.
     pub max_connections: usize,
@@ -373,9 +376,12 @@ fn default_connections(open_files: u64, deliveries: usize) -> usize {
 }
 
 /// The default of `max_connections_per_address`: half of the connections, but the followers of one client may all come from
-/// one server or network.
+/// one server or network. A tenth remains for other addresses, unless the connections are too few to be shared out.
 fn default_connections_per_address(max_connections: usize) -> usize {
-    (max_connections / 2).max(MIN_DEFAULT_CONNECTIONS_PER_ADDRESS).min(max_connections)
+    if max_connections < MIN_SHARED_CONNECTIONS {
+        return max_connections;
+    }
+    (max_connections / 2).max(MIN_DEFAULT_CONNECTIONS_PER_ADDRESS.min(max_connections - max_connections / 10))
 }
 
 /// The default of `delivery_concurrency`: at most an eighth of the open files.

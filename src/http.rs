@@ -199,7 +199,7 @@ impl Context {
         let challenge = |problem: Problem| problem.with_resource_metadata(&self.public_url);
         let token = find_token(header, None).map_err(|_| challenge(Problem::token_required()))?;
         let grant = self.check_request_token(request, token.token(), now).await.map_err(|refusal| {
-            tracing::info!(request_id = %request.id.0, reason = %refusal, "token rejected");
+            tracing::info!(request_id = %request.id.0, address = request.logged_address(), reason = %refusal, "token rejected");
             match refusal {
                 TokenRefusal::Denied(AuthError::Scope) => Problem::insufficient_scope(scopes[0].as_str()),
                 TokenRefusal::Denied(denied) => challenge(denied.into()),
@@ -244,7 +244,7 @@ impl Context {
         if self.admin.matches(token) {
             return Ok(());
         }
-        tracing::warn!(request_id = %request.id.0, "admin token rejected");
+        tracing::warn!(request_id = %request.id.0, address = request.logged_address(), "admin token rejected");
         Err(Problem::invalid_token("this is not the admin token"))
     }
 

@@ -9,7 +9,7 @@ use crate::http::Origins;
 use crate::http::remote_address::connections::AddressConnections;
 use crate::http::remote_address::trusted_proxies::TrustedProxies;
 use crate::http::transport::connection::ConnectionLimits;
-use crate::http::transport::server::{Http2Requests, Permits, ServerOptions};
+use crate::http::transport::server::{Http2Requests, Permits, ProxyHeaderRule, ProxyProtocol, ServerOptions};
 use crate::metrics::Metrics;
 
 /// Limit of the admin address: enough for probes, a scraper and some operators.
@@ -29,8 +29,8 @@ pub(super) struct ServerSettings {
     pub(super) origins: Reloadable<Origins>,
     /// The proxies in front of the public address.
     pub(super) trusted_proxies: TrustedProxies,
-    /// Whether their connections begin with a header of the PROXY protocol.
-    proxy_protocol: bool,
+    /// Whether each of their connections begins with a header of the PROXY protocol.
+    proxy_header: ProxyHeaderRule,
 }
 
 impl ServerSettings {
@@ -46,7 +46,7 @@ impl ServerSettings {
             write_timeout: Reloadable::new(config.write_timeout),
             origins: Reloadable::new(origins(config)),
             trusted_proxies,
-            proxy_protocol: config.proxy_protocol,
+            proxy_header: if config.proxy_protocol { ProxyHeaderRule::Required } else { ProxyHeaderRule::Optional },
         }
     }
 
@@ -63,8 +63,8 @@ impl ServerSettings {
 
     /// Options of the public server.
     pub(super) fn public(&self) -> ServerOptions {
-        let Self { permits, http2_requests, addresses, connection, trusted_proxies, proxy_protocol, .. } = self.clone();
-        let proxy_protocol = proxy_protocol.then_some(trusted_proxies);
+        let Self { permits, http2_requests, addresses, connection, trusted_proxies, proxy_header, .. } = self.clone();
+        let proxy_protocol = Some(ProxyProtocol { proxies: trusted_proxies, header: proxy_header });
         ServerOptions { permits, http2_requests, addresses, proxy_protocol, connection }
     }
 

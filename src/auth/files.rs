@@ -104,6 +104,21 @@ pub fn check_directory(path: &Path) -> Result<(), KeyError> {
 /// [`KeyError::Exposed`] if group or others have access: the secret must be considered known, so the mode is not
 /// corrected silently. [`KeyError::Malformed`] above 64 KiB, [`KeyError::File`] for I/O errors.
 pub fn read(path: &Path) -> Result<Option<Vec<u8>>, KeyError> {
+    match read_with_mode(path)? {
+        Some(SecretFile { is_exposed: true, .. }) => Err(KeyError::Exposed(path.to_owned())),
+        file => Ok(file.map(|file| file.content)),
+    }
+}
+
+/// A secret file that another program may have written, with any mode.
+pub(super) struct SecretFile {
+    pub(super) content: Vec<u8>,
+    /// The group or other users have access to it.
+    pub(super) is_exposed: bool,
+}
+
+/// The same without [`KeyError::Exposed`].
+pub(super) fn read_with_mode(path: &Path) -> Result<Option<SecretFile>, KeyError> {
     let file = match File::open(path) {
         Ok(file) => file,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -111,16 +126,13 @@ pub fn read(path: &Path) -> Result<Option<Vec<u8>>, KeyError> {
     };
     // Checked on the open file, not on the path, so that the mode is that of the content read below.
     let mode = file.metadata().map_err(KeyError::file("read", path))?.permissions().mode();
-    if mode & 0o077 != 0 {
-        return Err(KeyError::Exposed(path.to_owned()));
-    }
     let mut content = Vec::new();
     file.take(MAX_FILE_BYTES + 1).read_to_end(&mut content).map_err(KeyError::file("read", path))?;
     if content.len() as u64 > MAX_FILE_BYTES {
         let expected = "a key or token, which has at most 64 KiB";
         return Err(KeyError::Malformed { path: path.to_owned(), expected, hint: "" });
     }
-    Ok(Some(content))
+    Ok(Some(SecretFile { content, is_exposed: mode & 0o077 != 0 }))
 }
 
 /// Reads a secret file, or creates it with the result of `generate`. Processes that start at the same time agree on the

@@ -15,6 +15,7 @@ mod verification_key;
 #[cfg(test)]
 mod tests;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use futures::future::{join_all, pending};
@@ -33,6 +34,7 @@ pub use key_set_refresh::{KEY_SET_TIMEOUT, KeySetClient, KeySetDocument, KeySetU
 pub use options::{IssuerOptions, KeySource, SignatureAlgorithm, UnknownAlgorithm};
 pub use replacement::IssuerReplacement;
 
+use key_file::SharedSecret;
 use key_set::{IssuerKeys, KeyCandidates};
 use key_set_refresh::KeySetRefresh;
 use unique_claims::UniqueClaims;
@@ -59,6 +61,8 @@ struct Issuer {
     present: RwLock<Arc<IssuerState>>,
     /// `None` if the keys come from a file.
     refresh: Option<KeySetRefresh>,
+    /// Whether other users could read the file of the shared secret when it was read last: logged when it changes.
+    is_secret_exposed: AtomicBool,
 }
 
 /// What tokens of an issuer are checked with. A token is checked with one state, so that its key is retired if the rules change
@@ -140,7 +144,7 @@ impl Issuers {
     }
 
     /// Fetches the key set of this issuer, or waits for a fetch that is already running. Returns false at once if
-    /// another token has caused a fetch less than 30 s ago.
+    /// other tokens have caused too many fetches lately.
     pub(super) async fn fetch_keys(&self, index: IssuerIndex) -> bool {
         match self.get(index).as_ref().and_then(|issuer| issuer.refresh.as_ref()) {
             Some(refresh) => refresh.fetch_for_unknown_kid().await,
@@ -207,7 +211,8 @@ impl Issuer {
             KeySource::PublicKeys(_) | KeySource::Secret(_) => None,
         };
         let present = RwLock::new(Arc::new(IssuerState { rules, keys: IssuerKeys::default() }));
-        Self { index, name, source, accepted: accepted(&algorithms), present, refresh }
+        let is_secret_exposed = AtomicBool::new(false);
+        Self { index, name, source, accepted: accepted(&algorithms), present, refresh, is_secret_exposed }
     }
 
     /// Whether its keys are those of an issuer with these options.
@@ -220,7 +225,15 @@ impl Issuer {
     fn read_files(&self) -> Result<Option<IssuerKeys>, IssuerKeyError> {
         match &self.source {
             KeySource::PublicKeys(path) => key_file::read_public_keys(path, &self.accepted).map(Some),
-            KeySource::Secret(path) => key_file::read_secret(path, &self.accepted).map(Some),
+            KeySource::Secret(path) => {
+                let SharedSecret { keys, is_exposed } = key_file::read_secret(path, &self.accepted)?;
+                let was_exposed = self.is_secret_exposed.swap(is_exposed, Ordering::Relaxed);
+                if is_exposed && !was_exposed {
+                    let (issuer, secret_file) = (&self.name, path.display());
+                    tracing::warn!(issuer, %secret_file, "secret of an issuer is accessible to other users of this machine: run chmod 600");
+                }
+                Ok(Some(keys))
+            }
             KeySource::KeySet(_) => Ok(None),
         }
     }

@@ -25,8 +25,9 @@ use crate::store::Registry;
 /// Longer tokens are rejected without parsing. An issued token has about 400 bytes, a ticket with 100 documents 5700.
 const MAX_TOKEN_BYTES: usize = 8192;
 
-/// Capacity of the cache of verified tokens: about 2 MiB, or 25 MiB if each is a ticket with 100 documents.
-const MAX_CACHED_TOKENS: usize = 10_000;
+/// Capacity of the cache of verified tokens: some 200 bytes each, so about 8 MiB, or 100 MiB if each is a ticket with 100 documents.
+/// All tokens of a large relay fit, so that its clients go on while their address fails with too many tokens.
+const MAX_CACHED_TOKENS: usize = 40_000;
 
 /// Verifies tokens and caches the valid ones. Cheap to clone.
 #[derive(Clone)]
@@ -109,7 +110,7 @@ impl Authenticator {
     }
 
     /// To be called after [`AuthError::UnknownIssuerKey`]: fetches the key set of this issuer. Returns whether to check the
-    /// token again; false at once if another token has caused a fetch less than 30 s ago.
+    /// token again; false at once if other tokens have caused too many fetches lately.
     pub async fn fetch_keys(&self, issuer: IssuerIndex) -> bool {
         self.inner.issuers.fetch_keys(issuer).await
     }

@@ -125,8 +125,8 @@ pub const KEYS: &[Key] = &[
     Key::plain(
         "proxy_protocol",
         "false",
-        "Whether connections of `trusted_proxies` begin with a header of the [PROXY protocol](#proxy-protocol), version 1 \
-         or 2; connections without one are then closed",
+        "Whether connections of `trusted_proxies` must begin with a header of the [PROXY protocol](#proxy-protocol), version 1 \
+         or 2; those without one are then closed. With `false`, a header of version 2 is read if there is one",
     ).needs_restart(),
     Key::derived(
         "issuers",
@@ -142,17 +142,18 @@ pub const KEYS: &[Key] = &[
     Key::plain(
         "max_concurrent_streams",
         "128",
-        "Maximum number of concurrent requests and event streams on an HTTP/2 connection; further ones are refused",
+        "Maximum number of concurrent requests and event streams on an HTTP/2 connection; further ones are refused, and a \
+         connection with more than 1024 refusals is closed",
     ),
     Key::derived(
         "max_connections_per_address",
-        "half of `max_connections`, but at least 20000 (or all, if that is less)",
+        "half of `max_connections`, but at least 11000, or nine tenths if that is less; all below 1000",
         "Maximum number of connections of an address to the public address; further connections are closed. The networks \
          `/64` of IPv6 count as one address, those of `trusted_proxies` have no limit",
     ),
     Key::plain(
         "failed_tokens_per_address",
-        "600",
+        "30000",
         "Tokens and other credentials that an address may fail with in `failed_token_window`; further requests get 429",
     ),
     Key::plain("failed_token_window", "1m", "Time after which the failed tokens of an address are forgotten"),

@@ -206,6 +206,18 @@ fn contradicting_limits_are_refused() {
     let config = load(&[], &[], Some("max_connections = 100\n")).expect("the others follow");
     assert_eq!((config.max_followers, config.max_followers_per_client), (90, 90));
     assert_eq!(config.max_connections_per_address, 100);
+    for (connections, of_an_address) in [
+        (999, 999),
+        (1_000, 900),
+        (8_000, 7_200),
+        (12_000, 10_800),
+        (17_696, 11_000),
+        (22_000, 11_000),
+        (40_000, 20_000),
+    ] {
+        let config = load(&[], &[], Some(&format!("max_connections = {connections}\n"))).expect("good");
+        assert_eq!(config.max_connections_per_address, of_an_address, "of {connections}");
+    }
     let proxies = load(&[], &[], Some("trusted_proxies = [\"127.0.0.1\", \"fd00::/8\"]\n")).expect("good");
     assert_eq!(proxies.trusted_proxies, ["127.0.0.1/32", "fd00::/8"].map(|range| range.parse().expect("a range")));
     assert!(!proxies.proxy_protocol);

@@ -12,7 +12,7 @@ use crate::domain::{ClientId, ClientRef, Timestamp};
 use crate::http::Context;
 use crate::http::credential_checks::{TokenRefusal, TooManyFailures};
 use crate::http::request::{BodyError, Request, RequestId};
-use crate::http::response::{self, RETRY_AFTER};
+use crate::http::response::{self, RETRY_AFTER, resource_metadata};
 use crate::manage::NotificationError;
 use crate::store::StoreError;
 
@@ -120,7 +120,7 @@ pub(in crate::http) async fn authenticate(
         verified => verified,
     };
     verified.map_err(|denied| {
-        tracing::info!(request_id = %request.id.0, %denied, "signature verification failed");
+        tracing::info!(request_id = %request.id.0, address = request.logged_address(), %denied, "signature verification failed");
         if denied != BceSignatureError::RequestExpired {
             context.record_failure(request);
         }
@@ -164,11 +164,14 @@ async fn authenticate_token(
     now: Timestamp,
 ) -> Result<ClientRef, BceError> {
     let grant = context.check_request_token(request, token, now).await.map_err(|refusal| {
-        tracing::info!(request_id = %request.id.0, denied = %refusal, "token rejected");
+        tracing::info!(request_id = %request.id.0, address = request.logged_address(), denied = %refusal, "token rejected");
         match refusal {
             TokenRefusal::Denied(denied) => {
                 BceError::access_denied(StatusCode::UNAUTHORIZED, format!("the token was not accepted: {denied}"))
-                    .with_header("www-authenticate", "Bearer error=\"invalid_token\"")
+                    .with_header(
+                        "www-authenticate",
+                        format!("Bearer error=\"invalid_token\", {}", resource_metadata(&context.public_url)),
+                    )
             }
             TokenRefusal::TooManyFailures(failures) => failures.into(),
         }

@@ -106,7 +106,13 @@ impl Service<Request<Incoming>> for RequestMiddleware {
                 let routed = async { warp::service(inner.routes.clone()).call(request).await };
                 // The panic hook logs the reason. Without a response, a proxy would repeat the request on another connection.
                 AssertUnwindSafe(routed).catch_unwind().await.unwrap_or_else(|_| {
-                    tracing::error!(request_id = &*logged.id.0, path = logged.path, "request handler panicked");
+                    let address = logged.address.map(tracing::field::display);
+                    tracing::error!(
+                        request_id = &*logged.id.0,
+                        address,
+                        path = logged.path,
+                        "request handler panicked"
+                    );
                     let detail = "the relay failed on this request: its log has the reason";
                     Ok(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail).into_response(&logged.id))
                 })?

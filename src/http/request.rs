@@ -13,6 +13,7 @@ use http::{HeaderMap, Method};
 use serde::de::{DeserializeOwned, IgnoredAny};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout_at};
+use tracing::field::DisplayValue;
 use warp::{Filter, Rejection};
 
 use super::remote_address::RemoteAddress;
@@ -108,6 +109,11 @@ impl Request {
             id: RequestId("in-process".into()),
             body: unread(futures::stream::once(std::future::ready(Ok(body))).boxed()),
         }
+    }
+
+    /// Where it comes from, as a field of log lines: with it, an operator can tell whom to block.
+    pub(super) fn logged_address(&self) -> Option<DisplayValue<IpAddr>> {
+        self.address.map(tracing::field::display)
     }
 
     /// The same request for a second call of its handler, after the first call has refused it. Both share the body, read or not.

@@ -142,7 +142,8 @@ impl Problem {
     pub(super) fn with_resource_metadata(mut self, public_url: &str) -> Self {
         for (_, challenge) in self.headers.iter_mut().filter(|(name, _)| *name == "www-authenticate") {
             let separator = if challenge.contains('=') { ", " } else { " " };
-            *challenge += &format!("{separator}resource_metadata=\"{public_url}{RESOURCE_METADATA_PATH}\"");
+            *challenge += separator;
+            *challenge += &resource_metadata(public_url);
         }
         self
     }
@@ -176,6 +177,11 @@ impl Problem {
         }
         response
     }
+}
+
+/// The parameter of a challenge that names the metadata (RFC 9728, 5.1).
+pub(super) fn resource_metadata(public_url: &str) -> String {
+    format!("resource_metadata=\"{public_url}{RESOURCE_METADATA_PATH}\"")
 }
 
 impl From<StoreError> for Problem {

@@ -63,7 +63,7 @@ static PUBLIC: LazyLock<Vec<ApiRoute>> = LazyLock::new(|| {
         post("/deliveries/{id}/retry", "Retry a delivery").token(MANAGE, api::deliveries::retry),
         on(&["GET", "POST"], "/oauth/token", "Issue a token").open(Access::ClientSecret, api::tokens::create_token),
         get("/.well-known/jwks.json", "Public keys of the tokens").open(Access::Public, api::tokens::jwks),
-        get("/.well-known/oauth-authorization-server", "Where tokens are issued (RFC 8414)")
+        get("/.well-known/oauth-authorization-server|openid-configuration", "Where tokens are issued (RFC 8414)")
             .open(Access::Public, api::metadata::authorization_server),
         get(RESOURCE_METADATA_PATH, "Which tokens are accepted (RFC 9728)")
             .open(Access::Public, api::metadata::protected_resource),

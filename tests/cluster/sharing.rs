@@ -109,7 +109,11 @@ fn limits_of_a_client_apply_on_all_nodes() {
     for node in &cluster.nodes {
         let _follower = node.follow(&first.token);
         let refused = node.send(&Request::get("/events/client").bearer(&first.token));
-        assert!(refused.text().starts_with(": too many followers of this client"), "{}", refused.text());
+        assert!(
+            refused.text().starts_with(": too many followers of this client (max_followers_per_client)\n"),
+            "{}",
+            refused.text()
+        );
         let limited = (0..200).any(|number| node.send(&webhook(&hook, &document(0, number))).status == 429);
         assert!(limited, "a rate of one per second");
         assert_eq!(node.admin("GET", "/admin/clients/acme").json()["limits"]["followers"], 1);

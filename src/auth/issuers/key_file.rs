@@ -8,7 +8,7 @@ use jsonwebtoken::Algorithm;
 
 use super::key_set::{IssuerKeys, MAX_CANDIDATES};
 use super::verification_key::{KeyMaterial, KeyType, VerificationKey};
-use crate::auth::files::{self, KeyError};
+use crate::auth::files::{self, KeyError, SecretFile};
 
 /// Keys of one file: the present one, and those before and after it. All of them are tried for each token.
 const MAX_KEYS: usize = MAX_CANDIDATES;
@@ -66,14 +66,22 @@ pub(super) fn read_public_keys(path: &Path, accepted: &[Algorithm]) -> Result<Is
     Ok(IssuerKeys::new(all.into_iter().filter_map(|key| VerificationKey::new(None, key, accepted)).collect()))
 }
 
+/// The key in a file with a shared secret.
+pub(super) struct SharedSecret {
+    pub(super) keys: IssuerKeys,
+    /// Users beside its owner can read the file. It is used all the same: container platforms mount secrets that way, and
+    /// the relay did not write it.
+    pub(super) is_exposed: bool,
+}
+
 /// Reads a shared secret; one line break at its end does not count.
 ///
 /// # Errors
-/// The file is readable by other users, holds a PEM block, or is shorter than the digest of an accepted algorithm
-/// (RFC 7518, 3.2).
-pub(super) fn read_secret(path: &Path, accepted: &[Algorithm]) -> Result<IssuerKeys, IssuerKeyError> {
+/// The file cannot be read, holds a PEM block, or is shorter than the digest of an accepted algorithm (RFC 7518, 3.2).
+pub(super) fn read_secret(path: &Path, accepted: &[Algorithm]) -> Result<SharedSecret, IssuerKeyError> {
     let malformed = |expected| IssuerKeyError::Malformed { path: path.to_owned(), expected };
-    let content = files::read(path)?.ok_or_else(|| malformed("there: secret_file names it"))?;
+    let file = files::read_with_mode(path)?.ok_or_else(|| malformed("there: secret_file names it"))?;
+    let SecretFile { content, is_exposed } = file;
     // A public key as the secret would let everybody sign.
     if content.trim_ascii_start().starts_with(PEM_BEGIN.as_bytes()) {
         return Err(malformed("a shared secret: keys in PEM belong into key_file"));
@@ -99,7 +107,8 @@ pub(super) fn read_secret(path: &Path, accepted: &[Algorithm]) -> Result<IssuerK
         let (algorithm, bytes) = (format!("{algorithm:?}"), digest_bytes(algorithm));
         return Err(IssuerKeyError::ShortSecret { path: path.to_owned(), algorithm, bytes });
     }
-    Ok(IssuerKeys::new(VerificationKey::new(None, KeyMaterial::secret(secret), &usable).into_iter().collect()))
+    let keys = IssuerKeys::new(VerificationKey::new(None, KeyMaterial::secret(secret), &usable).into_iter().collect());
+    Ok(SharedSecret { keys, is_exposed })
 }
 
 fn digest_bytes(algorithm: Algorithm) -> usize {

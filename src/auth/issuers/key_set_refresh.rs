@@ -23,8 +23,8 @@ pub const KEY_SET_TIMEOUT: Duration = Duration::from_secs(5);
 /// Upper bound on the size of a key set.
 pub const MAX_KEY_SET_BYTES: usize = 256 << 10;
 
-/// How long a token with an unknown key id waits for a fetch. A fetch ends before.
-const FETCH_WAIT: Duration = Duration::from_secs(6);
+/// How long a token with an unknown key id waits for a fetch, which begins after at most a second. A fetch ends before.
+const FETCH_WAIT: Duration = Duration::from_secs(7);
 
 /// The port of the HTTP client.
 pub trait KeySetClient: Send + Sync {
@@ -123,7 +123,7 @@ impl KeySetRefresh {
     }
 
     /// Fetches the set because a token names a key that is not in it, and waits for the end. All tokens that wait share one
-    /// fetch. Returns false at once if another token has caused a fetch less than 30 s ago.
+    /// fetch. Returns false at once if other tokens have caused too many fetches lately: see [`RefreshSchedule::request`].
     pub(super) async fn fetch_for_unknown_kid(&self) -> bool {
         // Before the schedule is asked: the fetch may end in between.
         let mut ended = self.ended.subscribe();

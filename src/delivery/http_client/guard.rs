@@ -61,9 +61,10 @@ impl EndpointGuard {
         match url.host() {
             Some(Host::Ipv4(address)) => self.check_addresses(&address.to_string(), &[address.into()])?,
             Some(Host::Ipv6(address)) => self.check_addresses(&format!("[{address}]"), &[address.into()])?,
-            // RFC 6761: these names mean the machine itself, whatever the resolver returns.
+            // RFC 6761: these names mean the machine itself, whatever the resolver returns. One opened address is enough.
             Some(Host::Domain(name)) if is_localhost(name) => {
-                self.check_addresses(name, &[Ipv4Addr::LOCALHOST.into()])?
+                let checked = self.check_addresses(name, &[Ipv4Addr::LOCALHOST.into()]);
+                checked.or_else(|e| self.check_addresses(name, &[Ipv6Addr::LOCALHOST.into()]).map_err(|_| e))?;
             }
             Some(Host::Domain(_)) => {}
             None => return Err(ForbiddenEndpoint("the address has no host".to_owned())),
@@ -71,14 +72,30 @@ impl EndpointGuard {
         Ok(url)
     }
 
-    /// Resolves a host. One forbidden address forbids the host: any of several may be connected to.
+    /// Resolves a host. One forbidden address forbids the host: any of several may be connected to. `localhost` has its
+    /// opened loopback addresses only.
     pub(super) async fn resolve_allowed(&self, host: &str) -> Result<Vec<IpAddr>, AddressError> {
-        let found = self.resolver.look_up(host).await.unwrap_or_default();
+        let mut found = self.resolver.look_up(host).await.unwrap_or_default();
+        if is_localhost(host) {
+            let opened = self.opened_loopback(&found);
+            if !opened.is_empty() {
+                return Ok(opened);
+            }
+            // The error names the range to open, if there is one.
+            found.retain(|address| address.is_loopback());
+        }
         if found.is_empty() {
             return Err(AddressError::Unresolved(host.to_owned()));
         }
         self.check_addresses(host, &found)?;
         Ok(found)
+    }
+
+    /// The resolver gives `localhost` the loopback addresses of both families, also where `/etc/hosts` and the system have
+    /// one of them only. So an address that is not opened is left out, and does not forbid the other one.
+    fn opened_loopback(&self, found: &[IpAddr]) -> Vec<IpAddr> {
+        let is_opened = |address: &IpAddr| address.is_loopback() && self.ranges.forbidden_range(*address).is_none();
+        found.iter().copied().filter(is_opened).collect()
     }
 
     /// Checks that the host is not an address outside the ranges that the operator has opened. [`OpenedRanges`] checks a name.

@@ -54,7 +54,7 @@ pub(in crate::http) async fn stream(context: Arc<Context>, request: Request) -> 
         return Ok(event_stream(""));
     }
     if let Err(error) = context.streams.reach(follow.start).await {
-        tracing::warn!(request_id = %request.id.0, client = %grant.client, %error, "follower rejected: node is behind");
+        tracing::warn!(request_id = %request.id.0, address = request.logged_address(), client = %grant.client, %error, "follower rejected: node is behind");
         context.metrics.stream_refusals.inc(StreamRefusal::Behind);
         return Ok(event_stream(control::behind()));
     }
@@ -75,7 +75,7 @@ pub(in crate::http) async fn stream(context: Arc<Context>, request: Request) -> 
                 HubFull::Client => StreamRefusal::FollowersPerClient,
                 HubFull::Stopping => StreamRefusal::Stopping,
             });
-            tracing::warn!(request_id = %request.id.0, client = %grant.client, %reason, "follower rejected");
+            tracing::warn!(request_id = %request.id.0, address = request.logged_address(), client = %grant.client, %reason, "follower rejected");
             Ok(limited(control::hub_full(reason)))
         }
     }
@@ -99,14 +99,19 @@ async fn authorize(context: &Context, request: &Request, now: Timestamp) -> Resu
     let header = request.headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
     let rule = context.limits.get().query_token;
     let query = request.query.as_deref().filter(|_| rule != QueryToken::Off);
-    let token = find_token(header, query).map_err(|_| StreamRefusal::AuthRequired)?;
+    let refuse = |reason: StreamRefusal| {
+        let address = request.logged_address();
+        tracing::info!(request_id = %request.id.0, address, reason = reason.as_str(), "follower rejected");
+        Refusal::from(reason)
+    };
+    let token = find_token(header, query).map_err(|_| refuse(StreamRefusal::AuthRequired))?;
     let checked = context.check_request_token(request, token.token(), now).await.and_then(|grant| {
         grant.require(Scope::Events)?;
         token.check_location(&grant, rule)?;
         Ok(grant)
     });
     let grant = checked.map_err(|error| {
-        tracing::info!(request_id = %request.id.0, %error, "follower rejected: token not accepted");
+        tracing::info!(request_id = %request.id.0, address = request.logged_address(), %error, "follower rejected: token not accepted");
         match error {
             TokenRefusal::Denied(_) => AuthorizeError::from(StreamRefusal::AuthFailed),
             TokenRefusal::TooManyFailures(failures) => {
@@ -114,7 +119,7 @@ async fn authorize(context: &Context, request: &Request, now: Timestamp) -> Resu
             }
         }
     })?;
-    if allows_event_stream(&request.headers) { Ok(grant) } else { Err(StreamRefusal::NotAccepted.into()) }
+    if allows_event_stream(&request.headers) { Ok(grant) } else { Err(refuse(StreamRefusal::NotAccepted)) }
 }
 
 /// Parses the header `Last-Event-ID`, else the query parameters `last_event_id` and `lastEventId`. An empty value counts

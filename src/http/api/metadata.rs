@@ -12,7 +12,8 @@ use crate::http::Context;
 use crate::http::request::Request;
 use crate::http::response::{self, HandlerResult};
 
-/// `GET /.well-known/oauth-authorization-server`
+/// `GET /.well-known/oauth-authorization-server`, and `/.well-known/openid-configuration`, where libraries of OpenID Connect look for
+/// it (RFC 8414, 5). The relay has no users and issues no ID tokens.
 pub(in crate::http) async fn authorization_server(context: Arc<Context>, _: Request) -> HandlerResult {
     let url = &context.public_url;
     Ok(public_json(&json!({
@@ -36,9 +37,10 @@ pub(in crate::http) async fn protected_resource(context: Arc<Context>, _: Reques
     let foreign = context.auth.issuers();
     let foreign = foreign.iter().map(String::as_str).filter(|issuer| issuer.starts_with("https://"));
     let servers: Vec<&str> = std::iter::once(url.as_str()).chain(foreign).collect();
+    // A ticket in the query is no token that an authorization server issues.
     let methods: &[&str] = match context.limits.get().query_token {
-        QueryToken::Off => &["header"],
-        QueryToken::Any | QueryToken::Ticket => &["header", "query"],
+        QueryToken::Off | QueryToken::Ticket => &["header"],
+        QueryToken::Any => &["header", "query"],
     };
     Ok(public_json(&json!({
         "resource": url,

@@ -96,7 +96,7 @@ async fn process(context: &Context, request: &mut Request, client: &ClientRef, h
             Err((IngestOutcome::WrongMethod, Problem::method_not_allowed(allow)))
         }
         Err(WebhookError::Unauthorized(reason)) => {
-            tracing::info!(request_id = %request.id.0, %client, hook = hook.id, reason, "webhook signature verification failed");
+            tracing::info!(request_id = %request.id.0, address = request.logged_address(), %client, hook = hook.id, reason, "webhook signature verification failed");
             Err((IngestOutcome::Unauthorized, Problem::new(StatusCode::UNAUTHORIZED, reason)))
         }
         Err(WebhookError::UnknownSignature(reason)) => {
@@ -107,7 +107,7 @@ async fn process(context: &Context, request: &mut Request, client: &ClientRef, h
                 context.metrics.rejects_refused.inc();
                 None
             };
-            tracing::info!(request_id = %request.id.0, %client, hook = hook.id, reason, reject = id,
+            tracing::info!(request_id = %request.id.0, address = request.logged_address(), %client, hook = hook.id, reason, reject = id,
                 "webhook signature has an unknown form");
             let detail = match id {
                 Some(id) => format!("{reason} (kept as unverified reject {id})"),
@@ -119,7 +119,7 @@ async fn process(context: &Context, request: &mut Request, client: &ClientRef, h
             let stored = context.ingest.reject(webhook(), reason.clone()).await;
             let id = stored.map_err(|error| (IngestOutcome::Unavailable, error.into()))?;
             let vendor: Vendor = hook.vendor;
-            tracing::warn!(request_id = %request.id.0, %client, hook = hook.id, %vendor, reject = id, "webhook not parsed: kept as a reject");
+            tracing::warn!(request_id = %request.id.0, address = request.logged_address(), %client, hook = hook.id, %vendor, reject = id, "webhook not parsed: kept as a reject");
             let detail = format!("{reason} (kept as reject {id})");
             Err((IngestOutcome::Rejected, Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail)))
         }

@@ -12,6 +12,13 @@ use tokio::time::Instant;
 const MIN_CONTROL_FRAME_BURST: u32 = 300;
 const CONTROL_FRAME_INTERVAL: Duration = Duration::from_millis(2);
 
+/// A peer acknowledges what it was sent, at most twice per data frame, for the stream and for the connection. So it earns one
+/// `WINDOW_UPDATE` frame with each of these bytes; further ones are control frames.
+const BYTES_PER_WINDOW_UPDATE: usize = 32;
+
+/// Sent bytes for which a peer may be late with its `WINDOW_UPDATE` frames. More than what the kernels of both sides buffer.
+const MAX_UNACKNOWLEDGED_BYTES: usize = 8 << 20;
+
 /// The bytes with which a client begins (RFC 9113, 3.4).
 pub(in crate::http) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
@@ -50,7 +57,8 @@ impl ConnectionHealth {
     }
 }
 
-/// A peer sends more control frames than any client needs: resets, settings, pings, priorities, empty frames.
+/// A peer sends more control frames than any client needs: resets, settings, pings, priorities, window updates, empty
+/// frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("too many HTTP/2 control frames")]
 pub(in crate::http) struct ControlFlood;
@@ -69,6 +77,8 @@ pub(in crate::http) struct FrameScanner {
     burst: u32,
     /// The earned control frames are used up until then.
     exhausted_until: Instant,
+    /// Bytes that the peer was sent, less those that its `WINDOW_UPDATE` frames have used.
+    unacknowledged: usize,
 }
 
 impl FrameScanner {
@@ -82,7 +92,13 @@ impl FrameScanner {
             header_bytes: 0,
             ends_head: false,
             exhausted_until: now,
+            unacknowledged: 0,
         }
+    }
+
+    /// The peer was sent this number of bytes.
+    pub(in crate::http) fn add_sent(&mut self, bytes: usize) {
+        self.unacknowledged = self.unacknowledged.saturating_add(bytes).min(MAX_UNACKNOWLEDGED_BYTES);
     }
 
     /// Takes the next bytes of the peer.
@@ -126,8 +142,10 @@ impl FrameScanner {
                 if kind == CONTINUATION { self.count_control_frame(now) } else { Ok(()) }
             }
             DATA if self.skipped > 0 || flags & END_STREAM != 0 => Ok(()),
-            // As many as the relay sends data frames.
-            WINDOW_UPDATE => Ok(()),
+            WINDOW_UPDATE if self.unacknowledged >= BYTES_PER_WINDOW_UPDATE => {
+                self.unacknowledged -= BYTES_PER_WINDOW_UPDATE;
+                Ok(())
+            }
             _ => self.count_control_frame(now),
         }
     }
@@ -183,15 +201,34 @@ mod tests {
             frames.into_iter().position(|at| scanner.scan(&frame(kind, flags, payload), at).is_err())
         };
         let burst = Some(MIN_CONTROL_FRAME_BURST as usize);
-        for (kind, payload) in [(2, 5), (3, 4), (4, 0), (6, 8), (CONTINUATION, 1), (DATA, 0), (0x10, 3)] {
+        for (kind, payload) in
+            [(2, 5), (3, 4), (4, 0), (6, 8), (WINDOW_UPDATE, 4), (CONTINUATION, 1), (DATA, 0), (0x10, 3)]
+        {
             assert_eq!(flooded_after(kind, 0, payload, Duration::ZERO), burst, "frames of type {kind}");
             assert_eq!(flooded_after(kind, 0, payload, CONTROL_FRAME_INTERVAL), None, "slow frames of type {kind}");
         }
-        for (kind, flags, payload) in
-            [(HEADERS, END_HEADERS, 9), (WINDOW_UPDATE, 0, 4), (DATA, 0, 1), (DATA, END_STREAM, 0)]
-        {
+        for (kind, flags, payload) in [(HEADERS, END_HEADERS, 9), (DATA, 0, 1), (DATA, END_STREAM, 0)] {
             assert_eq!(flooded_after(kind, flags, payload, Duration::ZERO), None, "frames of type {kind}");
         }
+    }
+
+    #[test]
+    fn reader_that_acknowledges_each_data_frame_twice_is_no_flood() {
+        let now = Instant::now();
+        let mut scanner = FrameScanner::new(Arc::default(), 1, now);
+        scanner.scan(PREFACE, now).expect("the preface");
+        let update = frame(WINDOW_UPDATE, 0, 4);
+        for _ in 0..10_000 {
+            // A short event.
+            scanner.add_sent(FRAME_HEADER_BYTES + 100);
+            scanner.scan(&update.repeat(2), now).expect("no flood");
+        }
+        // What it did not acknowledge is bounded, and so is what it may still send.
+        scanner.add_sent(usize::MAX);
+        let earned = MAX_UNACKNOWLEDGED_BYTES / BYTES_PER_WINDOW_UPDATE;
+        let more = earned + 2 * MIN_CONTROL_FRAME_BURST as usize;
+        let flooded = (0..more).position(|_| scanner.scan(&update, now).is_err());
+        assert_eq!(flooded, Some(earned + MIN_CONTROL_FRAME_BURST as usize));
     }
 
     #[test]

@@ -44,10 +44,14 @@ const CONNECTION_WINDOW_BYTES: u32 = 1 << 20;
 /// Bytes of responses that wait inside hyper for each stream.
 const MAX_SEND_BUFFER_BYTES: usize = 64 << 10;
 
-/// Streams that a client may reset before they are served, and resets by the relay because of errors of the client; one more
-/// ends the connection (rapid reset, CVE-2023-44487).
+/// Streams that a client may reset before they are served; one more ends the connection (rapid reset, CVE-2023-44487).
 const MAX_PENDING_RESETS: usize = 20;
-const MAX_ERROR_RESETS: usize = 256;
+
+/// Streams that the relay resets because of errors of the client, over the whole life of a connection; one more ends it. h2 counts
+/// those beyond `max_concurrent_streams` among them: a client that opens several hundred streams at once keeps those that were
+/// accepted. The bound is for a client that provokes resets and does not read them (RUSTSEC-2024-0003): h2 holds some hundred
+/// bytes for each.
+const MAX_ERROR_RESETS: usize = 1024;
 
 /// Headers of a request; more are refused, as hyper refuses them on HTTP/1. Each may have taken a single byte of HPACK.
 const MAX_HEADERS: usize = 100;

@@ -5,6 +5,7 @@
 mod proxy_header;
 
 use std::io;
+use std::net::SocketAddr;
 
 use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -29,23 +30,34 @@ const HANDSHAKE_RECORD: u8 = 22;
 /// Usually the whole head of a request, so that hyper need not read again. Freed when hyper has it.
 const READ_AHEAD_BYTES: usize = 4096;
 
-/// For a client that speaks plain HTTP to an address with TLS.
-const PLAIN_HTTP_RESPONSE: &str = "HTTP/1.1 400 Bad Request\r\ncontent-type: application/problem+json\r\n\
-    content-length: 84\r\nconnection: close\r\n\r\n\
-    {\"title\":\"Bad Request\",\"status\":400,\"detail\":\"this address uses TLS: call https://\"}";
-
 /// A connection that was accepted, before its first byte.
 pub(in crate::http) struct Negotiation {
     pub(in crate::http) socket: TcpStream,
     pub(in crate::http) connection: Connection,
-    /// For a peer whose connection begins with a header of the PROXY protocol: counts the connections of the address in it.
-    pub(in crate::http) proxied: Option<AddressConnections>,
+    /// For a peer that is a trusted proxy.
+    pub(in crate::http) proxied: Option<ProxiedConnection>,
     pub(in crate::http) failed_proxy_headers: Counter,
     /// The TLS configuration of the address.
     pub(in crate::http) tls: Option<Tls>,
     pub(in crate::http) failed_handshakes: Counter,
     /// Runs the exchanges of HTTP/2.
     pub(in crate::http) tasks: TaskTracker,
+}
+
+/// A connection that a proxy may have opened for a client of its own.
+pub(in crate::http) struct ProxiedConnection {
+    pub(in crate::http) header: ProxyHeaderRule,
+    /// Counts the connections of the address in the header.
+    pub(in crate::http) addresses: AddressConnections,
+}
+
+/// Whether a connection begins with a header of the PROXY protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProxyHeaderRule {
+    /// A connection without a header, of version 1 or 2, is closed.
+    Required,
+    /// A header of version 2 is read if there is one.
+    Optional,
 }
 
 impl Negotiation {
@@ -58,11 +70,21 @@ impl Negotiation {
         let Self { mut socket, mut connection, proxied, failed_proxy_headers, tls, failed_handshakes, tasks } = self;
         set_socket_options(&socket, connection.limits.write_timeout);
         let deadline = connection.opened + connection.limits.header_timeout;
-        if let Some(addresses) = proxied {
-            let header = timeout_at(deadline, proxy_header::read(&mut socket));
-            let Some(ended) = run_until_stopped(&connection.stop, header).await else { return };
-            let source = match ended.unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into())) {
-                Ok(source) => source,
+        let mut begun = Vec::new();
+        if let Some(ProxiedConnection { header, addresses }) = proxied {
+            let read = timeout_at(deadline, header.read(&mut begun, &mut socket));
+            let Some(ended) = run_until_stopped(&connection.stop, read).await else { return };
+            match ended.unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into())) {
+                Ok(source) => {
+                    begun.clear();
+                    if let Some(source) = source {
+                        tracing::trace!(peer = %connection.peer, %source, "PROXY protocol header read");
+                        let Some(address) = addresses.admit(source.ip()) else { return };
+                        connection.peer = source;
+                        connection.permit = connection.permit.with_address(address);
+                    }
+                }
+                Err(_) if header == ProxyHeaderRule::Optional && !proxy_header::has_signature(&begun) => {}
                 Err(error) => {
                     // A connection without a byte is how proxies check that the address listens.
                     if !matches!(error, ProxyHeaderError::Empty) {
@@ -70,15 +92,9 @@ impl Negotiation {
                     }
                     return tracing::debug!(peer = %connection.peer, %error, "PROXY protocol failed");
                 }
-            };
-            if let Some(source) = source {
-                tracing::trace!(peer = %connection.peer, %source, "PROXY protocol header read");
-                let Some(address) = addresses.admit(source.ip()) else { return };
-                connection.peer = source;
-                connection.permit = connection.permit.with_address(address);
             }
         }
-        let negotiated = timeout_at(deadline, negotiate(socket, tls.as_ref()));
+        let negotiated = timeout_at(deadline, negotiate(socket, tls.as_ref(), &begun));
         let Some(ended) = run_until_stopped(&connection.stop, negotiated).await else { return };
         match ended.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
             Ok(DetectedProtocol::Http1(socket)) => {
@@ -93,8 +109,10 @@ impl Negotiation {
             }
             Ok(DetectedProtocol::PlainHttp(mut socket)) => {
                 failed_handshakes.inc();
+                let request_id = format!("{:016x}", fastrand::u64(..));
+                tracing::info!(request_id, peer = %connection.peer, "plain HTTP request to an address with TLS refused");
                 // The response fits into the buffer of a new socket.
-                if socket.write_all(PLAIN_HTTP_RESPONSE.as_bytes()).await.is_ok() {
+                if socket.write_all(plain_http_response(&request_id).as_bytes()).await.is_ok() {
                     Socket::plain(socket).close(connection.limits.write_timeout, &connection.stop).await;
                 }
             }
@@ -107,6 +125,16 @@ impl Negotiation {
     }
 }
 
+impl ProxyHeaderRule {
+    /// Reads the header; for the bytes in `begun` see [`proxy_header::read_if_present`].
+    async fn read(self, begun: &mut Vec<u8>, socket: &mut TcpStream) -> Result<Option<SocketAddr>, ProxyHeaderError> {
+        match self {
+            Self::Required => proxy_header::read(socket).await,
+            Self::Optional => proxy_header::read_if_present(begun, socket).await,
+        }
+    }
+}
+
 /// What a connection turns out to be.
 enum DetectedProtocol {
     Http1(Socket),
@@ -115,8 +143,13 @@ enum DetectedProtocol {
     PlainHttp(TcpStream),
 }
 
-async fn negotiate(socket: TcpStream, tls: Option<&Tls>) -> io::Result<DetectedProtocol> {
-    let Some(tls) = tls else { return detect_version(socket).await };
+/// `begun` has what was read of the connection already.
+async fn negotiate(socket: TcpStream, tls: Option<&Tls>, begun: &[u8]) -> io::Result<DetectedProtocol> {
+    let Some(tls) = tls else { return detect_version(socket, begun).await };
+    if !begun.is_empty() {
+        // Part of the signature of a PROXY protocol header, with which no handshake begins.
+        return Err(io::ErrorKind::InvalidData.into());
+    }
     let mut first = [HANDSHAKE_RECORD];
     if socket.peek(&mut first).await? > 0 && first[0].is_ascii_uppercase() {
         return Ok(DetectedProtocol::PlainHttp(socket));
@@ -127,19 +160,35 @@ async fn negotiate(socket: TcpStream, tls: Option<&Tls>) -> io::Result<DetectedP
     Ok(if is_http2 { DetectedProtocol::Http2(socket) } else { DetectedProtocol::Http1(socket) })
 }
 
+/// The problem for a client that speaks plain HTTP to an address with TLS: the request is not read.
+fn plain_http_response(request_id: &str) -> String {
+    let detail = "this address uses TLS: call https://";
+    let body = format!(r#"{{"title":"Bad Request","status":400,"detail":"{detail}","requestId":"{request_id}"}}"#);
+    format!(
+        "HTTP/1.1 400 Bad Request\r\ncontent-type: application/problem+json\r\ncontent-length: {}\r\n\
+         x-request-id: {request_id}\r\nconnection: close\r\n\r\n{body}",
+        body.len()
+    )
+}
+
 /// HTTP/2 by prior knowledge (RFC 9113, 3.3): the client begins with the preface, which is no request of HTTP/1.
-async fn detect_version(mut tcp: TcpStream) -> io::Result<DetectedProtocol> {
-    // A connection without a request has no buffer.
-    tcp.readable().await?;
+async fn detect_version(mut tcp: TcpStream, begun: &[u8]) -> io::Result<DetectedProtocol> {
+    if begun.is_empty() {
+        // A connection without a request has no buffer.
+        tcp.readable().await?;
+    }
     let mut read = BytesMut::with_capacity(READ_AHEAD_BYTES);
+    read.extend_from_slice(begun);
     let is_http2 = loop {
-        let count = tcp.read_buf(&mut read).await?;
         let compared = read.len().min(PREFACE.len());
-        if count == 0 || read[..compared] != PREFACE[..compared] {
+        if read[..compared] != PREFACE[..compared] {
             break false;
         }
         if compared == PREFACE.len() {
             break true;
+        }
+        if tcp.read_buf(&mut read).await? == 0 {
+            break false;
         }
     };
     let mut socket = Socket::plain(tcp);

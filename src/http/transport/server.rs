@@ -14,7 +14,7 @@ use crate::http::remote_address::connections::AddressConnections;
 use crate::http::remote_address::trusted_proxies::TrustedProxies;
 use crate::http::transport::acceptor::{AcceptedConnection, Acceptor};
 use crate::http::transport::connection::{Connection, ConnectionLimits};
-use crate::http::transport::negotiation::Negotiation;
+use crate::http::transport::negotiation::{Negotiation, ProxiedConnection};
 use crate::http::transport::tls::Tls;
 use crate::http::transport::workers::StreamWorkers;
 use crate::http::transport::{ConnectionPermit, HttpService, ResponseBytes};
@@ -22,6 +22,7 @@ use crate::metrics::Metrics;
 
 pub use crate::http::transport::acceptor::permits::Permits;
 pub use crate::http::transport::http2_requests::Http2Requests;
+pub use crate::http::transport::negotiation::ProxyHeaderRule;
 
 /// The usual backlog of 128 lets a reconnect storm fall to some hundred connects a second.
 const LISTEN_BACKLOG: u32 = 4096;
@@ -34,10 +35,17 @@ pub struct ServerOptions {
     /// Requests of HTTP/2 in flight over all connections, beyond one of each connection; the next one is refused.
     pub http2_requests: Http2Requests,
     pub addresses: AddressConnections,
-    /// Their connections begin with a header of the PROXY protocol; `None` if no connection does.
-    pub proxy_protocol: Option<TrustedProxies>,
+    /// `None` if no connection begins with a header of the PROXY protocol.
+    pub proxy_protocol: Option<ProxyProtocol>,
     /// Connections that are accepted from now on have these limits.
     pub connection: Reloadable<ConnectionLimits>,
+}
+
+/// The connections of these proxies begin with a header of the PROXY protocol.
+#[derive(Debug, Clone)]
+pub struct ProxyProtocol {
+    pub proxies: TrustedProxies,
+    pub header: ProxyHeaderRule,
 }
 
 /// A server over one listener.
@@ -86,7 +94,7 @@ impl Server {
                     continue;
                 }
             };
-            let is_proxied = proxy_protocol.as_ref().is_some_and(|proxies| proxies.contains(peer.ip()));
+            let proxy_protocol = proxy_protocol.as_ref().filter(|protocol| protocol.proxies.contains(peer.ip()));
             let connection = Connection {
                 peer,
                 permit: ConnectionPermit::new(permit, &self.metrics).with_address(address),
@@ -100,7 +108,8 @@ impl Server {
             let negotiation = Negotiation {
                 socket,
                 connection,
-                proxied: is_proxied.then(|| addresses.clone()),
+                proxied: proxy_protocol
+                    .map(|protocol| ProxiedConnection { header: protocol.header, addresses: addresses.clone() }),
                 failed_proxy_headers: self.metrics.proxy_header_failures.clone(),
                 tls: self.tls.clone(),
                 failed_handshakes: self.metrics.tls_handshake_failures.clone(),

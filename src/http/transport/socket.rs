@@ -25,7 +25,7 @@ pub(in crate::http) struct Socket {
     io: SocketIo,
     /// Bytes of the peer that are read again before all others.
     unread: Bytes,
-    /// Sees everything that is read.
+    /// Sees everything that is read, and how much is written.
     scanner: Option<Box<FrameScanner>>,
 }
 
@@ -129,6 +129,14 @@ impl Socket {
     }
 }
 
+impl Socket {
+    fn count_written(&mut self, written: &Poll<io::Result<usize>>) {
+        if let (Some(scanner), Poll::Ready(Ok(count))) = (&mut self.scanner, written) {
+            scanner.add_sent(*count);
+        }
+    }
+}
+
 /// Reads until the peer closes its side, or has sent [`MAX_LINGER_BYTES`].
 async fn discard(socket: &TcpStream) {
     let mut discarded = 0;
@@ -155,10 +163,12 @@ impl AsyncRead for Socket {
 
 impl AsyncWrite for Socket {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        match &mut self.io {
+        let written = match &mut self.io {
             SocketIo::Plain(socket) => Pin::new(socket).poll_write(cx, buf),
             SocketIo::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
-        }
+        };
+        self.count_written(&written);
+        written
     }
 
     fn poll_write_vectored(
@@ -166,10 +176,12 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match &mut self.io {
+        let written = match &mut self.io {
             SocketIo::Plain(socket) => Pin::new(socket).poll_write_vectored(cx, bufs),
             SocketIo::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-        }
+        };
+        self.count_written(&written);
+        written
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -83,6 +83,18 @@ pub async fn load(files: TlsFiles) -> Result<LoadedTls, TlsError> {
     Ok(LoadedTls { files, config, tried: Fingerprint::of(&Ok(pair)) })
 }
 
+/// Checks that the files can be used. Blocks.
+///
+/// # Errors
+///
+/// See [`TlsError`].
+pub fn check(files: &TlsFiles) -> Result<(), TlsError> {
+    let read =
+        |path: &Path| std::fs::read(path).map_err(|source| TlsError::Unreadable { path: path.to_owned(), source });
+    let pair = PemPair { certificate: read(&files.certificate)?, key: read(&files.key)? };
+    pair.server_config(files).map(drop)
+}
+
 impl Tls {
     pub fn new(loaded: LoadedTls) -> Self {
         Self { present: Arc::new(watch::Sender::new(Arc::new(loaded))) }

@@ -100,9 +100,9 @@ impl Drop for Subscription {
 /// Why a follower was not admitted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum HubFull {
-    #[error("too many followers")]
+    #[error("too many followers (max_followers)")]
     Relay,
-    #[error("too many followers of this client")]
+    #[error("too many followers of this client (max_followers_per_client)")]
     Client,
     #[error("stopping")]
     Stopping,

@@ -75,6 +75,23 @@ fn endpoint_closed_by_configuration_is_not_called() {
 }
 
 #[test]
+fn localhost_is_called_when_its_ipv4_range_is_open() {
+    let relay = TestRelay::allowing_loopback_endpoints();
+    let acme = TestClient::new(&relay, "acme");
+    let receiver = Receiver::ok();
+    let url = |path| receiver.url(path).replace("127.0.0.1", "localhost");
+    acme.add_default_notification("gini", &url("/notification"));
+    let callback =
+        json!({ "vendor": "gini", "vendorId": "a", "callback": { "url": url("/callback"), "format": "gini" } });
+    assert_eq!(acme.post("/documents", &callback.to_string()).status, 201);
+    acme.post_gini(&acme.add_unverified_hook("gini").path, "a", "COMPLETED");
+    // The registration, and the event that follows it, to both.
+    acme.wait_for_delivery_count("state=delivered", 4);
+    let hosts: Vec<_> = receiver.received().iter().filter_map(|r| r.header("host").map(str::to_owned)).collect();
+    assert_eq!(hosts, vec![format!("localhost:{}", receiver.address.port()); 4]);
+}
+
+#[test]
 fn redirect_is_a_failure_and_not_followed() {
     let relay = TestRelay::allowing_loopback_endpoints();
     let acme = TestClient::new(&relay, "acme");

@@ -10,14 +10,16 @@ const [, address] = /^Bearer resource_metadata="([^"]+)"$/.exec(unauthorized.hea
 const resource = await (await fetch(address)).json();
 const [server] = resource.authorization_servers;
 
-const discover = (secret) =>
+const discover = (secret, options = {}) =>
   client.discovery(new URL(server), CLIENT_ID, undefined, client.ClientSecretBasic(secret), {
-    algorithm: "oauth2",
+    ...options,
     // The relay of the test has no TLS.
     execute: [client.allowInsecureRequests],
   });
 
-const config = await discover(CLIENT_SECRET);
+const config = await discover(CLIENT_SECRET, { algorithm: "oauth2" });
+// By default the library looks for OpenID Connect.
+const byDefault = await discover(CLIENT_SECRET);
 const token = await client.clientCredentialsGrant(config, { scope: "manage" });
 const documents = await client.fetchProtectedResource(config, token.access_token, new URL("/documents", RELAY), "GET");
 const refused = await client.clientCredentialsGrant(await discover("wrong")).then(
@@ -28,6 +30,7 @@ const report = {
   scope: token.scope,
   documents: documents.status,
   refused,
+  byDefault: byDefault.serverMetadata().token_endpoint === config.serverMetadata().token_endpoint,
   resource: resource.resource === RELAY && resource.bearer_methods_supported.includes("header"),
 };
 console.log(JSON.stringify(report));

@@ -21,6 +21,6 @@ for (const [index, { kid }] of keys.entries()) {
   });
 }
 const { port } = server.address();
-console.log(JSON.stringify({ issuer: server.issuer.url, jwks: `http://127.0.0.1:${port}/jwks`, tokens }));
+console.log(JSON.stringify({ issuer: server.issuer.url, jwks: `http://localhost:${port}/jwks`, tokens }));
 process.stdin.resume();
 process.stdin.on("end", () => process.exit());

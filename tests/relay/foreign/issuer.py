@@ -12,7 +12,7 @@ USER = User(sub="acme", claims={"relay_roles": ["follower", "other"]})
 CALLBACK = "http://127.0.0.1/callback"
 
 with run_server_in_thread(user_claims=[USER]) as server:
-    base = f"http://127.0.0.1:{server.server_port}"
+    base = f"http://localhost:{server.server_port}"
     query = {"client_id": "relay", "redirect_uri": CALLBACK, "response_type": "code", "scope": "openid"}
     allowed = httpx.post(base + "/oauth2/authorize", params=query, data={"sub": USER.sub})
     code = parse_qs(urlparse(allowed.headers["location"]).query)["code"][0]

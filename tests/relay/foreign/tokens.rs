@@ -43,6 +43,6 @@ fn simple_oauth2_and_jose_get_and_verify_tokens() {
 fn openid_client_finds_token_endpoint_from_refusal() {
     let Some((_, packages)) = find_runtimes() else { return };
     let program = packages.program(&source("discovery.mjs"));
-    let report = json!({"scope": "manage", "documents": 200, "refused": 401, "resource": true});
+    let report = json!({"scope": "manage", "documents": 200, "refused": 401, "byDefault": true, "resource": true});
     assert_eq!(report_of(&mut program.command()), report);
 }

@@ -66,6 +66,23 @@ fn streams_beyond_the_bound_of_their_connection_are_refused_alone() {
 }
 
 #[test]
+fn client_that_opens_400_streams_at_once_keeps_those_that_were_accepted() {
+    let fixture = Fixture::with_config(&[]);
+    let mut connection = Connection::open(fixture.relay.listen);
+    connection.write([frames::opening(), frames::follow(1, &fixture.token)].concat());
+    fixture.relay.wait_for_metric("docrelay_followers", 1);
+    let head = |stream| frames::frame(frames::HEADERS, frames::END_HEADERS, stream, frames::POST_OAUTH_TOKEN);
+    connection.write((1..=400).flat_map(|number| head(2 * number + 1)).collect::<Vec<u8>>());
+    let is_refusal = |frame: &&Frame| frame.kind == frames::RST_STREAM && frame.payload == REFUSED_STREAM;
+    let read = read_frames(&mut connection, |read| read.iter().filter(is_refusal).count() == 400 - 127);
+    assert!(read.iter().all(|frame| frame.kind != frames::GOAWAY), "{read:?}");
+    let id = fixture.complete(1);
+    let has_event = |frame: &Frame| frame.stream == 1 && String::from_utf8_lossy(&frame.payload).contains(&id);
+    read_frames(&mut connection, |read| read.iter().any(has_event));
+    assert_eq!(fixture.relay.metric("docrelay_followers"), 1);
+}
+
+#[test]
 fn late_head_ends_the_connection_beside_an_open_stream() {
     let fixture = Fixture::with_config(&[("header_timeout", "1s")]);
     let mut connection = Connection::open(fixture.relay.listen);

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crate::harness::TestRelay;
 use crate::harness::connection::{Connection, ReadOutcome};
 use crate::harness::request::Request;
+use crate::harness::{TestRelay, wait_until};
 
 const PAGE: &str = "/.well-known/jwks.json";
 
@@ -84,4 +84,34 @@ fn refused_connections_cost_vendors_of_other_addresses_nothing() {
         assert!(connection.is_closed_by_peer());
     }
     assert_eq!(relay.metric("docrelay_connections"), 2, "the first one, and the request for the metrics");
+}
+
+#[test]
+fn lines_of_refused_streams_and_tokens_have_the_true_address() {
+    let limits = [("trusted_proxies", "127.0.0.1"), ("log_format", "json"), ("max_followers_per_client", "1")];
+    let relay = TestRelay::with_config(&limits);
+    relay.add_client("acme");
+    let token = relay.token("acme");
+    let stream = || Request::get("/events/client").header("X-Forwarded-For", "203.0.113.9");
+    let follower = relay.open_stream(&stream().bearer(&token));
+    assert!(follower.head.is_chunked());
+    for (request, message) in [
+        (stream(), "follower rejected"),
+        (stream().bearer("nonsense"), "follower rejected: token not accepted"),
+        (stream().bearer(&token).header("Accept", "text/html"), "follower rejected"),
+        (stream().bearer(&token), "follower rejected"),
+        (Request::get("/hooks").bearer("nonsense").header("X-Forwarded-For", "203.0.113.9"), "token rejected"),
+        (
+            Request::get("/v2/notification").bearer("nonsense").header("X-Forwarded-For", "203.0.113.9"),
+            "token rejected",
+        ),
+    ] {
+        let id = relay.send(&request).header("x-request-id").expect("an id").to_owned();
+        let message = format!("\"message\":\"{message}\"");
+        let is_its_line = |line: &&str| line.contains(&id) && line.contains(&message);
+        wait_until(&message, || relay.output().lines().any(|line| is_its_line(&line)));
+        let output = relay.output();
+        let line = output.lines().find(is_its_line).expect("a line");
+        assert!(line.contains("\"address\":\"203.0.113.9\""), "{line}");
+    }
 }

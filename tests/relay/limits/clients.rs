@@ -128,12 +128,12 @@ fn own_limit_of_followers_replaces_the_common_one() {
     let acme = TestClient::new(&relay, "acme");
     let mut followers: Vec<_> = (0..2).map(|_| relay.follow(&acme.token)).collect();
     let refused = || relay.send(&Request::get("/events/client").bearer(&acme.token)).text().to_owned();
-    assert!(refused().starts_with(": too many followers of this client"));
+    assert!(refused().starts_with(": too many followers of this client (max_followers_per_client)\n"));
     set(&relay, "acme", &json!({"followers": 3}));
     followers.push(relay.follow(&acme.token));
-    assert!(refused().starts_with(": too many followers of this client"));
+    assert!(refused().starts_with(": too many followers of this client (max_followers_per_client)\n"));
     set(&relay, "acme", &json!({"followers": 1}));
-    assert!(refused().starts_with(": too many followers of this client"));
+    assert!(refused().starts_with(": too many followers of this client (max_followers_per_client)\n"));
     let hook = acme.add_unverified_hook("gini").path;
     let id = acme.post_gini(&hook, "d", "COMPLETED");
     for follower in &mut followers {

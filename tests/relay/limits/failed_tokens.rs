@@ -178,6 +178,20 @@ fn storm_of_fresh_valid_tokens_from_one_address_is_not_limited() {
 }
 
 #[test]
+fn client_that_sends_bad_tokens_does_not_end_the_work_of_others_at_its_address() {
+    let relay = TestRelay::start();
+    relay.add_client("acme");
+    let mut connection = Connection::open(relay.listen);
+    for number in 0..2_000 {
+        let response = connection.send(&Request::get("/hooks").bearer(&format!("nonsense-{number}")));
+        assert_eq!(response.status, 401, "token {number}: {response:?}");
+    }
+    // A token that was never seen, as every client has after its last one has expired.
+    let response = connection.send(&Request::get("/hooks").bearer(&relay.token("acme")));
+    assert_eq!(response.status, 200, "{response:?}");
+}
+
+#[test]
 fn limited_address_is_refused_before_its_form_is_read() {
     let relay = TestRelay::with_config(&THREE);
     let form = "grant_type=client_credentials&client_id=acme&client_secret=wrong";

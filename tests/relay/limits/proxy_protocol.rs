@@ -152,7 +152,7 @@ fn header_that_comes_byte_by_byte_is_followed_by_requests() {
 #[test]
 fn header_of_an_untrusted_peer_is_not_read() {
     let elsewhere = [("trusted_proxies", "10.0.0.0/8"), ("proxy_protocol", "true"), ("log_format", "json")];
-    let off = [("trusted_proxies", "127.0.0.1"), ("log_format", "json")];
+    let off = [("trusted_proxies", "10.0.0.0/8"), ("log_format", "json")];
     for config in [&elsewhere[..], &off] {
         let relay = TestRelay::with_config(config);
         for header in [V2, V1] {
@@ -165,6 +165,83 @@ fn header_of_an_untrusted_peer_is_not_read() {
         assert!(!relay.output().contains("203.0.113.9"));
         assert_eq!(relay.metric(FAILURES), 0);
     }
+}
+
+/// The peer of the tests is a proxy that need not send a header.
+const OPTIONAL: [(&str, &str); 2] = [("trusted_proxies", "127.0.0.1"), ("log_format", "json")];
+
+#[test]
+fn header_of_version_2_is_read_without_proxy_protocol() {
+    let relay = TestRelay::with_config(&[&OPTIONAL[..], &[("max_connections_per_address", "2")]].concat());
+    let unknown = Request::get("/hooks/unknown");
+    let forwarded = Request::get("/hooks/unknown").header("X-Forwarded-For", "198.51.100.7");
+    let address_of = |connection: &mut Connection, request: &Request| {
+        let line = refused_request(&relay, connection, request);
+        let (_, rest) = line.split_once("\"address\":\"").expect("an address");
+        rest.split('"').next().expect("its end").to_owned()
+    };
+    let mut behind = open_behind(&relay, V2);
+    for request in [&unknown, &forwarded, &unknown] {
+        assert_eq!(address_of(&mut behind, request), "203.0.113.9");
+    }
+    let mut bytewise = Connection::open(relay.listen);
+    for byte in V2 {
+        bytewise.write([*byte]);
+        assert_eq!(bytewise.read(Duration::from_millis(1)), ReadOutcome::TimedOut);
+    }
+    assert_eq!(address_of(&mut bytewise, &unknown), "203.0.113.9");
+    assert!(open_behind(&relay, V2).is_closed_by_peer(), "the limit of the address in the header");
+    assert_eq!(address_of(&mut open_behind(&relay, LOCAL), &forwarded), "198.51.100.7");
+    // A connection without a header: nothing at all, or an empty line before the request (RFC 9112, 2.2).
+    for beginning in [&b""[..], b"\r\n", b"\r\n\r\n"] {
+        let all = [beginning, &Request::get("/.well-known/jwks.json").bytes()].concat();
+        let mut connection = open_behind(&relay, &all);
+        assert_eq!(connection.read_response().status, 200, "{}", beginning.escape_ascii());
+        assert_eq!(address_of(&mut connection, &forwarded), "198.51.100.7");
+    }
+    let mut http2 = Http2Connection::open(relay.listen);
+    assert_eq!(http2.send(&Request::get("/.well-known/jwks.json")).status, 200);
+    // Version 1 begins like a request, so it is none.
+    let response =
+        String::from_utf8(open_behind(&relay, &[V1, &unknown.bytes()].concat()).read_to_end()).expect("text");
+    assert!(response.starts_with("HTTP/1.1 400 ") || response.is_empty(), "{response}");
+    assert_eq!(relay.metric(FAILURES), 0);
+}
+
+#[test]
+fn optional_header_that_is_not_valid_closes_the_connection() {
+    let relay = TestRelay::with_config(&[&OPTIONAL[..], &[("header_timeout", "1s")]].concat());
+    let malformed = [SIGNATURE, b"\x31\x11\0\x0c"].concat();
+    for (failures, bytes) in [(1, &malformed[..]), (2, &V2[..12]), (3, &V2[..27])] {
+        assert_eq!(open_behind(&relay, bytes).read_to_end(), b"", "{}", bytes.escape_ascii());
+        relay.wait_for_metric(FAILURES, failures);
+    }
+    // Not yet a header: a connection that is late with its first request.
+    for bytes in [&b""[..], &V2[..2], &V2[..11]] {
+        assert!(open_behind(&relay, bytes).is_closed_by_peer(), "{}", bytes.escape_ascii());
+    }
+    assert_eq!(relay.metric(FAILURES), 3);
+    assert_eq!(open_behind(&relay, V2).send(&Request::get("/.well-known/jwks.json")).status, 200);
+}
+
+#[test]
+fn optional_header_precedes_the_tls_handshake() {
+    let fixture = TlsFixture::with_config(&OPTIONAL);
+    let unknown = Request::get("/hooks/unknown");
+    let mut connection = Connection::open(fixture.relay.listen);
+    for byte in V2 {
+        connection.write([*byte]);
+    }
+    let mut connection = connection.try_start_tls(&fixture.client).expect("a handshake");
+    let line = refused_request(&fixture.relay, &mut connection, &unknown);
+    assert!(line.contains("\"address\":\"203.0.113.9\""), "{line}");
+    let mut without = Connection::try_open_tls(fixture.relay.listen, &fixture.client).expect("a handshake");
+    let line = refused_request(&fixture.relay, &mut without, &unknown);
+    assert!(line.contains("\"address\":\"127.0.0.1\""), "{line}");
+    assert_eq!(fixture.relay.metric(FAILURES), 0);
+    // Bytes with which neither a header nor a handshake begins.
+    assert!(open_behind(&fixture.relay, b"\r\n\r\nGET / HTTP/1.1\r\n\r\n").is_closed_by_peer());
+    fixture.relay.wait_for_metric("docrelay_tls_handshake_failures_total", 1);
 }
 
 #[test]

@@ -32,7 +32,9 @@ fn follower_limit_sends_retry_and_webhooks_still_work() {
     let retries: Vec<u64> = (0..8).map(|_| assert_limited(&open(&fixture.token))).collect();
     assert!(retries.iter().all(|r| *r >= 5_000) && retries.iter().any(|r| *r != retries[0]), "{retries:?}");
     let theirs = fixture.relay.follow(&other);
-    assert_limited(&open(&third));
+    let refused = open(&third);
+    assert_limited(&refused);
+    assert!(refused.text().starts_with(": too many followers (max_followers)\n"), "{refused:?}");
     assert_eq!(fixture.relay.metric("docrelay_stream_refusals_total{reason=\"followers_per_client\"}"), 8);
     assert_eq!(fixture.relay.metric("docrelay_stream_refusals_total{reason=\"followers\"}"), 1);
     // An invalid token is reported before the limit.

@@ -15,8 +15,15 @@ const MAX_INTERVAL: Duration = Duration::from_secs(3600);
 /// Pauses after failures in a row; the last one repeats.
 const RETRY_PAUSES: [Duration; 3] = [Duration::from_secs(5), Duration::from_secs(30), Duration::from_secs(60)];
 
-/// Time between two fetches that unknown key ids have caused.
+/// Fetches that unknown key ids may cause in a row: a token with a made-up id must not delay those of a key that the issuer adds
+/// soon after it.
+const REQUEST_BURST: u32 = 4;
+
+/// Time after which unknown key ids may cause one more fetch, and between two of them while the latest fetch has failed.
 const REQUEST_INTERVAL: Duration = Duration::from_secs(30);
+
+/// Minimum time between two fetches that unknown key ids cause. Tokens that come meanwhile wait for the second one.
+pub(super) const MIN_REQUEST_GAP: Duration = Duration::from_secs(1);
 
 /// How long keys stay valid after they were last seen in the set.
 const MAX_AGE: Duration = Duration::from_secs(24 * 3600);
@@ -24,8 +31,12 @@ const MAX_AGE: Duration = Duration::from_secs(24 * 3600);
 pub(super) struct RefreshSchedule {
     next: Instant,
     is_running: bool,
-    /// When an unknown key id has caused a fetch.
+    /// `next` was caused by an unknown key id.
+    is_requested: bool,
+    /// When the latest fetch that an unknown key id has caused was or will be due.
     last_request: Option<Instant>,
+    /// When unknown key ids may cause [`REQUEST_BURST`] fetches again: a leaky bucket.
+    requests_forgotten_at: Instant,
     last_success: Option<Instant>,
     /// Consecutive failed fetches.
     failures: usize,
@@ -42,7 +53,15 @@ pub(super) struct FetchFailure {
 impl RefreshSchedule {
     /// The first fetch is due at once.
     pub(super) fn new(now: Instant) -> Self {
-        Self { next: now, is_running: false, last_request: None, last_success: None, failures: 0 }
+        Self {
+            next: now,
+            is_running: false,
+            is_requested: false,
+            last_request: None,
+            requests_forgotten_at: now,
+            last_success: None,
+            failures: 0,
+        }
     }
 
     /// When the next fetch is due.
@@ -51,7 +70,7 @@ impl RefreshSchedule {
     }
 
     pub(super) fn start(&mut self) {
-        self.is_running = true;
+        (self.is_running, self.is_requested) = (true, false);
     }
 
     /// Returns whether this ends a time without success.
@@ -77,16 +96,20 @@ impl RefreshSchedule {
         self.failures == 0 && self.last_success.is_some()
     }
 
-    /// An unknown key id asks for a fetch. Returns whether to wait for one: it runs, or is due now.
+    /// An unknown key id asks for a fetch. Returns whether to wait for one: it runs, or is due within [`MIN_REQUEST_GAP`].
     pub(super) fn request(&mut self, now: Instant) -> bool {
-        if self.is_running || self.next <= now {
+        if self.is_running || self.is_requested || self.next <= now {
             return true;
         }
-        let is_allowed = self.last_request.is_none_or(|last| now >= last + REQUEST_INTERVAL);
-        if is_allowed {
-            (self.next, self.last_request) = (now, Some(now));
+        let gap = if self.failures > 0 { REQUEST_INTERVAL } else { MIN_REQUEST_GAP };
+        let earliest = self.last_request.map_or(now, |last| now.max(last + gap));
+        let used = self.requests_forgotten_at.saturating_duration_since(earliest);
+        if earliest > now + MIN_REQUEST_GAP || used > REQUEST_INTERVAL * (REQUEST_BURST - 1) {
+            return false;
         }
-        is_allowed
+        self.requests_forgotten_at = self.requests_forgotten_at.max(earliest) + REQUEST_INTERVAL;
+        (self.next, self.is_requested, self.last_request) = (self.next.min(earliest), true, Some(earliest));
+        true
     }
 }
 
@@ -111,22 +134,58 @@ mod tests {
         schedule
     }
 
-    #[test]
-    fn unknown_key_ids_cause_one_fetch_in_30_seconds() {
-        let start = Instant::now();
-        let mut schedule = fetched(start);
-        let mut fetches = 0;
-        for tenth in 1..=900 {
-            let now = start + Duration::from_millis(tenth * 100);
-            if schedule.request(now) {
-                fetches += 1;
-                assert_eq!(schedule.next(), now);
+    /// The times of the fetches of a schedule that is asked for one in each tenth of a second until `end`.
+    fn fetches_of_a_flood(schedule: &mut RefreshSchedule, start: Instant, end: Duration) -> Vec<Duration> {
+        let mut fetches = Vec::new();
+        for tenth in 1..=end.as_millis() as u64 / 100 {
+            let at = Duration::from_millis(tenth * 100);
+            if schedule.request(start + at) {
+                assert!(schedule.next() <= start + at + MIN_REQUEST_GAP);
+            }
+            if schedule.next() <= start + at {
                 schedule.start();
-                assert!(schedule.request(now), "tokens that come meanwhile share the fetch");
-                schedule.succeed(now, None);
+                assert!(schedule.request(start + at), "tokens that come meanwhile share the fetch");
+                schedule.succeed(start + at, None);
+                fetches.push(at);
             }
         }
-        assert_eq!(fetches, 3, "in 90 s");
+        fetches
+    }
+
+    #[test]
+    fn unknown_key_ids_cause_a_burst_of_fetches_and_then_one_in_30_seconds() {
+        let start = Instant::now();
+        let mut schedule = fetched(start);
+        let fetches = fetches_of_a_flood(&mut schedule, start, seconds(120));
+        assert_eq!(fetches.len(), 7, "{fetches:?}");
+        assert!(fetches.windows(2).all(|pair| pair[1] - pair[0] >= MIN_REQUEST_GAP), "{fetches:?}");
+        assert!(fetches[3] < seconds(4) && fetches[4] >= seconds(30), "{fetches:?}");
+        let rested = start + seconds(270);
+        schedule.next = rested + seconds(300);
+        assert_eq!(fetches_of_a_flood(&mut schedule, rested, seconds(20)).len(), 4, "the burst returns");
+    }
+
+    #[test]
+    fn key_that_is_added_after_a_made_up_id_is_fetched_within_a_second() {
+        let start = Instant::now();
+        let mut schedule = fetched(start);
+        for number in 0..4 {
+            let asked = start + seconds(2) * number;
+            assert!(schedule.request(asked) && schedule.next() == asked);
+            schedule.start();
+            schedule.succeed(asked, None);
+            if number < 3 {
+                continue;
+            }
+            assert!(!schedule.request(asked), "the burst is used up");
+        }
+        let mut schedule = fetched(start);
+        assert!(schedule.request(start));
+        schedule.start();
+        schedule.succeed(start, None);
+        let soon = start + Duration::from_millis(200);
+        assert!(schedule.request(soon) && schedule.request(soon), "both wait for one fetch");
+        assert_eq!(schedule.next(), start + MIN_REQUEST_GAP);
     }
 
     #[test]

@@ -31,6 +31,7 @@ fn key_for_another_purpose_is_left_out() {
         ("key_ops", json!("verify")),
         ("alg", json!("ES384")),
         ("alg", json!("RS256")),
+        ("alg", json!("Ed25519")),
         ("alg", json!("HS256")),
         ("alg", json!("ECDH-ES")),
         ("alg", json!(7)),
@@ -62,6 +63,8 @@ fn key_for_another_purpose_is_left_out() {
     ] {
         assert!(is_used(&key, member, value.clone()), "{member}: {value}");
     }
+    // RFC 9864.
+    assert!(is_used(&TestKey::ed25519(), "alg", json!("Ed25519")));
 }
 
 // Rule 29: issuer, audience, algorithm and key are checked.

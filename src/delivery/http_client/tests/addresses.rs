@@ -178,6 +178,31 @@ async fn allowed_range_is_called_and_others_stay_forbidden() {
 }
 
 #[tokio::test]
+async fn localhost_is_called_at_its_opened_loopback_addresses_only() {
+    let (listener, base) = bind().await;
+    let url = base.replace("127.0.0.1", "localhost");
+    for found in [&["127.0.0.1", "::1"][..], &["::1", "10.0.0.1", PUBLIC, "127.0.0.1"]] {
+        let http_client = named(&["127.0.0.0/8", "10.0.0.0/8"], Script::of(&[found]));
+        assert_eq!(http_client.check(&url).await, Ok(()));
+        let served = async { drop(answer(&listener, b"HTTP/1.1 204 \r\nconnection: close\r\n\r\n").await) };
+        let exchange = with_server(served, http_client.exchange(post(&url))).await;
+        assert_eq!(response(&exchange).status, 204, "{found:?}");
+    }
+    let both = Script::of(&[&["127.0.0.1", "::1"]]);
+    assert_eq!(named(&["::1/128"], both.clone()).check("http://a.localhost:8080/").await, Ok(()));
+    // One opened loopback address does not open the other one, and other hosts keep the strict rule.
+    refused(&named(&["127.0.0.0/8"], Script::of(&[&["::1"]])), "http://localhost/").await;
+    refused(&named(&["::1/128"], Script::of(&[&["127.0.0.1"]])), "http://localhost/").await;
+    refused(&named(&["10.0.0.0/8"], both.clone()), "http://localhost/").await;
+    refused(&named(&["127.0.0.0/8"], both), "http://hooks.example.com/").await;
+    for found in [&["10.0.0.1"][..], &[PUBLIC]] {
+        let http_client = named(&["127.0.0.0/8", "10.0.0.0/8"], Script::of(&[found]));
+        let exchange = http_client.exchange(post("http://localhost/")).await;
+        assert_eq!(*error(&exchange), HttpError::Unresolved("localhost".to_owned()), "{found:?}");
+    }
+}
+
+#[tokio::test]
 async fn unresolvable_host_passes_the_check_and_fails_the_request() {
     let http_client = named(&[], Script::of(&[]));
     assert_eq!(http_client.check("http://nowhere.example/").await, Ok(()));

@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use ppp::{v1, v2};
 use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::net::TcpStream;
 
 /// Address, ports, and the TLVs of version 2, which are skipped. nginx has the same limit.
 const MAX_HEADER_BYTES: usize = 4096;
@@ -44,9 +45,36 @@ pub(super) enum ProxyHeaderError {
 /// Reads the header. Returns the address of the proxy's client; `None` if the connection is the proxy's own, or that of a
 /// client without an IP address.
 pub(super) async fn read(socket: &mut (impl AsyncRead + Unpin)) -> Result<Option<SocketAddr>, ProxyHeaderError> {
-    let mut header = Vec::with_capacity(MAX_V1_BYTES);
+    read_into(&mut Vec::with_capacity(MAX_V1_BYTES), socket, parse).await
+}
+
+/// The same for a connection that may begin without a header. Only version 2 is recognized: no request and no TLS handshake
+/// begins with its signature. On an error without [`has_signature`] there is no header; `header` then has what was read of
+/// the connection, which is nothing if that begins with another byte than the signature.
+pub(super) async fn read_if_present(
+    header: &mut Vec<u8>,
+    socket: &mut TcpStream,
+) -> Result<Option<SocketAddr>, ProxyHeaderError> {
+    let mut first = [0];
+    match socket.peek(&mut first).await? {
+        0 => Err(ProxyHeaderError::Empty),
+        _ if !begins_alike(&first, v2::PROTOCOL_PREFIX) => Err(ProxyHeaderError::Missing),
+        _ => read_into(header, socket, parse_only_v2).await,
+    }
+}
+
+/// Whether these bytes begin with the whole signature of version 2.
+pub(super) fn has_signature(header: &[u8]) -> bool {
+    header.starts_with(v2::PROTOCOL_PREFIX)
+}
+
+async fn read_into(
+    header: &mut Vec<u8>,
+    socket: &mut (impl AsyncRead + Unpin),
+    parse: fn(&[u8]) -> Result<HeaderProgress, ProxyHeaderError>,
+) -> Result<Option<SocketAddr>, ProxyHeaderError> {
     loop {
-        let missing = match parse(&header)? {
+        let missing = match parse(header)? {
             HeaderProgress::Complete(source) => return Ok(source),
             HeaderProgress::Missing(count) => count,
         };
@@ -54,7 +82,7 @@ pub(super) async fn read(socket: &mut (impl AsyncRead + Unpin)) -> Result<Option
             return Err(ProxyHeaderError::TooLong);
         }
         let mut rest = (&mut *socket).take(missing as u64);
-        if rest.read_buf(&mut header).await? == 0 {
+        if rest.read_buf(header).await? == 0 {
             let cut_off = || ProxyHeaderError::Io(io::ErrorKind::UnexpectedEof.into());
             return Err(if header.is_empty() { ProxyHeaderError::Empty } else { cut_off() });
         }
@@ -78,6 +106,10 @@ fn parse(header: &[u8]) -> Result<HeaderProgress, ProxyHeaderError> {
         return parse_v1(header);
     }
     Err(ProxyHeaderError::Missing)
+}
+
+fn parse_only_v2(header: &[u8]) -> Result<HeaderProgress, ProxyHeaderError> {
+    if begins_alike(header, v2::PROTOCOL_PREFIX) { parse_v2(header) } else { Err(ProxyHeaderError::Missing) }
 }
 
 fn begins_alike(header: &[u8], signature: &[u8]) -> bool {

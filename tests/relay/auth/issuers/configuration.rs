@@ -9,6 +9,7 @@ use serde_json::json;
 use super::{ISSUER, stream_error};
 use crate::harness::TestRelay;
 use crate::harness::command::{docrelay, run};
+use crate::harness::request::Request;
 
 #[test]
 fn token_signed_with_shared_secret_is_accepted_until_the_secret_changes() {
@@ -35,6 +36,31 @@ fn token_signed_with_shared_secret_is_accepted_until_the_secret_changes() {
     relay.restart();
     assert_eq!(stream_error(&relay, &sign(secret)), "auth_failed");
     assert!(relay.follow(&sign(&secret.to_uppercase())).head.is_chunked());
+}
+
+#[test]
+fn secret_file_with_another_mode_is_used_with_one_warning() {
+    let mut relay = TestRelay::not_started(&[]);
+    let secret = "0123456789abcdef0123456789abcdef";
+    let path = relay.root().join("issuer.secret");
+    fs::write(&path, secret).expect("written");
+    // As Kubernetes mounts a secret by default.
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).expect("changed");
+    let file = path.display();
+    relay
+        .set_config("issuers", &format!("[{{issuer = \"{ISSUER}\", audience = \"relay\", secret_file = \"{file}\"}}]"));
+    relay.restart();
+    relay.add_client("acme");
+    let exp = get_current_timestamp() + 60;
+    let claims = json!({"iss": ISSUER, "aud": "relay", "sub": "acme", "scope": "events", "exp": exp});
+    let secret = EncodingKey::from_secret(secret.as_bytes());
+    let token = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &secret).expect("a token");
+    assert!(relay.follow(&token).head.is_chunked());
+    let reloaded = relay.send_admin(&Request::post("/admin/reload").bearer(&relay.admin_token()));
+    assert_eq!(reloaded.status, 200, "{reloaded:?}");
+    relay.wait_for_output("configuration reloaded");
+    let warnings = |text: &str| text.lines().filter(|line| line.contains("accessible to other users")).count();
+    assert_eq!(warnings(&relay.output()), 1, "the reload reads the file again");
 }
 
 #[test]

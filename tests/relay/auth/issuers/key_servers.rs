@@ -41,10 +41,43 @@ fn stream_of_removed_key_ends_and_first_token_of_new_key_is_accepted() {
     assert_eq!(status(&relay, &new.token(&json!({}))), 200);
     let end = follower.read_to_end();
     assert!(end.iter().any(|block| block.data.as_deref() == Some("auth_failed")), "{end:?}");
+    assert_eq!(server.received().len(), 2, "the stream of the removed key has caused no further fetch");
     assert_eq!(stream_error(&relay, &by_old), "auth_failed");
-    assert_eq!(server.received().len(), 2, "the token of the removed key has caused no further fetch");
     let request = &server.received()[0];
     assert_eq!((request.method.as_str(), request.target.as_str()), ("GET", "/keys"));
+}
+
+#[test]
+fn new_key_is_accepted_right_after_a_token_with_a_made_up_id() {
+    let (old, new, forger) = (IssuerKey::new("old"), IssuerKey::new("new"), IssuerKey::new("made-up"));
+    let (server, reply) = changing(keys(&[&old]));
+    let relay = relay_with(&server);
+    assert_eq!(status(&relay, &old.token(&json!({}))), 200);
+    assert_eq!(status(&relay, &forger.token(&json!({}))), 401);
+    *reply.lock().expect("a reply") = keys(&[&old, &new]);
+    assert_eq!(status(&relay, &new.token(&json!({}))), 200);
+    let fetches = server.received();
+    assert_eq!(fetches.len(), 3, "the start, and each of the two ids");
+    assert!(fetches[2].at - fetches[1].at < Duration::from_secs(4), "{fetches:?}");
+    // A flood of made-up ids has what is left of the burst of 4, and then one fetch in 30 s.
+    let start = Instant::now();
+    for jti in 0..40 {
+        assert_eq!(status(&relay, &forger.token(&json!({ "jti": jti }))), 401);
+    }
+    let refilled = 1 + start.elapsed().as_secs() as usize / 30;
+    let fetches = server.received();
+    assert!((5..=5 + refilled).contains(&fetches.len()), "{fetches:?}");
+    let gaps = fetches[1..].windows(2).map(|pair| pair[1].at - pair[0].at);
+    assert!(gaps.into_iter().all(|gap| gap > Duration::from_millis(500)), "{fetches:?}");
+}
+
+#[test]
+fn key_set_of_localhost_is_fetched_when_its_ipv4_range_is_open() {
+    let key = IssuerKey::new("one");
+    let server = serving(keys(&[&key]));
+    let relay = relay_with_address(&server.url("/keys").replace("127.0.0.1", "localhost"));
+    assert_eq!(status(&relay, &key.token(&json!({}))), 200);
+    assert_eq!(relay.metric("docrelay_key_set_failures_total"), 0);
 }
 
 #[test]

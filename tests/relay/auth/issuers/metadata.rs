@@ -31,7 +31,9 @@ fn metadata_is_made_from_public_url_and_names_issuers() {
         "service_documentation": "https://relay.example/below/docs",
         "protected_resources": [url],
     });
-    assert_eq!(get(&relay, "/.well-known/oauth-authorization-server"), server);
+    for name in ["oauth-authorization-server", "openid-configuration"] {
+        assert_eq!(get(&relay, &format!("/.well-known/{name}")), server, "{name}");
+    }
     let resource = json!({
         "resource": url,
         "authorization_servers": [url, "https://issuer.example"],
@@ -47,6 +49,21 @@ fn metadata_is_made_from_public_url_and_names_issuers() {
     assert_eq!(challenge(Request::get("/documents")), Some(format!("Bearer {parameter}")));
     let invalid = challenge(Request::get("/documents").bearer("x"));
     assert_eq!(invalid, Some(format!("Bearer error=\"invalid_token\", {parameter}")));
+    for path in ["/v1/notification", "/v2/notification"] {
+        let invalid = challenge(Request::get(path).bearer("x"));
+        assert_eq!(invalid, Some(format!("Bearer error=\"invalid_token\", {parameter}")), "{path}");
+    }
     let admin = relay.send_admin(&Request::get("/admin/clients"));
     assert_eq!(admin.header("www-authenticate"), Some("Bearer"), "the admin token is of another kind");
+}
+
+#[test]
+fn metadata_names_the_query_only_if_it_takes_any_token() {
+    for (rule, methods) in
+        [("any", json!(["header", "query"])), ("ticket", json!(["header"])), ("off", json!(["header"]))]
+    {
+        let relay = TestRelay::with_config(&[("query_token", rule)]);
+        let resource = get(&relay, "/.well-known/oauth-protected-resource");
+        assert_eq!(resource["bearer_methods_supported"], methods, "{rule}");
+    }
 }
