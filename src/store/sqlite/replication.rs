@@ -14,8 +14,10 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
 
 pub(super) use self::catch_up::CatchUp;
+use self::feed::Feed;
 use self::proposer::Proposer;
 use super::comparison::{ComparisonHandle, Comparisons};
 use super::tables::journal::JournalMark;
@@ -25,7 +27,7 @@ use super::writer::command::entry_format::{ENTRY_FORMATS, EntryFormat};
 use super::writer::command::pending::{Pending, WriterReplication};
 use super::{OpenError, tables};
 use crate::domain::Reloadable;
-use crate::journal::{Journal, JournalError, JournalIdentity};
+use crate::journal::{EntryRef, Journal, JournalError, JournalIdentity};
 use crate::store::{Retention, Seal, Store, StoreError};
 
 /// The format of entries that every version of docrelay reads.
@@ -157,14 +159,14 @@ pub(super) struct NodeHandles {
     pub(super) comparisons: ComparisonHandle,
 }
 
-/// Connects a writer, whose queue this is, with the journal.
+/// Connects a writer, whose queue this is, with the journal. `last` is the last entry that was applied.
 ///
 /// # Errors
 /// The system's random source failed.
 pub(super) fn start(
     options: ReplicationOptions,
     writer: mpsc::Sender<WriterCommand>,
-    position: u64,
+    last: EntryRef,
     retention: Reloadable<Retention>,
     digests: Comparisons,
 ) -> Result<Replication, getrandom::Error> {
@@ -172,12 +174,14 @@ pub(super) fn start(
     let pending = Arc::new(Pending::default());
     let (queue, commands) = mpsc::channel(super::writer::MAX_QUEUED_COMMANDS);
     let (slices, proposed_slices) = mpsc::channel(1);
-    let (applied, applied_until) = watch::channel(position);
+    let (applied, applied_until) = watch::channel(last.position);
     let (format, present_format) = watch::channel(FIRST_ENTRY_FORMAT);
     let codec = Codec { seal: options.seal, journal: options.journal.identity().id, formats: options.formats };
-    let entries = feed::run(options.journal.clone(), codec.clone(), position, writer.clone());
+    let lost_end = CancellationToken::new();
+    let feed = Feed { journal: options.journal.clone(), codec: codec.clone(), lost_end: lost_end.clone() };
+    let entries = feed.run(last, writer.clone());
     let catch_up = CatchUp::new(options.journal.clone(), applied_until.clone(), pending.clone());
-    let progress = ApplyProgress { position: applied_until, failure: pending.failures() };
+    let progress = ApplyProgress { position: applied_until.clone(), failure: pending.failures() };
     let proposals = Proposer {
         journal: options.journal,
         codec,
@@ -186,6 +190,8 @@ pub(super) fn start(
         pending: pending.clone(),
         writer,
         retention,
+        applied: applied_until,
+        lost_end,
     };
     let Comparisons { thread, handle, proposals: proposed_marks } = digests;
     let proposing = async move {

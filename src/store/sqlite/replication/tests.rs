@@ -10,6 +10,7 @@ mod in_flight;
 mod inapplicable;
 mod items;
 mod large_entries;
+mod lost_end;
 mod memory_journal;
 mod node;
 mod outcomes;

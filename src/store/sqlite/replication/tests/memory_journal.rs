@@ -10,7 +10,7 @@ use futures::stream::{self, BoxStream};
 use tokio::sync::{Semaphore, watch};
 
 use crate::journal::{
-    Journal, JournalEntry, JournalError, JournalFuture, JournalIdentity, JournalRange, Record, SnapshotInfo,
+    EntryRef, Journal, JournalEntry, JournalError, JournalFuture, JournalIdentity, JournalRange, Record, SnapshotInfo,
 };
 
 /// The id of every journal in memory.
@@ -39,12 +39,17 @@ pub(super) struct MemoryJournal {
 }
 
 struct Shared {
-    entries: watch::Sender<Vec<Bytes>>,
+    entries: watch::Sender<Vec<StoredEntry>>,
     state: Mutex<State>,
     /// One permit for each call of `publish` that may be answered.
     answerable: Semaphore,
     /// Calls of `publish` that are not answered.
     in_flight: watch::Sender<usize>,
+}
+
+struct StoredEntry {
+    id: Option<String>,
+    payload: Bytes,
 }
 
 #[derive(Default)]
@@ -95,12 +100,22 @@ impl MemoryJournal {
     }
 
     pub(super) fn payloads(&self) -> Vec<Bytes> {
-        self.shared.entries.borrow().clone()
+        self.shared.entries.borrow().iter().map(|entry| entry.payload.clone()).collect()
     }
 
     /// Appends what another journal holds.
     pub(super) fn append(&self, payload: Bytes) {
-        self.shared.entries.send_modify(|entries| entries.push(payload));
+        self.push(StoredEntry { id: None, payload });
+    }
+
+    fn push(&self, entry: StoredEntry) {
+        self.shared.entries.send_modify(|entries| entries.push(entry));
+    }
+
+    /// Loses the entries after the first ones, like brokers whose data was restored.
+    pub(super) fn lose_all_but(&self, count: usize) {
+        self.lock().positions.retain(|_, position| *position <= count as u64);
+        self.shared.entries.send_modify(|entries| entries.truncate(count));
     }
 
     /// Waits until the journal has at least so many entries.
@@ -121,7 +136,7 @@ impl MemoryJournal {
         if let Some(position) = state.positions.get(&id) {
             return *position;
         }
-        self.append(payload);
+        self.push(StoredEntry { id: Some(id.clone()), payload });
         let position = self.shared.entries.borrow().len() as u64;
         state.positions.insert(id, position);
         position
@@ -169,14 +184,21 @@ impl Journal for MemoryJournal {
         })
     }
 
-    fn entries(&self, after: u64) -> BoxStream<'static, Result<JournalEntry, JournalError>> {
-        stream::unfold((self.shared.entries.subscribe(), after), |(mut entries, after)| async move {
+    fn entries(&self, after: EntryRef) -> BoxStream<'static, Result<JournalEntry, JournalError>> {
+        let EntryRef { position, id } = after;
+        let last = position.checked_sub(1).and_then(|index| usize::try_from(index).ok());
+        let present = last.and_then(|index| self.shared.entries.borrow().get(index)?.id.clone());
+        if id.is_some() && present.is_some() && present != id {
+            return stream::iter([Err(JournalError::Replaced)]).boxed();
+        }
+        stream::unfold((self.shared.entries.subscribe(), position), |(mut entries, after)| async move {
             let index = usize::try_from(after).ok()?;
             let found = entries.wait_for(|entries| entries.len() > index).await.ok()?;
-            let payload = found.get(index)?.clone();
-            drop(found);
+            let StoredEntry { id, payload } = found.get(index)?;
             let position = after + 1;
-            Some((Ok(JournalEntry { position, payload }), (entries, position)))
+            let entry = JournalEntry { position, id: id.clone(), payload: payload.clone() };
+            drop(found);
+            Some((Ok(entry), (entries, position)))
         })
         .boxed()
     }

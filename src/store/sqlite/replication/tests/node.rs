@@ -10,6 +10,7 @@ use tokio::task::{JoinSet, yield_now};
 use tokio::time::timeout;
 
 use super::memory_journal::{JOURNAL_ID, MemoryJournal};
+use crate::journal::JournalError;
 use crate::store::sqlite::comparison::ComparisonHandle;
 use crate::store::sqlite::offline::digest;
 use crate::store::sqlite::replication::ReplicationOptions;
@@ -94,7 +95,7 @@ pub(super) struct Node {
     pub(super) comparisons: ComparisonHandle,
     pub(super) format: watch::Sender<u8>,
     path: PathBuf,
-    tasks: JoinSet<()>,
+    tasks: JoinSet<Result<(), JournalError>>,
 }
 
 impl Node {
@@ -116,7 +117,7 @@ impl Node {
         let ReplicatedStore { store, tasks, leadership, format, comparisons, .. } = opened;
         let mut running = JoinSet::new();
         for (name, task) in tasks {
-            running.spawn(async move { task.await.unwrap_or_else(|error| panic!("{name}: {error}")) });
+            running.spawn(async move { task.await.inspect_err(|error| println!("{name}: {error}")) });
         }
         Self { store, leadership, format, comparisons, path, tasks: running }
     }
@@ -136,8 +137,17 @@ impl Node {
     pub(super) async fn close(mut self) {
         self.store.maintenance.close().await;
         while let Some(ended) = self.tasks.join_next().await {
-            ended.expect("a task without error");
+            ended.expect("a task without panic").expect("a task without error");
         }
+    }
+
+    /// Waits for the error of a task, closes the store and returns the error with the digest of the database.
+    pub(super) async fn error(mut self) -> (JournalError, String) {
+        let ended = timeout(Duration::from_secs(60), self.tasks.join_next()).await.expect("the end of a task");
+        let error = ended.expect("a task").expect("a task without panic").expect_err("an error");
+        let path = self.path.clone();
+        self.close().await;
+        (error, digest_of(&path))
     }
 
     /// Waits for the journal's end, closes the store and returns the digest of its database.
