@@ -10,6 +10,7 @@ mod tests;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use rusqlite::Connection;
@@ -42,13 +43,14 @@ pub struct ReplicationOptions {
     journal: Arc<dyn Journal>,
     seal: Arc<dyn Seal>,
     formats: &'static [EntryFormat],
+    reply_timeout: Duration,
 }
 
 impl ReplicationOptions {
     /// `journal` is the one that the database belongs to, or shall belong to. `seal` seals the entries: the broker sees no
     /// content.
     pub fn new(journal: Arc<dyn Journal>, seal: Arc<dyn Seal>) -> Self {
-        Self { journal, seal, formats: ENTRY_FORMATS }
+        Self { journal, seal, formats: ENTRY_FORMATS, reply_timeout: proposer::REPLY_TIMEOUT }
     }
 
     /// The journal that the database belongs to, or shall belong to.
@@ -190,6 +192,7 @@ pub(super) fn start(
         pending: pending.clone(),
         writer,
         retention,
+        reply_timeout: options.reply_timeout,
         applied: applied_until,
         lost_end,
     };

@@ -40,6 +40,11 @@ const MAX_WAIT: Duration = Duration::from_millis(20);
 /// a vendor repeats, and the repetition is a duplicate if the entry was stored after all.
 const UNKNOWN_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long senders wait at most for their entry after it was proposed. The broker may have acknowledged it and not deliver it, such
+/// as when it cannot be reached any more. Then its outcome is as unknown as without the acknowledgement. Longer than an entry
+/// is published.
+pub(super) const REPLY_TIMEOUT: Duration = Duration::from_secs(15);
+
 /// See the module's documentation.
 pub(super) struct Proposer {
     pub(super) journal: Arc<dyn Journal>,
@@ -51,6 +56,8 @@ pub(super) struct Proposer {
     pub(super) writer: mpsc::Sender<WriterCommand>,
     /// The bounds of rejects.
     pub(super) retention: Reloadable<Retention>,
+    /// [`REPLY_TIMEOUT`], or less in a test.
+    pub(super) reply_timeout: Duration,
     /// The position of the last applied entry.
     pub(super) applied: watch::Receiver<u64>,
     /// Cancelled when the journal has lost entries that this node has applied. Then nothing is proposed any more.
@@ -89,6 +96,7 @@ impl Proposer {
             let may_propose = in_flight.len() < ENTRIES_IN_FLIGHT && !self.lost_end.is_cancelled();
             let (room, may_collect) = (waiting.room(), !waiting.is_full());
             let due = last_proposal + pause(&in_flight);
+            let overdue = self.pending.oldest().map(|since| since + self.reply_timeout);
             tokio::select! {
                 Some(published) = in_flight.next() => match published {
                     Published::Done => {}
@@ -122,6 +130,7 @@ impl Proposer {
                     }
                 }
                 () = sleep_until(due), if may_propose && !waiting.is_empty() => {}
+                Some(()) = reached(overdue) => self.give_up_overdue().await,
             }
             // The other nodes would apply them, and the senders would get no reply.
             let refusal = match self.lost_end.is_cancelled() {
@@ -259,6 +268,16 @@ impl Proposer {
         }
     }
 
+    /// Replies to the senders that have waited for too long. Their entries may be applied later.
+    async fn give_up_overdue(&self) {
+        let error = StoreError::Unavailable("the broker has not delivered the entry in time".to_owned());
+        for waiting in self.pending.remove_older(self.reply_timeout) {
+            if waiting.refuse(&error) {
+                self.refuse_slice(error.clone()).await;
+            }
+        }
+    }
+
     async fn refuse_slice(&self, error: StoreError) {
         // The writer is gone only when the store is closed.
         self.writer.send(WriterCommand::SliceRefused(error)).await.ok();
@@ -273,6 +292,12 @@ impl Proposer {
 /// How long after the last proposal commands are proposed that do not fill an entry.
 fn pause(in_flight: &EntriesInFlight) -> Duration {
     if in_flight.is_empty() { MIN_INTERVAL } else { MAX_WAIT }
+}
+
+/// Waits for a time; `None` if there is none.
+async fn reached(time: Option<Instant>) -> Option<()> {
+    sleep_until(time?).await;
+    Some(())
 }
 
 fn lost_end() -> StoreError {

@@ -17,3 +17,4 @@ mod outcomes;
 mod random_commands;
 mod repeated_panics;
 mod slice_size;
+mod withheld_entries;

@@ -40,6 +40,8 @@ pub(super) struct MemoryJournal {
 
 struct Shared {
     entries: watch::Sender<Vec<StoredEntry>>,
+    /// Whether readers get no entries.
+    withholds: watch::Sender<bool>,
     state: Mutex<State>,
     /// One permit for each call of `publish` that may be answered.
     answerable: Semaphore,
@@ -79,7 +81,8 @@ impl MemoryJournal {
     fn with_permits(epoch: u64, permits: usize) -> Self {
         let answerable = Semaphore::new(permits);
         let (entries, in_flight) = (watch::channel(Vec::new()).0, watch::channel(0).0);
-        let shared = Shared { entries, state: Mutex::default(), answerable, in_flight };
+        let withholds = watch::Sender::new(false);
+        let shared = Shared { entries, withholds, state: Mutex::default(), answerable, in_flight };
         Self { identity: JournalIdentity { epoch, id: JOURNAL_ID }, shared: Arc::new(shared) }
     }
 
@@ -110,6 +113,11 @@ impl MemoryJournal {
 
     fn push(&self, entry: StoredEntry) {
         self.shared.entries.send_modify(|entries| entries.push(entry));
+    }
+
+    /// Acknowledges entries and delivers none, or delivers them again.
+    pub(super) fn withhold(&self, withholds: bool) {
+        self.shared.withholds.send_replace(withholds);
     }
 
     /// Loses the entries after the first ones, like brokers whose data was restored.
@@ -191,14 +199,17 @@ impl Journal for MemoryJournal {
         if id.is_some() && present.is_some() && present != id {
             return stream::iter([Err(JournalError::Replaced)]).boxed();
         }
-        stream::unfold((self.shared.entries.subscribe(), position), |(mut entries, after)| async move {
+        let (entries, withholds) = (self.shared.entries.subscribe(), self.shared.withholds.subscribe());
+        stream::unfold((entries, withholds, position), |(mut entries, mut withholds, after)| async move {
             let index = usize::try_from(after).ok()?;
-            let found = entries.wait_for(|entries| entries.len() > index).await.ok()?;
+            entries.wait_for(|entries| entries.len() > index).await.ok()?;
+            withholds.wait_for(|withholds| !withholds).await.ok()?;
+            let found = entries.borrow();
             let StoredEntry { id, payload } = found.get(index)?;
             let position = after + 1;
             let entry = JournalEntry { position, id: id.clone(), payload: payload.clone() };
             drop(found);
-            Some((Ok(entry), (entries, position)))
+            Some((Ok(entry), (entries, withholds, position)))
         })
         .boxed()
     }

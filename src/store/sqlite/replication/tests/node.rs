@@ -107,11 +107,18 @@ impl Node {
     }
 
     /// With a program that has these formats of entries, of which the first is in use.
-    #[expect(clippy::disallowed_methods, reason = "the test runs the tasks that the application runs")]
     pub(super) fn open_with(options: SqliteOptions, journal: &MemoryJournal, formats: &'static [EntryFormat]) -> Self {
+        Self::open_replicated(options, ReplicationOptions { formats, ..replication(journal) })
+    }
+
+    /// One whose senders wait no longer than this for their entries.
+    pub(super) fn open_with_reply_timeout(options: SqliteOptions, journal: &MemoryJournal, limit: Duration) -> Self {
+        Self::open_replicated(options, ReplicationOptions { reply_timeout: limit, ..replication(journal) })
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the test runs the tasks that the application runs")]
+    fn open_replicated(options: SqliteOptions, replication: ReplicationOptions) -> Self {
         let path = options.path.clone();
-        let replication = ReplicationOptions::new(Arc::new(journal.clone()), Arc::new(OpenSeal));
-        let replication = ReplicationOptions { formats, ..replication };
         let lock = DatabaseLock::acquire(&path).expect("an unused database");
         let opened = SqliteStore::open_replicated(lock, options, replication).expect("a database of this journal");
         let ReplicatedStore { store, tasks, leadership, format, comparisons, .. } = opened;
@@ -157,6 +164,10 @@ impl Node {
         self.close().await;
         digest_of(&path)
     }
+}
+
+fn replication(journal: &MemoryJournal) -> ReplicationOptions {
+    ReplicationOptions::new(Arc::new(journal.clone()), Arc::new(OpenSeal))
 }
 
 pub(super) fn digest_of(path: &Path) -> String {
