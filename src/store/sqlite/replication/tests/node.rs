@@ -14,7 +14,7 @@ use crate::journal::JournalError;
 use crate::store::sqlite::comparison::ComparisonHandle;
 use crate::store::sqlite::offline::digest;
 use crate::store::sqlite::replication::ReplicationOptions;
-use crate::store::sqlite::replication::{LATEST_ENTRY_FORMAT, LeadershipHandle, ReplicatedStore};
+use crate::store::sqlite::replication::{ApplyProgress, LATEST_ENTRY_FORMAT, LeadershipHandle, ReplicatedStore};
 use crate::store::sqlite::tables::journal::{self, JournalMark};
 use crate::store::sqlite::writer::command::entry_format::{ENTRY_FORMATS, EntryFormat};
 use crate::store::sqlite::{DatabaseLock, SqliteOptions, SqliteStore};
@@ -93,6 +93,7 @@ pub(super) struct Node {
     pub(super) store: Store,
     pub(super) leadership: LeadershipHandle,
     pub(super) comparisons: ComparisonHandle,
+    pub(super) progress: ApplyProgress,
     pub(super) format: watch::Sender<u8>,
     path: PathBuf,
     tasks: JoinSet<Result<(), JournalError>>,
@@ -121,12 +122,12 @@ impl Node {
         let path = options.path.clone();
         let lock = DatabaseLock::acquire(&path).expect("an unused database");
         let opened = SqliteStore::open_replicated(lock, options, replication).expect("a database of this journal");
-        let ReplicatedStore { store, tasks, leadership, format, comparisons, .. } = opened;
+        let ReplicatedStore { store, tasks, leadership, progress, format, comparisons } = opened;
         let mut running = JoinSet::new();
         for (name, task) in tasks {
             running.spawn(async move { task.await.inspect_err(|error| println!("{name}: {error}")) });
         }
-        Self { store, leadership, format, comparisons, path, tasks: running }
+        Self { store, leadership, comparisons, progress, format, path, tasks: running }
     }
 
     /// Waits until everything in the journal is applied.
