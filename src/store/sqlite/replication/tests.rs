@@ -2,6 +2,7 @@
 //! contents, and every reply is true, whatever the broker answers.
 
 mod comparison;
+mod damaged_entries;
 mod determinism;
 mod disk_errors;
 mod entry_formats;

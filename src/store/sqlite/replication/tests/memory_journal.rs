@@ -62,6 +62,8 @@ struct State {
     answers: VecDeque<Answer>,
     /// Entries that are stored after the next one.
     late: Vec<(String, Bytes)>,
+    /// The position of an entry that readers get damaged, and how often.
+    damaged: Option<(u64, usize)>,
     /// Records with their revisions.
     records: Vec<Record>,
     /// Calls of `publish` that waited for their answers at the same time, at most.
@@ -118,6 +120,22 @@ impl MemoryJournal {
     /// Acknowledges entries and delivers none, or delivers them again.
     pub(super) fn withhold(&self, withholds: bool) {
         self.shared.withholds.send_replace(withholds);
+    }
+
+    /// Delivers the entry at a position damaged, so many times.
+    pub(super) fn damage(&self, position: u64, times: usize) {
+        self.lock().damaged = Some((position, times));
+    }
+
+    /// The payload as a reader gets it.
+    fn delivered(&self, position: u64, payload: &Bytes) -> Bytes {
+        match &mut self.lock().damaged {
+            Some((damaged, times)) if *damaged == position && *times > 0 => {
+                *times -= 1;
+                payload.slice(..payload.len().min(5))
+            }
+            _ => payload.clone(),
+        }
     }
 
     /// Loses the entries after the first ones, like brokers whose data was restored.
@@ -200,17 +218,21 @@ impl Journal for MemoryJournal {
             return stream::iter([Err(JournalError::Replaced)]).boxed();
         }
         let (entries, withholds) = (self.shared.entries.subscribe(), self.shared.withholds.subscribe());
-        stream::unfold((entries, withholds, position), |(mut entries, mut withholds, after)| async move {
-            let index = usize::try_from(after).ok()?;
-            entries.wait_for(|entries| entries.len() > index).await.ok()?;
-            withholds.wait_for(|withholds| !withholds).await.ok()?;
-            let found = entries.borrow();
-            let StoredEntry { id, payload } = found.get(index)?;
-            let position = after + 1;
-            let entry = JournalEntry { position, id: id.clone(), payload: payload.clone() };
-            drop(found);
-            Some((Ok(entry), (entries, withholds, position)))
-        })
+        let journal = self.clone();
+        stream::unfold(
+            (journal, entries, withholds, position),
+            |(journal, mut entries, mut withholds, after)| async move {
+                let index = usize::try_from(after).ok()?;
+                entries.wait_for(|entries| entries.len() > index).await.ok()?;
+                withholds.wait_for(|withholds| !withholds).await.ok()?;
+                let found = entries.borrow();
+                let StoredEntry { id, payload } = found.get(index)?;
+                let position = after + 1;
+                let entry = JournalEntry { position, id: id.clone(), payload: journal.delivered(position, payload) };
+                drop(found);
+                Some((Ok(entry), (journal, entries, withholds, position)))
+            },
+        )
         .boxed()
     }
 
