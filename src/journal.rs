@@ -35,8 +35,8 @@ pub enum JournalError {
     /// No answer in time: the broker may have done it.
     #[error("the broker has not answered: {0}")]
     Unknown(String),
-    /// The journal was deleted, or re-created: what it holds does not belong to this node's database.
-    #[error("the journal was deleted or re-created")]
+    /// The journal was deleted or re-created, or has lost entries: what it holds does not belong to this node's database.
+    #[error("the journal was deleted or re-created, or has lost its last entries")]
     Replaced,
     /// Entries after the requested position were trimmed; the first one that is left has this position.
     #[error("the journal begins at position {0}")]
@@ -78,8 +78,26 @@ fn id_of(random: u64) -> u64 {
 pub struct JournalEntry {
     /// Positions grow by one, beginning at 1.
     pub position: u64,
+    /// The id with which it was published; `None` if the publisher gave it none.
+    pub id: Option<String>,
     /// The bytes that were published.
     pub payload: Bytes,
+}
+
+/// Names an entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EntryRef {
+    /// Its position; 0 stands before the first entry.
+    pub position: u64,
+    /// The id with which it was published; `None` if it is not known.
+    pub id: Option<String>,
+}
+
+impl EntryRef {
+    /// The entry at a position, whichever it is.
+    pub fn at(position: u64) -> Self {
+        Self { position, id: None }
+    }
 }
 
 /// The positions that the journal holds.
@@ -130,12 +148,13 @@ pub trait Journal: Send + Sync {
     /// appended, even after entries that are published later. `Replaced`.
     fn publish(&self, id: String, payload: Bytes) -> JournalFuture<u64>;
 
-    /// The entries after a position, in order and without a gap, also those that are appended later. Waits for the broker
+    /// The entries after this one, in order and without a gap, also those that are appended later. Waits for the broker
     /// while it is away. Ends only after an error.
     ///
     /// # Errors
-    /// `Trimmed`, `Replaced`.
-    fn entries(&self, after: u64) -> BoxStream<'static, Result<JournalEntry, JournalError>>;
+    /// `Trimmed`. `Replaced`: also if the journal has lost the entry before the next one, and may hold another one at its
+    /// position. That cannot be told while the id of the entry is not known, or when the entry was trimmed.
+    fn entries(&self, after: EntryRef) -> BoxStream<'static, Result<JournalEntry, JournalError>>;
 
     /// The present range. Entries that were acknowledged to anyone before the call are within it, except for those that
     /// another leader has acknowledged since this one was cut off, which it notices after 4 s.

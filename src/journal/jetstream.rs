@@ -27,8 +27,8 @@ use self::connection::BrokerConnection;
 use self::publisher::Publisher;
 use self::snapshots::SnapshotBucket;
 use super::{
-    Journal, JournalEntry, JournalError, JournalFuture, JournalIdentity, JournalRange, MAX_PAYLOAD_BYTES, Record,
-    SnapshotInfo,
+    EntryRef, Journal, JournalEntry, JournalError, JournalFuture, JournalIdentity, JournalRange, MAX_PAYLOAD_BYTES,
+    Record, SnapshotInfo,
 };
 
 /// Where the journal is, and how it is made.
@@ -113,7 +113,7 @@ impl Journal for JetStream {
         .boxed()
     }
 
-    fn entries(&self, after: u64) -> BoxStream<'static, Result<JournalEntry, JournalError>> {
+    fn entries(&self, after: EntryRef) -> BoxStream<'static, Result<JournalEntry, JournalError>> {
         entries::follow(self.0.connection.clone(), self.0.identity, after)
     }
 

@@ -360,10 +360,11 @@ fn prepare(
     let replication = replication
         .zip(digests)
         .map(|(options, digests)| {
-            replication::start(options, control.clone(), mark.position, proposed_bounds.clone(), digests)
+            let last = tables::journal::last_entry(&db, mark.position).map_err(sql)?;
+            replication::start(options, control.clone(), last, proposed_bounds.clone(), digests)
+                .map_err(|e| OpenError::unusable(&path, e))
         })
-        .transpose()
-        .map_err(|e| OpenError::unusable(&path, e))?;
+        .transpose()?;
     let (queue, replication, catch_up, node) = match replication {
         Some(parts) => (parts.queue, Some(parts.writer), Some(parts.catch_up), Some(parts.node)),
         None => (control.clone(), None, None, None),

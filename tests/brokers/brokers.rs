@@ -158,6 +158,21 @@ impl Brokers {
         self.servers.iter().for_each(|server| server.wait_until_healthy());
     }
 
+    /// Copies a directory of each server while none of them runs.
+    #[track_caller]
+    pub(crate) fn copy_stores(&mut self, paths: impl Fn(&Path) -> (PathBuf, PathBuf)) {
+        for server in &mut self.servers {
+            server.kill();
+            let (from, to) = paths(server.store());
+            if to.exists() {
+                std::fs::remove_dir_all(&to).expect("the earlier copy");
+            }
+            assert!(Command::new("cp").arg("-r").arg(from).arg(to).status().expect("cp").success());
+        }
+        self.servers.iter_mut().for_each(|server| server.start());
+        self.servers.iter().for_each(|server| server.wait_until_healthy());
+    }
+
     /// A cluster whose servers are named `n0`, `n1` and so on.
     #[track_caller]
     pub(crate) fn cluster(program: &str, size: usize) -> Self {

@@ -26,7 +26,7 @@ fn delete_journal(cluster: &TestCluster) {
 
 /// Posts to a node until it has stopped: it must accept nothing. It is ready for no longer than it takes to notice.
 #[track_caller]
-fn assert_stops_without_accepting(node: &mut TestRelay, hook: &str) {
+pub(crate) fn assert_stops_without_accepting(node: &mut TestRelay, hook: &str) {
     let (began, mut number) = (Instant::now(), 0);
     let status = loop {
         if let Some(status) = node.try_wait() {

@@ -20,6 +20,7 @@ mod harness;
 mod history;
 mod joining;
 mod load;
+mod lost_end;
 mod moving;
 mod node_loss;
 mod partition;

@@ -1,8 +1,5 @@
 //! Nodes that do not belong to the cluster: each refuses to start, or stops, with one sentence.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
 use crate::harness::TestCluster;
 use crate::harness::bucket::Bucket;
 use crate::harness::client::TestClient;
@@ -63,20 +60,20 @@ fn node_whose_journal_has_lost_its_end_is_refused_and_keeps_its_events() {
     let (token, hook) = (client.token.clone(), client.add_unverified_hook("gini").path);
     let mut ids = vec![client.post_gini(&hook, &document(0, 0), "COMPLETED")];
     assert!(cluster.nodes[0].stop().success());
-    copy_stores(&mut cluster, |store| (store.to_owned(), store.with_extension("earlier")));
+    cluster.brokers.copy_stores(|store| (store.to_owned(), store.with_extension("earlier")));
     cluster.nodes[0].restart();
     let client = TestClient::with_token(&cluster.nodes[0], "acme", token.clone());
     ids.extend((1..4).map(|number| client.post_gini(&hook, &document(0, number), "COMPLETED")));
     assert!(cluster.nodes[0].stop().success());
     let before = check(&cluster.nodes[0]);
-    copy_stores(&mut cluster, |store| (store.to_owned(), store.with_extension("later")));
+    cluster.brokers.copy_stores(|store| (store.to_owned(), store.with_extension("later")));
     // As brokers that did not flush what they have acknowledged, or whose data was restored.
-    copy_stores(&mut cluster, |store| (store.with_extension("earlier"), store.to_owned()));
+    cluster.brokers.copy_stores(|store| (store.with_extension("earlier"), store.to_owned()));
     let refused = refused_start(&mut cluster.nodes[0]);
     assert!(refused.contains("lost its last entries") && refused.contains("docs/CLUSTER.md"), "{refused}");
     assert_eq!(check(&cluster.nodes[0]), before, "the database must stay as it is");
 
-    copy_stores(&mut cluster, |store| (store.with_extension("later"), store.to_owned()));
+    cluster.brokers.copy_stores(|store| (store.with_extension("later"), store.to_owned()));
     cluster.nodes[0].restart();
     cluster.assert_streams(&token, &ids);
 }
@@ -93,19 +90,4 @@ fn running_node_of_deleted_journal_stops_with_one_sentence() {
         let last = output.lines().last().unwrap_or_default();
         assert!(last.contains(sentence) && last.contains("docs/CLUSTER.md"), "{last}");
     }
-}
-
-/// Copies a directory of each broker while none of them runs.
-#[track_caller]
-fn copy_stores(cluster: &mut TestCluster, paths: impl Fn(&Path) -> (PathBuf, PathBuf)) {
-    for server in &mut cluster.brokers.servers {
-        server.kill();
-        let (from, to) = paths(server.store());
-        if to.exists() {
-            std::fs::remove_dir_all(&to).unwrap();
-        }
-        assert!(Command::new("cp").arg("-r").arg(from).arg(to).status().unwrap().success());
-    }
-    cluster.brokers.servers.iter_mut().for_each(|server| server.start());
-    cluster.brokers.servers.iter().for_each(|server| server.wait_until_healthy());
 }

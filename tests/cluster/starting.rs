@@ -26,6 +26,31 @@ fn node_that_starts_before_its_brokers_waits_for_them() {
 }
 
 #[test]
+fn node_with_other_settings_than_the_journal_warns_with_both_values() {
+    const WARNING: &str = "journal has other settings than this node's configuration";
+    let Some(mut cluster) = TestCluster::brokers_only() else { return };
+    cluster.add_node();
+    let mut node = cluster.new_node();
+    node.set_config("cluster_replicas", "1");
+    node.set_config("cluster_journal_bytes", "32MiB");
+    node.restart();
+    node.wait_for_output(WARNING);
+    let output = node.output();
+    let line = output.lines().find(|line| line.contains(WARNING)).unwrap();
+    let expected = [
+        "cluster_replicas is 1, and the journal has 3",
+        "nats stream edit docrelay_journal --replicas=1",
+        "cluster_journal_bytes is 33554432, and the journal is bounded by 67108864",
+        "KV_docrelay_records_",
+        "OBJ_docrelay_snapshots_",
+    ];
+    assert!(expected.iter().all(|text| line.contains(text)), "{line}");
+    assert!(!cluster.nodes[0].output().contains(WARNING), "the node that has made the journal");
+    cluster.nodes.push(node);
+    assert_eq!(cluster.status(1)["broker"]["replicas"], 3, "the status shows the journal's");
+}
+
+#[test]
 fn new_nodes_that_start_at_once_all_become_active() {
     let Some(mut cluster) = TestCluster::brokers_only() else { return };
     let mut nodes: Vec<_> = (0..3).map(|_| cluster.new_node()).collect();

@@ -14,7 +14,7 @@ mod wait;
 
 use bytes::Bytes;
 use docrelay::journal::jetstream::{JetStream, JetStreamOptions};
-use docrelay::journal::{Journal, JournalEntry, JournalError, JournalIdentity};
+use docrelay::journal::{EntryRef, Journal, JournalEntry, JournalError, JournalIdentity};
 use futures::StreamExt;
 use futures::stream::BoxStream;
 
@@ -82,7 +82,11 @@ pub(crate) struct Entries(BoxStream<'static, Result<JournalEntry, JournalError>>
 
 impl Entries {
     pub(crate) fn after(journal: &impl Journal, position: u64) -> Self {
-        Self(journal.entries(position))
+        Self::after_entry(journal, EntryRef::at(position))
+    }
+
+    pub(crate) fn after_entry(journal: &impl Journal, last: EntryRef) -> Self {
+        Self(journal.entries(last))
     }
 
     pub(crate) async fn next(&mut self) -> Result<JournalEntry, JournalError> {

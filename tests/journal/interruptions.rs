@@ -5,7 +5,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use bytes::Bytes;
-use docrelay::journal::{Journal, JournalError};
+use docrelay::journal::jetstream::JetStream;
+use docrelay::journal::{EntryRef, Journal, JournalError};
 
 use crate::harness::brokers::{Broker, Brokers};
 use crate::harness::{Entries, create, delay, nats_server, open, options, publish_until_stored};
@@ -98,21 +99,49 @@ async fn publish_to_hanging_broker_is_unknown_until_it_continues() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn reader_ahead_of_journal_that_lost_entries_gets_replaced() {
-    let Some(program) = nats_server() else { return };
+    let Some((_broker, journal, _)) = journal_without_its_end().await else { return };
+    assert!(matches!(Entries::after(&journal, 6).error().await, JournalError::Replaced));
+    assert_eq!(Entries::after(&journal, 0).texts(0, 3).await.len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reader_of_lost_entries_gets_replaced_when_others_have_their_positions() {
+    let Some((_broker, journal, mut entries)) = journal_without_its_end().await else { return };
+    publish_all(&journal, 10..15).await;
+    // The reader was open all the time, and asks the broker only now: the journal ends after its position.
+    assert!(matches!(entries.error().await, JournalError::Replaced));
+    let last = |position: u64, text: &str| EntryRef { position, id: Some(text.to_owned()) };
+    assert!(matches!(Entries::after_entry(&journal, last(6, "entry-5")).error().await, JournalError::Replaced));
+    let expected: Vec<String> = (10..15).map(|number| format!("entry-{number}")).collect();
+    assert_eq!(Entries::after_entry(&journal, last(3, "entry-2")).texts(3, 5).await, expected);
+    assert_eq!(Entries::after_entry(&journal, last(6, "entry-12")).texts(6, 2).await, expected[3..]);
+    // The entry itself is trimmed: the positions go on.
+    journal.trim(7).await.unwrap();
+    assert_eq!(Entries::after_entry(&journal, last(6, "entry-5")).texts(6, 2).await, expected[3..]);
+    journal.trim(9).await.unwrap();
+    let mut waiting = Entries::after_entry(&journal, last(8, "entry-14"));
+    let texts = publish_all(&journal, 20..21).await;
+    assert_eq!(waiting.texts(8, 1).await, texts);
+}
+
+/// A journal with three entries, whose broker has lost three more, and a reader that has got all six.
+async fn journal_without_its_end() -> Option<(Broker, JetStream, Entries)> {
+    let program = nats_server()?;
     let mut broker = Broker::single(&program, "");
     let journal = create(options(vec![broker.url()], 1)).await;
+    let mut entries = Entries::after(&journal, 0);
     publish_all(&journal, 0..3).await;
     broker.kill();
     let copy = broker.store().with_extension("copy");
     copy_directory(broker.store(), &copy);
     broker.start();
     publish_all(&journal, 3..6).await;
+    assert_eq!(entries.texts(0, 6).await.len(), 6);
     broker.kill();
     std::fs::remove_dir_all(broker.store()).unwrap();
     copy_directory(&copy, broker.store());
     broker.start();
-    assert!(matches!(Entries::after(&journal, 6).error().await, JournalError::Replaced));
-    assert_eq!(Entries::after(&journal, 0).texts(0, 3).await.len(), 3);
+    Some((broker, journal, entries))
 }
 
 fn copy_directory(from: &Path, to: &Path) {

@@ -17,7 +17,7 @@ pub(in crate::app) enum NodeFault {
     Differs(Divergence),
     /// The journal begins at this position, behind what this node has applied.
     Trimmed(u64),
-    /// The journal does not exist any more.
+    /// The journal does not exist any more, or does not hold what this node has applied.
     Replaced,
 }
 
@@ -37,8 +37,8 @@ impl fmt::Display for NodeFault {
                  snapshot"
             ),
             Self::Replaced => f.write_str(
-                "the cluster's journal was deleted or re-created while this node was running: restore the data of the NATS \
-                 servers, or found the cluster again as docs/CLUSTER.md says",
+                "the cluster's journal was deleted or re-created, or has lost its last entries, while this node was running: \
+                 restore the data of the NATS servers, or found the cluster again as docs/CLUSTER.md says",
             ),
         }
     }

@@ -14,7 +14,7 @@ use crate::app::data::{DataDirectory, LockOutcome};
 use crate::auth::{ClusterKey, files};
 use crate::journal::jetstream::{Connected, JetStream};
 use crate::journal::{Journal, JournalError, JournalRange, SnapshotInfo};
-use crate::store::sqlite::snapshot::{self, DatabaseState};
+use crate::store::sqlite::snapshot::{self, AppliedJournal, DatabaseState};
 use crate::store::sqlite::{DatabaseLock, OpenError, SqliteOptions, SqliteStore};
 
 /// How long a new node waits for the first snapshot, which the founder is making.
@@ -63,7 +63,7 @@ pub(super) async fn found(
         let _lock = locked(directory)?;
         snapshot::describe(&directory.database())?
     };
-    let is_repeated = state.is_some_and(|state| state.is_founding);
+    let is_repeated = state.as_ref().is_some_and(|state| state.is_founding);
     if let Some(DatabaseState { journal: Some(_), is_founding: false, .. }) = state {
         bail!(
             "the cluster has no journal any more, and this node's database belongs to it: restore the NATS servers' data, or \
@@ -117,17 +117,17 @@ pub(super) async fn restore(cluster: &Cluster, before: DirectoryBefore) -> anyho
     match snapshot::describe(&database)? {
         None => {}
         // The founder was interrupted, perhaps before it shared its keys. The leader makes the first snapshot if it is missing.
-        Some(DatabaseState { journal: Some((id, _)), is_founding: true, .. }) if id == identity.id => {
+        Some(DatabaseState { journal: Some(journal), is_founding: true, .. }) if journal.id == identity.id => {
             secrets::publish(cluster).await?;
             snapshot::complete_founding(&lock, identity)?;
             return Ok(None);
         }
-        Some(DatabaseState { journal: Some((id, position)), .. }) if id == identity.id => {
-            match continuity::compare(async || cluster.journal.range().await, position).await? {
+        Some(DatabaseState { journal: Some(AppliedJournal { id, last }), .. }) if id == identity.id => {
+            match continuity::compare(&cluster.journal, &last).await? {
                 Continuity::Continued if marker.is_none() => return Ok(None),
                 Continuity::Continued => {}
                 Continuity::Trimmed(JournalRange { first, end }) => tracing::warn!(
-                    position,
+                    position = last.position,
                     first,
                     end,
                     "journal does not continue this node's database: replacing it by a snapshot"

@@ -60,11 +60,30 @@ impl Connected {
     pub async fn find(&self) -> Result<Option<JetStream>, JournalError> {
         let Some(info) = self.connection.find_stream().await? else { return Ok(None) };
         let identity = self.connection.identity(&info)?;
+        self.report_differences(identity, &info.config);
         let name = self.connection.names.snapshots(identity.id);
         let snapshots = self.connection.context.get_object_store(&name).await.map_err(|error| {
             JournalError::Unavailable(format!("the journal's bucket {name} cannot be used: {error}"))
         })?;
         Ok(Some(JetStream::new(self.connection.clone(), identity, snapshots)))
+    }
+
+    /// Tells the operator where the journal has other settings than this node would make it with: the brokers keep those that
+    /// the founder had.
+    fn report_differences(&self, identity: JournalIdentity, journal: &Config) {
+        let names = &self.connection.names;
+        let differences = differences(&self.options, journal, &names.stream);
+        if differences.is_empty() {
+            return;
+        }
+        let buckets = [names.records(identity.id), names.snapshots(identity.id)];
+        let [records, snapshots] = [format!("KV_{}", buckets[0]), format!("OBJ_{}", buckets[1])];
+        tracing::warn!(
+            records,
+            snapshots,
+            "journal has other settings than this node's configuration: {}",
+            differences.join("; ")
+        );
     }
 
     /// Makes the journal of this name. May be repeated with the same identity.
@@ -150,6 +169,39 @@ impl Connected {
     }
 }
 
+/// Where a journal has other settings than these options, with what to do: one clause each.
+fn differences(options: &JetStreamOptions, journal: &Config, stream: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let (configured, present) = (options.replicas, journal.num_replicas);
+    if configured != present {
+        found.push(format!(
+            "cluster_replicas is {configured}, and the journal has {present}: set cluster_replicas to {present}, or run `nats stream \
+             edit {stream} --replicas={configured}`, and the same for the streams of the records and of the snapshots"
+        ));
+    }
+    let (configured, present) = (options.max_bytes, journal.max_bytes);
+    if configured != present {
+        found.push(format!(
+            "cluster_journal_bytes is {configured}, and the journal is bounded by {present} bytes: set cluster_journal_bytes to \
+             {present}, or run `nats stream edit {stream} --max-bytes={configured}`"
+        ));
+    }
+    if journal.discard != DiscardPolicy::New {
+        found.push(format!(
+            "the journal discards old entries when it is full, and must refuse new ones: run `nats stream edit {stream} \
+             --discard=new`"
+        ));
+    }
+    if !journal.max_age.is_zero() {
+        found.push(format!(
+            "the journal removes entries after {} s, and must keep them: remove the max_age of the stream {stream} with `nats \
+             stream edit`",
+            journal.max_age.as_secs()
+        ));
+    }
+    found
+}
+
 /// The broker's own error below those of the client, if there is one.
 fn broker_error(error: &(dyn std::error::Error + 'static)) -> JournalError {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
@@ -164,4 +216,45 @@ fn broker_error(error: &(dyn std::error::Error + 'static)) -> JournalError {
         cause = inner.source();
     }
     JournalError::Unavailable(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn differences_name_both_values_and_the_remedy() {
+        let options = JetStreamOptions {
+            servers: Vec::new(),
+            name: "relays".to_owned(),
+            replicas: 3,
+            credentials: None,
+            ca: None,
+            max_bytes: 1 << 30,
+        };
+        let made = Config { num_replicas: 3, max_bytes: 1 << 30, discard: DiscardPolicy::New, ..Config::default() };
+        assert_eq!(differences(&options, &made, "relays_journal"), Vec::<String>::new());
+        let changed = Config {
+            num_replicas: 1,
+            max_bytes: 4096,
+            discard: DiscardPolicy::Old,
+            max_age: Duration::from_secs(60),
+            ..made
+        };
+        let found = differences(&options, &changed, "relays_journal");
+        let expected: [&[&str]; 4] = [
+            &["cluster_replicas is 3, and the journal has 1", "nats stream edit relays_journal --replicas=3"],
+            &[
+                "cluster_journal_bytes is 1073741824",
+                "4096 bytes",
+                "nats stream edit relays_journal --max-bytes=1073741824",
+            ],
+            &["discards old entries", "--discard=new"],
+            &["after 60 s", "max_age"],
+        ];
+        assert_eq!(found.len(), expected.len(), "{found:?}");
+        for (text, parts) in found.iter().zip(expected) {
+            assert!(parts.iter().all(|part| text.contains(part)), "{text}");
+        }
+    }
 }

@@ -10,12 +10,15 @@ mod tests;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
 
 pub(super) use self::catch_up::CatchUp;
+use self::feed::Feed;
 use self::proposer::Proposer;
 use super::comparison::{ComparisonHandle, Comparisons};
 use super::tables::journal::JournalMark;
@@ -25,7 +28,7 @@ use super::writer::command::entry_format::{ENTRY_FORMATS, EntryFormat};
 use super::writer::command::pending::{Pending, WriterReplication};
 use super::{OpenError, tables};
 use crate::domain::Reloadable;
-use crate::journal::{Journal, JournalError, JournalIdentity};
+use crate::journal::{EntryRef, Journal, JournalError, JournalIdentity};
 use crate::store::{Retention, Seal, Store, StoreError};
 
 /// The format of entries that every version of docrelay reads.
@@ -40,13 +43,14 @@ pub struct ReplicationOptions {
     journal: Arc<dyn Journal>,
     seal: Arc<dyn Seal>,
     formats: &'static [EntryFormat],
+    reply_timeout: Duration,
 }
 
 impl ReplicationOptions {
     /// `journal` is the one that the database belongs to, or shall belong to. `seal` seals the entries: the broker sees no
     /// content.
     pub fn new(journal: Arc<dyn Journal>, seal: Arc<dyn Seal>) -> Self {
-        Self { journal, seal, formats: ENTRY_FORMATS }
+        Self { journal, seal, formats: ENTRY_FORMATS, reply_timeout: proposer::REPLY_TIMEOUT }
     }
 
     /// The journal that the database belongs to, or shall belong to.
@@ -157,14 +161,14 @@ pub(super) struct NodeHandles {
     pub(super) comparisons: ComparisonHandle,
 }
 
-/// Connects a writer, whose queue this is, with the journal.
+/// Connects a writer, whose queue this is, with the journal. `last` is the last entry that was applied.
 ///
 /// # Errors
 /// The system's random source failed.
 pub(super) fn start(
     options: ReplicationOptions,
     writer: mpsc::Sender<WriterCommand>,
-    position: u64,
+    last: EntryRef,
     retention: Reloadable<Retention>,
     digests: Comparisons,
 ) -> Result<Replication, getrandom::Error> {
@@ -172,12 +176,14 @@ pub(super) fn start(
     let pending = Arc::new(Pending::default());
     let (queue, commands) = mpsc::channel(super::writer::MAX_QUEUED_COMMANDS);
     let (slices, proposed_slices) = mpsc::channel(1);
-    let (applied, applied_until) = watch::channel(position);
+    let (applied, applied_until) = watch::channel(last.position);
     let (format, present_format) = watch::channel(FIRST_ENTRY_FORMAT);
     let codec = Codec { seal: options.seal, journal: options.journal.identity().id, formats: options.formats };
-    let entries = feed::run(options.journal.clone(), codec.clone(), position, writer.clone());
+    let lost_end = CancellationToken::new();
+    let feed = Feed { journal: options.journal.clone(), codec: codec.clone(), lost_end: lost_end.clone() };
+    let entries = feed.run(last, writer.clone());
     let catch_up = CatchUp::new(options.journal.clone(), applied_until.clone(), pending.clone());
-    let progress = ApplyProgress { position: applied_until, failure: pending.failures() };
+    let progress = ApplyProgress { position: applied_until.clone(), failure: pending.failures() };
     let proposals = Proposer {
         journal: options.journal,
         codec,
@@ -186,6 +192,9 @@ pub(super) fn start(
         pending: pending.clone(),
         writer,
         retention,
+        reply_timeout: options.reply_timeout,
+        applied: applied_until,
+        lost_end,
     };
     let Comparisons { thread, handle, proposals: proposed_marks } = digests;
     let proposing = async move {

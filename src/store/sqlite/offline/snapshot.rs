@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, OpenFlags, params};
 
 use super::digest;
-use crate::journal::JournalIdentity;
+use crate::journal::{EntryRef, JournalIdentity};
 use crate::store::sqlite::database_file::run_marker::RunMarker;
 use crate::store::sqlite::migrate::MIGRATIONS;
 use crate::store::sqlite::tables::journal::JournalMark;
@@ -28,13 +28,22 @@ pub struct DatabaseCopy {
 /// The first schema version with a journal.
 const FIRST_CLUSTER_VERSION: i64 = 4;
 
+/// The journal of a database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AppliedJournal {
+    /// Distinguishes it from others of the same name.
+    pub id: u64,
+    /// The last applied entry.
+    pub last: EntryRef,
+}
+
 /// What a database says about its cluster.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DatabaseState {
     /// The name of its log.
     pub epoch: u64,
-    /// The journal that it belongs to and the position of the last applied entry; `None` if it belongs to none.
-    pub journal: Option<(u64, u64)>,
+    /// The journal that it belongs to; `None` if it belongs to none.
+    pub journal: Option<AppliedJournal>,
     /// Whether it was about to found the cluster of this journal, which may not have been made.
     pub is_founding: bool,
 }
@@ -85,7 +94,10 @@ pub fn describe(path: &Path) -> Result<Option<DatabaseState>, OpenError> {
     let (identity, _) = identity::load(&db).map_err(sql)?;
     // A version before that of clusters has no such table.
     let mark = if found < FIRST_CLUSTER_VERSION { None } else { journal::load(&db).map_err(sql)? };
-    let journal = mark.filter(|mark| !mark.has_left()).map(|mark| (mark.journal, mark.position));
+    let applied = |mark: JournalMark| {
+        Ok(AppliedJournal { id: mark.journal, last: journal::last_entry(&db, mark.position).map_err(sql)? })
+    };
+    let journal = mark.filter(|mark| !mark.has_left()).map(applied).transpose()?;
     let is_founding = journal.is_some() && journal::is_founding(&db).map_err(sql)?;
     Ok(Some(DatabaseState { epoch: identity.epoch.number(), journal, is_founding }))
 }
@@ -185,7 +197,8 @@ mod tests {
         create_or_migrate(&mut db, &lock.path, &MIGRATIONS).expect("a database");
         let state = || describe(&lock.path).expect("readable").expect("a database");
         let identity = begin_founding(&lock).expect("begun");
-        assert_eq!((state().journal, state().is_founding), (Some((identity.id, 0)), true));
+        let journal = |id| Some(AppliedJournal { id, last: EntryRef::at(0) });
+        assert_eq!((state().journal, state().is_founding), (journal(identity.id), true));
         assert_eq!(begin_founding(&lock).expect("repeated"), identity);
         cancel_founding(&lock).expect("cancelled");
         assert_eq!((state().journal, state().is_founding), (None, false));
@@ -193,6 +206,6 @@ mod tests {
         assert_eq!(second.epoch, identity.epoch);
         assert_ne!(second.id, identity.id);
         complete_founding(&lock, second).expect("completed");
-        assert_eq!((state().journal, state().is_founding), (Some((second.id, 0)), false));
+        assert_eq!((state().journal, state().is_founding), (journal(second.id), false));
     }
 }

@@ -12,6 +12,7 @@ use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
 
 use self::proposal_queue::{Batch, NextEntry, Proposal, ProposalQueue};
 use crate::domain::Reloadable;
@@ -38,6 +39,11 @@ const MAX_WAIT: Duration = Duration::from_millis(20);
 /// `Unavailable`; a vendor sends the webhook again, which is a duplicate if the entry was stored after all.
 const UNKNOWN_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long senders wait at most for their entry after it was proposed. The broker may have acknowledged it and not deliver it, such
+/// as when it cannot be reached any more. Then its outcome is as unknown as without the acknowledgement. Longer than an entry
+/// is published.
+pub(super) const REPLY_TIMEOUT: Duration = Duration::from_secs(15);
+
 /// See the module's documentation.
 pub(super) struct Proposer {
     pub(super) journal: Arc<dyn Journal>,
@@ -49,10 +55,23 @@ pub(super) struct Proposer {
     pub(super) writer: mpsc::Sender<WriterCommand>,
     /// The bounds of rejects.
     pub(super) retention: Reloadable<Retention>,
+    /// [`REPLY_TIMEOUT`], or less in a test.
+    pub(super) reply_timeout: Duration,
+    /// The position of the last applied entry.
+    pub(super) applied: watch::Receiver<u64>,
+    /// Cancelled when the journal has lost entries that this node has applied. Then nothing is proposed any more.
+    pub(super) lost_end: CancellationToken,
 }
 
-/// The end of a proposal that will not be applied; `None` once it is in the journal.
-type Published = Option<(i64, StoreError)>;
+/// The end of a call that publishes an entry.
+enum Published {
+    /// The entry is in the journal, or its senders have a reply.
+    Done,
+    /// The entry of this counter is given up, and will not be applied as far as this node knows.
+    Failed(i64, StoreError),
+    /// The entry of this counter was stored at a position at which this node has applied another one.
+    LostEnd(i64),
+}
 
 /// The entries that are being published.
 type EntriesInFlight = FuturesUnordered<Publishing>;
@@ -73,12 +92,18 @@ impl Proposer {
         let mut is_overdue = false;
         let mut counter = 0;
         loop {
-            let may_propose = in_flight.len() < ENTRIES_IN_FLIGHT;
+            let may_propose = in_flight.len() < ENTRIES_IN_FLIGHT && !self.lost_end.is_cancelled();
             let (room, may_collect) = (waiting.room(), !waiting.is_full());
             let due = last_proposal + pause(&in_flight);
+            let overdue = self.pending.oldest().map(|since| since + self.reply_timeout);
             tokio::select! {
-                Some(published) = in_flight.next() => if let Some((counter, error)) = published {
-                    self.give_up(counter, &error).await;
+                Some(published) = in_flight.next() => match published {
+                    Published::Done => {}
+                    Published::Failed(counter, error) => self.give_up(counter, &error).await,
+                    Published::LostEnd(counter) => {
+                        self.lost_end.cancel();
+                        self.give_up(counter, &lost_end()).await;
+                    }
                 },
                 // Nothing is proposed for a store that is closed; dropping the commands replies `Stopped`.
                 () = self.writer.closed() => return,
@@ -101,9 +126,14 @@ impl Proposer {
                     }
                 }
                 () = sleep_until(due), if may_propose && !waiting.is_empty() => {}
+                Some(()) = reached(overdue) => self.give_up_overdue().await,
             }
-            if let Some(error) = self.pending.failure() {
-                // The other nodes would apply them, and the senders would get no reply.
+            // The other nodes would apply them, and the senders would get no reply.
+            let refusal = match self.lost_end.is_cancelled() {
+                true => Some(lost_end()),
+                false => self.pending.failure(),
+            };
+            if let Some(error) = refusal {
                 waiting.refuse(&error);
             }
             let is_due = is_overdue || waiting.is_full() || last_proposal.elapsed() >= pause(&in_flight);
@@ -217,7 +247,7 @@ impl Proposer {
     /// Publishes an entry when it is polled.
     fn publishing(&self, key: ProposalKey, waiting: Waiting, payload: Bytes) -> Publishing {
         self.pending.insert(key.counter, waiting);
-        Box::pin(publish(self.journal.clone(), self.pending.clone(), key, payload))
+        Box::pin(publish(self.journal.clone(), self.pending.clone(), self.applied.clone(), key, payload))
     }
 
     /// Replies that a proposal was not applied.
@@ -225,6 +255,16 @@ impl Proposer {
         let tells_writer = self.pending.remove(counter).is_some_and(|waiting| waiting.refuse(error));
         if tells_writer {
             self.refuse_slice(error.clone()).await;
+        }
+    }
+
+    /// Replies to the senders that have waited for too long. Their entries may be applied later.
+    async fn give_up_overdue(&self) {
+        let error = StoreError::Unavailable("the broker has not delivered the entry in time".to_owned());
+        for waiting in self.pending.remove_older(self.reply_timeout) {
+            if waiting.refuse(&error) {
+                self.refuse_slice(error.clone()).await;
+            }
         }
     }
 
@@ -239,26 +279,48 @@ fn pause(in_flight: &EntriesInFlight) -> Duration {
     if in_flight.is_empty() { MIN_INTERVAL } else { MAX_WAIT }
 }
 
+/// Waits for a time; `None` if there is none.
+async fn reached(time: Option<Instant>) -> Option<()> {
+    sleep_until(time?).await;
+    Some(())
+}
+
+fn lost_end() -> StoreError {
+    StoreError::Unavailable(JournalError::Replaced.to_string())
+}
+
 /// Publishes an entry until its outcome is known, or its senders have waited for too long.
-async fn publish(journal: Arc<dyn Journal>, pending: Arc<Pending>, key: ProposalKey, payload: Bytes) -> Published {
-    let id = format!("{:x}.{}", key.proposer, key.counter);
+async fn publish(
+    journal: Arc<dyn Journal>,
+    pending: Arc<Pending>,
+    applied: watch::Receiver<u64>,
+    key: ProposalKey,
+    payload: Bytes,
+) -> Published {
+    let id = key.entry_id();
     let started = Instant::now();
+    // The entry comes after all that was applied before it was published.
+    let before = *applied.borrow();
     let mut may_be_stored = false;
     loop {
         match journal.publish(id.clone(), payload.clone()).await {
-            Ok(_) => return None,
+            Ok(position) if position <= before => {
+                tracing::error!(position, applied = before, "the journal has lost entries that this node has applied");
+                return Published::LostEnd(key.counter);
+            }
+            Ok(_) => return Published::Done,
             // Not stored, unless an earlier try was.
             Err(JournalError::Unavailable(reason)) if !may_be_stored => {
-                return Some((key.counter, StoreError::Unavailable(reason)));
+                return Published::Failed(key.counter, StoreError::Unavailable(reason));
             }
             Err(error) => {
                 may_be_stored = true;
                 // A later entry of this process was applied, so this one never will be; or it was itself.
                 if !pending.contains(key.counter) {
-                    return None;
+                    return Published::Done;
                 }
                 if started.elapsed() >= UNKNOWN_TIMEOUT {
-                    return Some((key.counter, StoreError::Unavailable(error.to_string())));
+                    return Published::Failed(key.counter, StoreError::Unavailable(error.to_string()));
                 }
                 sleep(Duration::from_millis(50)).await;
             }

@@ -2,6 +2,7 @@
 //! contents, and every reply is true, whatever the broker answers.
 
 mod comparison;
+mod damaged_entries;
 mod determinism;
 mod disk_errors;
 mod entry_formats;
@@ -10,9 +11,11 @@ mod in_flight;
 mod inapplicable;
 mod items;
 mod large_entries;
+mod lost_end;
 mod memory_journal;
 mod node;
 mod outcomes;
 mod random_commands;
 mod repeated_panics;
 mod slice_size;
+mod withheld_entries;

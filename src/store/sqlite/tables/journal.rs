@@ -4,6 +4,7 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::columns;
+use crate::journal::EntryRef;
 
 /// Proposers whose last entry lies further back are forgotten: the broker accepts no repeated entry after two minutes, and a
 /// process that was stopped for longer gives its proposals up.
@@ -27,6 +28,13 @@ pub(crate) struct ProposalKey {
     pub(crate) proposer: i64,
     /// Grows with each proposal of this proposer.
     pub(crate) counter: i64,
+}
+
+impl ProposalKey {
+    /// The id with which the entry is published.
+    pub(crate) fn entry_id(self) -> String {
+        format!("{:x}.{}", self.proposer, self.counter)
+    }
 }
 
 /// The journal that the database belongs to; `None` without a cluster.
@@ -114,6 +122,17 @@ pub(crate) fn set_applied(db: &Connection, key: ProposalKey, position: u64) -> r
     ])?;
     db.prepare_cached("DELETE FROM proposer WHERE position < ?1")?.execute([position - PROPOSER_WINDOW])?;
     Ok(())
+}
+
+/// The entry at this position, which was applied last. Its id is not known if the entry had been applied before at another
+/// position.
+pub(crate) fn last_entry(db: &Connection, position: u64) -> rusqlite::Result<EntryRef> {
+    let key = db
+        .query_row("SELECT id, counter FROM proposer WHERE position = ?1", [columns::signed(position)], |row| {
+            Ok(ProposalKey { proposer: row.get(0)?, counter: row.get(1)? })
+        })
+        .optional()?;
+    Ok(EntryRef { position, id: key.map(ProposalKey::entry_id) })
 }
 
 /// Saves the position and the fence.

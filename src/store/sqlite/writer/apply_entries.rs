@@ -1,15 +1,18 @@
 //! Applies the entries of the journal. Each entry is applied once, in the journal's order, in the transaction that stores its
-//! position. A disk error or a panic stops the applying, and the writer tries again: a node may be behind, but never skips. An
-//! error that the entry itself causes is the same on every node: its command is refused, and the nodes go on. So is a command
-//! that panics again and again.
+//! position. A disk error stops the applying, and the writer tries again: a node may be behind, but never skips. An error that
+//! the entry itself causes is the same on every node: its command is refused, and the nodes go on. So is a command that
+//! panics repeatedly; the first panics are repeated at once, and no sender notices them.
 
 mod comparison;
+mod entry_error;
 mod registry;
 mod repeated_panics;
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use self::entry_error::EntryError;
+use self::repeated_panics::PANIC_DELAYS;
 pub(in crate::store::sqlite) use self::repeated_panics::RepeatedPanics;
 use super::batch::{self, CommandResult, apply_all, apply_each, new_events};
 use super::batch_context::{BatchContext, BatchTx};
@@ -27,7 +30,7 @@ use crate::store::sqlite::tables::journal::{self, JournalMark, ProposalKey};
 use crate::store::sqlite::tables::write_tx::{Committed, TxError, WriteTx};
 use crate::store::{LogChange, StoreError};
 
-/// Time until an entry is tried again that could not be applied.
+/// Time until an entry is tried again that could not be applied because of this machine.
 const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 
 /// How long the commands of this node wait for entries that are in the journal and cannot be applied here. Then they fail with
@@ -46,19 +49,28 @@ struct AppliedBatches {
 }
 
 impl Writer {
-    /// Applies the entries that wait. After a disk error it tries again until the store is closed; meanwhile this node proposes
-    /// nothing.
+    /// Applies the entries that wait. After a disk error, or one panic after another, it tries again until the store is closed;
+    /// meanwhile this node proposes nothing.
     pub(super) fn apply_waiting(&mut self) {
         let mut failing_since: Option<Instant> = None;
+        let mut panic_delays = PANIC_DELAYS.into_iter();
         while !self.entries.is_empty() {
             match self.apply_first() {
                 Ok(()) => {
+                    panic_delays = PANIC_DELAYS.into_iter();
+                    self.log_availability(None);
                     if failing_since.take().is_some() {
                         self.set_failure(None);
                     }
                 }
                 Err(_) if self.shared.tails.is_closing() => return,
                 Err(error) => {
+                    if let (EntryError::Panicked(_), Some(delay)) = (&error, panic_delays.next()) {
+                        std::thread::sleep(delay);
+                        continue;
+                    }
+                    let error = StoreError::from(error);
+                    self.log_availability(Some(&error));
                     let since = *failing_since.get_or_insert_with(Instant::now);
                     self.set_failure(Some(error.clone()));
                     if since.elapsed() >= REPLY_TIMEOUT {
@@ -91,18 +103,15 @@ impl Writer {
     }
 
     /// Applies the first entries that share a transaction. After an error they wait as before.
-    pub(in crate::store::sqlite) fn apply_first(&mut self) -> Result<(), StoreError> {
+    pub(in crate::store::sqlite) fn apply_first(&mut self) -> Result<(), EntryError> {
         let Some(first) = self.entries.front() else { return Ok(()) };
-        let applied = match &first.entry.body {
-            EntryBody::Batch { .. } => self.apply_batches().map_err(StoreError::from),
-            EntryBody::Registry(change) => self.apply_registry(first.entry.key, (**change).clone()),
-            EntryBody::Slice(slice) => self.apply_slice(first.entry.key, (**slice).clone()).map_err(StoreError::from),
-            EntryBody::Comparison { fence } => {
-                self.apply_comparison(first.entry.key, *fence).map_err(|error| columns::unavailable(&error))
-            }
-        };
-        self.log_availability(applied.as_ref().err());
-        applied
+        let key = first.entry.key;
+        match &first.entry.body {
+            EntryBody::Batch { .. } => Ok(self.apply_batches()?),
+            EntryBody::Registry(change) => self.apply_registry(key, (**change).clone()),
+            EntryBody::Slice(slice) => Ok(self.apply_slice(key, (**slice).clone())?),
+            EntryBody::Comparison { fence } => Ok(self.apply_comparison(key, *fence)?),
+        }
     }
 
     /// Applies the batches at the front, as many as fit into one transaction.

@@ -113,6 +113,7 @@ async fn panic_stops_applying_and_skips_nothing() {
                 // Nothing was to be sealed, or entries before the one that panics were applied.
                 Ok(()) => assert!(writer.mark.position > mark.position, "position {position}"),
                 Err(error) => {
+                    let error = StoreError::from(error);
                     assert!(matches!(error, StoreError::Unavailable(_)), "{error}");
                     assert_eq!((writer.mark, writer.entries.len(), digest_of(&path)), (mark, count, before));
                     seal.is_panicking.store(false, Ordering::Relaxed);

@@ -10,7 +10,7 @@ use futures::stream::{self, BoxStream};
 use tokio::sync::{Semaphore, watch};
 
 use crate::journal::{
-    Journal, JournalEntry, JournalError, JournalFuture, JournalIdentity, JournalRange, Record, SnapshotInfo,
+    EntryRef, Journal, JournalEntry, JournalError, JournalFuture, JournalIdentity, JournalRange, Record, SnapshotInfo,
 };
 
 /// The id of every journal in memory.
@@ -39,12 +39,19 @@ pub(super) struct MemoryJournal {
 }
 
 struct Shared {
-    entries: watch::Sender<Vec<Bytes>>,
+    entries: watch::Sender<Vec<StoredEntry>>,
+    /// Whether readers get no entries.
+    withholds: watch::Sender<bool>,
     state: Mutex<State>,
     /// One permit for each call of `publish` that may be answered.
     answerable: Semaphore,
     /// Calls of `publish` that are not answered.
     in_flight: watch::Sender<usize>,
+}
+
+struct StoredEntry {
+    id: Option<String>,
+    payload: Bytes,
 }
 
 #[derive(Default)]
@@ -55,6 +62,8 @@ struct State {
     answers: VecDeque<Answer>,
     /// Entries that are stored after the next one.
     late: Vec<(String, Bytes)>,
+    /// The position of an entry that readers get damaged, and how often.
+    damaged: Option<(u64, usize)>,
     /// Records with their revisions.
     records: Vec<Record>,
     /// Calls of `publish` that waited for their answers at the same time, at most.
@@ -74,7 +83,8 @@ impl MemoryJournal {
     fn with_permits(epoch: u64, permits: usize) -> Self {
         let answerable = Semaphore::new(permits);
         let (entries, in_flight) = (watch::channel(Vec::new()).0, watch::channel(0).0);
-        let shared = Shared { entries, state: Mutex::default(), answerable, in_flight };
+        let withholds = watch::Sender::new(false);
+        let shared = Shared { entries, withholds, state: Mutex::default(), answerable, in_flight };
         Self { identity: JournalIdentity { epoch, id: JOURNAL_ID }, shared: Arc::new(shared) }
     }
 
@@ -95,12 +105,43 @@ impl MemoryJournal {
     }
 
     pub(super) fn payloads(&self) -> Vec<Bytes> {
-        self.shared.entries.borrow().clone()
+        self.shared.entries.borrow().iter().map(|entry| entry.payload.clone()).collect()
     }
 
     /// Appends what another journal holds.
     pub(super) fn append(&self, payload: Bytes) {
-        self.shared.entries.send_modify(|entries| entries.push(payload));
+        self.push(StoredEntry { id: None, payload });
+    }
+
+    fn push(&self, entry: StoredEntry) {
+        self.shared.entries.send_modify(|entries| entries.push(entry));
+    }
+
+    /// Acknowledges entries and delivers none, or delivers them again.
+    pub(super) fn withhold(&self, withholds: bool) {
+        self.shared.withholds.send_replace(withholds);
+    }
+
+    /// Delivers the entry at a position damaged, so many times.
+    pub(super) fn damage(&self, position: u64, times: usize) {
+        self.lock().damaged = Some((position, times));
+    }
+
+    /// The payload as a reader gets it.
+    fn delivered(&self, position: u64, payload: &Bytes) -> Bytes {
+        match &mut self.lock().damaged {
+            Some((damaged, times)) if *damaged == position && *times > 0 => {
+                *times -= 1;
+                payload.slice(..payload.len().min(5))
+            }
+            _ => payload.clone(),
+        }
+    }
+
+    /// Loses the entries after the first ones, like brokers whose data was restored.
+    pub(super) fn lose_all_but(&self, count: usize) {
+        self.lock().positions.retain(|_, position| *position <= count as u64);
+        self.shared.entries.send_modify(|entries| entries.truncate(count));
     }
 
     /// Waits until the journal has at least so many entries.
@@ -121,7 +162,7 @@ impl MemoryJournal {
         if let Some(position) = state.positions.get(&id) {
             return *position;
         }
-        self.append(payload);
+        self.push(StoredEntry { id: Some(id.clone()), payload });
         let position = self.shared.entries.borrow().len() as u64;
         state.positions.insert(id, position);
         position
@@ -169,15 +210,29 @@ impl Journal for MemoryJournal {
         })
     }
 
-    fn entries(&self, after: u64) -> BoxStream<'static, Result<JournalEntry, JournalError>> {
-        stream::unfold((self.shared.entries.subscribe(), after), |(mut entries, after)| async move {
-            let index = usize::try_from(after).ok()?;
-            let found = entries.wait_for(|entries| entries.len() > index).await.ok()?;
-            let payload = found.get(index)?.clone();
-            drop(found);
-            let position = after + 1;
-            Some((Ok(JournalEntry { position, payload }), (entries, position)))
-        })
+    fn entries(&self, after: EntryRef) -> BoxStream<'static, Result<JournalEntry, JournalError>> {
+        let EntryRef { position, id } = after;
+        let last = position.checked_sub(1).and_then(|index| usize::try_from(index).ok());
+        let present = last.and_then(|index| self.shared.entries.borrow().get(index)?.id.clone());
+        if id.is_some() && present.is_some() && present != id {
+            return stream::iter([Err(JournalError::Replaced)]).boxed();
+        }
+        let (entries, withholds) = (self.shared.entries.subscribe(), self.shared.withholds.subscribe());
+        let journal = self.clone();
+        stream::unfold(
+            (journal, entries, withholds, position),
+            |(journal, mut entries, mut withholds, after)| async move {
+                let index = usize::try_from(after).ok()?;
+                entries.wait_for(|entries| entries.len() > index).await.ok()?;
+                withholds.wait_for(|withholds| !withholds).await.ok()?;
+                let found = entries.borrow();
+                let StoredEntry { id, payload } = found.get(index)?;
+                let position = after + 1;
+                let entry = JournalEntry { position, id: id.clone(), payload: journal.delivered(position, payload) };
+                drop(found);
+                Some((Ok(entry), (journal, entries, withholds, position)))
+            },
+        )
         .boxed()
     }
 

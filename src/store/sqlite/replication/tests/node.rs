@@ -10,10 +10,11 @@ use tokio::task::{JoinSet, yield_now};
 use tokio::time::timeout;
 
 use super::memory_journal::{JOURNAL_ID, MemoryJournal};
+use crate::journal::JournalError;
 use crate::store::sqlite::comparison::ComparisonHandle;
 use crate::store::sqlite::offline::digest;
 use crate::store::sqlite::replication::ReplicationOptions;
-use crate::store::sqlite::replication::{LATEST_ENTRY_FORMAT, LeadershipHandle, ReplicatedStore};
+use crate::store::sqlite::replication::{ApplyProgress, LATEST_ENTRY_FORMAT, LeadershipHandle, ReplicatedStore};
 use crate::store::sqlite::tables::journal::{self, JournalMark};
 use crate::store::sqlite::writer::command::entry_format::{ENTRY_FORMATS, EntryFormat};
 use crate::store::sqlite::{DatabaseLock, SqliteOptions, SqliteStore};
@@ -92,9 +93,10 @@ pub(super) struct Node {
     pub(super) store: Store,
     pub(super) leadership: LeadershipHandle,
     pub(super) comparisons: ComparisonHandle,
+    pub(super) progress: ApplyProgress,
     pub(super) format: watch::Sender<u8>,
     path: PathBuf,
-    tasks: JoinSet<()>,
+    tasks: JoinSet<Result<(), JournalError>>,
 }
 
 impl Node {
@@ -106,19 +108,26 @@ impl Node {
     }
 
     /// With a program that has these formats of entries, of which the first is in use.
-    #[expect(clippy::disallowed_methods, reason = "the test runs the tasks that the application runs")]
     pub(super) fn open_with(options: SqliteOptions, journal: &MemoryJournal, formats: &'static [EntryFormat]) -> Self {
+        Self::open_replicated(options, ReplicationOptions { formats, ..replication(journal) })
+    }
+
+    /// One whose senders wait no longer than this for their entries.
+    pub(super) fn open_with_reply_timeout(options: SqliteOptions, journal: &MemoryJournal, limit: Duration) -> Self {
+        Self::open_replicated(options, ReplicationOptions { reply_timeout: limit, ..replication(journal) })
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the test runs the tasks that the application runs")]
+    fn open_replicated(options: SqliteOptions, replication: ReplicationOptions) -> Self {
         let path = options.path.clone();
-        let replication = ReplicationOptions::new(Arc::new(journal.clone()), Arc::new(OpenSeal));
-        let replication = ReplicationOptions { formats, ..replication };
         let lock = DatabaseLock::acquire(&path).expect("an unused database");
         let opened = SqliteStore::open_replicated(lock, options, replication).expect("a database of this journal");
-        let ReplicatedStore { store, tasks, leadership, format, comparisons, .. } = opened;
+        let ReplicatedStore { store, tasks, leadership, progress, format, comparisons } = opened;
         let mut running = JoinSet::new();
         for (name, task) in tasks {
-            running.spawn(async move { task.await.unwrap_or_else(|error| panic!("{name}: {error}")) });
+            running.spawn(async move { task.await.inspect_err(|error| println!("{name}: {error}")) });
         }
-        Self { store, leadership, format, comparisons, path, tasks: running }
+        Self { store, leadership, comparisons, progress, format, path, tasks: running }
     }
 
     /// Waits until everything in the journal is applied.
@@ -136,8 +145,17 @@ impl Node {
     pub(super) async fn close(mut self) {
         self.store.maintenance.close().await;
         while let Some(ended) = self.tasks.join_next().await {
-            ended.expect("a task without error");
+            ended.expect("a task without panic").expect("a task without error");
         }
+    }
+
+    /// Waits for the error of a task, closes the store and returns the error with the digest of the database.
+    pub(super) async fn error(mut self) -> (JournalError, String) {
+        let ended = timeout(Duration::from_secs(60), self.tasks.join_next()).await.expect("the end of a task");
+        let error = ended.expect("a task").expect("a task without panic").expect_err("an error");
+        let path = self.path.clone();
+        self.close().await;
+        (error, digest_of(&path))
     }
 
     /// Waits for the journal's end, closes the store and returns the digest of its database.
@@ -147,6 +165,10 @@ impl Node {
         self.close().await;
         digest_of(&path)
     }
+}
+
+fn replication(journal: &MemoryJournal) -> ReplicationOptions {
+    ReplicationOptions::new(Arc::new(journal.clone()), Arc::new(OpenSeal))
 }
 
 pub(super) fn digest_of(path: &Path) -> String {

@@ -313,7 +313,7 @@ impl RandomCommands {
 }
 
 /// One of a client's deliveries, with its queue.
-async fn delivery(store: &Store, client: &ClientRef, choice: u64) -> Option<(u64, QueueKey)> {
+pub(super) async fn delivery(store: &Store, client: &ClientRef, choice: u64) -> Option<(u64, QueueKey)> {
     let query = DeliveryQuery { limit: 30, ..DeliveryQuery::default() };
     let items = store.outbox.deliveries(client, query).await.ok()?.items;
     let index = choice.checked_rem(items.len() as u64).and_then(|index| usize::try_from(index).ok())?;

@@ -2,12 +2,11 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use futures::future::join_all;
+use futures::future::{join, join_all};
 use rusqlite::Connection;
-use tokio::task::yield_now;
 use tokio::time::timeout;
 
 use super::items::{client, event};
@@ -70,17 +69,37 @@ fn notification(path: &str) -> Notification {
     }
 }
 
-/// Repeats a request until it is answered for good: while the node tries an entry that panics, it takes no others.
-async fn answer<T>(request: impl AsyncFn() -> Result<T, StoreError>) -> Result<T, StoreError> {
-    let repeating = async {
-        loop {
-            match request().await {
-                Err(StoreError::Unavailable(_)) => yield_now().await,
-                answer => return answer,
-            }
+async fn answer<T>(request: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    timeout(LIMIT, request).await.expect("an answer")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn concurrent_senders_do_not_notice_a_command_that_panics() {
+    let (directories, epoch) = directories(1).await;
+    let journal = MemoryJournal::new(epoch);
+    let refused = Arc::new(AtomicUsize::new(0));
+    let node = Node::open(panicking(directories[0].path(), &refused), &journal);
+    node.store.registry.add_client(client()).await.expect("added");
+    let log = &node.store.log;
+    let is_done = AtomicBool::new(false);
+    let panicking = async {
+        for number in 0..5 {
+            let refused = answer(log.append(event_for("panic", &format!("panic {number}")))).await;
+            assert!(matches!(refused, Err(StoreError::Inapplicable(_))), "{refused:?}");
         }
+        is_done.store(true, Ordering::Relaxed);
     };
-    timeout(LIMIT, repeating).await.expect("an answer")
+    let sending = async {
+        let mut sent = 0;
+        while !is_done.load(Ordering::Relaxed) {
+            answer(log.append(event_for("good", &format!("good {sent}")))).await.expect("stored");
+            assert!(!node.progress.is_failing());
+            sent += 1;
+        }
+        sent
+    };
+    let ((), sent) = join(panicking, sending).await;
+    assert!(sent > 1, "{sent} events beside those that panic");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -93,10 +112,7 @@ async fn command_that_panics_repeatedly_is_refused_and_nodes_go_on() {
     node.store.registry.add_client(client()).await.expect("added");
     let paths = ["a", "panic", "b", "panic", "c"];
     let events = paths.iter().enumerate().map(|(number, path)| event_for(path, &number.to_string()));
-    let answers = join_all(events.map(|event| {
-        let log = &node.store.log;
-        answer(async move || log.append(event.clone()).await)
-    }));
+    let answers = join_all(events.map(|event| answer(node.store.log.append(event))));
     for (path, answer) in paths.iter().zip(answers.await) {
         match answer {
             Ok(_) => assert_ne!(*path, "panic"),
@@ -104,9 +120,7 @@ async fn command_that_panics_repeatedly_is_refused_and_nodes_go_on() {
         }
     }
     assert_eq!(node.store.log.head(), 3, "a refused event uses no sequence");
-    let add = async |path: &str| {
-        answer(async || node.store.registry.add_notification(&owner, notification(path)).await).await
-    };
+    let add = async |path: &str| answer(node.store.registry.add_notification(&owner, notification(path))).await;
     assert!(matches!(add("panic").await, Err(StoreError::Inapplicable(_))));
     add("good").await.expect("added");
     assert_eq!(refused.load(Ordering::Relaxed), 3, "what was refused is reported");
@@ -143,7 +157,7 @@ async fn slice_that_panics_repeatedly_ends_its_job_and_nodes_go_on() {
     timeout(LIMIT, node.store.maintenance.prune(now)).await.expect("an end of the pass").ok();
     assert_eq!(refused.load(Ordering::Relaxed), 1);
     assert_eq!(node.store.outbox.backlog().await.expect("a number").pending, 1, "the slice is rolled back");
-    answer(async || node.store.log.append(event_for("b", "next")).await).await.expect("stored");
+    answer(node.store.log.append(event_for("b", "next"))).await.expect("stored");
     let other = Node::open(panicking(directories[1].path(), &refused), &journal);
     assert_eq!(other.digest().await, node.digest().await);
 }

@@ -1,8 +1,7 @@
 //! Applies the changes of the registry that are in the journal.
 
-use super::Writer;
+use super::{EntryError, Writer};
 use crate::store::StoreError;
-use crate::store::sqlite::tables::columns;
 use crate::store::sqlite::tables::journal::{self, JournalMark, ProposalKey};
 use crate::store::sqlite::writer::change_error::ChangeError;
 use crate::store::sqlite::writer::command::ReplySender;
@@ -12,11 +11,10 @@ use crate::store::sqlite::writer::registry_change::RegistryChange;
 
 impl Writer {
     /// Applies the registry change at the front.
-    pub(super) fn apply_registry(&mut self, key: ProposalKey, change: RegistryChange) -> Result<(), StoreError> {
+    pub(super) fn apply_registry(&mut self, key: ProposalKey, change: RegistryChange) -> Result<(), EntryError> {
         let Some((mark, salt)) = self.front_mark() else { return Ok(()) };
-        let sql = |error: rusqlite::Error| columns::unavailable(&error);
-        if journal::is_applied(&self.db, key).map_err(sql)? {
-            return self.skip(key, mark).map_err(sql);
+        if journal::is_applied(&self.db, key)? {
+            return Ok(self.skip(key, mark)?);
         }
         let seal = EntrySeal { seal: &*self.seal, salt };
         let receiver_change = change.receiver_change();
@@ -31,10 +29,10 @@ impl Writer {
         };
         match changed {
             // An error of this machine.
-            Err(error @ StoreError::Unavailable(_)) => Err(error),
+            Err(error @ StoreError::Unavailable(_)) => Err(EntryError::Store(error)),
             // Refused: the same on every node.
             Err(error) => {
-                self.store_position(key, mark).map_err(sql)?;
+                self.store_position(key, mark)?;
                 if let StoreError::Inapplicable(_) = &error {
                     let position = mark.position;
                     tracing::error!(position, %error, "registry change of the journal is refused, as on every node");

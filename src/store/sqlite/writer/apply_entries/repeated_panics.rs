@@ -2,11 +2,16 @@
 //! applied. Knows nothing of what is applied.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::store::sqlite::panics::Panicked;
 
 /// So many panics in a row of a command that is applied alone are an error of the command.
 const MAX_PANICS: u32 = 3;
+
+/// Time until an entry that has panicked is tried again, after its first panic, its second and so on. All of the node waits
+/// meanwhile.
+pub(super) const PANIC_DELAYS: [Duration; MAX_PANICS as usize - 1] = [Duration::ZERO, Duration::from_millis(20)];
 
 /// The panics of one entry in a row, by the place of its commands.
 #[derive(Default)]

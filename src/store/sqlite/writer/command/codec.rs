@@ -20,10 +20,22 @@ const MAX_ENTRY_BYTES: usize = 64 << 20;
 pub(crate) enum DecodeError {
     #[error("entry {0} has a later format: upgrade docrelay on this node")]
     Later(u64),
-    #[error("entry {0} was sealed with another key: use the cluster_key_file of the other nodes")]
+    #[error(
+        "entry {0} was sealed with another key, or is damaged: check that this node has the cluster_key_file of the other nodes"
+    )]
     Sealed(u64),
     #[error("entry {0} is damaged ({1})")]
     Damaged(u64, String),
+}
+
+impl DecodeError {
+    /// Whether the entry may be readable when it is read again: the broker may deliver another replica's copy.
+    pub(crate) fn may_be_damage(&self) -> bool {
+        match self {
+            Self::Later(_) => false,
+            Self::Sealed(_) | Self::Damaged(..) => true,
+        }
+    }
 }
 
 /// Encodes and decodes entries.

@@ -3,8 +3,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 
 use super::entry::SliceEntry;
 use super::{CommandReply, ReplySender};
@@ -52,20 +54,38 @@ impl Waiting {
 /// The proposals of this node.
 #[derive(Default)]
 pub(crate) struct Pending {
-    /// The proposals that are not applied yet, by counter.
-    waiting: Mutex<BTreeMap<i64, Waiting>>,
+    /// The proposals that are not applied yet, by counter, which grows with the time.
+    waiting: Mutex<BTreeMap<i64, PendingEntry>>,
     /// Why the writer cannot apply entries, such as a full disk; `None` normally.
     failure: watch::Sender<Option<StoreError>>,
 }
 
+struct PendingEntry {
+    waiting: Waiting,
+    since: Instant,
+}
+
 impl Pending {
     pub(crate) fn insert(&self, counter: i64, waiting: Waiting) {
-        self.lock().insert(counter, waiting);
+        self.lock().insert(counter, PendingEntry { waiting, since: Instant::now() });
+    }
+
+    /// When the oldest of the proposals was made.
+    pub(crate) fn oldest(&self) -> Option<Instant> {
+        self.lock().first_key_value().map(|(_, entry)| entry.since)
     }
 
     /// Gives all proposals up.
     pub(crate) fn remove_all(&self) -> Vec<Waiting> {
-        std::mem::take(&mut *self.lock()).into_values().collect()
+        receivers(std::mem::take(&mut *self.lock()))
+    }
+
+    /// Gives the proposals up that were made at least so long ago.
+    pub(crate) fn remove_older(&self, age: Duration) -> Vec<Waiting> {
+        let mut all = self.lock();
+        let first_later = all.iter().find(|(_, entry)| entry.since.elapsed() < age).map(|(counter, _)| *counter);
+        let later = first_later.map(|counter| all.split_off(&counter)).unwrap_or_default();
+        receivers(std::mem::replace(&mut *all, later))
     }
 
     /// Why this node proposes nothing at present: its writer cannot apply entries.
@@ -88,7 +108,7 @@ impl Pending {
 
     /// Gives a proposal up.
     pub(crate) fn remove(&self, counter: i64) -> Option<Waiting> {
-        self.lock().remove(&counter)
+        self.lock().remove(&counter).map(|entry| entry.waiting)
     }
 
     /// The receivers of the entry with this counter, and those of earlier entries, which can no longer be applied.
@@ -96,11 +116,15 @@ impl Pending {
         let mut all = self.lock();
         let later = all.split_off(&counter.saturating_add(1));
         let mut earlier = std::mem::replace(&mut *all, later);
-        let own = earlier.remove(&counter);
-        (own, earlier.into_values().collect())
+        let own = earlier.remove(&counter).map(|entry| entry.waiting);
+        (own, receivers(earlier))
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<i64, Waiting>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<i64, PendingEntry>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn receivers(entries: BTreeMap<i64, PendingEntry>) -> Vec<Waiting> {
+    entries.into_values().map(|entry| entry.waiting).collect()
 }
