@@ -16,7 +16,7 @@ use self::entry::PlacedEntry;
 use super::bulk_update::BulkUpdate;
 use super::registry_change::RegistryChange;
 use crate::domain::{ClientId, ClientRef, Timestamp};
-use crate::store::{AppendOutcome, AttemptRecord, NewEvent, Reject, Retention, StoreError};
+use crate::store::{AppendOutcome, AttemptRecord, NewEvent, RecordEffect, Reject, Retention, StoreError};
 
 /// Dropping it replies [`StoreError::Stopped`].
 pub(crate) type ReplySender<T> = oneshot::Sender<Result<T, StoreError>>;
@@ -111,6 +111,7 @@ impl BatchCommand {
 /// The result of a successful command.
 pub(crate) enum CommandOutput {
     Appended(AppendOutcome),
+    Recorded(RecordEffect),
     /// An id or a count.
     Number(u64),
     Done,
@@ -119,6 +120,7 @@ pub(crate) enum CommandOutput {
 /// The sender that waits for the output of a command.
 pub(crate) enum CommandReply {
     Appended(ReplySender<AppendOutcome>),
+    Recorded(ReplySender<RecordEffect>),
     Number(ReplySender<u64>),
     Done(ReplySender<()>),
 }
@@ -128,13 +130,15 @@ impl CommandReply {
     pub(crate) fn send(self, result: Result<CommandOutput, StoreError>) {
         match (self, result) {
             (Self::Appended(reply), Ok(CommandOutput::Appended(outcome))) => send(reply, Ok(outcome)),
+            (Self::Recorded(reply), Ok(CommandOutput::Recorded(effect))) => send(reply, Ok(effect)),
             (Self::Number(reply), Ok(CommandOutput::Number(number))) => send(reply, Ok(number)),
             (Self::Done(reply), Ok(_)) => send(reply, Ok(())),
             (Self::Appended(reply), Err(error)) => send(reply, Err(error)),
+            (Self::Recorded(reply), Err(error)) => send(reply, Err(error)),
             (Self::Number(reply), Err(error)) => send(reply, Err(error)),
             (Self::Done(reply), Err(error)) => send(reply, Err(error)),
             // The port creates a command with the reply of its output. The drop of the sender is a reply, too.
-            (Self::Appended(_) | Self::Number(_), Ok(_)) => {}
+            (Self::Appended(_) | Self::Recorded(_) | Self::Number(_), Ok(_)) => {}
         }
     }
 }
