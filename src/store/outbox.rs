@@ -153,11 +153,13 @@ pub struct Delivery {
     pub attempts: Vec<Attempt>,
 }
 
-/// A change of receivers that another node of a cluster has made. Attempts in flight may use what was changed.
+/// What another node of a cluster has done for the owner of receivers. Attempts in flight may use what was changed.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ReceiverChange {
-    /// The notification of this queue has another endpoint, secret or state.
+    /// The notification of this queue has another endpoint, secret or state, or its dead deliveries were made pending.
     Changed(QueueKey),
+    /// A delivery of this queue was retried by hand.
+    RetryRequested(QueueKey),
     /// The notification of this queue was removed.
     Removed(QueueKey),
     /// A client was removed with all its receivers.

@@ -231,8 +231,7 @@ fn apply(tx: &mut BatchTx<'_>, command: &BatchCommand) -> Result<CommandOutput, 
         }
         BatchCommand::RetryDelivery { client, id, now } => {
             let targets = targets(tx, client)?;
-            deliveries::retry(&mut tx.write, &targets, *id, *now)?;
-            CommandOutput::Done
+            CommandOutput::Retried(deliveries::retry(&mut tx.write, &targets, *id, *now)?)
         }
         BatchCommand::Probe => CommandOutput::Done,
     })

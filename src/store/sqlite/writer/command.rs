@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 use self::entry::PlacedEntry;
 use super::bulk_update::BulkUpdate;
 use super::registry_change::RegistryChange;
-use crate::domain::{ClientId, ClientRef, Timestamp};
+use crate::domain::{ClientId, ClientRef, QueueKey, Timestamp};
 use crate::store::{AppendOutcome, AttemptRecord, NewEvent, RecordEffect, Reject, Retention, StoreError};
 
 /// Dropping it replies [`StoreError::Stopped`].
@@ -112,6 +112,8 @@ impl BatchCommand {
 pub(crate) enum CommandOutput {
     Appended(AppendOutcome),
     Recorded(RecordEffect),
+    /// A delivery of this queue was retried by hand.
+    Retried(QueueKey),
     /// An id or a count.
     Number(u64),
     Done,
@@ -126,6 +128,16 @@ pub(crate) enum CommandReply {
 }
 
 impl CommandReply {
+    /// Whether the receiver is gone.
+    pub(crate) fn is_closed(&self) -> bool {
+        match self {
+            Self::Appended(reply) => reply.is_closed(),
+            Self::Recorded(reply) => reply.is_closed(),
+            Self::Number(reply) => reply.is_closed(),
+            Self::Done(reply) => reply.is_closed(),
+        }
+    }
+
     /// Sends the result. The receiver may be gone.
     pub(crate) fn send(self, result: Result<CommandOutput, StoreError>) {
         match (self, result) {

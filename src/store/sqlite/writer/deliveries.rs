@@ -113,8 +113,13 @@ pub(super) fn record_attempt(
     Ok(RecordEffect::Applied)
 }
 
-/// Makes a delivery of any state pending, with a new retry schedule.
-pub(super) fn retry(tx: &mut WriteTx<'_>, targets: &ClientTargets, id: u64, now: Timestamp) -> Result<(), ApplyError> {
+/// Makes a delivery of any state pending, with a new retry schedule. Returns its queue.
+pub(super) fn retry(
+    tx: &mut WriteTx<'_>,
+    targets: &ClientTargets,
+    id: u64,
+    now: Timestamp,
+) -> Result<QueueKey, ApplyError> {
     let (client, id) = (targets.number, columns::signed(id));
     let found: Option<(TargetRow, i64, i64, SettledDelivery)> = tx
         .db
@@ -141,8 +146,9 @@ pub(super) fn retry(tx: &mut WriteTx<'_>, targets: &ClientTargets, id: u64, now:
         let target = TargetRow { notification, ..stored };
         DocumentFifo { target: &target, document }.requeue(tx, delivery, now)?;
     }
-    tx.mark_ready(QueueKey { client: targets.client.id.clone(), endpoint });
-    Ok(())
+    let queue = QueueKey { client: targets.client.id.clone(), endpoint };
+    tx.mark_ready(queue.clone());
+    Ok(queue)
 }
 
 fn set_destinations(
