@@ -31,4 +31,5 @@ mod sealing;
 mod sharing;
 mod slow_broker;
 mod starting;
+mod status;
 mod trimming;
