@@ -197,7 +197,7 @@ async fn run(
     let mut deliveries = JoinSet::new();
     let mut rest = JoinSet::new();
     let node = match cluster.zip(replication) {
-        Some((cluster, replication)) => Some(cluster.start(replication, &store, &address.public_url, metrics)?),
+        Some((cluster, replication)) => Some(cluster.start(replication, &store, &address, metrics)?),
         None => None,
     };
     let ownership = node.as_ref().map(NodeParts::ownership);

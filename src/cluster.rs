@@ -44,7 +44,7 @@ pub use self::contact::BrokerContact;
 pub use self::driver::ClusterNode;
 pub use self::formats::NodeFormats;
 pub use self::ownership::OwnedQueues;
-pub use self::records::{InvalidNodeId, MEMBERSHIP_KEY, NodeId};
+pub use self::records::{InvalidNodeId, MEMBERSHIP_KEY, NodeAddress, NodeId};
 pub use self::status::{ClusterStatus, MemberStatus, OwnershipPhase};
 
 /// This node, as the others see it.
@@ -53,7 +53,7 @@ pub struct NodeOptions {
     /// Unique in the cluster.
     pub id: NodeId,
     /// Where this node is reached.
-    pub address: String,
+    pub address: NodeAddress,
     /// Version of the program.
     pub version: String,
     /// What this program reads.

@@ -26,7 +26,7 @@ pub use log::{
 pub use maintenance::Maintenance;
 pub use outbox::{
     Attempt, AttemptRecord, Backlog, Delivery, DeliveryContent, DeliveryQuery, DeliveryState, DueDelivery, DuePage,
-    Outbox, ReceiverChange,
+    Outbox, ReceiverChange, RecordEffect, SchedulePosition,
 };
 pub use registry::Registry;
 pub use rejects::{Reject, RejectStore};

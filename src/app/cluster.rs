@@ -16,12 +16,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use rustix::system::uname;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
-use super::data::{DataDirectory, LockOutcome, StoreSeal};
+use super::data::{DataDirectory, LockOutcome, RelayAddress, StoreSeal};
 use crate::auth::{ClusterKey, files};
-use crate::cluster::{ClusterNode, Comparison, MEMBERSHIP_KEY, NodeFormats, NodeId, NodeOptions, Timing};
+use crate::cluster::{ClusterNode, Comparison, MEMBERSHIP_KEY, NodeAddress, NodeFormats, NodeId, NodeOptions, Timing};
 use crate::config::ClusterConfig;
 use crate::journal::jetstream::{Connected, JetStream, JetStreamOptions};
 use crate::journal::{Journal, JournalError, SnapshotInfo};
@@ -153,7 +154,7 @@ impl Cluster {
         Ok((store, Some(ReplicationParts { tasks, leadership, progress, format, comparisons })))
     }
 
-    /// Prepares this node's tasks. `address` is where it is reached.
+    /// Prepares this node's tasks.
     ///
     /// # Errors
     /// The name of the node cannot be read or written.
@@ -161,12 +162,16 @@ impl Cluster {
         self,
         replication: ReplicationParts,
         store: &Store,
-        address: &str,
+        address: &RelayAddress,
         metrics: &Metrics,
     ) -> anyhow::Result<NodeParts> {
         let options = NodeOptions {
             id: self.node_id()?,
-            address: address.to_owned(),
+            address: NodeAddress {
+                address: address.public_url.clone(),
+                host: uname().nodename().to_string_lossy().into_owned(),
+                listen: address.listen.to_string(),
+            },
             version: env!("CARGO_PKG_VERSION").to_owned(),
             formats: FORMATS,
             incarnation: getrandom::u64()?,

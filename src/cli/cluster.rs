@@ -1,5 +1,7 @@
 //! `docrelay cluster`: the key of a new cluster, and its state.
 
+mod status_table;
+
 use super::io::print;
 use super::session::{ApiRequest, with_session};
 use crate::auth::ClusterKey;
@@ -10,8 +12,11 @@ use crate::config::{Config, Flags};
 pub(super) enum ClusterCommand {
     /// Print a new cluster key, for the file that `cluster_key_file` names on every node
     Key,
-    /// Print the members with their positions, the leader, and the state of the broker
+    /// Print the members with their positions and leases, the leader, and the state of the broker
     Status {
+        /// Print a table instead of JSON
+        #[arg(long)]
+        table: bool,
         #[command(flatten)]
         flags: Flags,
     },
@@ -21,16 +26,16 @@ impl ClusterCommand {
     pub(super) fn flags(&self) -> Flags {
         match self {
             Self::Key => Flags::default(),
-            Self::Status { flags } => flags.clone(),
+            Self::Status { flags, .. } => flags.clone(),
         }
     }
 
     pub(super) fn run(&self, config: &Config) -> anyhow::Result<()> {
         match self {
             Self::Key => print(&ClusterKey::generate()?),
-            Self::Status { .. } => with_session(config, async |session| {
+            Self::Status { table, .. } => with_session(config, async |session| {
                 let status = session.as_admin(ApiRequest::get("/admin/cluster")).await?;
-                print(&format!("{status:#}"))
+                print(&if *table { status_table::render(&status) } else { format!("{status:#}") })
             }),
         }
     }

@@ -10,7 +10,7 @@ mod membership;
 mod writes;
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use self::handover::Handover;
 use self::lease::Lease;
@@ -149,24 +149,34 @@ impl Coordinator {
         let records = || self.members.iter().filter_map(|(name, seen)| Some((name, seen, seen.value.as_ref()?)));
         let leader = self.leader.value.as_ref().filter(|_| !self.leader.is_stale(timing, None, now));
         let head = records().map(|(_, _, record)| record.position).max().unwrap_or(0);
-        let members =
-            records().filter(|(_, _, record)| record.incarnation != 0).map(|(name, seen, record)| MemberStatus {
+        let members = records().filter(|(_, _, record)| record.incarnation != 0).map(|(name, seen, record)| {
+            let silence = seen.changed_at.map_or(Duration::MAX, |at| now.saturating_duration_since(at));
+            MemberStatus {
                 name: name.clone(),
                 address: record.address.clone(),
                 version: record.version.clone(),
                 formats: record.formats,
                 position: record.position,
                 lag: head - record.position,
+                silent_ms: milliseconds(silence),
+                lease_ms: milliseconds(timing.lease.saturating_sub(silence)),
                 is_alive: !seen.is_stale(timing, None, now),
                 is_leader: leader.is_some_and(|leader| leader.node == *name),
-            });
+            }
+        });
         let ownership = match (self.lease.is_valid(timing, now), self.handover.is_active) {
             (false, _) => OwnershipPhase::Suspended,
             (true, false) => OwnershipPhase::Waiting,
             (true, true) => OwnershipPhase::Active,
         };
-        let (node, membership) = (self.options.id.clone(), self.handover.adopted);
-        ClusterStatus { node, ownership, membership, entry_format: self.entry_format(), members: members.collect() }
+        ClusterStatus {
+            node: self.options.id.clone(),
+            ownership,
+            membership: self.handover.adopted,
+            entry_format: self.entry_format(),
+            fence: leader.map(|leader| leader.fence.unwrap_or(self.leader.revision)),
+            members: members.collect(),
+        }
     }
 
     /// When the broker last confirmed a write of the own record.
@@ -304,6 +314,10 @@ impl Coordinator {
         }
         self.publish_format();
     }
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Paces the catching up of the store as if it were a write.

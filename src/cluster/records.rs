@@ -65,6 +65,19 @@ impl fmt::Display for NodeId {
     }
 }
 
+/// Where a node is reached, and which machine it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeAddress {
+    /// The public base URL, which the nodes behind one proxy share.
+    pub address: String,
+    /// Name of the host.
+    #[serde(default)]
+    pub host: String,
+    /// The public address on which it listens.
+    #[serde(default)]
+    pub listen: String,
+}
+
 /// The record of a node, which the node rewrites to keep its lease.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct MemberRecord {
@@ -74,7 +87,8 @@ pub(super) struct MemberRecord {
     /// Counts the writes of this incarnation.
     pub(super) beat: u64,
     /// Where the node is reached.
-    pub(super) address: String,
+    #[serde(flatten)]
+    pub(super) address: NodeAddress,
     /// Version of the program.
     pub(super) version: String,
     /// Position of the last entry that the node has applied.
@@ -91,7 +105,7 @@ pub(super) struct MemberRecord {
 impl MemberRecord {
     /// The record that ends a member's lease: it makes the next write of that member fail.
     pub(super) fn eviction() -> Self {
-        let (address, version) = (String::new(), String::new());
+        let (address, version) = (NodeAddress::default(), String::new());
         let formats = NodeFormats::default();
         Self { incarnation: 0, beat: 0, address, version, position: 0, adopted: 0, drained: true, formats }
     }
@@ -147,6 +161,9 @@ pub(super) struct LeaderRecord {
     pub(super) incarnation: u64,
     /// Counts the writes of this incarnation.
     pub(super) beat: u64,
+    /// The revision with which it became leader, for operators; `None` in that revision itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) fence: Option<u64>,
 }
 
 /// A change of a record, parsed. A value that cannot be read counts as none.
@@ -212,7 +229,7 @@ mod tests {
                 members: BTreeMap::from([(node.clone(), joined)]),
                 entry_format: 3,
             })),
-            RecordValue::Leader(Some(LeaderRecord { node, incarnation: 5, beat: 9 })),
+            RecordValue::Leader(Some(LeaderRecord { node, incarnation: 5, beat: 9, fence: Some(4) })),
         ];
         for value in values {
             let record = Record { key: value.key(), value: value.to_bytes(), revision: 1 };
@@ -231,6 +248,7 @@ mod tests {
             r#"{"incarnation":5,"beat":1,"address":"","version":"0.1.0","position":9,"adopted":0,"drained":true}"#;
         let Some(RecordValue::Member(_, Some(member))) = parsed("member/n1", member) else { panic!("not a member") };
         assert_eq!(member.formats, NodeFormats { entry_format: 1, schema: 4 });
+        assert_eq!(member.address, NodeAddress::default());
         let membership = r#"{"members":{"n1":{"incarnation":5,"since":3}}}"#;
         let Some(RecordValue::Membership(Some(membership))) = parsed("membership", membership) else {
             panic!("not a membership")

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::formats::NodeFormats;
-use super::records::NodeId;
+use super::records::{NodeAddress, NodeId};
 
 /// The state of the cluster as this node sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -17,6 +17,8 @@ pub struct ClusterStatus {
     /// The format in which entries are proposed: the latest that all live nodes read.
     #[serde(rename = "entryFormat")]
     pub entry_format: u8,
+    /// The revision with which the leader became leader; `None` without a leader. It grows from leader to leader.
+    pub fence: Option<u64>,
     /// All nodes with a member record, by name.
     pub members: Vec<MemberStatus>,
 }
@@ -40,7 +42,8 @@ pub struct MemberStatus {
     /// Its name.
     pub name: NodeId,
     /// Where it is reached.
-    pub address: String,
+    #[serde(flatten)]
+    pub address: NodeAddress,
     /// Version of its program.
     pub version: String,
     /// What its program reads.
@@ -50,6 +53,10 @@ pub struct MemberStatus {
     pub position: u64,
     /// Entries that the most advanced member had applied, but not this one.
     pub lag: u64,
+    /// Milliseconds since this node has seen its record change, which renews its lease.
+    pub silent_ms: u64,
+    /// Milliseconds until its lease ends, if its record does not change; 0 if it has ended.
+    pub lease_ms: u64,
     /// Whether its record has changed within the lease.
     pub is_alive: bool,
     /// Whether its lease of leadership was renewed within the lease.

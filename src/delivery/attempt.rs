@@ -13,7 +13,7 @@ use crate::domain::{
     ClientId, ClientRef, Disposition, Epoch, EventId, Notification, NotificationState, QueueKey, Timestamp,
 };
 use crate::metrics::{DeliveryOutcome, Metrics};
-use crate::store::{Attempt, AttemptRecord, DeliveryContent, RawRequest, StoreError};
+use crate::store::{Attempt, AttemptRecord, DeliveryContent, RawRequest, SchedulePosition, StoreError};
 use crate::vendor::{self, OriginalRequest, OutgoingEvent};
 
 #[derive(Debug)]
@@ -189,8 +189,9 @@ impl AttemptContext<'_> {
 
     /// The next attempt of the retry schedule, or the end of it.
     fn retry(&self, retry_after: Option<Duration>) -> Disposition {
-        let delay = retry_schedule::delay(self.content.failures.saturating_add(1), retry_after, fastrand::f64());
-        let next = retry_schedule::next_attempt(self.content.queued, Timestamp::now(), delay);
+        let SchedulePosition { failures, queued } = self.content.schedule;
+        let delay = retry_schedule::delay(failures.saturating_add(1), retry_after, fastrand::f64());
+        let next = retry_schedule::next_attempt(queued, Timestamp::now(), delay);
         next.map_or(Disposition::Dead, Disposition::Retry)
     }
 
@@ -198,6 +199,7 @@ impl AttemptContext<'_> {
         let record = AttemptRecord {
             queue: self.queue.clone(),
             delivery: self.content.id,
+            schedule: self.content.schedule,
             now: attempt.time,
             attempt: Some(attempt),
             disposition,

@@ -120,9 +120,8 @@ impl DeliveryHandle {
         id: u64,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        // First: an attempt in flight may fail after the store was changed, and must not overwrite it.
         let queue = QueueKey { client: client.id.clone(), target };
-        self.commands.send(SchedulerCommand::RetryNow(queue, id)).await;
+        self.commands.send(SchedulerCommand::RetryNow(queue)).await;
         self.store.outbox.retry(client, id, now).await
     }
 

@@ -10,6 +10,7 @@ mod event;
 mod eviction;
 mod fairness;
 mod lost_queues;
+mod outcomes;
 mod queue_state;
 
 use std::collections::HashMap;
@@ -102,6 +103,7 @@ impl Scheduler {
             }
             SchedulerEvent::AttemptPostponed { delivery } => self.attempt_postponed(delivery, now),
             SchedulerEvent::OutcomeStored { delivery } => self.outcome_stored(delivery, now),
+            SchedulerEvent::OutcomeSuperseded { delivery } => self.outcome_superseded(delivery, now),
             SchedulerEvent::StoreFailed { delivery, failure: StoreFailure::Unavailable } => {
                 self.alarms.set(alarms::store_retry(now), Timer::RetryStore(delivery));
             }
@@ -223,18 +225,6 @@ impl Scheduler {
         }
         self.release_attempt(delivery, now);
         self.enqueue(&key);
-    }
-
-    fn outcome_stored(&mut self, delivery: u64, now: Now) {
-        let Some(FinishedAttempt { attempt, is_retry_requested }) = self.release_attempt(delivery, now) else { return };
-        let RunningAttempt { queue, disposition, .. } = attempt;
-        if let Some(Disposition::Retry(at)) = disposition {
-            self.note_due(&queue, at, now);
-        }
-        if is_retry_requested && disposition != Some(Disposition::Delivered) {
-            self.actions.push(SchedulerAction::Requeue { queue: queue.clone(), delivery });
-        }
-        self.load(&queue, now);
     }
 
     fn alarm_reached(&mut self, now: Now) {

@@ -23,7 +23,7 @@ use super::scheduler::{
 use super::{DeliveryHandle, MAX_RESPONSE_BODY_BYTES, QueueOwnership};
 use crate::domain::{QueueKey, Timestamp};
 use crate::metrics::GaugeGuard;
-use crate::store::{AttemptRecord, DueDelivery, DuePage, StoreError};
+use crate::store::{AttemptRecord, DueDelivery, DuePage, RecordEffect, StoreError};
 
 /// The one worker of a store: a second one would make each attempt twice.
 pub struct DeliveryWorker {
@@ -52,7 +52,7 @@ enum Completed {
     },
     Store {
         delivery: u64,
-        result: Result<(), StoreError>,
+        result: Result<RecordEffect, StoreError>,
     },
     Wake {
         span: DueSpan,
@@ -181,13 +181,14 @@ impl DeliveryWorker {
                 Some(SchedulerEvent::AttemptFinished { delivery, observation, disposition })
             }
             Completed::Store { delivery, result } => {
-                let failure = result.err().as_ref().map(failure_of);
-                if failure != Some(StoreFailure::Unavailable) {
+                let result = result.map_err(|error| failure_of(&error));
+                if result != Err(StoreFailure::Unavailable) {
                     self.outcomes.remove(&delivery);
                 }
-                Some(match failure {
-                    None => SchedulerEvent::OutcomeStored { delivery },
-                    Some(failure) => SchedulerEvent::StoreFailed { delivery, failure },
+                Some(match result {
+                    Ok(RecordEffect::Applied) => SchedulerEvent::OutcomeStored { delivery },
+                    Ok(RecordEffect::Superseded) => SchedulerEvent::OutcomeSuperseded { delivery },
+                    Err(failure) => SchedulerEvent::StoreFailed { delivery, failure },
                 })
             }
             Completed::Wake { result: Ok(next), .. } => Some(SchedulerEvent::DueWoken(next)),

@@ -41,6 +41,14 @@ pub struct DeliveryContent {
     /// Identifies the receiver that the delivery was read for: the notification's id, or for callbacks the time at which
     /// the client was created. A later receiver of the same name has another one and must not get the delivery.
     pub receiver: Arc<str>,
+    /// Its position in the retry schedule.
+    pub schedule: SchedulePosition,
+}
+
+/// The position of a pending delivery in its retry schedule. Each failed attempt and each retry by hand changes it, so it
+/// also shows whether the delivery has changed since it was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SchedulePosition {
     /// [`DueDelivery::failures`].
     pub failures: u32,
     /// When it was queued or last retried by hand: the begin of its retry schedule.
@@ -80,12 +88,23 @@ pub struct AttemptRecord {
     pub queue: QueueKey,
     /// [`DueDelivery::id`].
     pub delivery: u64,
+    /// [`DeliveryContent::schedule`] as it was read for the attempt.
+    pub schedule: SchedulePosition,
     /// The attempt; `None` when no request was made.
     pub attempt: Option<Attempt>,
     /// The delivery's new state.
     pub disposition: Disposition,
     /// The present time.
     pub now: Timestamp,
+}
+
+/// What recording an attempt has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecordEffect {
+    /// The delivery has the state of the record.
+    Applied,
+    /// The delivery keeps its state: it was retried by hand, or another attempt was recorded, since it was read.
+    Superseded,
 }
 
 /// The state of a delivery.
@@ -134,11 +153,13 @@ pub struct Delivery {
     pub attempts: Vec<Attempt>,
 }
 
-/// A change of receivers that another node of a cluster has made. Attempts in flight may use what was changed.
+/// What another node of a cluster has done for the owner of receivers. Attempts in flight may use what was changed.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ReceiverChange {
-    /// The notification of this queue has another endpoint, secret or state.
+    /// The notification of this queue has another endpoint, secret or state, or its dead deliveries were made pending.
     Changed(QueueKey),
+    /// A delivery of this queue was retried by hand.
+    RetryRequested(QueueKey),
     /// The notification of this queue was removed.
     Removed(QueueKey),
     /// A client was removed with all its receivers.
@@ -207,10 +228,15 @@ pub trait Outbox: Send + Sync {
     /// Records an attempt, if one was made, and sets the delivery's new state. After `Delivered` and `Dead` the next
     /// delivery of the document becomes due. Durable when it completes.
     ///
+    /// If the position in the retry schedule is no longer that of the record, a failure is added to the attempts and changes
+    /// nothing else: a retry by hand stays due, and a failure that another node has recorded keeps its due time. A success
+    /// counts in any case, because the endpoint has the event. An attempt that was recorded before is ignored: its begin
+    /// identifies it.
+    ///
     /// # Errors
     /// `NotFound` when the client, the notification or the delivery does not exist, or when the delivery is not pending;
     /// `Unavailable`, `Stopped`.
-    fn record_attempt(&self, record: AttemptRecord) -> StoreFuture<'_, ()>;
+    fn record_attempt(&self, record: AttemptRecord) -> StoreFuture<'_, RecordEffect>;
     /// A client's deliveries, newest first.
     ///
     /// # Errors

@@ -5,6 +5,8 @@
 pub(crate) mod admin;
 pub(crate) mod api;
 pub(crate) mod attempt;
+#[path = "../brokers/authority.rs"]
+pub(crate) mod authority;
 #[path = "../brokers/brokers.rs"]
 pub(crate) mod brokers;
 pub(crate) mod bucket;
@@ -24,6 +26,7 @@ pub(crate) mod follower;
 #[path = "../relay/harness/guide.rs"]
 pub(crate) mod guide;
 pub(crate) mod link;
+pub(crate) mod nats_identity;
 #[path = "../relay/harness/port.rs"]
 pub(crate) mod port;
 #[path = "../relay/harness/preload.rs"]

@@ -8,6 +8,7 @@
     reason = "a failure around a test fails that test; standard error shows seeds and skipped tests"
 )]
 
+mod broker_access;
 mod broker_loss;
 mod chaos;
 mod clocks;
@@ -32,4 +33,5 @@ mod sealing;
 mod sharing;
 mod slow_broker;
 mod starting;
+mod status;
 mod trimming;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use docrelay::cluster::{
-    ClusterNode, ClusterStatus, LocalStore, NodeFormats, NodeOptions, OwnedQueues, OwnershipPhase, Timing,
+    ClusterNode, ClusterStatus, LocalStore, NodeAddress, NodeFormats, NodeOptions, OwnedQueues, OwnershipPhase, Timing,
 };
 use docrelay::domain::{QueueKey, QueueTarget};
 use docrelay::journal::Journal;
@@ -62,7 +62,7 @@ impl Node {
     fn start_with(name: &str, journal: JetStream, formats: NodeFormats) -> Self {
         let options = NodeOptions {
             id: name.parse().unwrap(),
-            address: format!("{name}.example.com:8080"),
+            address: NodeAddress { listen: format!("{name}.example.com:8080"), ..NodeAddress::default() },
             version: "test".to_owned(),
             formats,
             incarnation: fastrand::u64(..),

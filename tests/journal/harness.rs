@@ -1,5 +1,7 @@
 //! What the tests of the journal share: brokers, a journal on them, and readers with a deadline.
 
+#[path = "../brokers/authority.rs"]
+pub(crate) mod authority;
 #[allow(dead_code, reason = "shared with the cluster's tests, which use more of it")]
 #[path = "../brokers/brokers.rs"]
 pub(crate) mod brokers;

@@ -3,7 +3,9 @@
 use docrelay::domain::{Credential, Disposition, Format, Secret};
 use docrelay::store::{Attempt, DeliveryQuery, DocumentQuery, NewEvent, Reject, Retention, Store};
 
-use crate::factory::{ALL, StoreFactory, at, id, new_document, raw, record, retention, sequences, store_with, stored};
+use crate::factory::{
+    ALL, StoreFactory, at, id, new_document, raw, record_attempt, retention, sequences, store_with, stored,
+};
 use crate::outbox::{attempt, default_notification, due, notification_queue};
 use crate::rejects::reject;
 use crate::routing::{registration, route_to_callback};
@@ -99,8 +101,7 @@ pub(crate) async fn deliveries_and_rejects_beyond_total_bytes_are_removed_before
     }
     for (time, delivery) in (0..).zip(due(&store, &main, at(0)).await) {
         let failed = Attempt { response_body: vec![b'x'; 16 << 10].into(), ..attempt(at(time), 500) };
-        let dead = record(&main, delivery, Some(failed), Disposition::Dead, at(time));
-        store.outbox.record_attempt(dead).await.unwrap();
+        record_attempt(&store, &main, delivery, Some(failed), Disposition::Dead, at(time)).await.unwrap();
     }
     let settled = async || {
         finish_slices(&store).await;
@@ -148,8 +149,7 @@ pub(crate) async fn delivery_bounds_hold_without_pruning_pass(factory: impl Stor
         }
         for (time, delivery) in (0..).zip(due(&store, &main, at(0)).await) {
             let failed = Attempt { response_body: vec![b'x'; bytes].into(), ..attempt(at(time), 500) };
-            let dead = record(&main, delivery, Some(failed), Disposition::Dead, at(time));
-            store.outbox.record_attempt(dead).await.unwrap();
+            record_attempt(&store, &main, delivery, Some(failed), Disposition::Dead, at(time)).await.unwrap();
         }
         finish_slices(&store).await;
         let query = DeliveryQuery { limit: 1_000, ..DeliveryQuery::default() };

@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use docrelay::domain::{Disposition, Format, Notification, Status, Target};
-use docrelay::store::{Attempt, Delivery, DeliveryQuery, DeliveryState, NewEvent, Retention, Store, StoreError};
+use docrelay::store::{
+    Attempt, Delivery, DeliveryQuery, DeliveryState, NewEvent, RecordEffect, Retention, Store, StoreError,
+};
 use futures::FutureExt;
 
-use crate::factory::{DAY, StoreFactory, at, id, keyed, new_document, record, retention, store_with, stored};
+use crate::factory::{DAY, StoreFactory, at, id, keyed, new_document, record_attempt, retention, store_with, stored};
 use crate::outbox::{attempt, content, default_notification, due, notification_queue, settle, store_with_main};
 use crate::routing::{registration, route_to_callback};
 
@@ -31,7 +33,7 @@ pub(crate) async fn delivery_list_is_cut_by_bytes(factory: impl StoreFactory) {
         for time in 1..=20 {
             let large = Attempt { response_body: vec![b'x'; 16 << 10].into(), ..attempt(at(time), 500) };
             let disposition = if time == 20 { Disposition::Dead } else { Disposition::Retry(at(0)) };
-            store.outbox.record_attempt(record(&main, delivery, Some(large), disposition, at(time))).await.unwrap();
+            record_attempt(&store, &main, delivery, Some(large), disposition, at(time)).await.unwrap();
         }
     }
     let query = DeliveryQuery { limit: 100, ..DeliveryQuery::default() };
@@ -51,7 +53,7 @@ pub(crate) async fn attempts_of_pending_deliveries_are_bounded(factory: impl Sto
     let fail = async |delivery: u64, time: u64| {
         let large = Attempt { response_body: vec![b'x'; 16 << 10].into(), ..attempt(at(time), 500) };
         let disposition = Disposition::Retry(at(time));
-        store.outbox.record_attempt(record(&main, delivery, Some(large), disposition, at(time))).await.unwrap();
+        record_attempt(&store, &main, delivery, Some(large), disposition, at(time)).await.unwrap();
     };
     for time in 1..=RETRIES {
         fail(retried, time).await;
@@ -82,13 +84,9 @@ pub(crate) async fn attempts_keep_order_and_truncate_responses(factory: impl Sto
     let long = Attempt { response_body: vec![b'x'; 20 << 10].into(), error: None, ..attempt(at(1), 500) };
     let no_response = Attempt { status: None, response_body: Bytes::new(), ..attempt(at(2), 599) };
     for attempt in [long.clone(), no_response.clone()] {
-        store
-            .outbox
-            .record_attempt(record(&main, number, Some(attempt), Disposition::Retry(at(3)), at(3)))
-            .await
-            .unwrap();
+        record_attempt(&store, &main, number, Some(attempt), Disposition::Retry(at(3)), at(3)).await.unwrap();
     }
-    store.outbox.record_attempt(record(&main, number, None, Disposition::Dead, at(4))).await.unwrap();
+    record_attempt(&store, &main, number, None, Disposition::Dead, at(4)).await.unwrap();
     store.maintenance.close().await;
     let store = factory.open(retention()).await;
     let delivery = one(&store, number).await;
@@ -192,9 +190,12 @@ pub(crate) async fn retry_failed_requeues_deliveries_failed_since(factory: impl 
         assert_eq!(ids.len(), 650);
         let settled = ids.iter().map(|number| {
             let disposition = if time == 20 && *number == ids[0] { Disposition::Delivered } else { Disposition::Dead };
-            store.outbox.record_attempt(record(&main, *number, Some(attempt(at(time), 500)), disposition, at(time)))
+            record_attempt(&store, &main, *number, Some(attempt(at(time), 500)), disposition, at(time))
         });
-        futures::future::join_all(settled).await.into_iter().for_each(|settled| settled.unwrap());
+        futures::future::join_all(settled)
+            .await
+            .into_iter()
+            .for_each(|settled| assert_eq!(settled.unwrap(), RecordEffect::Applied));
     }
     assert_eq!(store.outbox.retry_failed(&id("a"), &name, at(21), at(30)).await.unwrap(), 0);
     assert_eq!(store.outbox.retry_failed(&id("a"), &name, at(20), at(30)).await.unwrap(), 649);
@@ -203,12 +204,12 @@ pub(crate) async fn retry_failed_requeues_deliveries_failed_since(factory: impl 
     assert_eq!(due(&store, &main, at(40)).await.len(), 650, "one delivery of each document");
     // Both deliveries of a document are requeued at once: the older one is first.
     for number in due(&store, &main, at(40)).await {
-        store.outbox.record_attempt(record(&main, number, None, Disposition::Dead, at(50))).await.unwrap();
+        record_attempt(&store, &main, number, None, Disposition::Dead, at(50)).await.unwrap();
     }
     let rest = due(&store, &main, at(50)).await;
     assert_eq!(rest.len(), 649);
     for number in rest {
-        store.outbox.record_attempt(record(&main, number, None, Disposition::Dead, at(50))).await.unwrap();
+        record_attempt(&store, &main, number, None, Disposition::Dead, at(50)).await.unwrap();
     }
     assert_eq!(store.outbox.retry_failed(&id("a"), &name, at(50), at(60)).await.unwrap(), 1_299);
     let found = due(&store, &main, at(60)).await;
@@ -235,9 +236,7 @@ pub(crate) async fn finished_deliveries_are_pruned_by_age_count_and_bytes(factor
     // The newest delivery is finished first and pruned first; two stay pending.
     for (time, number) in ids[2..].iter().rev().enumerate() {
         let attempt = Attempt { response_body: vec![0; 1_000].into(), error: None, ..attempt(at(0), 200) };
-        store
-            .outbox
-            .record_attempt(record(&main, *number, Some(attempt), Disposition::Delivered, at(time as u64 * 100)))
+        record_attempt(&store, &main, *number, Some(attempt), Disposition::Delivered, at(time as u64 * 100))
             .await
             .unwrap();
     }
@@ -303,7 +302,7 @@ pub(crate) async fn delivery_is_given_up_at_the_end_of_its_schedule(factory: imp
     store.maintenance.prune(at(91 * MINUTE)).await.unwrap();
     assert_eq!(reason(&store, ids[0]).await, "given up: the retry schedule has ended");
     assert_eq!(due(&store, &main, at(91 * MINUTE)).await, [ids[2]]);
-    let late = store.outbox.record_attempt(record(&main, ids[0], None, Disposition::Delivered, at(0))).await;
+    let late = record_attempt(&store, &main, ids[0], None, Disposition::Delivered, at(0)).await;
     assert!(matches!(late, Err(StoreError::NotFound("delivery"))), "an attempt in flight records nothing: {late:?}");
     store.maintenance.prune(at(111 * MINUTE)).await.unwrap();
     assert_eq!(reason(&store, ids[2]).await, "given up: the retry schedule has ended");

@@ -12,7 +12,8 @@ use docrelay::domain::{
 };
 use docrelay::store::sqlite::{OnCommit, SqliteOptions, SqliteStore};
 use docrelay::store::{
-    AppendOutcome, Attempt, AttemptRecord, DuplicateRule, NewEvent, PageLimit, RawRequest, Retention, Seal, Store,
+    AppendOutcome, Attempt, AttemptRecord, DuplicateRule, NewEvent, PageLimit, RawRequest, RecordEffect, Retention,
+    SchedulePosition, Seal, Store, StoreError,
 };
 
 /// The data of a store that can be closed and opened again. Dropping it removes the data.
@@ -212,13 +213,30 @@ pub(crate) fn json(event: &SharedEvent) -> serde_json::Value {
     serde_json::from_slice(&event.json).unwrap()
 }
 
-/// The result of an attempt.
-pub(crate) fn record(
+/// The result of an attempt that has read the delivery as it is now.
+pub(crate) async fn record(
+    store: &Store,
     queue: &QueueKey,
     delivery: u64,
     attempt: Option<Attempt>,
     disposition: Disposition,
     now: Timestamp,
 ) -> AttemptRecord {
-    AttemptRecord { queue: queue.clone(), delivery, attempt, disposition, now }
+    let content = store.outbox.content(queue, delivery).await.ok().flatten();
+    // Where the delivery cannot be attempted, that of a new one.
+    let schedule = content.map_or(SchedulePosition { failures: 0, queued: at(0) }, |content| content.schedule);
+    AttemptRecord { queue: queue.clone(), delivery, schedule, attempt, disposition, now }
+}
+
+/// Records the result of an attempt that has read the delivery as it is now.
+pub(crate) async fn record_attempt(
+    store: &Store,
+    queue: &QueueKey,
+    delivery: u64,
+    attempt: Option<Attempt>,
+    disposition: Disposition,
+    now: Timestamp,
+) -> Result<RecordEffect, StoreError> {
+    let record = record(store, queue, delivery, attempt, disposition, now).await;
+    store.outbox.record_attempt(record).await
 }

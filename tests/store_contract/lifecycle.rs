@@ -4,7 +4,9 @@ use docrelay::domain::Disposition;
 use docrelay::store::StoreError;
 use futures::StreamExt;
 
-use crate::factory::{ALL, StoreFactory, id, new_document, raw, record, retention, store_with, stored, unkeyed};
+use crate::factory::{
+    ALL, StoreFactory, id, new_document, raw, record_attempt, retention, store_with, stored, unkeyed,
+};
 use crate::outbox::notification_queue;
 use crate::rejects::reject;
 
@@ -52,10 +54,9 @@ pub(crate) async fn closed_store_refuses_calls_and_ends_tails(factory: impl Stor
         store.rejects.add(&id("a"), reject(1)).await.map(drop),
         store.registry.remove_notification(&id("a"), "main").await,
         store.outbox.due(&notification_queue("a", "main"), crate::factory::at(0), 1, Vec::new()).await.map(drop),
-        store
-            .outbox
-            .record_attempt(record(&notification_queue("a", "main"), 1, None, Disposition::Dead, crate::factory::at(0)))
-            .await,
+        record_attempt(&store, &notification_queue("a", "main"), 1, None, Disposition::Dead, crate::factory::at(0))
+            .await
+            .map(drop),
         store.outbox.retry(&id("a"), 1, crate::factory::at(0)).await,
         store.outbox.delivery(&id("a"), 1).await.map(drop),
         store.outbox.backlog().await.map(drop),

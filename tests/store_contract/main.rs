@@ -5,6 +5,7 @@
 #![allow(clippy::disallowed_methods, reason = "a test spawns its senders and joins them")]
 
 mod append;
+mod attempts;
 mod bench;
 mod bounds;
 mod client_limits;
@@ -57,6 +58,11 @@ macro_rules! test_store {
                     unread_tail_blocks_senders_and_skips_nothing
                     append_for_unknown_client_is_refused
                     hostile_text_is_stored_unchanged
+                }
+                attempts {
+                    failure_of_an_attempt_keeps_a_retry_by_hand_since_its_begin
+                    attempt_recorded_twice_counts_once
+                    failure_of_a_former_owner_keeps_the_due_time_of_the_new_one
                 }
                 bounds {
                     history_bounds_hold_without_pruning_pass

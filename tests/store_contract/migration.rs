@@ -12,7 +12,7 @@ use docrelay::store::sqlite::{SqliteOptions, SqliteStore};
 use docrelay::store::{AppendOutcome, DeliveryQuery, DeliveryState, DocumentQuery, DuplicateRule, NewEvent, Store};
 use rusqlite::Connection;
 
-use crate::factory::{ALL, SqliteFiles, history, id, record, unkeyed};
+use crate::factory::{ALL, SqliteFiles, history, id, record_attempt, unkeyed};
 
 const DUMP: &str = include_str!("../fixtures/database-v1.sql");
 
@@ -132,7 +132,7 @@ async fn version_1_deliveries_are_found_and_continued() {
         assert_eq!((head.failures, content.event.as_ref().map(|event| event.id.sequence)), (1, Some(5)));
         assert!(head.bytes > 0, "sizes are computed by the migration");
         if queue == slow {
-            store.outbox.record_attempt(record(&queue, head.id, None, Disposition::Delivered, now)).await.unwrap();
+            record_attempt(&store, &queue, head.id, None, Disposition::Delivered, now).await.unwrap();
             let next = store.outbox.due(&queue, now, 10, Vec::new()).await.unwrap();
             assert_eq!(next.deliveries.iter().map(|due| due.id).collect::<Vec<_>>(), [7], "the next of its document");
         } else {

@@ -7,7 +7,7 @@ use docrelay::domain::{
 use docrelay::store::{DeliveryQuery, DeliveryState, Store, StoreError};
 
 use crate::factory::{
-    StoreFactory, at, id, keyed, new_document, record, recreate, retention, store_with, stored, unkeyed,
+    StoreFactory, at, id, keyed, new_document, record_attempt, recreate, retention, store_with, stored, unkeyed,
 };
 use crate::outbox::{default_notification, due, due_events, notification_queue, page, settle, store_with_main};
 use crate::routing::{origin, registration, route_to_callback};
@@ -159,7 +159,7 @@ pub(crate) async fn removed_notification_fails_pending_and_successor_inherits_no
     );
     added.unwrap();
     assert!(due(&store, &main, at(9_000)).await.is_empty(), "not due as soon as it is removed");
-    let late = store.outbox.record_attempt(record(&main, first[1], None, Disposition::Delivered, at(3))).await;
+    let late = record_attempt(&store, &main, first[1], None, Disposition::Delivered, at(3)).await;
     assert!(matches!(late, Err(StoreError::NotFound("delivery"))), "{late:?}");
     removed.unwrap();
     // Pruning runs after the removal.
@@ -193,7 +193,7 @@ pub(crate) async fn removed_client_leaves_no_delivery(factory: impl StoreFactory
     let number = due(&store, &main, at(0)).await[0];
     let (removed, late) = tokio::join!(
         store.registry.remove_client(&id("a").id),
-        store.outbox.record_attempt(record(&main, number, None, Disposition::Delivered, at(0)))
+        record_attempt(&store, &main, number, None, Disposition::Delivered, at(0))
     );
     removed.unwrap();
     assert!(matches!(late, Err(StoreError::NotFound("client"))), "{late:?}");

@@ -1,12 +1,12 @@
 //! Contract of due deliveries: their time and order, and the state after an attempt.
 
-use docrelay::domain::{
-    Disposition, Format, Notification, NotificationState, QueueKey, QueueTarget, Status, Timestamp,
-};
-use docrelay::store::{Attempt, Backlog, DeliveryContent, DuePage, Store, StoreError};
+use docrelay::domain::{Disposition, Format, Notification, NotificationState, QueueKey, QueueTarget, Status, Timestamp};
+use docrelay::store::{Attempt, Backlog, DeliveryContent, DuePage, RecordEffect, SchedulePosition, Store, StoreError};
 use futures::FutureExt;
 
-use crate::factory::{StoreFactory, at, id, keyed, new_document, raw, record, retention, store_with, stored, unkeyed};
+use crate::factory::{
+    StoreFactory, at, id, keyed, new_document, raw, record_attempt, retention, store_with, stored, unkeyed,
+};
 use crate::routing::{origin, registration, route_to_callback};
 
 /// A default notification.
@@ -68,7 +68,8 @@ pub(crate) fn attempt(time: Timestamp, status: u16) -> Attempt {
 
 pub(crate) async fn settle(store: &Store, queue: &QueueKey, number: u64, disposition: Disposition, now: Timestamp) {
     let status = if disposition == Disposition::Delivered { 200 } else { 503 };
-    store.outbox.record_attempt(record(queue, number, Some(attempt(now, status)), disposition, now)).await.unwrap();
+    let effect = record_attempt(store, queue, number, Some(attempt(now, status)), disposition, now).await;
+    assert_eq!(effect.unwrap(), RecordEffect::Applied);
 }
 
 pub(crate) async fn deliveries_are_stored_with_event_and_survive_reopen(factory: impl StoreFactory) {
@@ -90,7 +91,7 @@ pub(crate) async fn deliveries_are_stored_with_event_and_survive_reopen(factory:
         assert_eq!((page.deliveries.len(), page.next), (1, None), "a duplicate is not delivered, nor is {other:?}");
         let due = content(&store, &main, page.deliveries[0].id).await;
         assert_eq!((due.id, &due.event, &due.raw), (first[0], &Some(event.clone()), &new_event.raw));
-        assert_eq!((due.failures, &due.callback, due.queued), (0, &None, at(0)));
+        assert_eq!((due.schedule, &due.callback), (SchedulePosition { failures: 0, queued: at(0) }, &None));
         let smallest = event.json.len() + "body".len();
         assert!(page.deliveries[0].bytes >= smallest as u64, "{page:?}");
         let backlog = store.outbox.backlog().await.unwrap();
@@ -246,7 +247,7 @@ pub(crate) async fn delivery_queues_are_isolated(factory: impl StoreFactory) {
     assert_eq!(due_events(&store, &b, at(0)).await, [own]);
     let foreign = due(&store, &a, at(0)).await[0];
     for (queue, number) in [(&b, foreign), (&notification_queue("a", "other"), foreign), (&a, u64::MAX)] {
-        let refused = store.outbox.record_attempt(record(queue, number, None, Disposition::Delivered, at(0))).await;
+        let refused = record_attempt(&store, queue, number, None, Disposition::Delivered, at(0)).await;
         assert!(matches!(refused, Err(StoreError::NotFound("delivery"))), "{refused:?}");
     }
     let unknown = notification_queue("unknown", "main");
@@ -261,8 +262,7 @@ pub(crate) async fn finished_delivery_cannot_be_recorded_again(factory: impl Sto
     let number = due(&store, &main, at(0)).await[0];
     settle(&store, &main, number, Disposition::Delivered, at(1)).await;
     for disposition in [Disposition::Delivered, Disposition::Dead, Disposition::Retry(at(2))] {
-        let refused =
-            store.outbox.record_attempt(record(&main, number, Some(attempt(at(2), 200)), disposition, at(2))).await;
+        let refused = record_attempt(&store, &main, number, Some(attempt(at(2), 200)), disposition, at(2)).await;
         assert!(matches!(refused, Err(StoreError::NotFound("delivery"))), "{refused:?}");
     }
     let delivery = store.outbox.delivery(&id("a"), number).await.unwrap().unwrap();
@@ -279,10 +279,12 @@ pub(crate) async fn making_queue_due_keeps_document_order(factory: impl StoreFac
     futures::future::join_all(new_events.map(|new_event| store.log.append(new_event))).await;
     let ids: Vec<_> = due_all(&store, &main).await;
     assert_eq!(ids.len(), 1_100);
-    let retries = ids
-        .iter()
-        .map(|number| store.outbox.record_attempt(record(&main, *number, None, Disposition::Retry(at(60_000)), at(1))));
-    futures::future::join_all(retries).await.into_iter().for_each(|settled| settled.unwrap());
+    let retries =
+        ids.iter().map(|number| record_attempt(&store, &main, *number, None, Disposition::Retry(at(60_000)), at(1)));
+    futures::future::join_all(retries)
+        .await
+        .into_iter()
+        .for_each(|settled| assert_eq!(settled.unwrap(), RecordEffect::Applied));
     assert!(due_all(&store, &main).await.is_empty());
     store.outbox.make_due(&main, at(10)).await.unwrap();
     // Pruning runs after the last slice.

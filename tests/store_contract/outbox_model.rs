@@ -5,13 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use docrelay::domain::{Destinations, Disposition, Format, Notification, Status, Timestamp};
-use docrelay::store::{DeliveryQuery, DeliveryState, NewEvent, Retention, Store, StoreError};
+use docrelay::store::{
+    AttemptRecord, DeliveryQuery, DeliveryState, NewEvent, RecordEffect, Retention, SchedulePosition, Store, StoreError,
+};
 use proptest::prelude::{Just, ProptestConfig, Strategy};
 use proptest::test_runner::{FileFailurePersistence, TestRunner};
 use proptest::{collection, prop_oneof};
 
-use crate::factory::{SqliteFiles, at, id, keyed, record, retention, store_with, stored};
-use crate::outbox::{default_notification, notification_queue};
+use crate::factory::{SqliteFiles, at, id, keyed, retention, store_with, stored};
+use crate::outbox::{content, default_notification, notification_queue};
 use crate::routing::{origin, route_to_callback};
 
 const DOCUMENTS: usize = 4;
@@ -95,8 +97,16 @@ struct ModelDelivery {
     generation: u32,
     state: DeliveryState,
     due: Option<Timestamp>,
-    failures: u32,
+    schedule: SchedulePosition,
     settled: Option<Timestamp>,
+}
+
+impl ModelDelivery {
+    /// The begin always changes.
+    fn restart_schedule(&mut self, now: Timestamp) {
+        let queued = now.plus(Duration::from_millis(u64::from(self.schedule.queued == now)));
+        self.schedule = SchedulePosition { failures: 0, queued };
+    }
 }
 
 /// Without pruning.
@@ -110,8 +120,15 @@ struct Model {
     generation: u32,
     events: u64,
     deliveries: Vec<ModelDelivery>,
-    /// The deliveries being attempted, by queue and id, with the generation at the begin of the attempt.
-    in_flight: BTreeMap<(usize, u64), u32>,
+    /// The deliveries being attempted, by queue and id.
+    in_flight: BTreeMap<(usize, u64), InFlight>,
+}
+
+/// What an attempt has read at its begin.
+#[derive(Debug, Clone, Copy)]
+struct InFlight {
+    generation: u32,
+    schedule: SchedulePosition,
 }
 
 impl Model {
@@ -132,8 +149,8 @@ impl Model {
             Operation::End { choice, outcome } => self.end(choice, outcome).await,
             Operation::Record { choice, outcome } => {
                 if !self.deliveries.is_empty() {
-                    let ModelDelivery { queue, id, .. } = self.deliveries[choice % self.deliveries.len()];
-                    self.record(queue, id, outcome).await;
+                    let ModelDelivery { queue, id, schedule, .. } = self.deliveries[choice % self.deliveries.len()];
+                    self.record(queue, id, schedule, outcome).await;
                 }
             }
             Operation::Retry { choice } => self.retry(choice).await,
@@ -176,7 +193,8 @@ impl Model {
             let id = self.newest_id(queue).await;
             assert!(self.deliveries.iter().all(|d| d.id < id), "id {id} is not the largest");
             let state = DeliveryState::Pending;
-            let delivery = ModelDelivery { id, queue, document, generation, state, due, failures: 0, settled: None };
+            let schedule = SchedulePosition { failures: 0, queued: self.now };
+            let delivery = ModelDelivery { id, queue, document, generation, state, due, schedule, settled: None };
             self.deliveries.push(delivery);
         }
     }
@@ -200,38 +218,43 @@ impl Model {
         let mut expected: Vec<_> = self.deliveries.iter().filter(waiting).filter_map(|d| Some((d.due?, d))).collect();
         let next = expected.iter().filter(|(due, _)| *due > self.now).map(|(due, _)| *due).min();
         expected.retain(|(due, _)| *due <= self.now);
-        expected.sort_by_key(|(due, d)| (d.failures > 0, *due, d.id));
-        let expected: Vec<_> = expected.iter().map(|(_, d)| (d.id, d.failures)).collect();
+        expected.sort_by_key(|(due, d)| (d.schedule.failures > 0, *due, d.id));
+        let expected: Vec<_> = expected.iter().map(|(_, d)| (d.id, d.schedule.failures)).collect();
         let found: Vec<_> = page.deliveries.iter().map(|due| (due.id, due.failures)).collect();
         assert_eq!((&found, page.next), (&expected, next));
         // At most one delivery of a document, also together with those in flight. An attempt of a notification that was replaced
         // meanwhile is not one of this queue, although its delivery may have been queued again.
         let known = |id: u64| self.deliveries.iter().find(|d| d.id == id);
-        let in_flight = except.into_iter().filter(|id| self.in_flight[&(queue, *id)] == generation);
+        let in_flight = except.into_iter().filter(|id| self.in_flight[&(queue, *id)].generation == generation);
         let attempted: Vec<_> = found.iter().map(|(id, _)| *id).chain(in_flight).filter_map(known).collect();
         let pending = attempted.iter().filter(|d| d.state == DeliveryState::Pending && d.generation == generation);
         let documents: Vec<_> = pending.map(|d| d.document).collect();
         assert_eq!(documents.len(), documents.iter().collect::<BTreeSet<_>>().len(), "two of one document");
         if !found.is_empty() {
-            self.in_flight.insert((queue, found[choice % found.len()].0), generation);
+            let id = found[choice % found.len()].0;
+            let schedule = content(&self.store, &self.queue(queue), id).await.schedule;
+            assert_eq!(known(id).map(|d| d.schedule), Some(schedule));
+            self.in_flight.insert((queue, id), InFlight { generation, schedule });
         }
     }
 
     async fn end(&mut self, choice: usize, outcome: Outcome) {
-        let Some(&(queue, id)) = self.in_flight.keys().nth(choice % self.in_flight.len().max(1)) else { return };
-        self.record(queue, id, outcome).await;
+        let chosen = self.in_flight.iter().nth(choice % self.in_flight.len().max(1));
+        let Some((&(queue, id), &InFlight { schedule, .. })) = chosen else { return };
+        self.record(queue, id, schedule, outcome).await;
     }
 
-    async fn record(&mut self, queue: usize, id: u64, outcome: Outcome) {
+    async fn record(&mut self, queue: usize, id: u64, schedule: SchedulePosition, outcome: Outcome) {
         self.in_flight.remove(&(queue, id));
         let disposition = match outcome {
             Outcome::Delivered => Disposition::Delivered,
             Outcome::Dead => Disposition::Dead,
             Outcome::RetryAfter { ms } => Disposition::Retry(self.now.plus(Duration::from_millis(ms))),
         };
-        let attempt = record(&self.queue(queue), id, None, disposition, self.now);
-        let result = self.store.outbox.record_attempt(attempt).await;
-        let (now, generation) = (self.now, self.generation_of(queue));
+        let (target, now) = (self.queue(queue), self.now);
+        let record = AttemptRecord { queue: target, delivery: id, schedule, attempt: None, disposition, now };
+        let result = self.store.outbox.record_attempt(record).await;
+        let generation = self.generation_of(queue);
         let Some(delivery) = self
             .deliveries
             .iter_mut()
@@ -240,11 +263,15 @@ impl Model {
             assert!(matches!(result, Err(StoreError::NotFound("delivery"))), "{result:?}");
             return;
         };
-        result.unwrap();
+        if schedule != delivery.schedule && disposition != Disposition::Delivered {
+            assert_eq!(result.unwrap(), RecordEffect::Superseded);
+            return;
+        }
+        assert_eq!(result.unwrap(), RecordEffect::Applied);
         let was_head = delivery.due.is_some();
         match disposition {
             Disposition::Retry(next) => {
-                delivery.failures += 1;
+                delivery.schedule.failures += 1;
                 delivery.due = delivery.due.map(|_| next);
                 return;
             }
@@ -273,7 +300,8 @@ impl Model {
         let ModelDelivery { id: number, state, due, .. } = self.deliveries[position];
         self.store.outbox.retry(&id("a"), number, self.now).await.unwrap();
         if state == DeliveryState::Pending {
-            (self.deliveries[position].failures, self.deliveries[position].due) = (0, due.map(|_| self.now));
+            self.deliveries[position].due = due.map(|_| self.now);
+            self.deliveries[position].restart_schedule(self.now);
         } else {
             self.requeue(position);
         }
@@ -284,7 +312,8 @@ impl Model {
         let (due, generation) = (self.due_at_end(queue, document), self.generation_of(queue));
         let delivery = &mut self.deliveries[position];
         (delivery.state, delivery.generation) = (DeliveryState::Pending, generation);
-        (delivery.failures, delivery.due, delivery.settled) = (0, due, None);
+        (delivery.due, delivery.settled) = (due, None);
+        delivery.restart_schedule(self.now);
     }
 
     async fn retry_failed(&mut self, since: Timestamp) {

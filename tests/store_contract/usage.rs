@@ -7,7 +7,7 @@ use docrelay::domain::{Disposition, Format, Timestamp};
 use docrelay::store::{Attempt, Retention};
 use rusqlite::Connection;
 
-use crate::factory::{DAY, SqliteFiles, at, id, new_document, record, retention, store_with, stored};
+use crate::factory::{DAY, SqliteFiles, at, id, new_document, record_attempt, retention, store_with, stored};
 use crate::outbox::{attempt, default_notification, due, notification_queue};
 
 /// The counters that a recount contradicts.
@@ -32,7 +32,7 @@ async fn usage_is_exact_after_retries_settlement_and_removal() {
     let fail = async |delivery: u64, time: u64, disposition: Disposition| {
         let body = vec![b'x'; usize::try_from(time * 100).unwrap()];
         let failed = Attempt { response_body: body.into(), ..attempt(at(time), 500) };
-        store.outbox.record_attempt(record(&main, delivery, Some(failed), disposition, at(time))).await.unwrap();
+        record_attempt(&store, &main, delivery, Some(failed), disposition, at(time)).await.unwrap();
     };
     for time in 1..=30 {
         for delivery in &ids {

@@ -70,7 +70,8 @@ impl Coordinator {
             let beat = self.writes.next_beat();
             let (node, incarnation) = (self.options.id.clone(), self.incarnation);
             self.leader_lease.begin(beat, now);
-            self.write(RecordValue::Leader(Some(LeaderRecord { node, incarnation, beat })), expected, beat);
+            let record = LeaderRecord { node, incarnation, beat, fence: self.fence };
+            self.write(RecordValue::Leader(Some(record)), expected, beat);
         }
     }
 }

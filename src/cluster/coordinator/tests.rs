@@ -2,15 +2,15 @@
 
 mod simulation;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
 use simulation::{Simulation, Step};
 
 use super::{ClusterEvent, Coordinator};
-use crate::cluster::records::{Joined, MemberRecord, Membership, NodeId, RecordValue};
-use crate::cluster::{NodeFormats, NodeOptions, Timing};
+use crate::cluster::records::{Joined, LeaderRecord, MemberRecord, Membership, NodeId, RecordValue};
+use crate::cluster::{NodeAddress, NodeFormats, NodeOptions, Timing};
 
 /// From the last change until every queue is owned again: records that were under way (10 s), two leases one after the other,
 /// and the longest attempt (8 s).
@@ -84,6 +84,42 @@ fn members_survive_an_outage_of_the_broker_without_eviction() {
 }
 
 #[test]
+fn status_has_leases_and_the_fence_of_the_leader() {
+    let start = Instant::now();
+    let mut coordinator = Coordinator::new(options());
+    let (name, record) = ("n1".parse::<NodeId>().unwrap(), MemberRecord { incarnation: 7, ..MemberRecord::eviction() });
+    let leader = |fence| LeaderRecord { node: name.clone(), incarnation: 7, beat: 1, fence };
+    let values = [
+        (RecordValue::Member(name.clone(), Some(record)), 2),
+        (RecordValue::Leader(Some(leader(None))), 11),
+        (RecordValue::Leader(Some(leader(Some(11)))), 12),
+    ];
+    let mut fences = Vec::new();
+    for (value, revision) in values {
+        coordinator.handle(ClusterEvent::Observed { value, revision }, start);
+        fences.push(coordinator.status(start).fence);
+    }
+    assert_eq!(fences, [None, Some(11), Some(11)]);
+    for (ms, silent, lease) in [(0, 0, 5_000), (1_500, 1_500, 3_500), (5_000, 5_000, 0), (6_000, 6_000, 0)] {
+        let status = coordinator.status(start + Duration::from_millis(ms));
+        let member = &status.members[0];
+        assert_eq!((member.silent_ms, member.lease_ms, member.is_alive), (silent, lease, lease > 0), "{ms}");
+        assert_eq!((status.fence, member.is_leader), ((lease > 0).then_some(11), lease > 0), "{ms}");
+    }
+}
+
+fn options() -> NodeOptions {
+    NodeOptions {
+        id: "own".parse().unwrap(),
+        address: NodeAddress::default(),
+        version: String::new(),
+        formats: NodeFormats { entry_format: 3, schema: 4 },
+        incarnation: 1,
+        timing: Timing::default(),
+    }
+}
+
+#[test]
 fn agreed_format_is_the_latest_one_that_all_live_nodes_read() {
     // Formats of the other members, `None` for one without a record; of live nodes that have not joined; the one in use.
     type Case<'a> = (&'a [Option<u8>], &'a [u8], u8);
@@ -99,14 +135,7 @@ fn agreed_format_is_the_latest_one_that_all_live_nodes_read() {
     ];
     for ((members, joining, entry_format), expected) in cases {
         let now = Instant::now();
-        let mut coordinator = Coordinator::new(NodeOptions {
-            id: "own".parse().unwrap(),
-            address: String::new(),
-            version: String::new(),
-            formats: NodeFormats { entry_format: 3, schema: 4 },
-            incarnation: 1,
-            timing: Timing::default(),
-        });
+        let mut coordinator = Coordinator::new(options());
         let mut membership = Membership { entry_format, ..Membership::default() };
         let joined = Joined { incarnation: 7, since: 1 };
         let all =

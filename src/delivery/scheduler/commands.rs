@@ -13,12 +13,9 @@ impl Scheduler {
                     queue.retry_requested.extend(queue.held.iter().copied());
                 }
             }
-            SchedulerCommand::RetryNow(key, delivery) => {
+            SchedulerCommand::RetryNow(key) => {
                 if let Some(queue) = self.queues.get_mut(&key) {
                     queue.health.reset();
-                    if queue.held.contains(&delivery) {
-                        queue.retry_requested.insert(delivery);
-                    }
                     self.enqueue(&key);
                     self.load(&key, now);
                 }

@@ -73,6 +73,11 @@ pub(crate) enum SchedulerEvent {
     OutcomeStored {
         delivery: u64,
     },
+    /// Response to [`SchedulerAction::StoreOutcome`]: the delivery was retried by hand since the attempt began, or the outcome
+    /// was stored before. The store knows when it is due.
+    OutcomeSuperseded {
+        delivery: u64,
+    },
     /// Response to [`SchedulerAction::StoreOutcome`].
     StoreFailed {
         delivery: u64,
@@ -90,9 +95,9 @@ pub(crate) enum SchedulerEvent {
 pub(crate) enum SchedulerCommand {
     /// The endpoint was replaced or works again: its health is forgotten and the queue is loaded again.
     Reset(QueueKey),
-    /// The owner retries this delivery: the health of its endpoint is reset. If an attempt of it is in flight and fails,
-    /// the delivery is due immediately.
-    RetryNow(QueueKey, u64),
+    /// The owner retries a delivery of this queue: the health of its endpoint is reset. If an attempt of it is in flight and
+    /// fails, the store keeps the delivery due.
+    RetryNow(QueueKey),
     QueueRemoved(QueueKey),
     /// All queues of the client were removed.
     ClientRemoved(ClientId),

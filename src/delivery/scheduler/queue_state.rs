@@ -43,7 +43,7 @@ pub(super) struct QueueState {
     pub(super) is_lost: bool,
     /// Waits for a permit of a limit group.
     pub(super) is_blocked: bool,
-    /// Held deliveries whose owner requested a retry: if the attempt fails they are due again at once.
+    /// Held deliveries whose endpoint was replaced or works again: if the attempt fails, they are due again at once.
     pub(super) retry_requested: HashSet<u64>,
     /// The breaker state of the last [`QueueState::breaker_change`].
     reported: BreakerState,
@@ -144,7 +144,7 @@ impl QueueState {
         !self.is_loading && self.held.len() == self.first.len() + self.retries.len()
     }
 
-    /// Removes a delivery whose attempt ended. Returns whether its owner requested a retry during the attempt.
+    /// Removes a delivery whose attempt ended. Returns whether it is in `retry_requested`.
     pub(super) fn remove(&mut self, delivery: u64) -> bool {
         let requested = self.retry_requested.remove(&delivery);
         self.held.remove(&delivery) && requested

@@ -285,19 +285,19 @@ fn reset_closes_the_breaker_and_loads_the_queue() {
 }
 
 #[test]
-fn requested_retry_closes_the_breaker_and_repeats_a_failing_attempt() {
+fn requested_retry_closes_the_breaker_and_loads_a_delivery_whose_attempt_fails() {
     let open = format!("{NINE_FAILURES}; fail 10; stored 10");
     check(
         256,
         &[
-            [&open, "retry a/x 10", "load a/x 64; closed a/x"],
-            ["ready a/x; page a/x f1; retry a/x 1; fail 1", "stored 1", "requeue a/x 1"],
-            ["ready a/x; page a/x f1; retry a/x 1; dead 1", "stored 1", "requeue a/x 1"],
-            ["ready a/x; page a/x f1; retry a/x 1; ok 1", "stored 1", ""],
-            ["ready a/x; page a/x f1; retry a/x 1; fail 1", "store-rejected 1", ""],
-            ["ready a/x; page a/x f1; fail 1; retry a/x 1", "stored 1", "requeue a/x 1"],
-            // Prefetched with the failures that it had before the request.
-            ["ready a/x; page a/x f1-5; retry a/x 5; ok 1; fail 5", "stored 5", "requeue a/x 5"],
+            [&open, "retry a/x", "load a/x 64; closed a/x"],
+            // The store has kept it due. Pages that were loaded during the attempt did not contain it.
+            ["ready a/x; page a/x f1; retry a/x; fail 1", "superseded 1", "load a/x 64"],
+            ["ready a/x; page a/x f1; retry a/x; ready a/x; page a/x; dead 1", "superseded 1", "load a/x 64"],
+            ["ready a/x; page a/x f1; retry a/x; fail 1; superseded 1; page a/x", "wait 30s", ""],
+            ["ready a/x; page a/x f1; retry a/x; ok 1", "stored 1", ""],
+            ["ready a/x; page a/x f1; retry a/x; fail 1", "stored 1", ""],
+            ["ready a/x; page a/x f1; reset a/x; page a/x; fail 1", "superseded 1", "requeue a/x 1; load a/x 64"],
         ],
     );
 }

@@ -1,4 +1,5 @@
-//! What the worker does when another node has changed or removed receivers: the same as when this node was asked to.
+//! What the worker does when another node has changed or removed receivers or retried deliveries: the same as when this node
+//! was asked to.
 
 use super::DeliveryWorker;
 use crate::delivery::scheduler::{SchedulerCommand, SchedulerEvent};
@@ -10,6 +11,7 @@ impl DeliveryWorker {
         for change in changes {
             match change {
                 ReceiverChange::Changed(queue) => self.command(SchedulerCommand::Reset(queue)),
+                ReceiverChange::RetryRequested(queue) => self.command(SchedulerCommand::RetryNow(queue)),
                 ReceiverChange::Removed(queue) => self.receiver_removed(queue),
                 ReceiverChange::ClientRemoved(client) => {
                     self.handle.in_flight.begin_cancel_client(&client);

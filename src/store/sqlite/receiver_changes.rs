@@ -1,4 +1,4 @@
-//! The changes of receivers by other nodes that the delivery worker has not seen yet. Its memory is bounded: beyond it, any
+//! What other nodes have done for the owners of receivers, and the delivery worker has not seen yet. Its memory is bounded: beyond it, any
 //! receiver counts as changed.
 
 use std::collections::BTreeSet;

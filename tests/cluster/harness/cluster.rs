@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -114,10 +114,7 @@ impl TestCluster {
     #[track_caller]
     pub(crate) fn write_key(&self, name: &str) -> PathBuf {
         let path = self.key_file(name);
-        let key = run(&mut docrelay(&["cluster", "key"], &[])).succeeded().stdout;
-        let mut file =
-            std::fs::File::options().write(true).create_new(true).mode(0o600).open(&path).expect("a new file");
-        std::io::Write::write_all(&mut file, key.as_bytes()).expect("a key");
+        write_cluster_key(&path);
         path
     }
 
@@ -218,6 +215,14 @@ impl TestCluster {
         assert!(checks.iter().all(|check| *check == checks[0]), "{checks:#?}");
         checks[0].clone()
     }
+}
+
+/// Writes a key that `docrelay cluster key` prints to a new file.
+#[track_caller]
+pub(crate) fn write_cluster_key(path: &Path) {
+    let key = run(&mut docrelay(&["cluster", "key"], &[])).succeeded().stdout;
+    let mut file = std::fs::File::options().write(true).create_new(true).mode(0o600).open(path).expect("a new file");
+    std::io::Write::write_all(&mut file, key.as_bytes()).expect("a key");
 }
 
 /// `docrelay check` of a stopped node.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::cluster::coordinator::{ClusterAction, ClusterEvent, Coordinator, RecordOutcome};
 use crate::cluster::ownership::Holding;
 use crate::cluster::records::RecordValue;
-use crate::cluster::{NodeFormats, NodeOptions, Timing};
+use crate::cluster::{NodeAddress, NodeFormats, NodeOptions, Timing};
 use crate::domain::{OwnershipVersion, QueueKey, QueueTarget};
 
 pub(super) const NODES: usize = 4;
@@ -200,7 +200,7 @@ impl Simulation {
         let id = format!("n{number}").parse().unwrap();
         let options = NodeOptions {
             id,
-            address: format!("{number}"),
+            address: NodeAddress::default(),
             version: "test".into(),
             formats: self.formats[number],
             incarnation: self.random.u64(..),

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
 
 use super::steps::{ActionResult, CLIENTS, QUEUES, Step, step};
-use super::store::{OutboxModel, RowState};
+use super::store::{OutboxModel, Outcome, RecordEffect, RowState};
 use super::text::queue_key;
 use crate::delivery::scheduler::fairness::InUse;
 use crate::delivery::scheduler::{
@@ -31,6 +31,8 @@ enum Running {
     },
     Attempt {
         delivery: u64,
+        /// Of the delivery when the attempt began.
+        version: u32,
         is_cancelled: bool,
     },
     Store {
@@ -51,7 +53,7 @@ struct World {
     limits: SchedulerLimits,
     outbox: OutboxModel,
     running: Vec<Running>,
-    dispositions: HashMap<u64, Disposition>,
+    outcomes: HashMap<u64, Outcome>,
     /// By queue: its endpoint does not respond.
     is_down: [bool; QUEUES.len()],
     is_stopping: bool,
@@ -66,7 +68,7 @@ impl World {
             limits,
             outbox: OutboxModel::default(),
             running: Vec::new(),
-            dispositions: HashMap::new(),
+            outcomes: HashMap::new(),
             is_down,
             is_stopping: false,
         }
@@ -99,7 +101,7 @@ impl World {
                 if !self.outbox.rows.is_empty() {
                     let id = delivery.index(self.outbox.rows.len()) as u64 + 1;
                     let key = self.keys[self.outbox.rows[&id].queue].clone();
-                    self.handle(SchedulerEvent::Command(SchedulerCommand::RetryNow(key, id)))?;
+                    self.handle(SchedulerEvent::Command(SchedulerCommand::RetryNow(key)))?;
                     self.outbox.retry(id, self.now.wall);
                 }
             }
@@ -142,10 +144,10 @@ impl World {
             Running::Load { queue, page: Some(page), .. } => {
                 self.handle(SchedulerEvent::PageLoaded { queue: self.keys[queue].clone(), page })
             }
-            Running::Attempt { delivery, is_cancelled: false } if unavailable => {
+            Running::Attempt { delivery, is_cancelled: false, .. } if unavailable => {
                 self.handle(SchedulerEvent::AttemptPostponed { delivery })
             }
-            Running::Attempt { delivery, is_cancelled } => {
+            Running::Attempt { delivery, version, is_cancelled } => {
                 let retry = Disposition::Retry(self.now.wall.plus(Duration::from_secs(30)));
                 let (observation, disposition) = match result {
                     _ if is_cancelled => (None, None),
@@ -158,16 +160,17 @@ impl World {
                     ActionResult::Dead => (Some(Observation::Failure), Some(Disposition::Dead)),
                     ActionResult::Panic => (None, Some(retry)),
                 };
-                self.dispositions.extend(disposition.map(|disposition| (delivery, disposition)));
+                self.outcomes.extend(disposition.map(|disposition| (delivery, Outcome { version, disposition })));
                 self.handle(SchedulerEvent::AttemptFinished { delivery, observation, disposition })
             }
             Running::Store { delivery } if unavailable => {
                 self.handle(SchedulerEvent::StoreFailed { delivery, failure: StoreFailure::Unavailable })
             }
             Running::Store { delivery } => {
-                let event = match self.outbox.record(delivery, self.dispositions[&delivery], self.now.wall) {
-                    true => SchedulerEvent::OutcomeStored { delivery },
-                    false => SchedulerEvent::StoreFailed { delivery, failure: StoreFailure::Rejected },
+                let event = match self.outbox.record(delivery, &self.outcomes[&delivery], self.now.wall) {
+                    Some(RecordEffect::Applied) => SchedulerEvent::OutcomeStored { delivery },
+                    Some(RecordEffect::Superseded) => SchedulerEvent::OutcomeSuperseded { delivery },
+                    None => SchedulerEvent::StoreFailed { delivery, failure: StoreFailure::Rejected },
                 };
                 self.handle(event)
             }
@@ -245,7 +248,7 @@ impl World {
             prop_assert!(row.state == RowState::Pending, "{delivery} is settled already");
             prop_assert!(row.due.is_some_and(|due| due <= self.now.wall), "{delivery} is not the next, or not due");
             let rival = self.running.iter().find(|running| match running {
-                Running::Attempt { delivery: other, is_cancelled: false } | Running::Store { delivery: other } => {
+                Running::Attempt { delivery: other, is_cancelled: false, .. } | Running::Store { delivery: other } => {
                     let other = &self.outbox.rows[other];
                     other.state == RowState::Pending && (other.queue, other.document) == (row.queue, row.document)
                 }
@@ -253,7 +256,7 @@ impl World {
             });
             prop_assert!(rival.is_none(), "{delivery} starts while {rival:?} of its document is in flight");
         }
-        self.running.push(Running::Attempt { delivery, is_cancelled: is_removed });
+        self.running.push(Running::Attempt { delivery, version: row.version, is_cancelled: is_removed });
         let is_mine = |delivery: &u64| self.outbox.rows[delivery].queue == row.queue;
         let is_in_flight =
             |running: &&Running| matches!(running, Running::Attempt { delivery, .. } if is_mine(delivery));
@@ -313,7 +316,7 @@ impl World {
     fn remove(&mut self, is_removed: impl Fn(usize) -> bool) {
         self.outbox.remove(|row| is_removed(row.queue));
         for running in &mut self.running {
-            if let Running::Attempt { delivery, is_cancelled } = running {
+            if let Running::Attempt { delivery, is_cancelled, .. } = running {
                 *is_cancelled |= self.outbox.rows[&*delivery].state == RowState::Removed;
             }
         }

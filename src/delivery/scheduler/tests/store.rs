@@ -23,6 +23,8 @@ pub(super) struct Row {
     /// Exactly one of the pending deliveries of one document in one queue has a due time.
     pub(super) due: Option<Timestamp>,
     pub(super) failures: u32,
+    /// Changes with each failure and each retry by hand.
+    pub(super) version: u32,
     pub(super) bytes: u64,
 }
 
@@ -32,6 +34,21 @@ pub(super) enum RowState {
     Settled,
     /// Removed with its queue; its attempt is cancelled.
     Removed,
+}
+
+/// What recording an outcome has changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum RecordEffect {
+    Applied,
+    Superseded,
+}
+
+/// The outcome of an attempt.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Outcome {
+    /// [`Row::version`] when the attempt began.
+    pub(super) version: u32,
+    pub(super) disposition: Disposition,
 }
 
 impl Row {
@@ -45,15 +62,15 @@ impl OutboxModel {
         let due = self.due_of_new(queue, document, now);
         let id = self.rows.len() as u64 + 1;
         let bytes = id % 7 * 1_000;
-        self.rows.insert(id, Row { queue, document, state: RowState::Pending, due, failures: 0, bytes });
+        self.rows.insert(id, Row { queue, document, state: RowState::Pending, due, failures: 0, version: 0, bytes });
         self.ready.insert(queue);
     }
 
     /// [`OutboxModel::publish`] of a document that has no other event.
     pub(super) fn publish_alone(&mut self, queue: usize, document: u32, now: Timestamp) {
         let id = self.rows.len() as u64 + 1;
-        let row = Row { queue, document, state: RowState::Pending, due: Some(now), failures: 0, bytes: 1_000 };
-        self.rows.insert(id, row);
+        let (state, due) = (RowState::Pending, Some(now));
+        self.rows.insert(id, Row { queue, document, state, due, failures: 0, version: 0, bytes: 1_000 });
         self.ready.insert(queue);
     }
 
@@ -100,13 +117,17 @@ impl OutboxModel {
         }
     }
 
-    /// Stores the outcome of an attempt. Returns `false` if the delivery was removed.
-    pub(super) fn record(&mut self, delivery: u64, disposition: Disposition, now: Timestamp) -> bool {
-        let Some(row) = self.rows.get_mut(&delivery).filter(|row| row.state == RowState::Pending) else { return false };
-        if let Disposition::Retry(at) = disposition {
+    /// Stores the outcome of an attempt. `None` if the delivery was removed.
+    pub(super) fn record(&mut self, delivery: u64, outcome: &Outcome, now: Timestamp) -> Option<RecordEffect> {
+        let row = self.rows.get_mut(&delivery).filter(|row| row.state == RowState::Pending)?;
+        if outcome.version != row.version && outcome.disposition != Disposition::Delivered {
+            return Some(RecordEffect::Superseded);
+        }
+        if let Disposition::Retry(at) = outcome.disposition {
             row.failures += 1;
+            row.version += 1;
             row.due = row.due.map(|_| at);
-            return true;
+            return Some(RecordEffect::Applied);
         }
         row.state = RowState::Settled;
         row.due = None;
@@ -116,7 +137,7 @@ impl OutboxModel {
             next.due = Some(now);
             self.ready.insert(line.0);
         }
-        true
+        Some(RecordEffect::Applied)
     }
 
     /// Makes a delivery pending, due now unless another one of its document is.
@@ -130,6 +151,7 @@ impl OutboxModel {
         self.ready.insert(row.queue);
         if let Some(row) = self.rows.get_mut(&delivery) {
             (row.state, row.due, row.failures) = (RowState::Pending, due, 0);
+            row.version += 1;
         }
     }
 

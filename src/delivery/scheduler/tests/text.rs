@@ -12,8 +12,8 @@ use crate::domain::{Disposition, QueueKey, QueueTarget, Timestamp};
 /// A scheduler that reads events and writes actions as text.
 ///
 /// Events: `ready Q`, `lost Q`, `ready-failed`, `woken [next=30s]`, `wake-failed`, `page Q [size=1000] D… [cut] [next=30s] [single]`, `load-unavailable Q`, `load-rejected Q`, `ok D`, `4xx D`,
-/// `fail D`, `dead D`, `panic D`, `cancel D`, `postpone D`, `stored D`, `store-unavailable D`, `store-rejected D`, `reset Q`,
-/// `retry Q D`, `remove Q`, `remove-client C`, `wait 30s`, `stop`. A failed attempt is retried after 30 s.
+/// `fail D`, `dead D`, `panic D`, `cancel D`, `postpone D`, `stored D`, `superseded D`, `store-unavailable D`,
+/// `store-rejected D`, `reset Q`, `retry Q`, `remove Q`, `remove-client C`, `wait 30s`, `stop`. A failed attempt is retried after 30 s.
 /// Q is `client/notification` or `client/@host`. D is `f1` or `r1` on a page (first attempt or retry), else `1`;
 /// `f1-4` are four deliveries, and an event of `1-4` four events.
 pub(super) struct Text {
@@ -82,7 +82,7 @@ impl Text {
             "load-unavailable" => SchedulerEvent::LoadFailed { queue, failure: StoreFailure::Unavailable },
             "load-rejected" => SchedulerEvent::LoadFailed { queue, failure: StoreFailure::Rejected },
             "reset" => SchedulerEvent::Command(SchedulerCommand::Reset(queue)),
-            "retry" => SchedulerEvent::Command(SchedulerCommand::RetryNow(queue, words[0].parse().expect("delivery"))),
+            "retry" => SchedulerEvent::Command(SchedulerCommand::RetryNow(queue)),
             _ => SchedulerEvent::Command(SchedulerCommand::QueueRemoved(queue)),
         }
     }
@@ -116,6 +116,7 @@ impl Text {
             "cancel" => (None, None),
             "postpone" => return self.handle(SchedulerEvent::AttemptPostponed { delivery }),
             "stored" => return self.handle(SchedulerEvent::OutcomeStored { delivery }),
+            "superseded" => return self.handle(SchedulerEvent::OutcomeSuperseded { delivery }),
             "store-unavailable" => {
                 return self.handle(SchedulerEvent::StoreFailed { delivery, failure: StoreFailure::Unavailable });
             }

@@ -17,7 +17,7 @@ use crate::store::sqlite::writer::bulk_update::{BulkUpdate, QueueSweep, RetrySwe
 use crate::store::sqlite::writer::command::{BatchCommand, BatchItem, CommandReply, WriterCommand};
 use crate::store::{
     AttemptRecord, Backlog, Delivery, DeliveryContent, DeliveryQuery, DuePage, ListPage, Outbox, ReceiverChange,
-    StoreError, StoreFuture,
+    RecordEffect, StoreError, StoreFuture,
 };
 
 impl Outbox for SqliteStore {
@@ -95,9 +95,11 @@ impl Outbox for SqliteStore {
         })
     }
 
-    fn record_attempt(&self, record: AttemptRecord) -> StoreFuture<'_, ()> {
+    fn record_attempt(&self, record: AttemptRecord) -> StoreFuture<'_, RecordEffect> {
         let command = BatchCommand::RecordAttempt(Box::new(record));
-        Box::pin(self.request(|reply| WriterCommand::Batch(BatchItem { command, reply: CommandReply::Done(reply) })))
+        Box::pin(
+            self.request(|reply| WriterCommand::Batch(BatchItem { command, reply: CommandReply::Recorded(reply) })),
+        )
     }
 
     fn deliveries(&self, client: &ClientRef, query: DeliveryQuery) -> StoreFuture<'_, ListPage<Delivery>> {

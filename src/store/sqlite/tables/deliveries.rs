@@ -59,6 +59,11 @@ pub(crate) fn insert_attempt(
     Ok(growth)
 }
 
+/// Whether an attempt of a delivery that began at this time is among those that are kept.
+pub(crate) fn contains_attempt(db: &Connection, delivery: i64, time: Timestamp) -> rusqlite::Result<bool> {
+    db.prepare_cached("SELECT 1 FROM attempt WHERE delivery = ?1 AND time = ?2")?.exists([delivery, time.millis()])
+}
+
 /// A page, newest first.
 pub(crate) fn list(
     db: &Connection,

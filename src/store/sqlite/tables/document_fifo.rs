@@ -4,9 +4,10 @@
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 
+use super::columns;
 use super::write_tx::{SettledDelivery, WriteTx};
 use crate::domain::{DocumentId, Timestamp};
-use crate::store::DeliveryState;
+use crate::store::{DeliveryState, SchedulePosition};
 
 /// The states in their column.
 pub(crate) const PENDING: i64 = 0;
@@ -105,8 +106,9 @@ impl DocumentFifo<'_> {
         let due = self.due_at_end(&tx.db, now)?;
         tx.db
             .prepare_cached(
-                "UPDATE delivery SET state = ?3, notification = ?4, tries = 0, due = ?5, settled = NULL, restarted = ?6
-                 WHERE client = ?1 AND id = ?2",
+                // The same millisecond as before would not show that the delivery was retried.
+                "UPDATE delivery SET state = ?3, notification = ?4, tries = 0, due = ?5, settled = NULL,
+                 restarted = ?6 + (?6 = coalesce(restarted, created)) WHERE client = ?1 AND id = ?2",
             )?
             .execute(params![self.target.client, delivery.id, PENDING, self.target.notification, due, now.millis()])?;
         tx.usage.delivery_requeued(self.target.client, delivery);
@@ -190,18 +192,20 @@ pub(crate) struct PendingDelivery {
     pub(crate) is_head: bool,
     /// Bytes of its attempts.
     pub(crate) bytes: i64,
+    pub(crate) schedule: SchedulePosition,
 }
 
 /// A pending delivery of this queue.
 pub(crate) fn pending(db: &Connection, queue: &QueueRow, id: i64) -> rusqlite::Result<Option<PendingDelivery>> {
     db.prepare_cached(
-        "SELECT document, due, bytes, target FROM delivery
+        "SELECT document, due, bytes, target, tries, coalesce(restarted, created) FROM delivery
          WHERE client = ?1 AND id = ?2 AND state = ?3 AND notification = ?4 AND queue = ?5",
     )?
     .query_row(params![queue.client, id, PENDING, queue.notification, queue.queue], |row| {
         let due: Option<i64> = row.get(1)?;
         let target = TargetRow { client: queue.client, notification: queue.notification, target: row.get(3)? };
-        Ok(PendingDelivery { target, document: row.get(0)?, is_head: due.is_some(), bytes: row.get(2)? })
+        let schedule = SchedulePosition { failures: row.get(4)?, queued: columns::time(row, 5)? };
+        Ok(PendingDelivery { target, document: row.get(0)?, is_head: due.is_some(), bytes: row.get(2)?, schedule })
     })
     .optional()
 }
@@ -216,10 +220,18 @@ pub(crate) fn set_retry(db: &Connection, client: i64, id: i64, bytes: i64, next:
     Ok(())
 }
 
+/// Sets the bytes of a delivery's attempts.
+pub(crate) fn set_bytes(db: &Connection, client: i64, id: i64, bytes: i64) -> rusqlite::Result<()> {
+    db.prepare_cached("UPDATE delivery SET bytes = ?3 WHERE client = ?1 AND id = ?2")?.execute([client, id, bytes])?;
+    Ok(())
+}
+
 /// Restarts the retry schedule of a pending delivery; it is due now if it is the head.
 pub(crate) fn reset_retries(db: &Connection, client: i64, id: i64, now: Timestamp) -> rusqlite::Result<()> {
     db.prepare_cached(
-        "UPDATE delivery SET tries = 0, due = iif(due IS NULL, NULL, ?3), restarted = ?3 WHERE client = ?1 AND id = ?2",
+        // The same millisecond as before would not show that the delivery was retried.
+        "UPDATE delivery SET tries = 0, due = iif(due IS NULL, NULL, ?3),
+         restarted = ?3 + (?3 = coalesce(restarted, created)) WHERE client = ?1 AND id = ?2",
     )?
     .execute([client, id, now.millis()])?;
     Ok(())

@@ -12,7 +12,7 @@ use super::destinations::{self, DestinationsKey};
 use super::document_fifo::{PENDING, QueueRow};
 use super::events::EventReader;
 use crate::domain::{Client, Target, Timestamp};
-use crate::store::{Backlog, DeliveryContent, DueDelivery, DuePage, Seal};
+use crate::store::{Backlog, DeliveryContent, DueDelivery, DuePage, SchedulePosition, Seal};
 
 /// No retry schedule waits longer: a day and a fifth of jitter.
 const MAX_RETRY_WAIT: Duration = Duration::from_secs(29 * 3600);
@@ -113,16 +113,17 @@ impl ContentReader {
     /// `None` if the delivery is not pending in the queue or not the head of its FIFO.
     pub(crate) fn get(&self, db: &Connection, id: u64) -> rusqlite::Result<Option<DeliveryContent>> {
         let QueueRow { client, notification, queue } = &self.queue;
-        let found: Option<(i64, i64, String, u32, Timestamp)> = db
+        let found: Option<(i64, i64, String, SchedulePosition)> = db
             .prepare_cached(
                 "SELECT seq, document, target, tries, coalesce(restarted, created) FROM delivery
                  WHERE client = ?1 AND id = ?2 AND state = ?3 AND notification = ?4 AND queue = ?5 AND due IS NOT NULL",
             )?
             .query_row(params![client, columns::signed(id), PENDING, notification, queue], |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, columns::time(row, 4)?))
+                let schedule = SchedulePosition { failures: row.get(3)?, queued: columns::time(row, 4)? };
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?, schedule))
             })
             .optional()?;
-        let Some((sequence, document, target, failures, queued)) = found else { return Ok(None) };
+        let Some((sequence, document, target, schedule)) = found else { return Ok(None) };
         // A target that cannot be parsed is never written.
         let Ok(parsed) = Target::from_key(&target) else { return Ok(None) };
         let callback = match &parsed {
@@ -139,8 +140,7 @@ impl ContentReader {
             raw: self.events.raw_request(db, columns::unsigned(sequence))?,
             callback,
             receiver: self.receiver.clone(),
-            failures,
-            queued,
+            schedule,
         }))
     }
 }

@@ -7,6 +7,7 @@ mod comparison;
 mod entry_error;
 mod registry;
 mod repeated_panics;
+mod retries;
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -147,9 +148,12 @@ impl Writer {
             let Some(results) = results else { continue };
             refused += results.iter().filter(|result| matches!(result, Err(StoreError::Inapplicable(_)))).count();
             events.extend(new_events(&results));
-            if let Some(Waiting::Batch(replies)) = self.take_waiting(placed.entry.key) {
-                batch::reply(replies.into_iter(), results);
-            }
+            let replies = match self.take_waiting(placed.entry.key) {
+                Some(Waiting::Batch(replies)) => replies,
+                _ => Vec::new(),
+            };
+            self.report_retries(&results, &replies);
+            batch::reply(replies.into_iter(), results);
         }
         self.publish_position();
         let size = self.check_wal();
@@ -296,6 +300,7 @@ impl Writer {
         let is_fenced = fence > 0 && fence < mark.fence;
         mark.fence = mark.fence.max(fence);
         let now = slice.now().unwrap_or(self.counters.time);
+        let retried = slice.retried_queue().filter(|_| !is_fenced && !self.is_own(key)).cloned();
         let mut tx = WriteTx::begin(&mut self.db)?;
         let result = match is_fenced {
             true => None,
@@ -304,6 +309,7 @@ impl Writer {
         journal::set_applied(&tx.db, key, mark.position)?;
         journal::save(&tx.db, mark)?;
         let committed = tx.commit()?;
+        self.report_retried_queue(retried);
         self.note_committed(committed, now);
         if let Some(Waiting::Slice) = self.applied(key, mark) {
             let result = result.ok_or_else(|| StoreError::Unavailable("another node leads".to_owned()));

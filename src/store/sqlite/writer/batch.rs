@@ -227,13 +227,11 @@ fn apply(tx: &mut BatchTx<'_>, command: &BatchCommand) -> Result<CommandOutput, 
         BatchCommand::RecordAttempt(record) => {
             let present = tx.context.registry.present_targets(&record.queue.client);
             let targets = present.ok_or(StoreError::NotFound("client"))?;
-            deliveries::record_attempt(&mut tx.write, &targets, record)?;
-            CommandOutput::Done
+            CommandOutput::Recorded(deliveries::record_attempt(&mut tx.write, &targets, record)?)
         }
         BatchCommand::RetryDelivery { client, id, now } => {
             let targets = targets(tx, client)?;
-            deliveries::retry(&mut tx.write, &targets, *id, *now)?;
-            CommandOutput::Done
+            CommandOutput::Retried(deliveries::retry(&mut tx.write, &targets, *id, *now)?)
         }
         BatchCommand::Probe => CommandOutput::Done,
     })

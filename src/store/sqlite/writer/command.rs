@@ -15,8 +15,8 @@ use tokio::sync::oneshot;
 use self::entry::PlacedEntry;
 use super::bulk_update::BulkUpdate;
 use super::registry_change::RegistryChange;
-use crate::domain::{ClientId, ClientRef, Timestamp};
-use crate::store::{AppendOutcome, AttemptRecord, NewEvent, Reject, Retention, StoreError};
+use crate::domain::{ClientId, ClientRef, QueueKey, Timestamp};
+use crate::store::{AppendOutcome, AttemptRecord, NewEvent, RecordEffect, Reject, Retention, StoreError};
 
 /// Dropping it replies [`StoreError::Stopped`].
 pub(crate) type ReplySender<T> = oneshot::Sender<Result<T, StoreError>>;
@@ -111,6 +111,9 @@ impl BatchCommand {
 /// The result of a successful command.
 pub(crate) enum CommandOutput {
     Appended(AppendOutcome),
+    Recorded(RecordEffect),
+    /// A delivery of this queue was retried by hand.
+    Retried(QueueKey),
     /// An id or a count.
     Number(u64),
     Done,
@@ -119,22 +122,35 @@ pub(crate) enum CommandOutput {
 /// The sender that waits for the output of a command.
 pub(crate) enum CommandReply {
     Appended(ReplySender<AppendOutcome>),
+    Recorded(ReplySender<RecordEffect>),
     Number(ReplySender<u64>),
     Done(ReplySender<()>),
 }
 
 impl CommandReply {
+    /// Whether the receiver is gone.
+    pub(crate) fn is_closed(&self) -> bool {
+        match self {
+            Self::Appended(reply) => reply.is_closed(),
+            Self::Recorded(reply) => reply.is_closed(),
+            Self::Number(reply) => reply.is_closed(),
+            Self::Done(reply) => reply.is_closed(),
+        }
+    }
+
     /// Sends the result. The receiver may be gone.
     pub(crate) fn send(self, result: Result<CommandOutput, StoreError>) {
         match (self, result) {
             (Self::Appended(reply), Ok(CommandOutput::Appended(outcome))) => send(reply, Ok(outcome)),
+            (Self::Recorded(reply), Ok(CommandOutput::Recorded(effect))) => send(reply, Ok(effect)),
             (Self::Number(reply), Ok(CommandOutput::Number(number))) => send(reply, Ok(number)),
             (Self::Done(reply), Ok(_)) => send(reply, Ok(())),
             (Self::Appended(reply), Err(error)) => send(reply, Err(error)),
+            (Self::Recorded(reply), Err(error)) => send(reply, Err(error)),
             (Self::Number(reply), Err(error)) => send(reply, Err(error)),
             (Self::Done(reply), Err(error)) => send(reply, Err(error)),
             // The port creates a command with the reply of its output. The drop of the sender is a reply, too.
-            (Self::Appended(_) | Self::Number(_), Ok(_)) => {}
+            (Self::Appended(_) | Self::Recorded(_) | Self::Number(_), Ok(_)) => {}
         }
     }
 }

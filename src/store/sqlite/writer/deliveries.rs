@@ -15,7 +15,7 @@ use crate::store::sqlite::tables::documents::DocumentRow;
 use crate::store::sqlite::tables::registry::NotificationRow;
 use crate::store::sqlite::tables::write_tx::{SettledDelivery, WriteTx};
 use crate::store::sqlite::tables::{columns, deliveries, events};
-use crate::store::{AttemptRecord, NewEvent, StoreError};
+use crate::store::{AttemptRecord, NewEvent, RecordEffect, StoreError};
 
 const UNKNOWN_DELIVERY: StoreError = StoreError::NotFound("delivery");
 
@@ -75,22 +75,34 @@ pub(super) fn enqueue_for_new_destinations(
     Ok(())
 }
 
-/// Stores the attempt, sets the delivery's new state, and releases the next one of its document.
+/// Stores the attempt, sets the delivery's new state, and releases the next one of its document. A failure that belongs to an
+/// earlier position in the retry schedule does not change the state.
 pub(super) fn record_attempt(
     tx: &mut WriteTx<'_>,
     targets: &ClientTargets,
     record: &AttemptRecord,
-) -> Result<(), ApplyError> {
+) -> Result<RecordEffect, ApplyError> {
     let queue = targets.queue_row(&record.queue.target).ok_or(UNKNOWN_DELIVERY)?;
     let (client, id, now) = (targets.number, columns::signed(record.delivery), record.now);
     let pending = document_fifo::pending(&tx.db, &queue, id)?.ok_or(UNKNOWN_DELIVERY)?;
+    let is_superseded = pending.schedule != record.schedule;
     let mut bytes = pending.bytes;
     if let Some(attempt) = &record.attempt {
+        if is_superseded && deliveries::contains_attempt(&tx.db, id, attempt.time)? {
+            return Ok(RecordEffect::Superseded);
+        }
         bytes += deliveries::insert_attempt(tx, client, id, attempt)?;
     }
     let state = match record.disposition {
-        Disposition::Retry(next) => return Ok(document_fifo::set_retry(&tx.db, client, id, bytes, next)?),
         Disposition::Delivered => DELIVERED,
+        Disposition::Retry(_) | Disposition::Dead if is_superseded => {
+            document_fifo::set_bytes(&tx.db, client, id, bytes)?;
+            return Ok(RecordEffect::Superseded);
+        }
+        Disposition::Retry(next) => {
+            document_fifo::set_retry(&tx.db, client, id, bytes, next)?;
+            return Ok(RecordEffect::Applied);
+        }
         Disposition::Dead => DEAD,
     };
     document_fifo::settle(tx, &Settlement { client, id, state, bytes, now })?;
@@ -98,11 +110,16 @@ pub(super) fn record_attempt(
     if pending.is_head && fifo.release_head(&tx.db, now)? {
         tx.mark_ready(record.queue.clone());
     }
-    Ok(())
+    Ok(RecordEffect::Applied)
 }
 
-/// Makes a delivery of any state pending, with a new retry schedule.
-pub(super) fn retry(tx: &mut WriteTx<'_>, targets: &ClientTargets, id: u64, now: Timestamp) -> Result<(), ApplyError> {
+/// Makes a delivery of any state pending, with a new retry schedule. Returns its queue.
+pub(super) fn retry(
+    tx: &mut WriteTx<'_>,
+    targets: &ClientTargets,
+    id: u64,
+    now: Timestamp,
+) -> Result<QueueKey, ApplyError> {
     let (client, id) = (targets.number, columns::signed(id));
     let found: Option<(TargetRow, i64, i64, SettledDelivery)> = tx
         .db
@@ -129,8 +146,9 @@ pub(super) fn retry(tx: &mut WriteTx<'_>, targets: &ClientTargets, id: u64, now:
         let target = TargetRow { notification, ..stored };
         DocumentFifo { target: &target, document }.requeue(tx, delivery, now)?;
     }
-    tx.mark_ready(QueueKey { client: targets.client.id.clone(), target: queue_target });
-    Ok(())
+    let queue = QueueKey { client: targets.client.id.clone(), target: queue_target };
+    tx.mark_ready(queue.clone());
+    Ok(queue)
 }
 
 fn set_destinations(

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::bulk_update::BulkUpdate;
-use crate::domain::Timestamp;
+use crate::domain::{QueueKey, Timestamp};
 use crate::store::sqlite::retention::excess::{ExcessResult, ExcessSlice};
 use crate::store::sqlite::retention::{Prune, SliceBudget, erase};
 use crate::store::sqlite::tables::write_tx::WriteTx;
@@ -43,6 +43,15 @@ impl Slice {
         match self {
             Self::Bulk(update) => Some(update.now()),
             Self::Excess(_) | Self::Erase(_) | Self::Prune(_) => None,
+        }
+    }
+
+    /// The queue whose dead deliveries it begins to retry. Deliveries that are made due need no report: the change of their
+    /// notification was reported.
+    pub(super) fn retried_queue(&self) -> Option<&QueueKey> {
+        match self {
+            Self::Bulk(BulkUpdate::RetryFailed(sweep)) if sweep.after == 0 => Some(&sweep.queue.key),
+            Self::Bulk(_) | Self::Excess(_) | Self::Erase(_) | Self::Prune(_) => None,
         }
     }
 

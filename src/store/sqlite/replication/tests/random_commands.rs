@@ -12,7 +12,8 @@ use crate::domain::{
     Verify,
 };
 use crate::store::{
-    Attempt, AttemptRecord, DeliveryQuery, DuplicateRule, NewEvent, RawRequest, Reject, Store, StoreError,
+    Attempt, AttemptRecord, DeliveryQuery, DuplicateRule, NewEvent, RawRequest, Reject, SchedulePosition, Store,
+    StoreError,
 };
 
 /// A generator of pseudo-random numbers (SplitMix64): the same numbers for the same seed.
@@ -194,9 +195,17 @@ impl RandomCommands {
             error: self.rng.maybe("refused".to_owned()),
         };
         let attempt = self.rng.maybe(attempt);
+        // Sometimes of an earlier attempt, and sometimes recorded twice.
+        let (lag, count) = (self.rng.one_of(&[0, 0, 1]), self.rng.one_of(&[1, 1, 2]));
         Box::pin(async move {
             let Some((delivery, queue)) = delivery(&store, &client, choice).await else { return };
-            check(store.outbox.record_attempt(AttemptRecord { queue, delivery, attempt, disposition, now }).await);
+            let content = store.outbox.content(&queue, delivery).await.ok().flatten();
+            let read = content.map_or(SchedulePosition { failures: 0, queued: now }, |content| content.schedule);
+            let schedule = SchedulePosition { failures: read.failures + lag, ..read };
+            let record = AttemptRecord { queue, delivery, schedule, attempt, disposition, now };
+            for _ in 0..count {
+                check(store.outbox.record_attempt(record.clone()).await);
+            }
         })
     }
 

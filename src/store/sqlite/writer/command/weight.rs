@@ -63,7 +63,7 @@ fn of_reject(reject: &Reject) -> usize {
 }
 
 fn of_attempt(record: &AttemptRecord) -> usize {
-    let AttemptRecord { queue: _, delivery: _, attempt, disposition: _, now: _ } = record;
+    let AttemptRecord { queue: _, delivery: _, schedule: _, attempt, disposition: _, now: _ } = record;
     attempt.as_ref().map_or(0, |Attempt { time: _, duration: _, status: _, response_body, error }| {
         response_body.len() + of_optional(error)
     })
@@ -106,6 +106,7 @@ mod tests {
     use super::*;
     use crate::domain::{ClientId, ClientRef};
     use crate::domain::{Disposition, Format, QueueKey, QueueTarget, Secret, Status, Timestamp, Vendor};
+    use crate::store::SchedulePosition;
 
     /// Bytes of the names of all fields, and of the parts whose size is fixed.
     const FIXED_BYTES: usize = 700;
@@ -163,6 +164,7 @@ mod tests {
         let record = AttemptRecord {
             queue: QueueKey { client: id, target: QueueTarget::Origin("https://a.example".into()) },
             delivery: 1,
+            schedule: SchedulePosition { failures: 1, queued: now },
             attempt: Some(attempt),
             disposition: Disposition::Delivered,
             now,
