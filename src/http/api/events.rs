@@ -102,7 +102,7 @@ async fn authorize(context: &Context, request: &Request, now: Timestamp) -> Resu
     let refuse = |reason: StreamRefusal| {
         let address = request.logged_address();
         tracing::info!(request_id = %request.id.0, address, reason = reason.as_str(), "follower rejected");
-        Refusal::from(reason)
+        AuthorizeError::from(reason)
     };
     let token = find_token(header, query).map_err(|_| refuse(StreamRefusal::AuthRequired))?;
     let checked = context.check_request_token(request, token.token(), now).await.and_then(|grant| {

@@ -9,7 +9,7 @@ use super::memory_journal::MemoryJournal;
 use super::node::{Node, directories, options, small_bounds};
 use super::random_commands::delivery;
 use crate::domain::{Callback, Destinations, Disposition, Format};
-use crate::store::{AppendOutcome, AttemptRecord, NewEvent, StoreError};
+use crate::store::{AppendOutcome, AttemptRecord, NewEvent, SchedulePosition, StoreError};
 
 /// How long senders wait for their entries here.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(2);
@@ -37,7 +37,8 @@ async fn senders_of_withheld_entries_get_unavailable_and_the_entries_are_applied
 
     journal.withhold(true);
     let now = client().created;
-    let record = AttemptRecord { queue, delivery: id, attempt: None, disposition: Disposition::Delivered, now };
+    let schedule = SchedulePosition { failures: 0, queued: now };
+    let record = AttemptRecord { queue, delivery: id, schedule, attempt: None, disposition: Disposition::Delivered, now };
     let sending = async {
         tokio::join!(
             store.log.append(event("second")),
