@@ -1,9 +1,11 @@
 //! Contract of the bounds of the history: number and bytes, of one client and of all.
 
-use docrelay::domain::{Credential, Disposition, Format, Secret};
+use docrelay::domain::{Credential, Disposition, Format, Secret, Status};
 use docrelay::store::{Attempt, DeliveryQuery, DocumentQuery, NewEvent, Reject, Retention, Store};
 
-use crate::factory::{ALL, StoreFactory, at, id, new_document, raw, record, retention, sequences, store_with, stored};
+use crate::factory::{
+    ALL, StoreFactory, at, duplicate_of, id, keyed, new_document, raw, record, retention, sequences, store_with, stored,
+};
 use crate::outbox::{attempt, default_notification, due, notification_queue};
 use crate::rejects::reject;
 use crate::routing::{registration, route_to_callback};
@@ -156,6 +158,24 @@ pub(crate) async fn delivery_bounds_hold_without_pruning_pass(factory: impl Stor
         let left = store.outbox.deliveries(&id(client), query).await.unwrap();
         assert_eq!((left.items.len(), left.next), (expected, None), "{client}");
     }
+}
+
+pub(crate) async fn deduplication_key_bound_holds_without_pruning_pass(factory: impl StoreFactory) {
+    let bounds = Retention { max_duplicate_keys: 100, ..retention() };
+    let store = store_with(&factory, bounds, &["a", "b"]).await;
+    let message = |client: &str, key: u64| keyed(client, "x", Status::Completed, &key.to_string());
+    let other = stored(&store, message("b", 0)).await.id.sequence;
+    let mut last = 0;
+    for key in 0..300 {
+        last = stored(&store, message("a", key)).await.id.sequence;
+    }
+    finish_slices(&store).await;
+    assert_eq!(duplicate_of(&store, message("a", 299)).await, last);
+    assert_eq!(duplicate_of(&store, message("a", 200)).await, last - 99);
+    assert_eq!(duplicate_of(&store, message("b", 0)).await, other);
+    stored(&store, message("a", 199)).await;
+    finish_slices(&store).await;
+    stored(&store, message("a", 200)).await;
 }
 
 pub(crate) async fn document_bounds_hold_without_pruning_pass(factory: impl StoreFactory) {

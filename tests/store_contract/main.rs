@@ -65,6 +65,7 @@ macro_rules! test_store {
                     callbacks_and_rows_of_documents_count_in_history_bytes
                     deliveries_and_rejects_beyond_total_bytes_are_removed_before_foreign_events
                     delivery_bounds_hold_without_pruning_pass
+                    deduplication_key_bound_holds_without_pruning_pass
                     document_bounds_hold_without_pruning_pass
                 }
                 client_limits {

@@ -1,5 +1,5 @@
 //! The bounds of the history while events arrive: every batch is followed by a slice that removes as much as it has added
-//! beyond them. The age of events is left to the periodic pass.
+//! beyond them. The ages of rows are left to the periodic pass.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,6 +24,8 @@ pub(crate) struct Excess {
     clients: BTreeSet<i64>,
     /// Those whose delivered and dead deliveries do.
     deliveries: BTreeSet<i64>,
+    /// Those whose deduplication keys do.
+    duplicate_keys: BTreeSet<i64>,
     /// Those whose documents do, each with the number of the last document that was read.
     documents: BTreeMap<i64, i64>,
     /// The bytes of documents that were left of a client after all were read. Documents with events stay, so they may exceed
@@ -38,7 +40,8 @@ pub(crate) struct Excess {
 
 impl Excess {
     pub(crate) fn is_empty(&self) -> bool {
-        let has_clients = !self.clients.is_empty() || !self.deliveries.is_empty() || !self.documents.is_empty();
+        let sets = [&self.clients, &self.deliveries, &self.duplicate_keys];
+        let has_clients = sets.iter().any(|set| !set.is_empty()) || !self.documents.is_empty();
         !has_clients && self.headroom >= 0 && !self.is_reducing
     }
 
@@ -58,6 +61,9 @@ impl Excess {
             if change.settled.exceeds(bounds.max_deliveries, bounds.max_attempt_bytes) {
                 self.deliveries.insert(change.client);
             }
+            if change.duplicate_keys > columns::signed(bounds.max_duplicate_keys) {
+                self.duplicate_keys.insert(change.client);
+            }
             if change.history.documents_exceed(bounds) && self.may_remove_documents(change, bounds) {
                 self.documents.entry(change.client).or_insert(0);
             }
@@ -74,6 +80,7 @@ impl Excess {
     pub(crate) fn add(&mut self, client: i64) {
         self.clients.insert(client);
         self.deliveries.insert(client);
+        self.duplicate_keys.insert(client);
         self.documents.insert(client, 0);
     }
 
@@ -81,6 +88,7 @@ impl Excess {
     pub(crate) fn remove(&mut self, client: i64) {
         self.clients.remove(&client);
         self.deliveries.remove(&client);
+        self.duplicate_keys.remove(&client);
         self.documents.remove(&client);
         self.documents_left.remove(&client);
     }
@@ -91,6 +99,8 @@ impl Excess {
             ExcessSlice::Client(*client)
         } else if let Some(client) = self.deliveries.first() {
             ExcessSlice::Deliveries(*client)
+        } else if let Some(client) = self.duplicate_keys.first() {
+            ExcessSlice::DuplicateKeys(*client)
         } else if let Some((client, after)) = self.documents.first_key_value() {
             ExcessSlice::Documents { client: *client, after: *after }
         } else {
@@ -107,7 +117,10 @@ impl Excess {
             (ExcessSlice::Deliveries(client), _) if result.is_complete => {
                 self.deliveries.remove(client);
             }
-            (ExcessSlice::Client(_) | ExcessSlice::Deliveries(_), _) => {}
+            (ExcessSlice::DuplicateKeys(client), _) if result.is_complete => {
+                self.duplicate_keys.remove(client);
+            }
+            (ExcessSlice::Client(_) | ExcessSlice::Deliveries(_) | ExcessSlice::DuplicateKeys(_), _) => {}
             (ExcessSlice::Documents { client, .. }, _) => match result.documents {
                 DocumentProgress::After(number) => {
                     self.documents.insert(*client, number);
@@ -126,6 +139,7 @@ impl Excess {
     pub(crate) fn give_up(&mut self, bounds: &Retention) {
         self.clients.clear();
         self.deliveries.clear();
+        self.duplicate_keys.clear();
         self.documents.clear();
         (self.headroom, self.is_reducing) = (headroom_after(bounds), false);
     }
@@ -138,6 +152,8 @@ pub(crate) enum ExcessSlice {
     Client(i64),
     /// Its delivered and dead deliveries that were settled first.
     Deliveries(i64),
+    /// Its oldest deduplication keys.
+    DuplicateKeys(i64),
     /// Its oldest documents whose events were pruned.
     Documents {
         client: i64,
@@ -199,6 +215,11 @@ impl ExcessSlice {
             Self::Deliveries(client) => {
                 let rows = ClientRows { db, client: *client, bounds, now: earliest_time() };
                 let (_, is_complete) = removal_steps(|| rows.prune_deliveries(), budget)?;
+                Ok(ExcessResult { is_complete, ..ExcessResult::complete() })
+            }
+            Self::DuplicateKeys(client) => {
+                let rows = ClientRows { db, client: *client, bounds, now: earliest_time() };
+                let (_, is_complete) = removal_steps(|| rows.prune_duplicate_keys(), budget)?;
                 Ok(ExcessResult { is_complete, ..ExcessResult::complete() })
             }
             Self::Documents { client, after } => {

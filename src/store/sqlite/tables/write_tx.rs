@@ -108,6 +108,8 @@ pub(crate) struct HistoryChange {
     pub(crate) history: HistoryUsage,
     /// Delivered and dead deliveries and the bytes of their attempts.
     pub(crate) settled: Usage,
+    /// Number of its deduplication keys.
+    pub(crate) duplicate_keys: i64,
     /// Bytes that the transaction has added.
     pub(crate) added_bytes: i64,
 }
@@ -226,7 +228,7 @@ impl UsageChanges {
              settled_bytes = settled_bytes + ?6, document_bytes = document_bytes + ?7, pending_bytes = pending_bytes + ?8,
              duplicate_keys = duplicate_keys + ?9
              WHERE client = ?1 RETURNING events, bytes, document_bytes, max_bytes, pending, pending_bytes,
-             settled, settled_bytes",
+             settled, settled_bytes, duplicate_keys",
         )?;
         let mut saved = SavedUsage { histories: Vec::with_capacity(self.0.len()), grown: Vec::new() };
         for (client, changes) in &self.0 {
@@ -257,13 +259,13 @@ impl UsageChanges {
                 .query_row(values, |row| {
                     let pending = ClientPending { client, number: row.get(4)?, bytes: row.get(5)? };
                     let settled = Usage { number: row.get(6)?, bytes: row.get(7)? };
-                    Ok((HistoryUsage::read(row)?, settled, pending))
+                    Ok((HistoryUsage::read(row)?, settled, row.get(8)?, pending))
                 })
                 .optional()?;
-            let Some((history, settled, after)) = after else { continue };
+            let Some((history, settled, duplicate_keys, after)) = after else { continue };
             let kinds = [event_bytes, document_bytes, attempt_bytes, added_reject_bytes];
             let added_bytes = kinds.into_iter().fold(0_i64, |sum, bytes| sum.saturating_add((*bytes).max(0)));
-            saved.histories.push(HistoryChange { client, history, settled, added_bytes });
+            saved.histories.push(HistoryChange { client, history, settled, duplicate_keys, added_bytes });
             if *pending > 0 || *pending_bytes > 0 {
                 saved.grown.push(after);
             }
