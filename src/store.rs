@@ -23,7 +23,7 @@ pub use log::{
     AppendOutcome, Document, DocumentPage, DocumentQuery, DuplicateRule, EventCounts, Log, LogChange, LogPage,
     MinuteCount, NewEvent, PageLimit, RawRequest,
 };
-pub use maintenance::Maintenance;
+pub use maintenance::{Maintenance, PrunedRows};
 pub use outbox::{
     Attempt, AttemptRecord, Backlog, Delivery, DeliveryContent, DeliveryQuery, DeliveryState, DueDelivery, DuePage,
     Outbox, ReceiverChange,

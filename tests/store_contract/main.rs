@@ -67,6 +67,7 @@ macro_rules! test_store {
                     delivery_bounds_hold_without_pruning_pass
                     deduplication_key_bound_holds_without_pruning_pass
                     document_bounds_hold_without_pruning_pass
+                    removed_rows_are_counted_by_kind
                 }
                 client_limits {
                     limits_of_a_client_survive_reopen_and_secret_rotation

@@ -177,7 +177,7 @@ async fn interrupted_client_removal_completes_on_reopen() {
     let store = files.open(retention()).await;
     assert!(store.registry.client(&id("a").id).is_none());
     // Pruning runs after the removal, so its result means that both have completed.
-    assert_eq!(store.maintenance.prune(at(0)).await.unwrap(), 0);
+    assert_eq!(store.maintenance.prune(at(0)).await.unwrap().events, 0);
     assert_eq!(sequences(&store, "b").await, [other]);
     store.maintenance.close().await;
     let db = Connection::open(files.path()).unwrap();

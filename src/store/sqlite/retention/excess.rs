@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 use super::expired_rows::{ClientRows, ReadRows, earliest_time, remove_oldest_events};
 use super::total::{TotalReduction, headroom_after, reduce_total, total_bytes};
 use super::{SliceBudget, WORK_PER_STEP, removal_steps};
-use crate::store::Retention;
 use crate::store::sqlite::tables::columns;
 use crate::store::sqlite::tables::write_tx::{HistoryChange, HistoryUsage};
+use crate::store::{PrunedRows, Retention};
 
 /// The documents of a client are read again when they have grown by this part of their share. Reading them all for each new
 /// one would be slow where most of them have events.
@@ -169,8 +169,7 @@ pub(crate) enum ExcessSlice {
 
 /// What a slice has done.
 pub(crate) struct ExcessResult {
-    /// Events that were removed.
-    pub(crate) events: u64,
+    pub(crate) removed: PrunedRows,
     /// Whether the client is within its bounds.
     is_complete: bool,
     /// Of [`ExcessSlice::Total`]: the new headroom when nothing is left to do.
@@ -194,7 +193,7 @@ impl ExcessResult {
     /// Nothing was removed, and nothing is left to do.
     fn complete() -> Self {
         let documents = DocumentProgress::Complete { bytes_left: 0 };
-        Self { events: 0, is_complete: true, headroom: None, documents }
+        Self { removed: PrunedRows::default(), is_complete: true, headroom: None, documents }
     }
 }
 
@@ -206,38 +205,47 @@ impl ExcessSlice {
         bounds: &Retention,
         budget: SliceBudget,
     ) -> rusqlite::Result<ExcessResult> {
+        let none = PrunedRows::default();
         match self {
             Self::Client(client) => {
                 let step = || remove_oldest_events(db, *client, |history, _, _| Ok(history.exceeds(bounds)));
                 let (events, is_complete) = removal_steps(step, budget)?;
-                Ok(ExcessResult { events, is_complete, ..ExcessResult::complete() })
+                let removed = PrunedRows { events, ..none };
+                Ok(ExcessResult { removed, is_complete, ..ExcessResult::complete() })
             }
             Self::Deliveries(client) => {
                 let rows = ClientRows { db, client: *client, bounds, now: earliest_time() };
-                let (_, is_complete) = removal_steps(|| rows.prune_deliveries(), budget)?;
-                Ok(ExcessResult { is_complete, ..ExcessResult::complete() })
+                let (deliveries, is_complete) = removal_steps(|| rows.prune_deliveries(), budget)?;
+                let removed = PrunedRows { deliveries, ..none };
+                Ok(ExcessResult { removed, is_complete, ..ExcessResult::complete() })
             }
             Self::DuplicateKeys(client) => {
                 let rows = ClientRows { db, client: *client, bounds, now: earliest_time() };
-                let (_, is_complete) = removal_steps(|| rows.prune_duplicate_keys(), budget)?;
-                Ok(ExcessResult { is_complete, ..ExcessResult::complete() })
+                let (duplicate_keys, is_complete) = removal_steps(|| rows.prune_duplicate_keys(), budget)?;
+                let removed = PrunedRows { duplicate_keys, ..none };
+                Ok(ExcessResult { removed, is_complete, ..ExcessResult::complete() })
             }
             Self::Documents { client, after } => {
                 let rows = ClientRows { db, client: *client, bounds, now: earliest_time() };
-                let documents = remove_documents(&rows, *after, budget)?;
-                Ok(ExcessResult { documents, ..ExcessResult::complete() })
+                let (number, documents) = remove_documents(&rows, *after, budget)?;
+                let removed = PrunedRows { documents: number, ..none };
+                Ok(ExcessResult { removed, documents, ..ExcessResult::complete() })
             }
             Self::Total { is_reducing } => {
-                let TotalReduction { events, headroom } = reduce_total(db, bounds, budget, *is_reducing)?;
-                Ok(ExcessResult { events, headroom, ..ExcessResult::complete() })
+                let TotalReduction { removed, headroom } = reduce_total(db, bounds, budget, *is_reducing)?;
+                Ok(ExcessResult { removed, headroom, ..ExcessResult::complete() })
             }
         }
     }
 }
 
-/// Removes documents for the time and the work of one slice, until the others are within their share.
-fn remove_documents(rows: &ClientRows<'_>, mut after: i64, budget: SliceBudget) -> rusqlite::Result<DocumentProgress> {
-    let mut done = 0;
+/// Removes documents for the time and the work of one slice, until the others are within their share; returns their number.
+fn remove_documents(
+    rows: &ClientRows<'_>,
+    mut after: i64,
+    budget: SliceBudget,
+) -> rusqlite::Result<(u64, DocumentProgress)> {
+    let (mut removed, mut done) = (0, 0);
     while budget.allows(done) {
         let history = HistoryUsage::of(rows.db, rows.client)?.filter(|history| history.documents_exceed(rows.bounds));
         let read = match history {
@@ -246,10 +254,11 @@ fn remove_documents(rows: &ClientRows<'_>, mut after: i64, budget: SliceBudget) 
         };
         let Some(last) = read.last else {
             let bytes_left = HistoryUsage::of(rows.db, rows.client)?.map_or(0, |history| history.document_bytes);
-            return Ok(DocumentProgress::Complete { bytes_left });
+            return Ok((removed, DocumentProgress::Complete { bytes_left }));
         };
         after = last;
+        removed += read.removed as u64;
         done += read.rows + WORK_PER_STEP;
     }
-    Ok(DocumentProgress::After(after))
+    Ok((removed, DocumentProgress::After(after)))
 }
