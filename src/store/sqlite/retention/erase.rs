@@ -82,3 +82,43 @@ fn first_rows(db: &Connection, sql: &str, client: i64) -> rusqlite::Result<Vec<i
     }
     Ok(numbers)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::sqlite::tables::schema;
+
+    const ROWS: usize = ROWS_PER_STEP;
+    const ROW_BYTES: usize = 256 << 10;
+
+    fn count(db: &Connection, table: &str) -> usize {
+        let number = db.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get::<_, i64>(0));
+        usize::try_from(number.expect("a number")).expect("a count")
+    }
+
+    /// The rows that the first step leaves of a table with large rows of a client.
+    fn left_after_step(table: &str, insert: &str) -> usize {
+        let db = Connection::open_in_memory().expect("a database");
+        db.execute_batch(schema::VERSION_1).expect("tables");
+        db.execute_batch(schema::DELIVERY_BOUNDS).expect("more columns");
+        for number in 0..ROWS {
+            db.execute(insert, params![columns::size(number + 1), columns::size(ROW_BYTES)]).expect("a row");
+        }
+        assert!(step(&db, 1).expect("a step"));
+        count(&db, table)
+    }
+
+    // A step over 64 large rows would hold up the writer.
+    #[test]
+    fn erase_step_is_bounded_by_bytes() {
+        let event = "INSERT INTO event VALUES (1, ?1, x'', 0, 'COMPLETED', 0, ?2, zeroblob(?2))";
+        let delivery =
+            "INSERT INTO delivery (client, id, notification, target, seq, document, uuid, state, tries, created,
+            bytes) VALUES (1, ?1, 1, 'main', ?1, 1, x'', 1, 0, 0, ?2)";
+        let reject = "INSERT INTO reject VALUES (?1, 1, '', 0, '', 'POST', NULL, x'', zeroblob(?2), ?2)";
+        let step_rows = usize::try_from(BYTES_PER_STEP).expect("small") / ROW_BYTES;
+        for (table, insert) in [("event", event), ("delivery", delivery), ("reject", reject)] {
+            assert_eq!(left_after_step(table, insert), ROWS - step_rows, "{table}");
+        }
+    }
+}
