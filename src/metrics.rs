@@ -18,7 +18,7 @@ pub use prometheus_client::metrics::histogram::Histogram;
 
 pub use exposition::ExpositionFormat;
 pub use label::{
-    DeliveryGivenUp, DeliveryOutcome, Disconnect, Http2Refusal, IngestOutcome, Label, ReloadOutcome, Reset,
+    DeliveryGivenUp, DeliveryOutcome, Disconnect, Http2Refusal, IngestOutcome, Label, PrunedRow, ReloadOutcome, Reset,
     StreamRefusal,
 };
 pub use registry::{Counters, MetricDescription};
@@ -81,6 +81,7 @@ pub struct MetricSet {
     pub wal_bytes: Gauge,
     pub wal_over_limit: Gauge,
     pub pruned_events: Counter,
+    pub pruned_rows: Counters<PrunedRow>,
     pub config_reloads: Counters<ReloadOutcome>,
     pub cluster_comparisons: Counter,
     pub cluster_rebuilds: Counter,
@@ -187,6 +188,7 @@ impl Metrics {
                 "1 while a reader, such as a backup of the database file, makes the write-ahead log exceed its limit",
             ),
             pruned_events: registry.counter("pruned_events", "Events removed by retention"),
+            pruned_rows: registry.counters("pruned_rows", "Rows other than events removed by retention, by kind"),
             config_reloads: registry.counters("config_reloads", "Reloads of the configuration, by outcome"),
             cluster_comparisons: registry
                 .counter("cluster_comparisons", "Comparisons of this node's database with the other nodes'"),
@@ -359,6 +361,7 @@ mod tests {
         distinct::<StreamRefusal>();
         distinct::<Http2Refusal>();
         distinct::<Reset>();
+        distinct::<PrunedRow>();
         distinct::<ReloadOutcome>();
     }
 }

@@ -23,7 +23,7 @@ pub use log::{
     AppendOutcome, Document, DocumentPage, DocumentQuery, DuplicateRule, EventCounts, Log, LogChange, LogPage,
     MinuteCount, NewEvent, PageLimit, RawRequest,
 };
-pub use maintenance::Maintenance;
+pub use maintenance::{Maintenance, PrunedRows};
 pub use outbox::{
     Attempt, AttemptRecord, Backlog, Delivery, DeliveryContent, DeliveryQuery, DeliveryState, DueDelivery, DuePage,
     Outbox, ReceiverChange, RecordEffect, SchedulePosition,
@@ -93,7 +93,8 @@ pub type StoreFuture<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
 pub const DUPLICATE_WINDOW: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// How much is kept. Each limit but one applies per client; the oldest items are removed first. Number and bytes of events,
-/// settled deliveries and documents are limited after every batch, everything else by [`Maintenance::prune`].
+/// settled deliveries and documents, and the number of deduplication keys, are limited after every batch, everything else by
+/// [`Maintenance::prune`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Retention {
     /// Maximum age of an event.

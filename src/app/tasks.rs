@@ -16,9 +16,9 @@ use crate::auth::{Issuers, KeySetClient};
 use crate::domain::Timestamp;
 use crate::http;
 use crate::http::transport::workers::StreamWorker;
-use crate::metrics::Metrics;
-use crate::store::Store;
+use crate::metrics::{Metrics, PrunedRow};
 use crate::store::sqlite::OnThreadEnd;
+use crate::store::{PrunedRows, Store};
 use crate::stream::hub::Hub;
 
 /// Interval of retention and of removing unused rate limiters.
@@ -136,9 +136,7 @@ pub(super) async fn housekeeping(store: Store, context: Arc<http::Context>, metr
         loop {
             tick.tick().await;
             match store.maintenance.prune(Timestamp::now()).await {
-                Ok(pruned) => {
-                    metrics.pruned_events.inc_by(pruned);
-                }
+                Ok(pruned) => count_pruned(&metrics, &pruned),
                 Err(error) => tracing::warn!(%error, "retention failed; retrying at the next interval"),
             }
         }
@@ -148,6 +146,15 @@ pub(super) async fn housekeeping(store: Store, context: Arc<http::Context>, metr
         () = sweeping => {}
         () = pruning => {}
     }
+}
+
+fn count_pruned(metrics: &Metrics, pruned: &PrunedRows) {
+    let PrunedRows { events, documents, rejects, deliveries, duplicate_keys } = *pruned;
+    metrics.pruned_events.inc_by(events);
+    metrics.pruned_rows.inc_by(PrunedRow::Document, documents);
+    metrics.pruned_rows.inc_by(PrunedRow::Reject, rejects);
+    metrics.pruned_rows.inc_by(PrunedRow::Delivery, deliveries);
+    metrics.pruned_rows.inc_by(PrunedRow::DuplicateKey, duplicate_keys);
 }
 
 /// Keeps the key sets of foreign issuers up to date until `stop`. Streams whose token was signed with a key that is no longer

@@ -1,6 +1,7 @@
 //! The parts of a relay over store doubles. This file: housekeeping over a store that counts how often it is asked for hooks.
 
 mod current_reads;
+mod scrape;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use alarms::{Alarms, Timer};
 use due_clock::DueClock;
+use eviction::Evicted;
 use fairness::{ConcurrencyLimits, Turns};
 use queue_state::QueueState;
 
@@ -39,6 +40,7 @@ pub(super) struct Scheduler {
     queues: HashMap<QueueKey, QueueState>,
     /// Limit on `queues`. It is exceeded by the queues of one report at most.
     max_queues: usize,
+    evicted: Option<Evicted>,
     turns: Turns,
     limits: ConcurrencyLimits,
     /// `None` before the first event.
@@ -67,6 +69,7 @@ impl Scheduler {
         Self {
             queues: HashMap::new(),
             max_queues: limits.queues.max(1),
+            evicted: None,
             turns: Turns::default(),
             limits: ConcurrencyLimits::new(limits),
             due: None,

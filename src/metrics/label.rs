@@ -148,6 +148,31 @@ impl Label for DeliveryGivenUp {
     }
 }
 
+/// What the retention removes beside events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PrunedRow {
+    Document,
+    Reject,
+    /// Delivered or dead.
+    Delivery,
+    /// A deduplication key.
+    DuplicateKey,
+}
+
+impl Label for PrunedRow {
+    const NAME: &'static str = "kind";
+    const ALL: &'static [Self] = &[Self::Document, Self::Reject, Self::Delivery, Self::DuplicateKey];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Document => "document",
+            Self::Reject => "reject",
+            Self::Delivery => "delivery",
+            Self::DuplicateKey => "deduplication_key",
+        }
+    }
+}
+
 /// Reason for the end of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Disconnect {

@@ -1,5 +1,7 @@
 //! The port of maintenance: checks, prunes and closes the store as a whole.
 
+use std::ops::AddAssign;
+
 use futures::future::BoxFuture;
 
 use super::{Retention, StoreFuture};
@@ -15,13 +17,12 @@ pub trait Maintenance: Send + Sync {
     fn probe(&self) -> StoreFuture<'_, ()>;
     /// What an operator should know although the store accepts events, as a sentence; `None` normally.
     fn warning(&self) -> Option<&'static str>;
-    /// Removes what exceeds the [`Retention`](super::Retention) at `now`; returns the number of events that
-    /// were removed since the previous call, also those that exceeded it when they arrived. Other
-    /// writes are served in between.
+    /// Removes what exceeds the [`Retention`](super::Retention) at `now`; returns what was removed since the previous call,
+    /// also what exceeded it when it was added. Other writes are served in between.
     ///
     /// # Errors
     /// `Unavailable`, `Stopped`.
-    fn prune(&self, now: Timestamp) -> StoreFuture<'_, u64>;
+    fn prune(&self, now: Timestamp) -> StoreFuture<'_, PrunedRows>;
     /// Replaces the limits of what is kept. What exceeds them by number and bytes of events is removed in the background, the
     /// rest by the next [`prune`](Self::prune) or when something is added to it.
     ///
@@ -37,4 +38,30 @@ pub trait Maintenance: Send + Sync {
     fn catch_up(&self) -> StoreFuture<'_, bool>;
     /// Flushes and closes the store. Later calls fail with [`StoreError::Stopped`](super::StoreError::Stopped).
     fn close(&self) -> BoxFuture<'_, ()>;
+}
+
+/// Numbers of rows that the retention has removed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PrunedRows {
+    /// Events.
+    pub events: u64,
+    /// Documents.
+    pub documents: u64,
+    /// Rejects.
+    pub rejects: u64,
+    /// Delivered and dead deliveries.
+    pub deliveries: u64,
+    /// Deduplication keys.
+    pub duplicate_keys: u64,
+}
+
+impl AddAssign for PrunedRows {
+    fn add_assign(&mut self, more: Self) {
+        let Self { events, documents, rejects, deliveries, duplicate_keys } = more;
+        self.events += events;
+        self.documents += documents;
+        self.rejects += rejects;
+        self.deliveries += deliveries;
+        self.duplicate_keys += duplicate_keys;
+    }
 }

@@ -146,3 +146,20 @@ fn secrets_appear_in_no_log_metric_or_response() {
         assert!(json["timestamp"].is_string() && json["message"].is_string(), "{line}");
     }
 }
+
+#[test]
+fn pruned_rows_are_counted_by_kind() {
+    let mut relay = TestRelay::start();
+    let acme = TestClient::new(&relay, "acme");
+    let hook = acme.add_unverified_hook("gini").path;
+    for _ in 0..3 {
+        assert_problem(&relay.send(&Request::post(&hook).json("{")), 422);
+    }
+    // Retention prunes at the start of the relay.
+    relay.set_config("rejects_per_client", "1");
+    relay.restart();
+    relay.wait_for_metric("docrelay_pruned_rows_total{kind=\"reject\"}", 2);
+    for kind in ["document", "delivery", "deduplication_key"] {
+        assert_eq!(relay.metric(&format!("docrelay_pruned_rows_total{{kind=\"{kind}\"}}")), 0);
+    }
+}

@@ -156,6 +156,6 @@ async fn bench_appends_and_replays() {
     appends(&store, &label, &wal).await;
     let begun = Instant::now();
     let pruned = store.maintenance.prune(at(0)).await.unwrap();
-    println!("a pass of pruning that finds {pruned}: {:.1} ms", begun.elapsed().as_secs_f64() * 1e3);
+    println!("a pass of pruning that finds {pruned:?}: {:.1} ms", begun.elapsed().as_secs_f64() * 1e3);
     store.maintenance.close().await;
 }

@@ -1,12 +1,13 @@
 //! Contract of the bounds of the history: number and bytes, of one client and of all.
 
-use docrelay::domain::{Credential, Disposition, Format, Secret};
-use docrelay::store::{Attempt, DeliveryQuery, DocumentQuery, NewEvent, Reject, Retention, Store};
+use docrelay::domain::{Credential, Disposition, Format, Secret, Status};
+use docrelay::store::{Attempt, DeliveryQuery, DocumentQuery, NewEvent, PrunedRows, Reject, Retention, Store};
 
 use crate::factory::{
-    ALL, StoreFactory, at, id, new_document, raw, record_attempt, retention, sequences, store_with, stored,
+    ALL, DAY, StoreFactory, at, duplicate_of, id, keyed, new_document, raw, record_attempt, retention, sequences, store_with,
+    stored,
 };
-use crate::outbox::{attempt, default_notification, due, notification_queue};
+use crate::outbox::{attempt, default_notification, due, notification_queue, settle};
 use crate::rejects::reject;
 use crate::routing::{registration, route_to_callback};
 
@@ -26,7 +27,7 @@ pub(crate) async fn history_bounds_hold_without_pruning_pass(factory: impl Store
         assert_eq!(sequences(&store, "large").await.len(), 3);
     }
     let page = store.log.events_after(&id("many"), 0, ALL).await.unwrap();
-    assert_eq!(page.events.len() as u64 + store.maintenance.prune(at(0)).await.unwrap(), 1_000 + 40 - 3);
+    assert_eq!(page.events.len() as u64 + store.maintenance.prune(at(0)).await.unwrap().events, 1_000 + 40 - 3);
 }
 
 pub(crate) async fn largest_client_is_pruned_beyond_total_bytes(factory: impl StoreFactory) {
@@ -158,6 +159,24 @@ pub(crate) async fn delivery_bounds_hold_without_pruning_pass(factory: impl Stor
     }
 }
 
+pub(crate) async fn deduplication_key_bound_holds_without_pruning_pass(factory: impl StoreFactory) {
+    let bounds = Retention { max_duplicate_keys: 100, ..retention() };
+    let store = store_with(&factory, bounds, &["a", "b"]).await;
+    let message = |client: &str, key: u64| keyed(client, "x", Status::Completed, &key.to_string());
+    let other = stored(&store, message("b", 0)).await.id.sequence;
+    let mut last = 0;
+    for key in 0..300 {
+        last = stored(&store, message("a", key)).await.id.sequence;
+    }
+    finish_slices(&store).await;
+    assert_eq!(duplicate_of(&store, message("a", 299)).await, last);
+    assert_eq!(duplicate_of(&store, message("a", 200)).await, last - 99);
+    assert_eq!(duplicate_of(&store, message("b", 0)).await, other);
+    stored(&store, message("a", 199)).await;
+    finish_slices(&store).await;
+    stored(&store, message("a", 200)).await;
+}
+
 pub(crate) async fn document_bounds_hold_without_pruning_pass(factory: impl StoreFactory) {
     let bounds = Retention { max_events: 5, max_event_bytes: 400_000, ..retention() };
     let store = store_with(&factory, bounds, &["a"]).await;
@@ -178,4 +197,23 @@ pub(crate) async fn document_bounds_hold_without_pruning_pass(factory: impl Stor
     }
     // A quarter of the bytes, and a sixteenth of that which may be added before documents are looked at again.
     assert!((90..125).contains(&left), "{left} documents of about 1 kB");
+}
+
+/// Half of the rows exceed a bound when they are added, the others are too old for the pass of pruning.
+pub(crate) async fn removed_rows_are_counted_by_kind(factory: impl StoreFactory) {
+    let bounds = Retention { max_events: 5, max_duplicate_keys: 5, max_deliveries: 5, max_rejects: 5, ..retention() };
+    let store = store_with(&factory, bounds, &["a"]).await;
+    store.registry.add_notification(&id("a"), default_notification("main", Format::Gini)).await.unwrap();
+    let main = notification_queue("a", "main");
+    for number in 0..10 {
+        stored(&store, keyed("a", &format!("job-{number}"), Status::Completed, &number.to_string())).await;
+        store.rejects.add(&id("a"), reject(number)).await.unwrap();
+    }
+    for delivery in due(&store, &main, at(0)).await {
+        settle(&store, &main, delivery, Disposition::Dead, at(0)).await;
+    }
+    finish_slices(&store).await;
+    let all = PrunedRows { events: 10, documents: 10, rejects: 10, deliveries: 10, duplicate_keys: 10 };
+    assert_eq!(store.maintenance.prune(at(40 * DAY)).await.unwrap(), all);
+    assert_eq!(store.maintenance.prune(at(40 * DAY)).await.unwrap(), PrunedRows::default());
 }

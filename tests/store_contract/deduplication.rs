@@ -120,7 +120,7 @@ pub(crate) async fn deduplication_key_outlives_its_pruned_event(factory: impl St
     let store = store_with(&factory, bounds, &["a"]).await;
     let first = stored(&store, keyed("a", "x", Status::Completed, "k")).await;
     stored(&store, new_document("a", 1)).await;
-    assert_eq!(store.maintenance.prune(at(DAY)).await.unwrap(), 1);
+    assert_eq!(store.maintenance.prune(at(DAY)).await.unwrap().events, 1);
     assert_eq!(duplicate_of(&store, keyed("a", "x", Status::Completed, "k")).await, first.id.sequence);
     // Pruning removes the key after its period.
     store.maintenance.prune(at(31 * DAY)).await.unwrap();

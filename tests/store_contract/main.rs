@@ -71,7 +71,9 @@ macro_rules! test_store {
                     callbacks_and_rows_of_documents_count_in_history_bytes
                     deliveries_and_rejects_beyond_total_bytes_are_removed_before_foreign_events
                     delivery_bounds_hold_without_pruning_pass
+                    deduplication_key_bound_holds_without_pruning_pass
                     document_bounds_hold_without_pruning_pass
+                    removed_rows_are_counted_by_kind
                 }
                 client_limits {
                     limits_of_a_client_survive_reopen_and_secret_rotation

@@ -222,14 +222,14 @@ pub(crate) async fn oldest_events_are_pruned_by_count_bytes_and_age(factory: imp
     let (now, mut gone) = (at(9 * DAY + DAY / 2), 0);
     for (bounds, more) in bounds {
         let store = factory.open(bounds).await;
-        assert_eq!(store.maintenance.prune(now).await.unwrap(), more);
+        assert_eq!(store.maintenance.prune(now).await.unwrap().events, more);
         gone += more as usize;
         let page = store.log.events_after(&id("a"), 0, ALL).await.unwrap();
         assert_eq!(page.events.iter().map(|event| event.id.sequence).collect::<Vec<_>>(), all[gone..]);
         assert_eq!(page.pruned_through, all[gone - 1]);
         assert!(store.log.raw_request(&id("a"), page.pruned_through).await.unwrap().is_none());
         assert!(store.log.raw_request(&id("a"), all[gone]).await.unwrap().is_some());
-        assert_eq!(store.maintenance.prune(now).await.unwrap(), 0, "nothing more");
+        assert_eq!(store.maintenance.prune(now).await.unwrap().events, 0, "nothing more");
         let page = store.log.events_after(&id("b"), 0, ALL).await.unwrap();
         assert_eq!((page.events.len(), page.pruned_through), (1, 0), "limits apply to each client separately");
         store.maintenance.close().await;
@@ -242,7 +242,7 @@ pub(crate) async fn sequences_are_not_reused_after_full_prune(factory: impl Stor
         store.log.append(new_document("a", number)).await.unwrap();
     }
     let (epoch, head) = (store.log.epoch(), store.log.head());
-    assert_eq!(store.maintenance.prune(at(365 * DAY)).await.unwrap(), 1_200);
+    assert_eq!(store.maintenance.prune(at(365 * DAY)).await.unwrap().events, 1_200);
     assert_eq!(sequences(&store, "a").await, [0; 0]);
     let page = store.log.events_after(&id("a"), 0, ALL).await.unwrap();
     assert_eq!((page.through, page.pruned_through), (head, head));
@@ -256,7 +256,7 @@ pub(crate) async fn append_succeeds_during_prune(factory: impl StoreFactory) {
     let store = store_with(&factory, Retention { max_events: 10, ..retention() }, &["a"]).await;
     futures::future::join_all((0..3_000).map(|number| store.log.append(new_document("a", number)))).await;
     let (pruned, event) = tokio::join!(store.maintenance.prune(at(0)), stored(&store, new_document("a", 3_000)));
-    assert!(pruned.unwrap() >= 2_990);
+    assert!(pruned.unwrap().events >= 2_990);
     let left = sequences(&store, "a").await;
     assert_eq!(left.last(), Some(&event.id.sequence));
     assert!(left.len() <= 11);
@@ -290,12 +290,12 @@ pub(crate) async fn events_with_future_time_are_pruned_with_their_successors(fac
         append(number, day * DAY).await.unwrap();
     }
     assert_eq!(
-        store.maintenance.prune(at(8 * DAY)).await.unwrap(),
+        store.maintenance.prune(at(8 * DAY)).await.unwrap().events,
         1,
         "the event of the other client; the successors of the rest are too young"
     );
-    assert_eq!(store.maintenance.prune(at(9 * DAY - 1)).await.unwrap(), 1_301);
-    assert_eq!(store.maintenance.prune(at(9 * DAY + 1)).await.unwrap(), 1);
+    assert_eq!(store.maintenance.prune(at(9 * DAY - 1)).await.unwrap().events, 1_301);
+    assert_eq!(store.maintenance.prune(at(9 * DAY + 1)).await.unwrap().events, 1);
     assert_eq!(sequences(&store, "a").await.len(), 1);
 }
 
@@ -306,11 +306,11 @@ pub(crate) async fn slow_clock_prunes_no_newer_events(factory: impl StoreFactory
         let mut new_event = new_document("a", number);
         new_event.now = now;
         stored(&store, new_event).await;
-        assert_eq!(store.maintenance.prune(now).await.unwrap(), 0);
+        assert_eq!(store.maintenance.prune(now).await.unwrap().events, 0);
     }
-    assert_eq!(store.maintenance.prune(at(7 * DAY)).await.unwrap(), 0);
+    assert_eq!(store.maintenance.prune(at(7 * DAY)).await.unwrap().events, 0);
     assert_eq!(
-        store.maintenance.prune(at(7 * DAY + 1)).await.unwrap(),
+        store.maintenance.prune(at(7 * DAY + 1)).await.unwrap().events,
         2,
         "the first, and the second once it is the oldest"
     );
@@ -334,7 +334,7 @@ pub(crate) async fn prune_completes_under_constant_load(factory: impl StoreFacto
     for number in 10..30 {
         let mut arriving = wave(number);
         if let Either::Left((pruned, _)) = futures::future::select(&mut pruning, &mut arriving).await {
-            assert!(pruned.unwrap() >= 9_990);
+            assert!(pruned.unwrap().events >= 9_990);
             return;
         }
     }

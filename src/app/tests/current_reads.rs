@@ -12,7 +12,7 @@ use super::*;
 use crate::auth::{Keys, Scopes};
 use crate::domain::{EventId, Secret};
 use crate::http::Context;
-use crate::store::{Maintenance, Retention, StoreError};
+use crate::store::{Maintenance, PrunedRows, Retention, StoreError};
 use crate::stream::hub::Hub;
 use crate::stream::{StartPosition, StreamOptions, Streams};
 
@@ -36,7 +36,7 @@ impl Maintenance for LateMaintenance {
     fn warning(&self) -> Option<&'static str> {
         self.inner.warning()
     }
-    fn prune(&self, now: Timestamp) -> StoreFuture<'_, u64> {
+    fn prune(&self, now: Timestamp) -> StoreFuture<'_, PrunedRows> {
         self.inner.prune(now)
     }
     fn set_retention(&self, retention: Retention) -> StoreFuture<'_, ()> {

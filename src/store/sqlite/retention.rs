@@ -17,7 +17,7 @@ use self::client_pass::{ClientPass, next_registered};
 use self::expired_rows::{ClientRows, ROWS_PER_STEP, RemovedRows};
 use super::tables::rejects::{self, PruneRejects};
 use crate::domain::Timestamp;
-use crate::store::Retention;
+use crate::store::{PrunedRows, Retention};
 
 /// Time of a slice while commands arrive, without its commit. A command that arrives meanwhile waits for both, and the commit
 /// takes longer than the slice: each row changes about two pages. So a slice costs about as much as a batch of webhooks.
@@ -83,9 +83,9 @@ pub(crate) struct Prune {
     now: Timestamp,
     clients: ClientPass,
     step: Step,
-    /// Events removed by the last slice.
+    /// Removed by the last slice.
     #[serde(skip)]
-    removed_events: u64,
+    removed: PrunedRows,
 }
 
 /// The rows to prune next. Old deduplication keys are pruned before events, events before their documents.
@@ -104,17 +104,17 @@ enum Step {
 
 impl Prune {
     pub(crate) fn new(now: Timestamp) -> Self {
-        Self { now, clients: ClientPass::default(), step: Step::DuplicateKeys, removed_events: 0 }
+        Self { now, clients: ClientPass::default(), step: Step::DuplicateKeys, removed: PrunedRows::default() }
     }
 
-    /// The number of events that the last slice has removed.
-    pub(crate) fn removed_events(&self) -> u64 {
-        self.removed_events
+    /// What the last slice has removed.
+    pub(crate) fn removed(&self) -> PrunedRows {
+        self.removed
     }
 
     /// One slice; true at the end of the pass.
     pub(crate) fn slice(&mut self, db: &Connection, bounds: &Retention, budget: SliceBudget) -> rusqlite::Result<bool> {
-        self.removed_events = 0;
+        self.removed = PrunedRows::default();
         let mut done = 0;
         while budget.allows(done) {
             match self.step(db, bounds)? {
@@ -132,6 +132,7 @@ impl Prune {
         match self.step {
             Step::DuplicateKeys => {
                 let removed = expired_rows::prune_duplicate_keys(db, self.now)?;
+                self.removed.duplicate_keys += removed as u64;
                 if removed == 0 {
                     self.step = Step::NextClient;
                 }
@@ -143,7 +144,7 @@ impl Prune {
             }
             Step::Events => {
                 let removed = rows.prune_events()?;
-                self.removed_events += removed.rows as u64;
+                self.removed.events += removed.rows as u64;
                 if removed.rows == 0 {
                     self.step = Step::Documents(0);
                 }
@@ -151,12 +152,14 @@ impl Prune {
             }
             Step::Documents(after) => {
                 let read = rows.prune_documents(after)?;
+                self.removed.documents += read.removed as u64;
                 self.step = read.last.map_or(Step::Rejects, Step::Documents);
                 Ok(Some(read.rows))
             }
             Step::Rejects => {
                 let prune = PruneRejects { client, now: self.now, keep: None, max_rows: ROWS_PER_STEP };
                 let removed = rejects::prune(db, bounds, &prune)?;
+                self.removed.rejects += removed as u64;
                 if removed < ROWS_PER_STEP {
                     self.step = Step::Deliveries;
                 }
@@ -164,8 +167,10 @@ impl Prune {
             }
             Step::Deliveries => {
                 let mut removed = rows.prune_deliveries()?;
+                self.removed.deliveries += removed.rows as u64;
                 if removed.rows == 0 {
                     removed = rows.prune_duplicate_keys()?;
+                    self.removed.duplicate_keys += removed.rows as u64;
                 }
                 if removed.rows == 0 {
                     self.step = Step::NextClient;

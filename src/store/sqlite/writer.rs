@@ -229,6 +229,7 @@ impl Writer {
     fn note_committed(&mut self, committed: Committed, now: Timestamp) {
         self.shared.ready_queues.add(committed.ready);
         self.jobs.check_histories(&committed.histories, &self.retention);
+        self.jobs.count_removed_rejects(committed.removed_rejects);
         for pending in committed.grown.iter().filter(|pending| pending.exceeds(&self.retention)) {
             self.jobs.enforce_limit(pending.client, now);
         }

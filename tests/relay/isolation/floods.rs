@@ -3,19 +3,11 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
+use super::second_client::SetOnDrop;
 use super::{Memory, SecondClient, assert_in_some_attempt};
 use crate::harness::TestRelay;
 use crate::harness::connection::Connection;
 use crate::harness::http2::frames;
-
-/// Ends the flood when dropped, also by a failed assertion.
-struct FloodEnd<'a>(&'a AtomicBool);
-
-impl Drop for FloodEnd<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
 
 #[test]
 fn rapid_resets_delay_no_second_client() {
@@ -34,7 +26,7 @@ fn rapid_resets_delay_no_second_client() {
                     connections.fetch_add(1, Ordering::Relaxed);
                 }
             });
-            let _end = FloodEnd(&is_over);
+            let _end = SetOnDrop(&is_over);
             second.measure_during()
         });
         assert!(connections.load(Ordering::Relaxed) > 10, "the relay ends connections");

@@ -96,7 +96,7 @@ impl<'a> SecondClient<'a> {
     }
 
     #[track_caller]
-    fn measure(&self, rounds: usize) -> Rounds {
+    pub(super) fn measure(&self, rounds: usize) -> Rounds {
         let mut measured = Rounds { relay: Vec::new(), control: Vec::new(), resident: 0 };
         let (load, control) = (&self.load, &self.control);
         let (relay, is_measured) = (self.relay.pid(), AtomicBool::new(false));
@@ -206,8 +206,8 @@ impl Load {
     }
 }
 
-/// Sets a flag when it is dropped.
-struct SetOnDrop<'a>(&'a AtomicBool);
+/// Sets a flag when it is dropped, also by a failed assertion.
+pub(super) struct SetOnDrop<'a>(pub(super) &'a AtomicBool);
 
 impl Drop for SetOnDrop<'_> {
     fn drop(&mut self) {

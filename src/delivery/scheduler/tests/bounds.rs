@@ -69,12 +69,29 @@ fn queue_that_waits_for_its_breaker_is_evicted_first() {
 }
 
 #[test]
-fn queues_are_accepted_a_second_after_an_eviction() {
-    let open = format!("{NINE_FAILURES}; fail 10; stored 10; ready b/x; ready c/x; ready d/x");
-    let mut text = Text::with_limits(SchedulerLimits { permits: 64, queues: 4, content_bytes: 1 << 40 });
-    text.run(&open);
+fn eviction_refuses_further_queues_of_its_client_for_a_second() {
+    let mut text = Text::with_limits(SchedulerLimits { permits: 4, queues: 16, content_bytes: 1 << 40 });
+    for queue in 1..=16 {
+        text.run(&format!("ready a/@h{queue}; page a/@h{queue} f{queue}"));
+    }
+    // One of them has the permit of the client; two of the others are evicted.
+    assert_eq!(text.run("ready b/x"), "load b/x 64");
+    assert_eq!(text.run("ready a/@h17"), "", "although there is room");
+    assert_eq!(text.run("ready c/x"), "load c/x 64", "queues of other clients do not wait");
+    assert_eq!(text.run("page b/x f31"), "start b/x 31");
     assert!(text.scheduler.accepts_queues());
-    assert_eq!(text.run("ready e/x"), "closed a/x; load e/x 64");
+    text.run("wait 0.9s");
+    assert_eq!(text.run("ready a/@h17"), "");
+    text.run("wait 0.1s; remove b/x");
+    assert_eq!(text.run("ready a/@h17"), "load a/@h17 64");
+    assert_eq!(text.run("wait 4s"), "rescan", "the evicted and the refused ones are reported again");
+}
+
+#[test]
+fn no_queues_are_accepted_for_a_second_if_none_can_be_evicted() {
+    let mut text = Text::with_limits(SchedulerLimits { permits: 64, queues: 4, content_bytes: 1 << 40 });
+    text.run("ready a/w; ready a/x; ready a/y; ready a/z");
+    assert_eq!(text.run("ready b/x"), "");
     assert!(!text.scheduler.accepts_queues());
     text.run("wait 1s");
     assert!(text.scheduler.accepts_queues());

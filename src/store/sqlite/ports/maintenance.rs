@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use crate::domain::Timestamp;
 use crate::store::sqlite::SqliteStore;
 use crate::store::sqlite::writer::command::{BatchCommand, BatchItem, CommandReply, WriterCommand};
-use crate::store::{Maintenance, Retention, StoreError, StoreFuture};
+use crate::store::{Maintenance, PrunedRows, Retention, StoreError, StoreFuture};
 
 /// How long a node waits for the broker's answer, and for its own writer, before it is not ready.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(4);
@@ -35,7 +35,7 @@ impl Maintenance for SqliteStore {
         )
     }
 
-    fn prune(&self, now: Timestamp) -> StoreFuture<'_, u64> {
+    fn prune(&self, now: Timestamp) -> StoreFuture<'_, PrunedRows> {
         Box::pin(self.request(move |reply| WriterCommand::Prune(now, reply)))
     }
 

@@ -1,5 +1,5 @@
 //! The bounds of the history while events arrive: every batch is followed by a slice that removes as much as it has added
-//! beyond them. The age of events is left to the periodic pass.
+//! beyond them. The ages of rows are left to the periodic pass.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 use super::expired_rows::{ClientRows, ReadRows, earliest_time, remove_oldest_events};
 use super::total::{TotalReduction, headroom_after, reduce_total, total_bytes};
 use super::{SliceBudget, WORK_PER_STEP, removal_steps};
-use crate::store::Retention;
 use crate::store::sqlite::tables::columns;
 use crate::store::sqlite::tables::write_tx::{HistoryChange, HistoryUsage};
+use crate::store::{PrunedRows, Retention};
 
 /// The documents of a client are read again when they have grown by this part of their share. Reading them all for each new
 /// one would be slow where most of them have events.
@@ -24,6 +24,8 @@ pub(crate) struct Excess {
     clients: BTreeSet<i64>,
     /// Numbers of the clients whose delivered and dead deliveries exceed a bound.
     deliveries: BTreeSet<i64>,
+    /// Numbers of the clients whose deduplication keys exceed a bound.
+    duplicate_keys: BTreeSet<i64>,
     /// Numbers of the clients whose documents exceed a bound, each with the number of the last document that was read.
     documents: BTreeMap<i64, i64>,
     /// The bytes of documents that were left of a client after all were read. Documents with events stay, so they may exceed
@@ -38,7 +40,8 @@ pub(crate) struct Excess {
 
 impl Excess {
     pub(crate) fn is_empty(&self) -> bool {
-        let has_clients = !self.clients.is_empty() || !self.deliveries.is_empty() || !self.documents.is_empty();
+        let sets = [&self.clients, &self.deliveries, &self.duplicate_keys];
+        let has_clients = sets.iter().any(|set| !set.is_empty()) || !self.documents.is_empty();
         !has_clients && self.headroom >= 0 && !self.is_reducing
     }
 
@@ -58,6 +61,9 @@ impl Excess {
             if change.settled.exceeds(bounds.max_deliveries, bounds.max_attempt_bytes) {
                 self.deliveries.insert(change.client);
             }
+            if change.duplicate_keys > columns::signed(bounds.max_duplicate_keys) {
+                self.duplicate_keys.insert(change.client);
+            }
             if change.history.documents_exceed(bounds) && self.may_remove_documents(change, bounds) {
                 self.documents.entry(change.client).or_insert(0);
             }
@@ -74,6 +80,7 @@ impl Excess {
     pub(crate) fn add(&mut self, client: i64) {
         self.clients.insert(client);
         self.deliveries.insert(client);
+        self.duplicate_keys.insert(client);
         self.documents.insert(client, 0);
     }
 
@@ -81,6 +88,7 @@ impl Excess {
     pub(crate) fn remove(&mut self, client: i64) {
         self.clients.remove(&client);
         self.deliveries.remove(&client);
+        self.duplicate_keys.remove(&client);
         self.documents.remove(&client);
         self.documents_left.remove(&client);
     }
@@ -91,6 +99,8 @@ impl Excess {
             ExcessSlice::Client(*client)
         } else if let Some(client) = self.deliveries.first() {
             ExcessSlice::Deliveries(*client)
+        } else if let Some(client) = self.duplicate_keys.first() {
+            ExcessSlice::DuplicateKeys(*client)
         } else if let Some((client, after)) = self.documents.first_key_value() {
             ExcessSlice::Documents { client: *client, after: *after }
         } else {
@@ -107,7 +117,10 @@ impl Excess {
             (ExcessSlice::Deliveries(client), _) if result.is_complete => {
                 self.deliveries.remove(client);
             }
-            (ExcessSlice::Client(_) | ExcessSlice::Deliveries(_), _) => {}
+            (ExcessSlice::DuplicateKeys(client), _) if result.is_complete => {
+                self.duplicate_keys.remove(client);
+            }
+            (ExcessSlice::Client(_) | ExcessSlice::Deliveries(_) | ExcessSlice::DuplicateKeys(_), _) => {}
             (ExcessSlice::Documents { client, .. }, _) => match result.documents {
                 DocumentProgress::After(number) => {
                     self.documents.insert(*client, number);
@@ -126,6 +139,7 @@ impl Excess {
     pub(crate) fn give_up(&mut self, bounds: &Retention) {
         self.clients.clear();
         self.deliveries.clear();
+        self.duplicate_keys.clear();
         self.documents.clear();
         (self.headroom, self.is_reducing) = (headroom_after(bounds), false);
     }
@@ -138,6 +152,8 @@ pub(crate) enum ExcessSlice {
     Client(i64),
     /// Its delivered and dead deliveries that were settled first.
     Deliveries(i64),
+    /// Its oldest deduplication keys.
+    DuplicateKeys(i64),
     /// Its oldest documents whose events were pruned.
     Documents {
         client: i64,
@@ -153,8 +169,7 @@ pub(crate) enum ExcessSlice {
 
 /// What a slice has done.
 pub(crate) struct ExcessResult {
-    /// Events that were removed.
-    pub(crate) events: u64,
+    pub(crate) removed: PrunedRows,
     /// Whether the client is within its bounds.
     is_complete: bool,
     /// Set by [`ExcessSlice::Total`]: the new headroom when nothing is left to do.
@@ -178,7 +193,7 @@ impl ExcessResult {
     /// Nothing was removed, and nothing is left to do.
     fn complete() -> Self {
         let documents = DocumentProgress::Complete { bytes_left: 0 };
-        Self { events: 0, is_complete: true, headroom: None, documents }
+        Self { removed: PrunedRows::default(), is_complete: true, headroom: None, documents }
     }
 }
 
@@ -190,33 +205,47 @@ impl ExcessSlice {
         bounds: &Retention,
         budget: SliceBudget,
     ) -> rusqlite::Result<ExcessResult> {
+        let none = PrunedRows::default();
         match self {
             Self::Client(client) => {
                 let step = || remove_oldest_events(db, *client, |history, _, _| Ok(history.exceeds(bounds)));
                 let (events, is_complete) = removal_steps(step, budget)?;
-                Ok(ExcessResult { events, is_complete, ..ExcessResult::complete() })
+                let removed = PrunedRows { events, ..none };
+                Ok(ExcessResult { removed, is_complete, ..ExcessResult::complete() })
             }
             Self::Deliveries(client) => {
                 let rows = ClientRows { db, client: *client, bounds, now: earliest_time() };
-                let (_, is_complete) = removal_steps(|| rows.prune_deliveries(), budget)?;
-                Ok(ExcessResult { is_complete, ..ExcessResult::complete() })
+                let (deliveries, is_complete) = removal_steps(|| rows.prune_deliveries(), budget)?;
+                let removed = PrunedRows { deliveries, ..none };
+                Ok(ExcessResult { removed, is_complete, ..ExcessResult::complete() })
+            }
+            Self::DuplicateKeys(client) => {
+                let rows = ClientRows { db, client: *client, bounds, now: earliest_time() };
+                let (duplicate_keys, is_complete) = removal_steps(|| rows.prune_duplicate_keys(), budget)?;
+                let removed = PrunedRows { duplicate_keys, ..none };
+                Ok(ExcessResult { removed, is_complete, ..ExcessResult::complete() })
             }
             Self::Documents { client, after } => {
                 let rows = ClientRows { db, client: *client, bounds, now: earliest_time() };
-                let documents = remove_documents(&rows, *after, budget)?;
-                Ok(ExcessResult { documents, ..ExcessResult::complete() })
+                let (number, documents) = remove_documents(&rows, *after, budget)?;
+                let removed = PrunedRows { documents: number, ..none };
+                Ok(ExcessResult { removed, documents, ..ExcessResult::complete() })
             }
             Self::Total { is_reducing } => {
-                let TotalReduction { events, headroom } = reduce_total(db, bounds, budget, *is_reducing)?;
-                Ok(ExcessResult { events, headroom, ..ExcessResult::complete() })
+                let TotalReduction { removed, headroom } = reduce_total(db, bounds, budget, *is_reducing)?;
+                Ok(ExcessResult { removed, headroom, ..ExcessResult::complete() })
             }
         }
     }
 }
 
-/// Removes documents for the time and the work of one slice, until the others are within their share.
-fn remove_documents(rows: &ClientRows<'_>, mut after: i64, budget: SliceBudget) -> rusqlite::Result<DocumentProgress> {
-    let mut done = 0;
+/// Removes documents for the time and the work of one slice, until the others are within their share; returns their number.
+fn remove_documents(
+    rows: &ClientRows<'_>,
+    mut after: i64,
+    budget: SliceBudget,
+) -> rusqlite::Result<(u64, DocumentProgress)> {
+    let (mut removed, mut done) = (0, 0);
     while budget.allows(done) {
         let history = HistoryUsage::of(rows.db, rows.client)?.filter(|history| history.documents_exceed(rows.bounds));
         let read = match history {
@@ -225,10 +254,11 @@ fn remove_documents(rows: &ClientRows<'_>, mut after: i64, budget: SliceBudget) 
         };
         let Some(last) = read.last else {
             let bytes_left = HistoryUsage::of(rows.db, rows.client)?.map_or(0, |history| history.document_bytes);
-            return Ok(DocumentProgress::Complete { bytes_left });
+            return Ok((removed, DocumentProgress::Complete { bytes_left }));
         };
         after = last;
+        removed += read.removed as u64;
         done += read.rows + WORK_PER_STEP;
     }
-    Ok(DocumentProgress::After(after))
+    Ok((removed, DocumentProgress::After(after)))
 }

@@ -5,9 +5,9 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::expired_rows::{ClientRows, RemovedRows, earliest_time, remove_oldest_events};
 use super::{SliceBudget, WORK_PER_STEP, removal_steps};
-use crate::store::Retention;
 use crate::store::sqlite::tables::columns;
 use crate::store::sqlite::tables::rejects::{self, PruneRejects};
+use crate::store::{PrunedRows, Retention};
 
 /// When the bytes of all clients exceed their bound, they are reduced by this share of it. Each reduction looks for the
 /// largest client, so they must not be frequent.
@@ -25,6 +25,19 @@ enum Kind {
     Deliveries,
 }
 
+impl Kind {
+    /// So many removed rows of this kind.
+    fn rows(self, number: u64) -> PrunedRows {
+        let none = PrunedRows::default();
+        match self {
+            Self::Events => PrunedRows { events: number, ..none },
+            Self::Documents => PrunedRows { documents: number, ..none },
+            Self::Rejects => PrunedRows { rejects: number, ..none },
+            Self::Deliveries => PrunedRows { deliveries: number, ..none },
+        }
+    }
+}
+
 /// The client that stores most.
 struct LargestClient {
     /// Its number.
@@ -35,8 +48,7 @@ struct LargestClient {
 
 /// What a slice has done.
 pub(super) struct TotalReduction {
-    /// Events that were removed.
-    pub(super) events: u64,
+    pub(super) removed: PrunedRows,
     /// Bytes that may be added when nothing is left to do; otherwise `None`.
     pub(super) headroom: Option<i64>,
 }
@@ -52,20 +64,19 @@ pub(super) fn reduce_total(
     let total = total_bytes(db)?;
     let excess = total - if is_reducing { limit - headroom_after(bounds) } else { limit };
     if excess <= 0 {
-        return Ok(TotalReduction { events: 0, headroom: Some(limit - total) });
+        return Ok(TotalReduction { removed: PrunedRows::default(), headroom: Some(limit - total) });
     }
     if let Some(largest) = largest_client(db)? {
         for (kind, bytes) in largest.bytes.into_iter().filter(|(_, bytes)| *bytes > 0) {
             let reduction = Reduction { db, client: largest.number, bounds, kept_bytes: (bytes - excess).max(0) };
             let (removed, _) = removal_steps(|| reduction.step(kind), budget)?;
             if removed > 0 {
-                let events = if kind == Kind::Events { removed } else { 0 };
-                return Ok(TotalReduction { events, headroom: None });
+                return Ok(TotalReduction { removed: kind.rows(removed), headroom: None });
             }
         }
     }
     // Nothing can be removed.
-    Ok(TotalReduction { events: 0, headroom: Some(headroom_after(bounds)) })
+    Ok(TotalReduction { removed: PrunedRows::default(), headroom: Some(headroom_after(bounds)) })
 }
 
 /// The bytes below the bound on all clients after a reduction.

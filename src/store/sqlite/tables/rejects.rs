@@ -12,19 +12,26 @@ use crate::store::{ListPage, MAX_LIST_BYTES, Reject, Retention};
 /// Stored before the method of an unverified request.
 const UNVERIFIED: char = '?';
 
-/// Inserts a reject and removes the oldest ones beyond the bounds, but not the new one. Returns its id; `None` if it is
-/// unverified and there is no room, and then changes nothing.
+/// A new reject.
+pub(crate) struct InsertedReject {
+    pub(crate) id: u64,
+    /// The number of rejects that were removed to make room.
+    pub(crate) removed: usize,
+}
+
+/// Inserts a reject and removes the oldest ones beyond the bounds, but not the new one. `None` if it is unverified and there
+/// is no room, and then changes nothing.
 pub(crate) fn insert(
     db: &Connection,
     client: i64,
     bounds: &Retention,
     reject: &Reject,
-) -> rusqlite::Result<Option<u64>> {
+) -> rusqlite::Result<Option<InsertedReject>> {
     let raw = &reject.raw;
     let bytes = stored_bytes(reject);
     let Some(displaced) = displaced_unverified(db, client, bounds, reject.verified, bytes)? else { return Ok(None) };
-    for id in displaced {
-        delete(db, client, id)?;
+    for id in &displaced {
+        delete(db, client, *id)?;
     }
     let method = if reject.verified { raw.method.clone() } else { format!("{UNVERIFIED}{}", raw.method) };
     db.prepare_cached(
@@ -45,8 +52,8 @@ pub(crate) fn insert(
     let id = db.last_insert_rowid();
     add_to_usage(db, client, 1, bytes)?;
     // Everything beyond the bounds is removed now: at most as many rows as the bound on their number.
-    prune(db, bounds, &PruneRejects { client, now: reject.time, keep: Some(id), max_rows: usize::MAX })?;
-    Ok(Some(columns::unsigned(id)))
+    let pruned = prune(db, bounds, &PruneRejects { client, now: reject.time, keep: Some(id), max_rows: usize::MAX })?;
+    Ok(Some(InsertedReject { id: columns::unsigned(id), removed: displaced.len() + pruned }))
 }
 
 /// The bytes that a reject occupies, which count in the bounds.

@@ -50,7 +50,7 @@ impl<'a> WriteTx<'a> {
     pub(crate) fn commit(self) -> rusqlite::Result<Committed> {
         let SavedUsage { histories, grown } = self.usage.save(&self.db)?;
         self.db.commit()?;
-        Ok(Committed { ready: self.ready, histories, grown })
+        Ok(Committed { ready: self.ready, histories, grown, removed_rejects: self.usage.removed_rejects })
     }
 }
 
@@ -93,6 +93,8 @@ pub(crate) struct Committed {
     pub(crate) histories: Vec<HistoryChange>,
     /// Clients that have more pending deliveries than before, or more bytes of them.
     pub(crate) grown: Vec<ClientPending>,
+    /// The number of rejects that were removed to make room for new ones.
+    pub(crate) removed_rejects: u64,
 }
 
 /// The usage of the changed clients after a transaction.
@@ -108,6 +110,8 @@ pub(crate) struct HistoryChange {
     pub(crate) history: HistoryUsage,
     /// Delivered and dead deliveries and the bytes of their attempts.
     pub(crate) settled: Usage,
+    /// Number of its deduplication keys.
+    pub(crate) duplicate_keys: i64,
     /// Bytes that the transaction has added.
     pub(crate) added_bytes: i64,
 }
@@ -142,9 +146,14 @@ pub(crate) struct SettledDelivery {
     pub(crate) size: i64,
 }
 
-/// The changes of the usage counters in one transaction, by client number.
+/// The changes of the usage counters in one transaction.
 #[derive(Clone, Default)]
-pub(crate) struct UsageChanges(BTreeMap<i64, ClientChanges>);
+pub(crate) struct UsageChanges {
+    /// By client number.
+    clients: BTreeMap<i64, ClientChanges>,
+    /// Rejects that were removed to make room. Their own statements change the usage.
+    removed_rejects: u64,
+}
 
 #[derive(Clone, Default)]
 struct ClientChanges {
@@ -162,41 +171,46 @@ struct ClientChanges {
 
 impl UsageChanges {
     pub(crate) fn event_added(&mut self, client: i64, bytes: i64) {
-        let changes = self.0.entry(client).or_default();
+        let changes = self.clients.entry(client).or_default();
         changes.events += 1;
         changes.event_bytes = changes.event_bytes.saturating_add(bytes);
     }
 
     /// The bytes of a document or its callback grew by `bytes`, or shrank if that is negative.
     pub(crate) fn document_changed(&mut self, client: i64, bytes: i64) {
-        self.0.entry(client).or_default().document_bytes += bytes;
+        self.clients.entry(client).or_default().document_bytes += bytes;
     }
 
     /// A reject was added, and counted in the usage.
     pub(crate) fn reject_added(&mut self, client: i64, bytes: i64) {
-        self.0.entry(client).or_default().added_reject_bytes += bytes;
+        self.clients.entry(client).or_default().added_reject_bytes += bytes;
+    }
+
+    /// So many rejects were removed to make room for a new one, and the usage was changed.
+    pub(crate) fn rejects_removed(&mut self, number: usize) {
+        self.removed_rejects += number as u64;
     }
 
     /// Deduplication keys were added, or removed if `number` is negative.
     pub(crate) fn duplicate_keys_changed(&mut self, client: i64, number: i64) {
-        self.0.entry(client).or_default().duplicate_keys += number;
+        self.clients.entry(client).or_default().duplicate_keys += number;
     }
 
     /// `size` are the bytes of its event with the request.
     pub(crate) fn delivery_queued(&mut self, client: i64, size: i64) {
-        let changes = self.0.entry(client).or_default();
+        let changes = self.clients.entry(client).or_default();
         changes.pending += 1;
         changes.pending_bytes += size;
     }
 
     /// The bytes of a pending delivery's attempts grew by `bytes`, or shrank if that is negative.
     pub(crate) fn attempts_grew(&mut self, client: i64, bytes: i64) {
-        self.0.entry(client).or_default().pending_bytes += bytes;
+        self.clients.entry(client).or_default().pending_bytes += bytes;
     }
 
     /// A pending delivery is now delivered or dead.
     pub(crate) fn delivery_settled(&mut self, client: i64, delivery: &SettledDelivery) {
-        let changes = self.0.entry(client).or_default();
+        let changes = self.clients.entry(client).or_default();
         changes.pending -= 1;
         changes.pending_bytes -= delivery.size + delivery.bytes;
         changes.settled += 1;
@@ -205,7 +219,7 @@ impl UsageChanges {
 
     /// A delivered or dead delivery is pending again.
     pub(crate) fn delivery_requeued(&mut self, client: i64, delivery: SettledDelivery) {
-        let changes = self.0.entry(client).or_default();
+        let changes = self.clients.entry(client).or_default();
         changes.pending += 1;
         changes.pending_bytes += delivery.size + delivery.bytes;
         changes.settled -= 1;
@@ -214,7 +228,7 @@ impl UsageChanges {
 
     /// A delivered or dead delivery was removed.
     pub(crate) fn delivery_removed(&mut self, client: i64, bytes: i64) {
-        let changes = self.0.entry(client).or_default();
+        let changes = self.clients.entry(client).or_default();
         changes.settled -= 1;
         changes.attempt_bytes -= bytes;
     }
@@ -226,10 +240,10 @@ impl UsageChanges {
              settled_bytes = settled_bytes + ?6, document_bytes = document_bytes + ?7, pending_bytes = pending_bytes + ?8,
              duplicate_keys = duplicate_keys + ?9
              WHERE client = ?1 RETURNING events, bytes, document_bytes, max_bytes, pending, pending_bytes,
-             settled, settled_bytes",
+             settled, settled_bytes, duplicate_keys",
         )?;
-        let mut saved = SavedUsage { histories: Vec::with_capacity(self.0.len()), grown: Vec::new() };
-        for (client, changes) in &self.0 {
+        let mut saved = SavedUsage { histories: Vec::with_capacity(self.clients.len()), grown: Vec::new() };
+        for (client, changes) in &self.clients {
             let ClientChanges {
                 events,
                 event_bytes,
@@ -257,13 +271,13 @@ impl UsageChanges {
                 .query_row(values, |row| {
                     let pending = ClientPending { client, number: row.get(4)?, bytes: row.get(5)? };
                     let settled = Usage { number: row.get(6)?, bytes: row.get(7)? };
-                    Ok((HistoryUsage::read(row)?, settled, pending))
+                    Ok((HistoryUsage::read(row)?, settled, row.get(8)?, pending))
                 })
                 .optional()?;
-            let Some((history, settled, after)) = after else { continue };
+            let Some((history, settled, duplicate_keys, after)) = after else { continue };
             let kinds = [event_bytes, document_bytes, attempt_bytes, added_reject_bytes];
             let added_bytes = kinds.into_iter().fold(0_i64, |sum, bytes| sum.saturating_add((*bytes).max(0)));
-            saved.histories.push(HistoryChange { client, history, settled, added_bytes });
+            saved.histories.push(HistoryChange { client, history, settled, duplicate_keys, added_bytes });
             if *pending > 0 || *pending_bytes > 0 {
                 saved.grown.push(after);
             }

@@ -16,9 +16,10 @@ use crate::domain::{ClientRef, SharedEvent};
 use crate::store::sqlite::CommitReport;
 use crate::store::sqlite::panics::{Panicked, contain};
 use crate::store::sqlite::registry_cache::ClientTargets;
+use crate::store::sqlite::tables::columns;
 use crate::store::sqlite::tables::identity::LogCounters;
+use crate::store::sqlite::tables::rejects::{self, InsertedReject};
 use crate::store::sqlite::tables::write_tx::{Committed, WriteTx};
-use crate::store::sqlite::tables::{columns, rejects};
 use crate::store::{AppendOutcome, LogChange, StoreError};
 
 /// The output of a command, or why it is refused.
@@ -213,8 +214,9 @@ fn apply(tx: &mut BatchTx<'_>, command: &BatchCommand) -> Result<CommandOutput, 
         BatchCommand::AddReject { client, reject } => {
             let client = client_number(tx, client)?;
             let added = rejects::insert(tx.db(), client, tx.context.retention, reject)?;
-            let id = added.ok_or(StoreError::TooMany("unverified rejects"))?;
+            let InsertedReject { id, removed } = added.ok_or(StoreError::TooMany("unverified rejects"))?;
             tx.write.usage.reject_added(client, rejects::stored_bytes(reject));
+            tx.write.usage.rejects_removed(removed);
             CommandOutput::Number(id)
         }
         BatchCommand::RemoveReject { client, id } => {

@@ -16,7 +16,9 @@ use self::entry::PlacedEntry;
 use super::bulk_update::BulkUpdate;
 use super::registry_change::RegistryChange;
 use crate::domain::{ClientId, ClientRef, QueueKey, Timestamp};
-use crate::store::{AppendOutcome, AttemptRecord, NewEvent, RecordEffect, Reject, Retention, StoreError};
+use crate::store::{
+    AppendOutcome, AttemptRecord, NewEvent, PrunedRows, RecordEffect, Reject, Retention, StoreError,
+};
 
 /// Dropping it replies [`StoreError::Stopped`].
 pub(crate) type ReplySender<T> = oneshot::Sender<Result<T, StoreError>>;
@@ -30,7 +32,7 @@ pub(crate) enum WriterCommand {
     /// An update of many deliveries, slice by slice.
     BulkUpdate(BulkUpdate, CommandReply),
     /// Removes what exceeds the retention at this time.
-    Prune(Timestamp, ReplySender<u64>),
+    Prune(Timestamp, ReplySender<PrunedRows>),
     /// Completes a checkpoint of which only a few pages are left, and restarts the write-ahead log. The reply is false when
     /// a reader prevents it.
     RestartWal(SyncSender<bool>),

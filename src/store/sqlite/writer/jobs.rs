@@ -18,7 +18,7 @@ use crate::store::sqlite::retention::excess::Excess;
 use crate::store::sqlite::retention::{Prune, SliceBudget, erase, free_pages};
 use crate::store::sqlite::tables::columns;
 use crate::store::sqlite::tables::write_tx::{HistoryChange, TxError};
-use crate::store::{Retention, StoreError};
+use crate::store::{PrunedRows, Retention, StoreError};
 
 /// The queues of background work, each in order of arrival. Bulk updates come first, because a caller waits for them; then
 /// what exceeds the bounds of the history, because it grows with every batch; then erasing, then pruning. When they have removed much, the free pages are returned to the file system.
@@ -31,8 +31,8 @@ pub(crate) struct Jobs {
     pruning: VecDeque<PruneJob>,
     /// Whether free pages are being returned.
     returning: bool,
-    /// Events removed by the retention since the last pass of pruning ended.
-    removed_events: u64,
+    /// Removed by the retention since the last pass of pruning ended.
+    removed: PrunedRows,
     on_given_up: Option<OnGivenUp>,
     /// Whether this node removes what exceeds the bounds.
     leadership: Leadership,
@@ -54,7 +54,7 @@ pub(crate) enum Leadership {
 /// What waits for the result of a slice.
 enum Running {
     Bulk(BulkJob),
-    Prune(ReplySender<u64>),
+    Prune(ReplySender<PrunedRows>),
     Other,
 }
 
@@ -66,7 +66,7 @@ struct BulkJob {
 
 struct PruneJob {
     prune: Prune,
-    reply: ReplySender<u64>,
+    reply: ReplySender<PrunedRows>,
 }
 
 impl Jobs {
@@ -83,7 +83,7 @@ impl Jobs {
             erasing: VecDeque::new(),
             pruning: VecDeque::new(),
             returning: false,
-            removed_events: 0,
+            removed: PrunedRows::default(),
             on_given_up,
             leadership,
             running: None,
@@ -109,7 +109,7 @@ impl Jobs {
         self.excess = Excess::default();
         self.erasing.clear();
         for job in self.pruning.drain(..) {
-            send(job.reply, Ok(0));
+            send(job.reply, Ok(PrunedRows::default()));
         }
         // The next leader begins these, and completes the removal of notifications. What a caller has begun goes on here, also
         // after the reply.
@@ -161,6 +161,13 @@ impl Jobs {
         }
     }
 
+    /// Counts the rejects that a batch has removed to make room. In a cluster, each node does the same, and one counts them.
+    pub(super) fn count_removed_rejects(&mut self, number: u64) {
+        if self.leads() {
+            self.removed.rejects += number;
+        }
+    }
+
     /// Looks at all histories again, with other bounds. After an error, a history is looked at when it grows.
     pub(super) fn bounds_changed(&mut self, db: &Connection, cache: &RegistryCache, bounds: &Retention) {
         if !self.leads() {
@@ -208,11 +215,11 @@ impl Jobs {
         }
     }
 
-    /// Gives up expired deliveries and prunes all clients, then replies with the number of events that were removed since
-    /// the last reply. Resumes the work that a disk error has stopped.
-    pub(super) fn prune(&mut self, db: &Connection, now: Timestamp, reply: ReplySender<u64>) {
+    /// Gives up expired deliveries and prunes all clients, then replies with what was removed since the last
+    /// reply. Resumes the work that a disk error has stopped.
+    pub(super) fn prune(&mut self, db: &Connection, now: Timestamp, reply: ReplySender<PrunedRows>) {
         if !self.leads() {
-            return send(reply, Ok(0));
+            return send(reply, Ok(PrunedRows::default()));
         }
         match self.resume(db) {
             Ok(()) => {
@@ -287,7 +294,7 @@ impl Jobs {
     }
 
     fn advance(&mut self, db: &Connection, running: Option<Running>, result: SliceResult) {
-        self.removed_events += result.removed_events;
+        self.removed += result.removed;
         if let Some((reason, count)) = result.given_up {
             tracing::warn!(count, reason = reason.as_str(), "pending deliveries became dead letters");
             if let Some(on_given_up) = &self.on_given_up {
@@ -321,7 +328,7 @@ impl Jobs {
                 false => self.pruning.push_front(PruneJob { prune, reply }),
                 true => {
                     self.check_free_pages(db);
-                    send(reply, Ok(std::mem::take(&mut self.removed_events)));
+                    send(reply, Ok(std::mem::take(&mut self.removed)));
                 }
             },
             (Slice::Bulk(_) | Slice::Prune(_), _) => {}

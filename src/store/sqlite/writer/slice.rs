@@ -8,7 +8,7 @@ use crate::domain::{QueueKey, Timestamp};
 use crate::store::sqlite::retention::excess::{ExcessResult, ExcessSlice};
 use crate::store::sqlite::retention::{Prune, SliceBudget, erase};
 use crate::store::sqlite::tables::write_tx::WriteTx;
-use crate::store::{GivenUp, Retention};
+use crate::store::{GivenUp, PrunedRows, Retention};
 
 /// The next slice of a job, with the job's progress.
 #[derive(Clone, Serialize, Deserialize)]
@@ -29,8 +29,8 @@ pub(crate) struct SliceResult {
     pub(crate) slice: Slice,
     /// Whether the job has ended.
     pub(crate) is_complete: bool,
-    /// Events that the retention has removed.
-    pub(crate) removed_events: u64,
+    /// Removed by the retention.
+    pub(crate) removed: PrunedRows,
     /// Deliveries that were given up.
     pub(crate) given_up: Option<(GivenUp, u64)>,
     /// Set by [`Slice::Excess`].
@@ -71,7 +71,7 @@ impl Slice {
         bounds: &Retention,
         budget: SliceBudget,
     ) -> rusqlite::Result<SliceResult> {
-        let (mut removed_events, mut given_up, mut excess) = (0, None, None);
+        let (mut removed, mut given_up, mut excess) = (PrunedRows::default(), None, None);
         let is_complete = match &mut self {
             Self::Bulk(update) => {
                 let is_complete = update.slice(tx, bounds)?;
@@ -80,17 +80,17 @@ impl Slice {
             }
             Self::Excess(slice) => {
                 let result = slice.run(&tx.db, bounds, budget)?;
-                removed_events = result.events;
+                removed = result.removed;
                 excess = Some(result);
                 false
             }
             Self::Erase(client) => erase::slice(&tx.db, *client, budget)?,
             Self::Prune(prune) => {
                 let is_complete = prune.slice(&tx.db, bounds, budget)?;
-                removed_events = prune.removed_events();
+                removed = prune.removed();
                 is_complete
             }
         };
-        Ok(SliceResult { slice: self, is_complete, removed_events, given_up, excess })
+        Ok(SliceResult { slice: self, is_complete, removed, given_up, excess })
     }
 }

@@ -91,6 +91,7 @@ fn kinds_of(body: &EntryBody) -> Vec<&'static str> {
         Slice::Bulk(BulkUpdate::EnforceLimit(_)) => "enforce limit",
         Slice::Excess(ExcessSlice::Client(_)) => "excess events",
         Slice::Excess(ExcessSlice::Deliveries(_)) => "excess deliveries",
+        Slice::Excess(ExcessSlice::DuplicateKeys(_)) => "excess deduplication keys",
         Slice::Excess(ExcessSlice::Documents { .. }) => "excess documents",
         Slice::Excess(ExcessSlice::Total { .. }) => "excess of all clients",
         Slice::Erase(_) => "erase",
@@ -119,7 +120,7 @@ fn kinds_of(body: &EntryBody) -> Vec<&'static str> {
 }
 
 /// All of them but the probe, which changes nothing and is no entry.
-const KINDS: usize = 28;
+const KINDS: usize = 29;
 
 /// Each entry twice: the second time directly after the first, or a few entries later.
 fn doubled(entries: &[Bytes]) -> Vec<Bytes> {
