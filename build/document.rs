@@ -1,5 +1,5 @@
-//! The documents as HTML pages: the reference and the guides from their Markdown, the API from its OpenAPI document. A page
-//! loads nothing from other hosts. `src/http/ui.rs` serves them.
+//! The documents as HTML pages: the reference and the guides from their Markdown, the API from its OpenAPI document. A
+//! page loads nothing from other hosts. `src/http/ui.rs` serves them.
 
 use std::collections::HashMap;
 

@@ -1,5 +1,5 @@
-//! An OpenAPI document as Markdown: each operation with its parameters, bodies and responses, and each schema. Covers the
-//! parts of OpenAPI that `docs/openapi.json` uses.
+//! An OpenAPI document as Markdown: each operation with its parameters, bodies and responses, and each schema. Covers
+//! the parts of OpenAPI that `docs/openapi.json` uses.
 
 use serde_json::Value;
 

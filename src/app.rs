@@ -77,8 +77,8 @@ pub struct ServeOptions<'a> {
     pub on_listening: OnListening<'a>,
 }
 
-/// Runs a relay until SIGTERM or SIGINT. A node of a cluster whose database cannot be used any more stops in order, and starts
-/// again in this process with another one.
+/// Runs a relay until SIGTERM or SIGINT. A node of a cluster whose database cannot be used any more stops in order, and
+/// starts again in this process with another one.
 ///
 /// # Errors
 /// The relay cannot start, or one of its tasks ended on its own.
@@ -261,7 +261,8 @@ async fn run(
     let admin_service = RequestMiddleware::new(http::Address::Admin.filter(&context), no_origins, metrics.clone());
 
     let mut public_task = JoinSet::new();
-    // Without this handle the end of the public server would end the stream threads, and one of these would be reported.
+    // Without this handle the end of the public server would end the stream threads, and one of these would be
+    // reported.
     let kept_workers = stream_workers.clone();
     let public_server = server(&stop_public, stream_workers, servers.public(), tls);
     public_task.spawn(public_server.run(public, public_service));

@@ -1,5 +1,6 @@
-//! Authentication and authorisation: the relay's key files, the tokens it issues and verifies, those of foreign issuers, the
-//! clients' secrets, and Baidu's request signatures. Independent of HTTP routes and SQL; the only user of `jsonwebtoken`.
+//! Authentication and authorisation: the relay's key files, the tokens it issues and verifies, those of foreign
+//! issuers, the clients' secrets, and Baidu's request signatures. Independent of HTTP routes and SQL; the only user of
+//! `jsonwebtoken`.
 
 mod bce;
 mod claims;

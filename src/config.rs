@@ -1,6 +1,6 @@
 //! The configuration: one flat struct, read from flags, environment, file and the defaults of `config/keys.rs`. Some
-//! defaults depend on the open-file limit of the process, which is raised here. Only the wiring reads the configuration;
-//! every part declares its own options.
+//! defaults depend on the open-file limit of the process, which is raised here. Only the wiring reads the
+//! configuration; every part declares its own options.
 
 #![warn(missing_docs)]
 
@@ -42,8 +42,8 @@ const RESERVED_FILES: u64 = 256;
 /// The default does not exceed this number because of memory: at 10 KiB each, these connections take 2 GB.
 const MAX_DEFAULT_CONNECTIONS: u64 = 200_000;
 
-/// The default limit of an address is not less, if `max_connections` allows: all followers that a client may have by default,
-/// and a tenth of them for its requests.
+/// The default limit of an address is not less, if `max_connections` allows: all followers that a client may have by
+/// default, and a tenth of them for its requests.
 const MIN_DEFAULT_CONNECTIONS_PER_ADDRESS: usize = 11_000;
 
 /// With fewer connections, an address may have all of them by default.
@@ -214,8 +214,8 @@ fn tls_files(sources: &Sources) -> Result<Option<TlsFiles>, ConfigError> {
 }
 
 impl Config {
-    /// Reads the configuration. Flags take precedence over the environment, the environment over the file, the file over
-    /// the defaults.
+    /// Reads the configuration. Flags take precedence over the environment, the environment over the file, the file
+    /// over the defaults.
     ///
     /// `env` is called with `DOCRELAY_…` names only. `open_files` is the open-file limit of the process, see
     /// [`raise_open_files`]; the default connection limits depend on it.
@@ -375,8 +375,9 @@ fn default_connections(open_files: u64, deliveries: usize) -> usize {
     usize::try_from(free.clamp(2, MAX_DEFAULT_CONNECTIONS)).unwrap_or(usize::MAX)
 }
 
-/// The default of `max_connections_per_address`: half of the connections, but the followers of one client may all come from
-/// one server or network. A tenth remains for other addresses, unless the connections are too few to be shared out.
+/// The default of `max_connections_per_address`: half of the connections, but the followers of one client may all come
+/// from one server or network. A tenth remains for other addresses, unless the connections are too few to be shared
+/// out.
 fn default_connections_per_address(max_connections: usize) -> usize {
     if max_connections < MIN_SHARED_CONNECTIONS {
         return max_connections;

@@ -32,8 +32,8 @@ pub const MAX_RESPONSE_BODY_BYTES: usize = 16 << 10;
 
 /// The port of the HTTP client. Every request to a customer's endpoint goes through it.
 pub trait HttpClient: Send + Sync {
-    /// Whether an endpoint may be called: an `http` or `https` URL without credentials, whose host does not resolve to a
-    /// forbidden address. A host that cannot be resolved passes: it is checked again with each request.
+    /// Whether an endpoint may be called: an `http` or `https` URL without credentials, whose host does not resolve to
+    /// a forbidden address. A host that cannot be resolved passes: it is checked again with each request.
     ///
     /// # Errors
     ///
@@ -69,7 +69,8 @@ pub struct HttpExchange {
 pub struct HttpResponse {
     /// Status code.
     pub status: u16,
-    /// The first [`MAX_RESPONSE_BODY_BYTES`] of the body, content codings not decoded; fewer if the deadline came first.
+    /// The first [`MAX_RESPONSE_BODY_BYTES`] of the body, content codings not decoded; fewer if the deadline came
+    /// first.
     pub body: Bytes,
     /// `Retry-After`, converted to a duration; not clamped.
     pub retry_after: Option<Duration>,

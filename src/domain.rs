@@ -1,5 +1,5 @@
-//! The plain values of the product: clients, hooks, documents, events, notifications and their identifiers.
-//! Values are valid by construction; a setting that a reload replaces is a [`Reloadable`]. This module knows nothing of HTTP, SQL
+//! The plain values of the product: clients, hooks, documents, events, notifications and their identifiers. Values are
+//! valid by construction; a setting that a reload replaces is a [`Reloadable`]. This module knows nothing of HTTP, SQL
 //! or any vendor's format.
 
 mod client;

@@ -1,5 +1,5 @@
-//! The HTTP side of the relay. `routes` is the table of all addresses; handlers are functions over the use cases and know
-//! no port of the store. [`Context`] is what they share: the use cases, and the check of tokens.
+//! The HTTP side of the relay. `routes` is the table of all addresses; handlers are functions over the use cases and
+//! know no port of the store. [`Context`] is what they share: the use cases, and the check of tokens.
 
 mod api;
 mod api_route;
@@ -75,8 +75,8 @@ impl RequestLimits {
     }
 }
 
-/// Unverified requests to one hook that are kept at once; one more each second. Each costs a transaction, and anyone who knows
-/// the URL can send them: without this bound they could occupy the writer, which all clients share.
+/// Unverified requests to one hook that are kept at once; one more each second. Each costs a transaction, and anyone
+/// who knows the URL can send them: without this bound they could occupy the writer, which all clients share.
 const UNVERIFIED_BURST: NonZeroU32 = NonZeroU32::MIN.saturating_add(99);
 
 /// What the handlers share; made from [`Parts`].
@@ -192,8 +192,8 @@ impl Context {
         })
     }
 
-    /// The grant of the request's bearer token, which has one of `scopes`. A token in the query is not accepted: only streams
-    /// need it, because browsers cannot send headers there.
+    /// The grant of the request's bearer token, which has one of `scopes`. A token in the query is not accepted: only
+    /// streams need it, because browsers cannot send headers there.
     async fn require_token(&self, request: &Request, scopes: &[Scope], now: Timestamp) -> Result<Grant, Problem> {
         let header = request.headers.get("authorization").map(::http::HeaderValue::as_bytes);
         let challenge = |problem: Problem| problem.with_resource_metadata(&self.public_url);
@@ -216,8 +216,8 @@ impl Context {
         }
     }
 
-    /// The grant of a token. One whose key is not in the known key set of its issuer is checked again when the set was fetched,
-    /// one of a client that is unknown to this node when the node has caught up.
+    /// The grant of a token. One whose key is not in the known key set of its issuer is checked again when the set was
+    /// fetched, one of a client that is unknown to this node when the node has caught up.
     async fn check_token(&self, token: &str, now: Timestamp) -> Result<Grant, AuthError> {
         let checked = match self.auth.check(token, now) {
             Err(AuthError::UnknownIssuerKey(issuer)) if self.auth.fetch_keys(issuer).await => {
@@ -231,9 +231,9 @@ impl Context {
         }
     }
 
-    /// To be called before something is refused that another node of the cluster may have made or changed: catches up with the
-    /// cluster and returns whether to look again. Costs nothing without a cluster. When the cluster does not answer in
-    /// time, the refusal stands.
+    /// To be called before something is refused that another node of the cluster may have made or changed: catches up
+    /// with the cluster and returns whether to look again. Costs nothing without a cluster. When the cluster does not
+    /// answer in time, the refusal stands.
     async fn catch_up(&self) -> bool {
         self.cluster.is_some() && self.ingest.catch_up().await.is_ok()
     }
@@ -267,8 +267,8 @@ impl Context {
         self.failed_tokens.set_limit(failed_tokens);
     }
 
-    /// Removes the rate limiters of idle hooks, old events from the rings, and the activity of deleted hooks when it exceeds that
-    /// of all hooks, and reads the signing keys again. Called periodically.
+    /// Removes the rate limiters of idle hooks, old events from the rings, and the activity of deleted hooks when it
+    /// exceeds that of all hooks, and reads the signing keys again. Called periodically.
     pub fn sweep(&self) {
         self.hook_rates.retain_recent();
         self.unverified_limiter.retain_recent();

@@ -36,8 +36,8 @@ impl Ingest {
         Self { store, metrics }
     }
 
-    /// The hook with this key, and its client. Before the answer is `None`, this node catches up with the cluster: another node
-    /// may have just made the hook.
+    /// The hook with this key, and its client. Before the answer is `None`, this node catches up with the cluster:
+    /// another node may have just made the hook.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] or [`StoreError::Stopped`] when this node cannot know whether the hook exists.
@@ -49,8 +49,8 @@ impl Ingest {
         Ok(self.store.registry.hook_by_key(key))
     }
 
-    /// Waits until this node has everything that any node of the cluster had stored before the call. Returns at once without a
-    /// cluster.
+    /// Waits until this node has everything that any node of the cluster had stored before the call. Returns at once
+    /// without a cluster.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] after at most a few seconds, [`StoreError::Stopped`].
@@ -99,7 +99,8 @@ impl Ingest {
         self.store.log.append(event).await
     }
 
-    /// Keeps a webhook that passed verification and could not be parsed, for the given reason. Returns the id of the reject.
+    /// Keeps a webhook that passed verification and could not be parsed, for the given reason. Returns the id of the
+    /// reject.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] or [`StoreError::Stopped`]: nothing is stored.
@@ -107,8 +108,8 @@ impl Ingest {
         self.keep(webhook, reason, true).await
     }
 
-    /// Keeps a webhook whose signature has an unknown form. Returns the id of the reject; `None` if the client already has
-    /// as many as may be kept, and all of them are verified.
+    /// Keeps a webhook whose signature has an unknown form. Returns the id of the reject; `None` if the client already
+    /// has as many as may be kept, and all of them are verified.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] or [`StoreError::Stopped`]: nothing is stored.

@@ -1,6 +1,6 @@
-//! The port of the journal: the replicated sequence of entries that every node of a cluster applies to its own database, and
-//! what the nodes share beside it: snapshots and small records. `journal/jetstream` implements it over NATS JetStream. A relay
-//! without a cluster has no journal.
+//! The port of the journal: the replicated sequence of entries that every node of a cluster applies to its own
+//! database, and what the nodes share beside it: snapshots and small records. `journal/jetstream` implements it over
+//! NATS JetStream. A relay without a cluster has no journal.
 
 #![warn(missing_docs)]
 
@@ -16,8 +16,8 @@ use serde::{Deserialize, Serialize};
 /// The largest payload of an entry. Together with its headers it fits into a message of 1 MiB.
 pub const MAX_PAYLOAD_BYTES: usize = 1024 * 1024 - 4096;
 
-/// The largest request, head and body, of which the event fits into an entry: an entry has the request and what was read from
-/// it, and up to 28 KiB of other fields.
+/// The largest request, head and body, of which the event fits into an entry: an entry has the request and what was
+/// read from it, and up to 28 KiB of other fields.
 pub const MAX_REQUEST_BYTES: usize = 496 << 10;
 
 /// The future that a method of the port returns.
@@ -35,7 +35,8 @@ pub enum JournalError {
     /// No answer in time: the broker may have done it.
     #[error("the broker has not answered: {0}")]
     Unknown(String),
-    /// The journal was deleted or re-created, or has lost entries: what it holds does not belong to this node's database.
+    /// The journal was deleted or re-created, or has lost entries: what it holds does not belong to this node's
+    /// database.
     #[error("the journal was deleted or re-created, or has lost its last entries")]
     Replaced,
     /// Entries after the requested position were trimmed; the first one that is left has this position.
@@ -134,26 +135,27 @@ pub struct Record {
     pub revision: u64,
 }
 
-/// One journal with its snapshots and records. Futures are sent to the broker in the order in which they are first polled.
+/// One journal with its snapshots and records. Futures are sent to the broker in the order in which they are first
+/// polled.
 pub trait Journal: Send + Sync {
     /// What distinguishes it.
     fn identity(&self) -> JournalIdentity;
 
-    /// Appends an entry; returns its position when it is stored on a majority of the replicas. A second call with the same id
-    /// within two minutes appends nothing and returns the position of the first. The payload has at most
+    /// Appends an entry; returns its position when it is stored on a majority of the replicas. A second call with the
+    /// same id within two minutes appends nothing and returns the position of the first. The payload has at most
     /// [`MAX_PAYLOAD_BYTES`].
     ///
     /// # Errors
-    /// `Unavailable`: not appended; also at once while there is no connection. `Unknown`: it may have been, or may still be
-    /// appended, even after entries that are published later. `Replaced`.
+    /// `Unavailable`: not appended; also at once while there is no connection. `Unknown`: it may have been, or may
+    /// still be appended, even after entries that are published later. `Replaced`.
     fn publish(&self, id: String, payload: Bytes) -> JournalFuture<u64>;
 
     /// The entries after this one, in order and without a gap, also those that are appended later. Waits for the broker
     /// while it is away. Ends only after an error.
     ///
     /// # Errors
-    /// `Trimmed`. `Replaced`: also if the journal has lost the entry before the next one, and may hold another one at its
-    /// position. That cannot be told while the id of the entry is not known, or when the entry was trimmed.
+    /// `Trimmed`. `Replaced`: also if the journal has lost the entry before the next one, and may hold another one at
+    /// its position. That cannot be told while the id of the entry is not known, or when the entry was trimmed.
     fn entries(&self, after: EntryRef) -> BoxStream<'static, Result<JournalEntry, JournalError>>;
 
     /// The present range. Entries that were acknowledged to anyone before the call are within it, except for those that
@@ -169,8 +171,8 @@ pub trait Journal: Send + Sync {
     /// `Unavailable`, `Unknown`, `Replaced`.
     fn trim(&self, before: u64) -> JournalFuture<()>;
 
-    /// Stores a file as a snapshot; readers see it when it is complete. Removes what earlier calls that failed have left, so
-    /// only one node may call it at a time: of two, one may fail.
+    /// Stores a file as a snapshot; readers see it when it is complete. Removes what earlier calls that failed have
+    /// left, so only one node may call it at a time: of two, one may fail.
     ///
     /// # Errors
     /// `Unavailable`: also when the file cannot be read. `Unknown`, `Replaced`.
@@ -200,8 +202,8 @@ pub trait Journal: Send + Sync {
     /// `Unavailable`, `Unknown`, `Replaced`.
     fn record(&self, key: String) -> JournalFuture<Option<Record>>;
 
-    /// Writes a record; returns its revision. `expected` is the present revision, 0 for a record that must not exist, `None`
-    /// for any.
+    /// Writes a record; returns its revision. `expected` is the present revision, 0 for a record that must not exist,
+    /// `None` for any.
     ///
     /// # Errors
     /// `Conflict`, `Unavailable`, `Unknown`, `Replaced`.

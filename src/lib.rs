@@ -1,5 +1,5 @@
-//! docrelay receives webhooks of document converters and streams their events. The modules, in the order in which an event
-//! passes them; `docs/ARCHITECTURE.md` describes the three paths through them and the layers.
+//! docrelay receives webhooks of document converters and streams their events. The modules, in the order in which an
+//! event passes them; `docs/ARCHITECTURE.md` describes the three paths through them and the layers.
 //!
 //! - [`http`] accepts connections and requests: transport, routes, handlers, Baidu's API, pages.
 //! - [`vendor`] verifies, parses and renders the formats of the vendors.

@@ -1,5 +1,5 @@
-//! The use cases of a client's owner and of the administrator. Each part is a handle over the ports of the store, cheap to
-//! clone. Knows neither HTTP nor SQL.
+//! The use cases of a client's owner and of the administrator. Each part is a handle over the ports of the store, cheap
+//! to clone. Knows neither HTTP nor SQL.
 
 mod client_limits;
 mod clients;
@@ -40,8 +40,8 @@ impl<T> ChangeAttempt<T> {
     }
 }
 
-/// Changes an item by optimistic concurrency: `attempt` reads the item, and stores it changed if nothing else has changed it
-/// since. It is repeated after a conflict. `item` names the item in the error.
+/// Changes an item by optimistic concurrency: `attempt` reads the item, and stores it changed if nothing else has
+/// changed it since. It is repeated after a conflict. `item` names the item in the error.
 ///
 /// # Errors
 /// [`StoreError::Unavailable`] after [`MAX_CHANGE_ATTEMPTS`] conflicts; any error of `attempt`.

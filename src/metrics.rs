@@ -31,7 +31,8 @@ pub struct Metrics {
     inner: Arc<MetricSet>,
 }
 
-/// Every metric; [`Metrics::new`] has their help texts. Recording to a [`Counter`] or [`Gauge`] is one atomic operation.
+/// Every metric; [`Metrics::new`] has their help texts. Recording to a [`Counter`] or [`Gauge`] is one atomic
+/// operation.
 #[derive(Debug)]
 pub struct MetricSet {
     pub events_out: Counter,

@@ -1,6 +1,6 @@
 //! The ports of the store: log, registry, rejects, outbox, maintenance. Use cases know only these; `store/sqlite/ports`
-//! implements them, and one contract suite (`tests/store_contract`) runs against every implementation. This file holds what the
-//! ports share, and what a store is given: the retention limits and the cipher.
+//! implements them, and one contract suite (`tests/store_contract`) runs against every implementation. This file holds
+//! what the ports share, and what a store is given: the retention limits and the cipher.
 
 #![warn(missing_docs)]
 
@@ -92,9 +92,9 @@ pub type StoreFuture<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
 /// How long a duplicate is recognized, and the minimum time for which a document without events is kept.
 pub const DUPLICATE_WINDOW: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// How much is kept. Each limit but one applies per client; the oldest items are removed first. Number and bytes of events,
-/// settled deliveries and documents, and the number of deduplication keys, are limited after every batch, everything else by
-/// [`Maintenance::prune`].
+/// How much is kept. Each limit but one applies per client; the oldest items are removed first. Number and bytes of
+/// events, settled deliveries and documents, and the number of deduplication keys, are limited after every batch,
+/// everything else by [`Maintenance::prune`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Retention {
     /// Maximum age of an event.
@@ -181,8 +181,8 @@ pub trait Seal: Send + Sync {
     /// Encrypts and authenticates `text`. `context` names the kind and the owner of the text and must be the same when
     /// the text is opened: one sealed text cannot replace another.
     fn seal(&self, text: &[u8], context: &[u8]) -> Vec<u8>;
-    /// As [`seal`](Seal::seal), with this nonce instead of a random one. A nonce must not be used for two different texts:
-    /// derive it from random bytes and the text.
+    /// As [`seal`](Seal::seal), with this nonce instead of a random one. A nonce must not be used for two different
+    /// texts: derive it from random bytes and the text.
     fn seal_with_nonce(&self, text: &[u8], context: &[u8], nonce: [u8; 12]) -> Vec<u8>;
     /// Decrypts what [`seal`](Seal::seal) has returned for the same context.
     ///

@@ -17,9 +17,10 @@ use crate::store::LogChange;
 pub use follower::{FollowRequest, Follower, StreamAction, StreamOptions, Streams};
 pub use position::StartPosition;
 
-/// The dispatcher: publishes committed events to the hub, and ends the streams of removed clients, until the log's tail ends. `tail` must have been opened
-/// before the first follower subscribes: what was committed before that is in the log only. A single task keeps the order
-/// of the log: publishers that delivered their own events were measured to overtake each other.
+/// The dispatcher: publishes committed events to the hub, and ends the streams of removed clients, until the log's tail
+/// ends. `tail` must have been opened before the first follower subscribes: what was committed before that is in the
+/// log only. A single task keeps the order of the log: publishers that delivered their own events were measured to
+/// overtake each other.
 pub async fn dispatch(hub: Hub, metrics: Metrics, mut tail: BoxStream<'static, LogChange>) {
     while let Some(change) = tail.next().await {
         match change {

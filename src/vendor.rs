@@ -65,8 +65,8 @@ pub enum WebhookError {
     /// contains a secret or a received value.
     #[error("{0}")]
     Unauthorized(&'static str),
-    /// There is a signature, but not of the form that the hook verifies: it may be right. Answered with `401`; the request
-    /// becomes an unverified reject. The text is like that of `Unauthorized`.
+    /// There is a signature, but not of the form that the hook verifies: it may be right. Answered with `401`; the
+    /// request becomes an unverified reject. The text is like that of `Unauthorized`.
     #[error("{0}")]
     UnknownSignature(&'static str),
     /// The sender is verified, but the content cannot be parsed. Answered with `422`; the request becomes a reject.

@@ -1,5 +1,5 @@
-//! This relay as a node of a cluster: how it joins the cluster or founds it, and what it shares with the other nodes beside
-//! the journal.
+//! This relay as a node of a cluster: how it joins the cluster or founds it, and what it shares with the other nodes
+//! beside the journal.
 
 mod comparison;
 mod continuity;
@@ -46,8 +46,9 @@ pub(super) use node::NodeParts;
 /// What this program reads.
 const FORMATS: NodeFormats = NodeFormats { entry_format: LATEST_ENTRY_FORMAT, schema: snapshot::SCHEMA_VERSION };
 
-/// How long a starting node waits for brokers that cannot be reached or cannot serve it yet. Then it exits: without the journal
-/// it cannot know whether its database is the cluster's, and a supervisor's restarts are seen where an endless start is not.
+/// How long a starting node waits for brokers that cannot be reached or cannot serve it yet. Then it exits: without the
+/// journal it cannot know whether its database is the cluster's, and a supervisor's restarts are seen where an endless
+/// start is not.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(30);
 
 const JOIN_INTERVAL: Duration = Duration::from_millis(500);
@@ -79,9 +80,9 @@ pub(super) struct Cluster {
 }
 
 impl Cluster {
-    /// Connects to the cluster's servers and prepares the data directory: an empty one is filled from the latest snapshot. The
-    /// first node founds the cluster with what it has. `options` open the store without the cluster; they are made when the
-    /// directory is prepared, because they read its keys. Waits for brokers that cannot serve yet:
+    /// Connects to the cluster's servers and prepares the data directory: an empty one is filled from the latest
+    /// snapshot. The first node founds the cluster with what it has. `options` open the store without the cluster; they
+    /// are made when the directory is prepared, because they read its keys. Waits for brokers that cannot serve yet:
     /// [`JoinReason`] says for how long.
     ///
     /// # Errors

@@ -92,8 +92,8 @@ pub struct DataDirectory {
 }
 
 impl DataDirectory {
-    /// Creates the directory with mode 0700 if it does not exist. For `docrelay serve` only: a command in the wrong place
-    /// must not create the data of a second relay.
+    /// Creates the directory with mode 0700 if it does not exist. For `docrelay serve` only: a command in the wrong
+    /// place must not create the data of a second relay.
     ///
     /// # Errors
     /// [`KeyError::File`], or [`KeyError::WorldWritable`] for an existing directory.
@@ -135,8 +135,8 @@ impl DataDirectory {
     /// than opening takes.
     ///
     /// # Errors
-    /// [`OpenError::Locked`] if another process keeps the lock, and every other error of opening the database or the sealing
-    /// key.
+    /// [`OpenError::Locked`] if another process keeps the lock, and every other error of opening the database or the
+    /// sealing key.
     pub fn open_store(&self, options: SqliteOptions) -> anyhow::Result<StoreOwner> {
         let lock = match self.lock()? {
             LockOutcome::Acquired(lock) => lock,
@@ -150,8 +150,8 @@ impl DataDirectory {
         Ok(StoreOwner::Local(store))
     }
 
-    /// The relay that is running on the directory. Blocks up to `STORE_LOCK_TIMEOUT` while a process without an address holds
-    /// the lock.
+    /// The relay that is running on the directory. Blocks up to `STORE_LOCK_TIMEOUT` while a process without an address
+    /// holds the lock.
     ///
     /// # Errors
     /// There is none, or another process keeps the lock.
@@ -183,8 +183,9 @@ impl DataDirectory {
         }
     }
 
-    /// Replaces the sealing key: adds a new one to its file, seals every secret of the database again, and drops the old
-    /// key. If this is interrupted after any step, relays start with both keys, and the next call continues. Blocks.
+    /// Replaces the sealing key: adds a new one to its file, seals every secret of the database again, and drops the
+    /// old key. If this is interrupted after any step, relays start with both keys, and the next call continues.
+    /// Blocks.
     ///
     /// # Errors
     /// A relay is running on the directory, or the key file or the database cannot be read or written.

@@ -1,9 +1,9 @@
-//! The log of a relay: lines go through a bounded queue to a thread that writes them to standard error. A line that cannot
-//! be queued or written is dropped and counted, so that neither a full disk nor a reader that has stopped can block or end
-//! another thread. Panics are logged on the same way.
+//! The log of a relay: lines go through a bounded queue to a thread that writes them to standard error. A line that
+//! cannot be queued or written is dropped and counted, so that neither a full disk nor a reader that has stopped can
+//! block or end another thread. Panics are logged on the same way.
 //!
-//! `tracing-appender` has such a queue, too. It does not count failed writes, bounds lines and not bytes, and prints when it
-//! is stopped while its reader has stalled.
+//! `tracing-appender` has such a queue, too. It does not count failed writes, bounds lines and not bytes, and prints
+//! when it is stopped while its reader has stalled.
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::{self, IsTerminal, Write};
@@ -30,8 +30,8 @@ const MAX_QUEUED_BYTES: usize = 4 << 20;
 /// How long [`LogFlush`] waits for the lines that are queued.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Starts logging to standard error, because standard output is reserved for the output of commands, and logs panics. The
-/// lines that are dropped are counted in `dropped_lines`.
+/// Starts logging to standard error, because standard output is reserved for the output of commands, and logs panics.
+/// The lines that are dropped are counted in `dropped_lines`.
 ///
 /// # Errors
 /// A logger is installed already, or the thread cannot be started.
@@ -75,8 +75,8 @@ pub fn start(format: LogFormat, level: Level, dropped_lines: Counter) -> anyhow:
 pub struct Logging {
     pub level: LogLevel,
     pub flush: LogFlush,
-    /// Cancelled when the thread of the log ends, which it does by a panic only. Lines are dropped from then on, so the relay
-    /// must stop. A reader of standard error that has stopped does not end the thread.
+    /// Cancelled when the thread of the log ends, which it does by a panic only. Lines are dropped from then on, so the
+    /// relay must stop. A reader of standard error that has stopped does not end the thread.
     pub thread_ended: CancellationToken,
 }
 
@@ -98,15 +98,15 @@ impl LogLevel {
     }
 }
 
-/// The level applies to docrelay only: below `warn`, other crates log headers, and with them credentials. Of h2 only errors:
-/// it warns of each connection that floods it, so a flood would fill the log.
+/// The level applies to docrelay only: below `warn`, other crates log headers, and with them credentials. Of h2 only
+/// errors: it warns of each connection that floods it, so a flood would fill the log.
 fn log_directives(level: Level) -> String {
     let others = level.min(Level::WARN);
     format!("{others},h2=error,docrelay={level}").to_ascii_lowercase()
 }
 
-/// The panic hook. It writes to the queue only: a hook that waited for standard error, or panicked, would stop the thread
-/// or the process.
+/// The panic hook. It writes to the queue only: a hook that waited for standard error, or panicked, would stop the
+/// thread or the process.
 fn log_panic(panic: &PanicHookInfo<'_>) {
     let current = std::thread::current();
     let thread = current.name().unwrap_or("unnamed");

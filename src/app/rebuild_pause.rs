@@ -1,5 +1,5 @@
-//! How long a node waits before it replaces its database once more: databases that differ again and again must not keep all
-//! nodes and the brokers busy.
+//! How long a node waits before it replaces its database once more: databases that differ again and again must not keep
+//! all nodes and the brokers busy.
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,6 @@
-//! Reload of the configuration while the relay runs: everything that can fail is prepared first, then the new settings are put
-//! in place, so that a configuration that cannot be used changes nothing. One task serves SIGHUP and `POST /admin/reload`.
+//! Reload of the configuration while the relay runs: everything that can fail is prepared first, then the new settings
+//! are put in place, so that a configuration that cannot be used changes nothing. One task serves SIGHUP and `POST
+//! /admin/reload`.
 
 mod running_parts;
 

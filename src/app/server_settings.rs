@@ -1,4 +1,5 @@
-//! The settings of both servers that a reload may replace. The public and the admin server share the limits of a connection.
+//! The settings of both servers that a reload may replace. The public and the admin server share the limits of a
+//! connection.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -80,8 +81,8 @@ impl ServerSettings {
     }
 }
 
-/// Whether the relay takes a connection that a command of this machine opens to this address for one of a trusted proxy. The
-/// connection then comes from the same address, or from the loopback interface.
+/// Whether the relay takes a connection that a command of this machine opens to this address for one of a trusted
+/// proxy. The connection then comes from the same address, or from the loopback interface.
 pub(super) fn expects_proxy_header(config: &Config, listen: SocketAddr) -> bool {
     let source = match listen.ip() {
         IpAddr::V4(Ipv4Addr::UNSPECIFIED) => IpAddr::V4(Ipv4Addr::LOCALHOST),

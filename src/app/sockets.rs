@@ -1,5 +1,6 @@
-//! The listening sockets: those that the service manager passes (`LISTEN_FDS`, sd_listen_fds(3)), else sockets that the relay binds.
-//! Connections to a passed socket wait in its queue while the relay is restarted, because the service manager keeps it open.
+//! The listening sockets: those that the service manager passes (`LISTEN_FDS`, sd_listen_fds(3)), else sockets that the
+//! relay binds. Connections to a passed socket wait in its queue while the relay is restarted, because the service
+//! manager keeps it open.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
@@ -11,7 +12,8 @@ use tokio::net::TcpListener;
 use crate::config::Config;
 use crate::http::transport::server::listen;
 
-/// The names of the sockets (`FileDescriptorName=`). Sockets with other names count in their order: first the public address.
+/// The names of the sockets (`FileDescriptorName=`). Sockets with other names count in their order: first the public
+/// address.
 const PUBLIC_NAME: &str = "public";
 const ADMIN_NAME: &str = "admin";
 

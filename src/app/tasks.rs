@@ -121,8 +121,8 @@ pub(super) async fn run_named(name: &'static str, task: impl Future<Output = ()>
     name
 }
 
-/// Applies retention to the log and removes unused rate limiters, periodically until `stop`. Retention may have to wait for a
-/// reader of the database; nothing else waits for it.
+/// Applies retention to the log and removes unused rate limiters, periodically until `stop`. Retention may have to wait
+/// for a reader of the database; nothing else waits for it.
 pub(super) async fn housekeeping(store: Store, context: Arc<http::Context>, metrics: Metrics, stop: CancellationToken) {
     let sweeping = async {
         let mut tick = tokio::time::interval(HOUSEKEEPING_INTERVAL);
@@ -157,8 +157,8 @@ fn count_pruned(metrics: &Metrics, pruned: &PrunedRows) {
     metrics.pruned_rows.inc_by(PrunedRow::DuplicateKey, duplicate_keys);
 }
 
-/// Keeps the key sets of foreign issuers up to date until `stop`. Streams whose token was signed with a key that is no longer
-/// valid end.
+/// Keeps the key sets of foreign issuers up to date until `stop`. Streams whose token was signed with a key that is no
+/// longer valid end.
 pub(super) async fn refresh_key_sets(
     issuers: Issuers,
     client: Arc<dyn KeySetClient>,

@@ -1,4 +1,5 @@
-//! The parts of a relay over store doubles. This file: housekeeping over a store that counts how often it is asked for hooks.
+//! The parts of a relay over store doubles. This file: housekeeping over a store that counts how often it is asked for
+//! hooks.
 
 mod current_reads;
 mod scrape;

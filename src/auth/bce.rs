@@ -42,7 +42,8 @@ pub enum BceSignatureError {
 }
 
 impl BceSignatureError {
-    /// Whether the signature may be valid at a node of the cluster that knows more clients, or a newer secret, than this one.
+    /// Whether the signature may be valid at a node of the cluster that knows more clients, or a newer secret, than
+    /// this one.
     pub fn depends_on_registry(self) -> bool {
         matches!(self, Self::InvalidAccessKeyId | Self::SignatureDoesNotMatch)
     }

@@ -1,5 +1,6 @@
-//! The encoding of received tokens: their headers, their claims, and the check of their signature with `jsonwebtoken`. Which
-//! keys and which values of claims are accepted is decided by `token` and, for tokens of other issuers, by `issuers`.
+//! The encoding of received tokens: their headers, their claims, and the check of their signature with `jsonwebtoken`.
+//! Which keys and which values of claims are accepted is decided by `token` and, for tokens of other issuers, by
+//! `issuers`.
 
 use data_encoding::BASE64URL_NOPAD;
 use jsonwebtoken::errors::{Error, ErrorKind};
@@ -82,8 +83,8 @@ pub(super) fn verify<T: DeserializeOwned>(
     decoded.map(|data| data.claims).map_err(|error| jwt_error(&error))
 }
 
-/// `jsonwebtoken` checks algorithm and signature only. The claims are checked by the callers, because it reads the system
-/// clock and accepts an array as issuer.
+/// `jsonwebtoken` checks algorithm and signature only. The claims are checked by the callers, because it reads the
+/// system clock and accepts an array as issuer.
 fn signature_only(algorithm: Algorithm) -> Validation {
     let mut validation = Validation::new(algorithm);
     validation.required_spec_claims.clear();

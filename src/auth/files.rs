@@ -61,15 +61,15 @@ impl KeyError {
 }
 
 /// Creates a directory and its missing parents with mode 0700, and flushes their names: a power cut must not lose a
-/// directory whose files were flushed. The mode of an existing directory is not changed, because the files inside have their
-/// own modes.
+/// directory whose files were flushed. The mode of an existing directory is not changed, because the files inside have
+/// their own modes.
 pub fn make_directory(path: &Path) -> Result<(), KeyError> {
     let missing: Vec<&Path> =
         path.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists()).collect();
     DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(KeyError::file("create", path))?;
     if missing.is_empty() {
-        // The process that created it may have been killed before the flush. A parent that is not readable was prepared by
-        // an operator.
+        // The process that created it may have been killed before the flush. A parent that is not readable was prepared
+        // by an operator.
         return match flush_name(path) {
             Err(KeyError::File { reason, .. }) if reason.kind() == io::ErrorKind::PermissionDenied => Ok(()),
             flushed => flushed,
@@ -88,8 +88,8 @@ pub(super) fn flush_directory(path: &Path) -> Result<(), KeyError> {
     File::open(path).and_then(|directory| directory.sync_all()).map_err(KeyError::file("flush", path))
 }
 
-/// Checks that not all users can replace the files of a directory. A group may, because container platforms give volumes to
-/// one. The mode is not corrected: the directory may be shared on purpose, such as `/tmp`.
+/// Checks that not all users can replace the files of a directory. A group may, because container platforms give
+/// volumes to one. The mode is not corrected: the directory may be shared on purpose, such as `/tmp`.
 ///
 /// # Errors
 /// [`KeyError::WorldWritable`], [`KeyError::File`] for I/O errors.
@@ -166,8 +166,8 @@ pub fn create(path: &Path, content: &[u8]) -> Result<bool, KeyError> {
     Ok(made)
 }
 
-/// Replaces the content of a secret file. After a crash or a power cut the file has the content before or this one. Only one
-/// process may do this at a time.
+/// Replaces the content of a secret file. After a crash or a power cut the file has the content before or this one.
+/// Only one process may do this at a time.
 pub fn replace(path: &Path, content: &[u8]) -> Result<(), KeyError> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let draft = path.with_file_name(format!(".{name}.new"));

@@ -188,14 +188,14 @@ pub struct Grant {
 pub struct IssuerIndex(pub(super) usize);
 
 impl AuthError {
-    /// Whether the token may be valid at a node of the cluster that knows more clients than this one. Keys are published on all
-    /// nodes long before they sign.
+    /// Whether the token may be valid at a node of the cluster that knows more clients than this one. Keys are
+    /// published on all nodes long before they sign.
     pub fn depends_on_registry(self) -> bool {
         self == Self::UnknownClient
     }
 
-    /// Whether it counts among the failed tokens of an address, whatever its issuer. A token that the relay has issued is not a
-    /// guess, although it has expired or has another purpose: a page gets a new one.
+    /// Whether it counts among the failed tokens of an address, whatever its issuer. A token that the relay has issued
+    /// is not a guess, although it has expired or has another purpose: a page gets a new one.
     pub(super) fn counts_as_failure(self) -> bool {
         !matches!(self, Self::Missing | Self::Expired | Self::NotYetValid | Self::Scope | Self::TicketRequired)
     }

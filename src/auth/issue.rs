@@ -1,5 +1,5 @@
-//! Issues tokens and tickets: their claims and their lifetime. Whether a caller may have one is decided by the callers of
-//! this module; `keys` signs, and `token` verifies.
+//! Issues tokens and tickets: their claims and their lifetime. Whether a caller may have one is decided by the callers
+//! of this module; `keys` signs, and `token` verifies.
 
 use std::time::Duration;
 
@@ -42,8 +42,8 @@ struct IssuedClaims<'a> {
 pub struct NewTicket {
     pub ticket: Ticket,
     pub ttl: Duration,
-    /// The head of the log. A page reads the past and the present from one stream: later events are news to it. `iat` cannot
-    /// tell, because it has whole seconds.
+    /// The head of the log. A page reads the past and the present from one stream: later events are news to it. `iat`
+    /// cannot tell, because it has whole seconds.
     pub position: EventId,
 }
 
@@ -80,8 +80,8 @@ impl Keys {
         self.sign(&IssuedClaims::new(client, scopes, now.plus(ttl).seconds(), now)?, now)
     }
 
-    /// Issues a ticket to the holder of `grant`; also returns its guaranteed lifetime. A ticket never outlives the token
-    /// of its holder.
+    /// Issues a ticket to the holder of `grant`; also returns its guaranteed lifetime. A ticket never outlives the
+    /// token of its holder.
     ///
     /// # Errors
     /// [`KeyError::SigningFailed`], [`KeyError::Random`].

@@ -1,6 +1,6 @@
-//! Tokens of foreign issuers: which of the configured issuers a token names, the check of its signature with a key of that
-//! issuer alone, and of its claims. Knows neither the registry of clients nor HTTP; `key_set_refresh` fetches key sets through
-//! a port.
+//! Tokens of foreign issuers: which of the configured issuers a token names, the check of its signature with a key of
+//! that issuer alone, and of its claims. Knows neither the registry of clients nor HTTP; `key_set_refresh` fetches key
+//! sets through a port.
 
 mod claim_rules;
 mod jwk;
@@ -65,8 +65,8 @@ struct Issuer {
     is_secret_exposed: AtomicBool,
 }
 
-/// What tokens of an issuer are checked with. A token is checked with one state, so that its key is retired if the rules change
-/// meanwhile.
+/// What tokens of an issuer are checked with. A token is checked with one state, so that its key is retired if the
+/// rules change meanwhile.
 struct IssuerState {
     rules: ClaimRules,
     keys: IssuerKeys,
@@ -157,8 +157,8 @@ impl Issuers {
         self.get(index).as_ref().and_then(|issuer| issuer.refresh.as_ref()).is_some_and(KeySetRefresh::is_current)
     }
 
-    /// Reads the key files again. Returns whether a key was retired. A file that cannot be used is logged, and its earlier
-    /// keys stay valid.
+    /// Reads the key files again. Returns whether a key was retired. A file that cannot be used is logged, and its
+    /// earlier keys stay valid.
     pub(super) fn reload_files(&self) -> bool {
         let mut retired = false;
         for issuer in self.all.load().iter() {
@@ -174,8 +174,8 @@ impl Issuers {
         retired
     }
 
-    /// Keeps all key sets up to date; never ends. Calls `on_retired` when a key is no longer valid: streams of its tokens
-    /// must end.
+    /// Keeps all key sets up to date; never ends. Calls `on_retired` when a key is no longer valid: streams of its
+    /// tokens must end.
     pub async fn run(self, client: Arc<dyn KeySetClient>, metrics: Metrics, on_retired: impl Fn() + Sync) {
         let (client, metrics, on_retired) = (&*client, &metrics, &on_retired);
         let mut changed = self.changed.subscribe();
@@ -250,8 +250,8 @@ impl Issuer {
         retired
     }
 
-    /// Puts these rules in place of different ones, with the same keys. They are retired for the tokens that were checked before,
-    /// which may not be valid with the new rules. Returns whether a key was retired.
+    /// Puts these rules in place of different ones, with the same keys. They are retired for the tokens that were
+    /// checked before, which may not be valid with the new rules. Returns whether a key was retired.
     fn replace_rules(&self, rules: &ClaimRules) -> bool {
         let mut present = self.present.write().unwrap_or_else(PoisonError::into_inner);
         if present.rules == *rules {

@@ -1,5 +1,5 @@
-//! The relay's signing keys, one file each in `<data>/keys/`. The newest published key signs, all keys verify; deleting a
-//! file retires its key. Independent of the claims that are signed; `issue` makes them.
+//! The relay's signing keys, one file each in `<data>/keys/`. The newest published key signs, all keys verify; deleting
+//! a file retires its key. Independent of the claims that are signed; `issue` makes them.
 
 #[cfg(test)]
 mod tests;
@@ -24,8 +24,8 @@ use crate::domain::Timestamp;
 /// How long a response of `/.well-known/jwks.json` may be cached.
 pub const JWKS_MAX_AGE: Duration = Duration::from_secs(300);
 
-/// A key signs this long after it was found: caches of the JWK set contain it by then. A margin covers the interval at which
-/// the directory is read.
+/// A key signs this long after it was found: caches of the JWK set contain it by then. A margin covers the interval at
+/// which the directory is read.
 const PUBLICATION_TIME: Duration = Duration::from_secs(JWKS_MAX_AGE.as_secs() + 60);
 
 /// How much later than the time of its file a running relay may find a key: the interval of its [`Keys::reload`].
@@ -45,7 +45,8 @@ pub struct KeyInfo {
     pub kid: String,
     /// Whether new tokens are signed with it.
     pub signs: bool,
-    /// When it signs at the latest, if it is the newest key then. A running relay that has found it earlier uses it earlier.
+    /// When it signs at the latest, if it is the newest key then. A running relay that has found it earlier uses it
+    /// earlier.
     pub signs_from: Timestamp,
 }
 
@@ -79,7 +80,8 @@ impl Keys {
         if all.is_empty() {
             all = create_first(directory, now)?;
         }
-        // A key must not sign before its name is durable: the process that created it may have been killed before the flush.
+        // A key must not sign before its name is durable: the process that created it may have been killed before the
+        // flush.
         files::flush_directory(directory)?;
         Ok(Self { directory: directory.into(), current: Arc::new(RwLock::new(Arc::new(KeySet::new(all)))) })
     }

@@ -1,5 +1,5 @@
-//! Encryption of what the store holds with secrets in it: clients, hooks, notifications, callbacks. The key is in a file of
-//! its own, so a copy of the database alone reveals no secret.
+//! Encryption of what the store holds with secrets in it: clients, hooks, notifications, callbacks. The key is in a
+//! file of its own, so a copy of the database alone reveals no secret.
 
 use std::fmt;
 use std::path::Path;
@@ -60,9 +60,9 @@ impl Sealer {
         self.keys.len() > 1
     }
 
-    /// The first step of a rotation: puts a new key before the present one in the file. The result seals with the new key and
-    /// opens values of both. Then every value must be sealed again, before [`Sealer::finish_rotation`] drops the old key. If a
-    /// rotation was interrupted, it is continued. No other process may use the file.
+    /// The first step of a rotation: puts a new key before the present one in the file. The result seals with the new
+    /// key and opens values of both. Then every value must be sealed again, before [`Sealer::finish_rotation`] drops
+    /// the old key. If a rotation was interrupted, it is continued. No other process may use the file.
     ///
     /// # Errors
     /// As in [`Sealer::open_or_create`].

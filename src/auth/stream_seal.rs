@@ -1,5 +1,5 @@
-//! Encryption of a file of any size, in chunks: a reader gets only what it has authenticated, in its order and up to its end.
-//! Each file has a key of its own, derived from the given one. Knows no files.
+//! Encryption of a file of any size, in chunks: a reader gets only what it has authenticated, in its order and up to
+//! its end. Each file has a key of its own, derived from the given one. Knows no files.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 
@@ -122,8 +122,8 @@ impl<W: Write> Write for SealingWriter<W> {
     }
 }
 
-/// Reads what was sealed. An error of the kind `InvalidData` says that it was changed, cut, or sealed with another key or for
-/// another context; what was read before is as it was written.
+/// Reads what was sealed. An error of the kind `InvalidData` says that it was changed, cut, or sealed with another key
+/// or for another context; what was read before is as it was written.
 pub struct OpeningReader<R> {
     chunks: ChunkCipher,
     input: BufReader<R>,

@@ -1,5 +1,5 @@
-//! Verifies tokens: signature, claims, expiry and whether their client still exists. Caches verified tokens. Those of other
-//! issuers are verified by `issuers`. `credentials` finds tokens in requests; `issue` issues the relay's own.
+//! Verifies tokens: signature, claims, expiry and whether their client still exists. Caches verified tokens. Those of
+//! other issuers are verified by `issuers`. `credentials` finds tokens in requests; `issue` issues the relay's own.
 
 #[cfg(test)]
 mod tests;
@@ -25,8 +25,9 @@ use crate::store::Registry;
 /// Longer tokens are rejected without parsing. An issued token has about 400 bytes, a ticket with 100 documents 5700.
 const MAX_TOKEN_BYTES: usize = 8192;
 
-/// Capacity of the cache of verified tokens: some 200 bytes each, so about 8 MiB, or 100 MiB if each is a ticket with 100 documents.
-/// All tokens of a large relay fit, so that its clients go on while their address fails with too many tokens.
+/// Capacity of the cache of verified tokens: some 200 bytes each, so about 8 MiB, or 100 MiB if each is a ticket with
+/// 100 documents. All tokens of a large relay fit, so that its clients go on while their address fails with too many
+/// tokens.
 const MAX_CACHED_TOKENS: usize = 40_000;
 
 /// Verifies tokens and caches the valid ones. Cheap to clone.
@@ -90,8 +91,8 @@ impl Authenticator {
         Self { inner: Arc::new(AuthenticatorState { keys, issuers, registry, verified, last_cleaned }) }
     }
 
-    /// Reads the key directory and the key files of foreign issuers again; returns whether a key was retired. Its tokens and
-    /// grants are then invalid.
+    /// Reads the key directory and the key files of foreign issuers again; returns whether a key was retired. Its
+    /// tokens and grants are then invalid.
     ///
     /// # Errors
     /// See [`Keys::reload`]. The files of foreign issuers are read nevertheless.
@@ -109,14 +110,14 @@ impl Authenticator {
         self.inner.issuers.names()
     }
 
-    /// To be called after [`AuthError::UnknownIssuerKey`]: fetches the key set of this issuer. Returns whether to check the
-    /// token again; false at once if other tokens have caused too many fetches lately.
+    /// To be called after [`AuthError::UnknownIssuerKey`]: fetches the key set of this issuer. Returns whether to check
+    /// the token again; false at once if other tokens have caused too many fetches lately.
     pub async fn fetch_keys(&self, issuer: IssuerIndex) -> bool {
         self.inner.issuers.fetch_keys(issuer).await
     }
 
-    /// Whether a refused token counts among the failed tokens of an address. One whose key is unknown does not while the key
-    /// server of its issuer fails: it may be valid.
+    /// Whether a refused token counts among the failed tokens of an address. One whose key is unknown does not while
+    /// the key server of its issuer fails: it may be valid.
     pub fn counts_as_failure(&self, denied: AuthError) -> bool {
         match denied {
             AuthError::UnknownIssuerKey(issuer) => self.inner.issuers.has_current_keys(issuer),
@@ -144,8 +145,8 @@ impl Authenticator {
                 return Ok(grant);
             }
             self.inner.verified.remove(&cache_key);
-            // A token of a foreign issuer may belong to the present client of its name, or be verified by the key that has
-            // taken the place of a retired one.
+            // A token of a foreign issuer may belong to the present client of its name, or be verified by the key that
+            // has taken the place of a retired one.
             if result == Err(AuthError::Expired) {
                 return Err(AuthError::Expired);
             }
@@ -156,12 +157,12 @@ impl Authenticator {
         Ok(grant)
     }
 
-    /// Checks whether a grant is still valid at `now`. A stream is checked again after it has subscribed to the hub: its
-    /// client may have been removed since [`check`](Self::check).
+    /// Checks whether a grant is still valid at `now`. A stream is checked again after it has subscribed to the hub:
+    /// its client may have been removed since [`check`](Self::check).
     ///
     /// # Errors
-    /// [`AuthError::Expired`], [`AuthError::UnknownKey`] if its key was retired, or [`AuthError::UnknownClient`] if the client was removed, even if another client has
-    /// its name now.
+    /// [`AuthError::Expired`], [`AuthError::UnknownKey`] if its key was retired, or [`AuthError::UnknownClient`] if the
+    /// client was removed, even if another client has its name now.
     pub fn check_grant(&self, grant: &Grant, now: Timestamp) -> Result<(), AuthError> {
         if now >= grant.expires {
             return Err(AuthError::Expired);
@@ -225,9 +226,9 @@ impl Authenticator {
         Ok(Grant { client, scopes, key, expires: claims.exp.0, ticket })
     }
 
-    /// The client that a token was issued to. The relay's own tokens say when it was created. Others, signed with its key or
-    /// by an earlier version, belong to the present client of their id, if they were not issued before its creation; `iat`
-    /// has whole seconds.
+    /// The client that a token was issued to. The relay's own tokens say when it was created. Others, signed with its
+    /// key or by an earlier version, belong to the present client of their id, if they were not issued before its
+    /// creation; `iat` has whole seconds.
     fn client(&self, claims: &ReceivedClaims) -> Result<ClientRef, AuthError> {
         let id: ClientId = claims.sub.parse().map_err(|_| AuthError::UnknownClient)?;
         if let Some(created) = claims.client_created {

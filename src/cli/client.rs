@@ -1,5 +1,5 @@
-//! `docrelay client` and `docrelay token`: applications, their secrets and their tokens. The output is the JSON of the API,
-//! or the token alone.
+//! `docrelay client` and `docrelay token`: applications, their secrets and their tokens. The output is the JSON of the
+//! API, or the token alone.
 
 use std::time::Duration;
 
@@ -28,8 +28,8 @@ pub(super) enum ClientCommand {
     },
     /// Remove a client and erase its data
     ///
-    /// Its streams end, its hooks stop, and its events, documents, notifications and deliveries are erased. This cannot be
-    /// undone.
+    /// Its streams end, its hooks stop, and its events, documents, notifications and deliveries are erased. This cannot
+    /// be undone.
     Remove {
         /// The client's name
         id: ClientId,

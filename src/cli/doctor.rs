@@ -24,7 +24,8 @@ use self::token_claims::{TokenClaims, TokenPlace};
 use super::io::{TOKEN_VARIABLE, read_secret};
 use crate::domain::Timestamp;
 
-/// Diagnose the connection to a relay: proxies that buffer, compress, change or cut its streams; and the NATS servers of a cluster.
+/// Diagnose the connection to a relay: proxies that buffer, compress, change or cut its streams; and the NATS servers
+/// of a cluster.
 ///
 /// Prints one line per check: ok, warn or fail, and the remedy. The token comes from the environment variable
 /// DOCRELAY_TOKEN, from --token-file, or from the URL. The exit code is 1 if a check fails.
@@ -33,7 +34,8 @@ pub(super) struct DoctorArgs {
     /// URL of the relay or of its stream: https://relay.example or https://relay.example/events/client
     #[arg(required_unless_present = "broker")]
     url: Option<String>,
-    /// Monitoring address of a NATS server, such as http://host:8222: checks whether it flushes each write; once per server
+    /// Monitoring address of a NATS server, such as http://host:8222: checks whether it flushes each write; once per
+    /// server
     #[arg(long, value_name = "URL", value_parser = http_url)]
     broker: Vec<Url>,
     /// File that contains the token; - is the standard input
@@ -237,8 +239,8 @@ impl Doctor {
         }
     }
 
-    /// Opens the stream and checks its head, its opening and its idle time. `short_took` is how long the head of a short
-    /// response took.
+    /// Opens the stream and checks its head, its opening and its idle time. `short_took` is how long the head of a
+    /// short response took.
     async fn check_stream(
         &self,
         claims: &TokenClaims,

@@ -42,7 +42,8 @@ pub(super) struct AddHook {
     /// type if there is a secret, otherwise none
     #[arg(long, value_name = "TYPE")]
     verify: Option<String>,
-    /// File that contains the secret; - is the standard input. A second line is the second secret of a rotation (standard)
+    /// File that contains the secret; - is the standard input. A second line is the second secret of a rotation
+    /// (standard)
     #[arg(long, value_name = "FILE")]
     secret_file: Option<PathBuf>,
     /// Which requests PPJ signs: a (verification only) or b (all) (ppj)
@@ -171,8 +172,8 @@ impl AddHook {
         serde_json::from_value(Value::Object(verify)).context("the verification is invalid")
     }
 
-    /// The type of the verification. A secret is never ignored: without `--verify`, its owner would believe that the hook
-    /// verifies signatures.
+    /// The type of the verification. A secret is never ignored: without `--verify`, its owner would believe that the
+    /// hook verifies signatures.
     fn verify_type(&self, has_secret: bool) -> anyhow::Result<&str> {
         match self.verify.as_deref() {
             Some("none") if self.secret_file.is_some() => {

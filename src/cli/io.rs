@@ -16,8 +16,8 @@ pub(super) const TOKEN_VARIABLE: &str = "DOCRELAY_TOKEN";
 pub(super) const HOOK_SECRET_VARIABLE: &str = "DOCRELAY_HOOK_SECRET";
 
 /// The secret in `file` (`-` is the standard input), or else in the environment variable `variable`. `None` if there is
-/// no file and the variable is not set or empty. One line break at the end is removed, because editors add it. `kind` names
-/// the secret in errors, such as `token`.
+/// no file and the variable is not set or empty. One line break at the end is removed, because editors add it. `kind`
+/// names the secret in errors, such as `token`.
 pub(super) fn read_secret(kind: &str, file: Option<&Path>, variable: &str) -> anyhow::Result<Option<String>> {
     let text = match file {
         Some(path) if path == Path::new("-") => {
@@ -55,8 +55,8 @@ pub(super) fn print(text: &str) -> anyhow::Result<()> {
     writeln!(std::io::stdout(), "{text}").context("cannot write to the standard output")
 }
 
-/// Prints an error to standard error, sanitized: it may quote a server. If that cannot be written, only the exit code tells. A reader that has stopped delays
-/// the exit by [`PRINT_TIMEOUT`].
+/// Prints an error to standard error, sanitized: it may quote a server. If that cannot be written, only the exit code
+/// tells. A reader that has stopped delays the exit by [`PRINT_TIMEOUT`].
 pub(super) fn print_error(sentence: &str) {
     let (sender, printed) = sync_channel(1);
     let line = format!("docrelay: {}\n", sanitize_lines(sentence));

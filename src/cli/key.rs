@@ -1,5 +1,5 @@
-//! `docrelay key`: the keys that sign tokens, and the key that seals the secrets in the database. Signing keys are files, which
-//! a running relay reads again by itself.
+//! `docrelay key`: the keys that sign tokens, and the key that seals the secrets in the database. Signing keys are
+//! files, which a running relay reads again by itself.
 
 use anyhow::Context;
 use serde_json::json;
@@ -19,11 +19,11 @@ pub(super) enum KeyCommand {
     },
     /// Add a signing key, or replace the sealing key, and print the result
     ///
-    /// A new signing key is published at once and signs new tokens 6 minutes later; a running relay needs no restart. The
-    /// older keys stay valid until they are retired.
+    /// A new signing key is published at once and signs new tokens 6 minutes later; a running relay needs no restart.
+    /// The older keys stay valid until they are retired.
     Rotate {
-        /// Replace the key that seals the secrets in the database instead. The relay must be stopped. An interrupted rotation
-        /// is continued by the next one
+        /// Replace the key that seals the secrets in the database instead. The relay must be stopped. An interrupted
+        /// rotation is continued by the next one
         #[arg(long)]
         seal: bool,
         #[command(flatten)]

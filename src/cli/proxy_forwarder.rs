@@ -1,5 +1,5 @@
-//! Carries the connections of a command to a relay that takes them for those of a trusted proxy: each begins with the header of
-//! the PROXY protocol that says that it is the sender's own.
+//! Carries the connections of a command to a relay that takes them for those of a trusted proxy: each begins with the
+//! header of the PROXY protocol that says that it is the sender's own.
 
 use std::convert::Infallible;
 use std::io;

@@ -1,5 +1,5 @@
-//! `docrelay reload`: asks the relay that runs on a data directory to read its configuration again. The output is the JSON of the
-//! API.
+//! `docrelay reload`: asks the relay that runs on a data directory to read its configuration again. The output is the
+//! JSON of the API.
 
 use std::process::ExitCode;
 
@@ -13,8 +13,9 @@ use crate::config::{ConfigSource, Flags};
 
 /// Reload the configuration of the running relay
 ///
-/// The relay reads its file again; its flags and environment stay those of its start. Prints the keys that have changed, and
-/// those whose new values need a restart. A configuration that cannot be used changes nothing, and the command exits with code 2.
+/// The relay reads its file again; its flags and environment stay those of its start. Prints the keys that have
+/// changed, and those whose new values need a restart. A configuration that cannot be used changes nothing, and the
+/// command exits with code 2.
 #[derive(clap::Args, Clone, Debug)]
 pub(super) struct ReloadCommand {
     #[command(flatten)]

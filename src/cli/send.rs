@@ -1,5 +1,5 @@
-//! `docrelay send`: sends a webhook in the format of a vendor and prints the response. Tests an installation without the
-//! vendor.
+//! `docrelay send`: sends a webhook in the format of a vendor and prints the response. Tests an installation without
+//! the vendor.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -62,7 +62,8 @@ pub(super) struct SendArgs {
     /// File that contains the hook's secret; - is the standard input
     #[arg(long, value_name = "FILE")]
     secret_file: Option<PathBuf>,
-    /// How the hook verifies requests, as in `docrelay hook add`; by default as the vendor signs (zoffice: authorization)
+    /// How the hook verifies requests, as in `docrelay hook add`; by default as the vendor signs (zoffice:
+    /// authorization)
     // `--verify` without a type means `--handshake`, its former name.
     #[arg(long, alias = "proof", value_name = "TYPE", value_parser = verify_types(), num_args = 0..=1,
         default_missing_value = HANDSHAKE)]

@@ -134,15 +134,15 @@ impl Session {
     }
 
     fn remote(directory: &DataDirectory, address: RelayAddress, admin_token: String) -> anyhow::Result<Self> {
-        // The certificate names the public host, and the command calls an address of this machine, which it has from the
-        // relay's data directory.
+        // The certificate names the public host, and the command calls an address of this machine, which it has from
+        // the relay's data directory.
         let certificates = |client: ClientBuilder| client.tls_danger_accept_invalid_certs(address.tls);
         let client = super::http_client(|client| certificates(client).timeout(super::RESPONSE_TIMEOUT))?;
         Ok(Self { relay: Relay::Remote(address, client), keys: directory.keys()?, admin_token, forwarder: None })
     }
 
-    /// Sends a request with the admin token to the admin address. Returns the JSON of a successful response; the detail of
-    /// any other is the error.
+    /// Sends a request with the admin token to the admin address. Returns the JSON of a successful response; the detail
+    /// of any other is the error.
     pub(super) async fn as_admin(&self, request: ApiRequest) -> anyhow::Result<Value> {
         let (status, body) = self.send(Address::Admin, &self.admin_token, request).await?;
         json_of(status, &body)

@@ -136,8 +136,9 @@ impl TailSession {
         base + base.mul_f64(fastrand::f64() / 4.0)
     }
 
-    /// The id of the newest event. A stream that starts after it misses nothing, even if the disconnect comes before its
-    /// first event. `None` on any error, and for a ticket, which may not read documents: then the stream starts live.
+    /// The id of the newest event. A stream that starts after it misses nothing, even if the disconnect comes before
+    /// its first event. `None` on any error, and for a ticket, which may not read documents: then the stream starts
+    /// live.
     async fn log_end(&self) -> Option<String> {
         let mut url = self.url.clone();
         url.set_path(&format!("{}/documents", self.url.path().strip_suffix("/events/client")?));

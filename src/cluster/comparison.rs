@@ -1,6 +1,6 @@
-//! Compares the databases of the nodes while they run. The leader proposes comparison marks in the journal. Every node computes
-//! the digest of its database at the mark's position and reports it in a record beside the journal. A node whose
-//! digest is wrong says so; it must rebuild its database. Knows neither the store nor how it is rebuilt.
+//! Compares the databases of the nodes while they run. The leader proposes comparison marks in the journal. Every node
+//! computes the digest of its database at the mark's position and reports it in a record beside the journal. A node
+//! whose digest is wrong says so; it must rebuild its database. Knows neither the store nor how it is rebuilt.
 
 mod report;
 mod schedule;

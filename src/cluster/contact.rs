@@ -1,6 +1,6 @@
-//! Whether a majority of the broker's servers stores what this node writes. Every node rewrites its record each second, so this
-//! is known without another write. Written by the coordinator's driver only, and judged at each question: a process that was
-//! halted has no contact when it continues.
+//! Whether a majority of the broker's servers stores what this node writes. Every node rewrites its record each second,
+//! so this is known without another write. Written by the coordinator's driver only, and judged at each question: a
+//! process that was halted has no contact when it continues.
 
 use std::time::{Duration, Instant};
 
@@ -19,8 +19,8 @@ impl BrokerContact {
         Self { confirmed, limit }
     }
 
-    /// Whether a write was confirmed within the time of a lease. A slow broker that still stores is in contact, although the
-    /// lease, which counts from the beginning of the write, may have ended.
+    /// Whether a write was confirmed within the time of a lease. A slow broker that still stores is in contact,
+    /// although the lease, which counts from the beginning of the write, may have ended.
     pub fn is_current(&self) -> bool {
         self.confirmed.borrow().is_some_and(|at| at.elapsed() < self.limit)
     }

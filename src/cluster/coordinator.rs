@@ -1,5 +1,5 @@
-//! Decides what a node writes into the records, whether it leads, and which queues it owns. A pure state machine: the driver
-//! passes each event with its time and executes the returned actions. See [`crate::cluster`] for why it is safe.
+//! Decides what a node writes into the records, whether it leads, and which queues it owns. A pure state machine: the
+//! driver passes each event with its time and executes the returned actions. See [`crate::cluster`] for why it is safe.
 
 mod event;
 mod formats;
@@ -218,7 +218,8 @@ impl Coordinator {
             begun = lease.stored_at;
         }
         match outcome {
-            // From the beginning of the write: a slow broker would otherwise let the lease end before the next one is stored.
+            // From the beginning of the write: a slow broker would otherwise let the lease end before the next one is
+            // stored.
             RecordOutcome::Stored(_) if !self.is_leaving => self.writes.end(key, begun.unwrap_or(now), renewal),
             // The record's present value arrives meanwhile.
             _ => self.writes.end(key, now, renewal / 4),

@@ -1,5 +1,5 @@
-//! Runs the coordinator of a node: watches the records, executes the coordinator's actions over the journal, and publishes
-//! what it decides. Decides nothing itself.
+//! Runs the coordinator of a node: watches the records, executes the coordinator's actions over the journal, and
+//! publishes what it decides. Decides nothing itself.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -80,12 +80,12 @@ impl ClusterNode {
         BrokerContact::new(self.confirmed.subscribe(), self.timing.lease)
     }
 
-    /// Takes part in the cluster until `stop` is cancelled. Then it waits until the attempts have ended, and leaves. When the
-    /// future is dropped instead, the other nodes wait for the end of the lease.
+    /// Takes part in the cluster until `stop` is cancelled. Then it waits until the attempts have ended, and leaves.
+    /// When the future is dropped instead, the other nodes wait for the end of the lease.
     ///
     /// # Errors
-    /// `Replaced`: the journal was deleted or re-created. `Unreadable`: the other nodes propose entries in a format that this
-    /// program does not read. This node then owns nothing and does not lead.
+    /// `Replaced`: the journal was deleted or re-created. `Unreadable`: the other nodes propose entries in a format
+    /// that this program does not read. This node then owns nothing and does not lead.
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), JournalError> {
         let result = self.take_part(&stop).await;
         self.queues.extend(None);

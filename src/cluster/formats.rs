@@ -1,5 +1,5 @@
-//! The versions in which the nodes of a cluster must agree while they are upgraded one by one. Plain numbers: what they stand
-//! for is known to the store.
+//! The versions in which the nodes of a cluster must agree while they are upgraded one by one. Plain numbers: what they
+//! stand for is known to the store.
 
 use serde::{Deserialize, Serialize};
 

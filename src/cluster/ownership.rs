@@ -1,5 +1,6 @@
-//! The delivery queues that this node owns, as the delivery worker asks for them. Written by the coordinator's driver only.
-//! The end of the lease is checked at each question, so that a process that was stopped owns nothing when it continues.
+//! The delivery queues that this node owns, as the delivery worker asks for them. Written by the coordinator's driver
+//! only. The end of the lease is checked at each question, so that a process that was stopped owns nothing when it
+//! continues.
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
@@ -64,7 +65,8 @@ impl OwnedQueues {
         self.0.version.subscribe()
     }
 
-    /// The attempts of queues that were not owned at this generation have ended, and none begins unless they are owned again.
+    /// The attempts of queues that were not owned at this generation have ended, and none begins unless they are owned
+    /// again.
     pub fn release(&self, generation: u64) {
         self.0.released.send_replace(generation);
     }

@@ -1,5 +1,5 @@
-//! The records by which nodes coordinate, in their stored form: JSON, so that an operator can read them with the broker's
-//! tools. Knows nothing of leases or time.
+//! The records by which nodes coordinate, in their stored form: JSON, so that an operator can read them with the
+//! broker's tools. Knows nothing of leases or time.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -81,8 +81,8 @@ pub struct NodeAddress {
 /// The record of a node, which the node rewrites to keep its lease.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct MemberRecord {
-    /// Changes with each start, and when the node rejoins after an eviction. 0 marks a record that another node wrote to
-    /// evict it.
+    /// Changes with each start, and when the node rejoins after an eviction. 0 marks a record that another node wrote
+    /// to evict it.
     pub(super) incarnation: u64,
     /// Counts the writes of this incarnation.
     pub(super) beat: u64,
@@ -111,8 +111,8 @@ impl MemberRecord {
     }
 }
 
-/// The nodes among which queues are distributed. It is one record, so that all nodes see the same sequence of memberships;
-/// its revision identifies it.
+/// The nodes among which queues are distributed. It is one record, so that all nodes see the same sequence of
+/// memberships; its revision identifies it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Membership {

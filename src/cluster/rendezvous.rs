@@ -1,6 +1,6 @@
-//! Which of several nodes a delivery queue belongs to: the one with the highest rendezvous hash. When a node joins or leaves,
-//! only the queues that move to it or away from it change their owner. All nodes of a cluster must agree on the hash, so it
-//! is never changed.
+//! Which of several nodes a delivery queue belongs to: the one with the highest rendezvous hash. When a node joins or
+//! leaves, only the queues that move to it or away from it change their owner. All nodes of a cluster must agree on the
+//! hash, so it is never changed.
 
 use super::records::NodeId;
 use crate::domain::QueueKey;

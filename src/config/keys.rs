@@ -1,5 +1,5 @@
-//! The table of the configuration keys: the only place with names, defaults and descriptions. The flags of the commands,
-//! their help, the parser and the reference page use it.
+//! The table of the configuration keys: the only place with names, defaults and descriptions. The flags of the
+//! commands, their help, the parser and the reference page use it.
 
 use std::fmt::Write;
 use std::path::PathBuf;

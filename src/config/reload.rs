@@ -1,4 +1,5 @@
-//! What a reload compares and keeps: the texts that the sources have set, by key, and the settings that only a start reads.
+//! What a reload compares and keeps: the texts that the sources have set, by key, and the settings that only a start
+//! reads.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -30,8 +31,8 @@ impl ConfigSource {
         Config::load(&self.flags, |name| std::env::var(name).ok(), self.open_files)
     }
 
-    /// Reads the configuration for a relay that runs with `running`: what runs after the reload, and what differs. Blocks
-    /// while the file is read.
+    /// Reads the configuration for a relay that runs with `running`: what runs after the reload, and what differs.
+    /// Blocks while the file is read.
     ///
     /// # Errors
     /// As [`Config::load`], and if the changed settings do not fit those that stay.
@@ -81,8 +82,8 @@ impl Config {
         changes
     }
 
-    /// The files of a certificate can be replaced; TLS cannot be turned on or off. The proxies that send a header of the PROXY
-    /// protocol are not those whose request headers count, so they change together with it.
+    /// The files of a certificate can be replaced; TLS cannot be turned on or off. The proxies that send a header of
+    /// the PROXY protocol are not those whose request headers count, so they change together with it.
     fn reload_of(&self, name: &str, reload: Reload, new: &Self) -> Reload {
         let needs_restart = match name {
             "tls_cert" | "tls_key" => self.tls.is_some() != new.tls.is_some(),

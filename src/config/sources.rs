@@ -1,5 +1,5 @@
-//! The sources of configuration values: flag, environment, file and default, in this order, and where each value was set.
-//! Knows the names of the keys, not the meaning of their values.
+//! The sources of configuration values: flag, environment, file and default, in this order, and where each value was
+//! set. Knows the names of the keys, not the meaning of their values.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -1,5 +1,5 @@
-//! Keys whose value is an array of tables, such as `[[issuers]]`: their entries, each with the place that set it. Knows the form
-//! of the entries, not their meaning.
+//! Keys whose value is an array of tables, such as `[[issuers]]`: their entries, each with the place that set it. Knows
+//! the form of the entries, not their meaning.
 
 use std::collections::BTreeMap;
 
@@ -60,7 +60,8 @@ pub(super) fn table_key(name: &str) -> Option<&'static str> {
     TABLE_KEYS.into_iter().find(|key| *key == name)
 }
 
-/// The tables in the value of a key; `place` says where a byte of the source stands. `None` if it is not an array of tables.
+/// The tables in the value of a key; `place` says where a byte of the source stands. `None` if it is not an array of
+/// tables.
 pub(super) fn read_tables(
     key: &'static str,
     value: &DeValue<'_>,

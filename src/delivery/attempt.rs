@@ -34,7 +34,8 @@ const HOPS_HEADER: &str = "docrelay-hops";
 /// otherwise pass it on for ever. A chain of relays is shorter.
 pub const MAX_HOPS: u32 = 5;
 
-/// The hop count of a request, by its headers with lower-case names: 0 if it has none, [`u32::MAX`] if it is not a number.
+/// The hop count of a request, by its headers with lower-case names: 0 if it has none, [`u32::MAX`] if it is not a
+/// number.
 pub fn hop_count<'a>(headers: impl Iterator<Item = (&'a str, &'a str)>) -> u32 {
     let values = headers.filter(|(name, _)| *name == HOPS_HEADER);
     values.map(|(_, value)| value.parse().unwrap_or(u32::MAX)).max().unwrap_or(0)

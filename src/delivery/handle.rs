@@ -31,7 +31,8 @@ pub struct DeliveryOptions {
 const QUEUE_BYTES: usize = 4 << 10;
 
 impl DeliveryOptions {
-    /// A quarter of the memory is for queues, half of it for attempts. The rest remains for the attempt that exceeds its part.
+    /// A quarter of the memory is for queues, half of it for attempts. The rest remains for the attempt that exceeds
+    /// its part.
     pub(super) fn scheduler_limits(&self) -> SchedulerLimits {
         SchedulerLimits {
             permits: self.concurrency,
@@ -138,8 +139,8 @@ impl DeliveryHandle {
         self.in_flight.cancel_client(client).await;
     }
 
-    /// Sends one request that is not a delivery. It is cancelled if the receiver is removed meanwhile. A hook of the same
-    /// client refuses it: it must neither verify itself nor store a test event.
+    /// Sends one request that is not a delivery. It is cancelled if the receiver is removed meanwhile. A hook of the
+    /// same client refuses it: it must neither verify itself nor store a test event.
     pub(super) async fn call(&self, queue: &QueueKey, mut request: OutgoingRequest) -> HttpExchange {
         request.headers.extend(self.loop_headers(&queue.client, 1));
         let guard = self.in_flight.enter(queue);

@@ -1,5 +1,5 @@
-//! PPJ's handshake, by which an endpoint is verified before its first delivery, and the test event. Neither is a delivery,
-//! but both use the same HTTP client and are cancelled like deliveries.
+//! PPJ's handshake, by which an endpoint is verified before its first delivery, and the test event. Neither is a
+//! delivery, but both use the same HTTP client and are cancelled like deliveries.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -29,8 +29,8 @@ pub enum TestError {
 }
 
 impl DeliveryHandle {
-    /// PPJ's handshake: asks the endpoint to return a nonce. If it does, the notification becomes active and its pending
-    /// deliveries are due now.
+    /// PPJ's handshake: asks the endpoint to return a nonce. If it does, the notification becomes active and its
+    /// pending deliveries are due now.
     ///
     /// # Errors
     ///
@@ -68,8 +68,8 @@ impl DeliveryHandle {
         Ok(())
     }
 
-    /// Sends a test event of a completed document to a notification, once. Nothing is stored. A failed attempt is not an
-    /// error: it is returned.
+    /// Sends a test event of a completed document to a notification, once. Nothing is stored. A failed attempt is not
+    /// an error: it is returned.
     ///
     /// # Errors
     ///

@@ -1,5 +1,5 @@
-//! The HTTP client for customers' endpoints and for the key sets of issuers, with its restrictions: public addresses only, one
-//! deadline, bounded response bodies, no redirects, no proxy. Knows nothing of formats, retries or the store.
+//! The HTTP client for customers' endpoints and for the key sets of issuers, with its restrictions: public addresses
+//! only, one deadline, bounded response bodies, no redirects, no proxy. Knows nothing of formats, retries or the store.
 
 mod dns;
 mod guard;
@@ -29,8 +29,8 @@ pub use replaceable::ReplaceableClient;
 
 /// Timeout of the name resolution in [`HttpClient::check`]: a caller of the API waits for it.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
-/// Shorter than the idle timeout of common servers (gunicorn 2 s, Node.js and uvicorn 5 s): a request on a connection that
-/// the server is closing fails, and would count as a failed attempt.
+/// Shorter than the idle timeout of common servers (gunicorn 2 s, Node.js and uvicorn 5 s): a request on a connection
+/// that the server is closing fails, and would count as a failed attempt.
 const IDLE_TIMEOUT: Duration = Duration::from_millis(1_500);
 /// Further connections are closed after their response.
 const MAX_IDLE_CONNECTIONS_PER_HOST: usize = 64;
@@ -57,7 +57,8 @@ pub struct SetupError(#[source] reqwest::Error);
 /// One for the whole program, so that connections are shared.
 pub struct ReqwestClient {
     client: reqwest::Client,
-    /// Connects to opened ranges only. A name is resolved once: the checked addresses are the ones that are connected to.
+    /// Connects to opened ranges only. A name is resolved once: the checked addresses are the ones that are connected
+    /// to.
     opened_only: reqwest::Client,
     guard: EndpointGuard,
     keep_alive: KeepAlive,
@@ -160,8 +161,8 @@ fn client(resolver: impl Resolve + 'static, timeout: Duration) -> reqwest::Resul
             // A proxy would resolve the name itself and could connect to a forbidden address.
             .no_proxy()
             .redirect(Policy::none())
-            // A pooled connection that was closed before anything was sent is still replaced. Otherwise an attempt is one
-            // request: the retry schedule is not applied here.
+            // A pooled connection that was closed before anything was sent is still replaced. Otherwise an attempt is
+            // one request: the retry schedule is not applied here.
             .retry(reqwest::retry::never())
             .http1_only()
             // Divided among the addresses of a name, so that an unreachable one leaves time for the next.

@@ -1,4 +1,5 @@
-//! The port of the ownership of delivery queues: among the nodes of a cluster, each queue is attempted by its owner only.
+//! The port of the ownership of delivery queues: among the nodes of a cluster, each queue is attempted by its owner
+//! only.
 
 use tokio::sync::watch;
 

@@ -50,7 +50,8 @@ impl DeliveryHandle {
                     return Err(ReceiverError::Removed);
                 }
                 match &content.callback {
-                    // The document was registered again with another URL: the new one must not get what was queued for the old one.
+                    // The document was registered again with another URL: the new one must not get what was queued for
+                    // the old one.
                     Some(callback) if Target::of(callback).as_ref() == Some(&content.target) => {
                         Ok(Receiver::Callback(callback.clone()))
                     }
@@ -60,7 +61,8 @@ impl DeliveryHandle {
         }
     }
 
-    /// The client that has the queue's client id at present. [`DeliveryContent::receiver`] tells whether a delivery is for it.
+    /// The client that has the queue's client id at present. [`DeliveryContent::receiver`] tells whether a delivery is
+    /// for it.
     pub(super) fn present_client(&self, queue: &QueueKey) -> Option<ClientRef> {
         self.store.registry.client(&queue.client).map(|client| client.reference())
     }

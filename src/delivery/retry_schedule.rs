@@ -11,8 +11,8 @@ const HOUR: u64 = 60 * MINUTE;
 const DELAYS_SECONDS: [u64; 12] =
     [5, 30, 2 * MINUTE, 10 * MINUTE, 30 * MINUTE, HOUR, 2 * HOUR, 5 * HOUR, 10 * HOUR, 14 * HOUR, 20 * HOUR, 24 * HOUR];
 
-/// Length of the schedule with the longest jitter: a delivery is dead at the latest this long after it was queued or last
-/// retried by hand, whatever delays its attempts.
+/// Length of the schedule with the longest jitter: a delivery is dead at the latest this long after it was queued or
+/// last retried by hand, whatever delays its attempts.
 pub const MAX_SCHEDULE: Duration = Duration::from_secs({
     let (mut sum, mut index) = (0, 0);
     while index < DELAYS_SECONDS.len() {
@@ -25,8 +25,8 @@ pub const MAX_SCHEDULE: Duration = Duration::from_secs({
 /// Upper bound on a `Retry-After`.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * HOUR);
 
-/// Delay after the `failures`-th failure (the first is 1), `None` after the last of the schedule. `random`, from 0 to 1,
-/// is the jitter: up to 20 % less or more, so that deliveries that failed together are not retried together.
+/// Delay after the `failures`-th failure (the first is 1), `None` after the last of the schedule. `random`, from 0 to
+/// 1, is the jitter: up to 20 % less or more, so that deliveries that failed together are not retried together.
 /// `retry_after` lengthens the delay, up to 24 hours, and never shortens it.
 pub(super) fn delay(failures: u32, retry_after: Option<Duration>, random: f64) -> Option<Duration> {
     let index = usize::try_from(failures.saturating_sub(1)).ok()?;

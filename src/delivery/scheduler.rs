@@ -1,6 +1,6 @@
-//! Decides which delivery is attempted when: prefetch of ids, order of the queues, limits, circuit breakers, alarms. Its
-//! memory is bounded; queues without due deliveries are not part of it. A pure state machine: the worker passes each event with its time and executes the returned actions.
-//! Knows no store, HTTP client, clock or task.
+//! Decides which delivery is attempted when: prefetch of ids, order of the queues, limits, circuit breakers, alarms.
+//! Its memory is bounded; queues without due deliveries are not part of it. A pure state machine: the worker passes
+//! each event with its time and executes the returned actions. Knows no store, HTTP client, clock or task.
 
 mod alarms;
 mod commands;
@@ -299,8 +299,8 @@ impl Scheduler {
         }
     }
 
-    /// Starts one attempt of the queue, unless it has no delivery of this kind, its endpoint takes no more attempts now, or
-    /// its client's limit is reached.
+    /// Starts one attempt of the queue, unless it has no delivery of this kind, its endpoint takes no more attempts
+    /// now, or its client's limit is reached.
     fn start_attempt(&mut self, key: &QueueKey, kind: AttemptKind, now: Now) {
         let Some(queue) = self.queues.get_mut(key) else { return };
         let Some(delivery) = queue.peek(kind).filter(|_| !queue.is_blocked && queue.can_attempt(kind)) else { return };

@@ -1,5 +1,5 @@
-//! Runs the scheduler: reports ready queues, loaded pages, finished attempts, commands and alarms to it, and executes its
-//! actions. Decides nothing itself.
+//! Runs the scheduler: reports ready queues, loaded pages, finished attempts, commands and alarms to it, and executes
+//! its actions. Decides nothing itself.
 
 mod owned_queues;
 mod receiver_changes;
@@ -84,8 +84,8 @@ impl DeliveryWorker {
         Self { ownership: Some(OwnershipWatch::new(ownership)), ..Self::new(handle) }
     }
 
-    /// Delivers until `stop` is cancelled. Then no attempt starts, and it returns when the attempts in flight have ended
-    /// and their outcomes are stored.
+    /// Delivers until `stop` is cancelled. Then no attempt starts, and it returns when the attempts in flight have
+    /// ended and their outcomes are stored.
     pub async fn run(mut self, stop: CancellationToken) {
         let outbox = self.handle.store.outbox.clone();
         let mut commands = self.handle.commands.listen();

@@ -1,5 +1,5 @@
-//! The limits that an administrator has set for one client. Each takes the place of a default, which is in the configuration
-//! or fixed.
+//! The limits that an administrator has set for one client. Each takes the place of a default, which is in the
+//! configuration or fixed.
 
 use std::fmt;
 use std::num::{NonZeroU32, NonZeroU64};

@@ -19,7 +19,8 @@ pub enum Target {
     Callback {
         /// Scheme, host and port, as in `https://app.example.com`.
         origin: Arc<str>,
-        /// The first 64 bits of the SHA-256 of the whole address: the path may hold a secret, and this is stored in the clear.
+        /// The first 64 bits of the SHA-256 of the whole address: the path may hold a secret, and this is stored in the
+        /// clear.
         digest: u64,
     },
 }
@@ -63,8 +64,8 @@ impl Target {
     }
 }
 
-/// The target of a delivery queue. Callback addresses usually hold a document's id in path or query, so all of them at one
-/// origin are one target: one queue, one circuit breaker.
+/// The target of a delivery queue. Callback addresses usually hold a document's id in path or query, so all of them at
+/// one origin are one target: one queue, one circuit breaker.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum QueueTarget {

@@ -48,8 +48,9 @@ impl Update {
         }
     }
 
-    /// Cuts descriptive texts that exceed their bounds; returns how many were cut. They are repeated in later events and
-    /// outlive the retained history. Identifiers are never cut: a part of one could be the identifier of something else.
+    /// Cuts descriptive texts that exceed their bounds; returns how many were cut. They are repeated in later events
+    /// and outlive the retained history. Identifiers are never cut: a part of one could be the identifier of something
+    /// else.
     pub fn truncate_texts(&mut self) -> u64 {
         let error = self
             .error

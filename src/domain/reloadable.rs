@@ -1,5 +1,5 @@
-//! A setting that a reload of the configuration replaces while its readers run. Readers take no lock, so a hot path may read it
-//! for each event.
+//! A setting that a reload of the configuration replaces while its readers run. Readers take no lock, so a hot path may
+//! read it for each event.
 
 use std::sync::Arc;
 

@@ -133,7 +133,8 @@ impl Operation {
         })
     }
 
-    /// The handler gets the client that `bce-auth-v1` or a bearer token names. Every response names the request like Baidu's.
+    /// The handler gets the client that `bce-auth-v1` or a bearer token names. Every response names the request like
+    /// Baidu's.
     pub(super) fn baidu<H, F>(self, handler: H) -> ApiRoute
     where
         H: Fn(Arc<Context>, Request, ClientRef) -> F + Send + Sync + 'static,
@@ -192,8 +193,8 @@ impl Operation {
     }
 }
 
-/// Waits until this node has the event that the request names with `Docrelay-Event-Id`, the header of the response to a webhook:
-/// then it also finds in lists what another node of the cluster has stored. Another value is ignored.
+/// Waits until this node has the event that the request names with `Docrelay-Event-Id`, the header of the response to a
+/// webhook: then it also finds in lists what another node of the cluster has stored. Another value is ignored.
 async fn wait_for_named_event(context: &Context, request: &Request) -> Result<(), Problem> {
     match request.header("docrelay-event-id").and_then(|text| text.parse::<EventId>().ok()) {
         Some(id) => context.streams.reach(StartPosition::After(id)).await.map_err(Problem::from),
@@ -201,8 +202,9 @@ async fn wait_for_named_event(context: &Context, request: &Request) -> Result<()
     }
 }
 
-/// Calls a handler. When it does not find the item that the path names, this node catches up with the cluster, because another
-/// node may have just made the item, and the handler is called once more. A call that is answered `404` has changed nothing.
+/// Calls a handler. When it does not find the item that the path names, this node catches up with the cluster, because
+/// another node may have just made the item, and the handler is called once more. A call that is answered `404` has
+/// changed nothing.
 async fn find_or_catch_up<F>(
     context: Arc<Context>,
     request: Request,
@@ -245,8 +247,8 @@ impl Segment {
 }
 
 impl ApiRoute {
-    /// `None` if the path is not this route's; otherwise the value of its parameter, still percent-encoded and not empty,
-    /// or the empty text if it has none.
+    /// `None` if the path is not this route's; otherwise the value of its parameter, still percent-encoded and not
+    /// empty, or the empty text if it has none.
     pub(super) fn match_path<'a>(&self, path: &'a str) -> Option<&'a str> {
         let mut given = segments(path);
         let mut parameter = "";
@@ -261,8 +263,8 @@ impl ApiRoute {
         given.next().is_none().then_some(parameter)
     }
 
-    /// A hook's route allows any method: its vendor decides in the handler. Every other route that allows GET allows HEAD;
-    /// hyper leaves out the body.
+    /// A hook's route allows any method: its vendor decides in the handler. Every other route that allows GET allows
+    /// HEAD; hyper leaves out the body.
     pub(super) fn allows_method(&self, method: &str) -> bool {
         self.access == Access::Hook || self.allowed_methods().any(|allowed| allowed == method)
     }

@@ -1,5 +1,5 @@
-//! Authentication and errors of Baidu's API at `/v1` and `/v2`: `bce-auth-v1` or a bearer token, and the error codes that
-//! Baidu documents.
+//! Authentication and errors of Baidu's API at `/v1` and `/v2`: `bce-auth-v1` or a bearer token, and the error codes
+//! that Baidu documents.
 
 pub(in crate::http) mod notifications;
 

@@ -1,6 +1,6 @@
-//! The check of credentials within the bound of failed tokens of an address. Beyond it, nothing is verified for the address: only
-//! tokens that were verified before are accepted, which cost no signature. So a flood of forged tokens does not lock out those
-//! that work behind the same address.
+//! The check of credentials within the bound of failed tokens of an address. Beyond it, nothing is verified for the
+//! address: only tokens that were verified before are accepted, which cost no signature. So a flood of forged tokens
+//! does not lock out those that work behind the same address.
 
 use std::time::{Duration, Instant};
 

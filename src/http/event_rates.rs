@@ -1,5 +1,5 @@
-//! The rate of events of each client, its webhooks over all hooks and its registrations of documents: the default, or the
-//! limit that the administrator has set.
+//! The rate of events of each client, its webhooks over all hooks and its registrations of documents: the default, or
+//! the limit that the administrator has set.
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
@@ -33,7 +33,8 @@ impl EventRates {
         Self { common: KeyedRates::new(default), own: Mutex::default() }
     }
 
-    /// Counts a webhook or registration of a client; false if it exceeds the client's own limit or, with `None`, the default.
+    /// Counts a webhook or registration of a client; false if it exceeds the client's own limit or, with `None`, the
+    /// default.
     pub(super) fn allows(&self, client: &ClientId, own_limit: Option<NonZeroU32>, default: NonZeroU32) -> bool {
         let Some(limit) = own_limit else { return self.common.allows(client, default) };
         let mut own = self.lock();

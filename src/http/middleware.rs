@@ -1,5 +1,5 @@
-//! What every request and response have in common, on all routes: a request id, the true address, cross-origin and security
-//! headers, a metric, a log line.
+//! What every request and response have in common, on all routes: a request id, the true address, cross-origin and
+//! security headers, a metric, a log line.
 
 use std::convert::Infallible;
 use std::net::IpAddr;
@@ -104,7 +104,8 @@ impl Service<Request<Incoming>> for RequestMiddleware {
                 StatusCode::NO_CONTENT.into_response()
             } else {
                 let routed = async { warp::service(inner.routes.clone()).call(request).await };
-                // The panic hook logs the reason. Without a response, a proxy would repeat the request on another connection.
+                // The panic hook logs the reason. Without a response, a proxy would repeat the request on another
+                // connection.
                 AssertUnwindSafe(routed).catch_unwind().await.unwrap_or_else(|_| {
                     let address = logged.address.map(tracing::field::display);
                     tracing::error!(
@@ -139,8 +140,8 @@ fn has_valid_host(request: &Request<Incoming>) -> bool {
     request.version() != Version::HTTP_11 || request.headers().get_all(header::HOST).iter().count() == 1
 }
 
-/// The origins whose pages may read responses. The relay uses no cookies, so a response that any origin may read gives no
-/// access beyond that of the token.
+/// The origins whose pages may read responses. The relay uses no cookies, so a response that any origin may read gives
+/// no access beyond that of the token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origins {
     /// `*`

@@ -1,6 +1,6 @@
-//! A request as the handlers get it, the warp filter that extracts it, and its body, which is read within a limit of bytes
-//! and of time. warp's own body filters have no limit, or refuse chunked bodies. `Content-Type` is not checked: SDKs spell
-//! it in three ways, and some omit it.
+//! A request as the handlers get it, the warp filter that extracts it, and its body, which is read within a limit of
+//! bytes and of time. warp's own body filters have no limit, or refuse chunked bodies. `Content-Type` is not checked:
+//! SDKs spell it in three ways, and some omit it.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -116,7 +116,8 @@ impl Request {
         self.address.map(tracing::field::display)
     }
 
-    /// The same request for a second call of its handler, after the first call has refused it. Both share the body, read or not.
+    /// The same request for a second call of its handler, after the first call has refused it. Both share the body,
+    /// read or not.
     pub(super) fn repeat(&self) -> Self {
         Self {
             method: self.method.clone(),

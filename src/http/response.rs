@@ -1,5 +1,5 @@
-//! Responses of handlers: JSON, text, no content, and a [`Problem`] for every error. Errors of Baidu's routes have a format of
-//! their own, in `baidu`.
+//! Responses of handlers: JSON, text, no content, and a [`Problem`] for every error. Errors of Baidu's routes have a
+//! format of their own, in `baidu`.
 
 use std::time::Duration;
 

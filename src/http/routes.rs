@@ -174,8 +174,8 @@ impl Address {
     }
 }
 
-/// A path as it is logged. A hook's key is replaced. A path whose first segment is that of no route is not logged at all: a mistyped one
-/// may hold a key.
+/// A path as it is logged. A hook's key is replaced. A path whose first segment is that of no route is not logged at
+/// all: a mistyped one may hold a key.
 pub(super) fn redact_path(path: &str) -> String {
     let mut routes = [Address::Public, Address::Admin].into_iter().flat_map(Address::routes);
     match routes.find(|route| route.matches_prefix(path)) {

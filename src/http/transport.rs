@@ -56,8 +56,8 @@ impl<B> ResponseBytes for B where B: http_body::Body<Data = Bytes, Error: Into<B
 /// The permit of one connection, held from its accept until its socket is closed: in hyper, and after the take-over.
 /// Counts the connection; dropping it makes room for the next one.
 pub(in crate::http) struct ConnectionPermit {
-    /// `None` if the connections of its address have no bound. Dropped first: the connection that gets the other permit may be of
-    /// the same address.
+    /// `None` if the connections of its address have no bound. Dropped first: the connection that gets the other permit
+    /// may be of the same address.
     _address: Option<AddressPermit>,
     _permit: OwnedSemaphorePermit,
     _counted: GaugeGuard,

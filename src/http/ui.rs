@@ -1,5 +1,5 @@
-//! Serves the embedded files: pages, scripts, styles, and the OpenAPI and AsyncAPI documents, each plain and compressed with
-//! an entity tag. They load nothing from other origins. `build/document.rs` renders the documents.
+//! Serves the embedded files: pages, scripts, styles, and the OpenAPI and AsyncAPI documents, each plain and compressed
+//! with an entity tag. They load nothing from other origins. `build/document.rs` renders the documents.
 
 use std::borrow::Cow;
 use std::io::{self, Write};

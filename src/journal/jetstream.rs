@@ -1,5 +1,6 @@
-//! The journal over NATS JetStream: one stream for the entries, one key-value bucket for the records, one object store for
-//! the snapshots. This file owns the handle and its use as a [`Journal`]; nothing outside this folder knows the broker.
+//! The journal over NATS JetStream: one stream for the entries, one key-value bucket for the records, one object store
+//! for the snapshots. This file owns the handle and its use as a [`Journal`]; nothing outside this folder knows the
+//! broker.
 
 mod address;
 mod connection;

@@ -6,7 +6,8 @@ use serde::{Deserialize, Deserializer};
 
 use crate::domain::ClientLimits;
 
-/// Notifications of a client at most, whatever its limit: all of them are in memory, and every event is matched with them.
+/// Notifications of a client at most, whatever its limit: all of them are in memory, and every event is matched with
+/// them.
 const MAX_NOTIFICATIONS: u32 = 100;
 
 /// A key of a change: absent keeps the value, `null` removes it.

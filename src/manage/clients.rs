@@ -100,8 +100,8 @@ impl Clients {
         self.registry.client_limits(client)
     }
 
-    /// Changes the given limits of a client. They apply from the next request, event or notification on, at every node of a
-    /// cluster that has applied the change.
+    /// Changes the given limits of a client. They apply from the next request, event or notification on, at every node
+    /// of a cluster that has applied the change.
     ///
     /// # Errors
     /// [`ClientError::Invalid`]; [`StoreError::NotFound`] if there is no such client.
@@ -123,9 +123,11 @@ impl Clients {
         Ok(client)
     }
 
-    /// Removes a client with everything it owns. Its streams end, its hooks stop, its deliveries in flight are cancelled.
+    /// Removes a client with everything it owns. Its streams end, its hooks stop, its deliveries in flight are
+    /// cancelled.
     ///
-    /// Returns after the millisecond of the removal has ended: a new client of the same id has another time of creation.
+    /// Returns after the millisecond of the removal has ended: a new client of the same id has another time of
+    /// creation.
     ///
     /// # Errors
     /// [`StoreError::NotFound`] if there is no such client.
@@ -137,9 +139,10 @@ impl Clients {
             self.hub.revoke(&client.reference());
         }
         self.delivery.cancel_client(id).await;
-        // Tokens, streams and deliveries tell clients of the same id apart by their times of creation, in milliseconds. The store
-        // gives no time to a new client that a removed one has whose rows it still erases. It does not remember the time of an
-        // erased one, which only a client of the same millisecond could get: the removal is acknowledged in a later one.
+        // Tokens, streams and deliveries tell clients of the same id apart by their times of creation, in milliseconds.
+        // The store gives no time to a new client that a removed one has whose rows it still erases. It does not
+        // remember the time of an erased one, which only a client of the same millisecond could get: the removal is
+        // acknowledged in a later one.
         tokio::time::sleep(Duration::from_millis(1)).await;
         tracing::info!(client = %id, "client removed");
         Ok(())

@@ -44,8 +44,8 @@ impl Deliveries {
         self.outbox.delivery(client, id).await?.ok_or(StoreError::NotFound("delivery"))
     }
 
-    /// Makes a delivery pending and due now, whatever its state. Returns it as it is then; the outcome of the attempt is
-    /// recorded later.
+    /// Makes a delivery pending and due now, whatever its state. Returns it as it is then; the outcome of the attempt
+    /// is recorded later.
     ///
     /// # Errors
     /// [`StoreError::NotFound`] if the client has no such delivery, or its notification was removed.

@@ -49,7 +49,8 @@ impl Documents {
         if let Some(name) = &notification
             && !self.notifications.exists(client, name)
         {
-            // Another node of the cluster may have just made it. When this node cannot catch up, it is refused as unknown.
+            // Another node of the cluster may have just made it. When this node cannot catch up, it is refused as
+            // unknown.
             self.ingest.catch_up().await.ok();
         }
         let destinations = self.notifications.destinations(client, notification.as_deref(), callback).await?;
@@ -73,7 +74,8 @@ impl Documents {
         self.log.document(client, id).await?.ok_or(StoreError::NotFound("document"))
     }
 
-    /// The latest retained events of a document, oldest first; with the `cursor` of a page, the events before that page.
+    /// The latest retained events of a document, oldest first; with the `cursor` of a page, the events before that
+    /// page.
     ///
     /// # Errors
     /// [`StoreError::NotFound`] if the client has no such document.

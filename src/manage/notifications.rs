@@ -65,7 +65,8 @@ impl Notifications {
     /// notification stays unverified.
     ///
     /// # Errors
-    /// [`NotificationError::Invalid`]; [`StoreError::Conflict`] if the name is taken, [`StoreError::TooMany`] at the limit.
+    /// [`NotificationError::Invalid`]; [`StoreError::Conflict`] if the name is taken, [`StoreError::TooMany`] at the
+    /// limit.
     pub async fn add(
         &self,
         client: &ClientRef,
@@ -78,7 +79,8 @@ impl Notifications {
         Ok(self.verify_if_needed(client, notification, now).await)
     }
 
-    /// Changes the given fields of a notification. A disabled one becomes active, and its pending deliveries become due.
+    /// Changes the given fields of a notification. A disabled one becomes active, and its pending deliveries become
+    /// due.
     ///
     /// # Errors
     /// [`NotificationError::Invalid`]; [`StoreError::NotFound`] if the client has no notification of this name.
@@ -113,8 +115,8 @@ impl Notifications {
         Ok(())
     }
 
-    /// Sends PPJ's handshake; a disabled notification of another format becomes active. Returns the notification as it is
-    /// then.
+    /// Sends PPJ's handshake; a disabled notification of another format becomes active. Returns the notification as it
+    /// is then.
     ///
     /// # Errors
     /// [`NotificationError::Unverified`] if the handshake fails; [`StoreError::NotFound`].
@@ -209,8 +211,8 @@ impl Notifications {
         checked.map_err(|forbidden| validation::invalid(field, forbidden.0))
     }
 
-    /// Sends the handshake if the notification needs one. Returns the notification as it is then. A failure is not an error:
-    /// the handshake is repeated before the first delivery.
+    /// Sends the handshake if the notification needs one. Returns the notification as it is then. A failure is not an
+    /// error: the handshake is repeated before the first delivery.
     async fn verify_if_needed(&self, client: &ClientRef, notification: Notification, now: Timestamp) -> Notification {
         if notification.state != NotificationState::Unverified {
             return notification;

@@ -60,8 +60,9 @@ impl Rejects {
         self.rejects.list(client, limit, before).await
     }
 
-    /// Reads a reject with its hook as the hook is now, or with another hook of the client. A reject that was not verified is
-    /// verified, as of the time of its arrival. If this succeeds, the event is stored and the reject removed.
+    /// Reads a reject with its hook as the hook is now, or with another hook of the client. A reject that was not
+    /// verified is verified, as of the time of its arrival. If this succeeds, the event is stored and the reject
+    /// removed.
     ///
     /// # Errors
     /// [`ReplayError::NotFound`] and [`ReplayError::Malformed`], for which the reject is kept.
@@ -79,7 +80,8 @@ impl Rejects {
         let update = read(hook, &reject, &format!("/in/{}", called.key.expose()), replay.public_url)?;
         let webhook = Webhook { client, hook, request: reject.raw, now };
         let appended = self.ingest.accept(webhook, update).await?;
-        // If this fails, the reject is kept, and a second replay finds a repeat. A concurrent replay may have removed it.
+        // If this fails, the reject is kept, and a second replay finds a repeat. A concurrent replay may have removed
+        // it.
         match self.rejects.remove(client, id).await {
             Ok(()) | Err(StoreError::NotFound(_)) => {}
             Err(error) => return Err(error.into()),
@@ -88,7 +90,8 @@ impl Rejects {
     }
 }
 
-/// Parses the request. Verification is skipped if the request passed it when it arrived: its credentials were not stored.
+/// Parses the request. Verification is skipped if the request passed it when it arrived: its credentials were not
+/// stored.
 fn read(hook: &Hook, reject: &Reject, path: &str, public_url: &str) -> Result<Update, ReplayError> {
     let raw = &reject.raw;
     let bad = |what: &str| ReplayError::Malformed(format!("the kept request has a bad {what}"));

@@ -19,8 +19,8 @@ impl ExpositionFormat {
     }
 }
 
-/// Rewrites OpenMetrics as the text format. The samples are equal. The text format describes a metric under the name of its
-/// samples, has no type `info`, no units and no end mark. In the input, the help of a metric precedes its type.
+/// Rewrites OpenMetrics as the text format. The samples are equal. The text format describes a metric under the name of
+/// its samples, has no type `info`, no units and no end mark. In the input, the help of a metric precedes its type.
 pub(super) fn text_format(open_metrics: &str) -> String {
     let mut text = String::with_capacity(open_metrics.len());
     let mut help = "";

@@ -152,8 +152,8 @@ pub struct Document {
 /// A page of documents, newest first.
 #[derive(Debug, Clone)]
 pub struct DocumentPage {
-    /// May be shorter than the limit although there is a next page: it ends at [`MAX_LIST_BYTES`](super::MAX_LIST_BYTES),
-    /// too.
+    /// May be shorter than the limit although there is a next page: it ends at
+    /// [`MAX_LIST_BYTES`](super::MAX_LIST_BYTES), too.
     pub documents: Vec<Document>,
     /// The cursor of the next page.
     pub next: Option<u64>,
@@ -186,29 +186,31 @@ pub struct EventCounts {
 /// The log. Sequences grow over all clients and are never used twice.
 ///
 /// # Errors
-/// Reads fail with `NotFound` for an unknown client, with `Unavailable` when the file cannot be read, and with `Stopped`
-/// when the store is closed.
+/// Reads fail with `NotFound` for an unknown client, with `Unavailable` when the file cannot be read, and with
+/// `Stopped` when the store is closed.
 pub trait Log: Send + Sync {
     /// The name of this log. An id with another epoch is a position in another log.
     fn epoch(&self) -> Epoch;
     /// The last committed sequence, 0 for none; at least as large as any sequence that the store has returned.
     fn head(&self) -> u64;
-    /// Stores an event unless it is a duplicate, updates its document and queues its deliveries, all in one transaction.
-    /// A delivery goes to the notification of the document's destinations, otherwise to the client's default one, and to
-    /// the document's callback; a format that cannot express the status gets none. Waits while the writer's queue is
-    /// full. Durable when it completes; when the future is dropped before, the event may still be stored.
+    /// Stores an event unless it is a duplicate, updates its document and queues its deliveries, all in one
+    /// transaction. A delivery goes to the notification of the document's destinations, otherwise to the client's
+    /// default one, and to the document's callback; a format that cannot express the status gets none. Waits while the
+    /// writer's queue is full. Durable when it completes; when the future is dropped before, the event may still be
+    /// stored.
     ///
     /// # Errors
-    /// `NotFound` for an unknown client; `Unavailable` when nothing could be stored; `Stopped` when the store is closed.
+    /// `NotFound` for an unknown client; `Unavailable` when nothing could be stored; `Stopped` when the store is
+    /// closed.
     fn append(&self, event: NewEvent) -> StoreFuture<'_, AppendOutcome>;
     /// The client's events after a sequence. The cost depends on the page only, not on the length of the history.
     ///
     /// # Errors
     /// `NotFound`, `Unavailable`, `Stopped`.
     fn events_after(&self, client: &ClientRef, sequence: u64, limit: PageLimit) -> StoreFuture<'_, LogPage>;
-    /// The events of these documents after a sequence: a page of the client's history without all other events. The cost
-    /// depends on the number of the documents' events after the sequence, not on the length of the history. A page may be
-    /// empty although [`through`](LogPage::through) is not the head.
+    /// The events of these documents after a sequence: a page of the client's history without all other events. The
+    /// cost depends on the number of the documents' events after the sequence, not on the length of the history. A page
+    /// may be empty although [`through`](LogPage::through) is not the head.
     ///
     /// # Errors
     /// `NotFound`, `Unavailable`, `Stopped`.
@@ -219,8 +221,8 @@ pub trait Log: Send + Sync {
         sequence: u64,
         limit: PageLimit,
     ) -> StoreFuture<'_, LogPage>;
-    /// What is committed from now on, of all clients, in order, until the store is closed. At most 64 items are buffered;
-    /// when a reader lags further behind, the writer waits for it.
+    /// What is committed from now on, of all clients, in order, until the store is closed. At most 64 items are
+    /// buffered; when a reader lags further behind, the writer waits for it.
     fn tail(&self) -> BoxStream<'static, LogChange>;
     /// The request of an event; `None` when there was none or the event was pruned.
     ///

@@ -1,5 +1,5 @@
-//! The port of the outbox: outgoing deliveries. They are stored with the event that causes them, and so is the result of
-//! each attempt: nothing is lost on a restart.
+//! The port of the outbox: outgoing deliveries. They are stored with the event that causes them, and so is the result
+//! of each attempt: nothing is lost on a restart.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,8 @@ use crate::domain::{
     Timestamp,
 };
 
-/// A delivery that may be attempted: the head of its document's FIFO. Without its event, so that a page of many is small.
+/// A delivery that may be attempted: the head of its document's FIFO. Without its event, so that a page of many is
+/// small.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DueDelivery {
     /// Unique within the store; grows.
@@ -38,15 +39,15 @@ pub struct DeliveryContent {
     pub raw: Option<RawRequest>,
     /// The document's present callback; `None` for a notification, or when the document has another one now.
     pub callback: Option<Callback>,
-    /// Identifies the receiver that the delivery was read for: the notification's id, or for callbacks the time at which
-    /// the client was created. A later receiver of the same name has another one and must not get the delivery.
+    /// Identifies the receiver that the delivery was read for: the notification's id, or for callbacks the time at
+    /// which the client was created. A later receiver of the same name has another one and must not get the delivery.
     pub receiver: Arc<str>,
     /// Its position in the retry schedule.
     pub schedule: SchedulePosition,
 }
 
-/// The position of a pending delivery in its retry schedule. Each failed attempt and each retry by hand changes it, so it
-/// also shows whether the delivery has changed since it was read.
+/// The position of a pending delivery in its retry schedule. Each failed attempt and each retry by hand changes it, so
+/// it also shows whether the delivery has changed since it was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SchedulePosition {
     /// [`DueDelivery::failures`].
@@ -61,8 +62,8 @@ pub struct DuePage {
     /// First attempts before retries, each group ordered by due time. A page that the limit cuts has both kinds if both
     /// are due and the limit is at least 2.
     pub deliveries: Vec<DueDelivery>,
-    /// The earliest due time of any other delivery of the queue that was not excluded; in the past when the limit cut the
-    /// page, `None` when there is no other one. Read the queue again at this time.
+    /// The earliest due time of any other delivery of the queue that was not excluded; in the past when the limit cut
+    /// the page, `None` when there is no other one. Read the queue again at this time.
     pub next: Option<Timestamp>,
 }
 
@@ -190,12 +191,12 @@ pub struct Backlog {
     pub oldest_due: Option<Timestamp>,
 }
 
-/// The outbox: the delivery queues of all clients. Inside a queue the deliveries of one document to one target form a FIFO,
-/// of which only the head has a due time. Deliveries are added by [`Log::append`](super::Log::append) alone.
+/// The outbox: the delivery queues of all clients. Inside a queue the deliveries of one document to one target form a
+/// FIFO, of which only the head has a due time. Deliveries are added by [`Log::append`](super::Log::append) alone.
 pub trait Outbox: Send + Sync {
-    /// Waits until queues have changed in which deliveries are pending, and returns some of them. A queue changes with a
-    /// new delivery, with a new head of a document's FIFO, with a retry by hand, and with [`Outbox::wake_due`]. A changed
-    /// queue is returned once; every queue with pending deliveries is returned after opening and after
+    /// Waits until queues have changed in which deliveries are pending, and returns some of them. A queue changes with
+    /// a new delivery, with a new head of a document's FIFO, with a retry by hand, and with [`Outbox::wake_due`]. A
+    /// changed queue is returned once; every queue with pending deliveries is returned after opening and after
     /// [`Outbox::rescan`], page by page. Not yet returned queues take a bounded amount of memory. Cancellation safe: a
     /// queue is not lost when the future is dropped. For one caller at a time.
     ///
@@ -204,18 +205,18 @@ pub trait Outbox: Send + Sync {
     fn ready(&self) -> StoreFuture<'_, Vec<QueueKey>>;
     /// Makes [`Outbox::ready`] return every queue with pending deliveries once more.
     fn rescan(&self);
-    /// Waits for changes of receivers that other nodes have made, and returns them. What this node was asked to change is not
-    /// among them. Cancellation safe. For one caller at a time. Without a cluster it waits for ever.
+    /// Waits for changes of receivers that other nodes have made, and returns them. What this node was asked to change
+    /// is not among them. Cancellation safe. For one caller at a time. Without a cluster it waits for ever.
     fn receiver_changes(&self) -> BoxFuture<'_, Vec<ReceiverChange>>;
-    /// Makes [`Outbox::ready`] return the queues in which a delivery became due after `after` and up to `now`, and returns
-    /// the earliest due time after `now`. A due time further ahead than any retry schedule allows was set by a wrong
-    /// clock, and counts as due.
+    /// Makes [`Outbox::ready`] return the queues in which a delivery became due after `after` and up to `now`, and
+    /// returns the earliest due time after `now`. A due time further ahead than any retry schedule allows was set by a
+    /// wrong clock, and counts as due.
     ///
     /// # Errors
     /// `Unavailable`, `Stopped`.
     fn wake_due(&self, after: Timestamp, now: Timestamp) -> StoreFuture<'_, Option<Timestamp>>;
-    /// The deliveries of a queue that are due at `now`, at most `limit`, without the ids in `except`. A due time further
-    /// ahead than any retry schedule allows counts as due. Empty for a removed notification.
+    /// The deliveries of a queue that are due at `now`, at most `limit`, without the ids in `except`. A due time
+    /// further ahead than any retry schedule allows counts as due. Empty for a removed notification.
     ///
     /// # Errors
     /// `NotFound` for an unknown client; `Unavailable`, `Stopped`.
@@ -228,14 +229,14 @@ pub trait Outbox: Send + Sync {
     /// Records an attempt, if one was made, and sets the delivery's new state. After `Delivered` and `Dead` the next
     /// delivery of the document becomes due. Durable when it completes.
     ///
-    /// If the position in the retry schedule is no longer that of the record, a failure is added to the attempts and changes
-    /// nothing else: a retry by hand stays due, and a failure that another node has recorded keeps its due time. A success
-    /// counts in any case, because the endpoint has the event. An attempt that was recorded before is ignored: its begin
-    /// identifies it.
+    /// If the position in the retry schedule is no longer that of the record, a failure is added to the attempts and
+    /// changes nothing else: a retry by hand stays due, and a failure that another node has recorded keeps its due
+    /// time. A success counts in any case, because the endpoint has the event. An attempt that was recorded before is
+    /// ignored: its begin identifies it.
     ///
     /// # Errors
-    /// `NotFound` when the client, the notification or the delivery does not exist, or when the delivery is not pending;
-    /// `Unavailable`, `Stopped`.
+    /// `NotFound` when the client, the notification or the delivery does not exist, or when the delivery is not
+    /// pending; `Unavailable`, `Stopped`.
     fn record_attempt(&self, record: AttemptRecord) -> StoreFuture<'_, RecordEffect>;
     /// A client's deliveries, newest first.
     ///
@@ -257,8 +258,8 @@ pub trait Outbox: Send + Sync {
     /// # Errors
     /// `NotFound` for an unknown client; `Unavailable`, `Stopped`.
     fn delivery(&self, client: &ClientRef, id: u64) -> StoreFuture<'_, Option<Delivery>>;
-    /// Makes a delivery of any state pending, due now and with no failures. While an earlier delivery of its document is
-    /// pending, it waits for that one.
+    /// Makes a delivery of any state pending, due now and with no failures. While an earlier delivery of its document
+    /// is pending, it waits for that one.
     ///
     /// # Errors
     /// `NotFound` when the client, the delivery or its notification does not exist; `Unavailable`, `Stopped`.
@@ -274,8 +275,8 @@ pub trait Outbox: Send + Sync {
         since: Timestamp,
         now: Timestamp,
     ) -> StoreFuture<'_, u64>;
-    /// Sets the due time of every head in a queue to `now`: the endpoint works again. Completes after the first slice of
-    /// a large queue; the others follow. Those that a crash prevents keep their due times.
+    /// Sets the due time of every head in a queue to `now`: the endpoint works again. Completes after the first slice
+    /// of a large queue; the others follow. Those that a crash prevents keep their due times.
     ///
     /// # Errors
     /// `NotFound` for an unknown client; `Unavailable`, `Stopped`.

@@ -1,5 +1,5 @@
-//! The port of the registry: clients with their hooks and notifications. Look-ups are answered from memory, because each
-//! webhook and each token needs one.
+//! The port of the registry: clients with their hooks and notifications. Look-ups are answered from memory, because
+//! each webhook and each token needs one.
 
 use std::sync::Arc;
 
@@ -11,8 +11,8 @@ use crate::domain::{Client, ClientId, ClientLimits, ClientRef, Hook, Notificatio
 /// A [`ClientRef`] of a removed client finds nothing, even if another client has its id now.
 ///
 /// # Errors
-/// Each change fails with `NotFound` when its client, hook or notification does not exist, with `Unavailable` when nothing
-/// could be written, and with `Stopped` when the store is closed. Further errors are listed at the methods.
+/// Each change fails with `NotFound` when its client, hook or notification does not exist, with `Unavailable` when
+/// nothing could be written, and with `Stopped` when the store is closed. Further errors are listed at the methods.
 pub trait Registry: Send + Sync {
     /// All clients, ordered by name.
     fn clients(&self) -> Vec<Arc<Client>>;
@@ -42,8 +42,8 @@ pub trait Registry: Send + Sync {
     fn remove_client(&self, id: &ClientId) -> StoreFuture<'_, ()>;
     /// The limits of a client; the defaults for an unknown one.
     fn client_limits(&self, client: &ClientRef) -> ClientLimits;
-    /// Replaces the limits `before` of a client by `after` (compare and swap). What exceeds lower ones in the history is
-    /// removed in the background; streams and notifications stay.
+    /// Replaces the limits `before` of a client by `after` (compare and swap). What exceeds lower ones in the history
+    /// is removed in the background; streams and notifications stay.
     ///
     /// # Errors
     /// `Conflict` when the stored limits differ from `before`; `NotFound`, `Unavailable`, `Stopped`.
@@ -53,8 +53,8 @@ pub trait Registry: Send + Sync {
     /// # Errors
     /// `Conflict` when the id or the key is taken; `NotFound`, `Unavailable`, `Stopped`.
     fn add_hook(&self, client: &ClientRef, hook: Hook) -> StoreFuture<'_, ()>;
-    /// Replaces the hook `before` by `after` (compare and swap). Its id, its key, which vendors have been given, and `created`
-    /// stay as they were.
+    /// Replaces the hook `before` by `after` (compare and swap). Its id, its key, which vendors have been given, and
+    /// `created` stay as they were.
     ///
     /// # Errors
     /// `Conflict` when the stored hook differs from `before`; `NotFound`, `Unavailable`, `Stopped`.
@@ -70,11 +70,11 @@ pub trait Registry: Send + Sync {
     ///
     /// # Errors
     /// `Conflict` when the name or the id is taken; `TooMany` when the client has
-    /// [`NOTIFICATIONS_PER_CLIENT`](crate::domain::NOTIFICATIONS_PER_CLIENT), `ClientLimit` when it has as many as its own
-    /// limit allows; `NotFound`, `Unavailable`, `Stopped`.
+    /// [`NOTIFICATIONS_PER_CLIENT`](crate::domain::NOTIFICATIONS_PER_CLIENT), `ClientLimit` when it has as many as its
+    /// own limit allows; `NotFound`, `Unavailable`, `Stopped`.
     fn add_notification(&self, client: &ClientRef, notification: Notification) -> StoreFuture<'_, ()>;
-    /// Replaces the notification `before` by `after` (compare and swap). Its id, name and `created` stay as they were. A
-    /// default one clears `is_default` on the client's previous default notification.
+    /// Replaces the notification `before` by `after` (compare and swap). Its id, name and `created` stay as they were.
+    /// A default one clears `is_default` on the client's previous default notification.
     ///
     /// # Errors
     /// `Conflict` when the stored notification differs from `before`; `NotFound`, `Unavailable`, `Stopped`.
@@ -94,8 +94,8 @@ pub trait Registry: Send + Sync {
         known: &Notification,
         state: NotificationState,
     ) -> StoreFuture<'_, ()>;
-    /// Removes a client's notification by name. Its pending deliveries are never due again and become dead: the first slice
-    /// of them before this completes, the others later, also after a crash.
+    /// Removes a client's notification by name. Its pending deliveries are never due again and become dead: the first
+    /// slice of them before this completes, the others later, also after a crash.
     ///
     /// # Errors
     /// `NotFound`, `Unavailable`, `Stopped`.

@@ -1,5 +1,5 @@
-//! The port of the rejects: requests that could not be parsed, or whose signature has an unknown form, kept so that their
-//! owner can replay them.
+//! The port of the rejects: requests that could not be parsed, or whose signature has an unknown form, kept so that
+//! their owner can replay them.
 
 use serde::{Deserialize, Serialize};
 
@@ -28,11 +28,12 @@ pub trait RejectStore: Send + Sync {
     /// Stores a reject and removes the oldest ones beyond the bounds; returns the new id. Durable when it completes.
     /// A verified one is kept even if it alone exceeds the bound on bytes.
     ///
-    /// Unverified ones displace only each other, within [`Retention::unverified_rejects`](super::Retention), and make room
-    /// for verified ones: anyone who knows a hook's URL can send them.
+    /// Unverified ones displace only each other, within [`Retention::unverified_rejects`](super::Retention), and make
+    /// room for verified ones: anyone who knows a hook's URL can send them.
     ///
     /// # Errors
-    /// `TooMany` if there is no room for an unverified reject. `NotFound` for an unknown client; `Unavailable` and `Stopped` as for [`Log::append`](super::Log::append).
+    /// `TooMany` if there is no room for an unverified reject. `NotFound` for an unknown client; `Unavailable` and
+    /// `Stopped` as for [`Log::append`](super::Log::append).
     fn add(&self, client: &ClientRef, reject: Reject) -> StoreFuture<'_, u64>;
     /// Up to `limit` rejects with an id below the cursor `before`, newest first.
     ///

@@ -1,5 +1,5 @@
-//! The embedded store: one SQLite file, one thread that writes it, and a pool of threads that read it. This file opens it: the lock, the
-//! file, its schema, the registry, the threads. The handle that it returns implements the ports.
+//! The embedded store: one SQLite file, one thread that writes it, and a pool of threads that read it. This file opens
+//! it: the lock, the file, its schema, the registry, the threads. The handle that it returns implements the ports.
 
 pub mod comparison;
 mod database_file;
@@ -55,8 +55,8 @@ use crate::domain::Reloadable;
 use crate::journal::JournalIdentity;
 use crate::store::{GivenUp, Retention, Seal, Store};
 
-/// Called by the writer after every transaction with commands, and after every slice of background work. It must not block:
-/// all senders would wait.
+/// Called by the writer after every transaction with commands, and after every slice of background work. It must not
+/// block: all senders would wait.
 pub type OnCommit = Arc<dyn Fn(CommitReport) + Send + Sync>;
 
 /// Called by the writer with the reason and the number of pending deliveries that were given up. It must not block.
@@ -98,8 +98,8 @@ pub struct SqliteOptions {
     pub may_leave_cluster: bool,
     /// Gets a report of each transaction.
     pub on_commit: Option<OnCommit>,
-    /// Gets the name of each thread of the store that ends. They end when the store is closed or dropped; the end of a thread
-    /// before that is a fault, after which the store must be closed.
+    /// Gets the name of each thread of the store that ends. They end when the store is closed or dropped; the end of a
+    /// thread before that is a fault, after which the store must be closed.
     pub on_thread_end: Option<OnThreadEnd>,
     /// Gets the number of deliveries that were given up.
     pub on_given_up: Option<OnGivenUp>,
@@ -174,8 +174,8 @@ impl OpenError {
 /// What the writer and the handles share.
 struct Shared {
     identity: LogIdentity,
-    /// The last committed sequence. Set after the commit and before any reply: by the writer, or by a reader that returns a
-    /// newer sequence before the writer has set it.
+    /// The last committed sequence. Set after the commit and before any reply: by the writer, or by a reader that
+    /// returns a newer sequence before the writer has set it.
     head: AtomicU64,
     tails: Tails,
     ready_queues: ReadyQueues,

@@ -27,7 +27,8 @@ pub(super) fn idle_position(position: EventId) -> String {
     format!("id: {position}\n\n")
 }
 
-/// The whole body of a stream that is refused until the client changes something. The client returns after at least 30 s.
+/// The whole body of a stream that is refused until the client changes something. The client returns after at least 30
+/// s.
 pub fn refusal(code: &str) -> String {
     format!("retry: {}\nevent: error\ndata: {code}\n\n", retry_ms(30_000..40_000))
 }
@@ -37,14 +38,15 @@ pub fn hub_full(reason: HubFull) -> String {
     format!(": {reason}\nretry: {}\n\n", retry_ms(5_000..20_000))
 }
 
-/// The whole body of a stream that is refused because of a bound for some time, at least `delay`. `reason` has no line break.
+/// The whole body of a stream that is refused because of a bound for some time, at least `delay`. `reason` has no line
+/// break.
 pub fn too_many(reason: &str, delay: Duration) -> String {
     let delay = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX / 2).max(5_000);
     format!(": {reason}\nretry: {}\n\n", retry_ms(delay..delay.saturating_add(15_000)))
 }
 
-/// The whole body of a stream that is refused because this node has not got the events before its start position yet. The client
-/// returns with the same position, to this node or to another one.
+/// The whole body of a stream that is refused because this node has not got the events before its start position yet.
+/// The client returns with the same position, to this node or to another one.
 pub fn behind() -> String {
     format!(": this node is behind\nretry: {}\n\n", retry_ms(1_000..3_000))
 }

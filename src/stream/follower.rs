@@ -1,6 +1,6 @@
 //! One open stream, apart from its connection: first the log after the start position, then live, without a gap and
-//! without a duplicate. A follower subscribes before it reads the log. One that lags behind the ring reads the log again
-//! from its own position, at its own pace: slowness costs a re-read, never an event.
+//! without a duplicate. A follower subscribes before it reads the log. One that lags behind the ring reads the log
+//! again from its own position, at its own pace: slowness costs a re-read, never an event.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -85,12 +85,13 @@ impl Streams {
         EventId { epoch: self.store.log.epoch(), sequence: self.store.log.head() }
     }
 
-    /// Waits until the log has reached a start position that another node of the cluster has given out. Returns at once without
-    /// a cluster.
+    /// Waits until the log has reached a start position that another node of the cluster has given out. Returns at once
+    /// without a cluster.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] when this node cannot know whether the position exists: a stream from it would begin with a `reset`.
+    /// [`StoreError`] when this node cannot know whether the position exists: a stream from it would begin with a
+    /// `reset`.
     pub async fn reach(&self, start: StartPosition) -> Result<(), StoreError> {
         let Store { log, maintenance, .. } = &self.store;
         if start.is_ahead(log.epoch(), log.head()) {
@@ -154,8 +155,8 @@ pub struct Follower {
     /// The position that the client has been given by the opening, an event or an idle line.
     announced: u64,
     cursor: Cursor,
-    /// The page of the log that is being read. It is kept while an idle line is written: readers serve in order of arrival.
-    /// Never locked: the mutex makes a follower `Sync`.
+    /// The page of the log that is being read. It is kept while an idle line is written: readers serve in order of
+    /// arrival. Never locked: the mutex makes a follower `Sync`.
     pending_page: Mutex<Option<PageRead>>,
     filter: Option<Box<Filter>>,
     fields: Fields,
@@ -166,7 +167,8 @@ pub struct Follower {
     last_write: Instant,
     expires: Instant,
     revoked: Arc<AtomicBool>,
-    /// Fires at the idle time or at expiry, whichever is first. A write does not reset it: it is set again when it fires.
+    /// Fires at the idle time or at expiry, whichever is first. A write does not reset it: it is set again when it
+    /// fires.
     timer: Option<Pin<Box<Sleep>>>,
 }
 
@@ -346,8 +348,8 @@ impl Follower {
         StreamAction::Write(out)
     }
 
-    /// An idle line. If the position has moved over events that the filter holds back, the client gets the new position: it
-    /// need not resume from before them.
+    /// An idle line. If the position has moved over events that the filter holds back, the client gets the new
+    /// position: it need not resume from before them.
     fn emit_idle(&mut self) -> StreamAction {
         let mut out = WriteBuffer::new(self.framing, self.fields);
         let sequence = self.cursor.sequence();

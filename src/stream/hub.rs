@@ -34,8 +34,8 @@ pub struct HubOptions {
     pub max_followers_per_client: usize,
     /// Events in the ring of one client; a follower further behind reads the log.
     pub ring_events: usize,
-    /// Bytes in the rings of all clients. Each client with followers has an equal share; one that has more of it, because
-    /// there were fewer clients, is reduced when all rings together exceed this.
+    /// Bytes in the rings of all clients. Each client with followers has an equal share; one that has more of it,
+    /// because there were fewer clients, is reduced when all rings together exceed this.
     pub ring_bytes: usize,
 }
 
@@ -68,8 +68,8 @@ impl Hub {
     }
 
     /// Subscribes to the events of a client. From now on every published event of the client is either in the ring, or
-    /// [`Subscription::collect`] returns [`Lagged`]. `limit` is the client's own limit of followers, `None` for that of the
-    /// options.
+    /// [`Subscription::collect`] returns [`Lagged`]. `limit` is the client's own limit of followers, `None` for that of
+    /// the options.
     ///
     /// # Errors
     ///
@@ -107,8 +107,9 @@ impl Hub {
         }
     }
 
-    /// Evicts the events that were in the rings at the previous call already. Followers have them long since, and one that
-    /// resumes further back reads the log. To be called periodically: otherwise the rings of many clients fill up slowly.
+    /// Evicts the events that were in the rings at the previous call already. Followers have them long since, and one
+    /// that resumes further back reads the log. To be called periodically: otherwise the rings of many clients fill up
+    /// slowly.
     pub fn evict_old(&self) {
         self.subscribers.evict_old();
     }

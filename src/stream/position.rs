@@ -24,9 +24,10 @@ impl StartPosition {
         matches!(self, Self::After(id) if id.epoch == epoch && id.sequence > head)
     }
 
-    /// The position in the opening of a stream, with which a client that is cut before its first event resumes. `start` is
-    /// the resolved sequence. A position that leads to a `reset` is repeated as it was given: a client that is cut before
-    /// the `reset` gets it after the reconnect. One that is not an id cannot be repeated, and the client still has it.
+    /// The position in the opening of a stream, with which a client that is cut before its first event resumes. `start`
+    /// is the resolved sequence. A position that leads to a `reset` is repeated as it was given: a client that is cut
+    /// before the `reset` gets it after the reconnect. One that is not an id cannot be repeated, and the client still
+    /// has it.
     pub(super) fn opening_id(self, epoch: Epoch, start: u64) -> Option<EventId> {
         match self {
             Self::Live | Self::Earliest => Some(EventId { epoch, sequence: start }),

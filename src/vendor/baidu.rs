@@ -189,8 +189,8 @@ fn message(event: &OutgoingEvent) -> Result<Value, RenderError> {
     Ok(Value::Object(message))
 }
 
-/// The three documented keys, always and with their types, because receivers with strict types refuse anything else: 0 for
-/// an unknown number, the time of the event for an unknown time. Keys of other vendors have no place here.
+/// The three documented keys, always and with their types, because receivers with strict types refuse anything else: 0
+/// for an unknown number, the time of the event for an unknown time. Keys of other vendors have no place here.
 fn publish_info(update: &Update, time: Timestamp) -> Value {
     let known = |key: &str| update.result.as_ref().and_then(|result| result.get(key));
     let number = |key: &str| known(key).and_then(Value::as_u64).unwrap_or(0);

@@ -1,5 +1,6 @@
-//! Real NATS servers for tests: one, or a cluster of them, that can be killed, started again, and halted. A suite includes
-//! this file below a module that has `TIMEOUT`, `delay` and the module `port`. Every server flushes each write.
+//! Real NATS servers for tests: one, or a cluster of them, that can be killed, started again, and halted. A suite
+//! includes this file below a module that has `TIMEOUT`, `delay` and the module `port`. Every server flushes each
+//! write.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

@@ -1,4 +1,5 @@
-//! A node with the access to its brokers that a deployment has: TLS with an authority of its own, and a user of an operator.
+//! A node with the access to its brokers that a deployment has: TLS with an authority of its own, and a user of an
+//! operator.
 
 use std::path::Path;
 

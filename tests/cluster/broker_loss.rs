@@ -48,7 +48,8 @@ fn cluster_without_broker_majority_refuses_changes_and_recovers() {
     for node in &cluster.nodes {
         wait_until("the node is not ready", || node.send_admin(&Request::get("/readyz")).status == 503);
     }
-    // Without a leader the survivor answers for it, and lists itself among the replicas: no node takes that for a majority.
+    // Without a leader the survivor answers for it, and lists itself among the replicas: no node takes that for a
+    // majority.
     wait_until("the survivor answers without a leader", || {
         let broker = &cluster.brokers.servers[survivor[0]];
         let info = api::request(broker, "STREAM.INFO.docrelay_journal", ANSWER_TIMEOUT);

@@ -1,5 +1,5 @@
-//! Random faults of nodes, brokers and the network between them under the load of several clients, from a seed. A checker then
-//! reads the history of the whole run.
+//! Random faults of nodes, brokers and the network between them under the load of several clients, from a seed. A
+//! checker then reads the history of the whole run.
 
 mod disturbances;
 

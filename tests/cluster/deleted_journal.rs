@@ -1,5 +1,5 @@
-//! The journal is deleted, or re-created, under running nodes: they accept nothing any more and stop, and no node mixes the
-//! histories of two journals.
+//! The journal is deleted, or re-created, under running nodes: they accept nothing any more and stop, and no node mixes
+//! the histories of two journals.
 
 use std::time::{Duration, Instant};
 

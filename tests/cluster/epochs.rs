@@ -1,5 +1,5 @@
-//! When the ids of a cluster's events go on, and when they must not: a directory that leaves its cluster, a copy of one, and one
-//! that founds a cluster again.
+//! When the ids of a cluster's events go on, and when they must not: a directory that leaves its cluster, a copy of
+//! one, and one that founds a cluster again.
 
 use std::path::Path;
 use std::process::Command;

@@ -1,5 +1,5 @@
-//! A node whose disk is full: it refuses at once, the others go on and take its deliveries, and it continues by itself when
-//! there is space again.
+//! A node whose disk is full: it refuses at once, the others go on and take its deliveries, and it continues by itself
+//! when there is space again.
 
 use std::time::{Duration, Instant};
 

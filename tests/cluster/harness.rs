@@ -1,5 +1,5 @@
-//! What the tests of a cluster share: the relay's harness, brokers, the network to them, a cluster of nodes, and calls to nodes
-//! that may die or hang.
+//! What the tests of a cluster share: the relay's harness, brokers, the network to them, a cluster of nodes, and calls
+//! to nodes that may die or hang.
 
 #[path = "../relay/harness/admin.rs"]
 pub(crate) mod admin;

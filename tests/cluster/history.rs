@@ -1,4 +1,5 @@
-//! What publishers, followers and the endpoint of one client have seen in a run, and the check of it. It knows no sockets.
+//! What publishers, followers and the endpoint of one client have seen in a run, and the check of it. It knows no
+//! sockets.
 
 pub(crate) mod deliveries;
 pub(crate) mod faults;

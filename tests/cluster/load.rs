@@ -1,5 +1,5 @@
-//! The load of one client over all nodes of a cluster: publishers that repeat until they are answered, followers that move from
-//! node to node with `Last-Event-ID`, and an endpoint of deliveries.
+//! The load of one client over all nodes of a cluster: publishers that repeat until they are answered, followers that
+//! move from node to node with `Last-Event-ID`, and an endpoint of deliveries.
 
 pub(crate) mod endpoint;
 mod follower;

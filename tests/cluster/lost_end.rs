@@ -1,4 +1,5 @@
-//! Older data of the brokers is restored while nodes run: no node mixes the history that is lost with the one that follows.
+//! Older data of the brokers is restored while nodes run: no node mixes the history that is lost with the one that
+//! follows.
 
 use rustix::process::Signal;
 

@@ -1,5 +1,5 @@
-//! A node that is cut off from the brokers without a closed connection: it refuses and delivers nothing, the others take its
-//! deliveries, and it continues when the network is whole again.
+//! A node that is cut off from the brokers without a closed connection: it refuses and delivers nothing, the others
+//! take its deliveries, and it continues when the network is whole again.
 
 use std::time::Duration;
 

@@ -1,5 +1,6 @@
-//! A load through one proxy: a vendor that repeats what is refused, and followers that return at once with `Last-Event-ID`. It
-//! records which responses the vendor gets in each phase of a test, and how long each follower is without a stream.
+//! A load through one proxy: a vendor that repeats what is refused, and followers that return at once with
+//! `Last-Event-ID`. It records which responses the vendor gets in each phase of a test, and how long each follower is
+//! without a stream.
 
 use std::collections::{BTreeMap, HashSet};
 use std::net::SocketAddr;

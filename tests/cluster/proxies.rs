@@ -1,5 +1,5 @@
-//! The configurations of docs/CLUSTER.md for HAProxy and nginx in front of three nodes: no webhook is lost when a node is killed
-//! or all are restarted in turn, and the followers of a lost node are live on another one within seconds.
+//! The configurations of docs/CLUSTER.md for HAProxy and nginx in front of three nodes: no webhook is lost when a node
+//! is killed or all are restarted in turn, and the followers of a lost node are live on another one within seconds.
 
 use std::collections::HashSet;
 use std::net::{Ipv4Addr, SocketAddr};

@@ -1,4 +1,5 @@
-//! A notification that is changed or removed, or whose deliveries are retried, at another node than the one that attempts them.
+//! A notification that is changed or removed, or whose deliveries are retried, at another node than the one that
+//! attempts them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};

@@ -1,5 +1,5 @@
-//! Compares the documents with the code: generated tables, paths, tests, routes, commands and options. With `UPDATE_DOCS=1`
-//! the generated tables are written instead of compared.
+//! Compares the documents with the code: generated tables, paths, tests, routes, commands and options. With
+//! `UPDATE_DOCS=1` the generated tables are written instead of compared.
 
 #![allow(clippy::expect_used, reason = "a document that cannot be read is a failed test")]
 

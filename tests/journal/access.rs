@@ -144,8 +144,8 @@ async fn no_password_is_logged_at_any_level() {
     let _guard = tracing::subscriber::set_default(subscriber);
     let broker = Broker::single(&program, "authorization { user: relay, password: s3cret }");
     let with = |password: &str| options(vec![format!("nats://relay:{password}@{}", broker.address())], 1);
-    // A callsite that a thread of another test has reached first is off until the cache is rebuilt on this one: the second round
-    // has all of them.
+    // A callsite that a thread of another test has reached first is off until the cache is rebuilt on this one: the
+    // second round has all of them.
     for _ in 0..2 {
         tracing::callsite::rebuild_interest_cache();
         failure(with("wr0ng")).await;

@@ -1,5 +1,5 @@
-//! Three nodes that coordinate over a real broker: one leader, one owner for each queue, also after a node or the broker
-//! was lost.
+//! Three nodes that coordinate over a real broker: one leader, one owner for each queue, also after a node or the
+//! broker was lost.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

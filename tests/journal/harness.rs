@@ -34,8 +34,8 @@ pub(crate) fn options(servers: Vec<String>, replicas: usize) -> JetStreamOptions
     JetStreamOptions { servers, name, replicas, credentials: None, ca: None, max_bytes }
 }
 
-/// Makes a journal. A new cluster may need some time until it can place a stream, and may have placed one whose request got no
-/// answer in time.
+/// Makes a journal. A new cluster may need some time until it can place a stream, and may have placed one whose request
+/// got no answer in time.
 pub(crate) async fn create(options: JetStreamOptions) -> JetStream {
     let deadline = tokio::time::Instant::now() + TIMEOUT;
     loop {

@@ -1,6 +1,6 @@
-//! Panics where a test asks for them: in an attempt, in a command of the writer, in a read, in a checkpoint, in a stream. They
-//! are caused through what the relay is given: the HTTP client, the cipher, the relay's log, the store. The relay itself has no
-//! code for them.
+//! Panics where a test asks for them: in an attempt, in a command of the writer, in a read, in a checkpoint, in a
+//! stream. They are caused through what the relay is given: the HTTP client, the cipher, the relay's log, the store.
+//! The relay itself has no code for them.
 
 use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -40,8 +40,8 @@ impl Faults {
         self.panics.load(Ordering::Relaxed)
     }
 
-    /// Panics if this is the trouble. Without the hook of the tests: it prints a backtrace, which takes a core for longer
-    /// than a window.
+    /// Panics if this is the trouble. Without the hook of the tests: it prints a backtrace, which takes a core for
+    /// longer than a window.
     pub(crate) fn trip(&self, trouble: Trouble) {
         if *self.trouble.lock().expect("no panic while it is locked") == Some(trouble) {
             self.panics.fetch_add(1, Ordering::Relaxed);

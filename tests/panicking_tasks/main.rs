@@ -1,5 +1,5 @@
-//! The store and the delivery worker over a scripted HTTP client. What panics fails alone: an attempt releases its permit and
-//! its delivery is retried later, a command of the writer is refused, and others go on.
+//! The store and the delivery worker over a scripted HTTP client. What panics fails alone: an attempt releases its
+//! permit and its delivery is retried later, a command of the writer is refused, and others go on.
 
 #![allow(
     clippy::expect_used,

@@ -1,5 +1,6 @@
 //! The webhooks and deliveries of one client while something panics for others: how long they take, and the memory. A
-//! second relay has the same load at the same time and no panics: times that both have come from other load on the machine.
+//! second relay has the same load at the same time and no panics: times that both have come from other load on the
+//! machine.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,5 +1,5 @@
-//! The public server of a relay, for the streams of the troubled clients: each replays the client's history, and panics while
-//! it asks the log for the first page.
+//! The public server of a relay, for the streams of the troubled clients: each replays the client's history, and panics
+//! while it asks the log for the first page.
 
 use std::sync::Arc;
 use std::thread::Builder;

@@ -1,5 +1,6 @@
 //! Programs of other authors against the relay: clients of streams, senders and verifiers of webhooks, OAuth and JWT
-//! libraries, issuers of tokens, a generator of clients, the linter of Prometheus. Each is used as its documentation tells a careful user.
+//! libraries, issuers of tokens, a generator of clients, the linter of Prometheus. Each is used as its documentation
+//! tells a careful user.
 
 mod generated;
 mod issuers;

@@ -1,6 +1,6 @@
 //! The test harness: a relay process, HTTP over raw sockets, a reader of event streams, an endpoint that receives
-//! deliveries, a network that fails, programs for Node.js, and a browser. It uses the relay's public interfaces only and
-//! shares no code with the relay.
+//! deliveries, a network that fails, programs for Node.js, and a browser. It uses the relay's public interfaces only
+//! and shares no code with the relay.
 
 pub(crate) mod admin;
 pub(crate) mod child;

@@ -1,5 +1,5 @@
-//! What the trouble of one client costs another: times and memory, compared within one run. Other load on the machine would
-//! be measured too, so these tests run one at a time and after all others (`make isolation-tests`).
+//! What the trouble of one client costs another: times and memory, compared within one run. Other load on the machine
+//! would be measured too, so these tests run one at a time and after all others (`make isolation-tests`).
 
 mod callbacks;
 mod database;
@@ -20,8 +20,8 @@ const ATTEMPTS: usize = 3;
 /// The payload of a panic that ends all attempts.
 struct MemoryExceeded;
 
-/// Repeats a comparison of times that fails. Other programs on the machine spoil an attempt now and then, a fault of the relay
-/// spoils all of them. They do not change the relay's memory: too much of it is not tried again.
+/// Repeats a comparison of times that fails. Other programs on the machine spoil an attempt now and then, a fault of
+/// the relay spoils all of them. They do not change the relay's memory: too much of it is not tried again.
 #[track_caller]
 fn assert_in_some_attempt(comparison: impl Fn()) {
     for attempt in 1..ATTEMPTS {

@@ -114,7 +114,8 @@ impl Fixture {
     }
 }
 
-/// The sequences of the events in the bytes of a stream. Anything else than events, empty lines and positions fails the test.
+/// The sequences of the events in the bytes of a stream. Anything else than events, empty lines and positions fails the
+/// test.
 pub(crate) fn ids(out: WriteBuffer) -> Vec<u64> {
     let text = text(out);
     let mut sequences = Vec::new();

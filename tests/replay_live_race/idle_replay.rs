@@ -1,5 +1,5 @@
-//! A replay that waits for a reader of the database keeps its stream alive. Symptom of the bug: proxies ended the streams
-//! of followers that returned while all readers were busy.
+//! A replay that waits for a reader of the database keeps its stream alive. Symptom of the bug: proxies ended the
+//! streams of followers that returned while all readers were busy.
 
 use std::sync::Arc;
 use std::time::Duration;

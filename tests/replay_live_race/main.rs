@@ -1,5 +1,6 @@
-//! Replay and live events under load: a real store, dispatch, hub and followers, with a ring so small that every follower
-//! lags. No event may be missed, duplicated or reordered, whenever a follower subscribes. No sockets are involved.
+//! Replay and live events under load: a real store, dispatch, hub and followers, with a ring so small that every
+//! follower lags. No event may be missed, duplicated or reordered, whenever a follower subscribes. No sockets are
+//! involved.
 
 #![allow(
     clippy::unwrap_used,

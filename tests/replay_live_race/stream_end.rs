@@ -1,5 +1,5 @@
-//! A stream that is ended while its follower is about to wait ends at once, not at the next keepalive. Symptom of the bug:
-//! a stop that sometimes took fifteen seconds.
+//! A stream that is ended while its follower is about to wait ends at once, not at the next keepalive. Symptom of the
+//! bug: a stop that sometimes took fifteen seconds.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,5 +1,5 @@
-//! Keeps `rules.toml` true: all rules are there, each has its tests with a comment above them, and each mutation still fits
-//! the code. `mutate.py` shows that the mutations are found.
+//! Keeps `rules.toml` true: all rules are there, each has its tests with a comment above them, and each mutation still
+//! fits the code. `mutate.py` shows that the mutations are found.
 
 #![allow(clippy::expect_used, reason = "a table that cannot be read is a failed test")]
 

@@ -1,6 +1,6 @@
 //! Reads one Rust source with `syn`: the paths it refers to, the names it imports and the types it defines. Imports are
-//! expanded, `self`, `super` and imported names are resolved, and the tokens inside macros and attributes count as well.
-//! Knows nothing of which paths are allowed.
+//! expanded, `self`, `super` and imported names are resolved, and the tokens inside macros and attributes count as
+//! well. Knows nothing of which paths are allowed.
 
 use std::collections::HashMap;
 

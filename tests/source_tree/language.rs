@@ -1,5 +1,5 @@
-//! Comments and documents are plain technical English: the turns below may occur in less than 1 % of their lines, and no
-//! doc comment begins as a fragment without a noun.
+//! Comments and documents are plain technical English: the turns below may occur in less than 1 % of their lines, and
+//! no doc comment begins as a fragment without a noun.
 
 use crate::SourceFile;
 
@@ -28,7 +28,8 @@ const TURNS: [&str; 20] = [
     "what became of",
 ];
 
-/// How a doc comment begins that names no thing, such as "Of the last message.": it says "The sequence of the last message."
+/// How a doc comment begins that names no thing, such as "Of the last message.": it says "The sequence of the last
+/// message."
 const FRAGMENTS: [&str; 3] = ["Of", "Those", "In a row"];
 
 /// The share of such lines that the tree may have, in percent.

@@ -28,8 +28,8 @@ const EXCEPTIONS: [(&str, &str, &str); 1] = [(
     "a token is only good while its client is registered, and the registry's port is already the narrowest way to ask",
 )];
 
-/// The parts that may use a crate, or one of its items; none if the list is empty. The first entry that fits decides, so an
-/// item stands before its crate. A crate that is not listed may be used everywhere.
+/// The parts that may use a crate, or one of its items; none if the list is empty. The first entry that fits decides,
+/// so an item stands before its crate. A crate that is not listed may be used everywhere.
 static HOMES: [(&str, &[&str]); 34] = [
     ("async_nats", &["journal/jetstream"]),
     ("warp", &["http"]),
@@ -86,8 +86,8 @@ pub(crate) fn violations(modules: &[Module]) -> Vec<String> {
     found
 }
 
-/// Entries of the tables that apply to nothing in `modules`: a part without a module, an exception or a crate's part that
-/// is no longer needed.
+/// Entries of the tables that apply to nothing in `modules`: a part without a module, an exception or a crate's part
+/// that is no longer needed.
 pub(crate) fn unused_entries(modules: &[Module]) -> Vec<String> {
     let references = |part: &'static str| {
         let modules = modules.iter().filter(move |module| part_of(&module.path) == Some(part));

@@ -1,6 +1,6 @@
-//! Holds the source tree to the layers of `docs/ARCHITECTURE.md` and to the rules for files, folders, names and language.
-//! Each rule stands in a module of `tests/source_tree/`, with tests of its own on small samples; here the rules meet the
-//! tree.
+//! Holds the source tree to the layers of `docs/ARCHITECTURE.md` and to the rules for files, folders, names and
+//! language. Each rule stands in a module of `tests/source_tree/`, with tests of its own on small samples; here the
+//! rules meet the tree.
 
 #![allow(clippy::expect_used, reason = "a tree that cannot be read is a failed test")]
 

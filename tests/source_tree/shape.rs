@@ -9,6 +9,9 @@ use crate::modules::Module;
 /// Up to here a file can be read in one go.
 const MAX_FILE_LINES: usize = 400;
 
+/// Columns of a comment: `max_width` of `.rustfmt.toml`, which a stable rustfmt applies to code only.
+const MAX_COMMENT_COLUMNS: usize = 120;
+
 /// A folder of 15 files can still be taken in at a glance. One more is tolerated, so that a new file does not force a
 /// move in the same commit.
 const MAX_FOLDER_FILES: usize = 16;
@@ -42,6 +45,14 @@ pub(crate) fn of_source(file: &SourceFile) -> Vec<String> {
             file.path
         ));
     }
+    for (at, line) in file.text.lines().enumerate().filter(|(_, line)| is_wide_comment(line)) {
+        let columns = line.chars().count();
+        found.push(format!(
+            "{}:{}: has {columns} columns, more than {MAX_COMMENT_COLUMNS}: wrap the comment",
+            file.path,
+            at + 1
+        ));
+    }
     if file.path.ends_with("/mod.rs") {
         found.push(format!("{}: is named mod.rs: put it beside its directory", file.path));
     }
@@ -55,6 +66,13 @@ pub(crate) fn of_source(file: &SourceFile) -> Vec<String> {
         found.push(format!("{}: the module name `{name}` says nothing: name what it owns", file.path));
     }
     found
+}
+
+/// Whether a line is a comment that could be wrapped and is not. A row of a table cannot.
+fn is_wide_comment(line: &str) -> bool {
+    let Some(comment) = line.trim_start().strip_prefix("//") else { return false };
+    let is_row = comment.trim_start_matches(['/', '!', ' ']).starts_with('|');
+    !is_row && line.chars().count() > MAX_COMMENT_COLUMNS
 }
 
 /// Folders below `src` with too many files. Test modules do not count.
@@ -122,6 +140,9 @@ mod tests {
         assert_eq!(source("src/hub.rs", "// Fan-out.\n"), 1);
         assert_eq!(source("src/hub.rs", &format!("//! Fan-out.\n{}", "\n".repeat(399))), 0);
         assert_eq!(source("src/hub.rs", &format!("//! Fan-out.\n{}", "\n".repeat(400))), 1);
+        assert_eq!(source("src/hub.rs", &format!("//! Fan-out.\n    // {}\n", "é ".repeat(56))), 0);
+        assert_eq!(source("src/hub.rs", &format!("//! Fan-out.\n    // {}\n", "é ".repeat(57))), 1);
+        assert_eq!(source("src/hub.rs", &format!("//! Fan-out.\n/// | {} |\n", "a ".repeat(99))), 0, "a table");
         assert_eq!(source("src/hub/mod.rs", "//! Fan-out.\n"), 1);
         assert_eq!(source("src/utils.rs", "//! Things.\n"), 1);
         assert_eq!(source("src/common/ring.rs", "//! Things.\n"), 1);

@@ -1,6 +1,6 @@
 //! Measurements of the embedded store: `cargo test --release --test store_contract -- --ignored bench --nocapture`.
-//! `BENCH_EVENTS` is the number of events in the file (1 000 000). `BENCH_DIR` is the directory of the file, which is then
-//! kept for the next run.
+//! `BENCH_EVENTS` is the number of events in the file (1 000 000). `BENCH_DIR` is the directory of the file, which is
+//! then kept for the next run.
 
 #![allow(clippy::print_stdout, reason = "a measurement prints its figures")]
 

@@ -110,7 +110,8 @@ pub(crate) fn id(name: &str) -> ClientRef {
     client(name).reference()
 }
 
-/// Adds a removed client again at the time of [`id`], which the store does not give again before the former rows are erased.
+/// Adds a removed client again at the time of [`id`], which the store does not give again before the former rows are
+/// erased.
 pub(crate) async fn recreate(store: &Store, name: &str) {
     loop {
         store.registry.add_client(client(name)).await.unwrap();

@@ -98,8 +98,8 @@ async fn p99(store: &Store, webhooks: usize) -> Duration {
     times[(times.len() - 1) * 99 / 100]
 }
 
-/// 99th percentiles of two stores in several rounds, both at the same time. Their medians count: other load on the machine
-/// spoils some rounds of both stores.
+/// 99th percentiles of two stores in several rounds, both at the same time. Their medians count: other load on the
+/// machine spoils some rounds of both stores.
 #[derive(Default, Debug)]
 struct Rounds {
     erasing: Vec<Duration>,

@@ -1,5 +1,5 @@
-//! Property test of the outbox: random operations on a few documents and queues, compared with a simple model after each
-//! one. The model holds every delivery; a document's FIFO is the list of its pending ones in a queue.
+//! Property test of the outbox: random operations on a few documents and queues, compared with a simple model after
+//! each one. The model holds every delivery; a document's FIFO is the list of its pending ones in a queue.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -222,8 +222,8 @@ impl Model {
         let expected: Vec<_> = expected.iter().map(|(_, d)| (d.id, d.schedule.failures)).collect();
         let found: Vec<_> = page.deliveries.iter().map(|due| (due.id, due.failures)).collect();
         assert_eq!((&found, page.next), (&expected, next));
-        // At most one delivery of a document, also together with those in flight. An attempt of a notification that was replaced
-        // meanwhile is not one of this queue, although its delivery may have been queued again.
+        // At most one delivery of a document, also together with those in flight. An attempt of a notification that was
+        // replaced meanwhile is not one of this queue, although its delivery may have been queued again.
         let known = |id: u64| self.deliveries.iter().find(|d| d.id == id);
         let in_flight = except.into_iter().filter(|id| self.in_flight[&(queue, *id)].generation == generation);
         let attempted: Vec<_> = found.iter().map(|(id, _)| *id).chain(in_flight).filter_map(known).collect();

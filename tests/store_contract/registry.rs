@@ -168,8 +168,8 @@ pub(crate) async fn removed_client_disappears_at_once_with_its_data(factory: imp
     assert!(store.rejects.add(&id("a"), reject(2)).await.unwrap() > reject_id, "ids are not reused");
 }
 
-/// What belongs to a removed client must not reach the next client of its id: neither by a call that began before, nor by a
-/// hook that was looked up before.
+/// What belongs to a removed client must not reach the next client of its id: neither by a call that began before, nor
+/// by a hook that was looked up before.
 pub(crate) async fn call_of_removed_client_does_not_reach_successor(factory: impl StoreFactory) {
     let store = store_with(&factory, retention(), &["a"]).await;
     let (before, now) = (id("a"), at(1));

@@ -1,4 +1,5 @@
-//! Connects the comparison of the nodes' databases with this node's store, and ends the node when its database is wrong.
+//! Connects the comparison of the nodes' databases with this node's store, and ends the node when its database is
+//! wrong.
 
 use futures::future::BoxFuture;
 use tokio::sync::watch;

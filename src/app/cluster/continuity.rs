@@ -8,8 +8,8 @@ use tokio::time::{Instant, timeout};
 
 use crate::journal::{EntryRef, Journal, JournalError, JournalRange};
 
-/// A new leader of the brokers may need a moment until it has applied all that was acknowledged. A journal that ends before the
-/// database for longer has lost entries. As long as a running node waits.
+/// A new leader of the brokers may need a moment until it has applied all that was acknowledged. A journal that ends
+/// before the database for longer has lost entries. As long as a running node waits.
 const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(10);
 
 const INTERVAL: Duration = Duration::from_millis(250);
@@ -27,11 +27,12 @@ pub(super) enum Continuity {
     Trimmed(JournalRange),
 }
 
-/// Compares the journal with a database that has applied it up to the entry `last`. Waits for a journal that ends before it.
+/// Compares the journal with a database that has applied it up to the entry `last`. Waits for a journal that ends
+/// before it.
 ///
 /// # Errors
-/// The journal has lost entries that the database has. A snapshot would not help: the ids of events that are lost would be
-/// assigned again in the same epoch. Also when the journal cannot be read.
+/// The journal has lost entries that the database has. A snapshot would not help: the ids of events that are lost would
+/// be assigned again in the same epoch. Also when the journal cannot be read.
 pub(super) async fn compare(journal: &impl Journal, last: &EntryRef) -> anyhow::Result<Continuity> {
     compare_with(async || journal.range().await, async |position| id_at(journal, position).await, last).await
 }

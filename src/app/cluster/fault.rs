@@ -1,5 +1,5 @@
-//! Why a node cannot go on with the database that it has, and how its tasks say so. The relay then stops in order; what follows
-//! is decided in `app`.
+//! Why a node cannot go on with the database that it has, and how its tasks say so. The relay then stops in order; what
+//! follows is decided in `app`.
 
 use std::fmt;
 
@@ -71,8 +71,8 @@ impl FaultSignal {
         FaultWatch(self.0.subscribe())
     }
 
-    /// Runs a task, and reports the error with which it has ended. After a fault it lasts until `stop`: the relay stops because of
-    /// the fault, not because of the task.
+    /// Runs a task, and reports the error with which it has ended. After a fault it lasts until `stop`: the relay stops
+    /// because of the fault, not because of the task.
     pub(super) async fn run(self, name: &'static str, task: ReplicationTask, stop: CancellationToken) {
         let fault = match task.await {
             Ok(()) => return,

@@ -1,5 +1,6 @@
-//! How a node gets the database that belongs to the journal. The first node founds the cluster with its own: the journal takes
-//! the epoch of its log, and its database becomes the first snapshot. Every other node begins with an empty directory.
+//! How a node gets the database that belongs to the journal. The first node founds the cluster with its own: the
+//! journal takes the epoch of its log, and its database becomes the first snapshot. Every other node begins with an
+//! empty directory.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -116,7 +117,8 @@ pub(super) async fn restore(cluster: &Cluster, before: DirectoryBefore) -> anyho
     let marker = RebuildMarker::read(&cluster.directory)?;
     match snapshot::describe(&database)? {
         None => {}
-        // The founder was interrupted, perhaps before it shared its keys. The leader makes the first snapshot if it is missing.
+        // The founder was interrupted, perhaps before it shared its keys. The leader makes the first snapshot if it is
+        // missing.
         Some(DatabaseState { journal: Some(journal), is_founding: true, .. }) if journal.id == identity.id => {
             secrets::publish(cluster).await?;
             snapshot::complete_founding(&lock, identity)?;
@@ -165,8 +167,8 @@ pub(super) async fn restore(cluster: &Cluster, before: DirectoryBefore) -> anyho
     Ok(Some(used))
 }
 
-/// Replaces the database by the first of these snapshots that can be used: a damaged one must not keep a node out while an older
-/// one is good.
+/// Replaces the database by the first of these snapshots that can be used: a damaged one must not keep a node out while
+/// an older one is good.
 async fn restore_first_usable(
     cluster: &Cluster,
     lock: &DatabaseLock,

@@ -1,5 +1,5 @@
-//! The rebuild of a node whose database is wrong. A marker in its data directory makes sure that the database is replaced, also
-//! if the process is killed meanwhile. Snapshots of wrong databases are removed first.
+//! The rebuild of a node whose database is wrong. A marker in its data directory makes sure that the database is
+//! replaced, also if the process is killed meanwhile. Snapshots of wrong databases are removed first.
 
 use std::path::PathBuf;
 
@@ -52,8 +52,8 @@ impl RebuildMarker {
         Ok(())
     }
 
-    /// Removes the snapshots that this node has made, and the one that it was made of. The leader makes another one if none is
-    /// left.
+    /// Removes the snapshots that this node has made, and the one that it was made of. The leader makes another one if
+    /// none is left.
     pub(super) async fn remove_snapshots(&self, cluster: &Cluster) -> anyhow::Result<()> {
         let own = cluster.node_id()?;
         for info in cluster.journal.snapshots().await? {

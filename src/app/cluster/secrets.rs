@@ -1,5 +1,5 @@
-//! What all nodes must have besides the database: the key that seals its secrets, the signing keys of tokens, the admin token.
-//! They are one record, sealed with the cluster's key.
+//! What all nodes must have besides the database: the key that seals its secrets, the signing keys of tokens, the admin
+//! token. They are one record, sealed with the cluster's key.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -1,6 +1,6 @@
-//! The signing keys of tokens as all nodes share them. A key that is added to or removed from the directory of one node is added
-//! or removed on all. The names of removed keys are kept: a node that was down meanwhile still has their files, and would share
-//! them again.
+//! The signing keys of tokens as all nodes share them. A key that is added to or removed from the directory of one node
+//! is added or removed on all. The names of removed keys are kept: a node that was down meanwhile still has their
+//! files, and would share them again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::auth::files;
 
-/// Names of removed keys in the record. Beyond it the earliest name is dropped: all nodes have removed its file long since.
+/// Names of removed keys in the record. Beyond it the earliest name is dropped: all nodes have removed its file long
+/// since.
 const MAX_RETIRED: usize = 1000;
 
 /// The keys in the shared record.
@@ -46,8 +47,8 @@ impl SigningKeys {
         Ok(())
     }
 
-    /// Takes over what the record has gained and lost; returns new keys for it if the directory has gained or lost one. `known`
-    /// are the names that both had the last time: what is missing now was removed.
+    /// Takes over what the record has gained and lost; returns new keys for it if the directory has gained or lost one.
+    /// `known` are the names that both had the last time: what is missing now was removed.
     pub(super) fn synchronize(&self, directory: &Path, known: &mut BTreeSet<String>) -> anyhow::Result<Option<Self>> {
         let local = read_all(directory)?;
         let mut changed = self.clone();

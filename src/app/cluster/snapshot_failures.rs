@@ -1,5 +1,6 @@
-//! Snapshots that this node cannot make, such as without space on its disk. After [`MAX_FAILURES`] consecutive failures it leaves the leadership to
-//! another node for a while: without snapshots the journal is not trimmed, and when it is full no node accepts anything.
+//! Snapshots that this node cannot make, such as without space on its disk. After [`MAX_FAILURES`] consecutive failures
+//! it leaves the leadership to another node for a while: without snapshots the journal is not trimmed, and when it is
+//! full no node accepts anything.
 
 use std::time::{Duration, Instant};
 

@@ -1,6 +1,6 @@
-//! Snapshots of the database: the leader makes one when the journal has grown, keeps the last two, and trims the journal behind
-//! the older one, or behind the latest one if the journal is nearly full. A new node begins with the latest. The broker gets
-//! them compressed and sealed with the cluster key.
+//! Snapshots of the database: the leader makes one when the journal has grown, keeps the last two, and trims the
+//! journal behind the older one, or behind the latest one if the journal is nearly full. A new node begins with the
+//! latest. The broker gets them compressed and sealed with the cluster key.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -19,8 +19,8 @@ use crate::store::sqlite::snapshot::{self, DatabaseCopy};
 /// Entries after which the leader makes the next snapshot: a new node reads at most twice as many.
 const ENTRIES_PER_SNAPSHOT: u64 = 20_000;
 
-/// The same for bytes of entries. A large database is copied less often: when the entries have half of its snapshot's bytes,
-/// so that the work for snapshots and for joining stays in proportion.
+/// The same for bytes of entries. A large database is copied less often: when the entries have half of its snapshot's
+/// bytes, so that the work for snapshots and for joining stays in proportion.
 const BYTES_PER_SNAPSHOT: u64 = 32 << 20;
 
 /// How often the leader looks.

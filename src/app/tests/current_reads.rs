@@ -1,5 +1,5 @@
-//! Requests at a node that lacks what another node of the cluster has just made. The other node's entries arrive when this node
-//! catches up.
+//! Requests at a node that lacks what another node of the cluster has just made. The other node's entries arrive when
+//! this node catches up.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};

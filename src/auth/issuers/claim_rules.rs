@@ -1,4 +1,5 @@
-//! What the claims of an issuer's tokens mean, and the check of the claims of a token whose signature is verified. Knows no keys.
+//! What the claims of an issuer's tokens mean, and the check of the claims of a token whose signature is verified.
+//! Knows no keys.
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;

@@ -1,5 +1,5 @@
-//! Reads a JWK set (RFC 7517). A key that is not for verifying signatures, or of a type that is not supported, is left out;
-//! the others stay usable. Every limit holds for a set from an address that others control.
+//! Reads a JWK set (RFC 7517). A key that is not for verifying signatures, or of a type that is not supported, is left
+//! out; the others stay usable. Every limit holds for a set from an address that others control.
 
 use data_encoding::BASE64URL_NOPAD;
 use jsonwebtoken::Algorithm;

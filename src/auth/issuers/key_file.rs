@@ -69,8 +69,8 @@ pub(super) fn read_public_keys(path: &Path, accepted: &[Algorithm]) -> Result<Is
 /// The key in a file with a shared secret.
 pub(super) struct SharedSecret {
     pub(super) keys: IssuerKeys,
-    /// Users beside its owner can read the file. It is used all the same: container platforms mount secrets that way, and
-    /// the relay did not write it.
+    /// Users beside its owner can read the file. It is used all the same: container platforms mount secrets that way,
+    /// and the relay did not write it.
     pub(super) is_exposed: bool,
 }
 

@@ -1,4 +1,5 @@
-//! The keys of one issuer at one time, and the choice among them by `kid` and algorithm. Independent of where they come from.
+//! The keys of one issuer at one time, and the choice among them by `kid` and algorithm. Independent of where they come
+//! from.
 
 use jsonwebtoken::Algorithm;
 
@@ -37,8 +38,8 @@ impl IssuerKeys {
 
     /// The keys for a token with this `kid` and `alg`.
     ///
-    /// Keys of files have no id, so all of them are tried. In a set with ids a token without `kid` is accepted only if one
-    /// key fits, and a `kid` that two keys of one type share selects none.
+    /// Keys of files have no id, so all of them are tried. In a set with ids a token without `kid` is accepted only if
+    /// one key fits, and a `kid` that two keys of one type share selects none.
     pub(super) fn candidates(&self, kid: Option<&str>, algorithm: Algorithm) -> KeyCandidates<'_> {
         let has_ids = self.keys.iter().any(|key| key.kid.is_some());
         let is_named = |key: &&VerificationKey| !has_ids || kid.is_none_or(|kid| key.kid.as_deref() == Some(kid));
@@ -66,8 +67,8 @@ impl IssuerKeys {
         self.keys.iter().map(|key| key.status.retire()).count() > 0
     }
 
-    /// Keeps the status of keys that were in the set before, and retires those that are no longer in it. Returns whether any
-    /// was retired.
+    /// Keeps the status of keys that were in the set before, and retires those that are no longer in it. Returns
+    /// whether any was retired.
     pub(super) fn succeed(&mut self, before: &Self) -> bool {
         for key in &mut self.keys {
             if let Some(old) = before.keys.iter().find(|old| old.is_same(key)) {

@@ -1,5 +1,6 @@
-//! Keeps the key set of one issuer up to date: fetches it at the start, periodically, and for a key id that it does not have.
-//! What a token says decides at most that a fetch begins a little earlier, never from where. Owns the port of the HTTP client.
+//! Keeps the key set of one issuer up to date: fetches it at the start, periodically, and for a key id that it does not
+//! have. What a token says decides at most that a fetch begins a little earlier, never from where. Owns the port of the
+//! HTTP client.
 
 mod schedule;
 
@@ -70,7 +71,8 @@ impl KeySetRefresh {
         }
     }
 
-    /// Fetches for ever, as the schedule says. `replace` gets each new set, and an empty one when the known keys are too old.
+    /// Fetches for ever, as the schedule says. `replace` gets each new set, and an empty one when the known keys are
+    /// too old.
     pub(super) async fn run(
         &self,
         client: &dyn KeySetClient,
@@ -122,8 +124,9 @@ impl KeySetRefresh {
         Ok((read_key_set(&document.body, accepted)?, document.max_age))
     }
 
-    /// Fetches the set because a token names a key that is not in it, and waits for the end. All tokens that wait share one
-    /// fetch. Returns false at once if other tokens have caused too many fetches lately: see [`RefreshSchedule::request`].
+    /// Fetches the set because a token names a key that is not in it, and waits for the end. All tokens that wait share
+    /// one fetch. Returns false at once if other tokens have caused too many fetches lately: see
+    /// [`RefreshSchedule::request`].
     pub(super) async fn fetch_for_unknown_kid(&self) -> bool {
         // Before the schedule is asked: the fetch may end in between.
         let mut ended = self.ended.subscribe();

@@ -7,8 +7,8 @@ use jsonwebtoken::{Algorithm, AlgorithmFamily};
 
 use super::claim_rules::ClaimRules;
 
-/// One issuer whose tokens are accepted besides the relay's own. The first three fields say which signatures are valid; while they
-/// are the same, the keys stay known.
+/// One issuer whose tokens are accepted besides the relay's own. The first three fields say which signatures are valid;
+/// while they are the same, the keys stay known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IssuerOptions {
     /// `iss` of its tokens, compared byte for byte.

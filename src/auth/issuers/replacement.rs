@@ -1,4 +1,5 @@
-//! Replaces the issuers while tokens are checked: first every key file is read, then the new list is put in place at once.
+//! Replaces the issuers while tokens are checked: first every key file is read, then the new list is put in place at
+//! once.
 
 use std::sync::Arc;
 
@@ -40,9 +41,9 @@ impl Issuers {
         Ok(IssuerReplacement { all })
     }
 
-    /// Replaces the issuers. Those with the same source of keys keep their keys, and a key set is not fetched again. Keys of
-    /// removed issuers and of changed rules are retired, because tokens of theirs may no longer be valid. Returns whether a key
-    /// was retired: streams of its tokens must end.
+    /// Replaces the issuers. Those with the same source of keys keep their keys, and a key set is not fetched again.
+    /// Keys of removed issuers and of changed rules are retired, because tokens of theirs may no longer be valid.
+    /// Returns whether a key was retired: streams of its tokens must end.
     pub fn replace(&self, replacement: IssuerReplacement) -> bool {
         let before = self.all.load();
         let (mut after, mut retired) = (Vec::with_capacity(replacement.all.len()), false);
@@ -58,7 +59,8 @@ impl Issuers {
         }
         let is_kept = |issuer: &Arc<Issuer>| after.iter().any(|other| Arc::ptr_eq(other, issuer));
         let removed = before.iter().filter(|issuer| !is_kept(issuer)).cloned().collect::<Vec<_>>();
-        // Before their keys are retired: a token of an issuer with another source of keys is then checked with the new one.
+        // Before their keys are retired: a token of an issuer with another source of keys is then checked with the new
+        // one.
         self.all.replace(after);
         for issuer in removed {
             tracing::info!(issuer = issuer.name, "tokens of issuer with these keys no longer accepted");

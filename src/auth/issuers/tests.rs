@@ -1,4 +1,5 @@
-//! Tokens of foreign issuers with keys of each type. This file: keys, tokens and issuers for the tests, and good tokens.
+//! Tokens of foreign issuers with keys of each type. This file: keys, tokens and issuers for the tests, and good
+//! tokens.
 
 mod claim_checks;
 mod confusions;

@@ -1,4 +1,5 @@
-//! Claims whose names are not known before. A name that occurs twice is refused: two parsers may see two different tokens.
+//! Claims whose names are not known before. A name that occurs twice is refused: two parsers may see two different
+//! tokens.
 
 use std::fmt;
 

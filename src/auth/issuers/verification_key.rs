@@ -1,5 +1,5 @@
-//! One key that verifies tokens of a foreign issuer, with the algorithms that it may be used for. A key of one type never
-//! verifies an algorithm of another: a public key must not become a shared secret.
+//! One key that verifies tokens of a foreign issuer, with the algorithms that it may be used for. A key of one type
+//! never verifies an algorithm of another: a public key must not become a shared secret.
 
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};

@@ -1,4 +1,5 @@
-//! The state of a cluster as a table: one line for each member, then one for the broker and one for each replica of the journal.
+//! The state of a cluster as a table: one line for each member, then one for the broker and one for each replica of the
+//! journal.
 
 use std::fmt::Write;
 

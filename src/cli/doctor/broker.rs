@@ -1,5 +1,5 @@
-//! Whether a NATS server of a cluster flushes what it acknowledges. A client's connection does not show that; the monitoring
-//! address of the server does, in `/varz`.
+//! Whether a NATS server of a cluster flushes what it acknowledges. A client's connection does not show that; the
+//! monitoring address of the server does, in `/varz`.
 
 use std::time::Duration;
 

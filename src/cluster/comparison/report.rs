@@ -1,5 +1,5 @@
-//! What the nodes have reported of their databases, and the records in which they do: one per node, as JSON. A node that has
-//! caught up after its start writes a record without reports.
+//! What the nodes have reported of their databases, and the records in which they do: one per node, as JSON. A node
+//! that has caught up after its start writes a record without reports.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 

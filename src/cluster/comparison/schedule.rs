@@ -11,8 +11,8 @@ const MIN_INTERVAL: Duration = Duration::from_secs(60);
 /// After this time what has changed is compared, although it is less than [`ENTRIES_PER_MARK`].
 const MAX_INTERVAL: Duration = Duration::from_secs(3600);
 
-/// Until the next mark for a node that has started and has not reported yet: it may have been too busy for the last one. Doubles
-/// up to [`MAX_INTERVAL`].
+/// Until the next mark for a node that has started and has not reported yet: it may have been too busy for the last
+/// one. Doubles up to [`MAX_INTERVAL`].
 const FIRST_RETRY: Duration = Duration::from_secs(5);
 
 /// The marks of one leader.

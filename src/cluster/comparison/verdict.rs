@@ -12,13 +12,14 @@ pub(super) enum Verdict {
     Pending,
     /// This digest is right: a node with another one must rebuild its database.
     Right(String),
-    /// The databases differ, without a majority, and the report of the node that has proposed the mark is missing or says that
-    /// its database is damaged. The next comparison decides.
+    /// The databases differ, without a majority, and the report of the node that has proposed the mark is missing or
+    /// says that its database is damaged. The next comparison decides.
     Undecided,
 }
 
-/// Compares the reports of one position with this version of the tables. `members` are the nodes that are alive and take part; others
-/// do not count, nor do those that have reported another version: during an upgrade each version is compared by itself.
+/// Compares the reports of one position with this version of the tables. `members` are the nodes that are alive and
+/// take part; others do not count, nor do those that have reported another version: during an upgrade each version is
+/// compared by itself.
 ///
 /// - The digest of more than half of the members is right, even before all have reported.
 /// - When all have reported, the digest of more than half of the readable databases is right.
@@ -47,8 +48,8 @@ pub(super) fn decide(reports: &BTreeMap<NodeId, Report>, members: &BTreeSet<Node
 mod tests {
     use super::*;
 
-    /// `a=x b=y* c=- d:2=z`: the node `a` has the digest `x`, `b` has `y` and has proposed the mark, the database of `c` is
-    /// damaged, that of `d` has version 2 of the tables and not 1.
+    /// `a=x b=y* c=- d:2=z`: the node `a` has the digest `x`, `b` has `y` and has proposed the mark, the database of
+    /// `c` is damaged, that of `d` has version 2 of the tables and not 1.
     fn reports(text: &str) -> BTreeMap<NodeId, Report> {
         let parse = |word: &str| {
             let (node, digest) = word.split_once('=').unwrap();

@@ -31,8 +31,8 @@ impl Coordinator {
         self.entry_format() > self.options.formats.entry_format
     }
 
-    /// The latest format that these members, and the live nodes that have not joined yet, can read. Never earlier than the one
-    /// in use.
+    /// The latest format that these members, and the live nodes that have not joined yet, can read. Never earlier than
+    /// the one in use.
     pub(super) fn agreed_entry_format(&self, wanted: &Membership, now: Instant) -> u8 {
         let others = self.others(wanted.members.keys(), now);
         let readable = others.map(|record| record.map_or(FIRST_ENTRY_FORMAT, |record| record.formats.entry_format));

@@ -1,5 +1,5 @@
-//! Which queues this node may attempt while memberships change: gives up at once, takes over when the others have given up.
-//! Knows no records.
+//! Which queues this node may attempt while memberships change: gives up at once, takes over when the others have given
+//! up. Knows no records.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! How one node becomes the leader: by compare-and-swap on one record, and keeps it by renewal. The revision with which it
-//! became leader is the fence of its entries.
+//! How one node becomes the leader: by compare-and-swap on one record, and keeps it by renewal. The revision with which
+//! it became leader is the fence of its entries.
 
 use std::time::Instant;
 

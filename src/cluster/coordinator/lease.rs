@@ -1,5 +1,5 @@
-//! The lease that a node keeps by rewriting a record: counted from before the write was sent, on the node's own clock. Decides
-//! nothing about when to write.
+//! The lease that a node keeps by rewriting a record: counted from before the write was sent, on the node's own clock.
+//! Decides nothing about when to write.
 
 use std::collections::VecDeque;
 use std::time::Instant;

@@ -64,8 +64,8 @@ impl Coordinator {
         (is_free || own.is_stale(&self.options.timing, None, now)).then_some(own.revision)
     }
 
-    /// Adds this node to the membership, evicts members that do not renew their lease, and removes those that were evicted or
-    /// have left.
+    /// Adds this node to the membership, evicts members that do not renew their lease, and removes those that were
+    /// evicted or have left.
     pub(super) fn tend_membership(&mut self, now: Instant) {
         if !self.lease.is_valid(&self.options.timing, now) || self.lease.revision == 0 || self.is_outdated() {
             return;
@@ -101,8 +101,8 @@ impl Coordinator {
         })
     }
 
-    /// Whether a member has not renewed its lease for so long that it may be evicted. A record that this node has never seen
-    /// was deleted before it started.
+    /// Whether a member has not renewed its lease for so long that it may be evicted. A record that this node has never
+    /// seen was deleted before it started.
     fn is_silent(&self, node: &NodeId, now: Instant) -> bool {
         let seen_at = self.members.get(node).map_or(self.membership.changed_at, |seen| seen.changed_at);
         let since = seen_at.max(self.valid_since);

@@ -12,8 +12,8 @@ use super::{ClusterEvent, Coordinator};
 use crate::cluster::records::{Joined, LeaderRecord, MemberRecord, Membership, NodeId, RecordValue};
 use crate::cluster::{NodeAddress, NodeFormats, NodeOptions, Timing};
 
-/// From the last change until every queue is owned again: records that were under way (10 s), two leases one after the other,
-/// and the longest attempt (8 s).
+/// From the last change until every queue is owned again: records that were under way (10 s), two leases one after the
+/// other, and the longest attempt (8 s).
 const RECOVERY_MS: u64 = 30_000;
 
 /// Runs steps and returns `(owners of the first queue, leader)` of all nodes by number.
@@ -121,7 +121,8 @@ fn options() -> NodeOptions {
 
 #[test]
 fn agreed_format_is_the_latest_one_that_all_live_nodes_read() {
-    // Formats of the other members, `None` for one without a record; of live nodes that have not joined; the one in use.
+    // Formats of the other members, `None` for one without a record; of live nodes that have not joined; the one in
+    // use.
     type Case<'a> = (&'a [Option<u8>], &'a [u8], u8);
     let cases: [(Case<'_>, u8); 7] = [
         ((&[], &[], 1), 3),
@@ -278,8 +279,8 @@ fn step() -> impl Strategy<Value = Step> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
 
-    /// The simulation checks that every member reads the format of the membership, in any order of joining. Node 3 always has the
-    /// new program.
+    /// The simulation checks that every member reads the format of the membership, in any order of joining. Node 3
+    /// always has the new program.
     #[test]
     fn random_upgrades_leave_no_member_with_entries_it_cannot_read(
         seed: u64,
@@ -299,8 +300,8 @@ proptest! {
         prop_assert!(simulation.leader().is_some());
     }
 
-    /// The simulation checks at each start of an attempt that no other node with a lease attempts the queue, and that fences
-    /// grow.
+    /// The simulation checks at each start of an attempt that no other node with a lease attempts the queue, and that
+    /// fences grow.
     #[test]
     fn random_faults_give_no_queue_two_owners(seed: u64, steps in prop::collection::vec(step(), 1..40)) {
         let mut simulation = Simulation::new(seed);

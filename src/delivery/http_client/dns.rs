@@ -1,5 +1,5 @@
-//! Name resolution for endpoints. Queries are sent by the async runtime itself: a look-up that hangs occupies no thread, so
-//! it delays nothing else. Knows nothing of allowed addresses.
+//! Name resolution for endpoints. Queries are sent by the async runtime itself: a look-up that hangs occupies no
+//! thread, so it delays nothing else. Knows nothing of allowed addresses.
 
 use std::fs;
 use std::io;

@@ -1,6 +1,6 @@
-//! Decides which endpoints may be called: checks the URL, and every address that its host resolves to, against the ranges
-//! that are not on the public internet. It is reqwest's resolver, so the checked addresses are the ones that are connected
-//! to. Opens no connection.
+//! Decides which endpoints may be called: checks the URL, and every address that its host resolves to, against the
+//! ranges that are not on the public internet. It is reqwest's resolver, so the checked addresses are the ones that are
+//! connected to. Opens no connection.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -61,7 +61,8 @@ impl EndpointGuard {
         match url.host() {
             Some(Host::Ipv4(address)) => self.check_addresses(&address.to_string(), &[address.into()])?,
             Some(Host::Ipv6(address)) => self.check_addresses(&format!("[{address}]"), &[address.into()])?,
-            // RFC 6761: these names mean the machine itself, whatever the resolver returns. One opened address is enough.
+            // RFC 6761: these names mean the machine itself, whatever the resolver returns. One opened address is
+            // enough.
             Some(Host::Domain(name)) if is_localhost(name) => {
                 let checked = self.check_addresses(name, &[Ipv4Addr::LOCALHOST.into()]);
                 checked.or_else(|e| self.check_addresses(name, &[Ipv6Addr::LOCALHOST.into()]).map_err(|_| e))?;
@@ -91,14 +92,15 @@ impl EndpointGuard {
         Ok(found)
     }
 
-    /// The resolver gives `localhost` the loopback addresses of both families, also where `/etc/hosts` and the system have
-    /// one of them only. So an address that is not opened is left out, and does not forbid the other one.
+    /// The resolver gives `localhost` the loopback addresses of both families, also where `/etc/hosts` and the system
+    /// have one of them only. So an address that is not opened is left out, and does not forbid the other one.
     fn opened_loopback(&self, found: &[IpAddr]) -> Vec<IpAddr> {
         let is_opened = |address: &IpAddr| address.is_loopback() && self.ranges.forbidden_range(*address).is_none();
         found.iter().copied().filter(is_opened).collect()
     }
 
-    /// Checks that the host is not an address outside the ranges that the operator has opened. [`OpenedRanges`] checks a name.
+    /// Checks that the host is not an address outside the ranges that the operator has opened. [`OpenedRanges`] checks
+    /// a name.
     ///
     /// # Errors
     /// [`ForbiddenEndpoint`]
@@ -205,7 +207,8 @@ fn forbidden_v6(address: Ipv6Addr) -> Option<&'static str> {
     named.or((!public).then_some("not global unicast, RFC 4291"))
 }
 
-/// The IPv4 address that is embedded in an IPv6 address. `::` and `::1` embed none, although [`COMPATIBLE`] contains them.
+/// The IPv4 address that is embedded in an IPv6 address. `::` and `::1` embed none, although [`COMPATIBLE`] contains
+/// them.
 fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let bits = address.to_bits();
     let of = |bits: u128| Some(Ipv4Addr::from_bits(u32::try_from(bits & u128::from(u32::MAX)).ok()?));

@@ -1,5 +1,5 @@
-//! Bounds the connections that the pool keeps, over all origins: decides which requests may leave their connection open. The
-//! pool itself has a limit per origin only.
+//! Bounds the connections that the pool keeps, over all origins: decides which requests may leave their connection
+//! open. The pool itself has a limit per origin only.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// An origin may have idle connections for this long after its last request: the pool's idle timeout, twice, because the
-/// pool looks for expired connections once per timeout.
+/// An origin may have idle connections for this long after its last request: the pool's idle timeout, twice, because
+/// the pool looks for expired connections once per timeout.
 const RETENTION: Duration = super::IDLE_TIMEOUT.saturating_mul(2);
 
 /// Cheap to clone.

@@ -1,5 +1,5 @@
-//! Fetches the key set of an issuer: the response is used in full or not at all, because half a key set would retire the other
-//! keys. Without TLS only from addresses that the operator has opened: the keys decide who may sign.
+//! Fetches the key set of an issuer: the response is used in full or not at all, because half a key set would retire
+//! the other keys. Without TLS only from addresses that the operator has opened: the keys decide who may sign.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Reads the outcome of a request: the first bytes of the response body, `Retry-After`, or why there is no response. The
-//! body may be endless, its length wrong, and the header malformed.
+//! Reads the outcome of a request: the first bytes of the response body, `Retry-After`, or why there is no response.
+//! The body may be endless, its length wrong, and the header malformed.
 
 use std::error::Error;
 use std::iter::successors;
@@ -50,8 +50,8 @@ pub(super) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duratio
     Some(now.until(date))
 }
 
-/// Converts an error of reqwest. The message contains host, port and root cause, never the whole URL: its path and query
-/// may contain tokens.
+/// Converts an error of reqwest. The message contains host, port and root cause, never the whole URL: its path and
+/// query may contain tokens.
 pub(super) fn error(error: &reqwest::Error, url: &Url, timeout: Duration) -> HttpError {
     match causes(error).find_map(|cause| cause.downcast_ref::<AddressError>()) {
         Some(AddressError::Forbidden(reason)) => HttpError::Forbidden(reason.to_string()),

@@ -1,4 +1,5 @@
-//! What the scheduler does at a request of an owner: it corrects the state in memory, which may be older than the change.
+//! What the scheduler does at a request of an owner: it corrects the state in memory, which may be older than the
+//! change.
 
 use super::{Now, Scheduler, SchedulerCommand};
 use crate::domain::QueueKey;

@@ -3,7 +3,8 @@
 
 use std::time::{Duration, Instant};
 
-/// Limit for an endpoint without history. Small, so that a hundred endpoints that never respond cannot hold all permits.
+/// Limit for an endpoint without history. Small, so that a hundred endpoints that never respond cannot hold all
+/// permits.
 const INITIAL_LIMIT: usize = 4;
 
 const MAX_LIMIT: usize = 64;

@@ -38,8 +38,8 @@ pub(crate) enum SchedulerEvent {
     Start,
     /// The store has, or may have, due deliveries in this queue.
     QueueReady(QueueKey),
-    /// Another node owns this queue now: nothing of it is loaded and no attempt begins until it is reported again. Attempts
-    /// in flight are finished and their outcomes stored.
+    /// Another node owns this queue now: nothing of it is loaded and no attempt begins until it is reported again.
+    /// Attempts in flight are finished and their outcomes stored.
     QueueLost(QueueKey),
     /// The store could not say which queues are ready.
     ReadyFailed,
@@ -73,8 +73,8 @@ pub(crate) enum SchedulerEvent {
     OutcomeStored {
         delivery: u64,
     },
-    /// Response to [`SchedulerAction::StoreOutcome`]: the delivery was retried by hand since the attempt began, or the outcome
-    /// was stored before. The store knows when it is due.
+    /// Response to [`SchedulerAction::StoreOutcome`]: the delivery was retried by hand since the attempt began, or the
+    /// outcome was stored before. The store knows when it is due.
     OutcomeSuperseded {
         delivery: u64,
     },
@@ -95,8 +95,8 @@ pub(crate) enum SchedulerEvent {
 pub(crate) enum SchedulerCommand {
     /// The endpoint was replaced or works again: its health is forgotten and the queue is loaded again.
     Reset(QueueKey),
-    /// The owner retries a delivery of this queue: the health of its endpoint is reset. If an attempt of it is in flight and
-    /// fails, the store keeps the delivery due.
+    /// The owner retries a delivery of this queue: the health of its endpoint is reset. If an attempt of it is in
+    /// flight and fails, the store keeps the delivery due.
     RetryNow(QueueKey),
     QueueRemoved(QueueKey),
     /// All queues of the client were removed.

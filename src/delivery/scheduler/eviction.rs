@@ -1,6 +1,6 @@
-//! Keeps the number of queues in memory within its limit: evicts queues of the client that has the most, and lets the store
-//! report them again later. This happens only if more endpoints than the limit have due deliveries at the same time. The
-//! queues of other clients are accepted meanwhile.
+//! Keeps the number of queues in memory within its limit: evicts queues of the client that has the most, and lets the
+//! store report them again later. This happens only if more endpoints than the limit have due deliveries at the same
+//! time. The queues of other clients are accepted meanwhile.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -9,8 +9,8 @@ use super::alarms::Timer;
 use super::{BreakerState, Now, Scheduler};
 use crate::domain::{ClientId, QueueKey};
 
-/// How long further queues of the client are refused after an eviction, or those of all clients if none could be evicted: bounds
-/// the cost.
+/// How long further queues of the client are refused after an eviction, or those of all clients if none could be
+/// evicted: bounds the cost.
 const ACCEPT_DELAY: Duration = Duration::from_secs(1);
 
 /// How long an evicted queue is left alone, unless something changes in it.
@@ -28,8 +28,8 @@ pub(super) struct Evicted {
 }
 
 impl Scheduler {
-    /// Evicts queues if there is no room for `newcomer`. Returns `false` if none can be evicted, or queues of its client have
-    /// just been; the store then reports the newcomer again.
+    /// Evicts queues if there is no room for `newcomer`. Returns `false` if none can be evicted, or queues of its
+    /// client have just been; the store then reports the newcomer again.
     pub(super) fn make_room(&mut self, newcomer: &QueueKey, now: Now) -> bool {
         if self.queues.contains_key(newcomer) {
             return true;

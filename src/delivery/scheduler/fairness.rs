@@ -1,5 +1,6 @@
-//! Fairness among queues: the round-robin order in which they start attempts, and the limits on attempts and their memory
-//! in all and of each client. Queues of a client that reached its limit wait here, in order, until a permit is released.
+//! Fairness among queues: the round-robin order in which they start attempts, and the limits on attempts and their
+//! memory in all and of each client. Queues of a client that reached its limit wait here, in order, until a permit is
+//! released.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 

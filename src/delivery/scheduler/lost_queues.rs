@@ -1,5 +1,5 @@
-//! What happens to a queue that another node of the cluster owns now: its prefetched deliveries are discarded at once, its
-//! attempts in flight end, and it leaves the memory.
+//! What happens to a queue that another node of the cluster owns now: its prefetched deliveries are discarded at once,
+//! its attempts in flight end, and it leaves the memory.
 
 use super::Scheduler;
 use crate::domain::QueueKey;

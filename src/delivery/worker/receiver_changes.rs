@@ -1,5 +1,5 @@
-//! What the worker does when another node has changed or removed receivers or retried deliveries: the same as when this node
-//! was asked to.
+//! What the worker does when another node has changed or removed receivers or retried deliveries: the same as when this
+//! node was asked to.
 
 use super::DeliveryWorker;
 use crate::delivery::scheduler::{SchedulerCommand, SchedulerEvent};

@@ -72,8 +72,8 @@ pub(in crate::http) async fn livez(_: Arc<Context>, _: Request) -> HandlerResult
 }
 
 /// `GET /readyz`: the store accepts, and in a cluster the broker stores what this node writes. If not, `/livez` still
-/// succeeds: a restart would not help. A warning does not make the relay unready, because it accepts webhooks that some vendors
-/// send only once.
+/// succeeds: a restart would not help. A warning does not make the relay unready, because it accepts webhooks that some
+/// vendors send only once.
 pub(in crate::http) async fn readyz(context: Arc<Context>, _: Request) -> HandlerResult {
     // Also while the relay stops because of it.
     if let Some(fault) = context.cluster.as_ref().and_then(|cluster| (cluster.fault)()) {
@@ -134,7 +134,8 @@ impl<'a> ClientJson<'a> {
     }
 }
 
-/// `GET /admin/clients`, by name. The cursor is the name of the last client of the page before. It may be removed meanwhile.
+/// `GET /admin/clients`, by name. The cursor is the name of the last client of the page before. It may be removed
+/// meanwhile.
 pub(in crate::http) async fn list_clients(context: Arc<Context>, request: Request) -> HandlerResult {
     #[derive(Serialize)]
     struct ClientList<'a> {
@@ -226,8 +227,8 @@ impl FollowerCursor {
     }
 }
 
-/// `GET /admin/followers`, the largest lag first. A follower whose lag changes between two pages may be on both of them, or on
-/// neither.
+/// `GET /admin/followers`, the largest lag first. A follower whose lag changes between two pages may be on both of
+/// them, or on neither.
 pub(in crate::http) async fn list_followers(context: Arc<Context>, request: Request) -> HandlerResult {
     #[derive(Serialize)]
     struct FollowerJson {

@@ -122,8 +122,8 @@ async fn authorize(context: &Context, request: &Request, now: Timestamp) -> Resu
     if allows_event_stream(&request.headers) { Ok(grant) } else { Err(refuse(StreamRefusal::NotAccepted)) }
 }
 
-/// Parses the header `Last-Event-ID`, else the query parameters `last_event_id` and `lastEventId`. An empty value counts
-/// as none.
+/// Parses the header `Last-Event-ID`, else the query parameters `last_event_id` and `lastEventId`. An empty value
+/// counts as none.
 fn start_position(request: &Request) -> StartPosition {
     let header = request.headers.get("last-event-id").map(|v| String::from_utf8_lossy(v.as_bytes()).into_owned());
     let present = |text: &String| !text.is_empty();
@@ -138,8 +138,8 @@ fn start_position(request: &Request) -> StartPosition {
     }
 }
 
-/// A value that cannot match narrows the stream, because a stream cannot be refused for a bad parameter. A ticket narrows
-/// it further.
+/// A value that cannot match narrows the stream, because a stream cannot be refused for a bad parameter. A ticket
+/// narrows it further.
 fn filter(request: &Request, grant: &Grant) -> Filter {
     let requested = parse_all(request, "document");
     let documents = match &grant.ticket {

@@ -145,8 +145,8 @@ struct RefusedCall {
     reason: String,
 }
 
-/// One entry for each hook that was called. The number of hooks of a client is limited, and [`HookActivity::retain`] removes
-/// the entries of deleted ones.
+/// One entry for each hook that was called. The number of hooks of a client is limited, and [`HookActivity::retain`]
+/// removes the entries of deleted ones.
 #[derive(Default)]
 pub(in crate::http) struct HookActivity(Mutex<HashMap<String, LastCalls>>);
 

@@ -1,5 +1,5 @@
-//! Tells OAuth libraries where tokens come from: the metadata of the relay as an authorization server (RFC 8414), which has
-//! the client credentials grant only, and as a protected resource (RFC 9728). Both are made from the public URL.
+//! Tells OAuth libraries where tokens come from: the metadata of the relay as an authorization server (RFC 8414), which
+//! has the client credentials grant only, and as a protected resource (RFC 9728). Both are made from the public URL.
 
 use std::sync::Arc;
 
@@ -12,8 +12,8 @@ use crate::http::Context;
 use crate::http::request::Request;
 use crate::http::response::{self, HandlerResult};
 
-/// `GET /.well-known/oauth-authorization-server`, and `/.well-known/openid-configuration`, where libraries of OpenID Connect look for
-/// it (RFC 8414, 5). The relay has no users and issues no ID tokens.
+/// `GET /.well-known/oauth-authorization-server`, and `/.well-known/openid-configuration`, where libraries of OpenID
+/// Connect look for it (RFC 8414, 5). The relay has no users and issues no ID tokens.
 pub(in crate::http) async fn authorization_server(context: Arc<Context>, _: Request) -> HandlerResult {
     let url = &context.public_url;
     Ok(public_json(&json!({

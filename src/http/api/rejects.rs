@@ -88,8 +88,8 @@ pub(in crate::http) async fn list(context: Arc<Context>, request: Request, grant
     Ok(response::json(StatusCode::OK, &RejectList { rejects: rejects.collect(), next }))
 }
 
-/// `POST /rejects/{id}/replay`: parses, and verifies if it was not verified, the request with its hook as the hook is now, or with the hook `?hook=`, for a reject
-/// whose own hook was deleted.
+/// `POST /rejects/{id}/replay`: parses, and verifies if it was not verified, the request with its hook as the hook is
+/// now, or with the hook `?hook=`, for a reject whose own hook was deleted.
 pub(in crate::http) async fn replay(context: Arc<Context>, request: Request, grant: Grant) -> HandlerResult {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]

@@ -1,5 +1,6 @@
-//! Issues tokens: access tokens for client credentials at `/oauth/token` (RFC 6749, 4.4), and tickets at `/events/ticket`,
-//! which are short-lived tokens for web pages that can follow streams and nothing else. Lists the public keys.
+//! Issues tokens: access tokens for client credentials at `/oauth/token` (RFC 6749, 4.4), and tickets at
+//! `/events/ticket`, which are short-lived tokens for web pages that can follow streams and nothing else. Lists the
+//! public keys.
 
 use std::collections::HashMap;
 use std::sync::Arc;

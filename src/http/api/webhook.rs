@@ -1,5 +1,5 @@
-//! `/in/{key}`: receives webhooks. The order protects the relay: find the hook, limit the rate, limit the size, verify, and
-//! parse last. `200` is sent when the event is on the disk, not before.
+//! `/in/{key}`: receives webhooks. The order protects the relay: find the hook, limit the rate, limit the size, verify,
+//! and parse last. `200` is sent when the event is on the disk, not before.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! The open connections of each address. A peer beyond its bound is refused before it has sent a byte, so the address is that of
-//! the socket. Trusted proxies carry the connections of many clients: they have no bound of their own.
+//! The open connections of each address. A peer beyond its bound is refused before it has sent a byte, so the address
+//! is that of the socket. Trusted proxies carry the connections of many clients: they have no bound of their own.
 
 use std::net::IpAddr;
 use std::sync::Arc;

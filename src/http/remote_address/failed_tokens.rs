@@ -1,8 +1,8 @@
-//! How many tokens and other credentials each address has failed with lately. Beyond its bound, nothing of an address is verified
-//! any more until the window has moved on: verifying a forged signature costs more than sending it.
+//! How many tokens and other credentials each address has failed with lately. Beyond its bound, nothing of an address
+//! is verified any more until the window has moved on: verifying a forged signature costs more than sending it.
 //!
-//! The bound is a leaky bucket (GCRA): an address may fail as often as the limit says at once, and then once more in each fraction
-//! of the window.
+//! The bound is a leaky bucket (GCRA): an address may fail as often as the limit says at once, and then once more in
+//! each fraction of the window.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -53,7 +53,8 @@ impl FailedTokens {
         Self { limit: Reloadable::new(limit), max_addresses: MAX_ADDRESSES, recent: Mutex::default() }
     }
 
-    /// Changes the bound. A different one forgets the failures so far, because they were counted in parts of another window.
+    /// Changes the bound. A different one forgets the failures so far, because they were counted in parts of another
+    /// window.
     pub(in crate::http) fn set_limit(&self, limit: FailedTokenLimit) {
         if limit != self.limit.get() {
             self.limit.replace(limit);
@@ -61,8 +62,8 @@ impl FailedTokens {
         }
     }
 
-    /// `None` if a token of this address may be verified; otherwise after how long it may be. Requests that are verified at the
-    /// same time may exceed the bound by their number.
+    /// `None` if a token of this address may be verified; otherwise after how long it may be. Requests that are
+    /// verified at the same time may exceed the bound by their number.
     pub(in crate::http) fn retry_after(&self, address: IpAddr, now: Instant) -> Option<Duration> {
         let forgotten_at = *self.lock().forgotten_at.get(&address.into())?;
         let limit = self.limit.get();
@@ -70,7 +71,8 @@ impl FailedTokens {
         used.checked_sub(limit.window).filter(|wait| !wait.is_zero())
     }
 
-    /// Counts a failure of this address. True if the address is at its bound and this is to be logged, which it is seldom.
+    /// Counts a failure of this address. True if the address is at its bound and this is to be logged, which it is
+    /// seldom.
     pub(in crate::http) fn record(&self, address: IpAddr, now: Instant) -> bool {
         let counted = address.into();
         let limit = self.limit.get();
@@ -97,8 +99,8 @@ impl FailedTokens {
         forgotten_at.shrink_to_fit();
     }
 
-    /// Removes the addresses whose failures are over. If these are few, also those with fewer failures than half of all: an
-    /// attacker with many addresses does not displace an address that fails often.
+    /// Removes the addresses whose failures are over. If these are few, also those with fewer failures than half of
+    /// all: an attacker with many addresses does not displace an address that fails often.
     fn make_room(&self, forgotten_at: &mut HashMap<CountedAddress, Instant>, now: Instant) {
         forgotten_at.retain(|_, time| *time > now);
         if forgotten_at.len() <= self.max_addresses / 2 {

@@ -1,6 +1,6 @@
-//! The true address of a request behind trusted proxies: `X-Forwarded-For` and `Forwarded` are read from the right, because each
-//! proxy adds the address that it has seen there. The first address that is not a trusted proxy's is the true one; what
-//! stands left of it was written by that peer, and proves nothing.
+//! The true address of a request behind trusted proxies: `X-Forwarded-For` and `Forwarded` are read from the right,
+//! because each proxy adds the address that it has seen there. The first address that is not a trusted proxy's is the
+//! true one; what stands left of it was written by that peer, and proves nothing.
 
 mod elements;
 
@@ -34,10 +34,11 @@ impl TrustedProxies {
         self.0.read(|ranges| ranges.iter().any(|range| range.contains(&address)))
     }
 
-    /// The true address of a request of this peer. Without a trusted address in between, the address of the peer itself.
+    /// The true address of a request of this peer. Without a trusted address in between, the address of the peer
+    /// itself.
     ///
-    /// `Forwarded` counts only without `X-Forwarded-For`: a proxy that writes the one passes the other one on as the sender wrote
-    /// it, and nearly all proxies write `X-Forwarded-For`.
+    /// `Forwarded` counts only without `X-Forwarded-For`: a proxy that writes the one passes the other one on as the
+    /// sender wrote it, and nearly all proxies write `X-Forwarded-For`.
     pub(in crate::http) fn resolve(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let peer = peer.to_canonical();
         if !self.contains(peer) {
@@ -48,9 +49,9 @@ impl TrustedProxies {
         by_list.or_else(by_elements).unwrap_or(peer)
     }
 
-    /// Goes from proxy to proxy as long as they are trusted, through the lines of one header, which are one list. An element
-    /// that is no address ends the way: the address of the proxy that has named it is the last one that is known. `None`
-    /// without such a line.
+    /// Goes from proxy to proxy as long as they are trusted, through the lines of one header, which are one list. An
+    /// element that is no address ends the way: the address of the proxy that has named it is the last one that is
+    /// known. `None` without such a line.
     fn walk(
         &self,
         peer: IpAddr,

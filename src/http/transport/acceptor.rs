@@ -1,5 +1,6 @@
-//! The accept loop, on a thread of its own: while thousands of clients reconnect, the common runtime verifies their tokens,
-//! and a listen queue that is emptied in between overflows. Limits the number of open connections. Knows nothing of HTTP.
+//! The accept loop, on a thread of its own: while thousands of clients reconnect, the common runtime verifies their
+//! tokens, and a listen queue that is emptied in between overflows. Limits the number of open connections. Knows
+//! nothing of HTTP.
 
 pub(super) mod permits;
 
@@ -34,8 +35,8 @@ pub(super) struct Acceptor {
 }
 
 impl Acceptor {
-    /// Starts the thread. It closes the listener when `stop` is cancelled. While there is no free permit, further connections
-    /// wait in the kernel's queue; beyond the bound of their address, they are closed.
+    /// Starts the thread. It closes the listener when `stop` is cancelled. While there is no free permit, further
+    /// connections wait in the kernel's queue; beyond the bound of their address, they are closed.
     ///
     /// # Errors
     ///

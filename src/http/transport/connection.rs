@@ -50,13 +50,13 @@ pub struct ConnectionLimits {
     pub max_header_bytes: usize,
     /// How long a request's head may take from its first byte.
     pub header_timeout: Duration,
-    /// How long a connection may idle between two requests. Longer than the proxies in front keep their connections: one
-    /// that is closed at this end may just be carrying a request.
+    /// How long a connection may idle between two requests. Longer than the proxies in front keep their connections:
+    /// one that is closed at this end may just be carrying a request.
     pub keep_alive_timeout: Duration,
     /// A connection whose peer accepts no byte for this long is closed.
     pub write_timeout: Duration,
-    /// A connection whose peer has not accepted a response for this long is closed. Does not apply to streams. On HTTP/2 the
-    /// response is reset instead.
+    /// A connection whose peer has not accepted a response for this long is closed. Does not apply to streams. On
+    /// HTTP/2 the response is reset instead.
     pub response_timeout: Duration,
     /// Exchanges at once on one HTTP/2 connection.
     pub max_concurrent_streams: u32,

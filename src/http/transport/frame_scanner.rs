@@ -1,5 +1,6 @@
-//! Reads the frame headers of an HTTP/2 connection beside hyper, which shows neither when the head of a request has begun nor
-//! how many frames carry no request. Pure: it gets bytes and the time. Its findings are in [`ConnectionHealth`].
+//! Reads the frame headers of an HTTP/2 connection beside hyper, which shows neither when the head of a request has
+//! begun nor how many frames carry no request. Pure: it gets bytes and the time. Its findings are in
+//! [`ConnectionHealth`].
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,16 +8,17 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Control frames that a connection may send at once, and how long it takes to earn the right to one more. Clients send some
-/// for each request they give up: a page that is closed resets all its streams, so twice their number is allowed.
+/// Control frames that a connection may send at once, and how long it takes to earn the right to one more. Clients send
+/// some for each request they give up: a page that is closed resets all its streams, so twice their number is allowed.
 const MIN_CONTROL_FRAME_BURST: u32 = 300;
 const CONTROL_FRAME_INTERVAL: Duration = Duration::from_millis(2);
 
-/// A peer acknowledges what it was sent, at most twice per data frame, for the stream and for the connection. So it earns one
-/// `WINDOW_UPDATE` frame with each of these bytes; further ones are control frames.
+/// A peer acknowledges what it was sent, at most twice per data frame, for the stream and for the connection. So it
+/// earns one `WINDOW_UPDATE` frame with each of these bytes; further ones are control frames.
 const BYTES_PER_WINDOW_UPDATE: usize = 32;
 
-/// Sent bytes for which a peer may be late with its `WINDOW_UPDATE` frames. More than what the kernels of both sides buffer.
+/// Sent bytes for which a peer may be late with its `WINDOW_UPDATE` frames. More than what the kernels of both sides
+/// buffer.
 const MAX_UNACKNOWLEDGED_BYTES: usize = 8 << 20;
 
 /// The bytes with which a client begins (RFC 9113, 3.4).
@@ -30,7 +32,8 @@ const CONTINUATION: u8 = 9;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 
-/// What is known of one HTTP/2 connection outside hyper. Shared by its socket, its I/O wrapper, its task and its streams.
+/// What is known of one HTTP/2 connection outside hyper. Shared by its socket, its I/O wrapper, its task and its
+/// streams.
 #[derive(Debug, Default)]
 pub(in crate::http) struct ConnectionHealth {
     head_since: Mutex<Option<Instant>>,

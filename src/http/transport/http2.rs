@@ -1,5 +1,6 @@
-//! One HTTP/2 connection: hyper serves all requests on it, event streams too. Their bytes come from a stream worker, in pieces
-//! that the peer's flow control admits. The limits of HTTP/1 hold for each stream, and those of the connection are below.
+//! One HTTP/2 connection: hyper serves all requests on it, event streams too. Their bytes come from a stream worker, in
+//! pieces that the peer's flow control admits. The limits of HTTP/1 hold for each stream, and those of the connection
+//! are below.
 
 mod exchange;
 
@@ -36,8 +37,8 @@ use crate::http::transport::{HttpService, ResponseBytes};
 use crate::stream::hub::Framing;
 use exchange::{ExchangeControl, ExchangeExecutor, PieceBody};
 
-/// Bytes of request bodies that a stream and a connection may have on the way. They bound what a client that floods bodies can
-/// make the relay buffer.
+/// Bytes of request bodies that a stream and a connection may have on the way. They bound what a client that floods
+/// bodies can make the relay buffer.
 const STREAM_WINDOW_BYTES: u32 = 256 << 10;
 const CONNECTION_WINDOW_BYTES: u32 = 1 << 20;
 
@@ -47,10 +48,10 @@ const MAX_SEND_BUFFER_BYTES: usize = 64 << 10;
 /// Streams that a client may reset before they are served; one more ends the connection (rapid reset, CVE-2023-44487).
 const MAX_PENDING_RESETS: usize = 20;
 
-/// Streams that the relay resets because of errors of the client, over the whole life of a connection; one more ends it. h2 counts
-/// those beyond `max_concurrent_streams` among them: a client that opens several hundred streams at once keeps those that were
-/// accepted. The bound is for a client that provokes resets and does not read them (RUSTSEC-2024-0003): h2 holds some hundred
-/// bytes for each.
+/// Streams that the relay resets because of errors of the client, over the whole life of a connection; one more ends
+/// it. h2 counts those beyond `max_concurrent_streams` among them: a client that opens several hundred streams at once
+/// keeps those that were accepted. The bound is for a client that provokes resets and does not read them
+/// (RUSTSEC-2024-0003): h2 holds some hundred bytes for each.
 const MAX_ERROR_RESETS: usize = 1024;
 
 /// Headers of a request; more are refused, as hyper refuses them on HTTP/1. Each may have taken a single byte of HPACK.
@@ -198,7 +199,8 @@ type HandlerBody = UnsyncBoxBody<Bytes, BoxError>;
 type Http2ResponseBody = ExchangeBody<Either<PieceBody<HandlerBody>, StreamBody>>;
 
 impl Responder {
-    /// Calls the service. If its handler has offered a stream, gives the follower to a worker and its bytes to the response.
+    /// Calls the service. If its handler has offered a stream, gives the follower to a worker and its bytes to the
+    /// response.
     ///
     /// # Errors
     /// `REFUSED_STREAM`: the relay has as many requests as it may have. The client may send the request again.

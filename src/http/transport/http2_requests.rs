@@ -1,6 +1,6 @@
-//! Admits the requests on HTTP/2. One of a connection at a time is covered by the permit of the connection, as on HTTP/1. Further
-//! ones share the permits of all connections. A client that holds these leaves every other connection its own request, and an
-//! address leaves other addresses half of the permits.
+//! Admits the requests on HTTP/2. One of a connection at a time is covered by the permit of the connection, as on
+//! HTTP/1. Further ones share the permits of all connections. A client that holds these leaves every other connection
+//! its own request, and an address leaves other addresses half of the permits.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -85,7 +85,8 @@ impl SharedRequests {
 }
 
 impl AddressShares {
-    /// Counts a request for its true address. A trusted proxy that names no address has no share: it carries many clients.
+    /// Counts a request for its true address. A trusted proxy that names no address has no share: it carries many
+    /// clients.
     fn admit(&self, peer: IpAddr, headers: &HeaderMap, max: usize) -> Result<Option<AddressCount>, AdmissionError> {
         let address = self.trusted.resolve(peer, headers);
         if self.trusted.contains(address) {

@@ -1,5 +1,5 @@
-//! The socket under hyper: it fails a write when the peer accepts nothing for too long or a response takes too long, ends
-//! when the next request does not come in time, and reports flushes and stalls to the [`Takeover`].
+//! The socket under hyper: it fails a write when the peer accepts nothing for too long or a response takes too long,
+//! ends when the next request does not come in time, and reports flushes and stalls to the [`Takeover`].
 
 use std::future::Future;
 use std::io;
@@ -23,8 +23,8 @@ use crate::metrics::Counter;
 pub(in crate::http) struct WriteTimeouts {
     /// How long the peer may accept no byte.
     pub(in crate::http) stall: Duration,
-    /// How long a whole response may take, from its first byte until the kernel has all of it: a peer that reads a byte now and then
-    /// would keep the response in memory. `None` on HTTP/2, where responses are mixed.
+    /// How long a whole response may take, from its first byte until the kernel has all of it: a peer that reads a byte
+    /// now and then would keep the response in memory. `None` on HTTP/2, where responses are mixed.
     pub(in crate::http) response: Option<Duration>,
 }
 
@@ -166,8 +166,8 @@ impl Write for HyperIo {
         } else if flushed.is_pending()
             && let Some((started, timeout)) = self.response_started.zip(self.timeouts.response)
         {
-            // A TLS session has taken the response, and the peer has not. Its pace within the response's deadline is its own: the
-            // kernel notices a peer that accepts nothing.
+            // A TLS session has taken the response, and the peer has not. Its pace within the response's deadline is
+            // its own: the kernel notices a peer that accepts nothing.
             let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(started + timeout)));
             let fired = timer.as_mut().poll(cx);
             return self.report_timeout(fired.map(|()| Err(timed_out("the peer reads the response too slowly"))));

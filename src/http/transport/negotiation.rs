@@ -1,6 +1,6 @@
-//! What precedes the first request of a connection: the PROXY protocol, the TLS handshake, and the choice of HTTP/1 or HTTP/2,
-//! within a deadline. It runs in the connection's own task, so a peer that does not go on delays no other, and its permit counts
-//! it from the accept.
+//! What precedes the first request of a connection: the PROXY protocol, the TLS handshake, and the choice of HTTP/1 or
+//! HTTP/2, within a deadline. It runs in the connection's own task, so a peer that does not go on delays no other, and
+//! its permit counts it from the accept.
 
 mod proxy_header;
 

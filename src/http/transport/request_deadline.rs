@@ -1,6 +1,6 @@
 //! When a connection is closed because its next request does not come: the idle timeout between two requests, and the
-//! deadline of a request's head from its first byte. hyper has one timeout for both, so it would close idle connections as
-//! early as slow ones, under a proxy that is about to send a webhook on them.
+//! deadline of a request's head from its first byte. hyper has one timeout for both, so it would close idle connections
+//! as early as slow ones, under a proxy that is about to send a webhook on them.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -54,7 +54,8 @@ impl Exchanges {
         self.counts.begun.load(Ordering::Relaxed)
     }
 
-    /// Wakes the caller's task at the next end of an exchange: where exchanges have tasks of their own, nothing else does.
+    /// Wakes the caller's task at the next end of an exchange: where exchanges have tasks of their own, nothing else
+    /// does.
     pub(in crate::http) fn wake_at_end(&self, cx: &Context<'_>) {
         self.counts.waker.register(cx.waker());
     }
@@ -145,8 +146,8 @@ impl RequestDeadline {
         }
     }
 
-    /// When the connection has to be closed; `None` while an exchange is running. The first call after an exchange begins
-    /// the idle time.
+    /// When the connection has to be closed; `None` while an exchange is running. The first call after an exchange
+    /// begins the idle time.
     fn due(&mut self, now: Instant) -> Option<Instant> {
         let ended = self.exchanges.counts.ended.load(Ordering::Relaxed);
         if self.exchanges.counts.begun.load(Ordering::Relaxed) != ended {

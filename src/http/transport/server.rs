@@ -1,5 +1,5 @@
-//! A server over one listener: one task for each accepted connection, and an ordered stop. warp's own server has neither a
-//! header time-out nor a limit, so its routes are served from here as a plain service.
+//! A server over one listener: one task for each accepted connection, and an ordered stop. warp's own server has
+//! neither a header time-out nor a limit, so its routes are served from here as a plain service.
 
 use std::io;
 use std::net::SocketAddr;

@@ -1,4 +1,5 @@
-//! The socket of a connection, plain or with TLS, under hyper. It returns first what was read ahead to detect the protocol.
+//! The socket of a connection, plain or with TLS, under hyper. It returns first what was read ahead to detect the
+//! protocol.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -74,8 +75,8 @@ impl Socket {
         }
     }
 
-    /// What the kernel has not sent yet is lost when the connection is closed. Otherwise the kernel would keep megabytes, and send
-    /// them at the pace of the peer.
+    /// What the kernel has not sent yet is lost when the connection is closed. Otherwise the kernel would keep
+    /// megabytes, and send them at the pace of the peer.
     pub(in crate::http) fn discard_unsent(&self) {
         if let Err(error) = sockopt::set_socket_linger(self.tcp(), Some(Duration::ZERO)) {
             tracing::debug!(%error, "cannot set socket option");
@@ -85,8 +86,8 @@ impl Socket {
     /// Closes our side, then discards what the peer still sends. Closing a socket over unread bytes resets the
     /// connection, and a peer that writes first would never read the response.
     ///
-    /// With TLS, closing first writes what the session still holds. A peer that does not accept it within `timeout`, or soon
-    /// after `stop`, loses it.
+    /// With TLS, closing first writes what the session still holds. A peer that does not accept it within `timeout`, or
+    /// soon after `stop`, loses it.
     pub(in crate::http) async fn close(mut self, timeout: Duration, stop: &CancellationToken) {
         let closed = tokio::select! {
             // A response that was written just before the stop is not cut off.

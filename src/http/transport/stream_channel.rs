@@ -1,6 +1,6 @@
-//! The way of a stream's bytes from the write loop to hyper on HTTP/2. The channel holds one piece, so the write loop waits as
-//! it does for a socket: flow control of the peer stops hyper, hyper stops taking pieces, and the time-outs of the write loop
-//! apply.
+//! The way of a stream's bytes from the write loop to hyper on HTTP/2. The channel holds one piece, so the write loop
+//! waits as it does for a socket: flow control of the peer stops hyper, hyper stops taking pieces, and the time-outs of
+//! the write loop apply.
 
 use std::collections::VecDeque;
 use std::io;
@@ -58,8 +58,8 @@ impl StreamSender {
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::WouldBlock`] while the previous piece is waiting, [`io::ErrorKind::BrokenPipe`] after the end of the
-    /// stream.
+    /// [`io::ErrorKind::WouldBlock`] while the previous piece is waiting, [`io::ErrorKind::BrokenPipe`] after the end
+    /// of the stream.
     pub(in crate::http) fn try_write(&self, pending: &VecDeque<BufferSegment>) -> io::Result<usize> {
         let permit = self.pieces.try_reserve().map_err(|error| match error {
             TrySendError::Full(()) => io::ErrorKind::WouldBlock,

@@ -1,5 +1,6 @@
-//! Where the write loop of a stream writes: a TCP socket, TLS on one, or a stream of an HTTP/2 connection. A sink accepts bytes without waiting, and reports when
-//! it accepts more and when its peer has closed. It knows nothing of followers.
+//! Where the write loop of a stream writes: a TCP socket, TLS on one, or a stream of an HTTP/2 connection. A sink
+//! accepts bytes without waiting, and reports when it accepts more and when its peer has closed. It knows nothing of
+//! followers.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, Read, Write};
@@ -71,8 +72,8 @@ impl DetachedSink {
 }
 
 impl StreamSink {
-    /// Writes the first bytes of `pending`, or the encrypted bytes before them; returns how many bytes of `pending` were
-    /// accepted. 0 is progress, too.
+    /// Writes the first bytes of `pending`, or the encrypted bytes before them; returns how many bytes of `pending`
+    /// were accepted. 0 is progress, too.
     ///
     /// # Errors
     ///
@@ -136,8 +137,8 @@ impl StreamSink {
         }
     }
 
-    /// What an error of this sink says about its peer. The kernel's user time-out fires for one that accepts nothing, when
-    /// everything fitted into the kernel's buffer.
+    /// What an error of this sink says about its peer. The kernel's user time-out fires for one that accepts nothing,
+    /// when everything fitted into the kernel's buffer.
     pub(in crate::http) fn disconnect_reason(&self, error: &io::Error) -> Disconnect {
         match self {
             Self::Http2(sender) => sender.disconnect_reason(),
@@ -146,8 +147,8 @@ impl StreamSink {
         }
     }
 
-    /// Closes our side, and discards what the peer has sent: a socket that is closed over unread bytes is reset, and a reset
-    /// makes the peer discard the end of the stream that it has not read yet.
+    /// Closes our side, and discards what the peer has sent: a socket that is closed over unread bytes is reset, and a
+    /// reset makes the peer discard the end of the stream that it has not read yet.
     pub(in crate::http) async fn close(self) {
         let mut socket = match self {
             Self::Tcp(socket) => socket,

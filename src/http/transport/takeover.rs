@@ -143,7 +143,8 @@ pub(in crate::http) struct FlushedStream {
 }
 
 impl FlushedStream {
-    /// Passes the follower to a stream worker, with the socket that hyper has returned. On an error the socket is closed.
+    /// Passes the follower to a stream worker, with the socket that hyper has returned. On an error the socket is
+    /// closed.
     pub(in crate::http) async fn hand_over(self, socket: Socket, permit: ConnectionPermit, workers: &StreamWorkers) {
         let (socket, session) = socket.into_parts();
         match DetachedSink::new(socket, session) {

@@ -1,5 +1,6 @@
-//! The TLS configuration of an address: a certificate chain and its key from PEM files, which are read again when they change,
-//! and which a reload of the configuration may replace. Connections that are open keep the configuration with which they began.
+//! The TLS configuration of an address: a certificate chain and its key from PEM files, which are read again when they
+//! change, and which a reload of the configuration may replace. Connections that are open keep the configuration with
+//! which they began.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,8 +15,8 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::{self, InconsistentKeys, ServerConfig, version};
 use tokio_util::sync::CancellationToken;
 
-/// How often the files are read. Reading finds what notifications of the file system miss: a replaced symbolic link in a
-/// directory above, or a network file system.
+/// How often the files are read. Reading finds what notifications of the file system miss: a replaced symbolic link in
+/// a directory above, or a network file system.
 const POLL_INTERVAL: Duration = Duration::from_secs(2);
 
 /// HTTP/2 in ALPN (RFC 9113, 3.2).
@@ -189,8 +190,8 @@ impl PemPair {
             .with_single_cert(chain, key)
             .map_err(unusable)?;
         config.alpn_protocols = vec![HTTP2.to_vec(), b"http/1.1".to_vec()];
-        // Tickets let followers that reconnect resume without a signature, and cost the server no memory. They end with the
-        // certificate: the next configuration has keys of its own.
+        // Tickets let followers that reconnect resume without a signature, and cost the server no memory. They end with
+        // the certificate: the next configuration has keys of its own.
         config.ticketer = Ticketer::new().map_err(unusable)?;
         Ok(Arc::new(config))
     }

@@ -1,5 +1,5 @@
-//! The write loop of one stream: writes what the follower has into the stream's sink, notices a peer that closes, and ends a
-//! stream whose peer accepts nothing. The follower decides what is written.
+//! The write loop of one stream: writes what the follower has into the stream's sink, notices a peer that closes, and
+//! ends a stream whose peer accepts nothing. The follower decides what is written.
 
 use std::collections::VecDeque;
 use std::io;

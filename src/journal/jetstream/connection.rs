@@ -1,5 +1,5 @@
-//! One connection to the broker, shared by everything of a journal: options, reconnection, and the state of the journal's
-//! stream with the check of its identity. Reconnects for ever; a call while disconnected fails at once.
+//! One connection to the broker, shared by everything of a journal: options, reconnection, and the state of the
+//! journal's stream with the check of its identity. Reconnects for ever; a call while disconnected fails at once.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -34,8 +34,8 @@ const FORMAT_KEY: &str = "docrelay_format";
 const EPOCH_KEY: &str = "docrelay_epoch";
 const ID_KEY: &str = "docrelay_id";
 
-/// Names on the broker. All but the stream's contain the journal's id, so that a message to a journal that was re-created
-/// finds no stream, and its snapshots and records are not mistaken for those of its successor.
+/// Names on the broker. All but the stream's contain the journal's id, so that a message to a journal that was
+/// re-created finds no stream, and its snapshots and records are not mistaken for those of its successor.
 #[derive(Clone)]
 pub(super) struct JournalNames {
     cluster: String,
@@ -209,8 +209,8 @@ impl StreamState {
     }
 }
 
-/// `replicas` by the configuration: a server that has lost its cluster may list none. Without a leader any replica answers, and
-/// lists itself among the others.
+/// `replicas` by the configuration: a server that has lost its cluster may list none. Without a leader any replica
+/// answers, and lists itself among the others.
 fn has_quorum(cluster: &ClusterInfo, replicas: usize) -> bool {
     if cluster.leader.as_deref().is_none_or(str::is_empty) {
         return false;

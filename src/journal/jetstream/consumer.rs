@@ -1,5 +1,6 @@
-//! A consumer of one stream from some message on, that notices when messages are missing or when it has gone quiet: then it
-//! ends, and its owner opens another one. Never waits longer than [`IDLE_TIMEOUT`] without a message or a heartbeat.
+//! A consumer of one stream from some message on, that notices when messages are missing or when it has gone quiet:
+//! then it ends, and its owner opens another one. Never waits longer than [`IDLE_TIMEOUT`] without a message or a
+//! heartbeat.
 
 use std::time::Duration;
 
@@ -22,8 +23,8 @@ const OPEN_TIMEOUT: Duration = Duration::from_secs(3);
 const INACTIVE_THRESHOLD: Duration = Duration::from_secs(10);
 /// Header of a heartbeat: the sequence of the last message that the broker has sent to this consumer.
 const LAST_CONSUMER_HEADER: &str = "Nats-Last-Consumer";
-/// Header of a heartbeat while the broker waits for a response to its flow control message; the value is the subject to respond
-/// to.
+/// Header of a heartbeat while the broker waits for a response to its flow control message; the value is the subject to
+/// respond to.
 const STALLED_HEADER: &str = "Nats-Consumer-Stalled";
 
 /// What a consumer gets.

@@ -1,5 +1,5 @@
-//! Finds the journal of a cluster on a broker, or makes it. The stream of the entries is made last: a journal exists when
-//! it does, and of two nodes that make one at the same time one gets `Conflict`.
+//! Finds the journal of a cluster on a broker, or makes it. The stream of the entries is made last: a journal exists
+//! when it does, and of two nodes that make one at the same time one gets `Conflict`.
 
 use std::time::Duration;
 
@@ -68,8 +68,8 @@ impl Connected {
         Ok(Some(JetStream::new(self.connection.clone(), identity, snapshots)))
     }
 
-    /// Tells the operator where the journal has other settings than this node would make it with: the brokers keep those that
-    /// the founder had.
+    /// Tells the operator where the journal has other settings than this node would make it with: the brokers keep
+    /// those that the founder had.
     fn report_differences(&self, identity: JournalIdentity, journal: &Config) {
         let names = &self.connection.names;
         let differences = differences(&self.options, journal, &names.stream);
@@ -89,8 +89,8 @@ impl Connected {
     /// Makes the journal of this name. May be repeated with the same identity.
     ///
     /// # Errors
-    /// `Conflict`: there is one with another identity. `Unusable`: the broker has no room for it. `Unavailable`. `Unknown`: it
-    /// may have been made.
+    /// `Conflict`: there is one with another identity. `Unusable`: the broker has no room for it. `Unavailable`.
+    /// `Unknown`: it may have been made.
     pub async fn create(&self, identity: JournalIdentity) -> Result<JetStream, JournalError> {
         if let Some(info) = self.connection.find_stream().await? {
             // An earlier call has made it, without an answer.

@@ -15,8 +15,8 @@ use super::failure;
 use crate::journal::{EntryRef, JournalEntry, JournalError, JournalIdentity};
 
 const MAX_RETRY_DELAY: Duration = Duration::from_secs(1);
-/// A new leader may need a moment until it has applied all that was acknowledged. A journal that ends before the reader's
-/// position for longer has lost entries.
+/// A new leader may need a moment until it has applied all that was acknowledged. A journal that ends before the
+/// reader's position for longer has lost entries.
 const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(10);
 /// Consumers that miss the same entry, after which it is missing in the journal.
 const MAX_GAPS: u32 = 3;
@@ -108,8 +108,8 @@ impl EntryReader {
         }
     }
 
-    /// Compares the entry that the journal holds at the last position with the one that was returned. Brokers that have lost
-    /// entries assign their positions again: without this the reader would skip the first entries that came after.
+    /// Compares the entry that the journal holds at the last position with the one that was returned. Brokers that have
+    /// lost entries assign their positions again: without this the reader would skip the first entries that came after.
     fn compare(&mut self, message: &ConsumedMessage) -> Result<(), JournalError> {
         if self.last.id.is_some() && self.last.id != id_of(message) {
             tracing::error!(

@@ -1,5 +1,5 @@
-//! What an error of the client or of the broker means: not done, or unknown whether done. Texts of the broker may be shown;
-//! they contain no secrets, because addresses have none (`address`).
+//! What an error of the client or of the broker means: not done, or unknown whether done. Texts of the broker may be
+//! shown; they contain no secrets, because addresses have none (`address`).
 
 use std::error::Error as _;
 
@@ -47,8 +47,8 @@ pub(super) fn unacknowledged(error: &PublishError) -> PublishFailure {
     }
 }
 
-/// Whether nothing was stored. An answer to a message whose first copy is still being stored says nothing about the first.
-/// A storage error may have hit one replica after a majority agreed; only the check of the limits comes before.
+/// Whether nothing was stored. An answer to a message whose first copy is still being stored says nothing about the
+/// first. A storage error may have hit one replica after a majority agreed; only the check of the limits comes before.
 fn is_definite(refusal: &BrokerError) -> bool {
     match refusal.error_code() {
         ErrorCode::STREAM_DUPLICATE_MESSAGE_CONFLICT => false,

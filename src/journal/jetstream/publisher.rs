@@ -17,8 +17,8 @@ pub(super) struct OutgoingMessage {
     pub(super) payload: Bytes,
 }
 
-/// Serialises the hand-over to the connection. tokio's lock is fair, while the client's own bounds let a call that has just
-/// been made overtake one that waits.
+/// Serialises the hand-over to the connection. tokio's lock is fair, while the client's own bounds let a call that has
+/// just been made overtake one that waits.
 #[derive(Default)]
 pub(super) struct Publisher {
     order: Mutex<()>,

@@ -1,5 +1,5 @@
-//! Snapshots in an object store: chunks of a file, and at the end one message that makes them an object. A reader sees the
-//! object only then.
+//! Snapshots in an object store: chunks of a file, and at the end one message that makes them an object. A reader sees
+//! the object only then.
 
 use std::path::Path;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! The fields of new notifications, of their changes and of callbacks: validates them and applies changes. Pure: knows the
-//! rules of the formats, but neither the store nor whether an endpoint may be called.
+//! The fields of new notifications, of their changes and of callbacks: validates them and applies changes. Pure: knows
+//! the rules of the formats, but neither the store nor whether an endpoint may be called.
 
 #[cfg(test)]
 mod tests;
@@ -149,8 +149,8 @@ fn secret_list(secrets: Option<Secrets>) -> Vec<Secret> {
     }
 }
 
-/// The previous secret, which signs for 24 hours more if a request can carry two signatures and one secret replaces one.
-/// With two new secrets the owner rotates by hand; with none nothing is signed.
+/// The previous secret, which signs for 24 hours more if a request can carry two signatures and one secret replaces
+/// one. With two new secrets the owner rotates by hand; with none nothing is signed.
 fn retired_secret(known: &Notification, format: Format, secrets: &[Secret], now: Timestamp) -> Option<RetiredSecret> {
     if [format, known.format] != [Format::Standard, Format::Standard] {
         return None;

@@ -1,5 +1,6 @@
-//! This store's part in the comparison of the nodes' databases: at each comparison mark of the journal it computes the digest of
-//! its contents, on a thread of its own, while the writer goes on. It does not know the digests of other nodes.
+//! This store's part in the comparison of the nodes' databases: at each comparison mark of the journal it computes the
+//! digest of its contents, on a thread of its own, while the writer goes on. It does not know the digests of other
+//! nodes.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -37,12 +38,14 @@ pub struct ComparisonHandle {
 }
 
 impl ComparisonHandle {
-    /// Computes digests from now on. To be called when the node has caught up: old marks are not worth reading the database.
+    /// Computes digests from now on. To be called when the node has caught up: old marks are not worth reading the
+    /// database.
     pub fn enable(&self) {
         self.is_enabled.store(true, Ordering::Release);
     }
 
-    /// Proposes a mark as the leader with this fence. It may get lost: a digest with `is_proposer` shows that it was applied.
+    /// Proposes a mark as the leader with this fence. It may get lost: a digest with `is_proposer` shows that it was
+    /// applied.
     pub fn propose(&self, fence: u64) {
         // Full: the last one is not published yet. Closed: the store is.
         self.proposals.try_send(fence).ok();
@@ -99,8 +102,8 @@ impl DigestThread {
         Ok(Comparisons { thread, handle, proposals: proposed })
     }
 
-    /// Begins to compute the digest of what is committed. To be called by the writer, before it applies the next entry. Skips
-    /// the mark while the digest of the last one is being computed.
+    /// Begins to compute the digest of what is committed. To be called by the writer, before it applies the next entry.
+    /// Skips the mark while the digest of the last one is being computed.
     pub(crate) fn begin(&mut self, position: u64, is_proposer: bool) {
         let Some(points) = self.points.as_ref().filter(|_| self.is_enabled.load(Ordering::Acquire)) else { return };
         if self.is_busy.load(Ordering::Acquire) {

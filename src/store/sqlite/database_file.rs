@@ -8,9 +8,9 @@ use std::io;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
-/// Flushes the write-ahead log. A process that was killed between a commit and its flush leaves a commit that SQLite recovers,
-/// although only the cache of the kernel holds it. Its events are streamed and their duplicates acknowledged, without a commit
-/// that would flush them.
+/// Flushes the write-ahead log. A process that was killed between a commit and its flush leaves a commit that SQLite
+/// recovers, although only the cache of the kernel holds it. Its events are streamed and their duplicates acknowledged,
+/// without a commit that would flush them.
 pub(super) fn flush_wal(path: &Path) -> io::Result<()> {
     let mut name = path.as_os_str().to_owned();
     name.push("-wal");

@@ -29,19 +29,19 @@ pub(super) const MIGRATIONS: [Migration; 7] = [
     Migration { description: "rows of documents, callbacks and deduplication keys count", sql: schema::DOCUMENT_ROWS },
 ];
 
-/// A database up to this size is copied before it is migrated: a copy takes seconds. For a larger one the operator's own
-/// backup must do; each step is atomic in any case.
+/// A database up to this size is copied before it is migrated: a copy takes seconds. For a larger one the operator's
+/// own backup must do; each step is atomic in any case.
 const MAX_BACKUP_BYTES: u64 = 1 << 30;
 
 /// A database up to this size is rewritten to return free pages: it takes about a second, and as much memory.
 const MAX_REWRITE_BYTES: i64 = 128 << 20;
 
-/// Leads the database to the version of the last migration. After a crash the next call continues with the step that was
-/// interrupted.
+/// Leads the database to the version of the last migration. After a crash the next call continues with the step that
+/// was interrupted.
 ///
 /// # Errors
-/// `Foreign` for a file that is not docrelay's, `Newer` for a version after the last migration, `Unusable` when a step or
-/// the backup fails.
+/// `Foreign` for a file that is not docrelay's, `Newer` for a version after the last migration, `Unusable` when a step
+/// or the backup fails.
 pub(super) fn create_or_migrate(db: &mut Connection, path: &Path, migrations: &[Migration]) -> Result<(), OpenError> {
     let number = |sql: &str| db.query_row(sql, [], |row| row.get::<_, i64>(0)).map_err(|e| OpenError::sql(path, &e));
     let tables = number("SELECT count(*) FROM sqlite_schema")?;
@@ -98,8 +98,9 @@ fn migrate(db: &mut Connection, path: &Path, found: i64, migrations: &[Migration
     Ok(())
 }
 
-/// Rewrites a database of docrelay 0.1, so that it can return free pages to the file system. New databases can. A large one is
-/// left as it is, because rewriting it would take long and as much memory: its free pages are used for later rows only.
+/// Rewrites a database of docrelay 0.1, so that it can return free pages to the file system. New databases can. A large
+/// one is left as it is, because rewriting it would take long and as much memory: its free pages are used for later
+/// rows only.
 pub(super) fn enable_returning_pages(db: &Connection) {
     let number = |sql: &str| db.query_row(sql, [], |row| row.get::<_, i64>(0));
     let rewrite = || -> rusqlite::Result<()> {

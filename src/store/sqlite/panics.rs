@@ -1,5 +1,5 @@
-//! Contains panics in work on the database: a panic is an error of that work only, and its thread goes on. The panic hook
-//! logs where it happened.
+//! Contains panics in work on the database: a panic is an error of that work only, and its thread goes on. The panic
+//! hook logs where it happened.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};

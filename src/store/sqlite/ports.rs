@@ -43,8 +43,8 @@ impl SqliteStore {
         Ok(EventReader { epoch, client: client.id.clone(), number: self.number(client)? })
     }
 
-    /// Raises the head to a sequence that `result` shows. A reader may see a commit before the writer has set the head; a
-    /// follower that returns with that sequence would otherwise be ahead of the log.
+    /// Raises the head to a sequence that `result` shows. A reader may see a commit before the writer has set the head;
+    /// a follower that returns with that sequence would otherwise be ahead of the log.
     fn raise_head<T>(&self, sequence: u64, result: T) -> T {
         self.shared.head.fetch_max(sequence, Ordering::AcqRel);
         result

@@ -1,5 +1,6 @@
-//! The threads that read: a fixed pool, each thread with a connection of its own. They are no blocking threads of tokio,
-//! because whatever else blocks there, such as name resolution, would delay reads. Each read sees one consistent snapshot.
+//! The threads that read: a fixed pool, each thread with a connection of its own. They are no blocking threads of
+//! tokio, because whatever else blocks there, such as name resolution, would delay reads. Each read sees one consistent
+//! snapshot.
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -13,7 +14,8 @@ use super::tables::{columns, schema};
 use super::threads::Threads;
 use crate::store::StoreError;
 
-/// A read on one of the connections. It opens the connection if there is none, and takes it away after an error of SQLite.
+/// A read on one of the connections. It opens the connection if there is none, and takes it away after an error of
+/// SQLite.
 type Job = Box<dyn FnOnce(&mut ReaderConnection) + Send>;
 
 /// The handle of the threads. They end when it is dropped.
@@ -80,8 +82,8 @@ impl Readers {
     }
 }
 
-/// The next job; `None` when the handle is dropped or closed. The idle threads wait for the lock, the first of them for a
-/// job.
+/// The next job; `None` when the handle is dropped or closed. The idle threads wait for the lock, the first of them for
+/// a job.
 fn next(jobs: &Mutex<Receiver<Job>>) -> Option<Job> {
     jobs.lock().unwrap_or_else(PoisonError::into_inner).recv().ok()
 }
@@ -97,8 +99,9 @@ impl ReaderConnection {
         Self { path, db: None }
     }
 
-    /// A panic is an error of this read only. After an error of SQLite the connection is dropped, and the next read opens a
-    /// new one. After a panic it is kept: opening one for each read that panics would occupy the thread for much longer.
+    /// A panic is an error of this read only. After an error of SQLite the connection is dropped, and the next read
+    /// opens a new one. After a panic it is kept: opening one for each read that panics would occupy the thread for
+    /// much longer.
     fn run<T>(&mut self, read: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>) -> Result<T, StoreError> {
         let unavailable = |error: rusqlite::Error| columns::unavailable(&error);
         let mut db = self.db.take().map_or_else(|| self.connect(), Ok).map_err(unavailable)?;

@@ -1,5 +1,6 @@
-//! The delivery queues that the reader of the outbox has to look into: those that have changed, and the progress of a scan
-//! over all queues with pending deliveries. Its memory is bounded: changes that do not fit cause a scan. Does not read.
+//! The delivery queues that the reader of the outbox has to look into: those that have changed, and the progress of a
+//! scan over all queues with pending deliveries. Its memory is bounded: changes that do not fit cause a scan. Does not
+//! read.
 
 use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -106,7 +107,8 @@ impl ReadyQueues {
         state.take(queues)
     }
 
-    /// Notified when [`ReadyQueues::step`] may return something else. To be called before it, so that nothing is missed.
+    /// Notified when [`ReadyQueues::step`] may return something else. To be called before it, so that nothing is
+    /// missed.
     pub(super) fn changes(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
     }

@@ -1,5 +1,5 @@
-//! What other nodes have done for the owners of receivers, and the delivery worker has not seen yet. Its memory is bounded: beyond it, any
-//! receiver counts as changed.
+//! What other nodes have done for the owners of receivers, and the delivery worker has not seen yet. Its memory is
+//! bounded: beyond it, any receiver counts as changed.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};

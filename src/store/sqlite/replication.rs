@@ -1,6 +1,6 @@
 //! The store as a node of a cluster: what changes it becomes an entry of the journal first, and every node applies the
-//! entries in the journal's order. `proposer` makes entries of the commands, `feed` passes the journal's entries to the writer,
-//! which applies them (`writer/apply_entries`) and replies to the senders of its own.
+//! entries in the journal's order. `proposer` makes entries of the commands, `feed` passes the journal's entries to the
+//! writer, which applies them (`writer/apply_entries`) and replies to the senders of its own.
 
 mod catch_up;
 mod feed;
@@ -47,8 +47,8 @@ pub struct ReplicationOptions {
 }
 
 impl ReplicationOptions {
-    /// `journal` is the one that the database belongs to, or shall belong to. `seal` seals the entries: the broker sees no
-    /// content.
+    /// `journal` is the one that the database belongs to, or shall belong to. `seal` seals the entries: the broker sees
+    /// no content.
     pub fn new(journal: Arc<dyn Journal>, seal: Arc<dyn Seal>) -> Self {
         Self { journal, seal, formats: ENTRY_FORMATS, reply_timeout: proposer::REPLY_TIMEOUT }
     }
@@ -117,8 +117,8 @@ impl LeadershipHandle {
 /// The journal's mark in the database.
 ///
 /// # Errors
-/// [`OpenError::OtherJournal`]: also of a database with the journal's epoch that belongs to none. It may be a copy from before
-/// the founding, and lack events that are in no entry.
+/// [`OpenError::OtherJournal`]: also of a database with the journal's epoch that belongs to none. It may be a copy from
+/// before the founding, and lack events that are in no entry.
 pub(super) fn mark_of(db: &Connection, path: &Path, journal: JournalIdentity) -> Result<JournalMark, OpenError> {
     let sql = |e: rusqlite::Error| OpenError::sql(path, &e);
     match tables::journal::load(db).map_err(sql)? {

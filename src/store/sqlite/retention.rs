@@ -1,5 +1,5 @@
-//! Removal of rows, slice by slice: what exceeds the retention, and everything of removed clients. A slice ends after a short
-//! time. A slice of pruning also does as much as was written before it, so that pruning keeps up with the load.
+//! Removal of rows, slice by slice: what exceeds the retention, and everything of removed clients. A slice ends after a
+//! short time. A slice of pruning also does as much as was written before it, so that pruning keeps up with the load.
 
 pub(super) mod client_pass;
 pub(super) mod erase;
@@ -19,15 +19,16 @@ use super::tables::rejects::{self, PruneRejects};
 use crate::domain::Timestamp;
 use crate::store::{PrunedRows, Retention};
 
-/// Time of a slice while commands arrive, without its commit. A command that arrives meanwhile waits for both, and the commit
-/// takes longer than the slice: each row changes about two pages. So a slice costs about as much as a batch of webhooks.
+/// Time of a slice while commands arrive, without its commit. A command that arrives meanwhile waits for both, and the
+/// commit takes longer than the slice: each row changes about two pages. So a slice costs about as much as a batch of
+/// webhooks.
 const SLICE_TIME: Duration = Duration::from_micros(500);
 
 /// Time of a slice when no command has arrived for a while.
 const QUIET_SLICE_TIME: Duration = Duration::from_millis(4);
 
-/// Work for each command of the batch before: it may have added an event, a deduplication key and a document, and pruning
-/// must remove faster than that.
+/// Work for each command of the batch before: it may have added an event, a deduplication key and a document, and
+/// pruning must remove faster than that.
 const WORK_PER_COMMAND: usize = 4;
 
 /// Bytes that count as much as one row.
@@ -186,7 +187,8 @@ fn work_of(removed: &RemovedRows) -> usize {
     removed.rows + removed.bytes / BYTES_PER_WORK
 }
 
-/// Steps for the time and the work of one slice; returns the number of removed rows, and whether none is left to remove.
+/// Steps for the time and the work of one slice; returns the number of removed rows, and whether none is left to
+/// remove.
 fn removal_steps(
     mut step: impl FnMut() -> rusqlite::Result<RemovedRows>,
     budget: SliceBudget,

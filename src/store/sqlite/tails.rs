@@ -1,5 +1,5 @@
-//! What the writer publishes after a commit: the events, or the removal of a client, to every tail of the log. Does not depend
-//! on SQL.
+//! What the writer publishes after a commit: the events, or the removal of a client, to every tail of the log. Does not
+//! depend on SQL.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -25,8 +25,8 @@ pub(super) struct Tails {
 
 #[derive(Clone)]
 struct Tail {
-    /// The head when it began. The writer sets the head before it pushes: a batch up to here was committed before the tail
-    /// began and is not pushed to it.
+    /// The head when it began. The writer sets the head before it pushes: a batch up to here was committed before the
+    /// tail began and is not pushed to it.
     since: u64,
     sender: mpsc::Sender<LogChange>,
 }

@@ -16,8 +16,9 @@ pub(super) struct Threads {
 }
 
 impl Threads {
-    /// Starts a thread. Its end is reported when `work` drops the signal, also while a panic unwinds. Where other threads end
-    /// because of it, it must be dropped before what they wait for: the thread that is reported first is the cause.
+    /// Starts a thread. Its end is reported when `work` drops the signal, also while a panic unwinds. Where other
+    /// threads end because of it, it must be dropped before what they wait for: the thread that is reported first is
+    /// the cause.
     pub(super) fn spawn(
         &self,
         name: String,

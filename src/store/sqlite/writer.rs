@@ -1,6 +1,6 @@
-//! The writer: the one thread that changes the database. It takes the queued commands, commits them in one transaction, and
-//! only then replies. After each transaction it does one slice of background work, which delays the next batch by a few
-//! milliseconds at most, unless pruning has to keep up with the load.
+//! The writer: the one thread that changes the database. It takes the queued commands, commits them in one transaction,
+//! and only then replies. After each transaction it does one slice of background work, which delays the next batch by a
+//! few milliseconds at most, unless pruning has to keep up with the load.
 
 mod append;
 mod apply_entries;
@@ -104,8 +104,8 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Works until a `Close` command, or until all handles are dropped. A panic drops `_end`, the last parameter, first: the
-    /// checkpoint thread ends with this one.
+    /// Works until a `Close` command, or until all handles are dropped. A panic drops `_end`, the last parameter,
+    /// first: the checkpoint thread ends with this one.
     pub(super) fn run(mut self, mut queue: mpsc::Receiver<WriterCommand>, _end: EndSignal) {
         let mut commands = Vec::with_capacity(MAX_BATCH_COMMANDS);
         let mut closing = None;
@@ -136,8 +136,8 @@ impl Writer {
         self.finish(queue, closing);
     }
 
-    /// Takes the queued commands; waits for one unless there is background work. Work that waits for a checkpoint goes on
-    /// with a command of the checkpoint thread. False when no further command can come.
+    /// Takes the queued commands; waits for one unless there is background work. Work that waits for a checkpoint goes
+    /// on with a command of the checkpoint thread. False when no further command can come.
     fn gather(&self, queue: &mut mpsc::Receiver<WriterCommand>, commands: &mut Vec<WriterCommand>) -> bool {
         if !self.jobs.can_run(self.checkpointer.space()) || self.jobs.is_running() {
             return queue.blocking_recv_many(commands, MAX_BATCH_COMMANDS) > 0;

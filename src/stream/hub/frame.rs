@@ -59,8 +59,8 @@ pub(super) fn encode<'a>(events: impl Iterator<Item = &'a SharedEvent>) -> Vec<F
     encode_blocks(events, MAX_BLOCK_BYTES)
 }
 
-/// The same for a ring of limited size: the blocks are small parts of it, because the oldest one is kept while any of its
-/// events is.
+/// The same for a ring of limited size: the blocks are small parts of it, because the oldest one is kept while any of
+/// its events is.
 pub(super) fn encode_for_ring<'a>(events: impl Iterator<Item = &'a SharedEvent>, ring_bytes: usize) -> Vec<Frame> {
     encode_blocks(events, (ring_bytes / 4).clamp(MIN_BLOCK_BYTES, MAX_BLOCK_BYTES))
 }
@@ -92,8 +92,8 @@ fn close_block(frames: &mut [Frame], buffer: &mut BytesMut) {
     }
 }
 
-/// Copies the first block if its beginning belongs to none of these frames, which are in order: the block is then released
-/// with the frames before them.
+/// Copies the first block if its beginning belongs to none of these frames, which are in order: the block is then
+/// released with the frames before them.
 pub(super) fn detach(frames: &mut [Frame]) {
     let Some((first, start)) = frames.first().map(|frame| (frame.block.clone(), frame.start)) else { return };
     if start == 0 {

@@ -84,8 +84,8 @@ impl Ring {
         }
     }
 
-    /// Evicts the events that were in the ring at the previous call already. So an event stays for one interval between calls
-    /// at least, and for two at most.
+    /// Evicts the events that were in the ring at the previous call already. So an event stays for one interval between
+    /// calls at least, and for two at most.
     pub(super) fn evict_old(&mut self) {
         // A batch is never split, so no remaining frame shares its block with an evicted one.
         while self.frames.front().is_some_and(|oldest| oldest.id.sequence <= self.newest_before) {

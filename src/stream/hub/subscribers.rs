@@ -1,5 +1,5 @@
-//! The followers of each client and their subscriptions. Followers of one client share a channel: its ring and the signal
-//! that wakes them. The table enforces the limits; it does not know how events get into a ring.
+//! The followers of each client and their subscriptions. Followers of one client share a channel: its ring and the
+//! signal that wakes them. The table enforces the limits; it does not know how events get into a ring.
 
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};

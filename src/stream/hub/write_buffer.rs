@@ -1,5 +1,5 @@
-//! What one follower writes next: ranges of shared blocks, merged where they are adjacent. Nothing is copied but control
-//! text and the events of followers that asked for fewer fields.
+//! What one follower writes next: ranges of shared blocks, merged where they are adjacent. Nothing is copied but
+//! control text and the events of followers that asked for fewer fields.
 
 use std::ops::Range;
 

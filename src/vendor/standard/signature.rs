@@ -1,5 +1,5 @@
-//! Signatures of Standard Webhooks over id, timestamp and body, also under Svix's header names. Keys are `whsec_…` (shared secret, `v1`) and `whsk_…`
-//! (Ed25519, `v1a`). Several signatures and secrets are supported for rotation.
+//! Signatures of Standard Webhooks over id, timestamp and body, also under Svix's header names. Keys are `whsec_…`
+//! (shared secret, `v1`) and `whsk_…` (Ed25519, `v1a`). Several signatures and secrets are supported for rotation.
 
 use aws_lc_rs::signature::Ed25519KeyPair;
 use data_encoding::{BASE64, BASE64_NOPAD};

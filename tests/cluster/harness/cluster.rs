@@ -153,7 +153,8 @@ impl TestCluster {
         self.nodes[node].send_admin(&Request::get("/readyz")).status == 200
     }
 
-    /// Waits until every node attempts its share of the deliveries, and the latest format that all can read is agreed on.
+    /// Waits until every node attempts its share of the deliveries, and the latest format that all can read is agreed
+    /// on.
     #[track_caller]
     pub(crate) fn wait_until_active(&self) {
         let is_active = |node| {
@@ -185,8 +186,8 @@ impl TestCluster {
         });
     }
 
-    /// Stops all nodes at once and checks their databases. Retention may add an entry between two stops: then the nodes are
-    /// started and stopped again.
+    /// Stops all nodes at once and checks their databases. Retention may add an entry between two stops: then the nodes
+    /// are started and stopped again.
     #[track_caller]
     pub(crate) fn stop_and_check(&mut self) -> Vec<Check> {
         let mut checks = Vec::new();

@@ -1,6 +1,6 @@
-//! The network between a node and the brokers, as a TCP proxy that a test makes slow or cuts. A cut closes nothing: bytes and new
-//! connections of both directions vanish, as when a cable is pulled, and arrive when the path is whole again, as TCP repeats
-//! them. It knows bytes only.
+//! The network between a node and the brokers, as a TCP proxy that a test makes slow or cuts. A cut closes nothing:
+//! bytes and new connections of both directions vanish, as when a cable is pulled, and arrive when the path is whole
+//! again, as TCP repeats them. It knows bytes only.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};

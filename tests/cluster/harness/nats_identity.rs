@@ -1,5 +1,5 @@
-//! Operators, accounts and users of NATS: nkeys, and JWTs that one signs for another. Written from the formats, without the relay's
-//! client library.
+//! Operators, accounts and users of NATS: nkeys, and JWTs that one signs for another. Written from the formats, without
+//! the relay's client library.
 
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};

@@ -1,5 +1,5 @@
-//! Limits how many clusters run at once: three relays and three brokers each need the machine to themselves, more than the tests
-//! that run beside each other in other suites.
+//! Limits how many clusters run at once: three relays and three brokers each need the machine to themselves, more than
+//! the tests that run beside each other in other suites.
 
 use std::sync::{Condvar, Mutex, PoisonError};
 

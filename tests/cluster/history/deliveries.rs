@@ -1,5 +1,5 @@
-//! The check of the attempts that the endpoint of one delivery queue has received: one owner at a time, no repetition without a
-//! fault, order per document.
+//! The check of the attempts that the endpoint of one delivery queue has received: one owner at a time, no repetition
+//! without a fault, order per document.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
@@ -52,7 +52,8 @@ impl DeliveryAttempt {
         format!("{} by node {node} from {began:.3} to {ended:.3} ({:?})", self.change(), self.end)
     }
 
-    /// Whether its node was just halted: an attempt between the check of the lease and its request arrives when the node continues.
+    /// Whether its node was just halted: an attempt between the check of the lease and its request arrives when the
+    /// node continues.
     fn late_after(&self, faults: &[Fault]) -> Option<usize> {
         let halted = |fault: &Fault| {
             fault.kind == FaultKind::Halted
@@ -95,8 +96,8 @@ impl<'a> QueueCheck<'a> {
         accepted.map(|attempt| attempt.change()).collect()
     }
 
-    /// No two nodes have attempts in flight at the same time. A lease ends before the next owner begins, so only a node that was
-    /// halted can be late, with as many attempts as it had in flight.
+    /// No two nodes have attempts in flight at the same time. A lease ends before the next owner begins, so only a node
+    /// that was halted can be late, with as many attempts as it had in flight.
     fn check_owners(&self, found: &mut Vec<String>) {
         let mut late: HashMap<usize, HashSet<usize>> = HashMap::new();
         let mut running: Vec<usize> = Vec::new();

@@ -13,8 +13,8 @@ use crate::history::{Acknowledged, STATUSES, change};
 /// How long one attempt to post waits: longer than a node takes to give up.
 const POST_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// The webhook of a document's status. A repetition is a duplicate whatever the document's status is by then, unlike those of
-/// vendors whose webhooks have no identifier: a halted node may read the first one late.
+/// The webhook of a document's status. A repetition is a duplicate whatever the document's status is by then, unlike
+/// those of vendors whose webhooks have no identifier: a halted node may read the first one late.
 fn webhook(hook: &str, document: &str, step: usize) -> Request {
     let code = ["TaskHandingNotify", "TaskSuccessNotify", "TaskFailNotify"][step];
     Request::post(hook).json(&format!(r#"{{"taskId":"{document}","code":"{code}","detail":null}}"#))

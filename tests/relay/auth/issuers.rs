@@ -1,4 +1,5 @@
-//! Tokens of foreign issuers on a running relay. This file: an issuer with a server for its key set, and what its tokens can do.
+//! Tokens of foreign issuers on a running relay. This file: an issuer with a server for its key set, and what its
+//! tokens can do.
 
 mod configuration;
 pub(crate) mod key_servers;

@@ -39,7 +39,8 @@ fn command_without_data_directory_creates_nothing() {
 fn command_waits_for_a_relay_that_is_starting() {
     let mut relay = TestRelay::start();
     relay.stop();
-    // A new relay in a directory that does not exist yet, and a command at the same time, as in `docrelay serve & docrelay …`.
+    // A new relay in a directory that does not exist yet, and a command at the same time, as in `docrelay serve &
+    // docrelay …`.
     let home = tempfile::tempdir().expect("a directory");
     let data = home.path().join("data");
     let free = ["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"];

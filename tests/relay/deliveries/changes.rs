@@ -1,5 +1,5 @@
-//! Changes during deliveries: a notification, callback or client is changed, removed or created again while deliveries are
-//! pending or in flight.
+//! Changes during deliveries: a notification, callback or client is changed, removed or created again while deliveries
+//! are pending or in flight.
 
 use std::time::{Duration, Instant};
 
@@ -17,8 +17,8 @@ fn failing_endpoint() -> Receiver {
     Receiver::start(|_, _| Reply { after: Duration::from_millis(300), ..Reply::status(500) })
 }
 
-/// Creates a default notification to a failing endpoint, with 40 pending deliveries and an open circuit breaker. Returns
-/// the path of a hook.
+/// Creates a default notification to a failing endpoint, with 40 pending deliveries and an open circuit breaker.
+/// Returns the path of a hook.
 fn open_breaker(client: &TestClient<'_>, endpoint: &Receiver) -> String {
     let hook = client.add_unverified_hook("gini").path;
     client.add_default_notification("gini", &endpoint.url("/"));

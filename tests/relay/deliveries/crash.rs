@@ -12,8 +12,8 @@ use crate::harness::response::string_at;
 
 const KILLS: usize = 20;
 
-/// Upper bound of repeats for each crash: the concurrency limit of an endpoint, for deliveries in flight and for responses
-/// that are not stored yet.
+/// Upper bound of repeats for each crash: the concurrency limit of an endpoint, for deliveries in flight and for
+/// responses that are not stored yet.
 const MAX_REPEATS_PER_KILL: usize = 2 * 64;
 
 #[test]

@@ -1,5 +1,5 @@
-//! A thread that panics ends the process with the name of what ended, and the exit code is 1: a service manager starts the
-//! relay again. The panics come from the system: see `ended_threads/preload.c`.
+//! A thread that panics ends the process with the name of what ended, and the exit code is 1: a service manager starts
+//! the relay again. The panics come from the system: see `ended_threads/preload.c`.
 
 use std::fs;
 use std::net::TcpStream;

@@ -61,8 +61,8 @@ impl Progress {
 }
 
 impl Load<'_> {
-    /// Sends on several connections until the relay dies or every sender has sent its share. Meanwhile `kill` waits for its
-    /// moment and kills the relay.
+    /// Sends on several connections until the relay dies or every sender has sent its share. Meanwhile `kill` waits for
+    /// its moment and kills the relay.
     pub(super) fn run(&self, kill: impl FnOnce(&Progress)) -> LoadResult {
         let (responses, ended) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let progress = Progress { senders: self.senders, responses, ended };

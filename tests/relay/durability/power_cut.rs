@@ -1,8 +1,8 @@
-//! Power cuts: the relay dies, and of its unflushed changes only a random part is left. Everything that it has acknowledged or
-//! streamed is there after the next start, once and under the same id.
+//! Power cuts: the relay dies, and of its unflushed changes only a random part is left. Everything that it has
+//! acknowledged or streamed is there after the next start, once and under the same id.
 //!
-//! `POWER_CUTS` sets the number of cuts of the largest test, on which the others depend. `POWER_CUT_SEED` repeats a run as
-//! far as its timing allows; each test prints its seed when it fails.
+//! `POWER_CUTS` sets the number of cuts of the largest test, on which the others depend. `POWER_CUT_SEED` repeats a run
+//! as far as its timing allows; each test prints its seed when it fails.
 
 mod changes;
 mod disk;

@@ -1,5 +1,5 @@
-//! A client that openapi-python-client generates from the OpenAPI document: it has every operation, makes a notification and
-//! follows the stream.
+//! A client that openapi-python-client generates from the OpenAPI document: it has every operation, makes a
+//! notification and follows the stream.
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -1,5 +1,5 @@
-//! Follows the stream of a relay with reqwest-eventsource, on a thread of the test. Writes a line for each opening, event
-//! and refusal, as the clients in processes of their own do.
+//! Follows the stream of a relay with reqwest-eventsource, on a thread of the test. Writes a line for each opening,
+//! event and refusal, as the clients in processes of their own do.
 
 use std::sync::mpsc::{Receiver as Lines, SyncSender, sync_channel};
 use std::time::Duration;

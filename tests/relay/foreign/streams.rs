@@ -1,5 +1,5 @@
-//! Clients of event streams: none loses or repeats an event when the relay is killed or the connection is cut, and all stop
-//! when they are refused. All clients follow one relay at once.
+//! Clients of event streams: none loses or repeats an event when the relay is killed or the connection is cut, and all
+//! stop when they are refused. All clients follow one relay at once.
 
 use std::any::Any;
 use std::collections::BTreeMap;

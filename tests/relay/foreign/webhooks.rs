@@ -1,4 +1,5 @@
-//! Libraries for Standard Webhooks, Svix and CloudEvents: they verify the relay's deliveries, and hooks accept what they send.
+//! Libraries for Standard Webhooks, Svix and CloudEvents: they verify the relay's deliveries, and hooks accept what
+//! they send.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +13,8 @@ use crate::harness::receiver::Receiver;
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
-/// Runs a task of `foreign/webhooks.py` and `foreign/webhooks.mjs`. Returns both reports; `None` without one of the programs.
+/// Runs a task of `foreign/webhooks.py` and `foreign/webhooks.mjs`. Returns both reports; `None` without one of the
+/// programs.
 #[track_caller]
 fn reports_of(task: &str, variables: &[(&str, &str)]) -> Option<[Value; 2]> {
     let (python, packages) = find_runtimes()?;

@@ -1,5 +1,5 @@
-//! The guide's consumers with their client libraries: none loses or repeats an event when the relay is killed, and all stop
-//! when they are refused.
+//! The guide's consumers with their client libraries: none loses or repeats an event when the relay is killed, and all
+//! stop when they are refused.
 
 use std::io::Read;
 use std::process::{Command, Stdio};

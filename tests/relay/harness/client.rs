@@ -1,5 +1,5 @@
-//! A client of the relay, as its own application sees it: tokens, hooks, documents, notifications, deliveries. All calls
-//! go over HTTP, so that a test starts no further process.
+//! A client of the relay, as its own application sees it: tokens, hooks, documents, notifications, deliveries. All
+//! calls go over HTTP, so that a test starts no further process.
 
 use std::time::{Duration, Instant};
 
@@ -21,8 +21,8 @@ pub(crate) struct TestClient<'a> {
     pub(crate) token: String,
 }
 
-/// Posts a webhook to a relay that may be killed meanwhile. Returns the event id; `None` when the connection ends before
-/// the response is complete.
+/// Posts a webhook to a relay that may be killed meanwhile. Returns the event id; `None` when the connection ends
+/// before the response is complete.
 #[track_caller]
 pub(crate) fn try_store_event(connection: &mut Connection, request: &Request) -> Option<String> {
     connection.try_write(request.bytes()).ok()?;

@@ -138,7 +138,8 @@ impl Connection {
         if request.method == "HEAD" { self.read_head() } else { self.read_response() }
     }
 
-    /// Sends a request to a relay that may be killed meanwhile; `None` when the connection ends before the response is complete.
+    /// Sends a request to a relay that may be killed meanwhile; `None` when the connection ends before the response is
+    /// complete.
     #[track_caller]
     pub(crate) fn try_send(&mut self, request: &Request) -> Option<Response> {
         self.try_write(request.bytes()).ok()?;

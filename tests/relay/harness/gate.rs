@@ -1,4 +1,5 @@
-//! A TCP proxy that a test can cut: it stands for a network that fails between a client and the relay. It knows bytes only.
+//! A TCP proxy that a test can cut: it stands for a network that fails between a client and the relay. It knows bytes
+//! only.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};

@@ -1,5 +1,5 @@
-//! HTTP/2 on one connection, of which a test decides windows and frames. The connection makes progress only while a method
-//! runs, like a client that reads only then.
+//! HTTP/2 on one connection, of which a test decides windows and frames. The connection makes progress only while a
+//! method runs, like a client that reads only then.
 
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};

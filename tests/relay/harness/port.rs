@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::net::TcpListener;
 use std::sync::Mutex;
 
-/// A port that stays free while a server is down: the system takes the ports of outgoing connections from a higher range.
+/// A port that stays free while a server is down: the system takes the ports of outgoing connections from a higher
+/// range.
 pub(crate) fn free_port() -> u16 {
     static USED: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
     std::iter::repeat_with(|| fastrand::u16(20_000..32_000))

@@ -1,5 +1,5 @@
-//! Libraries for `LD_PRELOAD`, with which a test changes what a process sees of its system. Built by the system's C compiler,
-//! which also builds SQLite for the relay.
+//! Libraries for `LD_PRELOAD`, with which a test changes what a process sees of its system. Built by the system's C
+//! compiler, which also builds SQLite for the relay.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

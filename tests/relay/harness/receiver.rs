@@ -1,5 +1,5 @@
-//! An endpoint for deliveries: a small HTTP/1.1 server that records requests and answers as the test decides. It shares no
-//! code with the relay.
+//! An endpoint for deliveries: a small HTTP/1.1 server that records requests and answers as the test decides. It shares
+//! no code with the relay.
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};

@@ -1,5 +1,5 @@
-//! What systemd does for a service with sockets: it holds the listening sockets, passes them to each process that it starts, and
-//! receives its notifications.
+//! What systemd does for a service with sockets: it holds the listening sockets, passes them to each process that it
+//! starts, and receives its notifications.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;

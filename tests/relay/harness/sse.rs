@@ -1,5 +1,5 @@
-//! A parser of event streams after the WHATWG specification, independent of the relay's encoder. It keeps what a browser
-//! hides: empty lines, `retry:` and comments.
+//! A parser of event streams after the WHATWG specification, independent of the relay's encoder. It keeps what a
+//! browser hides: empty lines, `retry:` and comments.
 
 /// The fields between two empty lines. All fields of an idle line are empty.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -1,5 +1,5 @@
-//! Programs beyond the Rust toolchain that some tests need. `make test` finds or installs them and names them in variables
-//! of the environment.
+//! Programs beyond the Rust toolchain that some tests need. `make test` finds or installs them and names them in
+//! variables of the environment.
 
 use std::io::Write;
 use std::process::Command;

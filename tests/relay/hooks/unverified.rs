@@ -1,5 +1,5 @@
-//! Requests whose signature has a form that the hook does not know: refused, kept as unverified rejects, and replayed after
-//! the hook was corrected.
+//! Requests whose signature has a form that the hook does not know: refused, kept as unverified rejects, and replayed
+//! after the hook was corrected.
 
 use serde_json::json;
 

@@ -29,7 +29,8 @@ fn streams_per_connection_are_bounded_and_followers_count() {
     assert_eq!(fixture.relay.metric("docrelay_followers"), 2);
 }
 
-// RFC 9113, 5.1.2: a stream beyond the bound is a stream error, and 8.7: REFUSED_STREAM says that nothing was processed.
+// RFC 9113, 5.1.2: a stream beyond the bound is a stream error, and 8.7: REFUSED_STREAM says that nothing was
+// processed.
 #[test]
 fn streams_beyond_the_bound_of_their_connection_are_refused_alone() {
     let fixture = Fixture::with_config(&[("max_concurrent_streams", "3")]);
@@ -48,8 +49,8 @@ fn streams_beyond_the_bound_of_their_connection_are_refused_alone() {
     };
     let read = read_frames(&mut connection, |read| resets(read).len() == 7);
     assert_eq!(resets(&read), refused(&[7, 9, 11, 13, 15, 17, 19]));
-    // The bound is reached: one request of the connection, and two of those of all connections. The others were refused before
-    // these began.
+    // The bound is reached: one request of the connection, and two of those of all connections. The others were refused
+    // before these began.
     fixture.relay.wait_for_metric(RUNNING, 2);
     let head = |stream| frames::frame(frames::HEADERS, frames::END_HEADERS, stream, frames::POST_OAUTH_TOKEN);
     connection.write(head(21));

@@ -17,8 +17,8 @@ const SENDERS: usize = 8;
 /// The median of so many scrapes counts.
 const SCRAPES: usize = 9;
 
-/// How much longer a scrape may take with the callbacks than without: the time does not depend on their number. Other load
-/// on the machine is what is left.
+/// How much longer a scrape may take with the callbacks than without: the time does not depend on their number. Other
+/// load on the machine is what is left.
 const SCRAPE_FACTOR: u32 = 4;
 const SCRAPE_TOLERANCE: Duration = Duration::from_millis(50);
 

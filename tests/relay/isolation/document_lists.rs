@@ -62,7 +62,8 @@ fn slow_readers_of_large_document_lists_cost_bounded_memory() {
         let (listen, ended) = (fixture.relay.listen, AtomicBool::new(false));
         let during = thread::scope(|scope| {
             scope.spawn(|| {
-                // One that reads. Not at full speed: in the dev profile the encoding of a page takes a core for a while.
+                // One that reads. Not at full speed: in the dev profile the encoding of a page takes a core for a
+                // while.
                 let mut quick = Connection::open(listen);
                 let request = Request::get("/documents?limit=1000").bearer(&fixture.token);
                 while !ended.load(Ordering::Relaxed) {

@@ -195,8 +195,8 @@ fn hanging_name_server_delays_no_second_client() {
 #[test]
 fn hanging_endpoints_do_not_delay_healthy_ones() {
     assert_in_some_attempt(|| {
-        // Two relays with the same load at the same time: what only one of them shows comes from its hanging endpoints. It
-        // starts last, so that the deliveries of its registrations still hang.
+        // Two relays with the same load at the same time: what only one of them shows comes from its hanging endpoints.
+        // It starts last, so that the deliveries of its registrations still hang.
         let loads = [Duration::ZERO, Duration::from_secs(10)].map(Load::start);
         let measuring = loads.map(|load| spawn_thread("load", move || load.measure()));
         let [without, beside] = measuring.map(|thread| thread.join().expect("measured"));

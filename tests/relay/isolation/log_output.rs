@@ -93,7 +93,8 @@ fn log_reader_that_ends_delays_no_second_client() {
 #[test]
 fn full_device_of_the_log_delays_no_second_client() {
     assert_in_some_attempt(|| {
-        // The device of a running process cannot become full, so another relay with a log that is read is measured before.
+        // The device of a running process cannot become full, so another relay with a log that is read is measured
+        // before.
         let is_reading = Arc::new(Mutex::new(true));
         let (relay, _log_reader) = start_with_reader(&is_reading);
         let second = SecondClient::new(&relay);

@@ -1,6 +1,6 @@
-//! A client with a steady load, whose webhooks and deliveries are timed before and during the trouble of another client,
-//! and the relay's memory with them. A relay of its own has the same load at the same time and no trouble: only what the
-//! two do not have in common comes from the trouble, the rest from other load on the machine.
+//! A client with a steady load, whose webhooks and deliveries are timed before and during the trouble of another
+//! client, and the relay's memory with them. A relay of its own has the same load at the same time and no trouble: only
+//! what the two do not have in common comes from the trouble, the rest from other load on the machine.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -25,7 +25,8 @@ const EVENTS: usize = 100;
 const ROUNDS_BEFORE: usize = 3;
 const ROUNDS_DURING: usize = 5;
 
-/// Added to the allowed times: less than this is the scheduler of a busy machine, a query of a name server is much more.
+/// Added to the allowed times: less than this is the scheduler of a busy machine, a query of a name server is much
+/// more.
 const TOLERANCE: Duration = Duration::from_millis(15);
 
 /// Between two looks at the memory of the relay.
@@ -60,8 +61,8 @@ struct Window {
     deliveries: Duration,
 }
 
-/// Several windows of both relays, in pairs at the same time. Their medians count: other load on the machine spoils some
-/// windows, trouble in the relay slows all of them.
+/// Several windows of both relays, in pairs at the same time. Their medians count: other load on the machine spoils
+/// some windows, trouble in the relay slows all of them.
 #[derive(Debug)]
 pub(super) struct Rounds {
     relay: Vec<Window>,
@@ -148,8 +149,8 @@ impl<'a> SecondClient<'a> {
     }
 }
 
-/// Twice what the relay without trouble takes at the same time. If the relay was the slower one before the trouble, because
-/// of load that the other one does not have, by that factor more.
+/// Twice what the relay without trouble takes at the same time. If the relay was the slower one before the trouble,
+/// because of load that the other one does not have, by that factor more.
 fn allowed(before: &Rounds, during: &Rounds, figure: Figure) -> Duration {
     let seconds = |windows: &[Window]| median(windows, figure).as_secs_f64();
     let handicap = (seconds(&before.relay) / seconds(&before.control)).max(1.0);

@@ -11,8 +11,8 @@ use crate::harness::connection::Connection;
 use crate::harness::request::Request;
 use crate::harness::{TestRelay, wait_until};
 
-/// More than the listen queue holds: 4 096 connections, a limit of the relay and of Linux. With twice as many, a busy machine
-/// overflows it with any accept loop.
+/// More than the listen queue holds: 4 096 connections, a limit of the relay and of Linux. With twice as many, a busy
+/// machine overflows it with any accept loop.
 const FOLLOWERS: usize = 5_000;
 const THREADS: usize = 4;
 

@@ -1,4 +1,5 @@
-//! Authentication of the notification API: Baidu's signature with a client's secret, or a token with the scope `manage`.
+//! Authentication of the notification API: Baidu's signature with a client's secret, or a token with the scope
+//! `manage`.
 
 use serde_json::json;
 

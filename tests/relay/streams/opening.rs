@@ -1,5 +1,5 @@
-//! The exact bytes of a stream: response head, opening, idle lines and first event. An update of hyper, which writes the
-//! head, must not change them.
+//! The exact bytes of a stream: response head, opening, idle lines and first event. An update of hyper, which writes
+//! the head, must not change them.
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,5 @@
-//! What any HTTP client may expect of pages and addresses: HEAD, compression, entity tags, equivalent paths, and a page for
-//! a mistyped address.
+//! What any HTTP client may expect of pages and addresses: HEAD, compression, entity tags, equivalent paths, and a page
+//! for a mistyped address.
 
 use std::io::Read;
 

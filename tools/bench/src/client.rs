@@ -1,4 +1,5 @@
-//! Connections of clients: TCP, or TLS on it, from a chosen address of the loopback interface; and one HTTP/1.1 exchange.
+//! Connections of clients: TCP, or TLS on it, from a chosen address of the loopback interface; and one HTTP/1.1
+//! exchange.
 
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, SocketAddr};

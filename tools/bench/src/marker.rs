@@ -1,5 +1,6 @@
-//! The marker that each published event carries: `@T`, 16 hexadecimal digits and `@`. The digits are the time at which the
-//! event was published, in nanoseconds, so a delivery is found in a subscriber's bytes whatever framing is around it.
+//! The marker that each published event carries: `@T`, 16 hexadecimal digits and `@`. The digits are the time at which
+//! the event was published, in nanoseconds, so a delivery is found in a subscriber's bytes whatever framing is around
+//! it.
 
 use memchr::memmem;
 

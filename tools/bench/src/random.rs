@@ -4,8 +4,8 @@
 pub struct Random(u64);
 
 impl Random {
-    /// The generator of one of several threads. Two multiplications keep the threads far apart in the generator's sequence,
-    /// whatever the seed.
+    /// The generator of one of several threads. Two multiplications keep the threads far apart in the generator's
+    /// sequence, whatever the seed.
     #[must_use]
     pub fn of_thread(seed: u64, number: u64) -> Self {
         Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ (number + 1).wrapping_mul(0xD1B5_4A32_D192_ED03))

@@ -1,5 +1,5 @@
-//! When a key set is fetched: pure, `now` comes from the caller. Every interval is bounded from below, so that neither an
-//! issuer nor the senders of tokens can make the relay fetch often.
+//! When a key set is fetched: pure, `now` comes from the caller. Every interval is bounded from below, so that neither
+//! an issuer nor the senders of tokens can make the relay fetch often.
 
 use std::time::Duration;
 
@@ -15,11 +15,12 @@ const MAX_INTERVAL: Duration = Duration::from_secs(3600);
 /// Pauses after failures in a row; the last one repeats.
 const RETRY_PAUSES: [Duration; 3] = [Duration::from_secs(5), Duration::from_secs(30), Duration::from_secs(60)];
 
-/// Fetches that unknown key ids may cause in a row: a token with a made-up id must not delay those of a key that the issuer adds
-/// soon after it.
+/// Fetches that unknown key ids may cause in a row: a token with a made-up id must not delay those of a key that the
+/// issuer adds soon after it.
 const REQUEST_BURST: u32 = 4;
 
-/// Time after which unknown key ids may cause one more fetch, and between two of them while the latest fetch has failed.
+/// Time after which unknown key ids may cause one more fetch, and between two of them while the latest fetch has
+/// failed.
 const REQUEST_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Minimum time between two fetches that unknown key ids cause. Tokens that come meanwhile wait for the second one.
@@ -96,7 +97,8 @@ impl RefreshSchedule {
         self.failures == 0 && self.last_success.is_some()
     }
 
-    /// An unknown key id asks for a fetch. Returns whether to wait for one: it runs, or is due within [`MIN_REQUEST_GAP`].
+    /// An unknown key id asks for a fetch. Returns whether to wait for one: it runs, or is due within
+    /// [`MIN_REQUEST_GAP`].
     pub(super) fn request(&mut self, now: Instant) -> bool {
         if self.is_running || self.is_requested || self.next <= now {
             return true;

@@ -1,5 +1,5 @@
-//! Tokens that confuse a careless verifier: algorithms of another type of key, public keys as secrets, headers that bring
-//! keys, names that occur twice.
+//! Tokens that confuse a careless verifier: algorithms of another type of key, public keys as secrets, headers that
+//! bring keys, names that occur twice.
 
 use data_encoding::BASE64URL_NOPAD;
 use jsonwebtoken::EncodingKey;

@@ -349,8 +349,8 @@ impl Simulation {
         }
     }
 
-    /// No other node attempts the queue. A halted node whose lease has ended does not count, nor when it has just been continued:
-    /// it was as good as dead, and cancels its attempts as soon as its worker runs.
+    /// No other node attempts the queue. A halted node whose lease has ended does not count, nor when it has just been
+    /// continued: it was as good as dead, and cancels its attempts as soon as its worker runs.
     fn assert_free(&self, queue: usize, starting: usize) {
         for (number, node) in self.nodes.iter().enumerate().filter(|(number, _)| *number != starting) {
             let Some(node) = node else { continue };

@@ -1,5 +1,5 @@
-//! Forbidden addresses: every spelling is refused by the check and by the request, and the checked addresses are the ones
-//! that are connected to.
+//! Forbidden addresses: every spelling is refused by the check and by the request, and the checked addresses are the
+//! ones that are connected to.
 
 use std::future::pending;
 use std::io;

@@ -1,5 +1,5 @@
-//! Proxies of the environment are not used. Tested in a child process, the test binary itself: the environment cannot be
-//! changed safely while other threads read it.
+//! Proxies of the environment are not used. Tested in a child process, the test binary itself: the environment cannot
+//! be changed safely while other threads read it.
 
 use std::process::Command;
 

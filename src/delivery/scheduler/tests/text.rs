@@ -11,11 +11,12 @@ use crate::domain::{Disposition, QueueKey, QueueTarget, Timestamp};
 
 /// A scheduler that reads events and writes actions as text.
 ///
-/// Events: `ready Q`, `lost Q`, `ready-failed`, `woken [next=30s]`, `wake-failed`, `page Q [size=1000] D… [cut] [next=30s] [single]`, `load-unavailable Q`, `load-rejected Q`, `ok D`, `4xx D`,
-/// `fail D`, `dead D`, `panic D`, `cancel D`, `postpone D`, `stored D`, `superseded D`, `store-unavailable D`,
-/// `store-rejected D`, `reset Q`, `retry Q`, `remove Q`, `remove-client C`, `wait 30s`, `stop`. A failed attempt is retried after 30 s.
-/// Q is `client/notification` or `client/@host`. D is `f1` or `r1` on a page (first attempt or retry), else `1`;
-/// `f1-4` are four deliveries, and an event of `1-4` four events.
+/// Events: `ready Q`, `lost Q`, `ready-failed`, `woken [next=30s]`, `wake-failed`, `page Q [size=1000] D… [cut]
+/// [next=30s] [single]`, `load-unavailable Q`, `load-rejected Q`, `ok D`, `4xx D`, `fail D`, `dead D`, `panic D`,
+/// `cancel D`, `postpone D`, `stored D`, `superseded D`, `store-unavailable D`, `store-rejected D`, `reset Q`, `retry
+/// Q`, `remove Q`, `remove-client C`, `wait 30s`, `stop`. A failed attempt is retried after 30 s. Q is
+/// `client/notification` or `client/@host`. D is `f1` or `r1` on a page (first attempt or retry), else `1`; `f1-4` are
+/// four deliveries, and an event of `1-4` four events.
 pub(super) struct Text {
     pub(super) scheduler: Scheduler,
     now: Now,

@@ -1,8 +1,9 @@
-//! The syntax of `Forwarded` (RFC 7239): elements separated by commas, parameters separated by semicolons, values that may be
-//! quoted.
+//! The syntax of `Forwarded` (RFC 7239): elements separated by commas, parameters separated by semicolons, values that
+//! may be quoted.
 //!
-//! Elements are split from the right. A sender can write an unbalanced quote into its own part of the header, on the left. Read from
-//! there, it would swallow the elements that the proxies have added; read from the right, these come first.
+//! Elements are split from the right. A sender can write an unbalanced quote into its own part of the header, on the
+//! left. Read from there, it would swallow the elements that the proxies have added; read from the right, these come
+//! first.
 
 /// The elements of a list, the last one first. A comma inside quotes does not separate.
 pub(super) fn split_from_right(list: &str) -> impl Iterator<Item = &str> {
@@ -19,8 +20,8 @@ pub(super) fn split_from_right(list: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The value of the parameter `for` of one element, without quotes; `None` if it is missing, given twice, or the element is
-/// malformed.
+/// The value of the parameter `for` of one element, without quotes; `None` if it is missing, given twice, or the
+/// element is malformed.
 pub(super) fn forwarded_for(element: &str) -> Option<String> {
     let mut rest = element.trim();
     let mut found = None;

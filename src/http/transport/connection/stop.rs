@@ -1,6 +1,6 @@
-//! When a connection ends because the relay stops. One that waits for a request may have it on the way: it is answered, and the
-//! response tells the client to close the connection. So a restart fails no webhook on a new connection, nor on one that is used
-//! again and again.
+//! When a connection ends because the relay stops. One that waits for a request may have it on the way: it is answered,
+//! and the response tells the client to close the connection. So a restart fails no webhook on a new connection, nor on
+//! one that is used again and again.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -11,7 +11,8 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use crate::http::transport::request_deadline::Exchanges;
 
-/// How long a connection that waits for a request stays open after the stop: longer than a round trip on any usual network.
+/// How long a connection that waits for a request stays open after the stop: longer than a round trip on any usual
+/// network.
 const LAST_REQUEST_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Runs a future until it ends, or until its connection has sent nothing for a while after `stop` was cancelled.

@@ -1,6 +1,6 @@
-//! The tasks of the exchanges on HTTP/2 connections. hyper gives each exchange to an executor as a future of its own; here such
-//! a task can be ended from outside, which resets the stream: after the time-out of its response, and when a follower accepts
-//! nothing. hyper itself would wait for the peer's flow control without end.
+//! The tasks of the exchanges on HTTP/2 connections. hyper gives each exchange to an executor as a future of its own;
+//! here such a task can be ended from outside, which resets the stream: after the time-out of its response, and when a
+//! follower accepts nothing. hyper itself would wait for the peer's flow control without end.
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};

@@ -1,5 +1,5 @@
-//! The PROXY protocol, versions 1 and 2 (haproxy.org/download/3.0/doc/proxy-protocol.txt): reads the header with which a proxy
-//! begins a connection, and no byte behind it. The caller decides which peers are proxies, and bounds the time.
+//! The PROXY protocol, versions 1 and 2 (haproxy.org/download/3.0/doc/proxy-protocol.txt): reads the header with which
+//! a proxy begins a connection, and no byte behind it. The caller decides which peers are proxies, and bounds the time.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -42,15 +42,15 @@ pub(super) enum ProxyHeaderError {
     Io(#[from] io::Error),
 }
 
-/// Reads the header. Returns the address of the proxy's client; `None` if the connection is the proxy's own, or that of a
-/// client without an IP address.
+/// Reads the header. Returns the address of the proxy's client; `None` if the connection is the proxy's own, or that of
+/// a client without an IP address.
 pub(super) async fn read(socket: &mut (impl AsyncRead + Unpin)) -> Result<Option<SocketAddr>, ProxyHeaderError> {
     read_into(&mut Vec::with_capacity(MAX_V1_BYTES), socket, parse).await
 }
 
-/// The same for a connection that may begin without a header. Only version 2 is recognized: no request and no TLS handshake
-/// begins with its signature. On an error without [`has_signature`] there is no header; `header` then has what was read of
-/// the connection, which is nothing if that begins with another byte than the signature.
+/// The same for a connection that may begin without a header. Only version 2 is recognized: no request and no TLS
+/// handshake begins with its signature. On an error without [`has_signature`] there is no header; `header` then has
+/// what was read of the connection, which is nothing if that begins with another byte than the signature.
 pub(super) async fn read_if_present(
     header: &mut Vec<u8>,
     socket: &mut TcpStream,

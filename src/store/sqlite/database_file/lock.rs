@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use super::open_private;
 use crate::store::sqlite::OpenError;
 
-/// The right to use a database file, until it is dropped: a lock of a file beside it. SQLite holds its own locks only during
-/// transactions.
+/// The right to use a database file, until it is dropped: a lock of a file beside it. SQLite holds its own locks only
+/// during transactions.
 pub struct DatabaseLock {
     pub(in crate::store::sqlite) file: File,
     pub(in crate::store::sqlite) path: PathBuf,

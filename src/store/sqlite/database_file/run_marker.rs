@@ -1,6 +1,6 @@
-//! Detects a start on a copy: a restored backup, a copied directory, or a file that was copied over the database. Such a
-//! database assigns ids again that another one has assigned, so its log gets a new epoch. A small file beside the database,
-//! the marker, says which database ran last. Which copies are not detected is in the reference.
+//! Detects a start on a copy: a restored backup, a copied directory, or a file that was copied over the database. Such
+//! a database assigns ids again that another one has assigned, so its log gets a new epoch. A small file beside the
+//! database, the marker, says which database ran last. Which copies are not detected is in the reference.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -24,7 +24,8 @@ pub(in crate::store::sqlite) struct RunMarker {
 #[derive(Debug, Serialize, Deserialize)]
 struct RunRecord {
     epoch: u64,
-    /// The database's count of transactions when the marker was written. It only grows: an older copy has a smaller one.
+    /// The database's count of transactions when the marker was written. It only grows: an older copy has a smaller
+    /// one.
     commits: i64,
     /// Inode and time of creation of the database file: a copy has others, unless it was written into the same file.
     inode: u64,
@@ -54,7 +55,8 @@ impl RunMarker {
         Ok(())
     }
 
-    /// Compares the database with the marker, gives the log a new epoch if the database is a copy, and writes the marker.
+    /// Compares the database with the marker, gives the log a new epoch if the database is a copy, and writes the
+    /// marker.
     ///
     /// # Errors
     /// `Unusable` when the database cannot be read, or is a copy and the new epoch cannot be stored.

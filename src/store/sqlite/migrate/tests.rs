@@ -1,4 +1,5 @@
-//! Tests of the mechanism with made-up lists of migrations: order, one transaction per step, continuation, backup, refusal.
+//! Tests of the mechanism with made-up lists of migrations: order, one transaction per step, continuation, backup,
+//! refusal.
 
 use std::os::unix::fs::PermissionsExt;
 

@@ -1,4 +1,5 @@
-//! Checks the database of a stopped relay: its pages, its sealed values, and the digest of its contents. Changes nothing.
+//! Checks the database of a stopped relay: its pages, its sealed values, and the digest of its contents. Changes
+//! nothing.
 
 use std::path::Path;
 
@@ -27,11 +28,12 @@ pub struct CheckReport {
     pub digest: String,
 }
 
-/// Checks the database with this path and returns what it contains. Blocks for as long as it takes to read the database several times.
+/// Checks the database with this path and returns what it contains. Blocks for as long as it takes to read the database
+/// several times.
 ///
 /// # Errors
-/// `Locked` while a relay uses it, `Damaged` if SQLite finds faults, `Sealed` if a value cannot be opened; and the other
-/// errors of opening a database.
+/// `Locked` while a relay uses it, `Damaged` if SQLite finds faults, `Sealed` if a value cannot be opened; and the
+/// other errors of opening a database.
 pub fn check(path: &Path, seal: &dyn Seal) -> Result<CheckReport, OpenError> {
     let _lock = DatabaseLock::acquire(path)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;

@@ -1,5 +1,5 @@
-//! The digest of a database's contents: SHA-256 over the rows of all tables. It is equal on all nodes that have applied the
-//! same entries of a journal, however the entries were grouped into transactions and whatever the pages look like.
+//! The digest of a database's contents: SHA-256 over the rows of all tables. It is equal on all nodes that have applied
+//! the same entries of a journal, however the entries were grouped into transactions and whatever the pages look like.
 
 use std::fmt::Write as _;
 
@@ -8,9 +8,10 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Transaction};
 
 /// Tables that are left out:
-/// - `journal`: which journal the database belongs to and how far it was applied. A database without a cluster has no row; the
-///   position is named beside the digest.
-/// - `sqlite_stat1` and the other statistics of SQLite's planner: a node may have them or not, and they change no result.
+/// - `journal`: which journal the database belongs to and how far it was applied. A database without a cluster has no
+///   row; the position is named beside the digest.
+/// - `sqlite_stat1` and the other statistics of SQLite's planner: a node may have them or not, and they change no
+///   result.
 const EXCLUDED_TABLES: [&str; 4] = ["journal", "sqlite_stat1", "sqlite_stat3", "sqlite_stat4"];
 
 /// Columns that are left out:
@@ -24,8 +25,8 @@ struct TableShape {
     order: Vec<String>,
 }
 
-/// The digest as 64 hexadecimal digits. Reads the whole database, in one transaction of the caller, so that all tables are of one
-/// moment. `sqlite_sequence` is one of the tables: it decides the numbers of later rows.
+/// The digest as 64 hexadecimal digits. Reads the whole database, in one transaction of the caller, so that all tables
+/// are of one moment. `sqlite_sequence` is one of the tables: it decides the numbers of later rows.
 pub(crate) fn of_contents(tx: &Transaction<'_>) -> rusqlite::Result<String> {
     // It is not cancelled.
     of_contents_unless(tx, &|| false).map(Option::unwrap_or_default)

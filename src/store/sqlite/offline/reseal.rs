@@ -1,5 +1,5 @@
-//! Seals every secret of a stopped relay's database again, with the present key. It can be interrupted and repeated at any
-//! time, because the cipher opens the values of the previous key as well.
+//! Seals every secret of a stopped relay's database again, with the present key. It can be interrupted and repeated at
+//! any time, because the cipher opens the values of the previous key as well.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -36,7 +36,8 @@ pub struct ResealReport {
     pub damaged_callbacks: usize,
 }
 
-/// Seals every value of the locked database again and flushes it. When this returns, no value needs an earlier key. Blocks.
+/// Seals every value of the locked database again and flushes it. When this returns, no value needs an earlier key.
+/// Blocks.
 ///
 /// # Errors
 /// [`OpenError`], as when the store is opened. A part of the values may have been sealed then.
@@ -59,8 +60,8 @@ pub fn reseal(lock: &DatabaseLock, seal: &dyn Seal) -> Result<ResealReport, Open
     Ok(report)
 }
 
-/// The clients with hooks and notifications, all or nothing. They are in memory at every start, so one transaction is small
-/// enough.
+/// The clients with hooks and notifications, all or nothing. They are in memory at every start, so one transaction is
+/// small enough.
 fn reseal_registry(
     db: &mut Connection,
     seal: &dyn Seal,

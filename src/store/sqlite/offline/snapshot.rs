@@ -1,5 +1,5 @@
-//! Snapshots of a node's database: a consistent copy that another node begins with, made without the writer. Also what is known
-//! of a database that is not open.
+//! Snapshots of a node's database: a consistent copy that another node begins with, made without the writer. Also what
+//! is known of a database that is not open.
 
 use std::path::{Path, PathBuf};
 
@@ -48,7 +48,8 @@ pub struct DatabaseState {
     pub is_founding: bool,
 }
 
-/// Copies a database, also one that is in use, into a new file. Blocks for as long as it takes to read the database twice.
+/// Copies a database, also one that is in use, into a new file. Blocks for as long as it takes to read the database
+/// twice.
 ///
 /// # Errors
 /// `Unusable`: also when the new file exists.
@@ -102,9 +103,9 @@ pub fn describe(path: &Path) -> Result<Option<DatabaseState>, OpenError> {
     Ok(Some(DatabaseState { epoch: identity.epoch.number(), journal, is_founding }))
 }
 
-/// Prepares a database to found a cluster; returns the identity of the journal that is to be made. The database has its id
-/// before the broker does: a copy that was made earlier does not. One that has left a cluster gets a new epoch: events of that
-/// cluster that it had not applied are gone, and their ids will be those of other events.
+/// Prepares a database to found a cluster; returns the identity of the journal that is to be made. The database has its
+/// id before the broker does: a copy that was made earlier does not. One that has left a cluster gets a new epoch:
+/// events of that cluster that it had not applied are gone, and their ids will be those of other events.
 ///
 /// # Errors
 /// `Unusable`.

@@ -1,5 +1,5 @@
-//! Waits until this node has applied what is in the journal: before it refuses something that another node may have made, and
-//! to tell whether it is ready.
+//! Waits until this node has applied what is in the journal: before it refuses something that another node may have
+//! made, and to tell whether it is ready.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -43,11 +43,12 @@ impl CatchUp {
         Self { journal, applied, pending, rounds: Arc::default() }
     }
 
-    /// Waits until everything is applied that was acknowledged to anyone before the call. Returns whether anything was missing.
+    /// Waits until everything is applied that was acknowledged to anyone before the call. Returns whether anything was
+    /// missing.
     ///
     /// # Errors
-    /// `Unavailable` when the broker does not answer in time, this node is too far behind, or it cannot apply entries, such as
-    /// with a full disk; `Stopped`.
+    /// `Unavailable` when the broker does not answer in time, this node is too far behind, or it cannot apply entries,
+    /// such as with a full disk; `Stopped`.
     pub(in crate::store::sqlite) async fn run(&self) -> Result<bool, StoreError> {
         if let Some(failure) = self.pending.failure() {
             return Err(failure);

@@ -24,12 +24,12 @@ use crate::store::sqlite::writer::command::pending::{Pending, Waiting};
 use crate::store::sqlite::writer::command::{BatchCommand, WriterCommand};
 use crate::store::{Retention, StoreError};
 
-/// Entries that are published and not yet acknowledged, at most. Commands that come while one is under way collect and share
-/// the next entry, which costs the brokers and all nodes less than several small ones.
+/// Entries that are published and not yet acknowledged, at most. Commands that come while one is under way collect and
+/// share the next entry, which costs the brokers and all nodes less than several small ones.
 pub(super) const ENTRIES_IN_FLIGHT: usize = 4;
 
-/// Time from an entry to the next one, unless that is full: at 1 000 webhooks a second brokers and nodes need a sixth less CPU time
-/// than without it, at the same latency.
+/// Time from an entry to the next one, unless that is full: at 1 000 webhooks a second brokers and nodes need a sixth
+/// less CPU time than without it, at the same latency.
 const MIN_INTERVAL: Duration = Duration::from_millis(3);
 
 /// Commands wait no longer than this for the entry before theirs: the broker may be slow, or its answer lost.
@@ -39,9 +39,9 @@ const MAX_WAIT: Duration = Duration::from_millis(20);
 /// `Unavailable`; a vendor sends the webhook again, which is a duplicate if the entry was stored after all.
 const UNKNOWN_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long senders wait at most for their entry after it was proposed. The broker may have acknowledged it and not deliver it, such
-/// as when it cannot be reached any more. Then its outcome is as unknown as without the acknowledgement. Longer than an entry
-/// is published.
+/// How long senders wait at most for their entry after it was proposed. The broker may have acknowledged it and not
+/// deliver it, such as when it cannot be reached any more. Then its outcome is as unknown as without the
+/// acknowledgement. Longer than an entry is published.
 pub(super) const REPLY_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// See the module's documentation.
@@ -147,8 +147,8 @@ impl Proposer {
         }
     }
 
-    /// Adds a command to the waiting ones, or passes on what is for the writer itself, which must not wait for the broker. Fails
-    /// when the store is closed.
+    /// Adds a command to the waiting ones, or passes on what is for the writer itself, which must not wait for the
+    /// broker. Fails when the store is closed.
     async fn collect(&self, command: WriterCommand, waiting: &mut ProposalQueue) -> Result<(), StoreError> {
         match command {
             WriterCommand::Batch(item) => waiting.push(Proposal::Command(item)),
@@ -177,8 +177,8 @@ impl Proposer {
         }
     }
 
-    /// Passes a command on to the writer, or refuses it when the writer cannot apply entries and takes no command. Fails
-    /// when the store is closed.
+    /// Passes a command on to the writer, or refuses it when the writer cannot apply entries and takes no command.
+    /// Fails when the store is closed.
     async fn pass_on(&self, command: WriterCommand) -> Result<(), StoreError> {
         let mut failures = self.pending.failures();
         tokio::select! {
@@ -195,8 +195,8 @@ impl Proposer {
         Ok(())
     }
 
-    /// Proposes commands in one entry. If they do not fit into one, they wait again in two parts: only a command that does not
-    /// fit alone is refused.
+    /// Proposes commands in one entry. If they do not fit into one, they wait again in two parts: only a command that
+    /// does not fit alone is refused.
     fn propose_batch(&self, counter: &mut i64, batch: Batch, waiting: &mut ProposalQueue) -> Option<Publishing> {
         let adds_reject = batch.commands.iter().any(|command| matches!(command, BatchCommand::AddReject { .. }));
         let bounds = adds_reject.then(|| Box::new(self.retention.load().as_ref().clone()));

@@ -1,5 +1,5 @@
-//! Tests of the store as a node of a cluster, over a journal in memory: every node that applies the same entries has the same
-//! contents, and every reply is true, whatever the broker answers.
+//! Tests of the store as a node of a cluster, over a journal in memory: every node that applies the same entries has
+//! the same contents, and every reply is true, whatever the broker answers.
 
 mod comparison;
 mod damaged_entries;

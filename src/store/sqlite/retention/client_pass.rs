@@ -13,8 +13,8 @@ impl ClientPass {
         self.0
     }
 
-    /// Makes the next client the present one and returns it; `None` at the end of the pass. `next` finds the one with the next
-    /// larger number.
+    /// Makes the next client the present one and returns it; `None` at the end of the pass. `next` finds the one with
+    /// the next larger number.
     pub(crate) fn advance(
         &mut self,
         next: impl FnOnce(i64) -> rusqlite::Result<Option<i64>>,

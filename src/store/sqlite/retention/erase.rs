@@ -1,5 +1,5 @@
-//! Erasing of removed clients. The client's own row, without a name, is marked last: until then erasing continues after a
-//! restart. It stays for the time of creation, which no later client may get: tokens name their client by it.
+//! Erasing of removed clients. The client's own row, without a name, is marked last: until then erasing continues after
+//! a restart. It stays for the time of creation, which no later client may get: tokens name their client by it.
 
 use rusqlite::{Connection, params};
 
@@ -10,8 +10,8 @@ use crate::store::sqlite::tables::columns;
 /// The row of a removed client has these secrets when everything else of it is erased, and empty ones before.
 const ERASED: &[u8] = b"erased";
 
-/// Rows of erased clients that are kept. A later client would need the time of creation of an earlier one than these, by a
-/// clock that is set back to that millisecond.
+/// Rows of erased clients that are kept. A later client would need the time of creation of an earlier one than these,
+/// by a clock that is set back to that millisecond.
 const MAX_ERASED_CLIENTS: usize = 10_000;
 
 /// The numbers of the removed clients with rows left.

@@ -1,5 +1,5 @@
-//! The bounds of the history while events arrive: every batch is followed by a slice that removes as much as it has added
-//! beyond them. The ages of rows are left to the periodic pass.
+//! The bounds of the history while events arrive: every batch is followed by a slice that removes as much as it has
+//! added beyond them. The ages of rows are left to the periodic pass.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,8 +13,8 @@ use crate::store::sqlite::tables::columns;
 use crate::store::sqlite::tables::write_tx::{HistoryChange, HistoryUsage};
 use crate::store::{PrunedRows, Retention};
 
-/// The documents of a client are read again when they have grown by this part of their share. Reading them all for each new
-/// one would be slow where most of them have events.
+/// The documents of a client are read again when they have grown by this part of their share. Reading them all for each
+/// new one would be slow where most of them have events.
 const DOCUMENT_GROWTH: i64 = 16;
 
 /// The histories that exceed their bounds.
@@ -28,8 +28,8 @@ pub(crate) struct Excess {
     duplicate_keys: BTreeSet<i64>,
     /// Numbers of the clients whose documents exceed a bound, each with the number of the last document that was read.
     documents: BTreeMap<i64, i64>,
-    /// The bytes of documents that were left of a client after all were read. Documents with events stay, so they may exceed
-    /// their share.
+    /// The bytes of documents that were left of a client after all were read. Documents with events stay, so they may
+    /// exceed their share.
     documents_left: BTreeMap<i64, i64>,
     /// Bytes that all clients may add before their sum is computed again; an estimate on the safe side, because what is
     /// removed is not added to it.
@@ -239,7 +239,8 @@ impl ExcessSlice {
     }
 }
 
-/// Removes documents for the time and the work of one slice, until the others are within their share; returns their number.
+/// Removes documents for the time and the work of one slice, until the others are within their share; returns their
+/// number.
 fn remove_documents(
     rows: &ClientRows<'_>,
     mut after: i64,

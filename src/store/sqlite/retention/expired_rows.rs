@@ -1,10 +1,10 @@
-//! The removal of the oldest rows beyond the retention, one step at a time. The age of a row is checked although the clock
-//! may have been wrong.
+//! The removal of the oldest rows beyond the retention, one step at a time. The age of a row is checked although the
+//! clock may have been wrong.
 //!
-//! Rows are pruned in the order of their sequences, up to the first one that is young enough. A row with a time far in the
-//! future would stop the pruning for as long as the clock was ahead. Its own time is not plausible, so it is as old as a
-//! later row with a plausible time. A clock that is behind for a while removes no history: its rows are checked when they
-//! have become the oldest ones.
+//! Rows are pruned in the order of their sequences, up to the first one that is young enough. A row with a time far in
+//! the future would stop the pruning for as long as the clock was ahead. Its own time is not plausible, so it is as old
+//! as a later row with a plausible time. A clock that is behind for a while removes no history: its rows are checked
+//! when they have become the oldest ones.
 
 use std::time::Duration;
 
@@ -79,11 +79,10 @@ impl ClientRows<'_> {
         })
     }
 
-    /// Removes documents without a recent event, and those whose events have been pruned while they exceed their
-    /// share of the bytes.
-    /// Numbers grow with time, so only documents that were created before the
-    /// cutoff are read, unless the numbers are ahead of the clock because it was set back: then all are read. A document
-    /// whose last event has a time in the future stays until that time and the bound have passed.
+    /// Removes documents without a recent event, and those whose events have been pruned while they exceed their share
+    /// of the bytes. Numbers grow with time, so only documents that were created before the cutoff are read, unless the
+    /// numbers are ahead of the clock because it was set back: then all are read. A document whose last event has a
+    /// time in the future stays until that time and the bound have passed.
     pub(super) fn prune_documents(&self, after: i64) -> rusqlite::Result<ReadRows> {
         let (db, client) = (self.db, self.client);
         let cutoff = self.now.minus(self.bounds.max_event_age.max(DUPLICATE_WINDOW));
@@ -97,8 +96,8 @@ impl ClientRows<'_> {
         })
     }
 
-    /// Reads documents with numbers between these, and removes those for which `is_removed` returns true. It gets what is left
-    /// of the history.
+    /// Reads documents with numbers between these, and removes those for which `is_removed` returns true. It gets what
+    /// is left of the history.
     pub(super) fn remove_documents(
         &self,
         after: i64,
@@ -205,8 +204,8 @@ impl ClientRows<'_> {
     }
 }
 
-/// Removes the oldest events of a client as long as `is_removed` says so: it gets the history that is left, and the sequence
-/// and the time of the next event.
+/// Removes the oldest events of a client as long as `is_removed` says so: it gets the history that is left, and the
+/// sequence and the time of the next event.
 pub(super) fn remove_oldest_events(
     db: &Connection,
     client: i64,

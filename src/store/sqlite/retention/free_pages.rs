@@ -1,6 +1,6 @@
-//! Returning free pages to the file system. Rows leave free pages, which later rows use. Only when many pages are free is
-//! the file made shorter, because each page that is moved for this is written again. The file itself becomes shorter with
-//! the next checkpoint.
+//! Returning free pages to the file system. Rows leave free pages, which later rows use. Only when many pages are free
+//! is the file made shorter, because each page that is moved for this is written again. The file itself becomes shorter
+//! with the next checkpoint.
 
 use rusqlite::Connection;
 
@@ -16,7 +16,8 @@ const END_SHARE: i64 = 32;
 /// Pages that one step returns.
 const PAGES_PER_STEP: i64 = 16;
 
-/// Whether the number of free pages exceeds the threshold from which they are returned. False for a file that cannot do so: see `migrate`.
+/// Whether the number of free pages exceeds the threshold from which they are returned. False for a file that cannot do
+/// so: see `migrate`.
 pub(crate) fn are_many(db: &Connection) -> rusqlite::Result<bool> {
     let (free, all) = count(db)?;
     let can_return = number(db, "PRAGMA auto_vacuum")? != 0;

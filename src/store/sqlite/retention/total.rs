@@ -1,5 +1,5 @@
-//! The bound on the bytes of all clients: the client that stores most loses the oldest rows of the kind that it has most of,
-//! so that no client loses anything because of the rows of another one.
+//! The bound on the bytes of all clients: the client that stores most loses the oldest rows of the kind that it has
+//! most of, so that no client loses anything because of the rows of another one.
 
 use rusqlite::{Connection, OptionalExtension};
 
@@ -139,8 +139,8 @@ impl Reduction<'_> {
         }
     }
 
-    /// Only documents whose events were pruned can be removed. If none of the oldest ones can, the next kind is reduced: its
-    /// events are, and with them goes what keeps the documents.
+    /// Only documents whose events were pruned can be removed. If none of the oldest ones can, the next kind is
+    /// reduced: its events are, and with them goes what keeps the documents.
     fn remove_documents(&self) -> rusqlite::Result<RemovedRows> {
         const MAX_STEPS: usize = 1_000 / WORK_PER_STEP;
         let rows = ClientRows { db: self.db, client: self.client, bounds: self.bounds, now: earliest_time() };

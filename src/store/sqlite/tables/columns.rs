@@ -91,8 +91,8 @@ pub(crate) fn refused(error: &rusqlite::Error) -> StoreError {
     }
 }
 
-/// Whether a change has failed because of itself and the contents of the database: a repetition fails in the same way, and so
-/// does every node of a cluster. All other errors, such as those of the disk, are this machine's and may end.
+/// Whether a change has failed because of itself and the contents of the database: a repetition fails in the same way,
+/// and so does every node of a cluster. All other errors, such as those of the disk, are this machine's and may end.
 pub(crate) fn is_inherent(error: &rusqlite::Error) -> bool {
     match error {
         rusqlite::Error::SqliteFailure(failure, _) => matches!(

@@ -1,5 +1,5 @@
-//! Deliveries with their attempts: inserts of attempts, and the listings. An index groups the ids of a client's deliveries
-//! by state and notification: a filtered page is merged from a few such groups.
+//! Deliveries with their attempts: inserts of attempts, and the listings. An index groups the ids of a client's
+//! deliveries by state and notification: a filtered page is merged from a few such groups.
 
 use std::time::Duration;
 
@@ -13,12 +13,12 @@ use crate::store::{Attempt, Delivery, DeliveryQuery, DeliveryState, ListPage, MA
 /// Bytes of a response's body that are stored.
 const MAX_BODY_BYTES: usize = 16 << 10;
 
-/// Attempts of a delivery that are kept beside the first one: the latest. Retries by hand do not limit their number, and
-/// `ATTEMPT_BOUNDS` in `schema` keeps the same ones of an older database.
+/// Attempts of a delivery that are kept beside the first one: the latest. Retries by hand do not limit their number,
+/// and `ATTEMPT_BOUNDS` in `schema` keeps the same ones of an older database.
 const MAX_LATEST_ATTEMPTS: i64 = 19;
 
-/// Stores an attempt of a pending delivery after the earlier ones, and removes those that are no longer kept; returns by how
-/// much the bytes of its attempts grow, which is negative if a larger one was removed.
+/// Stores an attempt of a pending delivery after the earlier ones, and removes those that are no longer kept; returns
+/// by how much the bytes of its attempts grow, which is negative if a larger one was removed.
 pub(crate) fn insert_attempt(
     tx: &mut WriteTx<'_>,
     client: i64,

@@ -40,7 +40,8 @@ pub(crate) fn get(db: &Connection, client: i64, document: i64) -> rusqlite::Resu
     Ok(destinations.unwrap_or_default())
 }
 
-/// Sets the fields that `destinations` has; the others stay as they are. Returns by how much the bytes of the callback grow.
+/// Sets the fields that `destinations` has; the others stay as they are. Returns by how much the bytes of the callback
+/// grow.
 pub(crate) fn set(
     db: &Connection,
     seal: &dyn Seal,
@@ -131,7 +132,8 @@ pub(crate) fn reseal(seal: &dyn Seal, key: DestinationsKey<'_>, sealed: &[u8]) -
     seal.open(sealed, context.as_bytes()).map(|text| seal.seal(&text, context.as_bytes()))
 }
 
-/// With the client's creation time, so that a row of a removed client cannot be opened for a later one of the same name.
+/// With the client's creation time, so that a row of a removed client cannot be opened for a later one of the same
+/// name.
 fn context(key: DestinationsKey<'_>) -> String {
     format!("route/{}/{}/{}", key.owner.id, key.owner.created.millis(), key.document)
 }

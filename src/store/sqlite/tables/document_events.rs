@@ -1,5 +1,5 @@
-//! The events of single documents, found by the links between the events of a document. The cost depends on the number of
-//! these documents' events, not on the length of the client's history.
+//! The events of single documents, found by the links between the events of a document. The cost depends on the number
+//! of these documents' events, not on the length of the client's history.
 
 use std::collections::VecDeque;
 
@@ -107,8 +107,8 @@ impl EventReader {
         Ok(page)
     }
 
-    /// A page of a document's retained events, oldest first, read backwards from its latest one. The cursor is the sequence
-    /// of the latest event of the next page.
+    /// A page of a document's retained events, oldest first, read backwards from its latest one. The cursor is the
+    /// sequence of the latest event of the next page.
     pub(crate) fn history(
         &self,
         db: &Connection,

@@ -94,9 +94,10 @@ impl DocumentFifo<'_> {
         Ok(())
     }
 
-    /// Makes a delivered or dead delivery pending again, with a new retry schedule and due now if it becomes the head. It
-    /// moves to this target, whose notification may be a later one of the same name. The FIFO stays ordered by id: the delivery
-    /// waits for a pending head, and comes before pending deliveries with larger ids once that head is settled.
+    /// Makes a delivered or dead delivery pending again, with a new retry schedule and due now if it becomes the head.
+    /// It moves to this target, whose notification may be a later one of the same name. The FIFO stays ordered by id:
+    /// the delivery waits for a pending head, and comes before pending deliveries with larger ids once that head is
+    /// settled.
     pub(crate) fn requeue(
         &self,
         tx: &mut WriteTx<'_>,

@@ -46,9 +46,9 @@ impl DocumentRow {
     }
 }
 
-/// The document with this vendor's identifier; the case of a UUID does not matter. An older file may hold both spellings
-/// of a UUID as two documents: each is found by its own. Without `INDEXED BY` SQLite would choose the primary key and read
-/// all documents of the client.
+/// The document with this vendor's identifier; the case of a UUID does not matter. An older file may hold both
+/// spellings of a UUID as two documents: each is found by its own. Without `INDEXED BY` SQLite would choose the primary
+/// key and read all documents of the client.
 pub(crate) fn by_vendor(
     db: &Connection,
     client: i64,
@@ -76,7 +76,8 @@ pub(crate) fn by_number(db: &Connection, client: i64, number: i64) -> rusqlite::
     db.prepare_cached(BY_NUMBER)?.query_row([client, number], DocumentRow::read).optional()
 }
 
-/// The document with this UUID: by its number if this store has assigned the UUID, otherwise by the vendor's identifier.
+/// The document with this UUID: by its number if this store has assigned the UUID, otherwise by the vendor's
+/// identifier.
 pub(crate) fn by_uuid(
     db: &Connection,
     ids: DocumentIds,
@@ -106,8 +107,8 @@ pub(crate) struct DocumentUpdate<'a> {
 /// About what a document occupies besides its texts, in its row and in the index.
 pub(crate) const ROW_BYTES: i64 = 200;
 
-/// The bytes of a document without its destinations, which count in the bounds of the history. `DOCUMENT_ROWS` in `schema` and
-/// the statement of pruning compute the same.
+/// The bytes of a document without its destinations, which count in the bounds of the history. `DOCUMENT_ROWS` in
+/// `schema` and the statement of pruning compute the same.
 pub(crate) fn stored_bytes(title: Option<&str>, vendor_id: &VendorId) -> i64 {
     ROW_BYTES + columns::size(title.map_or(0, str::len) + vendor_id.as_str().len())
 }

@@ -70,8 +70,8 @@ fn candidates(db: &Connection, range: &DueRange<'_>, retries: i64) -> rusqlite::
          WHERE client = ?1 AND notification = ?2 AND queue = ?3 AND (tries > 0) = ?4 AND due IS NOT NULL AND due >= ?5
          ORDER BY due, id",
     )?;
-    // Due times that no schedule can have were set by a wrong clock, so they count as due. A first attempt never waits: its due
-    // time may be that of another node, whose clock is ahead.
+    // Due times that no schedule can have were set by a wrong clock, so they count as due. A first attempt never waits:
+    // its due time may be that of another node, whose clock is ahead.
     let implausible = now.plus(MAX_RETRY_WAIT);
     let beginnings = [Timestamp::from_millis(0), implausible];
     for from in beginnings.into_iter().take(if retries == 0 { 1 } else { 2 }) {

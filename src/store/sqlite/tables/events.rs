@@ -82,8 +82,8 @@ impl EventReader {
         }))
     }
 
-    /// The events after a sequence. All reads use the one snapshot of `db`: the head that ends an uncut page is the head of
-    /// a log that holds no further event of this client.
+    /// The events after a sequence. All reads use the one snapshot of `db`: the head that ends an uncut page is the
+    /// head of a log that holds no further event of this client.
     pub(crate) fn after(&self, db: &Connection, sequence: u64, limit: PageLimit) -> rusqlite::Result<LogPage> {
         let mut page = LogPage {
             events: Vec::new(),
@@ -116,8 +116,8 @@ impl EventReader {
             .optional()
     }
 
-    /// Events since a time by minute and status, read backwards from the latest: times grow with the sequences, unless the
-    /// clock was set back.
+    /// Events since a time by minute and status, read backwards from the latest: times grow with the sequences, unless
+    /// the clock was set back.
     pub(crate) fn counts(&self, db: &Connection, since: Timestamp, limit: usize) -> rusqlite::Result<EventCounts> {
         let mut statement =
             db.prepare_cached("SELECT time, status FROM event WHERE client = ?1 ORDER BY seq DESC LIMIT ?2")?;

@@ -1,9 +1,9 @@
 //! Identity: the epoch and the node of the log, the counters from which ids are assigned, the numbers and UUIDs of
 //! documents, and the digests by which rows are found. Epoch, node and counters are the one row of the `state` table.
 //!
-//! A UUID that this store assigns is of version 1. Its timestamp holds the row number and its node is the store's, so the
-//! document is found by the primary key. A vendor's own UUID is found by the digest of the vendor's identifier, which is
-//! that UUID. Documents thus need one randomly keyed index instead of two, and its keys are short.
+//! A UUID that this store assigns is of version 1. Its timestamp holds the row number and its node is the store's, so
+//! the document is found by the primary key. A vendor's own UUID is found by the digest of the vendor's identifier,
+//! which is that UUID. Documents thus need one randomly keyed index instead of two, and its keys are short.
 
 use std::time::Duration;
 
@@ -17,15 +17,16 @@ use crate::domain::{DocumentId, Epoch, Timestamp, Vendor, VendorId};
 /// A step back of the clock up to here is smoothed.
 const MAX_CLOCK_JITTER: Duration = Duration::from_secs(10);
 
-/// 100-nanosecond ticks from 1582-10-15, the epoch of UUIDs, to 2026-01-01, the epoch of row numbers. With the later epoch
-/// numbers stay below 2^53 (exact in JavaScript) until the year 2054 and take fewer bytes.
+/// 100-nanosecond ticks from 1582-10-15, the epoch of UUIDs, to 2026-01-01, the epoch of row numbers. With the later
+/// epoch numbers stay below 2^53 (exact in JavaScript) until the year 2054 and take fewer bytes.
 const NUMBER_EPOCH_TICKS: u64 = 0x01b2_1dd2_1381_4000 + 1_767_225_600 * 10_000_000;
 const NUMBER_EPOCH_MILLIS: i64 = 1_767_225_600_000;
 
 /// The largest result of [`first_number`]: its UUID fits the 60 bits of a version 1 timestamp, with room to count on.
 const MAX_FIRST_NUMBER: i64 = 1 << 59;
 
-/// What the ids of this log are derived from. Constant while the store is open: only the start on a copy changes the epoch.
+/// What the ids of this log are derived from. Constant while the store is open: only the start on a copy changes the
+/// epoch.
 #[derive(Clone, Copy)]
 pub(crate) struct LogIdentity {
     pub(crate) epoch: Epoch,
@@ -127,7 +128,8 @@ pub(crate) fn first_number(now: Timestamp) -> i64 {
     (now.millis() - NUMBER_EPOCH_MILLIS).saturating_mul(10_000).clamp(0, MAX_FIRST_NUMBER)
 }
 
-/// The index key of a vendor's identifier; equal for both cases of a UUID. 64 bits can collide, so the row is compared, too.
+/// The index key of a vendor's identifier; equal for both cases of a UUID. 64 bits can collide, so the row is compared,
+/// too.
 pub(crate) fn lookup(vendor: Vendor, vendor_id: &VendorId) -> i64 {
     match vendor_id.as_str().parse() {
         Ok(id) => lookup_uuid(id),
@@ -156,7 +158,8 @@ fn digest_64(parts: &[&[u8]]) -> i64 {
     i64::from_be_bytes(short)
 }
 
-/// SHA-256 over the parts, each preceded by its length, so that different lists of parts never collide by concatenation.
+/// SHA-256 over the parts, each preceded by its length, so that different lists of parts never collide by
+/// concatenation.
 fn digest(parts: &[&[u8]]) -> [u8; 32] {
     let mut context = Context::new(&SHA256);
     for part in parts {

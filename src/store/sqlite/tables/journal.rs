@@ -1,13 +1,13 @@
-//! What the database knows about the journal: which one it belongs to, the position of the last applied entry, and the last
-//! entry of each proposer, so that an entry which stands twice in the journal is applied once.
+//! What the database knows about the journal: which one it belongs to, the position of the last applied entry, and the
+//! last entry of each proposer, so that an entry which stands twice in the journal is applied once.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::columns;
 use crate::journal::EntryRef;
 
-/// Proposers whose last entry lies further back are forgotten: the broker accepts no repeated entry after two minutes, and a
-/// process that was stopped for longer gives its proposals up.
+/// Proposers whose last entry lies further back are forgotten: the broker accepts no repeated entry after two minutes,
+/// and a process that was stopped for longer gives its proposals up.
 const PROPOSER_WINDOW: i64 = 1_000_000;
 
 /// The row of the table `journal`.
@@ -64,7 +64,8 @@ fn id_from_column(number: i64) -> u64 {
     u64::from_ne_bytes(number.to_ne_bytes())
 }
 
-/// The number in a database that has left its cluster: it belongs to no journal, and must not join one that it has belonged to.
+/// The number in a database that has left its cluster: it belongs to no journal, and must not join one that it has
+/// belonged to.
 const LEFT: u64 = 0;
 
 impl JournalMark {
@@ -124,8 +125,8 @@ pub(crate) fn set_applied(db: &Connection, key: ProposalKey, position: u64) -> r
     Ok(())
 }
 
-/// The entry at this position, which was applied last. Its id is not known if the entry had been applied before at another
-/// position.
+/// The entry at this position, which was applied last. Its id is not known if the entry had been applied before at
+/// another position.
 pub(crate) fn last_entry(db: &Connection, position: u64) -> rusqlite::Result<EntryRef> {
     let key = db
         .query_row("SELECT id, counter FROM proposer WHERE position = ?1", [columns::signed(position)], |row| {

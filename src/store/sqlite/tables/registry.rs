@@ -1,5 +1,5 @@
-//! The rows of clients, hooks and notifications. Sealed are the secrets of clients, whole hooks, because the address of a
-//! hook is a secret, too, and whole notifications. The limits of clients are plain columns.
+//! The rows of clients, hooks and notifications. Sealed are the secrets of clients, whole hooks, because the address of
+//! a hook is a secret, too, and whole notifications. The limits of clients are plain columns.
 
 use std::num::{NonZeroU32, NonZeroU64};
 use std::sync::Arc;

@@ -1,6 +1,6 @@
-//! The rows of rejects. Every insert keeps them within the bounds of the retention. The method of a request that was not
-//! verified has the prefix [`UNVERIFIED`], which no method can contain: a version that does not know the prefix refuses to
-//! replay the request, instead of replaying it without verification.
+//! The rows of rejects. Every insert keeps them within the bounds of the retention. The method of a request that was
+//! not verified has the prefix [`UNVERIFIED`], which no method can contain: a version that does not know the prefix
+//! refuses to replay the request, instead of replaying it without verification.
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -19,8 +19,8 @@ pub(crate) struct InsertedReject {
     pub(crate) removed: usize,
 }
 
-/// Inserts a reject and removes the oldest ones beyond the bounds, but not the new one. `None` if it is unverified and there
-/// is no room, and then changes nothing.
+/// Inserts a reject and removes the oldest ones beyond the bounds, but not the new one. `None` if it is unverified and
+/// there is no room, and then changes nothing.
 pub(crate) fn insert(
     db: &Connection,
     client: i64,
@@ -61,8 +61,8 @@ pub(crate) fn stored_bytes(reject: &Reject) -> i64 {
     columns::request_bytes(&reject.raw).saturating_add(columns::size(reject.reason.len()))
 }
 
-/// The oldest unverified rejects that must make room for a new reject of this size; `None` if the new one is unverified and
-/// does not fit without removing verified ones.
+/// The oldest unverified rejects that must make room for a new reject of this size; `None` if the new one is unverified
+/// and does not fit without removing verified ones.
 fn displaced_unverified(
     db: &Connection,
     client: i64,

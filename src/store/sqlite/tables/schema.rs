@@ -1,4 +1,5 @@
-//! The schema of version 1, its later changes, and the settings of the connections. The meaning of the columns is documented here only.
+//! The schema of version 1, its later changes, and the settings of the connections. The meaning of the columns is
+//! documented here only.
 
 use std::time::Duration;
 
@@ -10,9 +11,9 @@ pub(crate) const APPLICATION_ID: i64 = 0x646f_6372;
 /// How long to wait for a lock. Only another program, such as a backup tool, can hold one.
 pub(crate) const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Only two indexes have random keys, `dedup_key` and `document_lookup`: in a large file each of them costs a page of the
-/// write-ahead log per event. Hence they hold digests instead of texts, and there is no index of the documents' UUIDs: see
-/// `identity`.
+/// Only two indexes have random keys, `dedup_key` and `document_lookup`: in a large file each of them costs a page of
+/// the write-ahead log per event. Hence they hold digests instead of texts, and there is no index of the documents'
+/// UUIDs: see `identity`.
 pub(crate) const VERSION_1: &str = "
     -- One row: the identity of the log and the last assigned numbers. `head`, `document` and `delivery` only grow; `time`
     -- goes back only with the clock.
@@ -278,8 +279,8 @@ pub(crate) fn tune_writer(db: &Connection) -> rusqlite::Result<()> {
     db.busy_timeout(LOCK_TIMEOUT)
 }
 
-/// The difference on a node of a cluster: a commit is not flushed, because what a power cut takes is read again from the
-/// journal. It takes back whole transactions, and each holds its position.
+/// The difference on a node of a cluster: a commit is not flushed, because what a power cut takes is read again from
+/// the journal. It takes back whole transactions, and each holds its position.
 pub(crate) fn tune_node(db: &Connection) -> rusqlite::Result<()> {
     db.pragma_update(None, "synchronous", "NORMAL")
 }

@@ -1,5 +1,5 @@
-//! A write transaction, and what takes effect with its commit: the changes of the usage counters, which are collected and
-//! written once, and the queues that it marks as ready. Pruning reads the usage counters inside such transactions.
+//! A write transaction, and what takes effect with its commit: the changes of the usage counters, which are collected
+//! and written once, and the queues that it marks as ready. Pruning reads the usage counters inside such transactions.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -165,7 +165,8 @@ struct ClientChanges {
     settled: i64,
     attempt_bytes: i64,
     duplicate_keys: i64,
-    /// Bytes of added rejects. The statements of the rejects count them in the table; here they are for the bound of all bytes.
+    /// Bytes of added rejects. The statements of the rejects count them in the table; here they are for the bound of
+    /// all bytes.
     added_reject_bytes: i64,
 }
 
@@ -327,8 +328,8 @@ impl HistoryUsage {
         self.max_bytes.unwrap_or(columns::signed(bounds.max_event_bytes))
     }
 
-    /// The part of a client's bytes that documents without events may use: otherwise the titles of a month could leave no
-    /// place for events.
+    /// The part of a client's bytes that documents without events may use: otherwise the titles of a month could leave
+    /// no place for events.
     pub(crate) fn document_share(&self, bounds: &Retention) -> i64 {
         self.byte_bound(bounds) / 4
     }

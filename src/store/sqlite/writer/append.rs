@@ -14,8 +14,8 @@ use crate::store::sqlite::tables::events::{self, EventRow};
 use crate::store::sqlite::tables::identity::DocumentIds;
 use crate::store::{AppendOutcome, NewEvent};
 
-/// Stores an event and queues its deliveries, unless it is a duplicate of a stored event or of an earlier one of the same
-/// transaction.
+/// Stores an event and queues its deliveries, unless it is a duplicate of a stored event or of an earlier one of the
+/// same transaction.
 pub(super) fn append(
     tx: &mut BatchTx<'_>,
     targets: &ClientTargets,

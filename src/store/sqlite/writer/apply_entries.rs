@@ -1,7 +1,7 @@
-//! Applies the entries of the journal. Each entry is applied once, in the journal's order, in the transaction that stores its
-//! position. A disk error stops the applying, and the writer tries again: a node may be behind, but never skips. An error that
-//! the entry itself causes is the same on every node: its command is refused, and the nodes go on. So is a command that
-//! panics repeatedly; the first panics are repeated at once, and no sender notices them.
+//! Applies the entries of the journal. Each entry is applied once, in the journal's order, in the transaction that
+//! stores its position. A disk error stops the applying, and the writer tries again: a node may be behind, but never
+//! skips. An error that the entry itself causes is the same on every node: its command is refused, and the nodes go on.
+//! So is a command that panics repeatedly; the first panics are repeated at once, and no sender notices them.
 
 mod comparison;
 mod entry_error;
@@ -34,8 +34,9 @@ use crate::store::{LogChange, StoreError};
 /// Time until an entry is tried again that could not be applied because of this machine.
 const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 
-/// How long the commands of this node wait for entries that are in the journal and cannot be applied here. Then they fail with
-/// `Unavailable`, as when the broker does not respond: a vendor sends the webhook again, which is a duplicate.
+/// How long the commands of this node wait for entries that are in the journal and cannot be applied here. Then they
+/// fail with `Unavailable`, as when the broker does not respond: a vendor sends the webhook again, which is a
+/// duplicate.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The results of a batch entry's commands; `None` for an entry that was applied before.
@@ -50,8 +51,8 @@ struct AppliedBatches {
 }
 
 impl Writer {
-    /// Applies the entries that wait. After a disk error, or one panic after another, it tries again until the store is closed;
-    /// meanwhile this node proposes nothing.
+    /// Applies the entries that wait. After a disk error, or one panic after another, it tries again until the store is
+    /// closed; meanwhile this node proposes nothing.
     pub(super) fn apply_waiting(&mut self) {
         let mut failing_since: Option<Instant> = None;
         let mut panic_delays = PANIC_DELAYS.into_iter();
@@ -129,8 +130,8 @@ impl Writer {
             count += 1;
         }
         let applied = match self.commit_batches(count, apply_all_of) {
-            // Alone, so that the result does not depend on the entries that happen to share the transaction, and that those
-            // before one that panics are applied.
+            // Alone, so that the result does not depend on the entries that happen to share the transaction, and that
+            // those before one that panics are applied.
             Err(error) if error.is_inherent() || matches!(error, TxError::Panicked(_)) => {
                 count = 1;
                 self.commit_first()?
@@ -174,7 +175,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Applies the first entry without those of its commands that SQLite refuses or that panic repeatedly, or refuses all of them.
+    /// Applies the first entry without those of its commands that SQLite refuses or that panic repeatedly, or refuses
+    /// all of them.
     fn commit_first(&mut self) -> Result<AppliedBatches, TxError> {
         let position = self.entries.front().map_or(0, |placed| placed.position);
         let mut panics = std::mem::take(&mut self.panics);
@@ -351,7 +353,8 @@ impl Writer {
         waiting
     }
 
-    /// The receivers of this entry's results, if it is one of this node's. Earlier proposals of this node will not be applied any more.
+    /// The receivers of this entry's results, if it is one of this node's. Earlier proposals of this node will not be
+    /// applied any more.
     fn take_waiting(&mut self, key: ProposalKey) -> Option<Waiting> {
         let replication = self.replication.as_ref()?;
         if key.proposer != replication.proposer {

@@ -1,6 +1,6 @@
-//! A batch: commands that share one transaction. All of them are committed, or none is. A command that panics is refused
-//! alone: the commands before it and those after it get transactions without it. Whatever follows a commit is not
-//! contained: after a panic there the memory could lag behind the database, so it ends the thread.
+//! A batch: commands that share one transaction. All of them are committed, or none is. A command that panics is
+//! refused alone: the commands before it and those after it get transactions without it. Whatever follows a commit is
+//! not contained: after a panic there the memory could lag behind the database, so it ends the thread.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
@@ -165,9 +165,9 @@ pub(super) fn apply_all<'a>(
     Ok(())
 }
 
-/// Applies commands, each on its own: one that SQLite refuses or that panics has written nothing, and the others are applied.
-/// Slower than [`apply_all`], with the same result if no command fails. Returns the panics by the place of their commands, which
-/// are refused.
+/// Applies commands, each on its own: one that SQLite refuses or that panics has written nothing, and the others are
+/// applied. Slower than [`apply_all`], with the same result if no command fails. Returns the panics by the place of
+/// their commands, which are refused.
 ///
 /// # Errors
 /// An error of this machine: the transaction must not be committed.

@@ -1,5 +1,5 @@
-//! Updates of many deliveries, slice by slice, so that the commands between two slices are not delayed: failing the pending
-//! deliveries of a removed notification, making a queue due, retrying what is dead, giving up what is pending.
+//! Updates of many deliveries, slice by slice, so that the commands between two slices are not delayed: failing the
+//! pending deliveries of a removed notification, making a queue due, retrying what is dead, giving up what is pending.
 
 use std::time::Duration;
 
@@ -102,8 +102,8 @@ impl BulkUpdate {
         }
     }
 
-    /// Whether only the leader begins it, by its own clock and bounds. A caller begins the others; what they do is decided by
-    /// the request, so that it may be done by any leader, and twice.
+    /// Whether only the leader begins it, by its own clock and bounds. A caller begins the others; what they do is
+    /// decided by the request, so that it may be done by any leader, and twice.
     pub(super) fn belongs_to_leader(&self) -> bool {
         match self {
             Self::FailPending(_) | Self::MakeDue(_) | Self::RetryFailed(_) => false,
@@ -156,8 +156,8 @@ fn fail_pending(tx: &mut WriteTx<'_>, removed: RemovedNotification) -> rusqlite:
 }
 
 impl QueueSweep {
-    /// Deliveries that are due later stand at the end of both index ranges, first attempts and retries. Updated ones leave
-    /// that end, so the next slice finds the rest.
+    /// Deliveries that are due later stand at the end of both index ranges, first attempts and retries. Updated ones
+    /// leave that end, so the next slice finds the rest.
     fn make_due(&self, tx: &mut WriteTx<'_>) -> rusqlite::Result<bool> {
         let QueueRow { client, notification, queue } = &self.row;
         let limit = columns::size(DELIVERIES_PER_SLICE);

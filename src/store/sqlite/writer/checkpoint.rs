@@ -1,8 +1,8 @@
 //! Checkpoints of the write-ahead log (WAL), off the writer's path.
 //!
-//! A thread with its own connection copies most pages into the database while the writer goes on. It alone never reaches
-//! the end of the WAL, which would then grow without bound: when few pages are left, it asks the writer to copy these
-//! between two batches and to restart the WAL.
+//! A thread with its own connection copies most pages into the database while the writer goes on. It alone never
+//! reaches the end of the WAL, which would then grow without bound: when few pages are left, it asks the writer to copy
+//! these between two batches and to restart the WAL.
 //!
 //! The WAL has a bound. Background work pauses while the WAL is long. If commands alone fill the WAL faster than the
 //! thread copies it, the writer completes the checkpoint itself. Only a reader of an old snapshot, such as another
@@ -36,8 +36,8 @@ use crate::store::sqlite::threads::Threads;
 /// larger ones occupy the disk for longer at a time.
 const MIN_CHECKPOINT_PAGES: u64 = 8_000;
 
-/// The same on a node of a cluster, which flushes the WAL beforehand: what a checkpoint flushes is the database, and the less
-/// often, the fewer flushes of a NATS server on the same disk wait for it.
+/// The same on a node of a cluster, which flushes the WAL beforehand: what a checkpoint flushes is the database, and
+/// the less often, the fewer flushes of a NATS server on the same disk wait for it.
 const MIN_NODE_CHECKPOINT_PAGES: u64 = 15_000;
 
 /// Pages at which the WAL is restarted with the writer's help: 125 MiB.
@@ -124,8 +124,8 @@ impl Checkpointer {
         Ok(Self { wake: Some(wake), thread: Some(thread), shared, _file: file, progress, reported: false, flusher })
     }
 
-    /// Checks the size of the WAL after a transaction, and starts or completes a checkpoint if it is due. Never waits for
-    /// a reader more than once.
+    /// Checks the size of the WAL after a transaction, and starts or completes a checkpoint if it is due. Never waits
+    /// for a reader more than once.
     pub(crate) fn after_commit(&mut self, db: &Connection) -> WalSize {
         self.look(db);
         if let Some(flusher) = &mut self.flusher {

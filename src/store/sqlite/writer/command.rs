@@ -1,5 +1,5 @@
-//! The commands of the writer thread and their replies. A command holds everything that its result depends on, apart from
-//! the database: the present time is part of it.
+//! The commands of the writer thread and their replies. A command holds everything that its result depends on, apart
+//! from the database: the present time is part of it.
 
 pub(in crate::store::sqlite) mod codec;
 pub(in crate::store::sqlite) mod entry;
@@ -33,8 +33,8 @@ pub(crate) enum WriterCommand {
     BulkUpdate(BulkUpdate, CommandReply),
     /// Removes what exceeds the retention at this time.
     Prune(Timestamp, ReplySender<PrunedRows>),
-    /// Completes a checkpoint of which only a few pages are left, and restarts the write-ahead log. The reply is false when
-    /// a reader prevents it.
+    /// Completes a checkpoint of which only a few pages are left, and restarts the write-ahead log. The reply is false
+    /// when a reader prevents it.
     RestartWal(SyncSender<bool>),
     /// A checkpoint has ended: background work may go on.
     CheckpointEnded,

@@ -1,5 +1,5 @@
-//! Deduplication: decides whether an event is a duplicate of a stored one or of an earlier one of the same transaction, and
-//! stores its key. The keys of the last 30 days are in the `dedup` table; a key may outlive its event.
+//! Deduplication: decides whether an event is a duplicate of a stored one or of an earlier one of the same transaction,
+//! and stores its key. The keys of the last 30 days are in the `dedup` table; a key may outlive its event.
 
 use rusqlite::{OptionalExtension, params};
 

@@ -1,6 +1,6 @@
-//! Deliveries inside the writer's transaction: an event is queued for its destinations in the transaction that stores it,
-//! the result of each attempt is recorded, and a delivery is retried by hand. A client without notifications and a document
-//! without destinations of its own cost no statement.
+//! Deliveries inside the writer's transaction: an event is queued for its destinations in the transaction that stores
+//! it, the result of each attempt is recorded, and a delivery is retried by hand. A client without notifications and a
+//! document without destinations of its own cost no statement.
 
 use rusqlite::OptionalExtension;
 
@@ -27,8 +27,8 @@ pub(super) struct LatestEvent<'a> {
     pub(super) size: i64,
 }
 
-/// Sets the destinations of a new event and queues the event for the notification among them, otherwise for the client's
-/// default one, and for the document's callback. The document is the row after the event.
+/// Sets the destinations of a new event and queues the event for the notification among them, otherwise for the
+/// client's default one, and for the document's callback. The document is the row after the event.
 pub(super) fn enqueue(
     tx: &mut BatchTx<'_>,
     targets: &ClientTargets,
@@ -75,8 +75,8 @@ pub(super) fn enqueue_for_new_destinations(
     Ok(())
 }
 
-/// Stores the attempt, sets the delivery's new state, and releases the next one of its document. A failure that belongs to an
-/// earlier position in the retry schedule does not change the state.
+/// Stores the attempt, sets the delivery's new state, and releases the next one of its document. A failure that belongs
+/// to an earlier position in the retry schedule does not change the state.
 pub(super) fn record_attempt(
     tx: &mut WriteTx<'_>,
     targets: &ClientTargets,

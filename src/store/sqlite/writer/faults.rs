@@ -1,6 +1,6 @@
-//! Tests of the writer's own connection: its settings, and a failing disk, where every command gets a reply, a batch is stored
-//! as a whole or not at all, and the writer works again after the fault. The faults are limits of the connection, which only
-//! the writer's owner can set.
+//! Tests of the writer's own connection: its settings, and a failing disk, where every command gets a reply, a batch is
+//! stored as a whole or not at all, and the writer works again after the fault. The faults are limits of the
+//! connection, which only the writer's owner can set.
 
 mod panics;
 

@@ -1,5 +1,5 @@
-//! Gives pending deliveries up, slice by slice: those whose retry schedule has ended, and the oldest ones of a client that
-//! has more than its limits allow. Each becomes a dead letter with an attempt that says why.
+//! Gives pending deliveries up, slice by slice: those whose retry schedule has ended, and the oldest ones of a client
+//! that has more than its limits allow. Each becomes a dead letter with an attempt that says why.
 
 use std::time::Duration;
 
@@ -14,8 +14,8 @@ use crate::store::sqlite::tables::write_tx::{ClientPending, WriteTx};
 use crate::store::sqlite::tables::{columns, deliveries};
 use crate::store::{Attempt, GivenUp, Retention};
 
-/// Deliveries that a slice reads of one notification. More than one batch of the writer can add, so that the limits hold
-/// under constant load.
+/// Deliveries that a slice reads of one notification. More than one batch of the writer can add, so that the limits
+/// hold under constant load.
 const DELIVERIES_PER_SLICE: usize = 1_100;
 
 /// Work of a client without rows to read, in rows: bounds a slice over many clients.
@@ -29,7 +29,8 @@ const MAX_SKEW: Duration = Duration::from_secs(24 * 3600);
 pub(crate) struct ExpirySweep {
     now: Timestamp,
     clients: ClientPass,
-    /// Within the present client: the notification, and the last id that was read. Without a notification, a client begins.
+    /// Within the present client: the notification, and the last id that was read. Without a notification, a client
+    /// begins.
     position: Position,
     given_up: u64,
 }

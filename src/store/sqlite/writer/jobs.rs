@@ -1,5 +1,5 @@
-//! The background work of the writer: bulk updates, erasing, pruning, returning free pages. Each slice is a transaction of its
-//! own, short enough that the commands between two slices are hardly delayed.
+//! The background work of the writer: bulk updates, erasing, pruning, returning free pages. Each slice is a transaction
+//! of its own, short enough that the commands between two slices are hardly delayed.
 
 use std::collections::VecDeque;
 
@@ -20,8 +20,9 @@ use crate::store::sqlite::tables::columns;
 use crate::store::sqlite::tables::write_tx::{HistoryChange, TxError};
 use crate::store::{PrunedRows, Retention, StoreError};
 
-/// The queues of background work, each in order of arrival. Bulk updates come first, because a caller waits for them; then
-/// what exceeds the bounds of the history, because it grows with every batch; then erasing, then pruning. When they have removed much, the free pages are returned to the file system.
+/// The queues of background work, each in order of arrival. Bulk updates come first, because a caller waits for them;
+/// then what exceeds the bounds of the history, because it grows with every batch; then erasing, then pruning. When
+/// they have removed much, the free pages are returned to the file system.
 pub(crate) struct Jobs {
     bulk_updates: VecDeque<BulkJob>,
     /// Histories that exceed their bounds.
@@ -111,8 +112,8 @@ impl Jobs {
         for job in self.pruning.drain(..) {
             send(job.reply, Ok(PrunedRows::default()));
         }
-        // The next leader begins these, and completes the removal of notifications. What a caller has begun goes on here, also
-        // after the reply.
+        // The next leader begins these, and completes the removal of notifications. What a caller has begun goes on
+        // here, also after the reply.
         let is_resumed = |job: &BulkJob| job.reply.is_none() && matches!(job.update, BulkUpdate::FailPending(_));
         self.bulk_updates.retain(|job| !job.update.belongs_to_leader() && !is_resumed(job));
     }
@@ -137,8 +138,8 @@ impl Jobs {
             && !self.returning
     }
 
-    /// Whether a caller waits for the next work, or it has to keep up with what arrives. Erasing and the return of free pages can
-    /// wait.
+    /// Whether a caller waits for the next work, or it has to keep up with what arrives. Erasing and the return of free
+    /// pages can wait.
     pub(super) fn is_urgent(&self) -> bool {
         let is_pruning = self.erasing.is_empty() && !self.pruning.is_empty();
         !self.bulk_updates.is_empty() || !self.excess.is_empty() || is_pruning
@@ -161,7 +162,8 @@ impl Jobs {
         }
     }
 
-    /// Counts the rejects that a batch has removed to make room. In a cluster, each node does the same, and one counts them.
+    /// Counts the rejects that a batch has removed to make room. In a cluster, each node does the same, and one counts
+    /// them.
     pub(super) fn count_removed_rejects(&mut self, number: u64) {
         if self.leads() {
             self.removed.rejects += number;
@@ -274,8 +276,8 @@ impl Jobs {
         self.running.is_some()
     }
 
-    /// Takes the result of the slice that [`Jobs::next`] has returned. After an error its job ends, and the next pass of pruning
-    /// begins it again.
+    /// Takes the result of the slice that [`Jobs::next`] has returned. After an error its job ends, and the next pass
+    /// of pruning begins it again.
     pub(super) fn finish(&mut self, db: &Connection, bounds: &Retention, result: Result<SliceResult, StoreError>) {
         let running = self.running.take();
         match (running, result) {

@@ -18,8 +18,8 @@ use crate::store::sqlite::tables::registry::{self, NotificationRow};
 use crate::store::sqlite::tables::write_tx::TxError;
 use crate::store::{ReceiverChange, Seal, StoreError};
 
-/// A change of one client's notifications. They are sealed by the writer, because a change may affect two of them and must
-/// not restore an older version of the other one.
+/// A change of one client's notifications. They are sealed by the writer, because a change may affect two of them and
+/// must not restore an older version of the other one.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) enum NotificationEdit {
     Add(Notification),

@@ -18,8 +18,8 @@ use crate::store::sqlite::registry_cache::{CachedClient, RegistryCache};
 use crate::store::sqlite::tables::{columns, registry};
 use crate::store::{ReceiverChange, Seal, StoreError};
 
-/// A change of the registry. When the writer applies it, another client may have the id of the client that it is for: then
-/// the client is not found.
+/// A change of the registry. When the writer applies it, another client may have the id of the client that it is for:
+/// then the client is not found.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) enum RegistryChange {
     AddClient { client: Client, sealed: Vec<u8> },
@@ -66,7 +66,8 @@ pub(crate) enum RemainingWork {
 }
 
 impl RegistryChange {
-    /// Applies the change; `before_commit` belongs to its transaction. After a panic in the transaction nothing has changed.
+    /// Applies the change; `before_commit` belongs to its transaction. After a panic in the transaction nothing has
+    /// changed.
     pub(super) fn apply(
         mut self,
         db: &mut Connection,
@@ -103,7 +104,8 @@ impl RegistryChange {
         Ok(remaining)
     }
 
-    /// The change as the delivery worker has to know it if another node was asked for it; `None` if it concerns no receiver.
+    /// The change as the delivery worker has to know it if another node was asked for it; `None` if it concerns no
+    /// receiver.
     pub(super) fn receiver_change(&self) -> Option<ReceiverChange> {
         match self {
             Self::RemoveClient { id } => Some(ReceiverChange::ClientRemoved(id.clone())),
@@ -256,8 +258,9 @@ impl RegistryChange {
     }
 }
 
-/// The first millisecond from `created` on that no removed client has: its name is not known any more. A client of the same name and time would get its requests and tokens. The clock does not prevent that: a step back can
-/// repeat a time. Depends on the database only, so it is the same on all nodes of a cluster.
+/// The first millisecond from `created` on that no removed client has: its name is not known any more. A client of the
+/// same name and time would get its requests and tokens. The clock does not prevent that: a step back can repeat a
+/// time. Depends on the database only, so it is the same on all nodes of a cluster.
 fn unused_time(db: &Connection, mut created: Timestamp) -> rusqlite::Result<Timestamp> {
     let mut taken = db.prepare_cached("SELECT 1 FROM client WHERE name IS NULL AND created = ?1")?;
     while taken.exists([created.millis()])? {

@@ -1,5 +1,5 @@
-//! One slice of background work as a value: what it does depends on the database, the slice, the bounds and the budget alone.
-//! So a slice can be done on every node of a cluster, with the same result.
+//! One slice of background work as a value: what it does depends on the database, the slice, the bounds and the budget
+//! alone. So a slice can be done on every node of a cluster, with the same result.
 
 use serde::{Deserialize, Serialize};
 
@@ -46,8 +46,8 @@ impl Slice {
         }
     }
 
-    /// The queue whose dead deliveries it begins to retry. Deliveries that are made due need no report: the change of their
-    /// notification was reported.
+    /// The queue whose dead deliveries it begins to retry. Deliveries that are made due need no report: the change of
+    /// their notification was reported.
     pub(super) fn retried_queue(&self) -> Option<&QueueKey> {
         match self {
             Self::Bulk(BulkUpdate::RetryFailed(sweep)) if sweep.after == 0 => Some(&sweep.queue.key),
@@ -55,8 +55,8 @@ impl Slice {
         }
     }
 
-    /// Whether it is done only while the node that proposes it leads. A slice of an earlier leader would give up or remove rows
-    /// by a clock and bounds that no longer count.
+    /// Whether it is done only while the node that proposes it leads. A slice of an earlier leader would give up or
+    /// remove rows by a clock and bounds that no longer count.
     pub(super) fn belongs_to_leader(&self) -> bool {
         match self {
             Self::Bulk(update) => update.belongs_to_leader(),

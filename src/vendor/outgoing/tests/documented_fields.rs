@@ -1,5 +1,5 @@
-//! Translated requests have every field of the vendor's documentation with its type, and no other: receivers with strict
-//! types refuse anything else.
+//! Translated requests have every field of the vendor's documentation with its type, and no other: receivers with
+//! strict types refuse anything else.
 
 use serde_json::{Map, Value, json};
 

@@ -1,5 +1,5 @@
-//! Changes of clients, notifications, documents, hooks and rejects: what the relay has acknowledged of them survives a power cut
-//! as its events do.
+//! Changes of clients, notifications, documents, hooks and rejects: what the relay has acknowledged of them survives a
+//! power cut as its events do.
 
 use std::net::SocketAddr;
 

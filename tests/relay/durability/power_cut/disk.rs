@@ -1,5 +1,5 @@
-//! The disk below a relay: builds the library of `preload.c`, hands it to the relay, and replaces the relay's files by what
-//! survives a power cut.
+//! The disk below a relay: builds the library of `preload.c`, hands it to the relay, and replaces the relay's files by
+//! what survives a power cut.
 
 use std::ffi::OsString;
 use std::os::unix::fs::FileExt;

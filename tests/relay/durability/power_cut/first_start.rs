@@ -1,5 +1,5 @@
-//! Power cuts during and after the first start: the keys, the admin token and the data directory itself survive as soon as
-//! anything was issued with them, and an interrupted first start does not prevent the next one.
+//! Power cuts during and after the first start: the keys, the admin token and the data directory itself survive as soon
+//! as anything was issued with them, and an interrupted first start does not prevent the next one.
 
 use std::time::Instant;
 

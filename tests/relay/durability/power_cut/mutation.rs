@@ -1,4 +1,5 @@
-//! Proves that the power cuts can fail: when flushes are ignored, as with `synchronous = OFF`, the check finds the loss.
+//! Proves that the power cuts can fail: when flushes are ignored, as with `synchronous = OFF`, the check finds the
+//! loss.
 
 use std::collections::HashSet;
 

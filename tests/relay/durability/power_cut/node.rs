@@ -1,5 +1,5 @@
-//! A file and a directory of a disk with a volatile cache. What was flushed survives a power cut. Of the rest, any part may:
-//! nothing, the first changes, or single sectors in any order.
+//! A file and a directory of a disk with a volatile cache. What was flushed survives a power cut. Of the rest, any part
+//! may: nothing, the first changes, or single sectors in any order.
 
 use std::collections::BTreeMap;
 

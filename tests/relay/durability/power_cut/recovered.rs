@@ -1,5 +1,5 @@
-//! A process is killed between a commit and its flush, and the power is cut during the next run. The next process finds the
-//! commit in the cache of the kernel: it must flush it before it streams the event or acknowledges a duplicate.
+//! A process is killed between a commit and its flush, and the power is cut during the next run. The next process finds
+//! the commit in the cache of the kernel: it must flush it before it streams the event or acknowledges a duplicate.
 
 use super::{Machine, WRITE_AHEAD_LOG};
 use crate::durability::load::all_events;
@@ -8,8 +8,8 @@ use crate::harness::connection::Connection;
 use crate::harness::request::Request;
 use crate::harness::response::{stored_event_id, string_at};
 
-/// Kills the relay at each write of the commit of one webhook, starts it again, lets `use_event` acknowledge events, and cuts
-/// the power.
+/// Kills the relay at each write of the commit of one webhook, starts it again, lets `use_event` acknowledge events,
+/// and cuts the power.
 fn cut_after_recovery(use_event: impl Fn(&mut Machine, &str, &Request)) {
     let mut machine = Machine::start(&[]);
     for write in 1.. {

@@ -1,5 +1,5 @@
-//! `docrelay key rotate --seal` is killed at each of its changes of a file or name, with and without a power cut. A relay starts
-//! afterwards and opens every secret, and the next rotation completes.
+//! `docrelay key rotate --seal` is killed at each of its changes of a file or name, with and without a power cut. A
+//! relay starts afterwards and opens every secret, and the next rotation completes.
 
 use std::time::Instant;
 

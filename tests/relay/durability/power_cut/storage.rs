@@ -1,7 +1,7 @@
 //! A disk with a volatile cache: derives from the changes of a process which bytes and names survive a power cut.
 //!
-//! It is harsher than most file systems: a flush of a file does not make its name durable. Its directory must be flushed,
-//! too, and the parents of a new directory.
+//! It is harsher than most file systems: a flush of a file does not make its name durable. Its directory must be
+//! flushed, too, and the parents of a new directory.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -179,8 +179,8 @@ impl Storage {
         }
     }
 
-    /// Asserts that the process sees the files of this directory: then no change is missing in its record. Files whose name
-    /// ends with `except` are not compared.
+    /// Asserts that the process sees the files of this directory: then no change is missing in its record. Files whose
+    /// name ends with `except` are not compared.
     #[track_caller]
     pub(super) fn assert_current(&self, directory: &Path, except: &str) {
         self.assert_node_current(0, directory, except);

@@ -33,8 +33,8 @@ fn widget_misses_nothing_when_relay_is_killed() {
 #[test]
 fn widget_reloads_state_after_reset_and_says_so() {
     let Some(mut browser) = Browser::start() else { return };
-    // The page sends an event id of another store, as after the loss of a store. It counts the states that it has loaded:
-    // an event that is stored before the second one is part of that state, and no news.
+    // The page sends an event id of another store, as after the loss of a store. It counts the states that it has
+    // loaded: an event that is stored before the second one is part of that state, and no news.
     let lost = "<script>
         const ask = fetch;
         let loaded = 0;

@@ -32,7 +32,8 @@ pub(super) struct Site {
 }
 
 impl Site {
-    /// Every page of the site is `body`, after the widget's script. `/ticket` returns tickets of the relay for all documents.
+    /// Every page of the site is `body`, after the widget's script. `/ticket` returns tickets of the relay for all
+    /// documents.
     pub(super) fn new(body: impl FnOnce(&Fixture) -> String) -> Self {
         // The first idle line marks the end of the replay.
         let fixture = Fixture::with_config(&[("idle_interval", "1s")]);

@@ -15,7 +15,8 @@ fn unix_seconds() -> u64 {
     SystemTime::UNIX_EPOCH.elapsed().expect("a clock").as_secs()
 }
 
-/// `iat` has whole seconds and decided what is news: a state that was stored just before a page view was reported as new.
+/// `iat` has whole seconds and decided what is news: a state that was stored just before a page view was reported as
+/// new.
 #[test]
 fn event_in_the_same_second_before_the_ticket_is_not_news() {
     let Some(mut browser) = Browser::start() else { return };
@@ -82,8 +83,8 @@ fn ticket_without_document_access_shows_state_from_stream() {
     assert_eq!(browser.evaluate("events.length"), json!(1), "replayed events are not dispatched");
     assert_eq!(site.open_streams(), 1);
 
-    // An element for all documents replaces the stream by one without a filter; a fourth element still gets the replay of
-    // its document.
+    // An element for all documents replaces the stream by one without a filter; a fourth element still gets the replay
+    // of its document.
     browser.evaluate(
         "for (const name of ['', '626626a0-749f-11e2-bfd6-000000000003']) {
            const more = document.querySelector('docrelay-status').cloneNode();

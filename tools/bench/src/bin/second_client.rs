@@ -4,9 +4,9 @@
 //!     second_client --rate N
 //!
 //! Prints the port of its endpoint, and reads the relay's address and the path of the hook as one line. After that each
-//! line is a number of seconds: messages that are due in that time are measured, and one line of JSON is printed when all
-//! of them are delivered. A time begins when a message is due, not when it is sent, so that a relay that does not respond
-//! is not excused for the messages that wait. Messages are sent between the measurements, too.
+//! line is a number of seconds: messages that are due in that time are measured, and one line of JSON is printed when
+//! all of them are delivered. A time begins when a message is due, not when it is sent, so that a relay that does not
+//! respond is not excused for the messages that wait. Messages are sent between the measurements, too.
 
 use std::collections::HashMap;
 use std::io::{Error, Result, Write, stdin};

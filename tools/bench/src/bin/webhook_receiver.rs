@@ -1,5 +1,5 @@
-//! An endpoint that answers each webhook at once: keep-alive, one thread for each connection. Counts what arrives in each
-//! tenth of a second, and how many different message ids there are.
+//! An endpoint that answers each webhook at once: keep-alive, one thread for each connection. Counts what arrives in
+//! each tenth of a second, and how many different message ids there are.
 //!
 //!     webhook_receiver
 //!

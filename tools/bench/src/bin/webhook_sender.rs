@@ -4,9 +4,10 @@
 //!     webhook_sender --address HOST:PORT --path PATH --senders N (--seconds N | --events N) [--seed N] [--rate N]
 //!         [--body TEXT] [--padding N] [--authorization VALUE]
 //!
-//! `--body` is another body than a message of Gini: `{uuid}` stands for a new id, `{padding}` for so many bytes. `--rate` is the number of messages a second of all senders together; without it each sends as fast as it can. Prints
-//! one line of JSON with the distribution of response times. Every response must have status 200 or 201; the first other
-//! one is printed, and the exit status is 1.
+//! `--body` is another body than a message of Gini: `{uuid}` stands for a new id, `{padding}` for so many bytes.
+//! `--rate` is the number of messages a second of all senders together; without it each sends as fast as it can. Prints
+//! one line of JSON with the distribution of response times. Every response must have status 200 or 201; the first
+//! other one is printed, and the exit status is 1.
 
 use std::io::{Result, Write};
 use std::net::TcpStream;

@@ -1,5 +1,5 @@
-//! The same entries lead to the same contents: however they are grouped, with restarts in between, when each of them stands
-//! twice in the journal, and with other local settings.
+//! The same entries lead to the same contents: however they are grouped, with restarts in between, when each of them
+//! stands twice in the journal, and with other local settings.
 
 use std::collections::BTreeSet;
 use std::path::Path;

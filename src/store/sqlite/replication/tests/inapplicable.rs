@@ -1,5 +1,5 @@
-//! An entry that SQLite refuses on every node: its command is refused, and the nodes go on. Triggers cause the error, the same
-//! ones in all databases.
+//! An entry that SQLite refuses on every node: its command is refused, and the nodes go on. Triggers cause the error,
+//! the same ones in all databases.
 
 use std::path::Path;
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! Every reply is true, whatever the broker answers: `Ok` only for what is applied, and an error only for what never will be.
+//! Every reply is true, whatever the broker answers: `Ok` only for what is applied, and an error only for what never
+//! will be.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

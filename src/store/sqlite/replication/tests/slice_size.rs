@@ -1,4 +1,5 @@
-//! The entries by which the leader prunes: their size does not depend on the number of clients, and they reach every client.
+//! The entries by which the leader prunes: their size does not depend on the number of clients, and they reach every
+//! client.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! Applies a comparison mark: it changes nothing but the position. The digest is computed of exactly what is committed then.
+//! Applies a comparison mark: it changes nothing but the position. The digest is computed of exactly what is committed
+//! then.
 
 use super::Writer;
 use crate::store::sqlite::tables::journal::{self, ProposalKey};

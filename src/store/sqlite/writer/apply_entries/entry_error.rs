@@ -1,4 +1,5 @@
-//! Why an entry of the journal could not be applied yet. A panic is a case of its own: the entry itself may have caused it.
+//! Why an entry of the journal could not be applied yet. A panic is a case of its own: the entry itself may have caused
+//! it.
 
 use crate::store::StoreError;
 use crate::store::sqlite::panics::Panicked;

@@ -44,7 +44,8 @@ impl Writer {
             }
             Ok(remaining) => {
                 let reply = self.applied_registry(key, mark);
-                // The use case that waits tells the worker itself. It may have given up meanwhile, or be another node's.
+                // The use case that waits tells the worker itself. It may have given up meanwhile, or be another
+                // node's.
                 if let Some(change) = receiver_change.filter(|_| reply.as_ref().is_none_or(ReplySender::is_closed)) {
                     self.shared.receiver_changes.add(change);
                 }

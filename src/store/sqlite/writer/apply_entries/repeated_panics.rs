@@ -1,5 +1,5 @@
-//! Tells a panic that an entry itself causes from one of this machine: the first comes again each time that the entry is
-//! applied. Knows nothing of what is applied.
+//! Tells a panic that an entry itself causes from one of this machine: the first comes again each time that the entry
+//! is applied. Knows nothing of what is applied.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,8 +9,8 @@ use crate::store::sqlite::panics::Panicked;
 /// So many panics in a row of a command that is applied alone are an error of the command.
 const MAX_PANICS: u32 = 3;
 
-/// Time until an entry that has panicked is tried again, after its first panic, its second and so on. All of the node waits
-/// meanwhile.
+/// Time until an entry that has panicked is tried again, after its first panic, its second and so on. All of the node
+/// waits meanwhile.
 pub(super) const PANIC_DELAYS: [Duration; MAX_PANICS as usize - 1] = [Duration::ZERO, Duration::from_millis(20)];
 
 /// The panics of one entry in a row, by the place of its commands.
@@ -25,8 +25,8 @@ impl RepeatedPanics {
     /// Takes note of the commands that have panicked when the entry at this position was applied.
     ///
     /// # Errors
-    /// The panic of a command that may not panic the next time: the entry must be tried again. Without an error it is applied
-    /// without these commands.
+    /// The panic of a command that may not panic the next time: the entry must be tried again. Without an error it is
+    /// applied without these commands.
     pub(super) fn check(&mut self, position: u64, panicked: BTreeMap<usize, Panicked>) -> Result<(), Panicked> {
         let before = std::mem::take(self);
         let earlier = |index| before.counts.get(index).filter(|_| before.position == position).copied().unwrap_or(0);

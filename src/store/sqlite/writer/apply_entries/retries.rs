@@ -1,5 +1,5 @@
-//! Tells the delivery worker of the retries by hand that other nodes were asked for. The use case of an own one tells the worker
-//! itself.
+//! Tells the delivery worker of the retries by hand that other nodes were asked for. The use case of an own one tells
+//! the worker itself.
 
 use super::Writer;
 use crate::domain::QueueKey;
@@ -9,8 +9,8 @@ use crate::store::sqlite::writer::batch::CommandResult;
 use crate::store::sqlite::writer::command::{CommandOutput, CommandReply};
 
 impl Writer {
-    /// Reports the retries among the results of an entry. `replies` are those of an own entry, otherwise empty. An own use case
-    /// may have given up meanwhile.
+    /// Reports the retries among the results of an entry. `replies` are those of an own entry, otherwise empty. An own
+    /// use case may have given up meanwhile.
     pub(super) fn report_retries(&self, results: &[CommandResult], replies: &[CommandReply]) {
         for (index, result) in results.iter().enumerate() {
             if let Ok(CommandOutput::Retried(queue)) = result
@@ -21,8 +21,8 @@ impl Writer {
         }
     }
 
-    /// Reports a queue whose dead deliveries were made pending. To be called before the queue is reported as ready: the worker
-    /// then resets the queue before it attempts them.
+    /// Reports a queue whose dead deliveries were made pending. To be called before the queue is reported as ready: the
+    /// worker then resets the queue before it attempts them.
     pub(super) fn report_retried_queue(&self, queue: Option<QueueKey>) {
         if let Some(queue) = queue {
             self.shared.receiver_changes.add(ReceiverChange::Changed(queue));

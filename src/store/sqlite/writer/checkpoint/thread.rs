@@ -1,4 +1,5 @@
-//! The checkpoint thread: copies the write-ahead log (WAL) into the database while the writer goes on, and flushes the database.
+//! The checkpoint thread: copies the write-ahead log (WAL) into the database while the writer goes on, and flushes the
+//! database.
 
 use std::error::Error;
 use std::fs::File;
@@ -20,7 +21,8 @@ const MAX_WRITER_PAGES: u64 = 300;
 /// Checkpoints of the thread before it asks the writer; each leaves the pages that were written meanwhile.
 const MAX_ROUNDS: usize = 10;
 
-/// Pauses between two attempts while a reader or an error prevents a checkpoint; they double from the first to the second.
+/// Pauses between two attempts while a reader or an error prevents a checkpoint; they double from the first to the
+/// second.
 const MIN_RETRY_PAUSE: Duration = Duration::from_millis(50);
 const MAX_RETRY_PAUSE: Duration = Duration::from_secs(5);
 
@@ -47,7 +49,8 @@ impl CheckpointThread {
     pub(super) fn run(self) {
         let (mut failing, mut pause) = (false, None);
         while self.wait(pause) {
-            // After a panic it is tried again, as after an error: it has no transaction open, and no state but the lock.
+            // After a panic it is tried again, as after an error: it has no transaction open, and no state but the
+            // lock.
             let outcome = contain("a checkpoint", || self.checkpoint_rounds());
             let outcome = outcome.unwrap_or_else(|panicked| Err(panicked.into()));
             if let (Err(error), false) = (&outcome, failing) {

@@ -1,6 +1,6 @@
-//! Flushes the write-ahead log (WAL) of a node in small portions while it grows. A node's commits are not flushed, so a checkpoint
-//! would have to flush all of the WAL at once, and a NATS server on the same disk would wait with its own flushes until then:
-//! 50 to 100 ms every two seconds at 1 000 webhooks a second.
+//! Flushes the write-ahead log (WAL) of a node in small portions while it grows. A node's commits are not flushed, so a
+//! checkpoint would have to flush all of the WAL at once, and a NATS server on the same disk would wait with its own
+//! flushes until then: 50 to 100 ms every two seconds at 1 000 webhooks a second.
 
 use std::fs::File;
 use std::io;

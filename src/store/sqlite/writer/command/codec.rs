@@ -1,5 +1,5 @@
-//! The bytes of entries: packed in one of the formats, compressed, sealed. The first byte is the version of the format; a node
-//! refuses an entry of a later version.
+//! The bytes of entries: packed in one of the formats, compressed, sealed. The first byte is the version of the format;
+//! a node refuses an entry of a later version.
 
 use std::sync::Arc;
 

@@ -9,8 +9,8 @@ use crate::store::sqlite::writer::registry_change::RegistryChange;
 use crate::store::sqlite::writer::slice::Slice;
 use crate::store::{Retention, Seal};
 
-/// One entry: commands that are applied in one transaction, on every node with the same result. It holds everything that
-/// the result depends on besides the database.
+/// One entry: commands that are applied in one transaction, on every node with the same result. It holds everything
+/// that the result depends on besides the database.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Entry {
     /// The proposal that this entry was.
@@ -48,8 +48,8 @@ pub(crate) struct SliceEntry {
     pub(crate) bounds: Retention,
     /// The budget: rows, about.
     pub(crate) work: usize,
-    /// The revision of the lease of the leader that has proposed it; 0 for an update that a caller has begun, which any node may
-    /// propose. A slice of an earlier leader does nothing.
+    /// The revision of the lease of the leader that has proposed it; 0 for an update that a caller has begun, which any
+    /// node may propose. A slice of an earlier leader does nothing.
     pub(crate) fence: u64,
 }
 

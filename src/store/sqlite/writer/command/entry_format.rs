@@ -1,5 +1,5 @@
-//! The formats of entries: how each is packed. A program packs and unpacks all formats up to its latest one, and the cluster
-//! chooses one that all live nodes read (`crate::cluster`).
+//! The formats of entries: how each is packed. A program packs and unpacks all formats up to its latest one, and the
+//! cluster chooses one that all live nodes read (`crate::cluster`).
 
 use super::entry::Entry;
 

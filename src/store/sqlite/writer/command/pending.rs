@@ -1,5 +1,5 @@
-//! What connects the writer with the cluster: the proposals of this node whose entries were not applied yet, with the receivers
-//! of their results, whether entries can be applied at present, and the channel of its slices.
+//! What connects the writer with the cluster: the proposals of this node whose entries were not applied yet, with the
+//! receivers of their results, whether entries can be applied at present, and the channel of its slices.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

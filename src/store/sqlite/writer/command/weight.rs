@@ -1,5 +1,5 @@
-//! The weight of a command: the bytes of all its parts whose size varies, about as many as it has in an entry of the journal.
-//! The fields are named one by one, so that a new one cannot be left out.
+//! The weight of a command: the bytes of all its parts whose size varies, about as many as it has in an entry of the
+//! journal. The fields are named one by one, so that a new one cannot be left out.
 
 use std::collections::BTreeMap;
 

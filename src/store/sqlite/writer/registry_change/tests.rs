@@ -1,5 +1,5 @@
-//! Clients that are removed and added again at the same time, while the rows of the former ones are still being erased and
-//! after that.
+//! Clients that are removed and added again at the same time, while the rows of the former ones are still being erased
+//! and after that.
 
 use super::{RegistryChange, RemainingWork};
 use crate::domain::{Client, ClientRef, Secret, Timestamp};

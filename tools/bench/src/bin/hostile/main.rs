@@ -1,10 +1,11 @@
-//! Hostile peers beside a load: slow and stalled ones, malformed requests, forged tokens, abrupt disconnects, floods of resets.
+//! Hostile peers beside a load: slow and stalled ones, malformed requests, forged tokens, abrupt disconnects, floods of
+//! resets.
 //!
 //!     hostile --address HOST:PORT --seconds N --token TOKEN --hook PATH [--ca FILE]
 //!
-//! The address uses TLS if `--ca` is given. The token and the hook are those of a client of these peers. Each peer comes from an
-//! address of its own, so that limits of addresses do not end the attack. Prints one line of JSON: the statuses of the
-//! responses by kind of attack.
+//! The address uses TLS if `--ca` is given. The token and the hook are those of a client of these peers. Each peer
+//! comes from an address of its own, so that limits of addresses do not end the attack. Prints one line of JSON: the
+//! statuses of the responses by kind of attack.
 
 mod attacks;
 

@@ -1,5 +1,5 @@
-//! The first bytes of a subscriber on HTTP/2 (RFC 9113): one request, and windows that no stream of a measurement fills, so that
-//! the subscriber need not send another byte. Its response is searched for markers like any other.
+//! The first bytes of a subscriber on HTTP/2 (RFC 9113): one request, and windows that no stream of a measurement
+//! fills, so that the subscriber need not send another byte. Its response is searched for markers like any other.
 
 /// The largest window.
 const WINDOW: u32 = 0x7fff_ffff;
@@ -11,7 +11,8 @@ const WINDOW_UPDATE: u8 = 8;
 const END_STREAM_AND_HEADERS: u8 = 5;
 const INITIAL_WINDOW_SIZE: u16 = 4;
 
-/// The request of HTTP/1.1 as the opening of an HTTP/2 connection. It has a path, and headers without those of the connection.
+/// The request of HTTP/1.1 as the opening of an HTTP/2 connection. It has a path, and headers without those of the
+/// connection.
 pub(crate) fn opening(request: &str) -> Vec<u8> {
     let mut lines = request.trim_end().split("\r\n");
     let path = lines.next().and_then(|line| line.split(' ').nth(1)).unwrap_or("/");

@@ -1,14 +1,15 @@
 //! Load generator for hubs of server-sent events: many subscribers of one channel, and publishers.
 //!
 //!     ssebench --address HOST:PORT --subscribers N --events N [--publishers N] [--rate N] [--idle-ms N] [--pids PID,…]
-//!              [--subscribe-address HOST:PORT] [--kind h1|h1-tls|h2-tls] [--ca FILE] --subscribe REQUEST --publish-head HEAD --publish-body BODY
+//!              [--subscribe-address HOST:PORT] [--kind h1|h1-tls|h2-tls] [--ca FILE] --subscribe REQUEST
+//!              --publish-head HEAD --publish-body BODY
 //!
 //! Events are published to `--address`, and followed there or at `--subscribe-address`. `--kind` is how: publishers use
-//! HTTP/1.1 in any case, with TLS if the subscribers do.
-//! `--subscribe` is a whole request, `--publish-head` a head in which `{len}` stands for the length of the body, and
-//! `--publish-body` a body in which `{mark}` stands for the marker by which deliveries are found, and `{n}` for a number
-//! of 12 digits. CPU time and memory of `--pids` and their descendants are read from /proc, so a figure per delivery does
-//! not count the generator itself. Prints one line of JSON.
+//! HTTP/1.1 in any case, with TLS if the subscribers do. `--subscribe` is a whole request, `--publish-head` a head in
+//! which `{len}` stands for the length of the body, and `--publish-body` a body in which `{mark}` stands for the marker
+//! by which deliveries are found, and `{n}` for a number of 12 digits. CPU time and memory of `--pids` and their
+//! descendants are read from /proc, so a figure per delivery does not count the generator itself. Prints one line of
+//! JSON.
 
 mod http2;
 mod publishers;

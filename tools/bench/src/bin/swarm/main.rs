@@ -4,11 +4,11 @@
 //!     swarm --followers FILE --hooks FILE --webhooks KIND:HOST:PORT --rate N --seconds N [--senders N] [--opening N]
 //!           [--ca FILE]
 //!
-//! A line of `--followers` is one follower: kind (`h1`, `h1-tls`, `h2`, `h2-tls`), address, source address, number of the
-//! client, token. A line of `--hooks` is the number of a client and the path of its hook. At most `--opening` followers
-//! connect at once. Webhooks begin when all followers are open; there are none with a rate of 0. Prints `open` when all followers
-//! are, and at the end one line of JSON. A follower checks that ids grow, and at the end that it has received the events that
-//! were stored for its client, by number and sum.
+//! A line of `--followers` is one follower: kind (`h1`, `h1-tls`, `h2`, `h2-tls`), address, source address, number of
+//! the client, token. A line of `--hooks` is the number of a client and the path of its hook. At most `--opening`
+//! followers connect at once. Webhooks begin when all followers are open; there are none with a rate of 0. Prints
+//! `open` when all followers are, and at the end one line of JSON. A follower checks that ids grow, and at the end that
+//! it has received the events that were stored for its client, by number and sum.
 
 mod follower;
 mod stream;

@@ -6,8 +6,8 @@ use std::fmt::Write;
 
 use docrelay_bench::quantile;
 
-/// The events of one client: their number, and the sum of the sequences in their ids. Two sets of growing ids with the same
-/// number and sum are the same, unless one lacks an event and has a foreign one instead.
+/// The events of one client: their number, and the sum of the sequences in their ids. Two sets of growing ids with the
+/// same number and sum are the same, unless one lacks an event and has a foreign one instead.
 #[derive(Default, Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct EventSet {
     pub(crate) count: u64,

@@ -1,5 +1,5 @@
-//! Senders of webhooks: keep-alive connections that share a pace. The time of a webhook begins when it is due, not when it is
-//! sent, so that a relay that does not respond is not excused for those that wait.
+//! Senders of webhooks: keep-alive connections that share a pace. The time of a webhook begins when it is due, not when
+//! it is sent, so that a relay that does not respond is not excused for those that wait.
 
 use std::cell::{Cell, RefCell};
 use std::io;
