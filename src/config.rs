@@ -1,12 +1,12 @@
-//! The configuration: one flat struct, read from flags, environment, file and the defaults of `config/keys.rs`. Some
-//! defaults depend on the open-file limit of the process, which is raised here. Only the wiring reads the
-//! configuration; every part declares its own options.
+//! The configuration: one flat struct, read from flags, environment, file and the defaults of `config/keys.rs`. Only
+//! the wiring reads the configuration; every part declares its own options.
 
 #![warn(missing_docs)]
 
 mod error;
 mod issuers;
 mod keys;
+mod open_files;
 mod reload;
 mod sources;
 mod tables;
@@ -21,10 +21,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ipnet::IpNet;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 pub use error::ConfigError;
 pub use keys::{DefaultValue, Flags, KEYS, Key, Reload, reference};
+pub use open_files::raise_open_files;
 pub use reload::{ConfigChanges, ConfigSource};
 pub use sources::unknown_variables;
 pub use value::{AllowedOrigins, LogFormat};
@@ -33,27 +33,12 @@ use crate::auth::{IssuerOptions, QueryToken};
 use crate::domain::Secret;
 use crate::http::transport::tls::TlsFiles;
 use crate::journal::MAX_REQUEST_BYTES;
+use open_files::{
+    default_connections, default_connections_per_address, default_deliveries, default_followers,
+    default_followers_per_client,
+};
 use reload::SetValues;
 use sources::Sources;
-
-/// Open files reserved for the database, the log, the listeners and the admin address.
-const RESERVED_FILES: u64 = 256;
-
-/// The default does not exceed this number because of memory: at 10 KiB each, these connections take 2 GB.
-const MAX_DEFAULT_CONNECTIONS: u64 = 200_000;
-
-/// The default limit of an address is not less, if `max_connections` allows: all followers that a client may have by
-/// default, and a tenth of them for its requests.
-const MIN_DEFAULT_CONNECTIONS_PER_ADDRESS: usize = 11_000;
-
-/// With fewer connections, an address may have all of them by default.
-const MIN_SHARED_CONNECTIONS: usize = 1_000;
-
-/// More concurrent attempts would only compete for the processor.
-const MAX_DEFAULT_DELIVERIES: usize = 1024;
-
-/// The default limit of a client, if `max_followers` is not less.
-const MAX_DEFAULT_FOLLOWERS_PER_CLIENT: usize = 10_000;
 
 /// The checked values of all configuration keys. [`KEYS`] documents each key.
 #[derive(Clone, Debug)]
@@ -353,49 +338,4 @@ impl Config {
         ];
         conditions.into_iter().find(|(_, holds, _)| !holds).map(|(key, _, expected)| (key, expected))
     }
-}
-
-/// Raises the open-file limit of the process to the hard limit and returns it; [`u64::MAX`] if there is none.
-///
-/// The usual soft limit of 1024 protects programs that use `select`; docrelay does not.
-pub fn raise_open_files() -> u64 {
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
-    match setrlimit(Resource::Nofile, raised) {
-        Ok(()) => raised.current,
-        Err(_) => limit.current,
-    }
-    .unwrap_or(u64::MAX)
-}
-
-/// The default of `max_connections`. Each delivery may use one connection and keep another one idle.
-fn default_connections(open_files: u64, deliveries: usize) -> usize {
-    let deliveries = u64::try_from(deliveries).unwrap_or(u64::MAX).saturating_mul(2);
-    let free = open_files.saturating_sub(RESERVED_FILES).saturating_sub(deliveries).max(open_files / 2);
-    usize::try_from(free.clamp(2, MAX_DEFAULT_CONNECTIONS)).unwrap_or(usize::MAX)
-}
-
-/// The default of `max_connections_per_address`: half of the connections, but the followers of one client may all come
-/// from one server or network. A tenth remains for other addresses, unless the connections are too few to be shared
-/// out.
-fn default_connections_per_address(max_connections: usize) -> usize {
-    if max_connections < MIN_SHARED_CONNECTIONS {
-        return max_connections;
-    }
-    (max_connections / 2).max(MIN_DEFAULT_CONNECTIONS_PER_ADDRESS.min(max_connections - max_connections / 10))
-}
-
-/// The default of `delivery_concurrency`: at most an eighth of the open files.
-fn default_deliveries(open_files: u64) -> usize {
-    usize::try_from(open_files / 8).unwrap_or(usize::MAX).clamp(1, MAX_DEFAULT_DELIVERIES)
-}
-
-/// The default of `max_followers`: a tenth of the connections remains for vendors and requests.
-fn default_followers(max_connections: usize) -> usize {
-    (max_connections - max_connections.div_ceil(10)).max(1)
-}
-
-/// The default of `max_followers_per_client`.
-fn default_followers_per_client(max_followers: usize) -> usize {
-    max_followers.min(MAX_DEFAULT_FOLLOWERS_PER_CLIENT)
 }

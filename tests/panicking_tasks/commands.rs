@@ -7,7 +7,7 @@ use docrelay::store::{AppendOutcome, NewEvent, Store, StoreError};
 use futures::StreamExt;
 use futures::future::join_all;
 
-use crate::faults::{Faults, FaultySeal, MARK, Trouble};
+use crate::faults::{Disturbance, Faults, FaultySeal, MARK};
 use crate::{SERIAL, acme, add_client, client, new_event, open_store_with};
 
 const EVENTS: usize = 60;
@@ -16,11 +16,11 @@ const EVENTS: usize = 60;
 async fn open(directory: &tempfile::TempDir) -> (Store, Arc<Faults>, ClientRef) {
     let faults = Arc::<Faults>::default();
     let store = open_store_with(directory.path().join("docrelay.db"), Arc::new(FaultySeal(faults.clone())));
-    let troubled = client(MARK);
+    let disturbing = client(MARK);
     add_client(&store, &acme()).await;
-    add_client(&store, &troubled).await;
-    faults.set(Some(Trouble::Commands));
-    (store, faults, troubled)
+    add_client(&store, &disturbing).await;
+    faults.set(Some(Disturbance::Commands));
+    (store, faults, disturbing)
 }
 
 fn with_callback(event: NewEvent) -> NewEvent {
@@ -44,11 +44,11 @@ fn sequence(stored: &Result<AppendOutcome, StoreError>) -> Option<u64> {
 async fn panicking_append_is_refused_alone_and_can_be_repeated() {
     let _serial = SERIAL.lock().await;
     let directory = tempfile::tempdir().expect("a directory");
-    let (store, faults, troubled) = open(&directory).await;
+    let (store, faults, disturbing) = open(&directory).await;
     let mut tail = store.log.tail();
     let panics = |number: &usize| number % 7 == 3;
     let events = (0..EVENTS).map(|number| match panics(&number) {
-        true => with_callback(new_event(troubled.clone(), number)),
+        true => with_callback(new_event(disturbing.clone(), number)),
         false => new_event(acme(), number),
     });
     let stored = join_all(events.map(|event| store.log.append(event))).await;
@@ -63,7 +63,7 @@ async fn panicking_append_is_refused_alone_and_can_be_repeated() {
     assert_eq!(faults.panics(), (0..EVENTS).filter(panics).count());
     faults.set(None);
     for number in (0..EVENTS).filter(panics) {
-        let repeated = store.log.append(with_callback(new_event(troubled.clone(), number))).await;
+        let repeated = store.log.append(with_callback(new_event(disturbing.clone(), number))).await;
         assert!(sequence(&repeated).is_some(), "{repeated:?}");
     }
     let head = store.log.head();
@@ -81,14 +81,14 @@ async fn panicking_append_is_refused_alone_and_can_be_repeated() {
 async fn panicking_registry_change_changes_nothing_and_can_be_repeated() {
     let _serial = SERIAL.lock().await;
     let directory = tempfile::tempdir().expect("a directory");
-    let (store, faults, troubled) = open(&directory).await;
-    let known = store.registry.notifications(&troubled).remove(0);
+    let (store, faults, disturbing) = open(&directory).await;
+    let known = store.registry.notifications(&disturbing).remove(0);
     let changed = Notification { endpoint: format!("https://{MARK}.example.com/new"), ..(*known).clone() };
     for is_panicking in [true, false] {
-        faults.set(is_panicking.then_some(Trouble::Commands));
-        let result = store.registry.update_notification(&troubled, &known, changed.clone()).await;
+        faults.set(is_panicking.then_some(Disturbance::Commands));
+        let result = store.registry.update_notification(&disturbing, &known, changed.clone()).await;
         assert_eq!(result.is_err(), is_panicking, "{result:?}");
-        let present = store.registry.notifications(&troubled).remove(0);
+        let present = store.registry.notifications(&disturbing).remove(0);
         assert_eq!(present.endpoint == known.endpoint, is_panicking, "{present:?}");
     }
     store.maintenance.close().await;

@@ -13,7 +13,7 @@ use tracing::{Event, Level, Metadata, Subscriber};
 
 /// What panics.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Trouble {
+pub(crate) enum Disturbance {
     Attempts,
     Commands,
     Reads,
@@ -21,29 +21,29 @@ pub(crate) enum Trouble {
     Streams,
 }
 
-/// Part of what only the troubled clients store.
-pub(crate) const MARK: &str = "troubled";
+/// Part of what only the disturbing clients store.
+pub(crate) const MARK: &str = "disturbing";
 
 /// The switch of one store and its deliveries.
 #[derive(Default)]
 pub(crate) struct Faults {
-    trouble: Mutex<Option<Trouble>>,
+    disturbance: Mutex<Option<Disturbance>>,
     panics: AtomicUsize,
 }
 
 impl Faults {
-    pub(crate) fn set(&self, trouble: Option<Trouble>) {
-        *self.trouble.lock().expect("no panic while it is locked") = trouble;
+    pub(crate) fn set(&self, disturbance: Option<Disturbance>) {
+        *self.disturbance.lock().expect("no panic while it is locked") = disturbance;
     }
 
     pub(crate) fn panics(&self) -> usize {
         self.panics.load(Ordering::Relaxed)
     }
 
-    /// Panics if this is the trouble. Without the hook of the tests: it prints a backtrace, which takes a core for
+    /// Panics if this is the disturbance. Without the hook of the tests: it prints a backtrace, which takes a core for
     /// longer than a window.
-    pub(crate) fn trip(&self, trouble: Trouble) {
-        if *self.trouble.lock().expect("no panic while it is locked") == Some(trouble) {
+    pub(crate) fn trip(&self, disturbance: Disturbance) {
+        if *self.disturbance.lock().expect("no panic while it is locked") == Some(disturbance) {
             self.panics.fetch_add(1, Ordering::Relaxed);
             resume_unwind(Box::new("a fault of the test"));
         }
@@ -54,9 +54,9 @@ impl Faults {
 pub(crate) struct FaultySeal(pub(crate) Arc<Faults>);
 
 impl FaultySeal {
-    fn trip(&self, text: &[u8], trouble: Trouble) {
+    fn trip(&self, text: &[u8], disturbance: Disturbance) {
         if text.windows(MARK.len()).any(|part| part == MARK.as_bytes()) {
-            self.0.trip(trouble);
+            self.0.trip(disturbance);
         }
     }
 }
@@ -67,12 +67,12 @@ impl Seal for FaultySeal {
     }
 
     fn seal_with_nonce(&self, text: &[u8], _: &[u8], _: [u8; 12]) -> Vec<u8> {
-        self.trip(text, Trouble::Commands);
+        self.trip(text, Disturbance::Commands);
         text.to_vec()
     }
 
     fn open(&self, sealed: &[u8], _: &[u8]) -> Result<Vec<u8>, String> {
-        self.trip(sealed, Trouble::Reads);
+        self.trip(sealed, Disturbance::Reads);
         Ok(sealed.to_vec())
     }
 }
@@ -119,7 +119,7 @@ impl Subscriber for FaultyLog {
         let faults = (*thread.get_or_insert(present) == present).then(|| faults.clone());
         drop(watched);
         if let Some(faults) = faults {
-            faults.trip(Trouble::Checkpoints);
+            faults.trip(Disturbance::Checkpoints);
         }
     }
 

@@ -21,12 +21,12 @@ use tempfile::TempDir;
 use tokio::sync::Barrier;
 use tokio_util::sync::CancellationToken;
 
-use crate::faults::{self, Faults, FaultySeal, MARK, Trouble};
+use crate::faults::{self, Disturbance, Faults, FaultySeal, MARK};
 use crate::streams::{StreamClient, StreamServer};
 use crate::{SERIAL, add_client, append, client, new_event, open_store_with};
 
 /// Each has an endpoint of its own: after ten panics of its attempts the circuit breaker opens.
-const TROUBLED_CLIENTS: usize = 10;
+const DISTURBING_CLIENTS: usize = 10;
 const EVENTS_PER_WINDOW: usize = 100;
 const INTERVAL: Duration = Duration::from_millis(8);
 
@@ -64,7 +64,7 @@ impl HttpClient for Endpoints {
     fn exchange(&self, request: OutgoingRequest) -> BoxFuture<'_, HttpExchange> {
         Box::pin(async move {
             if request.url.contains(MARK) {
-                self.faults.trip(Trouble::Attempts);
+                self.faults.trip(Disturbance::Attempts);
             } else {
                 let event: serde_json::Value = serde_json::from_slice(&request.body).expect("an event");
                 let document = event["vendorId"].as_str().unwrap_or_default();
@@ -116,8 +116,8 @@ impl Relay {
         let faults = Arc::<Faults>::default();
         let store = open_store_with(directory.path().join("docrelay.db"), Arc::new(FaultySeal(faults.clone())));
         add_client(&store, &client("second")).await;
-        for number in 0..TROUBLED_CLIENTS {
-            let ClientRef { id, created } = troubled(number);
+        for number in 0..DISTURBING_CLIENTS {
+            let ClientRef { id, created } = disturbing(number);
             let added = Client { id, created, secret: Secret::new("secret"), previous: None };
             store.registry.add_client(added).await.expect("a client");
         }
@@ -140,7 +140,7 @@ impl Relay {
                 body: vec![b'x'; FILLING_BYTES].into(),
             };
             let events = (0..64).map(|_| {
-                self.store.log.append(NewEvent { raw: Some(raw()), ..new_event(troubled(0), self.next_number()) })
+                self.store.log.append(NewEvent { raw: Some(raw()), ..new_event(disturbing(0), self.next_number()) })
             });
             for stored in join_all(events.collect::<Vec<_>>()).await {
                 stored.expect("a stored event");
@@ -148,10 +148,10 @@ impl Relay {
         }
     }
 
-    /// An event with a callback for each troubled client. Some are refused if commands panic.
-    async fn store_troubled(&self) {
-        let events = (0..TROUBLED_CLIENTS).map(|number| {
-            let client = troubled(number);
+    /// An event with a callback for each disturbing client. Some are refused if commands panic.
+    async fn store_disturbing(&self) {
+        let events = (0..DISTURBING_CLIENTS).map(|number| {
+            let client = disturbing(number);
             let url = format!("https://{}.example.com/done", client.id);
             let callback = Some(Callback { url, format: Format::Gini, credential: None });
             let destinations = Some(Destinations { notification: None, callback });
@@ -162,8 +162,8 @@ impl Relay {
         }
     }
 
-    /// Stores events of the second client and waits until they are delivered. Each troubled client gets a tenth as many
-    /// meanwhile, and opens a stream with each if there is a server.
+    /// Stores events of the second client and waits until they are delivered. Each disturbing client gets a tenth as
+    /// many meanwhile, and opens a stream with each if there is a server.
     async fn window(&self, streams: Option<&StreamClient>) -> Window {
         self.endpoints.delivered.lock().expect("times").clear();
         let mut webhooks = Vec::new();
@@ -177,18 +177,18 @@ impl Relay {
                 webhooks.push(due.elapsed());
             }
         };
-        let troubled = async {
+        let disturbing = async {
             let mut interval = tokio::time::interval(INTERVAL * 10);
             for _ in 0..EVENTS_PER_WINDOW / 10 {
                 interval.tick().await;
-                self.store_troubled().await;
+                self.store_disturbing().await;
                 if let Some(streams) = streams {
-                    let clients: Vec<_> = (0..TROUBLED_CLIENTS).map(troubled).collect();
+                    let clients: Vec<_> = (0..DISTURBING_CLIENTS).map(disturbing).collect();
                     join_all(clients.iter().map(|client| streams.follow(client))).await;
                 }
             }
         };
-        tokio::join!(second, troubled);
+        tokio::join!(second, disturbing);
         while !self.endpoints.due.lock().expect("times").is_empty() {
             interval.tick().await;
         }
@@ -197,7 +197,7 @@ impl Relay {
     }
 
     /// Measures all windows, each together with the other relay, and closes the store.
-    async fn measure(self, trouble: Option<Trouble>, load: Load, both: &Barrier) -> Windows {
+    async fn measure(self, disturbance: Option<Disturbance>, load: Load, both: &Barrier) -> Windows {
         let options = DeliveryOptions { concurrency: 64, memory_bytes: 1 << 20 };
         let handle = DeliveryHandle::new(self.store.clone(), self.endpoints.clone(), options, Metrics::new("test"));
         let stop = CancellationToken::new();
@@ -221,12 +221,12 @@ impl Relay {
                 both.wait().await;
                 before.push(self.window(streams).await);
             }
-            self.faults.set(trouble);
+            self.faults.set(disturbance);
             if load == Load::FullLog {
                 self.fill_log().await;
                 // It is tried again, after pauses that become longer.
                 let mut interval = tokio::time::interval(INTERVAL);
-                while trouble.is_some() && self.faults.panics() < 3 {
+                while disturbance.is_some() && self.faults.panics() < 3 {
                     interval.tick().await;
                 }
             }
@@ -247,7 +247,7 @@ impl Relay {
     }
 }
 
-fn troubled(number: usize) -> ClientRef {
+fn disturbing(number: usize) -> ClientRef {
     client(&format!("{MARK}-{number}"))
 }
 
@@ -257,7 +257,7 @@ enum Load {
     Events,
     /// They fill the write-ahead log.
     FullLog,
-    /// They serve streams of the troubled clients.
+    /// They serve streams of the disturbing clients.
     Streams,
 }
 
@@ -280,13 +280,13 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
     runtime.block_on(async { tokio::time::timeout(Duration::from_secs(120), future).await.expect("an end in time") })
 }
 
-/// Measures a relay with the trouble beside one without, and compares them.
-fn assert_undisturbed(trouble: Trouble, min_panics: usize) {
+/// Measures a relay with the disturbance beside one without, and compares them.
+fn assert_undisturbed(disturbance: Disturbance, min_panics: usize) {
     let _serial = SERIAL.blocking_lock();
-    let load = match trouble {
-        Trouble::Checkpoints => Load::FullLog,
-        Trouble::Streams => Load::Streams,
-        Trouble::Attempts | Trouble::Commands | Trouble::Reads => Load::Events,
+    let load = match disturbance {
+        Disturbance::Checkpoints => Load::FullLog,
+        Disturbance::Streams => Load::Streams,
+        Disturbance::Attempts | Disturbance::Commands | Disturbance::Reads => Load::Events,
     };
     let fills_log = load == Load::FullLog;
     let beside = block_on(async {
@@ -309,8 +309,8 @@ fn assert_undisturbed(trouble: Trouble, min_panics: usize) {
     let (faults, both) = (beside.faults.clone(), Barrier::new(2));
     let (beside, without) = thread::scope(|scope| {
         let control = scope.spawn(|| block_on(without.measure(None, load, &both)));
-        let beside = block_on(beside.measure(Some(trouble), load, &both));
-        (beside, control.join().expect("the relay without trouble"))
+        let beside = block_on(beside.measure(Some(disturbance), load, &both));
+        (beside, control.join().expect("the relay without disturbance"))
     });
     let panics = faults.panics();
     let mebibytes = |bytes: usize| format!("{:.1}", bytes as f64 / 1_048_576.0);
@@ -319,7 +319,7 @@ fn assert_undisturbed(trouble: Trouble, min_panics: usize) {
     let after = beside.after.resident;
     let figures: [(&str, Figure); 2] =
         [("webhooks", |window| window.webhooks), ("deliveries", |window| window.deliveries)];
-    let mut row = format!("| {panics} panics: {trouble:?} |");
+    let mut row = format!("| {panics} panics: {disturbance:?} |");
     for bytes in [resident, peak, after] {
         row += &format!(" {} |", mebibytes(bytes));
     }
@@ -346,26 +346,26 @@ fn assert_undisturbed(trouble: Trouble, min_panics: usize) {
 
 #[test]
 fn panicking_attempts_delay_no_second_client() {
-    assert_undisturbed(Trouble::Attempts, 5 * TROUBLED_CLIENTS);
+    assert_undisturbed(Disturbance::Attempts, 5 * DISTURBING_CLIENTS);
 }
 
 #[test]
 fn panicking_commands_delay_no_second_client() {
-    assert_undisturbed(Trouble::Commands, 5 * TROUBLED_CLIENTS);
+    assert_undisturbed(Disturbance::Commands, 5 * DISTURBING_CLIENTS);
 }
 
 #[test]
 fn panicking_reads_delay_no_second_client() {
-    assert_undisturbed(Trouble::Reads, TROUBLED_CLIENTS);
+    assert_undisturbed(Disturbance::Reads, DISTURBING_CLIENTS);
 }
 
 #[test]
 fn panicking_checkpoints_delay_no_second_client() {
-    assert_undisturbed(Trouble::Checkpoints, 5);
+    assert_undisturbed(Disturbance::Checkpoints, 5);
 }
 
 // Rule 26: a panic releases its permit.
 #[test]
 fn panicking_streams_delay_no_second_client() {
-    assert_undisturbed(Trouble::Streams, 5 * TROUBLED_CLIENTS);
+    assert_undisturbed(Disturbance::Streams, 5 * DISTURBING_CLIENTS);
 }

@@ -1,5 +1,5 @@
-//! The public server of a relay, for the streams of the troubled clients: each replays the client's history, and panics
-//! while it asks the log for the first page.
+//! The public server of a relay, for the streams of the disturbing clients: each replays the client's history, and
+//! panics while it asks the log for the first page.
 
 use std::sync::Arc;
 use std::thread::Builder;
@@ -28,12 +28,12 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
-use crate::faults::{Faults, MARK, Trouble};
+use crate::faults::{Disturbance, Faults, MARK};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const MANY: std::num::NonZeroU32 = std::num::NonZeroU32::MAX;
 
-/// A log whose pages of troubled clients panic, in the task that asks for them.
+/// A log whose pages of disturbing clients panic, in the task that asks for them.
 struct FaultyLog {
     log: Arc<dyn Log>,
     faults: Arc<Faults>,
@@ -54,7 +54,7 @@ impl Log for FaultyLog {
 
     fn events_after(&self, client: &ClientRef, sequence: u64, limit: PageLimit) -> StoreFuture<'_, LogPage> {
         if client.id.as_str().contains(MARK) {
-            self.faults.trip(Trouble::Streams);
+            self.faults.trip(Disturbance::Streams);
         }
         self.log.events_after(client, sequence, limit)
     }

@@ -1,4 +1,4 @@
-//! What the trouble of one client costs another: times and memory, compared within one run. Other load on the machine
+//! What a disturbance by one client costs another: times and memory, compared within one run. Other load on the machine
 //! would be measured too, so these tests run one at a time and after all others (`make isolation-tests`).
 
 mod callbacks;

@@ -4,8 +4,8 @@ use docrelay::domain::{Credential, Disposition, Format, Secret, Status};
 use docrelay::store::{Attempt, DeliveryQuery, DocumentQuery, NewEvent, PrunedRows, Reject, Retention, Store};
 
 use crate::factory::{
-    ALL, DAY, StoreFactory, at, duplicate_of, id, keyed, new_document, raw, record_attempt, retention, sequences, store_with,
-    stored,
+    ALL, DAY, StoreFactory, at, duplicate_of, id, keyed, new_document, raw, record_attempt, retention, sequences,
+    store_with, stored,
 };
 use crate::outbox::{attempt, default_notification, due, notification_queue, settle};
 use crate::rejects::reject;

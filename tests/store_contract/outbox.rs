@@ -1,6 +1,8 @@
 //! Contract of due deliveries: their time and order, and the state after an attempt.
 
-use docrelay::domain::{Disposition, Format, Notification, NotificationState, QueueKey, QueueTarget, Status, Timestamp};
+use docrelay::domain::{
+    Disposition, Format, Notification, NotificationState, QueueKey, QueueTarget, Status, Timestamp,
+};
 use docrelay::store::{Attempt, Backlog, DeliveryContent, DuePage, RecordEffect, SchedulePosition, Store, StoreError};
 use futures::FutureExt;
 

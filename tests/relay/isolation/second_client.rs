@@ -1,6 +1,6 @@
-//! A client with a steady load, whose webhooks and deliveries are timed before and during the trouble of another
-//! client, and the relay's memory with them. A relay of its own has the same load at the same time and no trouble: only
-//! what the two do not have in common comes from the trouble, the rest from other load on the machine.
+//! A client with a steady load, whose webhooks and deliveries are timed before and during the disturbance of another
+//! client, and the relay's memory with them. A relay of its own has the same load at the same time and no disturbance:
+//! only what the two do not have in common comes from the disturbance, the rest from other load on the machine.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -41,7 +41,7 @@ pub(super) struct SecondClient<'a> {
     relay: &'a TestRelay,
     load: Load,
     control: Load,
-    /// The relay without trouble, and the endpoints of both.
+    /// The relay without disturbance, and the endpoints of both.
     _running: (TestRelay, [Receiver; 2]),
 }
 
@@ -62,7 +62,7 @@ struct Window {
 }
 
 /// Several windows of both relays, in pairs at the same time. Their medians count: other load on the machine spoils
-/// some windows, trouble in the relay slows all of them.
+/// some windows, a disturbance in the relay slows all of them.
 #[derive(Debug)]
 pub(super) struct Rounds {
     relay: Vec<Window>,
@@ -81,7 +81,7 @@ impl<'a> SecondClient<'a> {
                 (relay, load, receiver)
             });
             let (load, receiver) = Load::start(relay);
-            let (control_relay, control, control_receiver) = control.join().expect("the relay without trouble");
+            let (control_relay, control, control_receiver) = control.join().expect("the relay without disturbance");
             Self { relay, load, control, _running: (control_relay, [receiver, control_receiver]) }
         })
     }
@@ -117,7 +117,7 @@ impl<'a> SecondClient<'a> {
                 let control = scope.spawn(|| control.window());
                 let window = load.window();
                 is_measured.store(true, Ordering::Relaxed);
-                (window, control.join().expect("the relay without trouble"), memory.join().expect("the memory"))
+                (window, control.join().expect("the relay without disturbance"), memory.join().expect("the memory"))
             });
             measured.relay.push(window);
             measured.control.push(control);
@@ -126,7 +126,8 @@ impl<'a> SecondClient<'a> {
         measured
     }
 
-    /// Compares the rounds before and during the trouble. Its memory may be `peak` bytes more, of which `after` stay.
+    /// Compares the rounds before and during the disturbance. Its memory may be `peak` bytes more, of which `after`
+    /// stay.
     #[track_caller]
     pub(super) fn assert_undisturbed(self, before: &Rounds, during: &Rounds, memory: Memory) {
         let resident = self.relay.resident_bytes();
@@ -139,7 +140,7 @@ impl<'a> SecondClient<'a> {
             mebibytes(resident)
         );
         assert_memory("at its peak", lowest, highest, memory.peak);
-        assert_memory("after the trouble", lowest, resident, memory.after);
+        assert_memory("after the disturbance", lowest, resident, memory.after);
         let figures: [(&str, Figure); 2] =
             [("webhooks", |window| window.webhooks), ("deliveries", |window| window.deliveries)];
         for (what, figure) in figures {
@@ -149,8 +150,8 @@ impl<'a> SecondClient<'a> {
     }
 }
 
-/// Twice what the relay without trouble takes at the same time. If the relay was the slower one before the trouble,
-/// because of load that the other one does not have, by that factor more.
+/// Twice what the relay without disturbance takes at the same time. If the relay was the slower one before the
+/// disturbance, because of load that the other one does not have, by that factor more.
 fn allowed(before: &Rounds, during: &Rounds, figure: Figure) -> Duration {
     let seconds = |windows: &[Window]| median(windows, figure).as_secs_f64();
     let handicap = (seconds(&before.relay) / seconds(&before.control)).max(1.0);
@@ -216,7 +217,7 @@ impl Drop for SetOnDrop<'_> {
     }
 }
 
-/// How many bytes more than before the trouble the relay may take.
+/// How many bytes more than before the disturbance the relay may take.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Memory {
     pub(super) peak: usize,

@@ -31,7 +31,7 @@ enum Running {
     },
     Attempt {
         delivery: u64,
-        /// Of the delivery when the attempt began.
+        /// The version that the delivery had when the attempt began.
         version: u32,
         is_cancelled: bool,
     },

@@ -16,9 +16,7 @@ use self::entry::PlacedEntry;
 use super::bulk_update::BulkUpdate;
 use super::registry_change::RegistryChange;
 use crate::domain::{ClientId, ClientRef, QueueKey, Timestamp};
-use crate::store::{
-    AppendOutcome, AttemptRecord, NewEvent, PrunedRows, RecordEffect, Reject, Retention, StoreError,
-};
+use crate::store::{AppendOutcome, AttemptRecord, NewEvent, PrunedRows, RecordEffect, Reject, Retention, StoreError};
 
 /// Dropping it replies [`StoreError::Stopped`].
 pub(crate) type ReplySender<T> = oneshot::Sender<Result<T, StoreError>>;

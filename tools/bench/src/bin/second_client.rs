@@ -1,5 +1,5 @@
-//! A client with a steady load, whose webhooks and deliveries are timed while another client causes trouble. It posts
-//! messages of the vendor `gini` at a fixed rate, and is the endpoint of their deliveries in the format `gini`.
+//! A client with a steady load, whose webhooks and deliveries are timed while another client causes a disturbance. It
+//! posts messages of the vendor `gini` at a fixed rate, and is the endpoint of their deliveries in the format `gini`.
 //!
 //!     second_client --rate N
 //!

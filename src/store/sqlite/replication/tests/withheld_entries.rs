@@ -38,7 +38,8 @@ async fn senders_of_withheld_entries_get_unavailable_and_the_entries_are_applied
     journal.withhold(true);
     let now = client().created;
     let schedule = SchedulePosition { failures: 0, queued: now };
-    let record = AttemptRecord { queue, delivery: id, schedule, attempt: None, disposition: Disposition::Delivered, now };
+    let record =
+        AttemptRecord { queue, delivery: id, schedule, attempt: None, disposition: Disposition::Delivered, now };
     let sending = async {
         tokio::join!(
             store.log.append(event("second")),

@@ -1,4 +1,4 @@
-"""The troubles of `trouble.py`. Each is caused by one client, or by something around the relay, and must cost another
+"""The disturbances of `disturbance.py`. Each is caused by one client, or by something around the relay, and must cost another
 client nothing."""
 
 import os
@@ -18,14 +18,14 @@ ERASED_EVENTS = 1_000_000
 LOG_BYTES = 320 << 20
 
 
-class Trouble:
-    """No trouble: shows what the machine and the growth of the store contribute."""
+class Disturbance:
+    """No disturbance: shows what the machine and the growth of the store contribute."""
 
     title = "none"
     settings = {}
-    # The least duration of the measurement during the trouble.
+    # The least duration of the measurement during the disturbance.
     seconds = 0
-    # Seconds between the end of the trouble and the reading of the memory after it.
+    # Seconds between the end of the disturbance and the reading of the memory after it.
     settle = 3
     rounds = None
 
@@ -40,10 +40,10 @@ class Trouble:
         """What happens before the second client begins."""
 
     def begin(self):
-        """Begins the trouble and returns when it is there."""
+        """Begins the disturbance and returns when it is there."""
 
     def end(self):
-        """Ends the trouble."""
+        """Ends the disturbance."""
 
     def close(self):
         """Releases everything when the relay has ended, also after a failure."""
@@ -84,7 +84,7 @@ class Trouble:
                 "body": f'{{"vendor":"gini","vendorId":"{{uuid}}","callback":{callback}}}'}
 
 
-class StalledLog(Trouble):
+class StalledLog(Disturbance):
     title = "stderr is a pipe that is not read any more"
     # Every request is logged, and a second of that fills the log's queue.
     settings = {"DOCRELAY_LOG_LEVEL": "debug"}
@@ -132,7 +132,7 @@ class ClosedLog(StalledLog):
         super().begin()
 
 
-class HangingNameServer(Trouble):
+class HangingNameServer(Disturbance):
     title = "a name server that never answers; 100 callbacks/s to new names"
 
     def __init__(self, bench):
@@ -154,7 +154,7 @@ class HangingNameServer(Trouble):
         self.server.close()
 
 
-class SilentHost(Trouble):
+class SilentHost(Disturbance):
     title = f"{CALLBACKS // 1000} 000 callbacks to a silent host, registered in 20 s"
     settings = {"DOCRELAY_PENDING_DELIVERIES_PER_CLIENT": "1000000"}
     seconds = CALLBACKS // CALLBACKS_PER_SECOND + 10
@@ -171,7 +171,7 @@ class SilentHost(Trouble):
         self.listener.close()
 
 
-class LargeLists(Trouble):
+class LargeLists(Disturbance):
     title = "1 000 documents of 256 KiB in one list: 2 readers of 10 pages/s each, 8 that read nothing"
     pause = 0.1
 
@@ -220,7 +220,7 @@ class LargeListsAtFullSpeed(LargeLists):
     pause = 0
 
 
-class ForeignReader(Trouble):
+class ForeignReader(Disturbance):
     title = "another program reads the database; write-ahead log above its bound"
 
     def begin(self):
@@ -235,7 +235,7 @@ class ForeignReader(Trouble):
         self.reader.close()
 
 
-class Erasing(Trouble):
+class Erasing(Disturbance):
     title = "a client with 1 000 000 events is erased"
     seconds = 30
     rounds = 1
@@ -270,7 +270,7 @@ class Pruning(Erasing):
             return db.execute("SELECT count(*) FROM event").fetchone()[0] < ERASED_EVENTS // 10
 
 
-ALL = {"none": Trouble, "stalled-log": StalledLog, "closed-log": ClosedLog, "name-server": HangingNameServer,
+ALL = {"none": Disturbance, "stalled-log": StalledLog, "closed-log": ClosedLog, "name-server": HangingNameServer,
        "silent-host": SilentHost, "large-lists": LargeLists,
        "large-lists-at-full-speed": LargeListsAtFullSpeed, "foreign-reader": ForeignReader, "erasing": Erasing,
        "pruning": Pruning}

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""What trouble of one client costs another client, and how much memory it costs.
+"""What a disturbance by one client costs another client, and how much memory it costs.
 
-For each trouble of `troubles.py` a relay is started. A second client has a steady load of webhooks, each delivered to an
+For each disturbance of `disturbances.py` a relay is started. A second client has a steady load of webhooks, each delivered to an
 endpoint that answers at once. Their 99th percentiles, from the time at which a webhook is due, are measured before and
-during the trouble, and the resident memory of the relay before, during and after it. A second relay has the same load at
-the same time and no trouble: what both have in common comes from the machine."""
+during the disturbance, and the resident memory of the relay before, during and after it. A second relay has the same load at
+the same time and no disturbance: what both have in common comes from the machine."""
 
 import json
 import os
@@ -17,7 +17,7 @@ import urllib.request
 
 import harness
 import peers
-import troubles
+import disturbances
 
 SETTINGS = {"DOCRELAY_ALLOW_PRIVATE_ENDPOINTS": "127.0.0.0/8", "DOCRELAY_LOG_LEVEL": "warn"}
 # Milliseconds below which a ratio says nothing about the relay: a time slice of the scheduler.
@@ -85,28 +85,28 @@ def measured(clients, seconds):
 
 
 def trial(bench, name, kind):
-    """One round of a trouble."""
-    trouble, clients = kind(bench), []
+    """One round of a disturbance."""
+    disturbance, clients = kind(bench), []
     seconds, binary = bench.options.seconds, bench.binaries[0][1]
     bench.runs += 1
     directory = bench.path(f"{name}{bench.runs}")
     try:
-        with peers.Relay(binary, directory, settings=SETTINGS | trouble.settings, stderr=trouble.stderr()) as relay, \
+        with peers.Relay(binary, directory, settings=SETTINGS | disturbance.settings, stderr=disturbance.stderr()) as relay, \
                 peers.Relay(binary, directory + "-control", "control", SETTINGS) as control:
-            trouble.relay = relay
-            trouble.prepare()
+            disturbance.relay = relay
+            disturbance.prepare()
             clients += [SecondClient(bench, relay), SecondClient(bench, control)]
             # Caches fill.
             measured(clients, 3)
             before, resident = measured(clients, seconds), relay.resident_bytes()
             with Memory(relay) as memory:
-                trouble.begin()
-                during = measured(clients, max(seconds, trouble.seconds))
-                trouble.end()
-                time.sleep(trouble.settle)
+                disturbance.begin()
+                during = measured(clients, max(seconds, disturbance.seconds))
+                disturbance.end()
+                time.sleep(disturbance.settle)
                 resident_after = relay.resident_bytes()
     finally:
-        trouble.close()
+        disturbance.close()
         for client in clients:
             client.stop()
     run = {"resident_before": resident, "resident_peak": memory.peak, "resident_after": resident_after}
@@ -118,10 +118,10 @@ def trial(bench, name, kind):
 
 
 def measure(bench):
-    only = bench.options.only.split(",") if bench.options.only else list(troubles.ALL)
+    only = bench.options.only.split(",") if bench.options.only else list(disturbances.ALL)
     lines, exceeded = [], []
     for name in only:
-        kind = troubles.ALL[name]
+        kind = disturbances.ALL[name]
         runs = [trial(bench, name, kind) for _ in range(kind.rounds or bench.options.rounds)]
 
         def middle(key):
@@ -134,17 +134,17 @@ def measure(bench):
             if during > max(2 * before, 2 * control, FLOOR_MS):
                 exceeded.append(f"{name}: {what} {before:.1f} before, {during:.1f} during, {control:.1f} without")
         lines.append([kind.title, *cells])
-    heads = ["RSS before, MiB", "peak", "after", "webhook p99 before, ms", "during", "during, without trouble",
-             "delivery p99 before, ms", "during", "during, without trouble"]
-    print(harness.table(["trouble", *heads], lines))
-    print(f"\ntarget: a p99 of at most twice that before or that without trouble, or {FLOOR_MS} ms; exceeded: {'; '.join(exceeded) or 'none'}")
+    heads = ["RSS before, MiB", "peak", "after", "webhook p99 before, ms", "during", "during, without disturbance",
+             "delivery p99 before, ms", "during", "during, without disturbance"]
+    print(harness.table(["disturbance", *heads], lines))
+    print(f"\ntarget: a p99 of at most twice that before or that without disturbance, or {FLOOR_MS} ms; exceeded: {'; '.join(exceeded) or 'none'}")
 
 
 def options(parser):
-    parser.add_argument("--only", help=f"names, separated by commas: {', '.join(troubles.ALL)}")
+    parser.add_argument("--only", help=f"names, separated by commas: {', '.join(disturbances.ALL)}")
     parser.add_argument("--seconds", type=int, default=6, help="how long each measurement lasts")
     parser.add_argument("--rate", type=int, default=200, help="webhooks a second of the second client")
 
 
 if __name__ == "__main__":
-    harness.run("trouble", __doc__, measure, options)
+    harness.run("disturbance", __doc__, measure, options)
