@@ -47,7 +47,7 @@ test: toolchain ## everything that must hold; installs what it needs (tests/setu
 checks: toolchain
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --locked
 
 # What is downloaded or installed, and the checks that need nothing else.
 tools:
