@@ -49,6 +49,7 @@ struct Shared {
     in_flight: watch::Sender<usize>,
 }
 
+#[derive(Clone)]
 struct StoredEntry {
     id: Option<String>,
     payload: Bytes,
@@ -128,13 +129,13 @@ impl MemoryJournal {
     }
 
     /// The payload as a reader gets it.
-    fn delivered(&self, position: u64, payload: &Bytes) -> Bytes {
+    fn delivered(&self, position: u64, payload: Bytes) -> Bytes {
         match &mut self.lock().damaged {
             Some((damaged, times)) if *damaged == position && *times > 0 => {
                 *times -= 1;
                 payload.slice(..payload.len().min(5))
             }
-            _ => payload.clone(),
+            _ => payload,
         }
     }
 
@@ -225,11 +226,10 @@ impl Journal for MemoryJournal {
                 let index = usize::try_from(after).ok()?;
                 entries.wait_for(|entries| entries.len() > index).await.ok()?;
                 withholds.wait_for(|withholds| !withholds).await.ok()?;
-                let found = entries.borrow();
-                let StoredEntry { id, payload } = found.get(index)?;
+                // `store` holds the state while it writes the entries: no one may wait for the state with a borrow of them.
+                let StoredEntry { id, payload } = entries.borrow().get(index)?.clone();
                 let position = after + 1;
-                let entry = JournalEntry { position, id: id.clone(), payload: journal.delivered(position, payload) };
-                drop(found);
+                let entry = JournalEntry { position, id, payload: journal.delivered(position, payload) };
                 Some((Ok(entry), (journal, entries, withholds, position)))
             },
         )
