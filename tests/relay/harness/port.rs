@@ -5,8 +5,8 @@ use std::fs::File;
 use std::net::TcpListener;
 use std::sync::Mutex;
 
-/// A port that stays free while a server is down. The system takes the ports of outgoing connections from a higher range,
-/// and the tests of other processes respect the lock of its file.
+/// A port that stays free while a server is down. The system takes the ports of outgoing connections from a higher
+/// range, and the tests of other processes respect the lock of its file.
 pub(crate) fn free_port() -> u16 {
     /// The locked file of each port: the lock ends with the process.
     static RESERVED: Mutex<BTreeMap<u16, File>> = Mutex::new(BTreeMap::new());

@@ -226,7 +226,8 @@ impl Journal for MemoryJournal {
                 let index = usize::try_from(after).ok()?;
                 entries.wait_for(|entries| entries.len() > index).await.ok()?;
                 withholds.wait_for(|withholds| !withholds).await.ok()?;
-                // `store` holds the state while it writes the entries: no one may wait for the state with a borrow of them.
+                // `store` holds the state while it writes the entries: no one may wait for the state with a borrow of
+                // them.
                 let StoredEntry { id, payload } = entries.borrow().get(index)?.clone();
                 let position = after + 1;
                 let entry = JournalEntry { position, id, payload: journal.delivered(position, payload) };
