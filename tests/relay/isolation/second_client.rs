@@ -71,6 +71,12 @@ pub(super) struct Rounds {
     resident: usize,
 }
 
+impl Rounds {
+    pub(super) fn count(&self) -> usize {
+        self.relay.len()
+    }
+}
+
 impl<'a> SecondClient<'a> {
     #[track_caller]
     pub(super) fn new(relay: &'a TestRelay) -> Self {
@@ -96,8 +102,23 @@ impl<'a> SecondClient<'a> {
         self.measure(ROUNDS_DURING)
     }
 
+    /// At most as many rounds as [`Self::measure_during`], without the one in which the disturbance has ended.
+    pub(super) fn measure_while(&self, is_disturbed: impl Fn() -> bool) -> Rounds {
+        let mut measured = Rounds { relay: Vec::new(), control: Vec::new(), resident: 0 };
+        while measured.relay.len() < ROUNDS_DURING {
+            let round = self.measure(1);
+            if !is_disturbed() {
+                break;
+            }
+            measured.relay.extend(round.relay);
+            measured.control.extend(round.control);
+            measured.resident = measured.resident.max(round.resident);
+        }
+        measured
+    }
+
     #[track_caller]
-    pub(super) fn measure(&self, rounds: usize) -> Rounds {
+    fn measure(&self, rounds: usize) -> Rounds {
         let mut measured = Rounds { relay: Vec::new(), control: Vec::new(), resident: 0 };
         let (load, control) = (&self.load, &self.control);
         let (relay, is_measured) = (self.relay.pid(), AtomicBool::new(false));
