@@ -6,7 +6,7 @@ have ten followers each, so 500 webhooks/s are 5 000 deliveries/s. A third of th
 HTTP/2 over TLS with a connection each, and a third plain HTTP/1.1 to an HAProxy, which forwards it to the relay over TLS: an
 address of the relay has TLS or not. The hostile peers have a client of their own. They are slow lorises, stalled handshakes,
 readers that stop, malformed requests, forged tokens, abrupt ends and floods of resets; tools/bench/src/bin/hostile has them.
-Each minute a hundred followers of that client lose their network.
+Every 150 s a hundred followers of that client lose their network.
 
 Fails if a response has a status of 5xx, an event is lost, repeated or foreign, a stream is cut, the 99th percentile of delivery is
 100 ms or more, a connection without a network stays open, or the memory after the first minute grows by more than a tenth."""
