@@ -36,7 +36,7 @@ impl Ingest {
         Self { store, metrics }
     }
 
-    /// The hook with this key, and its client. Before the answer is `None`, this node catches up with the cluster:
+    /// The hook with this key, and its client. Before it returns `None`, this node catches up with the cluster:
     /// another node may have just made the hook.
     ///
     /// # Errors

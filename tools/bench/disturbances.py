@@ -267,7 +267,8 @@ class Pruning(Erasing):
 
     def is_over(self):
         with sqlite3.connect(f"file:{self.relay.directory}/docrelay.db?mode=ro", uri=True) as db:
-            return db.execute("SELECT count(*) FROM event").fetchone()[0] < ERASED_EVENTS // 10
+            # Documents are removed after their events.
+            return db.execute("SELECT count(*) FROM document").fetchone()[0] < ERASED_EVENTS // 10
 
 
 ALL = {"none": Disturbance, "stalled-log": StalledLog, "closed-log": ClosedLog, "name-server": HangingNameServer,

@@ -52,20 +52,23 @@ fn measure_during(relay: &TestRelay, second: &SecondClient<'_>) -> Rounds {
     second.measure_during()
 }
 
+/// Compares a second client before and after `disturb`, whose result is kept until the end of the measurement.
+fn assert_undisturbed_by<T>(relay: &TestRelay, disturb: impl FnOnce() -> T) {
+    let second = SecondClient::new(relay);
+    let (before, during) = beside_requests(relay, || {
+        let before = second.measure_before();
+        let _disturbance = disturb();
+        (before, measure_during(relay, &second))
+    });
+    second.assert_undisturbed(&before, &during, MEMORY);
+}
+
 #[test]
 fn log_reader_that_stops_delays_no_second_client() {
     assert_in_some_attempt(|| {
         let is_reading = Arc::new(Mutex::new(true));
         let (mut relay, log_reader) = start_with_reader(&is_reading);
-        {
-            let second = SecondClient::new(&relay);
-            let (before, during) = beside_requests(&relay, || {
-                let before = second.measure_before();
-                let _stopped = is_reading.lock().expect("no panic");
-                (before, measure_during(&relay, &second))
-            });
-            second.assert_undisturbed(&before, &during, MEMORY);
-        }
+        assert_undisturbed_by(&relay, || is_reading.lock().expect("no panic"));
         assert_eq!(relay.stop().code(), Some(0));
         log_reader.join().expect("the end of the log");
     });
@@ -76,15 +79,7 @@ fn log_reader_that_ends_delays_no_second_client() {
     assert_in_some_attempt(|| {
         let is_reading = Arc::new(Mutex::new(true));
         let (mut relay, log_reader) = start_with_reader(&is_reading);
-        {
-            let second = SecondClient::new(&relay);
-            let (before, during) = beside_requests(&relay, || {
-                let before = second.measure_before();
-                *is_reading.lock().expect("no panic") = false;
-                (before, measure_during(&relay, &second))
-            });
-            second.assert_undisturbed(&before, &during, MEMORY);
-        }
+        assert_undisturbed_by(&relay, || *is_reading.lock().expect("no panic") = false);
         log_reader.join().expect("the pipe is closed");
         assert_eq!(relay.stop().code(), Some(0));
     });

@@ -37,7 +37,7 @@ const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 /// How long the commands of this node wait for entries that are in the journal and cannot be applied here. Then they
 /// fail with `Unavailable`, as when the broker does not respond: a vendor sends the webhook again, which is a
 /// duplicate.
-const REPLY_TIMEOUT: Duration = Duration::from_secs(10);
+const FAILURE_REPLY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The results of a batch entry's commands; `None` for an entry that was applied before.
 type EntryResults = Option<Vec<CommandResult>>;
@@ -75,7 +75,7 @@ impl Writer {
                     self.log_availability(Some(&error));
                     let since = *failing_since.get_or_insert_with(Instant::now);
                     self.set_failure(Some(error.clone()));
-                    if since.elapsed() >= REPLY_TIMEOUT {
+                    if since.elapsed() >= FAILURE_REPLY_TIMEOUT {
                         self.refuse_waiting(&error);
                     }
                     std::thread::sleep(RETRY_INTERVAL);

@@ -59,7 +59,7 @@ fn new_key_is_accepted_right_after_a_token_with_a_made_up_id() {
     let fetches = server.received();
     assert_eq!(fetches.len(), 3, "the start, and each of the two ids");
     assert!(fetches[2].at - fetches[1].at < Duration::from_secs(4), "{fetches:?}");
-    // A flood of made-up ids has what is left of the burst of 4, and then one fetch in 30 s.
+    // A flood of unknown ids causes the other fetches of the burst of 4, and then one in 30 s.
     let start = Instant::now();
     for jti in 0..40 {
         assert_eq!(status(&relay, &forger.token(&json!({ "jti": jti }))), 401);
