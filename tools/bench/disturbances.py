@@ -248,7 +248,7 @@ class Erasing(Disturbance):
 
     def is_over(self):
         with sqlite3.connect(f"file:{self.relay.directory}/docrelay.db?mode=ro", uri=True) as db:
-            return not db.execute("SELECT 1 FROM client WHERE name IS NULL").fetchall()
+            return not db.execute("SELECT 1 FROM client WHERE name IS NULL AND secrets = x''").fetchall()
 
     def end(self):
         if self.is_over():

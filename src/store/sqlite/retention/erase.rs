@@ -1,5 +1,5 @@
-//! Erasing of removed clients. The client's own row is deleted last: as long as it is there, without a name, erasing
-//! continues after a restart.
+//! Erasing of removed clients. The client's own row, without a name, is marked last: until then erasing continues after
+//! a restart. It stays for the time of creation, which no later client may get: tokens name their client by it.
 
 use rusqlite::{Connection, params};
 
@@ -7,9 +7,16 @@ use super::SliceBudget;
 use super::expired_rows::{BYTES_PER_STEP, ROWS_PER_STEP};
 use crate::store::sqlite::tables::columns;
 
+/// The row of a removed client has these secrets when everything else of it is erased, and empty ones before.
+const ERASED: &[u8] = b"erased";
+
+/// Rows of erased clients that are kept. A later client would need the time of creation of an earlier one than these,
+/// by a clock that is set back to that millisecond.
+const MAX_ERASED_CLIENTS: usize = 10_000;
+
 /// The numbers of the removed clients with rows left.
 pub(crate) fn removed_clients(db: &Connection) -> rusqlite::Result<Vec<i64>> {
-    db.prepare("SELECT id FROM client WHERE name IS NULL")?.query_map([], |row| row.get(0))?.collect()
+    db.prepare("SELECT id FROM client WHERE name IS NULL AND secrets = x''")?.query_map([], |row| row.get(0))?.collect()
 }
 
 /// Deletes one slice of a removed client's rows; true when no row is left.
@@ -18,7 +25,7 @@ pub(crate) fn slice(db: &Connection, client: i64, budget: SliceBudget) -> rusqli
     loop {
         if !step(db, client)? {
             db.execute("DELETE FROM usage WHERE client = ?1", [client])?;
-            db.execute("DELETE FROM client WHERE id = ?1 AND name IS NULL", [client])?;
+            mark_erased(db, client, MAX_ERASED_CLIENTS)?;
             return Ok(true);
         }
         done += ROWS_PER_STEP;
@@ -26,6 +33,17 @@ pub(crate) fn slice(db: &Connection, client: i64, budget: SliceBudget) -> rusqli
             return Ok(false);
         }
     }
+}
+
+/// Keeps the row of an erased client, and deletes those of the clients before the last `max_kept`.
+fn mark_erased(db: &Connection, client: i64, max_kept: usize) -> rusqlite::Result<()> {
+    db.execute("UPDATE client SET secrets = ?2 WHERE id = ?1 AND name IS NULL", params![client, ERASED])?;
+    db.execute(
+        "DELETE FROM client WHERE name IS NULL AND secrets = ?1 AND id <=
+         (SELECT id FROM client WHERE name IS NULL AND secrets = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)",
+        params![ERASED, columns::size(max_kept)],
+    )?;
+    Ok(())
 }
 
 /// Deletes a few rows of one table; false when no row is left.
@@ -106,6 +124,24 @@ mod tests {
         }
         assert!(step(&db, 1).expect("a step"));
         count(&db, table)
+    }
+
+    #[test]
+    fn number_of_kept_erased_clients_is_bounded() {
+        let db = Connection::open_in_memory().expect("a database");
+        db.execute_batch(schema::VERSION_1).expect("tables");
+        for number in 1..=10 {
+            let name = (number == 3).then_some("present");
+            db.execute("INSERT INTO client VALUES (?1, ?2, ?1, x'')", params![number, name]).expect("a row");
+        }
+        for number in (1..=9).filter(|number| *number != 3) {
+            mark_erased(&db, number, 4).expect("marked");
+        }
+        assert_eq!(removed_clients(&db).expect("numbers"), [10]);
+        let mut kept = db.prepare("SELECT id FROM client ORDER BY id").expect("a statement");
+        let kept: Vec<i64> =
+            kept.query_map([], |row| row.get(0)).expect("rows").collect::<Result<_, _>>().expect("ids");
+        assert_eq!(kept, [3, 6, 7, 8, 9, 10]);
     }
 
     // A step over 64 large rows would hold up the writer.

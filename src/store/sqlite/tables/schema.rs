@@ -27,7 +27,7 @@ pub(crate) const VERSION_1: &str = "
         delivery INTEGER NOT NULL,
         commits INTEGER NOT NULL
     );
-    -- `name` is NULL when the client was removed and its rows are being erased. Numbers are never used again.
+    -- `name` is NULL when the client was removed; `retention/erase.rs` says what `secrets` are then. Numbers are never used again.
     CREATE TABLE client (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         name TEXT UNIQUE,

@@ -258,9 +258,9 @@ impl RegistryChange {
     }
 }
 
-/// The first millisecond from `created` on that no removed client has whose rows are being erased: its name is not
-/// known any more. A client of the same name and time would get its requests and tokens. The clock does not prevent
-/// that: a step back can repeat a time. Depends on the database only, so it is the same on all nodes of a cluster.
+/// The first millisecond from `created` on that no removed client has: its name is not known any more. A client of the
+/// same name and time would get its requests and tokens. The clock does not prevent that: a step back can repeat a
+/// time. Depends on the database only, so it is the same on all nodes of a cluster.
 fn unused_time(db: &Connection, mut created: Timestamp) -> rusqlite::Result<Timestamp> {
     let mut taken = db.prepare_cached("SELECT 1 FROM client WHERE name IS NULL AND created = ?1")?;
     while taken.exists([created.millis()])? {

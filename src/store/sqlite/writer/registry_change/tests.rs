@@ -1,8 +1,10 @@
-//! Clients that are removed and added again at the same time, while the rows of the former ones are still being erased.
+//! Clients that are removed and added again at the same time, while the rows of the former ones are still being erased
+//! and after that.
 
 use super::{RegistryChange, RemainingWork};
 use crate::domain::{Client, ClientRef, Secret, Timestamp};
 use crate::store::Seal;
+use crate::store::sqlite::retention::{SliceBudget, erase};
 use crate::store::sqlite::tables::registry;
 use crate::store::sqlite::writer::Writer;
 use crate::store::sqlite::writer::faults::{client_ref, writer};
@@ -24,14 +26,26 @@ impl Seal for ContextSeal {
     }
 }
 
+/// What has become of the rows of a removed client when the next one is added.
+#[derive(Clone, Copy, PartialEq)]
+enum Rows {
+    Left,
+    Erased,
+}
+
 fn apply(writer: &mut Writer, change: RegistryChange) -> RemainingWork {
     change.apply(&mut writer.db, &writer.shared.registry, &ContextSeal, &|_| Ok(())).expect("an applied change")
 }
 
-/// Removes the client, whose rows stay, and adds it again at this time. Returns the new one.
-fn recreate(writer: &mut Writer, created: Timestamp) -> ClientRef {
+/// Removes the client and adds it again at this time. Returns the new one.
+fn recreate(writer: &mut Writer, created: Timestamp, rows: Rows) -> ClientRef {
     let id = client_ref().id;
-    apply(writer, RegistryChange::RemoveClient { id: id.clone() });
+    let remaining = apply(writer, RegistryChange::RemoveClient { id: id.clone() });
+    let RemainingWork::EraseClient(number, _) = remaining else { panic!("nothing to erase") };
+    if rows == Rows::Erased {
+        let is_complete = erase::slice(&writer.db, number, SliceBudget::work(1_000)).expect("erased");
+        assert!(is_complete && erase::removed_clients(&writer.db).expect("numbers").iter().all(|left| *left != number));
+    }
     let client = Client { id: id.clone(), created, secret: Secret::new("new"), previous: None };
     let sealed = registry::seal_client(&ContextSeal, &client);
     apply(writer, RegistryChange::AddClient { client, sealed });
@@ -46,7 +60,8 @@ fn recreated_client_never_has_the_time_of_a_removed_one() {
     let mut former = vec![client_ref()];
     // The clock stands still, goes on, stands still, and steps back: to a free time, to a taken one.
     for (asked, expected) in [(0, 1), (0, 2), (1, 3), (9, 9), (9, 10), (4, 4), (2, 5)] {
-        let new = recreate(&mut writer, Timestamp::from_millis(asked));
+        let rows = if expected % 2 == 0 { Rows::Left } else { Rows::Erased };
+        let new = recreate(&mut writer, Timestamp::from_millis(asked), rows);
         assert_eq!(new.created.millis(), expected, "{former:?}");
         for earlier in &former {
             assert!(writer.shared.registry.number(earlier).is_none(), "{earlier:?} reaches {new:?}");
