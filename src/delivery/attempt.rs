@@ -13,7 +13,7 @@ use crate::domain::{
     ClientId, ClientRef, Disposition, Epoch, EventId, Notification, NotificationState, QueueKey, Timestamp,
 };
 use crate::metrics::{DeliveryOutcome, Metrics};
-use crate::store::{Attempt, AttemptRecord, DeliveryContent, RawRequest, SchedulePosition, StoreError};
+use crate::store::{Attempt, AttemptRecord, DeliveryContent, RawRequest, RecordEffect, SchedulePosition, StoreError};
 use crate::vendor::{self, OriginalRequest, OutgoingEvent};
 
 #[derive(Debug)]
@@ -233,12 +233,17 @@ fn attempt_without_request(error: String, now: Timestamp) -> Attempt {
     Attempt { time: now, duration: Duration::ZERO, status: None, response_body: Bytes::new(), error: Some(error) }
 }
 
-/// Logs the outcome of an attempt. Never logs the endpoint's URL: it may contain a token.
-pub(super) fn log_outcome(record: &AttemptRecord, metrics: &Metrics) {
+/// Logs the outcome of an attempt when it is stored. Never logs the endpoint's URL: it may contain a token.
+pub(super) fn log_outcome(record: &AttemptRecord, effect: RecordEffect, metrics: &Metrics) {
     let Some(attempt) = &record.attempt else { return };
     let (client, target, delivery) = (&record.queue.client, record.queue.target.key(), record.delivery);
     let (duration_ms, status) = (attempt.duration.as_millis(), attempt.status);
     let reason = attempt.error.as_deref().unwrap_or_default();
+    if effect == RecordEffect::Superseded {
+        tracing::info!(%client, target, delivery, status, duration_ms, reason,
+            "delivery attempt ended; the delivery was retried meanwhile and keeps the state that it has since");
+        return;
+    }
     match record.disposition {
         Disposition::Delivered => {
             tracing::debug!(%client, target, delivery, status, duration_ms, "delivery succeeded");

@@ -173,17 +173,17 @@ impl DeliveryWorker {
             Completed::Attempt { delivery, result } => {
                 // Without its client or its store there is nothing to attempt.
                 let AttemptResult { observation, record } = result.unwrap_or(AttemptResult::CANCELLED);
-                if let Some(record) = &record {
-                    log_outcome(record, &self.handle.metrics);
-                }
                 let disposition = record.as_ref().map(|record| record.disposition);
                 self.outcomes.extend(record.map(|record| (delivery, record)));
                 Some(SchedulerEvent::AttemptFinished { delivery, observation, disposition })
             }
             Completed::Store { delivery, result } => {
                 let result = result.map_err(|error| failure_of(&error));
-                if result != Err(StoreFailure::Unavailable) {
-                    self.outcomes.remove(&delivery);
+                if result != Err(StoreFailure::Unavailable)
+                    && let Some(record) = self.outcomes.remove(&delivery)
+                    && let Ok(effect) = &result
+                {
+                    log_outcome(&record, *effect, &self.handle.metrics);
                 }
                 Some(match result {
                     Ok(RecordEffect::Applied) => SchedulerEvent::OutcomeStored { delivery },

@@ -164,6 +164,27 @@ fn manual_retry_during_running_attempt_is_kept() {
     acme.wait_for_delivery_count("state=delivered", 1);
 }
 
+// The first response arrives after the owner's retry, which it does not undo.
+#[test]
+fn failure_after_manual_retry_is_no_dead_letter() {
+    let relay = TestRelay::allowing_loopback_endpoints();
+    let acme = TestClient::new(&relay, "acme");
+    let receiver = Receiver::start(|_, before| Reply {
+        after: Duration::from_secs(if before == 0 { 1 } else { 0 }),
+        ..Reply::status(if before == 0 { 410 } else { 200 })
+    });
+    let callback = json!({ "url": receiver.url("/"), "format": "gini" });
+    let document = json!({ "vendor": "gini", "vendorId": "a", "callback": callback });
+    assert_eq!(acme.post("/documents", &document.to_string()).status, 201);
+    acme.post_gini(&acme.add_unverified_hook("gini").path, "a", "COMPLETED");
+    receiver.wait(1);
+    let id = string_at(&acme.deliveries("")[0], "id");
+    assert_eq!(acme.post(&format!("/deliveries/{id}/retry"), "").status, 202);
+    receiver.wait(2);
+    acme.wait_for_delivery_count("state=delivered", 1);
+    assert_eq!(relay.metric("docrelay_deliveries_dead_total"), 0);
+}
+
 #[test]
 fn concurrent_notification_updates_are_all_applied() {
     let relay = TestRelay::allowing_loopback_endpoints();
