@@ -3,7 +3,7 @@
 # skips these tests with a visible line where it cannot.
 
 .DEFAULT_GOAL := help
-.PHONY: help run cluster check test checks tools relay-tests cluster-tests other-tests isolation-tests chaos mutants bench clusterbench mixed bundle toolchain
+.PHONY: help run cluster check test checks tools relay-tests cluster-tests other-tests isolation-tests chaos mutants bench bench-smoke clusterbench mixed bundle toolchain
 
 # Nothing is built twice in continuous integration.
 ifdef CI
@@ -17,7 +17,7 @@ BENCH_OPTIONS := --relay $(TARGET)/release/docrelay --tools $(TARGET)/release $(
 OTHER_TESTS := $(filter-out relay cluster,$(patsubst tests/%/main.rs,%,$(wildcard tests/*/main.rs)))
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
 
 run: ## build the relay and start it with a demo client, data in ./data
 	cargo build --release --locked
@@ -41,6 +41,7 @@ test: toolchain ## everything that must hold; installs what it needs (tests/setu
 	cargo test --workspace --locked --no-run
 	$(SIDE_BY_SIDE) relay-tests cluster-tests other-tests
 	$(MAKE) isolation-tests
+	$(MAKE) bench-smoke
 
 # clippy and rustdoc only check the tree, the tests build it: all in the dev profile, so that the C libraries are compiled
 # once.
@@ -79,11 +80,18 @@ mutants: ## break each rule of tests/rules/rules.toml once, and expect its test 
 bundle: ## write static/dist after a change of the modules in static; needs Node.js
 	tests/setup/with-tools.sh node tests/javascript/bundle.js
 
+# Part of `make test`, with the dev profile.
+bench-smoke: ## the ratios of a short measurement beside nginx and nchan (half a minute)
+	tests/setup/nchan.sh
+	cargo build --workspace --locked --bin docrelay --bin ssebench --bin webhook_sender
+	tools/bench/smoke.py --relay $(TARGET)/debug/docrelay --tools $(TARGET)/debug
+
 # BASELINE=path/to/docrelay measures an older binary in turn with this one, and adds the ratios.
-bench: ## speed compared with nginx and nchan, or with BASELINE=an/older/docrelay (ten minutes, a quiet machine)
+bench: ## speed compared with nginx and nchan, or with BASELINE=an/older/docrelay (half an hour, a quiet machine)
 	tests/setup/nchan.sh
 	cargo build --workspace --release --locked
 	tools/bench/fanout.py $(BENCH_OPTIONS)
+	tools/bench/returning.py $(BENCH_OPTIONS)
 	tools/bench/webhooks.py $(BENCH_OPTIONS)
 	tools/bench/deliveries.py $(BENCH_OPTIONS)
 

@@ -244,7 +244,7 @@ async fn run(
         metrics: metrics.clone(),
     };
 
-    let (stream_workers, workers) = StreamWorkers::new(parts::stream_threads(), servers.write_timeout.clone());
+    let (stream_workers, workers) = StreamWorkers::new(hub.wake_queues(), servers.write_timeout.clone());
     let mut threads = start_stream_threads(workers)?;
     let stop_public = CancellationToken::new();
     let server = |stop: &CancellationToken, workers: StreamWorkers, options, tls: Option<&Tls>| Server {
@@ -272,7 +272,7 @@ async fn run(
     };
     deliveries.spawn(run_named("deliveries", worker.run(stop_deliveries.clone())));
     // The admin address has no streams: these workers are never run.
-    let no_workers = StreamWorkers::new(1, servers.write_timeout.clone()).0;
+    let no_workers = StreamWorkers::new(Vec::new(), servers.write_timeout.clone()).0;
     let admin_server = server(&stop_rest, no_workers, servers.admin(metrics), None);
     rest.spawn(run_named("admin server", admin_server.run(private, admin_service)));
     if let Some(tls) = tls {

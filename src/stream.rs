@@ -5,6 +5,7 @@ pub mod control;
 mod follower;
 pub mod hub;
 mod position;
+mod streams;
 
 use futures::StreamExt;
 use futures::stream::BoxStream;
@@ -14,8 +15,9 @@ use hub::Hub;
 use crate::metrics::Metrics;
 use crate::store::LogChange;
 
-pub use follower::{FollowRequest, Follower, StreamAction, StreamOptions, Streams};
+pub use follower::{FollowRequest, Follower, StreamAction};
 pub use position::StartPosition;
+pub use streams::{StreamOptions, Streams};
 
 /// The dispatcher: publishes committed events to the hub, and ends the streams of removed clients, until the log's tail
 /// ends. `tail` must have been opened before the first follower subscribes: what was committed before that is in the

@@ -52,7 +52,8 @@ pub(crate) fn build(config: &Config, directory: &DataDirectory, opened: Opened<'
     let keys = directory.keys()?;
     let issuers = Issuers::open(config.issuers.clone())?;
     let FollowerLimits { max_followers, max_followers_per_client } = follower_limits(config);
-    let hub_options = HubOptions { max_followers, max_followers_per_client, ..HubOptions::default() };
+    let hub_options =
+        HubOptions { max_followers, max_followers_per_client, threads: stream_threads(), ..HubOptions::default() };
     let hub = Hub::new(hub_options, store.log.head());
     let stream_options = StreamOptions { idle_interval: config.idle_interval, ..StreamOptions::default() };
     let http_client = ReplaceableClient::new(http_client_options(config))?;
@@ -140,7 +141,7 @@ pub(crate) fn bare_store_options(config: &Config, directory: &DataDirectory) -> 
 }
 
 /// The number of stream workers: half of the cores, at least one.
-pub(super) fn stream_threads() -> usize {
+fn stream_threads() -> usize {
     std::thread::available_parallelism().map_or(1, |n| (n.get() / 2).max(1))
 }
 

@@ -66,10 +66,20 @@ impl PassedSockets {
     /// # Errors
     /// An address is in use or not available.
     pub(super) fn listeners(&self, config: &Config) -> anyhow::Result<Listeners> {
-        Ok(Listeners {
-            public: listener(self.public.as_ref(), config.listen, "--listen")?,
-            admin: listener(self.admin.as_ref(), config.admin_listen, "--admin-listen")?,
-        })
+        let public = listener(self.public.as_ref(), config.listen, "--listen")?;
+        let admin = listener(self.admin.as_ref(), config.admin_listen, "--admin-listen")?;
+        reserve_descriptors(&public, config.max_connections);
+        Ok(Listeners { public, admin })
+    }
+}
+
+/// Has the kernel's table of descriptors grow to its final size now. It is doubled whenever it is full, and a process
+/// with threads waits for milliseconds each time: in a storm of new connections the listen queue overflowed meanwhile.
+fn reserve_descriptors(listener: &TcpListener, connections: usize) {
+    let highest = i32::try_from(connections).unwrap_or(i32::MAX);
+    // The copy of the listener with this number is closed at once.
+    if let Err(error) = rustix::io::fcntl_dupfd_cloexec(listener, highest) {
+        tracing::debug!(%error, "cannot reserve descriptors: the table grows with the connections");
     }
 }
 

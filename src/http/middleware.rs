@@ -251,7 +251,7 @@ mod tests {
                 connection,
             },
             tls: None,
-            workers: StreamWorkers::new(1, Reloadable::new(timeout)).0,
+            workers: StreamWorkers::new(Vec::new(), Reloadable::new(timeout)).0,
             stop: stop.clone(),
             metrics: metrics.clone(),
         };

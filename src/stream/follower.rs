@@ -2,7 +2,7 @@
 //! without a duplicate. A follower subscribes before it reads the log. One that lags behind the ring reads the log
 //! again from its own position, at its own pace: slowness costs a re-read, never an event.
 
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use futures::future::BoxFuture;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::control::{self, IDLE_LINE};
-use super::hub::{Fields, Filter, Framing, Hub, HubFull, Lagged, Subscription, WriteBuffer};
+use super::hub::{Fields, Filter, Framing, Lagged, Subscription, WriteBuffer};
 use super::position::{Cursor, StartPosition};
 use crate::domain::{ClientRef, EventId, Reloadable, Timestamp};
 use crate::metrics::{Disconnect, GaugeGuard, Label, Metrics};
@@ -19,21 +19,6 @@ use crate::store::{LogPage, PageLimit, Store, StoreError};
 
 /// Maximum bytes of one `collect`: it bounds how long one follower occupies its worker thread.
 const MAX_COLLECT_BYTES: usize = 512 << 10;
-
-/// Options of the event streams.
-#[derive(Debug, Clone)]
-pub struct StreamOptions {
-    /// A stream that has written nothing for this long gets an empty line.
-    pub idle_interval: Duration,
-    /// Limit of one page of the log. This, times the store's readers, bounds the memory of replays.
-    pub page: PageLimit,
-}
-
-impl Default for StreamOptions {
-    fn default() -> Self {
-        Self { idle_interval: Duration::from_secs(15), page: PageLimit { events: 512, bytes: 256 << 10 } }
-    }
-}
 
 /// What a follower asks for.
 #[derive(Debug)]
@@ -45,7 +30,8 @@ pub struct FollowRequest {
     pub framing: Framing,
     /// When its token expires.
     pub expires: Timestamp,
-    /// Set when its token becomes invalid before that. [`Hub::wake`] makes the stream look at it.
+    /// Set when its token becomes invalid before that. [`Hub::wake`](super::hub::Hub::wake) makes the stream look at
+    /// it.
     pub revoked: Arc<AtomicBool>,
     pub now: Timestamp,
 }
@@ -59,99 +45,24 @@ pub enum StreamAction {
     End { last: WriteBuffer, reason: Disconnect },
 }
 
-/// Opens streams over one log and one hub. Cheap to clone.
-#[derive(Clone)]
-pub struct Streams {
-    store: Store,
-    hub: Hub,
-    page: PageLimit,
-    idle_interval: Reloadable<Duration>,
-    metrics: Metrics,
-}
-
-impl Streams {
-    pub fn new(store: Store, hub: Hub, options: StreamOptions, metrics: Metrics) -> Self {
-        let StreamOptions { idle_interval, page } = options;
-        Self { store, hub, page, idle_interval: Reloadable::new(idle_interval), metrics }
-    }
-
-    /// Replaces the interval of all streams. One that is idle uses it after its next empty line.
-    pub fn set_idle_interval(&self, interval: Duration) {
-        self.idle_interval.replace(interval);
-    }
-
-    /// The position after all events that are stored.
-    pub fn head(&self) -> EventId {
-        EventId { epoch: self.store.log.epoch(), sequence: self.store.log.head() }
-    }
-
-    /// Waits until the log has reached a start position that another node of the cluster has given out. Returns at once
-    /// without a cluster.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`] when this node cannot know whether the position exists: a stream from it would begin with a
-    /// `reset`.
-    pub async fn reach(&self, start: StartPosition) -> Result<(), StoreError> {
-        let Store { log, maintenance, .. } = &self.store;
-        if start.is_ahead(log.epoch(), log.head()) {
-            maintenance.catch_up().await?;
-        }
-        Ok(())
-    }
-
-    /// Opens a stream. From the moment this returns, the follower misses no event of its client.
-    ///
-    /// # Errors
-    ///
-    /// [`HubFull`] when a limit is reached or the relay is stopping.
-    pub fn follow(&self, request: FollowRequest) -> Result<Follower, HubFull> {
-        let limit = self.store.registry.client_limits(&request.client).followers;
-        let subscription = self.hub.subscribe(&request.client, limit, request.now)?;
-        // It may have been removed since its token was checked, before the hub knew this follower.
-        if self.store.registry.client(&request.client.id).is_none_or(|client| client.reference() != request.client) {
-            self.hub.revoke(&request.client);
-        }
-        // Only now, after subscribing, read the head: what is committed from here on is in the ring.
-        let head = self.store.log.head();
-        let epoch = self.store.log.epoch();
-        let cursor = Cursor::new(request.start, epoch, head);
-        subscription.record_position(cursor.sequence());
-        self.metrics.followers_opened.inc();
-        let now = Instant::now();
-        Ok(Follower {
-            streams: self.clone(),
-            client: request.client,
-            subscription,
-            _counted: GaugeGuard::new(&self.metrics.followers),
-            opening_id: request.start.opening_id(epoch, cursor.sequence()),
-            announced: cursor.sequence(),
-            cursor,
-            pending_page: Mutex::new(None),
-            filter: (!request.filter.is_open()).then(|| Box::new(request.filter)),
-            fields: request.fields,
-            framing: request.framing,
-            reason: Disconnect::Closed,
-            last_write: now,
-            revoked: request.revoked,
-            expires: now + request.now.until(request.expires),
-            timer: None,
-        })
-    }
+/// What all followers share.
+pub(super) struct FollowerContext {
+    pub(super) store: Store,
+    pub(super) page: PageLimit,
+    pub(super) idle_interval: Reloadable<Duration>,
+    pub(super) metrics: Metrics,
 }
 
 /// A page of the log on its way from a reader.
 type PageRead = BoxFuture<'static, Result<LogPage, StoreError>>;
 
-/// One open stream.
+/// One open stream. Small: while it is idle, most of the memory of a connection is this.
 pub struct Follower {
-    streams: Streams,
-    /// Pages of the log are those of this client, even if another one has its id meanwhile.
-    client: ClientRef,
+    context: Arc<FollowerContext>,
     subscription: Subscription,
     _counted: GaugeGuard,
-    /// The position in the opening.
-    opening_id: Option<EventId>,
+    /// The position in the opening. Boxed, because it is dropped with it.
+    opening_id: Option<Box<EventId>>,
     /// The position that the client has been given by the opening, an event or an idle line.
     announced: u64,
     cursor: Cursor,
@@ -173,19 +84,56 @@ pub struct Follower {
 }
 
 impl Follower {
+    /// A follower that has just subscribed. The log's head is read here, after that: what is committed from here on is
+    /// in the ring.
+    pub(super) fn new(context: Arc<FollowerContext>, subscription: Subscription, request: FollowRequest) -> Self {
+        let head = context.store.log.head();
+        let epoch = context.store.log.epoch();
+        let cursor = Cursor::new(request.start, epoch, head);
+        subscription.record_position(cursor.sequence());
+        context.metrics.followers_opened.inc();
+        let now = Instant::now();
+        Self {
+            _counted: GaugeGuard::new(&context.metrics.followers),
+            context,
+            subscription,
+            opening_id: request.start.opening_id(epoch, cursor.sequence()).map(Box::new),
+            announced: cursor.sequence(),
+            cursor,
+            pending_page: Mutex::new(None),
+            filter: (!request.filter.is_open()).then(|| Box::new(request.filter)),
+            fields: request.fields,
+            framing: request.framing,
+            reason: Disconnect::Closed,
+            last_write: now,
+            revoked: request.revoked,
+            expires: now + request.now.until(request.expires),
+            timer: None,
+        }
+    }
+
     /// Waits until there is something to write. Cancellation safe: the position moves only when something is returned.
     pub async fn next_action(&mut self) -> StreamAction {
         loop {
             // Created before the first check, so that no change in between is missed.
-            let changed = self.subscription.changed();
+            let mut changed = pin!(self.subscription.changed());
             if let Some(reason) = self.end_reason() {
                 return self.end(reason);
             }
-            let mut out = WriteBuffer::new(self.framing, self.fields);
-            let lags = self.collect(&mut out).is_err();
+            let lags = match self.collect() {
+                Ok(out) if !out.is_empty() => return self.emit(out),
+                Ok(_) => false,
+                Err(Lagged) => true,
+            };
             if lags {
-                match self.next_page().await {
-                    Some(Ok(page)) => self.consume_page(&page, &mut out),
+                // Boxed, because only a stream that reads the log needs the memory.
+                match Box::pin(self.next_page()).await {
+                    Some(Ok(page)) => {
+                        let out = self.consume_page(&page);
+                        if !out.is_empty() {
+                            return self.emit(out);
+                        }
+                    }
                     // The client has just been removed, and the hub is about to be informed.
                     Some(Err(StoreError::NotFound(_))) => return self.end(Disconnect::Revoked),
                     Some(Err(error)) => {
@@ -194,28 +142,21 @@ impl Follower {
                     }
                     None => {}
                 }
-            }
-            if !out.is_empty() {
-                return self.emit(out);
-            }
-            let idle_at = self.idle_at();
-            if lags {
                 // No reader yet, or a history of which the filter lets nothing through: proxies must not take it for a
                 // dead stream.
-                if Instant::now() >= idle_at {
+                if Instant::now() >= self.idle_at() {
                     return self.emit_idle();
                 }
                 continue;
             }
             self.subscription.record_position(self.cursor.sequence());
-            let due = idle_at.min(self.expires);
-            let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(due)));
             tokio::select! {
-                () = changed => {}
-                () = timer.as_mut() => {
-                    let now = Instant::now();
-                    let next_idle = if now >= idle_at { now + self.streams.idle_interval.get() } else { idle_at };
-                    timer.as_mut().reset(next_idle.min(self.expires));
+                () = &mut changed => {}
+                () = self.timer() => {
+                    let (now, idle_at) = (Instant::now(), self.idle_at());
+                    let next_idle = if now >= idle_at { now + self.context.idle_interval.get() } else { idle_at };
+                    let due = next_idle.min(self.expires);
+                    self.timer().reset(due);
                     if now >= idle_at && now < self.expires {
                         return self.emit_idle();
                     }
@@ -224,14 +165,19 @@ impl Follower {
         }
     }
 
-    /// The text with which the stream begins.
-    pub fn opening(&self) -> String {
-        control::opening(self.opening_id)
+    /// The text with which the stream begins. To be called once.
+    pub fn opening(&mut self) -> String {
+        control::opening(self.opening_id.take().map(|id| *id))
     }
 
     /// The framing of what this follower writes.
     pub fn framing(&self) -> Framing {
         self.framing
+    }
+
+    /// The number of the thread that has to serve this follower.
+    pub fn thread(&self) -> usize {
+        self.subscription.thread()
     }
 
     /// Waits until the stream has to end, whatever there is to write. For a connection that is blocked in a write and
@@ -257,12 +203,12 @@ impl Follower {
     /// Counts bytes that the socket has accepted.
     pub fn record_bytes(&self, bytes: usize) {
         self.subscription.record_bytes(bytes);
-        self.streams.metrics.stream_bytes.inc_by(bytes as u64);
+        self.context.metrics.stream_bytes.inc_by(bytes as u64);
     }
 
     /// Counts events that the socket has accepted completely.
     pub fn record_events(&self, events: usize) {
-        self.streams.metrics.events_out.inc_by(events as u64);
+        self.context.metrics.events_out.inc_by(events as u64);
     }
 
     /// Moves back to an event of the last action: the later ones were not written and are collected again.
@@ -280,19 +226,26 @@ impl Follower {
     }
 
     /// Collects from the ring, unless the log has to be read first.
-    fn collect(&mut self, out: &mut WriteBuffer) -> Result<(), Lagged> {
+    fn collect(&mut self) -> Result<WriteBuffer, Lagged> {
         if self.cursor.needs_log() {
             return Err(Lagged);
         }
+        let mut out = WriteBuffer::new(self.framing, self.fields);
         let position = self.cursor.sequence();
-        let reached = self.subscription.collect(position, self.filter.as_deref(), MAX_COLLECT_BYTES, out)?;
+        let reached = self.subscription.collect(position, self.filter.as_deref(), MAX_COLLECT_BYTES, &mut out)?;
         self.cursor.move_to(reached);
-        Ok(())
+        Ok(out)
+    }
+
+    /// Completes at the idle time or at expiry, as both were when it was set.
+    fn timer(&mut self) -> Pin<&mut Sleep> {
+        let due = self.idle_at().min(self.expires);
+        self.timer.get_or_insert_with(|| Box::pin(sleep_until(due))).as_mut()
     }
 
     /// When an idle line is due.
     fn idle_at(&self) -> Instant {
-        self.last_write + self.streams.idle_interval.get()
+        self.last_write + self.context.idle_interval.get()
     }
 
     /// The next page of the log; `None` when an idle line or the end of the stream is due first. The page is then still
@@ -314,9 +267,9 @@ impl Follower {
     }
 
     fn read_page(&self) -> PageRead {
-        let Streams { store, page, metrics, .. } = &self.streams;
+        let FollowerContext { store, page, metrics, .. } = &*self.context;
         let (log, page, running) = (store.log.clone(), *page, GaugeGuard::new(&metrics.replays_running));
-        let (client, position) = (self.client.clone(), self.cursor.sequence());
+        let (client, position) = (self.subscription.client_ref(), self.cursor.sequence());
         let documents = self.filter.as_ref().and_then(|filter| filter.documents.as_ref());
         let documents: Option<Vec<_>> = documents.map(|documents| documents.iter().copied().collect());
         Box::pin(async move {
@@ -328,9 +281,10 @@ impl Follower {
         })
     }
 
-    /// Moves over a page of the log and adds its events, after a `reset` if events before them are missing.
-    fn consume_page(&mut self, page: &LogPage, out: &mut WriteBuffer) {
-        let Streams { store, metrics, .. } = &self.streams;
+    /// Moves over a page of the log. Returns its events, after a `reset` if events before them are missing.
+    fn consume_page(&mut self, page: &LogPage) -> WriteBuffer {
+        let FollowerContext { store, metrics, .. } = &*self.context;
+        let mut out = WriteBuffer::new(self.framing, self.fields);
         if let Some(reason) = self.cursor.move_over(page) {
             let sequence = page.events.first().map_or(page.through, |event| event.id.sequence);
             out.push_control(&control::reset(reason, EventId { epoch: store.log.epoch(), sequence }));
@@ -339,6 +293,7 @@ impl Follower {
         metrics.replay_events.inc_by(page.events.len() as u64);
         let filter = self.filter.as_deref();
         out.push_events(page.events.iter().filter(|e| filter.is_none_or(|f| f.matches(e.document, e.status))));
+        out
     }
 
     fn emit(&mut self, out: WriteBuffer) -> StreamAction {
@@ -355,7 +310,7 @@ impl Follower {
         let sequence = self.cursor.sequence();
         // A position that still needs a `reset` is not announced.
         if self.filter.is_some() && sequence > self.announced && !self.cursor.needs_log() {
-            let epoch = self.streams.store.log.epoch();
+            let epoch = self.context.store.log.epoch();
             out.push_control(&control::idle_position(EventId { epoch, sequence }));
             self.announced = sequence;
         } else {
@@ -374,7 +329,7 @@ impl Follower {
 
 impl Drop for Follower {
     fn drop(&mut self) {
-        self.streams.metrics.disconnects.inc(self.reason);
+        self.context.metrics.disconnects.inc(self.reason);
         let (client, reason) = (self.subscription.client(), self.reason.as_str());
         match self.reason {
             Disconnect::Stalled => tracing::info!(%client, reason, "stream ended"),

@@ -2,10 +2,12 @@
 //! The dispatcher publishes committed events in log order; followers collect them at their own pace. The hub knows
 //! neither HTTP nor the store: a follower that lags behind the ring gets [`Lagged`] and reads the log.
 
+mod channel;
 mod frame;
 mod ring;
 mod selection;
 mod subscribers;
+mod wakeups;
 mod write_buffer;
 
 use std::collections::HashMap;
@@ -18,6 +20,7 @@ pub use frame::Framing;
 pub use ring::Lagged;
 pub use selection::{Fields, Filter};
 pub use subscribers::{FollowerInfo, FollowerLimits, HubFull, Subscription};
+pub use wakeups::WakeQueue;
 pub use write_buffer::{BufferSegment, WriteBuffer};
 
 use ring::RingLimits;
@@ -37,11 +40,19 @@ pub struct HubOptions {
     /// Bytes in the rings of all clients. Each client with followers has an equal share; one that has more of it,
     /// because there were fewer clients, is reduced when all rings together exceed this.
     pub ring_bytes: usize,
+    /// Threads that serve followers and their [`WakeQueue`]. With 0, publishing wakes the followers itself.
+    pub threads: usize,
 }
 
 impl Default for HubOptions {
     fn default() -> Self {
-        Self { max_followers: 10_000, max_followers_per_client: 10_000, ring_events: 4096, ring_bytes: 256 << 20 }
+        Self {
+            max_followers: 10_000,
+            max_followers_per_client: 10_000,
+            ring_events: 4096,
+            ring_bytes: 256 << 20,
+            threads: 0,
+        }
     }
 }
 
@@ -56,10 +67,15 @@ pub struct Hub {
 impl Hub {
     /// An empty hub. The events up to `head` are in the log only.
     pub fn new(options: HubOptions, head: u64) -> Self {
-        let HubOptions { max_followers, max_followers_per_client, ring_events, ring_bytes } = options;
+        let HubOptions { max_followers, max_followers_per_client, ring_events, ring_bytes, threads } = options;
         let limits = FollowerLimits { max_followers, max_followers_per_client };
-        let subscribers = Arc::new(SubscriberTable::new(limits, head));
+        let subscribers = Arc::new(SubscriberTable::new(limits, head, threads));
         Self { ring_events, ring_bytes, subscribers }
+    }
+
+    /// The queues of the threads that serve followers, in the order of [`Subscription::thread`].
+    pub fn wake_queues(&self) -> Vec<WakeQueue> {
+        self.subscribers.wake_queues()
     }
 
     /// Further followers have these limits. No stream ends because of them.
@@ -97,10 +113,13 @@ impl Hub {
         let share = self.ring_bytes / self.subscribers.clients().max(1);
         let bytes = share.min(MAX_BYTES_PER_RING);
         let limits = RingLimits { events: self.ring_events, bytes };
+        let mut channels = Vec::new();
         for (client, events) in by_client {
             let Some(channel) = self.subscribers.channel(client) else { continue };
             channel.publish(frame::encode_for_ring(events.into_iter(), bytes), limits);
+            channels.push(channel);
         }
+        self.subscribers.wake_followers(&channels);
         if self.subscribers.ring_bytes() > self.ring_bytes {
             // An eighth less than the share, so that the next events do not cause this again.
             self.subscribers.shrink_rings(share - share / 8);

@@ -138,7 +138,7 @@ impl StreamServer {
     pub(crate) async fn run(self, stop: CancellationToken) {
         let hub = Hub::new(HubOptions::default(), self.store.log.head());
         let dispatcher = dispatch(hub.clone(), self.metrics.clone(), self.store.log.tail());
-        let (workers, threads) = StreamWorkers::new(1, Reloadable::new(MINUTE));
+        let (workers, threads) = StreamWorkers::new(hub.wake_queues(), Reloadable::new(MINUTE));
         let start =
             |worker: StreamWorker| Builder::new().name("streams".into()).spawn(|| worker.run()).expect("a thread");
         let threads: Vec<_> = threads.into_iter().map(start).collect();

@@ -19,6 +19,7 @@ RELAY_SETTINGS = {
     "DOCRELAY_HISTORY_BYTES": "100GiB",
     "DOCRELAY_MAX_FOLLOWERS_PER_CLIENT": "15000",
     "DOCRELAY_MAX_FOLLOWERS": "15000",
+    "DOCRELAY_MAX_CONNECTIONS_PER_ADDRESS": "16000",
 }
 
 NCHAN = """
@@ -44,10 +45,15 @@ http {{
         {certificate}
         location = /subscribe {{
             nchan_subscriber eventsource;
-            nchan_channel_id bench;
+            nchan_channel_id "bench$arg_channel";
             nchan_subscriber_first_message newest;
         }}
-        location = /publish {{ nchan_publisher; nchan_channel_id bench; }}
+        location = /replay {{
+            nchan_subscriber eventsource;
+            nchan_channel_id bench;
+            nchan_subscriber_first_message oldest;
+        }}
+        location = /publish {{ nchan_publisher; nchan_channel_id "bench$arg_channel"; }}
     }}
 }}
 """
@@ -152,9 +158,19 @@ class Nchan(Peer):
             self.stop()
             raise
         self.address = f"127.0.0.1:{self.port}"
-        self.subscribe = f"GET /subscribe HTTP/1.1\r\nHost: {self.address}\r\nAccept: text/event-stream\r\n\r\n"
-        self.publish_head = (f"POST /publish HTTP/1.1\r\nHost: {self.address}\r\nContent-Type: application/json\r\n"
-                        "Content-Length: {len}\r\n\r\n")
+        # With the events that it holds.
+        self.replay = self.subscribe_to("/replay")
+        self.subscribe, self.publish_head = self.requests(1)
+
+    def subscribe_to(self, target):
+        return f"GET {target} HTTP/1.1\r\nHost: {self.address}\r\nAccept: text/event-stream\r\n\r\n"
+
+    def requests(self, clients):
+        """The request of a subscriber, and the head of that of a publisher; those of many clients name the channel."""
+        channel = "?channel={channel}" if clients > 1 else ""
+        head = (f"POST /publish{channel} HTTP/1.1\r\nHost: {self.address}\r\nContent-Type: application/json\r\n"
+                "Content-Length: {len}\r\n\r\n")
+        return self.subscribe_to(f"/subscribe{channel}"), head
 
 
 class Relay(Peer):
@@ -202,10 +218,16 @@ class Relay(Peer):
         with open(hook_file) as f:
             self.hook = f.read()
         self.token = self.command("token", "--client", "bench", "--ttl", "1h").strip()
-        self.subscribe = (f"GET /events/client HTTP/1.1\r\nHost: {self.address}\r\nAccept: text/event-stream\r\n"
-                       f"Authorization: Bearer {self.token}\r\n\r\n")
-        self.publish_head = (f"POST {self.hook} HTTP/1.1\r\nHost: {self.address}\r\nContent-Type: application/json\r\n"
-                        "Content-Length: {len}\r\n\r\n")
+        self.subscribe, self.publish_head = self.requests(1)
+
+    def requests(self, clients):
+        """The request of a follower, and the head of a webhook; those of many clients name the channel."""
+        token, hook = ("{channel}", "{channel}") if clients > 1 else (self.token, self.hook)
+        subscribe = (f"GET /events/client HTTP/1.1\r\nHost: {self.address}\r\nAccept: text/event-stream\r\n"
+                     f"Authorization: Bearer {token}\r\n\r\n")
+        head = (f"POST {hook} HTTP/1.1\r\nHost: {self.address}\r\nContent-Type: application/json\r\n"
+                "Content-Length: {len}\r\n\r\n")
+        return subscribe, head
 
     def resident_bytes(self):
         """Resident memory of the process."""

@@ -9,6 +9,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use rustix::net::{SocketFlags, acceptfrom_with};
 use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -82,7 +83,10 @@ async fn accept_all(
     let listener = TcpListener::from_std(listener)?;
     loop {
         let Some(permit) = permits.acquire().await else { return Ok(()) };
-        let accepted = listener.accept().await.and_then(|(socket, peer)| Ok((socket.into_std()?, peer)));
+        let accepted = match accept_waiting(&listener) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => accept_next(&listener).await,
+            accepted => accepted,
+        };
         match accepted {
             Ok((socket, peer)) => {
                 // Dropped without a response: a flood must not cost a handshake or a task.
@@ -98,4 +102,18 @@ async fn accept_all(
             }
         }
     }
+}
+
+/// Takes a waiting connection out of the kernel's queue with one system call. tokio's `accept` makes three, because it
+/// registers the socket with the runtime of this thread, which does not serve it: in a storm the queue would overflow.
+fn accept_waiting(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+    let (socket, peer) = acceptfrom_with(listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)?;
+    let peer = peer.and_then(|peer| peer.try_into().ok());
+    Ok((socket.into(), peer.ok_or(io::ErrorKind::NotConnected)?))
+}
+
+/// Waits for the next connection.
+async fn accept_next(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+    let (socket, peer) = listener.accept().await?;
+    Ok((socket.into_std()?, peer))
 }

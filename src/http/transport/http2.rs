@@ -233,7 +233,7 @@ impl Responder {
         let mut response = service.call(request).await.unwrap_or_else(|never| match never {});
         // RFC 9113, 8.2.2: there are no headers of the connection.
         response.headers_mut().remove(CONNECTION);
-        let Some(follower) = takeover.take_offered() else {
+        let Some(mut follower) = takeover.take_offered() else {
             control.set_response_due(Instant::now() + self.response_timeout);
             return Ok(response.map(|body: B| {
                 let body = body.map_err(Into::into).boxed_unsync();

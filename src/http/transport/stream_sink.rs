@@ -3,8 +3,10 @@
 //! followers.
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::io::{self, IoSlice, Read, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
 
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -110,22 +112,35 @@ impl StreamSink {
     }
 
     /// Waits until the peer has closed its side.
-    pub(in crate::http) async fn peer_closed(&self) -> Disconnect {
-        let socket = match self {
-            Self::Tcp(socket) | Self::Tls(TlsSink { socket, .. }) => socket,
-            Self::Http2(sender) => return Box::pin(sender.closed()).await,
+    pub(in crate::http) fn peer_closed(&self) -> impl Future<Output = Disconnect> {
+        // Boxed, so that the followers of HTTP/1 do not have its memory.
+        let mut http2 = match self {
+            Self::Http2(sender) => Some(Box::pin(sender.closed())),
+            Self::Tcp(_) | Self::Tls(_) => None,
         };
         let mut discarded = 0;
+        poll_fn(move |cx| match (self, &mut http2) {
+            (Self::Tcp(socket) | Self::Tls(TlsSink { socket, .. }), _) => {
+                self.poll_peer_closed(socket, &mut discarded, cx)
+            }
+            (Self::Http2(_), Some(closed)) => closed.as_mut().poll(cx),
+            (Self::Http2(_), None) => Poll::Pending,
+        })
+    }
+
+    /// Discards what the peer has sent, until it has closed its side or has sent too much. `poll_read_ready` has one
+    /// waker in the socket's registration, `readable` a node in the memory of each follower.
+    fn poll_peer_closed(&self, socket: &TcpStream, discarded: &mut usize, cx: &mut Context<'_>) -> Poll<Disconnect> {
         loop {
-            if let Err(error) = socket.readable().await {
-                return self.disconnect_reason(&error);
+            if let Err(error) = ready!(socket.poll_read_ready(cx)) {
+                return Poll::Ready(self.disconnect_reason(&error));
             }
             match self.try_discard() {
-                Ok(0) => return Disconnect::Closed,
-                Ok(n) if discarded + n > DISCARD_LIMIT_BYTES => return Disconnect::Closed,
-                Ok(n) => discarded += n,
+                Ok(0) => return Poll::Ready(Disconnect::Closed),
+                Ok(n) if *discarded + n > DISCARD_LIMIT_BYTES => return Poll::Ready(Disconnect::Closed),
+                Ok(n) => *discarded += n,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return self.disconnect_reason(&error),
+                Err(error) => return Poll::Ready(self.disconnect_reason(&error)),
             }
         }
     }

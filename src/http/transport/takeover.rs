@@ -163,7 +163,7 @@ pub(in crate::http) struct OpeningBody {
 impl OpeningBody {
     /// The body for the follower that was offered.
     pub(in crate::http) fn new(takeover: Takeover) -> Self {
-        let opening = match &*takeover.lock() {
+        let opening = match &mut *takeover.lock() {
             TakeoverState::Offered(follower) => Some(follower.opening().into()),
             _ => None,
         };

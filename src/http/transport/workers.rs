@@ -2,19 +2,22 @@
 //! bytes to its socket. Ingest and fan-out thus do not share a scheduler: while one round of writes goes out, the next
 //! events gather, and each follower gets them in one write.
 
+use std::any::Any;
 use std::io;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use futures::FutureExt;
 use tokio::sync::mpsc;
-use tokio::task::{JoinError, JoinSet};
+use tokio_util::task::TaskTracker;
 
 use crate::domain::Reloadable;
 use crate::http::transport::ConnectionPermit;
 use crate::http::transport::stream_sink::DetachedSink;
-use crate::http::transport::write_loop;
+use crate::http::transport::write_loop::{self, OpenStream};
 use crate::stream::Follower;
+use crate::stream::hub::WakeQueue;
 
 /// Streams that wait for one worker. When it is full, the task of the connection waits: no stream is dropped.
 const MAX_WAITING_STREAMS: usize = 1024;
@@ -31,32 +34,36 @@ pub(in crate::http) struct DetachedStream {
 #[derive(Clone)]
 pub struct StreamWorkers {
     senders: Arc<Vec<mpsc::Sender<DetachedStream>>>,
-    next: Arc<AtomicUsize>,
 }
 
 /// One worker, to be run on a thread of its own.
 pub struct StreamWorker {
     streams: mpsc::Receiver<DetachedStream>,
+    wake_queue: WakeQueue,
     write_timeout: Reloadable<Duration>,
 }
 
 impl StreamWorkers {
-    /// The handle, and at least one worker. A stream that accepts no byte for `write_timeout`, as it is when
-    /// the stream begins, is ended.
-    pub fn new(workers: usize, write_timeout: Reloadable<Duration>) -> (Self, Vec<StreamWorker>) {
-        let (senders, workers) = (0..workers.max(1))
-            .map(|_| {
+    /// The handle, and a worker for each wake queue of the hub, or one if there is none. A stream that accepts no byte
+    /// for `write_timeout`, as it is when the stream begins, is ended.
+    pub fn new(mut queues: Vec<WakeQueue>, write_timeout: Reloadable<Duration>) -> (Self, Vec<StreamWorker>) {
+        if queues.is_empty() {
+            queues.push(WakeQueue::default());
+        }
+        let (senders, workers) = queues
+            .into_iter()
+            .map(|wake_queue| {
                 let (sender, streams) = mpsc::channel(MAX_WAITING_STREAMS);
-                (sender, StreamWorker { streams, write_timeout: write_timeout.clone() })
+                (sender, StreamWorker { streams, wake_queue, write_timeout: write_timeout.clone() })
             })
             .unzip();
-        (Self { senders: Arc::new(senders), next: Arc::new(AtomicUsize::new(0)) }, workers)
+        (Self { senders: Arc::new(senders) }, workers)
     }
 
-    /// Gives a stream to one of the workers, in turn.
+    /// Gives a stream to the worker that the hub has chosen for its follower.
     pub(in crate::http) async fn send(&self, stream: DetachedStream) {
-        let next = self.next.fetch_add(1, Ordering::Relaxed) % self.senders.len();
-        if self.senders[next].send(stream).await.is_err() {
+        let worker = stream.follower.thread() % self.senders.len();
+        if self.senders[worker].send(stream).await.is_err() {
             tracing::debug!("stream dropped: its worker has ended because the relay is stopping");
         }
     }
@@ -75,53 +82,57 @@ impl StreamWorker {
     }
 
     async fn serve(self) {
-        let Self { streams, write_timeout } = self;
-        run_tasks(streams, |stream| serve_stream(stream, write_timeout.get())).await;
+        let Self { streams, wake_queue, write_timeout } = self;
+        tokio::select! {
+            () = run_tasks(streams, |stream| serve_stream(stream, write_timeout.get())) => {}
+            () = wake_queue.serve() => {}
+        }
     }
 }
 
-/// Runs one task for each item until the channel is closed and all tasks have ended. A task that panics drops what it
-/// holds, and is logged.
-#[expect(clippy::disallowed_methods, reason = "one task per stream, owned and joined by its worker")]
-async fn run_tasks<T, F>(mut items: mpsc::Receiver<T>, task: impl Fn(T) -> F)
+/// Runs the task of each item, if it has one, until the channel is closed and all tasks have ended. A task that panics
+/// drops what it holds, and is logged.
+async fn run_tasks<T, F>(mut items: mpsc::Receiver<T>, task: impl Fn(T) -> Option<F>)
 where
     F: Future<Output = ()> + Send + 'static,
 {
-    let mut tasks = JoinSet::new();
-    loop {
-        tokio::select! {
-            item = items.recv() => {
-                let Some(item) = item else { break };
-                tasks.spawn(task(item));
-            }
-            Some(ended) = tasks.join_next() => log_panic(ended),
+    // A `JoinSet` has an allocation for each task.
+    let tasks = TaskTracker::new();
+    while let Some(item) = items.recv().await {
+        if let Some(task) = task(item) {
+            tasks.spawn(AssertUnwindSafe(task).catch_unwind().map(log_panic));
         }
     }
-    while let Some(ended) = tasks.join_next().await {
-        log_panic(ended);
+    tasks.close();
+    tasks.wait().await;
+}
+
+fn log_panic(ended: Result<(), Box<dyn Any + Send>>) {
+    // The panic hook has logged what and where.
+    if ended.is_err() {
+        tracing::error!("task of a stream panicked: its client reconnects");
     }
 }
 
-fn log_panic(ended: Result<(), JoinError>) {
-    if let Err(error) = ended {
-        tracing::error!(%error, "task of a stream panicked: its client reconnects");
-    }
-}
-
-/// Serves one stream to its end. The follower is dropped, and with it uncounted, before the socket is closed.
-async fn serve_stream(stream: DetachedStream, write_timeout: Duration) {
-    let DetachedStream { sink, mut follower, permit } = stream;
-    if let Ok(sink) = sink.attach() {
-        let reason = write_loop::run(&sink, &mut follower, write_timeout).await;
-        follower.set_end_reason(reason);
-        drop(follower);
-        sink.close().await;
-    }
-    drop(permit);
+/// The task that serves one stream to its end. The follower is dropped, and with it uncounted, before the socket is
+/// closed. `None` if the runtime does not accept the socket.
+fn serve_stream(stream: DetachedStream, write_timeout: Duration) -> Option<impl Future<Output = ()> + Send> {
+    let DetachedStream { sink, follower, permit } = stream;
+    let mut stream = OpenStream { sink: sink.attach().ok()?, follower, write_timeout };
+    // The block uses what it captures in place; the arguments of an async function are in its future twice.
+    Some(async move {
+        let reason = write_loop::run(&mut stream).await;
+        stream.follower.set_end_reason(reason);
+        drop(stream.follower);
+        Box::pin(stream.sink.close()).await;
+        drop(permit);
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use tokio::sync::Semaphore;
 
     use super::*;
@@ -141,14 +152,14 @@ mod tests {
         let (reply, mut replies) = mpsc::channel(1);
         let worker = run_tasks(items, |task| {
             let reply = reply.clone();
-            async move {
+            Some(async move {
                 match task {
                     // Without the hook of the tests, which prints a backtrace.
                     Task::Panic => std::panic::resume_unwind(Box::new("a stream")),
                     Task::Nothing => {}
                     Task::Reply => reply.send(()).await.expect("the measurement goes on"),
                 }
-            }
+            })
         });
         let measuring = async move {
             let mut times = Vec::new();
@@ -197,11 +208,11 @@ mod tests {
         let served = Arc::new(AtomicUsize::new(0));
         let worker = run_tasks(items, |(number, permit)| {
             let served = served.clone();
-            async move {
+            Some(async move {
                 assert!(number != 1, "stream 1 panics");
                 served.fetch_add(1, Ordering::Relaxed);
                 drop(permit);
-            }
+            })
         });
         // The worker is not stopping yet when the stream panics.
         let stop = async {

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::http::transport::stream_sink::StreamSink;
 use crate::metrics::Disconnect;
-use crate::stream::hub::{BufferSegment, WriteBuffer};
+use crate::stream::hub::BufferSegment;
 use crate::stream::{Follower, StreamAction};
 
 /// A peer that accepts nothing for this long is served from the log instead of from memory.
@@ -28,27 +28,43 @@ enum WriteOutcome {
     },
 }
 
-/// Writes until the stream ends; returns why.
-pub(in crate::http) async fn run(sink: &StreamSink, follower: &mut Follower, write_timeout: Duration) -> Disconnect {
+/// A stream on its worker.
+pub(in crate::http) struct OpenStream {
+    pub(in crate::http) sink: StreamSink,
+    pub(in crate::http) follower: Box<Follower>,
+    /// A peer that accepts nothing for this long ends the stream.
+    pub(in crate::http) write_timeout: Duration,
+}
+
+/// Writes until the stream ends; returns why. The future is small, because each idle follower has one: what is rarely
+/// needed is boxed, and nothing but the stream lives across a wait.
+pub(in crate::http) async fn run(stream: &mut OpenStream) -> Disconnect {
     // One future for the whole stream: one for each action would register with the reactor each time.
-    let mut peer_closed = pin!(sink.peer_closed());
+    let mut peer_closed = pin!(stream.sink.peer_closed());
     loop {
-        let action = tokio::select! {
+        let (segments, end) = tokio::select! {
             // Events first: only a peer without anything to receive is checked for having closed.
             biased;
-            action = follower.next_action() => action,
+            action = stream.follower.next_action() => match action {
+                StreamAction::Write(out) => (out.into_segments(), None),
+                StreamAction::End { last, reason } => (last.into_segments(), Some(reason)),
+            },
             reason = &mut peer_closed => return reason,
         };
-        match action {
-            StreamAction::Write(out) => match write(sink, out, write_timeout, follower).await {
-                Ok(WriteOutcome::Complete) => {}
-                Ok(WriteOutcome::Truncated { last_sequence }) => follower.rewind(last_sequence),
-                Err(reason) => return reason,
-            },
-            StreamAction::End { last, reason } => {
-                // Whether the peer accepts it or not, the stream has ended.
-                if write(sink, last, FINAL_WRITE_TIMEOUT.min(write_timeout), follower).await.is_ok() {
-                    sink.finish();
+        let timeout = if end.is_some() { FINAL_WRITE_TIMEOUT.min(stream.write_timeout) } else { stream.write_timeout };
+        let written = match write_now(&stream.sink, segments.into(), &stream.follower) {
+            Ok(None) => Ok(WriteOutcome::Complete),
+            Ok(Some(rest)) => Box::pin(write(&stream.sink, rest, timeout, &stream.follower)).await,
+            Err(reason) => Err(reason),
+        };
+        match (written, end) {
+            (Ok(WriteOutcome::Complete), None) => {}
+            (Ok(WriteOutcome::Truncated { last_sequence }), None) => stream.follower.rewind(last_sequence),
+            (Err(reason), None) => return reason,
+            // Whether the peer accepts the last bytes or not, the stream has ended.
+            (written, Some(reason)) => {
+                if written.is_ok() {
+                    stream.sink.finish();
                 }
                 return reason;
             }
@@ -56,16 +72,34 @@ pub(in crate::http) async fn run(sink: &StreamSink, follower: &mut Follower, wri
     }
 }
 
+/// Writes what the peer accepts without waiting. Returns the rest; there is almost never one.
+fn write_now(
+    sink: &StreamSink,
+    mut pending: VecDeque<BufferSegment>,
+    follower: &Follower,
+) -> Result<Option<VecDeque<BufferSegment>>, Disconnect> {
+    while !(pending.is_empty() && sink.is_flushed()) {
+        match sink.try_write(&pending) {
+            Ok(bytes) => {
+                follower.record_bytes(bytes);
+                remove_written(&mut pending, bytes, follower);
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Some(pending)),
+            Err(error) => return Err(sink.disconnect_reason(&error)),
+        }
+    }
+    Ok(None)
+}
+
 /// Writes everything with as few system calls as possible. Ends with [`Disconnect::Stalled`] when the peer accepts
 /// nothing for `stall_timeout`, and with the stream's own reason [`FINAL_WRITE_TIMEOUT`] after it had to end. After
 /// [`STALL_AFTER`] all but the first segment is released from memory: the follower collects those events again.
 async fn write(
     sink: &StreamSink,
-    out: WriteBuffer,
+    mut pending: VecDeque<BufferSegment>,
     stall_timeout: Duration,
     follower: &Follower,
 ) -> Result<WriteOutcome, Disconnect> {
-    let mut pending = VecDeque::from(out.into_segments());
     let mut outcome = WriteOutcome::Complete;
     let mut stalled_since = None;
     // Set when the stream has to end during this write: until when, and why.
@@ -83,9 +117,8 @@ async fn write(
                     Some((end, reason)) => (end.min(since + stall_timeout), reason),
                     None => (since + stall_timeout, Disconnect::Stalled),
                 };
-                // Boxed, because only a peer that stalls needs the memory.
-                let ended = Box::pin(follower.wait_for_end());
-                let release = Box::pin(sleep_until(since + STALL_AFTER));
+                let ended = follower.wait_for_end();
+                let release = sleep_until(since + STALL_AFTER);
                 let resume_after = pending.front().and_then(|first| first.last_sequence).filter(|_| pending.len() > 1);
                 tokio::select! {
                     writable = sink.writable() => writable.map_err(|error| sink.disconnect_reason(&error))?,

@@ -2,16 +2,16 @@
 //! signal that wakes them. The table enforces the limits; it does not know how events get into a ring.
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use dashmap::DashMap;
-use tokio::sync::Notify;
 use tokio::sync::futures::OwnedNotified;
 
-use super::frame::Frame;
-use super::ring::{Lagged, Ring, RingLimits, RingTotal};
+use super::channel::Channel;
+use super::ring::{Lagged, RingTotal};
 use super::selection::Filter;
+use super::wakeups::{Signal, WakeQueue, WakeQueues};
 use super::write_buffer::WriteBuffer;
 use crate::domain::{ClientId, ClientRef, Reloadable, Timestamp};
 use crate::metrics::Disconnect;
@@ -48,7 +48,17 @@ impl Subscription {
     /// A future that completes when there may be new events or a reason to end. Create it before looking at either: a
     /// change between that look and the first poll is then not missed.
     pub fn changed(&self) -> OwnedNotified {
-        self.record.channel.changed.clone().notified_owned()
+        self.record.signal().changed()
+    }
+
+    /// The number of the thread that has to serve this follower: its [`WakeQueue`] wakes it.
+    pub fn thread(&self) -> usize {
+        self.record.channel.signals.thread(self.record.number)
+    }
+
+    /// The client whose events are followed, even if another one has its id meanwhile.
+    pub fn client_ref(&self) -> ClientRef {
+        ClientRef { id: self.record.client.clone(), created: self.record.channel.created }
     }
 
     /// Adds the events after `position` that match the filter to `out`, until `out` holds at least `max_bytes`. Returns
@@ -122,50 +132,6 @@ pub struct FollowerInfo {
     pub bytes: u64,
 }
 
-/// What all followers of one client share.
-#[derive(Debug)]
-pub(super) struct Channel {
-    /// When the client was created: distinguishes it from others of the same id.
-    created: Timestamp,
-    ring: Mutex<Ring>,
-    /// The sequence of the newest event, also outside the ring's lock.
-    newest: AtomicU64,
-    /// Notified when the ring has grown or a follower has to end.
-    changed: Arc<Notify>,
-    /// Set when the client is removed.
-    revoked: AtomicBool,
-}
-
-impl Channel {
-    fn new(created: Timestamp, floor: u64, total: RingTotal) -> Self {
-        let ring = Mutex::new(Ring::new(floor, total));
-        let newest = AtomicU64::new(floor);
-        Self { created, ring, newest, changed: Arc::new(Notify::new()), revoked: AtomicBool::new(false) }
-    }
-
-    /// Ends all streams.
-    fn revoke(&self) {
-        self.revoked.store(true, Ordering::SeqCst);
-        self.changed.notify_waiters();
-    }
-
-    /// Adds frames to the ring, and wakes the followers.
-    pub(super) fn publish(&self, frames: Vec<Frame>, limits: RingLimits) {
-        let newest = {
-            let mut ring = self.ring();
-            ring.push(frames, limits);
-            ring.newest()
-        };
-        self.newest.store(newest, Ordering::Relaxed);
-        self.changed.notify_waiters();
-    }
-
-    pub(super) fn ring(&self) -> MutexGuard<'_, Ring> {
-        // A ring is consistent after every push, so a panic elsewhere cannot have left it half-changed.
-        self.ring.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 /// One follower, as the hub knows it.
 #[derive(Debug)]
 struct SubscriberRecord {
@@ -181,6 +147,11 @@ struct SubscriberRecord {
 }
 
 impl SubscriberRecord {
+    /// The signal that wakes this follower.
+    fn signal(&self) -> &Signal {
+        self.channel.signals.of(self.number)
+    }
+
     fn info(&self) -> FollowerInfo {
         FollowerInfo {
             number: self.number,
@@ -224,11 +195,13 @@ pub(super) struct SubscriberTable {
     /// Everything up to this sequence has been offered to the channels that existed at that time.
     published: AtomicU64,
     ring_total: RingTotal,
+    wake_queues: WakeQueues,
     stopping: AtomicBool,
 }
 
 impl SubscriberTable {
-    pub(super) fn new(limits: FollowerLimits, published: u64) -> Self {
+    /// `threads` serve the followers; with 0, whoever publishes wakes them.
+    pub(super) fn new(limits: FollowerLimits, published: u64, threads: usize) -> Self {
         Self {
             limits: Reloadable::new(limits),
             channels: DashMap::new(),
@@ -237,6 +210,7 @@ impl SubscriberTable {
             next_number: AtomicU64::new(1),
             published: AtomicU64::new(published),
             ring_total: RingTotal::default(),
+            wake_queues: WakeQueues::new(threads),
             stopping: AtomicBool::new(false),
         }
     }
@@ -265,7 +239,8 @@ impl SubscriberTable {
             // `publish` raises `published` before it looks for channels. So either it finds this one, or the floor of
             // the ring covers what was published before this channel existed.
             let floor = || self.published.load(Ordering::SeqCst);
-            let channel = || Arc::new(Channel::new(client.created, floor(), self.ring_total.clone()));
+            let signals = || self.wake_queues.signals();
+            let channel = || Arc::new(Channel::new(client.created, floor(), self.ring_total.clone(), signals()));
             let new = || ClientChannel { channel: channel(), followers: 0 };
             let mut entry = self.channels.entry(client.id.clone()).or_insert_with(new);
             if entry.channel.created < client.created {
@@ -288,6 +263,7 @@ impl SubscriberTable {
             }
         };
         let number = self.next_number.fetch_add(1, Ordering::Relaxed);
+        channel.signals.of(number).add_follower();
         let record = Arc::new(SubscriberRecord {
             number,
             client: client.id.clone(),
@@ -302,6 +278,7 @@ impl SubscriberTable {
     }
 
     fn remove(&self, record: &SubscriberRecord) {
+        record.signal().remove_follower();
         self.by_number.remove(&record.number);
         self.channels.remove_if_mut(&record.client, |_, entry| {
             // A removed client has no entry, or the entry belongs to a later client of the same name.
@@ -329,6 +306,16 @@ impl SubscriberTable {
         self.channels.get(client).map(|entry| entry.channel.clone())
     }
 
+    /// Has the followers of these channels woken by the threads that serve them.
+    pub(super) fn wake_followers(&self, channels: &[Arc<Channel>]) {
+        let signals: Vec<_> = channels.iter().map(|channel| &channel.signals).collect();
+        self.wake_queues.wake(&signals);
+    }
+
+    pub(super) fn wake_queues(&self) -> Vec<WakeQueue> {
+        self.wake_queues.all()
+    }
+
     pub(super) fn revoke(&self, client: &ClientRef) {
         if let Some((_, entry)) =
             self.channels.remove_if(&client.id, |_, entry| entry.channel.created <= client.created)
@@ -340,7 +327,7 @@ impl SubscriberTable {
     pub(super) fn disconnect(&self, number: u64) -> bool {
         let Some(record) = self.by_number.get(&number).map(|entry| entry.clone()) else { return false };
         record.disconnected.store(true, Ordering::SeqCst);
-        record.channel.changed.notify_waiters();
+        record.signal().wake();
         true
     }
 
@@ -351,7 +338,7 @@ impl SubscriberTable {
 
     pub(super) fn wake(&self) {
         for entry in &self.channels {
-            entry.channel.changed.notify_waiters();
+            entry.channel.signals.wake();
         }
     }
 

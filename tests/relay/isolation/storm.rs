@@ -11,9 +11,8 @@ use crate::harness::connection::Connection;
 use crate::harness::request::Request;
 use crate::harness::{TestRelay, wait_until};
 
-/// More than the listen queue holds: 4 096 connections, a limit of the relay and of Linux. With twice as many, a busy
-/// machine overflows it with any accept loop.
-const FOLLOWERS: usize = 5_000;
+/// More than the listen queue holds: 4 096 connections, a limit of the relay and of Linux.
+const FOLLOWERS: usize = 10_000;
 const THREADS: usize = 4;
 
 /// Until all streams are open, in the dev profile: a SYN that the kernel drops is sent again after 1 s, then 3 s.
@@ -62,4 +61,14 @@ fn storm_with_fresh_tokens_overflows_no_listen_queue() {
         assert!(opened < MAX_OPENING, "all streams open after {opened:?}");
         drop(connections);
     });
+}
+
+// Growing the table in a storm stops the thread that accepts for milliseconds.
+#[test]
+fn descriptor_table_has_its_final_size_before_the_first_connection() {
+    let relay = TestRelay::with_config(&[("max_connections", "3000")]);
+    let status = std::fs::read_to_string(format!("/proc/{}/status", relay.pid().as_raw_nonzero())).expect("a process");
+    let size = status.lines().find_map(|line| line.strip_prefix("FDSize:")).expect("the size of the table");
+    let size: usize = size.trim().parse().expect("a number");
+    assert!(size > 3_000, "{size} descriptors");
 }

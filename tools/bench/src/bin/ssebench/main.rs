@@ -1,16 +1,20 @@
-//! Load generator for hubs of server-sent events: many subscribers of one channel, and publishers.
+//! Load generator for hubs of server-sent events: many subscribers of one channel or of many, and publishers.
 //!
 //!     ssebench --address HOST:PORT --subscribers N --events N [--publishers N] [--rate N] [--idle-ms N] [--pids PID,…]
-//!              [--subscribe-address HOST:PORT] [--kind h1|h1-tls|h2-tls] [--ca FILE] --subscribe REQUEST
-//!              --publish-head HEAD --publish-body BODY
+//!              [--subscribe-address HOST:PORT] [--kind h1|h1-tls|h2-tls] [--ca FILE] [--channels FILE]
+//!              [--replayed N] --subscribe REQUEST --publish-head HEAD --publish-body BODY
 //!
 //! Events are published to `--address`, and followed there or at `--subscribe-address`. `--kind` is how: publishers use
 //! HTTP/1.1 in any case, with TLS if the subscribers do. `--subscribe` is a whole request, `--publish-head` a head in
 //! which `{len}` stands for the length of the body, and `--publish-body` a body in which `{mark}` stands for the marker
-//! by which deliveries are found, and `{n}` for a number of 12 digits. CPU time and memory of `--pids` and their
+//! by which deliveries are found, and `{n}` for a number of 12 digits. With `--channels`, each line of the file is a
+//! channel, of two words: the first one replaces `{channel}` in `--subscribe`, the second one in `--publish-head`.
+//! Subscribers and events go to the channels in turn. `--replayed` is the number of events that each subscriber gets by
+//! its request alone. CPU time and memory of `--pids` and their
 //! descendants are read from /proc, so a figure per delivery does not count the generator itself. Prints one line of
 //! JSON.
 
+mod channels;
 mod http2;
 mod publishers;
 mod subscribers;
@@ -23,6 +27,7 @@ use docrelay_bench::client::{Client, Kind};
 use docrelay_bench::options::Options;
 use docrelay_bench::quantile;
 
+use channels::Channels;
 use publishers::{Plan, Progress};
 use subscribers::Subscribers;
 
@@ -43,10 +48,14 @@ fn main() {
     let ca: Option<String> = options.optional("ca");
     let client = Client::new(ca.as_deref());
     let publishing = if client.tls(kind).is_some() { Kind::Http1Tls } else { Kind::Http1 };
+    let channels = match options.optional::<String>("channels") {
+        Some(path) => Channels::read(&path),
+        None => Channels::one(),
+    };
     let plan = Plan {
         address,
         tls: client.tls(publishing).cloned(),
-        head: options.required("publish-head"),
+        heads: channels.publish_heads(&options.required::<String>("publish-head")),
         body: options.required("publish-body"),
         events: options.required("events"),
         publishers: options.optional("publishers").unwrap_or(1),
@@ -58,16 +67,21 @@ fn main() {
     let connecting = Instant::now();
     let subscribe: String = options.required("subscribe");
     let subscribe_address = options.optional("subscribe-address").unwrap_or(address);
-    let request = match kind {
-        Kind::Http1 | Kind::Http1Tls => subscribe.into_bytes(),
-        Kind::Http2 | Kind::Http2Tls => http2::opening(&subscribe),
-    };
-    let mut subscribers = Subscribers::connect(subscribe_address, client.tls(kind), &request, subscriber_count);
+    let requests: Vec<Vec<u8>> = channels
+        .subscribe_requests(&subscribe)
+        .map(|request| match kind {
+            Kind::Http1 | Kind::Http1Tls => request.into_bytes(),
+            Kind::Http2 | Kind::Http2Tls => http2::opening(&request),
+        })
+        .collect();
+    let mut subscribers = Subscribers::connect(subscribe_address, client.tls(kind), &requests, subscriber_count);
     let connect_seconds = connecting.elapsed().as_secs_f64();
+    subscribers.wait_for_replayed(options.optional("replayed").unwrap_or(0) * subscriber_count as u64);
+    let replay_seconds = connecting.elapsed().as_secs_f64();
     std::thread::sleep(Duration::from_millis(options.optional("idle-ms").unwrap_or(500)));
     let idle = usage::of(&pids);
 
-    let expected = plan.events * subscriber_count as u64;
+    let expected = channels.deliveries(plan.events, subscriber_count as u64);
     let mut latencies_micros: Vec<u32> = Vec::with_capacity(expected as usize);
     let progress = Progress::default();
     let start = plan.origin.elapsed();
@@ -97,7 +111,8 @@ fn main() {
     let subscribers_f = subscriber_count as f64;
     println!(
         "{{\"delivered\":{delivered},\"expected\":{expected},\"closed\":{},\"refused\":{},\
-         \"connects_per_second\":{:.0},\"cpu_us_per_connect\":{:.1},\"memory_kib_per_subscriber\":{:.2},\
+         \"connects_per_second\":{:.0},\"replay_seconds\":{replay_seconds:.3},\
+         \"cpu_us_per_connect\":{:.1},\"memory_kib_per_subscriber\":{:.2},\
          \"deliveries_per_second\":{:.0},\"cpu_us_per_delivery\":{:.3},\"published_per_second\":{:.0},\
          \"p50_ms\":{:.2},\"p99_ms\":{:.2},\"p999_ms\":{:.2},\"max_ms\":{:.2}}}",
         subscribers.closed,

@@ -16,8 +16,8 @@ use tokio_rustls::rustls::ClientConfig;
 pub(crate) struct Plan {
     pub(crate) address: SocketAddr,
     pub(crate) tls: Option<Arc<ClientConfig>>,
-    /// The request's head; `{len}` stands for the length of the body.
-    pub(crate) head: String,
+    /// The head of the request to each channel; `{len}` stands for the length of the body.
+    pub(crate) heads: Vec<String>,
     /// The body; `{mark}` stands for the marker, `{n}` for the number of the event with 12 digits.
     pub(crate) body: String,
     pub(crate) events: u64,
@@ -53,7 +53,8 @@ pub(crate) fn run(plan: &Plan, publisher: u64, progress: &Progress) {
         }
         let mark = marker::format(plan.origin.elapsed().as_nanos() as u64);
         let body = plan.body.replace("{n}", &format!("{number:012}")).replace("{mark}", &mark);
-        let request = plan.head.replace("{len}", &body.len().to_string()) + &body;
+        let head = &plan.heads[number as usize % plan.heads.len()];
+        let request = head.replace("{len}", &body.len().to_string()) + &body;
         stream.write_all(request.as_bytes()).expect("a request that is sent");
         let status = read_response(&mut stream, &mut response).expect("a response");
         if !(200..300).contains(&status) && progress.refused.fetch_add(1, Ordering::Relaxed) == 0 {

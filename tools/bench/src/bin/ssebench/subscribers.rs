@@ -25,15 +25,22 @@ pub(crate) struct Subscribers {
     buffer: Vec<u8>,
     /// How many connections the server has closed.
     pub(crate) closed: usize,
+    /// Markers that came before all responses had begun.
+    early: u64,
 }
 
 impl Subscribers {
-    /// Connects `count` subscribers, sends `request` on each, and waits until each response has begun.
-    pub(crate) fn connect(address: SocketAddr, tls: Option<&Arc<ClientConfig>>, request: &[u8], count: usize) -> Self {
+    /// Connects `count` subscribers, sends one of `requests` on each, in turn, and waits until each response has begun.
+    pub(crate) fn connect(
+        address: SocketAddr,
+        tls: Option<&Arc<ClientConfig>>,
+        requests: &[Vec<u8>],
+        count: usize,
+    ) -> Self {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).expect("an epoll instance");
         let connect = |number: usize| {
             let mut stream = Socket::connect(address, tls).expect("a connection to subscribe on");
-            stream.write_all(request).expect("a request that is sent");
+            stream.write_all(&requests[number % requests.len()]).expect("a request that is sent");
             stream.tcp().set_nonblocking(true).expect("an option of the socket");
             let data = epoll::EventData::new_u64(number as u64);
             epoll::add(&epoll, &stream, data, epoll::EventFlags::IN).expect("a socket to wait for");
@@ -47,6 +54,7 @@ impl Subscribers {
             ready: Vec::with_capacity(MAX_READY),
             buffer: vec![0; READ_BYTES],
             closed: 0,
+            early: 0,
         };
         subscribers.wait_for_heads();
         subscribers
@@ -55,10 +63,26 @@ impl Subscribers {
     fn wait_for_heads(&mut self) {
         let deadline = Instant::now() + HEADS_TIMEOUT;
         let mut begun = vec![false; self.streams.len()];
-        while begun.contains(&false) {
+        let mut left = begun.len();
+        let (mut scanners, mut early) = (std::mem::take(&mut self.scanners), 0);
+        while left > 0 {
             assert!(Instant::now() < deadline, "not every subscriber has a response within {HEADS_TIMEOUT:?}");
-            self.read(|number, _| begun[number] = true);
+            self.read(|number, bytes| {
+                left -= usize::from(!std::mem::replace(&mut begun[number], true));
+                scanners[number].scan(bytes, |_| early += 1);
+            });
             assert_eq!(self.closed, 0, "a subscriber was closed before its response");
+        }
+        (self.scanners, self.early) = (scanners, early);
+    }
+
+    /// Waits until so many events have been replayed to all subscribers together.
+    pub(crate) fn wait_for_replayed(&mut self, expected: u64) {
+        let deadline = Instant::now() + HEADS_TIMEOUT;
+        let mut count = std::mem::take(&mut self.early);
+        while count < expected {
+            assert!(Instant::now() < deadline, "{count} of {expected} events replayed within {HEADS_TIMEOUT:?}");
+            self.deliveries(|_, _| count += 1);
         }
     }
 
