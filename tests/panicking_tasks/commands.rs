@@ -23,7 +23,7 @@ async fn open(directory: &tempfile::TempDir) -> (Store, Arc<Faults>, ClientRef) 
     (store, faults, disturbing)
 }
 
-fn with_callback(event: NewEvent) -> NewEvent {
+pub(crate) fn with_callback(event: NewEvent) -> NewEvent {
     let url = format!("https://{MARK}.example.com/done");
     let callback = Some(Callback { url, format: Format::Gini, credential: None });
     NewEvent { destinations: Some(Destinations { notification: None, callback }), ..event }

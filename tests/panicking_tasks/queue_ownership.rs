@@ -1,7 +1,7 @@
 //! The delivery worker of a node of a cluster: it attempts the deliveries of its own queues only.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,7 +9,7 @@ use docrelay::delivery::{
     DeliveryHandle, DeliveryOptions, DeliveryWorker, ForbiddenEndpoint, HttpClient, HttpExchange, HttpResponse,
     QueueOwnership,
 };
-use docrelay::domain::{OwnershipVersion, QueueKey};
+use docrelay::domain::{OwnershipVersion, QueueKey, Timestamp};
 use docrelay::metrics::Metrics;
 use docrelay::store::{DeliveryState, Store};
 use docrelay::vendor::OutgoingRequest;
@@ -17,7 +17,8 @@ use futures::future::BoxFuture;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::{acme, add_client, append, deliveries, open_store};
+use crate::commands::with_callback;
+use crate::{acme, add_client, append, deliveries, new_event, open_store};
 
 /// Owns all queues or none.
 #[derive(Default)]
@@ -70,6 +71,7 @@ impl Switch {
 
 /// Responds when it gets a permit.
 struct WaitingClient {
+    status: AtomicU16,
     requests: watch::Sender<usize>,
     permits: Semaphore,
     unanswered: AtomicUsize,
@@ -90,7 +92,8 @@ impl HttpClient for WaitingClient {
             self.requests.send_modify(|requests| *requests += 1);
             self.permits.acquire().await.expect("an open semaphore").forget();
             self.unanswered.fetch_sub(1, Ordering::SeqCst);
-            let response = HttpResponse { status: 200, body: Bytes::new(), retry_after: None };
+            let status = self.status.load(Ordering::SeqCst);
+            let response = HttpResponse { status, body: Bytes::new(), retry_after: None };
             HttpExchange { duration: Duration::ZERO, result: Ok(response) }
         })
     }
@@ -102,18 +105,20 @@ impl WaitingClient {
     }
 }
 
-/// Runs a worker beside a scenario, and stops it after that.
-async fn run<F: Future<Output = ()>>(scenario: impl FnOnce(Store, Arc<Switch>, Arc<WaitingClient>) -> F) {
+/// Runs a worker beside a scenario, and stops it after that. Returns its metrics.
+async fn run<F: Future<Output = ()>>(scenario: impl FnOnce(Store, Arc<Switch>, Arc<WaitingClient>) -> F) -> Metrics {
     let directory = tempfile::tempdir().expect("a directory");
     let store = open_store(directory.path().join("docrelay.db"));
     add_client(&store, &acme()).await;
     let client = Arc::new(WaitingClient {
+        status: AtomicU16::new(200),
         requests: watch::Sender::new(0),
         permits: Semaphore::new(0),
         unanswered: AtomicUsize::new(0),
     });
     let options = DeliveryOptions { concurrency: 4, memory_bytes: 1 << 20 };
-    let handle = DeliveryHandle::new(store.clone(), client.clone(), options, Metrics::new("test"));
+    let metrics = Metrics::new("test");
+    let handle = DeliveryHandle::new(store.clone(), client.clone(), options, metrics.clone());
     let (switch, stop) = (Arc::new(Switch::default()), CancellationToken::new());
     let worker = DeliveryWorker::with_ownership(handle, switch.clone()).run(stop.clone());
     let scenario = scenario(store.clone(), switch.clone(), client);
@@ -126,6 +131,7 @@ async fn run<F: Future<Output = ()>>(scenario: impl FnOnce(Store, Arc<Switch>, A
     tokio::time::timeout(Duration::from_secs(30), both).await.expect("an end in time");
     assert_eq!(*switch.released.borrow(), u64::MAX, "an ended worker has released everything");
     store.maintenance.close().await;
+    metrics
 }
 
 #[tokio::test]
@@ -168,4 +174,29 @@ async fn attempt_in_flight_is_cancelled_when_the_lease_has_ended() {
         client.permits.add_permits(1);
     })
     .await;
+}
+
+// The other node has the request of the owner, so this one knows it from the store alone.
+#[tokio::test]
+async fn failure_after_retry_at_another_node_is_no_dead_letter() {
+    let metrics = run(async |store, switch, client| {
+        // A callback that answers with 410 ends its delivery, and disables nothing.
+        client.status.store(410, Ordering::SeqCst);
+        store.registry.remove_notification(&acme(), "main").await.expect("removed");
+        store.log.append(with_callback(new_event(acme(), 0))).await.expect("a stored event");
+        switch.gain();
+        client.wait_for_requests(1).await;
+        let id = deliveries(&store).await[0].id;
+        store.outbox.retry(&acme(), id, Timestamp::now()).await.expect("a retry");
+        client.permits.add_permits(1);
+        while deliveries(&store).await[0].attempts.is_empty() {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(deliveries(&store).await[0].state, DeliveryState::Pending);
+        client.wait_for_requests(2).await;
+        client.status.store(200, Ordering::SeqCst);
+        client.permits.add_permits(1);
+    })
+    .await;
+    assert_eq!(metrics.deliveries_dead.get(), 0);
 }
