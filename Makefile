@@ -87,7 +87,7 @@ bench-smoke: ## the ratios of a short measurement beside nginx and nchan (half a
 	tools/bench/smoke.py --relay $(TARGET)/debug/docrelay --tools $(TARGET)/debug
 
 # BASELINE=path/to/docrelay measures an older binary in turn with this one, and adds the ratios.
-bench: ## speed compared with nginx and nchan, or with BASELINE=an/older/docrelay (half an hour, a quiet machine)
+bench: ## speed compared with nginx and nchan, or with BASELINE=an/older/docrelay (a quiet machine)
 	tests/setup/nchan.sh
 	cargo build --workspace --release --locked
 	tools/bench/fanout.py $(BENCH_OPTIONS)

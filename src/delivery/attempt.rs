@@ -241,7 +241,7 @@ pub(super) fn log_outcome(record: &AttemptRecord, effect: RecordEffect, metrics:
     let reason = attempt.error.as_deref().unwrap_or_default();
     if effect == RecordEffect::Superseded {
         tracing::info!(%client, target, delivery, status, duration_ms, reason,
-            "delivery attempt ended; the delivery was retried meanwhile and keeps the state that it has since");
+            "delivery attempt ended; the delivery was changed meanwhile and keeps its state");
         return;
     }
     match record.disposition {

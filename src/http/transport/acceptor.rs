@@ -105,7 +105,7 @@ async fn accept_all(
 }
 
 /// Takes a waiting connection out of the kernel's queue with one system call. tokio's `accept` makes three, because it
-/// registers the socket with the runtime of this thread, which does not serve it: in a storm the queue would overflow.
+/// registers the socket with the runtime of this thread, which does not serve it. A storm fills the queue.
 fn accept_waiting(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
     let (socket, peer) = acceptfrom_with(listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)?;
     let peer = peer.and_then(|peer| peer.try_into().ok());

@@ -37,7 +37,7 @@ pub(in crate::http) struct OpenStream {
 }
 
 /// Writes until the stream ends; returns why. The future is small, because each idle follower has one: what is rarely
-/// needed is boxed, and nothing but the stream lives across a wait.
+/// needed is boxed.
 pub(in crate::http) async fn run(stream: &mut OpenStream) -> Disconnect {
     // One future for the whole stream: one for each action would register with the reactor each time.
     let mut peer_closed = pin!(stream.sink.peer_closed());
@@ -54,7 +54,7 @@ pub(in crate::http) async fn run(stream: &mut OpenStream) -> Disconnect {
         let timeout = if end.is_some() { FINAL_WRITE_TIMEOUT.min(stream.write_timeout) } else { stream.write_timeout };
         let written = match write_now(&stream.sink, segments.into(), &stream.follower) {
             Ok(None) => Ok(WriteOutcome::Complete),
-            Ok(Some(rest)) => Box::pin(write(&stream.sink, rest, timeout, &stream.follower)).await,
+            Ok(Some(rest)) => Box::pin(write_rest(&stream.sink, rest, timeout, &stream.follower)).await,
             Err(reason) => Err(reason),
         };
         match (written, end) {
@@ -72,73 +72,77 @@ pub(in crate::http) async fn run(stream: &mut OpenStream) -> Disconnect {
     }
 }
 
-/// Writes what the peer accepts without waiting. Returns the rest; there is almost never one.
+/// What the peer has not accepted yet.
+struct Rest {
+    pending: VecDeque<BufferSegment>,
+    /// Whether it has accepted something before.
+    has_progressed: bool,
+}
+
+/// Writes what the peer accepts without waiting, with as few system calls as possible. Returns the rest; there is
+/// almost never one.
 fn write_now(
     sink: &StreamSink,
     mut pending: VecDeque<BufferSegment>,
     follower: &Follower,
-) -> Result<Option<VecDeque<BufferSegment>>, Disconnect> {
+) -> Result<Option<Rest>, Disconnect> {
+    let mut has_progressed = false;
     while !(pending.is_empty() && sink.is_flushed()) {
         match sink.try_write(&pending) {
             Ok(bytes) => {
+                has_progressed = true;
                 follower.record_bytes(bytes);
                 remove_written(&mut pending, bytes, follower);
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Some(pending)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                return Ok(Some(Rest { pending, has_progressed }));
+            }
             Err(error) => return Err(sink.disconnect_reason(&error)),
         }
     }
     Ok(None)
 }
 
-/// Writes everything with as few system calls as possible. Ends with [`Disconnect::Stalled`] when the peer accepts
-/// nothing for `stall_timeout`, and with the stream's own reason [`FINAL_WRITE_TIMEOUT`] after it had to end. After
-/// [`STALL_AFTER`] all but the first segment is released from memory: the follower collects those events again.
-async fn write(
+/// Waits for the peer and writes the rest. Ends with [`Disconnect::Stalled`] when the peer accepts nothing for
+/// `stall_timeout`, and with the stream's own reason [`FINAL_WRITE_TIMEOUT`] after it had to end. After [`STALL_AFTER`]
+/// all but the first segment is released from memory: the follower collects those events again.
+async fn write_rest(
     sink: &StreamSink,
-    mut pending: VecDeque<BufferSegment>,
+    Rest { mut pending, .. }: Rest,
     stall_timeout: Duration,
     follower: &Follower,
 ) -> Result<WriteOutcome, Disconnect> {
     let mut outcome = WriteOutcome::Complete;
-    let mut stalled_since = None;
+    let mut stalled_since = Instant::now();
     // Set when the stream has to end during this write: until when, and why.
     let mut ending: Option<(Instant, Disconnect)> = None;
-    while !(pending.is_empty() && sink.is_flushed()) {
-        match sink.try_write(&pending) {
-            Ok(bytes) => {
-                stalled_since = None;
-                follower.record_bytes(bytes);
-                remove_written(&mut pending, bytes, follower);
+    loop {
+        let stalled_until = stalled_since + stall_timeout;
+        let (deadline, reason) = match ending {
+            Some((end, reason)) => (end.min(stalled_until), reason),
+            None => (stalled_until, Disconnect::Stalled),
+        };
+        let resume_after = pending.front().and_then(|first| first.last_sequence).filter(|_| pending.len() > 1);
+        tokio::select! {
+            writable = sink.writable() => writable.map_err(|error| sink.disconnect_reason(&error))?,
+            () = sleep_until(deadline) => return Err(reason),
+            reason = follower.wait_for_end(), if ending.is_none() => {
+                ending = Some((Instant::now() + FINAL_WRITE_TIMEOUT, reason));
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                let since = *stalled_since.get_or_insert_with(Instant::now);
-                let (deadline, reason) = match ending {
-                    Some((end, reason)) => (end.min(since + stall_timeout), reason),
-                    None => (since + stall_timeout, Disconnect::Stalled),
-                };
-                let ended = follower.wait_for_end();
-                let release = sleep_until(since + STALL_AFTER);
-                let resume_after = pending.front().and_then(|first| first.last_sequence).filter(|_| pending.len() > 1);
-                tokio::select! {
-                    writable = sink.writable() => writable.map_err(|error| sink.disconnect_reason(&error))?,
-                    () = sleep_until(deadline) => return Err(reason),
-                    reason = ended, if ending.is_none() => {
-                        ending = Some((Instant::now() + FINAL_WRITE_TIMEOUT, reason));
-                    }
-                    () = release, if resume_after.is_some() => {
-                        if let Some(last_sequence) = resume_after {
-                            outcome = WriteOutcome::Truncated { last_sequence };
-                            pending.truncate(1);
-                            pending.shrink_to_fit();
-                        }
-                    }
+            () = sleep_until(stalled_since + STALL_AFTER), if resume_after.is_some() => {
+                if let Some(last_sequence) = resume_after {
+                    outcome = WriteOutcome::Truncated { last_sequence };
+                    pending.truncate(1);
+                    pending.shrink_to_fit();
                 }
             }
-            Err(error) => return Err(sink.disconnect_reason(&error)),
         }
+        let Some(rest) = write_now(sink, pending, follower)? else { return Ok(outcome) };
+        if rest.has_progressed {
+            stalled_since = Instant::now();
+        }
+        pending = rest.pending;
     }
-    Ok(outcome)
 }
 
 /// Removes bytes that the sink has accepted, and counts the events that are complete with them.

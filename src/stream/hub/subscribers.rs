@@ -1,5 +1,5 @@
 //! The followers of each client and their subscriptions. Followers of one client share a channel: its ring and the
-//! signal that wakes them. The table enforces the limits; it does not know how events get into a ring.
+//! signals that wake them. The table enforces the limits; it does not know how events get into a ring.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -200,7 +200,7 @@ pub(super) struct SubscriberTable {
 }
 
 impl SubscriberTable {
-    /// `threads` serve the followers; with 0, whoever publishes wakes them.
+    /// `threads` is the number of threads that serve followers. With 0, the publisher wakes the followers itself.
     pub(super) fn new(limits: FollowerLimits, published: u64, threads: usize) -> Self {
         Self {
             limits: Reloadable::new(limits),

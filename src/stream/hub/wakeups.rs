@@ -1,4 +1,4 @@
-//! How a published event wakes the followers of its client. A task that is woken from a foreign thread costs one system
+//! How a published event wakes the followers of its client. A task that is woken from another thread costs one system
 //! call, and there would be one for each follower and event. So each thread that serves followers has a queue: the
 //! publisher adds the clients whose followers there have something to do, which wakes the thread once, and the thread
 //! wakes its tasks itself.

@@ -17,6 +17,9 @@ use super::request::Request;
 use super::slot::Slot;
 use super::{TestRelay, tool, wait_until};
 
+/// Between the writing of a node's record and the node seeing it.
+const MAX_RECORD_DELAY: Duration = Duration::from_millis(500);
+
 /// How long a node may take to stop; it needs much less.
 const GRACE: Duration = Duration::from_secs(16);
 
@@ -166,17 +169,17 @@ impl TestCluster {
         wait_until("all nodes are active members", || (0..self.nodes.len()).all(is_active));
     }
 
-    /// Waits until every node has applied what any node has.
+    /// Waits until every node has applied what any node has applied before this call.
     #[track_caller]
     pub(crate) fn wait_until_caught_up(&self) {
+        let began = Instant::now();
         let positions = || -> Vec<Value> {
             let own = |node: usize| {
                 let status = self.status(node);
-                let members = status["members"].as_array().cloned().unwrap_or_default();
-                members
-                    .into_iter()
-                    .find(|member| member["name"] == status["node"])
-                    .map(|member| member["position"].clone())
+                let member = status["members"].as_array()?.iter().find(|member| member["name"] == status["node"])?;
+                // A record that was written before this call has a position of before, of all nodes alike.
+                let seen = Duration::from_millis(member["silentMs"].as_u64()?);
+                (began.elapsed() > seen + MAX_RECORD_DELAY).then(|| member["position"].clone())
             };
             (0..self.nodes.len()).filter_map(own).collect()
         };

@@ -146,6 +146,17 @@ fn handshake_of_old_endpoint_does_not_verify_new_one() {
     assert!(new.received().iter().all(|r| r.parameter("type").as_deref() == Some("verify")), "{:?}", new.received());
 }
 
+/// Sends an event, retries its delivery by hand during its first attempt, and expects the second one to succeed.
+#[track_caller]
+fn retry_during_first_attempt(client: &TestClient<'_>, receiver: &Receiver) {
+    client.post_gini(&client.add_unverified_hook("gini").path, "a", "COMPLETED");
+    receiver.wait(1);
+    let id = string_at(&client.deliveries("")[0], "id");
+    assert_eq!(client.post(&format!("/deliveries/{id}/retry"), "").status, 202);
+    receiver.wait(2);
+    client.wait_for_delivery_count("state=delivered", 1);
+}
+
 #[test]
 fn manual_retry_during_running_attempt_is_kept() {
     let relay = TestRelay::allowing_loopback_endpoints();
@@ -156,12 +167,7 @@ fn manual_retry_during_running_attempt_is_kept() {
         ..Reply::status(if before == 0 { 503 } else { 200 })
     });
     acme.add_default_notification("gini", &receiver.url("/"));
-    acme.post_gini(&acme.add_unverified_hook("gini").path, "a", "COMPLETED");
-    receiver.wait(1);
-    let id = string_at(&acme.deliveries("")[0], "id");
-    assert_eq!(acme.post(&format!("/deliveries/{id}/retry"), "").status, 202);
-    receiver.wait(2);
-    acme.wait_for_delivery_count("state=delivered", 1);
+    retry_during_first_attempt(&acme, &receiver);
 }
 
 // The first response ends the delivery for good, but arrives after the owner's retry.
@@ -176,12 +182,7 @@ fn manual_retry_during_attempt_of_a_callback_that_ends_it_is_kept() {
     let callback = json!({ "url": receiver.url("/"), "format": "gini" });
     let document = json!({ "vendor": "gini", "vendorId": "a", "callback": callback });
     assert_eq!(acme.post("/documents", &document.to_string()).status, 201);
-    acme.post_gini(&acme.add_unverified_hook("gini").path, "a", "COMPLETED");
-    receiver.wait(1);
-    let id = string_at(&acme.deliveries("")[0], "id");
-    assert_eq!(acme.post(&format!("/deliveries/{id}/retry"), "").status, 202);
-    receiver.wait(2);
-    acme.wait_for_delivery_count("state=delivered", 1);
+    retry_during_first_attempt(&acme, &receiver);
 }
 
 #[test]
